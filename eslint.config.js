@@ -1,0 +1,54 @@
+import js from '@eslint/js'
+import { defineConfig } from 'eslint/config'
+import tseslint from 'typescript-eslint'
+
+/**
+ * The house, from the top floor down. A room may import the rooms on lower floors only, so that a request walks down
+ * one staircase and never back up; streamcache/ could be published alone and imports none. Files directly under src/
+ * put the rooms together and may import all.
+ */
+const floors = [
+  ['cli'],
+  ['http', 'admin'],
+  ['service'],
+  ['freshness'],
+  ['streamcache', 'git'],
+  ['config', 'telemetry'],
+]
+
+const walls = floors.flatMap((rooms, floor) =>
+  rooms.map((room) => {
+    const closed = room === 'streamcache' ? floors.flat() : floors.slice(0, floor + 1).flat()
+    const group = closed.filter((other) => other !== room).map((other) => `../${other}/*`)
+    const message = `src/${room}/ may not import this room; see the floors in eslint.config.js`
+    // The top room has nobody to keep away from but the files that put the house together.
+    const patterns = [{ group: [...group, '../index.js'], message }]
+    return { files: [`src/${room}/**/*.ts`], rules: { 'no-restricted-imports': ['error', { patterns }] } }
+  }),
+)
+
+export default defineConfig(
+  { ignores: ['dist/', '.tap/', '.run/'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true } },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-confusing-void-expression': 'off',
+      // A failed fill's error is kept as it was thrown and given to every follower.
+      '@typescript-eslint/only-throw-error': 'off',
+      '@typescript-eslint/prefer-promise-reject-errors': 'off',
+    },
+  },
+  ...walls,
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'off',
+      '@typescript-eslint/require-await': 'off',
+    },
+  },
+)

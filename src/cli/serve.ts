@@ -1,0 +1,26 @@
+import { readEnvironment, readFile, readFlags, resolveSettings } from '../config/settings.js'
+import { startSidecar } from '../sidecar.js'
+import { createLog } from '../telemetry/log.js'
+
+/** `refstream serve`: flags beat the environment, which beats the file. Runs until a signal ends it. */
+export async function serve(flags: Readonly<Record<string, unknown>>): Promise<void> {
+  const unknown: string[] = []
+  const environment = readEnvironment(process.env, (name) => unknown.push(name))
+  const file = (flags['config'] as string | undefined) ?? process.env['REFSTREAM_CONFIG']
+  const settings = resolveSettings(readFlags(flags), environment, ...(file ? [readFile(file)] : []))
+
+  const log = createLog(settings.logLevel)
+  for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)
+  const sidecar = await startSidecar(settings, log)
+  log.info({ root: settings.root, url: sidecar.url, admin: sidecar.adminUrl }, 'listening')
+
+  process.on('exit', () => sidecar.killProcesses())
+  let stopping = false
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(1)
+    stopping = true
+    log.info({ signal, drainSeconds: settings.drainSeconds }, 'draining; a second signal exits at once')
+    void sidecar.close().then(() => process.exit(0))
+  }
+  process.on('SIGTERM', stop).on('SIGINT', stop)
+}

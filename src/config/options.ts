@@ -1,0 +1,217 @@
+import { z } from 'zod'
+
+/**
+ * Every setting there is, one row each. The command line, the environment, the configuration file and the README's
+ * table are all derived from these rows, so that a setting has one name, one default and one explanation.
+ */
+export interface Option {
+  /** Key in `Settings`. */
+  readonly key: string
+  /** Flag without dashes, and the key in a TOML file; `REFSTREAM_` and upper case make the environment variable. */
+  readonly name: string
+  /** Placeholder of the value in the help; switches have none. */
+  readonly value?: string
+  readonly help: string
+  /** What a good value looks like, for error messages. */
+  readonly allowed: string
+  /** Accepts text (flags, environment) and TOML's own types. */
+  readonly schema: z.ZodType
+  /** Shown in the help and in the README, where the default is worked out at start. */
+  readonly defaultText?: string
+}
+
+const text = z.string().min(1)
+
+/** A host and a port, as `--listen` takes them. Port 0 lets the system choose. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+const address = z.string().transform((value, context): Address => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(value)
+  const port = Number(match?.[3])
+  if (!match || port > 65535) {
+    context.addIssue({ code: 'custom', message: 'not an address' })
+    return z.NEVER
+  }
+  return { host: (match[1] ?? match[2]) as string, port }
+})
+
+const toggle = z.union([
+  z.boolean(),
+  z.enum(['true', 'false', '1', '0', 'yes', 'no']).transform((value) => ['true', '1', 'yes'].includes(value)),
+])
+
+const units: Record<string, number> = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 }
+
+const bytes = z.union([z.int().min(0), z.string()]).transform((value, context): number => {
+  const match = /^(\d{1,15})(|KiB|MiB|GiB|TiB)$/.exec(String(value))
+  const size = Number(match?.[1]) * (units[match?.[2] ?? ''] ?? NaN)
+  if (!Number.isSafeInteger(size)) {
+    context.addIssue({ code: 'custom', message: 'not a size' })
+    return z.NEVER
+  }
+  return size
+})
+
+const seconds = z
+  .union([z.number(), z.string().regex(/^\d{1,9}(\.\d{1,3})?$/)])
+  .transform(Number)
+  .pipe(z.number().min(0).max(1e9))
+
+const positiveSeconds = seconds.pipe(z.number().positive())
+
+/** A field name of HTTP (RFC 9110, section 5.1). */
+const headerName = z
+  .string()
+  .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/)
+  .transform((name) => name.toLowerCase())
+
+const sizeAllowed = 'a number of bytes, or one with a unit: 512KiB, 64MiB, 2GiB'
+const secondsAllowed = 'a number of seconds, such as 30 or 0.5'
+
+export const options = [
+  {
+    key: 'root',
+    name: 'root',
+    value: 'DIR',
+    help: 'directory that holds the repositories to serve',
+    allowed: 'the path of an existing directory',
+    schema: text,
+    defaultText: 'none: must be given',
+  },
+  {
+    key: 'listen',
+    name: 'listen',
+    value: 'HOST:PORT',
+    help: 'where Git clients connect',
+    allowed: 'HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080',
+    schema: address.prefault('127.0.0.1:8080'),
+    defaultText: '127.0.0.1:8080',
+  },
+  {
+    key: 'admin',
+    name: 'admin',
+    value: 'HOST:PORT',
+    help: 'where /metrics, /healthz and /readyz are served',
+    allowed: 'HOST:PORT, such as 127.0.0.1:8081 or [::1]:8081',
+    schema: address.optional(),
+    defaultText: '127.0.0.1:8081, or a free loopback port if that one is taken',
+  },
+  {
+    key: 'cacheDir',
+    name: 'cache-dir',
+    value: 'DIR',
+    help: 'directory for committed and growing entries; safe to delete while stopped',
+    allowed: 'the path of a directory, which is made if need be',
+    schema: text.optional(),
+    defaultText: 'a directory for this root under $XDG_CACHE_HOME, ~/.cache or the temporary directory',
+  },
+  {
+    key: 'exportAll',
+    name: 'export-all',
+    help: 'serve repositories without git-daemon-export-ok too (as GIT_HTTP_EXPORT_ALL does)',
+    allowed: 'true or false',
+    schema: toggle.optional(),
+    defaultText: 'false, unless GIT_HTTP_EXPORT_ALL is set',
+  },
+  {
+    key: 'remoteUserHeader',
+    name: 'remote-user-header',
+    value: 'NAME',
+    help: 'request header in which a proxy in front names the authenticated user; the proxy must set or clear it',
+    allowed: 'the name of a request header, such as X-Remote-User',
+    schema: headerName.optional(),
+    defaultText: 'none: every client is anonymous',
+  },
+  {
+    key: 'git',
+    name: 'git',
+    value: 'PATH',
+    help: 'Git program that runs every Git process',
+    allowed: 'the path of a program, or a name to look up in PATH',
+    schema: text.default('git'),
+    defaultText: 'git',
+  },
+  {
+    key: 'cacheMaxBytes',
+    name: 'cache-max-bytes',
+    value: 'SIZE',
+    help: 'most bytes of committed entries on disk; the least recently used go first',
+    allowed: sizeAllowed,
+    schema: bytes.prefault('1GiB'),
+    defaultText: '1GiB',
+  },
+  {
+    key: 'cacheMaxAgeSeconds',
+    name: 'cache-max-age-seconds',
+    value: 'SECONDS',
+    help: 'age at which a committed entry is dropped, however fresh it still is',
+    allowed: secondsAllowed,
+    schema: positiveSeconds.prefault(7 * 24 * 3600),
+    defaultText: '604800',
+  },
+  {
+    key: 'hotMaxBytes',
+    name: 'hot-max-bytes',
+    value: 'SIZE',
+    help: 'most bytes of entries kept in memory beside the disk',
+    allowed: sizeAllowed,
+    schema: bytes.prefault('64MiB'),
+    defaultText: '64MiB',
+  },
+  {
+    key: 'maxLeadBytes',
+    name: 'max-lead-bytes',
+    value: 'SIZE',
+    help: 'how far a fill may run ahead of its fastest follower before it pauses',
+    allowed: sizeAllowed,
+    schema: bytes.prefault('64MiB'),
+    defaultText: '64MiB',
+  },
+  {
+    key: 'fillTimeoutSeconds',
+    name: 'fill-timeout-seconds',
+    value: 'SECONDS',
+    help: 'longest run of one fill; then its Git process is killed and its followers fail',
+    allowed: secondsAllowed,
+    schema: positiveSeconds.prefault(300),
+    defaultText: '300',
+  },
+  {
+    key: 'fillSilenceSeconds',
+    name: 'fill-silence-seconds',
+    value: 'SECONDS',
+    help: 'longest silence of a fill, before its first byte or between two; then as above',
+    allowed: secondsAllowed,
+    schema: positiveSeconds.prefault(60),
+    defaultText: '60',
+  },
+  {
+    key: 'drainSeconds',
+    name: 'drain-seconds',
+    value: 'SECONDS',
+    help: 'how long requests under way may go on after SIGTERM or SIGINT',
+    allowed: secondsAllowed,
+    schema: seconds.prefault(30),
+    defaultText: '30',
+  },
+  {
+    key: 'logLevel',
+    name: 'log-level',
+    value: 'LEVEL',
+    help: 'least level that is logged; debug has a line per request',
+    allowed: 'one of trace, debug, info, warn, error, fatal, silent',
+    schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    defaultText: 'info',
+  },
+] as const satisfies readonly Option[]
+
+type Row = (typeof options)[number]
+
+/** All settings, validated. Sizes are in bytes, times in seconds. */
+export type Settings = { readonly [R in Row as R['key']]: z.output<R['schema']> }
+
+export const environmentName = (option: Option): string =>
+  `REFSTREAM_${option.name.toUpperCase().replaceAll('-', '_')}`

@@ -1,0 +1,173 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Entry, FillResult, Follower, Source, StreamCache } from '../streamcache/index.js'
+
+/** What a look says of the state that an entry's bytes depend on. */
+export interface Sight {
+  /** Equal tokens: nothing changed between the looks. */
+  readonly token: string
+  /** 0: settled. Otherwise, milliseconds after which the same look could be trusted. */
+  readonly unsettledMs: number
+}
+
+/** How to find out what a key's bytes depend on, and how to make them. */
+export interface Question {
+  /** A look that begins after the call. @throws if there is nothing to look at */
+  observe(): Promise<Sight>
+  readonly source: Source
+  /** Told when a fill for this question starts; `ended` resolves when it ends. */
+  filling?(entry: Entry, ended: Promise<FillResult>): void
+}
+
+/** How an answer came about: from a committed entry, by joining a fill, by starting one, by waiting for the next. */
+export type Reuse = 'hit' | 'joined' | 'filled' | 'gathered'
+
+export interface Reading {
+  readonly follower: Follower
+  readonly reuse: Reuse
+}
+
+/** States younger than this many milliseconds are waited out; it covers a timer tick, not whole seconds. */
+const patienceMs = 25
+
+/** What a turn begins with: the state that it saw, and the fill that it started for it, if it needed one. */
+interface Start {
+  readonly token: string | undefined
+  readonly entry: Entry | undefined
+}
+
+/** Those who wait for a key's next turn. */
+interface Gathering {
+  readonly question: Question
+  readonly start: Promise<Start>
+  readonly resolve: (start: Promise<Start>) => void
+}
+
+/** A key's turn: one look and at most one fill. */
+interface Turn {
+  /** undefined while it is still looking at the state that it will fill for. */
+  entry?: Entry
+  gathering?: Gathering
+}
+
+/**
+ * Decides whether an entry may answer (R2): observe, compare, fill, observe again, commit.
+ *
+ * Why an answer is never stale. A request's look begins after the request arrived. A committed entry answers only if
+ * its token equals the look's: its fill ran between two looks that gave this token, and so did the time from the second
+ * of them to this look, so nothing has changed from the fill's start until after the request's arrival. A running fill
+ * is joined under the same condition with its first look alone: what it has read by then was still so when the request
+ * arrived, and what it reads later is newer. In any other case the request gets a fill that starts after it arrived.
+ *
+ * Why processes are bounded. A key has one turn at a time. Whoever may not use what runs gathers, and all who have
+ * gathered share the next turn, which begins in the same instant as this one ends. So at most one fill runs per key,
+ * whatever the state does, and nobody waits for more than the rest of one fill and the whole of another.
+ */
+export class FreshCache {
+  readonly #cache: StreamCache
+  readonly #turns = new Map<string, Turn>()
+
+  constructor(cache: StreamCache) {
+    this.#cache = cache
+  }
+
+  /**
+   * Bytes for a key that are no older than `sight`, which must come from a look that began after the request arrived.
+   * @throws what observe() throws, or the fill's error
+   */
+  async read(key: string, sight: Sight, question: Question): Promise<Reading> {
+    let token = await settle(sight, question)
+    for (let gathered = false; ; gathered = true) {
+      // From one await to the next nothing else runs: what is decided here rests on one state of the cache.
+      for (let hit = this.#hit(key, token); hit; hit = this.#hit(key, token)) {
+        const follower = await hit
+        if (follower) return { follower, reuse: gathered ? 'gathered' : 'hit' }
+      }
+      const turn = this.#turns.get(key)
+      if (!turn) return { follower: this.#fill(key, token, question, {}).follow(), reuse: 'filled' }
+      if (token !== undefined && turn.entry?.token === token && turn.entry.joinable) {
+        return { follower: turn.entry.follow(), reuse: 'joined' }
+      }
+      turn.gathering ??= gather(question)
+      const start = await turn.gathering.start
+      if (start.entry) return { follower: start.entry.follow(), reuse: 'gathered' }
+      token = start.token
+    }
+  }
+
+  /**
+   * A follower of the committed entry, if that stands for this state; a promise while it is being loaded, which gives
+   * undefined if it is damaged, and then it is gone.
+   */
+  #hit(key: string, token: string | undefined): Follower | Promise<Follower | undefined> | undefined {
+    const entry = this.#cache.get(key)
+    if (token === undefined || entry?.token !== token) return undefined
+    // Attached before it is loaded, so that an eviction meanwhile does not take it away.
+    const follower = entry.follow()
+    const loaded = entry.load()
+    if (loaded === true) return follower
+    return Promise.resolve(loaded).then((sound) => {
+      if (sound) return follower
+      follower.close()
+      this.#cache.discard(entry)
+      return undefined
+    })
+  }
+
+  #fill(key: string, token: string | undefined, question: Question, turn: Turn): Entry {
+    const unchanged = async (): Promise<boolean> => {
+      const sight = await question.observe()
+      return sight.unsettledMs === 0 && sight.token === token
+    }
+    const { entry, ended } = this.#cache.fill(key, token, question.source, unchanged)
+    question.filling?.(entry, ended)
+    turn.entry = entry
+    this.#turns.set(key, turn)
+    void ended.then(() => this.#endTurn(key, turn))
+    return entry
+  }
+
+  #endTurn(key: string, { gathering }: Turn): void {
+    if (!gathering) {
+      this.#turns.delete(key)
+      return
+    }
+    // From here on newcomers gather for the turn after this one: this one's look is about to begin.
+    const turn: Turn = {}
+    this.#turns.set(key, turn)
+    gathering.resolve(this.#takeTurn(key, turn, gathering.question))
+  }
+
+  async #takeTurn(key: string, turn: Turn, question: Question): Promise<Start> {
+    try {
+      const token = await settle(await question.observe(), question)
+      // Often the turn before has just committed this very state.
+      const committed = await this.#hit(key, token)
+      if (!committed) return { token, entry: this.#fill(key, token, question, turn) }
+      committed.close()
+      this.#endTurn(key, turn)
+      return { token, entry: undefined }
+    } catch (error) {
+      this.#endTurn(key, turn)
+      throw error
+    }
+  }
+}
+
+function gather(question: Question): Gathering {
+  let resolve!: Gathering['resolve']
+  const start = new Promise<Start>((settled) => (resolve = settled))
+  return { question, start, resolve }
+}
+
+/**
+ * The token, or undefined if the state cannot be named now. A state that is only a clock's tick too young is waited out
+ * once: a few milliseconds buy an entry that everybody after this request can share.
+ */
+async function settle(sight: Sight, question: Question): Promise<string | undefined> {
+  let seen = sight
+  if (seen.unsettledMs > 0 && seen.unsettledMs <= patienceMs) {
+    await sleep(seen.unsettledMs)
+    seen = await question.observe()
+  }
+  return seen.unsettledMs === 0 ? seen.token : undefined
+}

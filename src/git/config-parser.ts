@@ -1,0 +1,77 @@
+/** One assignment in a Git configuration file. */
+export interface ConfigVariable {
+  /** `section.variable` in lower case; the subsection, if any, is left out. */
+  readonly name: string
+  /** undefined for a variable without `=`, which Git reads as true. */
+  readonly value: string | undefined
+}
+
+/**
+ * Parses the syntax of git-config(1), "Syntax". It is for finding out what a file may be about (which files it
+ * includes, which variables it mentions); what holds in a repository is for Git itself to say.
+ * @throws on what Git would call a bad config line
+ */
+export function parseConfig(text: string): ConfigVariable[] {
+  const variables: ConfigVariable[] = []
+  let section: string | undefined
+  // Sticky: each expression matches where the last one ended.
+  const at = { index: text.startsWith('\uFEFF') ? 1 : 0 }
+  while (at.index < text.length) {
+    if (match(/[ \t\r\n]+|[#;][^\n]*/y, text, at)) continue
+    const header = match(/\[([-.0-9A-Za-z]+)(?:[ \t]+"(?:[^"\\\n]|\\[^\n])*")?\]/y, text, at)
+    if (header) {
+      // `[section.subsection]` is an old form of `[section "subsection"]`.
+      section = (header[1] as string).toLowerCase().split('.', 1)[0]
+      continue
+    }
+    const name = match(/([A-Za-z][-0-9A-Za-z]*)[ \t]*/y, text, at)?.[1]?.toLowerCase()
+    if (name === undefined || section === undefined) throw new Error(`bad config at character ${at.index}`)
+    if (match(/=/y, text, at)) variables.push({ name: `${section}.${name}`, value: parseValue(text, at) })
+    else if (match(/\r?(?:\n|$)|(?=[#;])/y, text, at)) {
+      variables.push({ name: `${section}.${name}`, value: undefined })
+    } else throw new Error(`bad config at character ${at.index}`)
+  }
+  return variables
+}
+
+const escapes: Record<string, string> = { n: '\n', t: '\t', b: '\b', '"': '"', '\\': '\\', '\n': '' }
+
+/** Reads up to the end of the line that ends the value (config.c, parse_value). */
+function parseValue(text: string, at: { index: number }): string {
+  let value = ''
+  let quoted = false
+  // Trailing blanks do not count, unless they were quoted.
+  let solid = 0
+  for (;;) {
+    const character = text[at.index++]
+    if (character === undefined || character === '\n') {
+      if (quoted) throw new Error(`bad config at character ${at.index}: a quote is not closed`)
+      return value.slice(0, solid).replace(/\r$/, '')
+    }
+    if (!quoted && (character === '#' || character === ';')) {
+      while (at.index < text.length && text[at.index] !== '\n') at.index++
+    } else if (!quoted && (character === ' ' || character === '\t')) {
+      if (value.length > 0) value += character
+    } else if (character === '"') {
+      quoted = !quoted
+      solid = value.length
+    } else if (character === '\\') {
+      if (text[at.index] === '\r' && text[at.index + 1] === '\n') at.index++
+      const escaped = escapes[text[at.index++] ?? '']
+      if (escaped === undefined) throw new Error(`bad config at character ${at.index}: unknown escape`)
+      value += escaped
+      solid = value.length
+    } else {
+      value += character
+      solid = value.length
+    }
+  }
+}
+
+function match(expression: RegExp, text: string, at: { index: number }): RegExpExecArray | undefined {
+  expression.lastIndex = at.index
+  const found = expression.exec(text)
+  if (!found) return undefined
+  at.index += found[0].length
+  return found
+}

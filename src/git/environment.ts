@@ -1,0 +1,42 @@
+/**
+ * Variables that point Git at one repository (`git rev-parse --local-env-vars`), or that say what a client said. The
+ * sidecar may have been started inside a hook or behind a CGI server; its Git processes must not inherit these.
+ */
+const dropped = new Set([
+  ...['GIT_DIR', 'GIT_WORK_TREE', 'GIT_COMMON_DIR', 'GIT_INDEX_FILE', 'GIT_PREFIX', 'GIT_IMPLICIT_WORK_TREE'],
+  ...['GIT_OBJECT_DIRECTORY', 'GIT_ALTERNATE_OBJECT_DIRECTORIES', 'GIT_QUARANTINE_PATH', 'GIT_SHALLOW_FILE'],
+  ...[
+    'GIT_GRAFT_FILE',
+    'GIT_NO_REPLACE_OBJECTS',
+    'GIT_REPLACE_REF_BASE',
+    'GIT_CONFIG',
+    'GIT_CONFIG_PARAMETERS',
+  ],
+  ...['GIT_PROTOCOL', 'GIT_PROJECT_ROOT', 'GIT_HTTP_EXPORT_ALL', 'GATEWAY_INTERFACE', 'REQUEST_METHOD'],
+  ...['QUERY_STRING', 'PATH_INFO', 'PATH_TRANSLATED', 'CONTENT_TYPE', 'CONTENT_LENGTH'],
+  ...['SERVER_PROTOCOL', 'REMOTE_USER', 'REMOTE_ADDR', 'REMOTE_HOST'],
+])
+
+/** The sidecar's own environment as its Git processes inherit it. GIT_NAMESPACE, HOME and GIT_TRACE* stay. */
+export function inheritedEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(environment).filter(([name]) => !dropped.has(name) && !name.startsWith('HTTP_'))
+  return Object.fromEntries(kept)
+}
+
+/**
+ * Tells Git that this one repository may belong to somebody else: who is given a root to serve trusts what is in it.
+ * Said in the environment of one process (git-config(1), GIT_CONFIG_COUNT), so nobody's configuration file changes.
+ * `.` is said too because http-backend starts its services with the repository as their working directory, and
+ * Git 2.39 compares that very string.
+ */
+export function trusting(environment: NodeJS.ProcessEnv, gitDir: string): NodeJS.ProcessEnv {
+  const count = Number(environment['GIT_CONFIG_COUNT'] ?? 0)
+  return {
+    ...environment,
+    GIT_CONFIG_COUNT: String(count + 2),
+    [`GIT_CONFIG_KEY_${count}`]: 'safe.directory',
+    [`GIT_CONFIG_VALUE_${count}`]: gitDir,
+    [`GIT_CONFIG_KEY_${count + 1}`]: 'safe.directory',
+    [`GIT_CONFIG_VALUE_${count + 1}`]: '.',
+  }
+}

@@ -1,0 +1,169 @@
+import { ChildProcess, spawn, type SpawnOptions as NodeSpawnOptions } from 'node:child_process'
+import { PassThrough, Readable, type Writable } from 'node:stream'
+import { inheritedEnvironment } from './environment.js'
+
+export interface GitOptions {
+  /** The Git program: a path, or a name to look up in PATH. */
+  readonly path: string
+  /** The environment that Git processes are made from, before what each needs is added. */
+  readonly environment: NodeJS.ProcessEnv
+  readonly started?: (command: string) => void
+  /** What a process said on standard error, bounded, when it has ended. */
+  readonly complained?: (command: string, stderr: string, ending: string) => void
+}
+
+export interface SpawnOptions {
+  readonly cwd?: string
+  readonly environment: NodeJS.ProcessEnv
+  /** Ends the process when it aborts. */
+  readonly signal?: AbortSignal
+}
+
+/** Git could not be started, or ended otherwise than by exit code 0. */
+export class GitError extends Error {
+  override readonly name = 'GitError'
+}
+
+/** Bytes of standard error that are kept: the last, where Git says why it died. */
+const stderrMax = 4096
+/** Milliseconds between asking a process to end and ending it. */
+const killAfterMs = 2000
+
+/** Starts every Git process, and knows all that run, so that none is left behind. */
+export class Git {
+  readonly path: string
+  readonly environment: NodeJS.ProcessEnv
+  readonly #options: GitOptions
+  readonly #running = new Set<GitProcess>()
+
+  constructor(options: GitOptions) {
+    this.#options = options
+    this.path = options.path
+    this.environment = inheritedEnvironment(options.environment)
+  }
+
+  get running(): number {
+    return this.#running.size
+  }
+
+  /** Runs `git COMMAND …`. Never throws: a program that cannot be started shows in `ended`. */
+  spawn(args: readonly [command: string, ...rest: string[]], options: SpawnOptions): GitProcess {
+    const command = args[0]
+    const process = new GitProcess(this.path, args, options, (ending) => {
+      this.#running.delete(process)
+      if (process.stderr || ending !== 'exit code 0') {
+        this.#options.complained?.(command, process.stderr, ending)
+      }
+    })
+    this.#running.add(process)
+    this.#options.started?.(command)
+    return process
+  }
+
+  /** The whole output of a short command. @throws GitError unless its exit code is among `accept` */
+  async output(
+    args: readonly [command: string, ...rest: string[]],
+    options: SpawnOptions,
+    accept: readonly number[] = [0],
+  ): Promise<string> {
+    const process = this.spawn(args, options)
+    process.stdin.end()
+    const chunks: Buffer[] = []
+    for await (const chunk of process.stdout) chunks.push(chunk as Buffer)
+    const { code, reason } = await process.ended
+    if (code === undefined || !accept.includes(code)) throw new GitError(`git ${args[0]}: ${reason}`)
+    return Buffer.concat(chunks).toString()
+  }
+
+  /** Ends every process, now. Synchronous, so that it also serves as the last act of a dying program. */
+  killAll(): void {
+    for (const process of this.#running) process.kill('SIGKILL')
+  }
+
+  /** Asks every process to end and waits until all have. */
+  async close(): Promise<void> {
+    const running = [...this.#running]
+    for (const process of running) process.end()
+    await Promise.all(running.map((process) => process.ended))
+  }
+}
+
+/** How a process ended; `code` is undefined if a signal ended it or it never started. */
+export interface Ending {
+  readonly code: number | undefined
+  readonly reason: string
+}
+
+/** One Git process, leader of a process group of its own, so that what it starts ends with it. */
+export class GitProcess {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  /** Resolves when the process is gone and its output is closed. Never rejects. */
+  readonly ended: Promise<Ending>
+  readonly #pid: number | undefined
+  #stderr = Buffer.alloc(0)
+  #gone = false
+
+  constructor(path: string, args: readonly string[], options: SpawnOptions, done: (ending: string) => void) {
+    const { cwd, environment, signal } = options
+    const child = start(path, args, { cwd, env: environment, detached: true, stdio: 'pipe' })
+    this.#pid = child.pid
+    this.stdin = child.stdin ?? new PassThrough().destroy()
+    this.stdout = child.stdout ?? Readable.from([])
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.#stderr = Buffer.concat([this.#stderr, chunk]).subarray(-stderrMax)
+    })
+    // A process that ends early leaves whoever writes to it with EPIPE; its exit code tells the story.
+    this.stdin.on('error', () => {})
+    const abort = (): void => this.end()
+    signal?.addEventListener('abort', abort, { once: true })
+    this.ended = new Promise<Ending>((resolve) => {
+      child.once('error', (error) => resolve({ code: undefined, reason: error.message }))
+      child.once('close', (code, killedBy) => {
+        if (code === null) resolve({ code: undefined, reason: `killed by ${killedBy}` })
+        else resolve({ code, reason: `exit code ${code}` })
+      })
+    }).then((ending) => {
+      this.#gone = true
+      signal?.removeEventListener('abort', abort)
+      done(ending.reason)
+      return ending
+    })
+    if (signal?.aborted) this.end()
+  }
+
+  /** The last of what the process said on standard error. */
+  get stderr(): string {
+    return this.#stderr.toString().trim()
+  }
+
+  /** Asks the process group to end, and ends it if it does not. */
+  end(): void {
+    this.kill('SIGTERM')
+    const timer = setTimeout(() => this.kill('SIGKILL'), killAfterMs).unref()
+    void this.ended.then(() => clearTimeout(timer))
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    if (this.#gone || this.#pid === undefined) return
+    try {
+      process.kill(-this.#pid, signal)
+    } catch {
+      // ESRCH: it went by itself.
+    }
+  }
+}
+
+/**
+ * spawn() tells of some failures by an event and of others (ENOMEM, E2BIG) by a throw, and out of file descriptors it
+ * gives a process without streams. Here they all become an event.
+ */
+function start(path: string, args: readonly string[], options: NodeSpawnOptions): ChildProcess {
+  try {
+    return spawn(path, args, options)
+  } catch (error) {
+    const child = new ChildProcess()
+    setImmediate(() => child.emit('error', error))
+    return child
+  }
+}

@@ -1,0 +1,110 @@
+import { relative, sep } from 'node:path'
+import type { Readable } from 'node:stream'
+import { GitError, type Git, type GitProcess } from './git.js'
+import { trusting } from './environment.js'
+import type { Repository } from './repository.js'
+
+/** A request as `git http-backend` understands it (git-http-backend(1)); every field is checked by the door. */
+export interface BackendRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST'
+  /** What follows the repository in the path, such as `/git-receive-pack`. */
+  readonly resource: string
+  readonly service?: string | undefined
+  readonly contentType?: string | undefined
+  readonly contentLength?: string | undefined
+  readonly contentEncoding?: string | undefined
+  readonly gitProtocol?: string | undefined
+  readonly remoteUser?: string | undefined
+  readonly remoteAddress?: string | undefined
+  readonly exportAll: boolean
+}
+
+export interface BackendResponse {
+  readonly status: number
+  readonly statusText: string | undefined
+  /** Names and values in turn, in the order in which Git gave them. */
+  readonly headers: string[]
+  readonly body: Readable
+}
+
+/** Bytes of a response head beyond which it cannot be Git's. */
+const headMax = 64 * 1024
+
+/** Starts `git http-backend` as CGI (RFC 3875) for one request on one repository. */
+export function httpBackend(
+  git: Git,
+  root: string,
+  repository: Repository,
+  request: BackendRequest,
+  signal: AbortSignal,
+): GitProcess {
+  const path = relative(root, repository.gitDir).split(sep).join('/')
+  return git.spawn(['http-backend'], {
+    cwd: repository.gitDir,
+    signal,
+    environment: {
+      ...trusting(git.environment, repository.gitDir),
+      GATEWAY_INTERFACE: 'CGI/1.1',
+      SERVER_PROTOCOL: 'HTTP/1.1',
+      GIT_PROJECT_ROOT: root,
+      PATH_INFO: `${path && `/${path}`}${request.resource}`,
+      REQUEST_METHOD: request.method,
+      QUERY_STRING: request.service === undefined ? '' : `service=${request.service}`,
+      CONTENT_TYPE: request.contentType,
+      CONTENT_LENGTH: request.contentLength,
+      HTTP_CONTENT_ENCODING: request.contentEncoding,
+      HTTP_GIT_PROTOCOL: request.gitProtocol,
+      REMOTE_USER: request.remoteUser,
+      REMOTE_ADDR: request.remoteAddress,
+      GIT_HTTP_EXPORT_ALL: request.exportAll ? '1' : undefined,
+    },
+  })
+}
+
+/** Reads the head of what http-backend answers. @throws GitError if it ends or goes on for too long without one */
+export async function readHead(process: GitProcess): Promise<BackendResponse> {
+  const body = process.stdout
+  let head = Buffer.alloc(0)
+  for (;;) {
+    const chunk = body.read() as Buffer | null
+    if (chunk === null) {
+      if (body.readableEnded || body.destroyed) break
+      await new Promise<void>((resolve) => {
+        const go = (): void => {
+          for (const event of ['readable', 'end', 'close']) body.off(event, go)
+          resolve()
+        }
+        for (const event of ['readable', 'end', 'close']) body.on(event, go)
+      })
+      continue
+    }
+    head = Buffer.concat([head, chunk])
+    const end = /\r?\n\r?\n/.exec(head.toString('latin1', 0, headMax))
+    if (end) {
+      const rest = head.subarray(end.index + end[0].length)
+      if (rest.length > 0) body.unshift(rest)
+      return { ...parseHead(head.toString('latin1', 0, end.index)), body }
+    }
+    if (head.length > headMax) break
+  }
+  process.end()
+  const { reason } = await process.ended
+  throw new GitError(`git http-backend: no response head (${reason})`)
+}
+
+function parseHead(text: string): Omit<BackendResponse, 'body'> {
+  let status = 200
+  let statusText: string | undefined
+  const headers: string[] = []
+  for (const line of text.split(/\r?\n/)) {
+    const [, name, value] = /^([^:\s]+):\s*(.*)$/.exec(line) ?? []
+    if (name === undefined || value === undefined) throw new GitError('git http-backend: malformed header')
+    if (name.toLowerCase() === 'status') {
+      status = Number(/^\d{3}/.exec(value)?.[0] ?? 500)
+      statusText = value.slice(4) || undefined
+    } else {
+      headers.push(name, value)
+    }
+  }
+  return { status, statusText, headers }
+}

@@ -1,0 +1,50 @@
+/** pkt-line framing, gitprotocol-common(5). A length counts its own four hexadecimal digits; 0000 is a flush packet. */
+
+export const flushPacket = Buffer.from('0000')
+
+/** Text as one pkt-line. */
+export function pktLine(text: string): Buffer {
+  const payload = Buffer.from(text)
+  return Buffer.concat([Buffer.from((payload.length + 4).toString(16).padStart(4, '0')), payload])
+}
+
+/**
+ * Follows the framing of a stream through chunks of any size, without keeping them, to tell whether it ended where
+ * Git ends: after a whole flush packet.
+ */
+export class PktLineFraming {
+  /** Bytes of the current packet's payload that are still to come. */
+  #payloadLeft = 0
+  /** Digits of a length that a chunk's end has cut. */
+  #digits = ''
+  #lastIsFlush = false
+
+  /** @throws if four bytes that should be a length are not hexadecimal */
+  push(chunk: Buffer): void {
+    let at = 0
+    while (at < chunk.length) {
+      if (this.#payloadLeft > 0) {
+        const skipped = Math.min(this.#payloadLeft, chunk.length - at)
+        this.#payloadLeft -= skipped
+        at += skipped
+        continue
+      }
+      const digits = this.#digits + chunk.toString('latin1', at, at + 4 - this.#digits.length)
+      at += digits.length - this.#digits.length
+      this.#digits = digits.length < 4 ? digits : ''
+      if (digits.length === 4) this.#packet(digits)
+    }
+  }
+
+  #packet(digits: string): void {
+    if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw new Error(`not a pkt-line length: ${JSON.stringify(digits)}`)
+    const length = parseInt(digits, 16)
+    this.#lastIsFlush = length === 0
+    // 0001 to 0003 are special packets without a payload (delimiter, response end).
+    this.#payloadLeft = Math.max(0, length - 4)
+  }
+
+  get endsInFlush(): boolean {
+    return this.#lastIsFlush && this.#payloadLeft === 0 && this.#digits === ''
+  }
+}

@@ -1,0 +1,21 @@
+/** Wire protocol versions that Git knows. */
+export type ProtocolVersion = 0 | 1 | 2
+
+/**
+ * The version that a server speaks for a Git-Protocol header: the highest that it knows among `version=N` in a list
+ * separated by colons; unknown keys and versions are ignored (gitprotocol-http(5); protocol.c,
+ * determine_protocol_version_server).
+ */
+export function protocolVersion(header: string | undefined): ProtocolVersion {
+  const items = (header ?? '').split(':')
+  if (items.includes('version=2')) return 2
+  return items.includes('version=1') ? 1 : 0
+}
+
+/**
+ * What a server's Git process finds in GIT_PROTOCOL. Made from the version alone, so that nothing else of the header
+ * reaches the environment; a server reads nothing else from it. undefined: not set, which is version 0.
+ */
+export function gitProtocol(version: ProtocolVersion): string | undefined {
+  return version === 0 ? undefined : `version=${version}`
+}

@@ -1,0 +1,103 @@
+import { lstatSync, readFileSync, readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
+import { resolve, sep } from 'node:path'
+import type { Look } from './look.js'
+
+/** A repository on this disk; both paths are absolute and free of links. */
+export interface Repository {
+  /** Where HEAD is: `x.git`, `x/.git`, or `x/.git/worktrees/y` for a linked worktree. */
+  readonly gitDir: string
+  /** Where the refs are that worktrees share; mostly the same. */
+  readonly commonDir: string
+}
+
+/** In Git's order (path.c, enter_repo). */
+const suffixes = ['/.git', '', '.git/.git', '.git']
+
+/**
+ * Finds the repository that a path below the root means, as Git's enter_repo() does, with one condition more: neither
+ * it nor its common directory may lie outside the root, by whatever link or gitfile (R8).
+ * `path` is decoded and relative to the root; see `decodeRepositoryPath`.
+ */
+export function enterRepo(look: Look, root: string, path: string): Repository | undefined {
+  const base = path === '' ? root : `${root}/${path}`
+  for (const suffix of suffixes) {
+    const candidate = base + suffix
+    const stats = statOf(candidate)
+    if (stats?.isFile()) return inside(look, root, readGitfile(look, candidate, stats))
+    if (stats?.isDirectory()) {
+      const repository = inside(look, root, candidate)
+      if (repository) return repository
+    }
+  }
+  return undefined
+}
+
+/** A directory that does not exist, or that may not be entered, is no repository; Git says 404 to both. */
+function statOf(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}
+
+/** The directory that a gitfile names (gitrepository-layout(5)). */
+function readGitfile(look: Look, path: string, stats: BigIntStats): string | undefined {
+  if (stats.size > 8192n) return undefined
+  const text = look.derive('gitfile', path, stats, () => readFileSync(path, 'utf8'))
+  const target = /^gitdir: ([^\0]+?)[\r\n]*$/.exec(text)?.[1]
+  return target === undefined ? undefined : resolve(path, '..', target)
+}
+
+/** The repository in a directory, if there is one and it is below the root. */
+function inside(look: Look, root: string, directory: string | undefined): Repository | undefined {
+  if (directory === undefined) return undefined
+  try {
+    const gitDir = realpathSync.native(directory)
+    const commonDir = commonDirOf(look, gitDir)
+    if (!isBelow(root, gitDir) || !isBelow(root, commonDir)) return undefined
+    if (!headIsValid(look, `${gitDir}/HEAD`)) return undefined
+    const hasParts = ['objects', 'refs'].every((part) => statOf(`${commonDir}/${part}`)?.isDirectory())
+    return hasParts ? { gitDir, commonDir } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isBelow = (root: string, path: string): boolean =>
+  path === root || path.startsWith(root.endsWith(sep) ? root : root + sep)
+
+function commonDirOf(look: Look, gitDir: string): string {
+  const path = `${gitDir}/commondir`
+  const stats = statOf(path)
+  if (!stats?.isFile()) return gitDir
+  const text = look.derive('commondir', path, stats, () => readFileSync(path, 'utf8'))
+  return realpathSync.native(resolve(gitDir, text.replace(/[\r\n]+$/, '')))
+}
+
+/** As setup.c, validate_headref: a link or a symref into refs/, or an object id. */
+function headIsValid(look: Look, path: string): boolean {
+  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  if (!stats) return false
+  if (stats.isSymbolicLink()) return readlinkSync(path).startsWith('refs/')
+  return look.derive('HEAD', path, stats, () =>
+    /^(ref:\s*refs\/|[0-9a-f]{40}|[0-9a-f]{64})/.test(readFileSync(path, 'latin1')),
+  )
+}
+
+/**
+ * The path of a repository as a URL gives it: percent-decoded once. undefined for what no repository's path can be and
+ * what tries to be another one's: `..`, `.`, empty components, NUL, invalid encoding.
+ */
+export function decodeRepositoryPath(encoded: string): string | undefined {
+  let path: string
+  try {
+    path = decodeURIComponent(encoded)
+  } catch {
+    return undefined
+  }
+  const components = path.replace(/^\//, '').split('/')
+  if (path === '') return ''
+  const refused = components.some((name) => ['', '.', '..'].includes(name) || name.includes('\0'))
+  return refused ? undefined : components.join('/')
+}

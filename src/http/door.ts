@@ -1,0 +1,149 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { GitError } from '../git/git.js'
+import { protocolVersion } from '../git/protocol.js'
+import { RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
+import type { RefService } from '../service/ref-service.js'
+import { FillError } from '../streamcache/index.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import { sendAdvertisement } from './advertisement.js'
+import { Exchange, type Outcome } from './exchange.js'
+import { backendRequest, passThrough } from './passthrough.js'
+import { refuse, Refusal } from './responses.js'
+import { parseTarget, type Route } from './route.js'
+
+export interface DoorOptions {
+  readonly service: RefService
+  readonly metrics: Metrics
+  readonly log: Log
+  /** In lower case. */
+  readonly remoteUserHeader: string | undefined
+}
+
+/** The HTTP door: Git's smart and dumb HTTP protocols in, answers out (gitprotocol-http(5)). */
+export function createDoor(options: DoorOptions): Server {
+  const server = createServer((request, response) => void answer(options, request, response))
+  // A push may take as long as its client's line needs; only the head of a request has to come soon.
+  server.requestTimeout = 0
+  server.headersTimeout = 30_000
+  // Longer than a proxy in front keeps its idle connections, so that it closes first.
+  server.keepAliveTimeout = 75_000
+  server.on('clientError', rejectConnection)
+  return server
+}
+
+async function answer(
+  options: DoorOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const exchange = new Exchange(request, response, options.metrics)
+  try {
+    await dispatch(options, exchange)
+  } catch (error) {
+    fail(options, exchange, error)
+  }
+  if (exchange.signal.aborted && exchange.outcome !== 'error') exchange.outcome = 'aborted'
+  exchange.count()
+  const { kind, protocol, outcome, repository, sentBytes } = exchange
+  const ms = Math.round(performance.now() - exchange.startedAt)
+  options.log.debug({ method: request.method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
+}
+
+async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void> {
+  const { request } = exchange
+  const route = parseRoute(exchange)
+  const version = protocolVersion(request.headers['git-protocol'] as string | undefined)
+  exchange.repository = route.repository
+  exchange.kind = kindOf(route)
+  exchange.protocol = `v${version}`
+
+  if (exchange.kind === 'advertisement') {
+    const reading = await options.service.advertise(route.repository, version)
+    if (reading) {
+      const { follower, reuse } = reading
+      // Also wakes a follower that waits for bytes that may never come.
+      exchange.signal.addEventListener('abort', () => follower.close())
+      try {
+        await sendAdvertisement(exchange, follower)
+      } finally {
+        follower.close()
+      }
+      exchange.outcome = reuse
+      return
+    }
+  }
+  const backend = backendRequest(exchange, route, options.remoteUserHeader)
+  await passThrough(exchange, options.service.passThrough(route.repository, backend, exchange.signal))
+  exchange.outcome = 'passthrough'
+}
+
+/** @throws Refusal */
+function parseRoute({ request: { url = '', method } }: Exchange): Route {
+  const route = parseTarget(url)
+  if (route === 'not-a-target') throw new Refusal(400, 'the request target is not a path')
+  if (route === 'too-long') throw new Refusal(414, 'the path is too long for any repository')
+  if (!route) throw new Refusal(404)
+  if (method === route.method || (method === 'HEAD' && route.method === 'GET')) return route
+  const allowed = route.method === 'GET' ? 'GET, HEAD' : 'POST'
+  throw new Refusal(405, `${route.resource} takes ${allowed}`, ['Allow', allowed])
+}
+
+/** What is asked for, as the metrics name it. */
+function kindOf({ resource, service }: Route): string {
+  if (resource === '/info/refs' && service === 'git-upload-pack') return 'advertisement'
+  if (resource === '/info/refs' && service === 'git-receive-pack') return 'receive-pack-advertisement'
+  if (resource.startsWith('/git-')) return resource.slice('/git-'.length)
+  return 'dumb'
+}
+
+function fail({ log }: DoorOptions, exchange: Exchange, error: unknown): void {
+  const { response, request, repository } = exchange
+  if (exchange.signal.aborted) {
+    exchange.outcome = 'aborted'
+    return
+  }
+  const { refusal, outcome } = explain(error)
+  exchange.outcome = outcome
+  if (outcome === 'error') log.error({ err: error, repository, method: request.method }, 'request failed')
+  if (response.headersSent) response.destroy()
+  else refuse(response, refusal)
+}
+
+/** The answer to an error, and the outcome that it counts as. */
+function explain(error: unknown): { refusal: Refusal; outcome: Outcome } {
+  if (error instanceof RepositoryNotFound) return { refusal: new Refusal(404), outcome: 'not_found' }
+  if (error instanceof ServiceDisabled) return { refusal: new Refusal(403), outcome: 'forbidden' }
+  if (error instanceof Refusal) {
+    const outcome = error.status === 404 ? 'not_found' : error.status === 403 ? 'forbidden' : 'rejected'
+    return { refusal: error, outcome }
+  }
+  if (error instanceof FillError || error instanceof GitError) {
+    const message =
+      'Git could not answer for this repository; try again, and see the log of refstream for why'
+    return { refusal: new Refusal(503, message), outcome: 'error' }
+  }
+  return { refusal: new Refusal(500, 'internal error; see the log of refstream'), outcome: 'error' }
+}
+
+/** A connection on which no request could be read. */
+function rejectConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const [status, reason] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', 'the head of the request is too large']
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', 'the head of the request did not come in time']
+        : ['400 Bad Request', 'this is not HTTP/1.1']
+  const body = `refstream: ${reason}\n`
+  const head = [
+    'Connection: close',
+    'Content-Type: text/plain; charset=utf-8',
+    `Content-Length: ${body.length}`,
+  ]
+  socket.end(`HTTP/1.1 ${status}\r\n${head.join('\r\n')}\r\n\r\n${body}`)
+}

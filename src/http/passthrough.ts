@@ -1,0 +1,90 @@
+import type { ServerResponse } from 'node:http'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { readHead, type BackendRequest } from '../git/http-backend.js'
+import { gitProtocol, protocolVersion } from '../git/protocol.js'
+import type { GitProcess } from '../git/git.js'
+import type { Exchange } from './exchange.js'
+import { drained, Refusal } from './responses.js'
+import type { Route } from './route.js'
+
+const services = ['git-upload-pack', 'git-receive-pack', 'git-upload-archive']
+
+/**
+ * What http-backend is told of a request. Nothing is handed on as it came: each value is one of a known set, or has
+ * the form that its name asks for (R8).
+ * @throws Refusal
+ */
+export function backendRequest(
+  exchange: Exchange,
+  route: Route,
+  remoteUserHeader: string | undefined,
+): Omit<BackendRequest, 'exportAll'> {
+  const { headers, method, socket } = exchange.request
+  if (route.resource === '/info/refs' && route.service !== undefined && !services.includes(route.service)) {
+    throw new Refusal(403)
+  }
+  const encoding = headers['content-encoding']
+  return {
+    method: method as BackendRequest['method'],
+    resource: route.resource,
+    service: route.resource === '/info/refs' ? route.service : undefined,
+    contentType: visible(headers['content-type']),
+    // Absent for a chunked body: http-backend then reads to the end.
+    contentLength: headers['content-length'],
+    contentEncoding: encoding === 'gzip' || encoding === 'x-gzip' ? encoding : undefined,
+    gitProtocol: gitProtocol(protocolVersion(headers['git-protocol'] as string | undefined)),
+    remoteUser: remoteUserHeader === undefined ? undefined : remoteUser(exchange, remoteUserHeader),
+    remoteAddress: socket.remoteAddress,
+  }
+}
+
+const visible = (value: string | undefined): string | undefined =>
+  value !== undefined && /^[\x20-\x7e]{1,256}$/.test(value) ? value : undefined
+
+/** The user whom a proxy in front has named. Twice is once too often: one of them may be the client's own word. */
+function remoteUser(exchange: Exchange, header: string): string | undefined {
+  const values = exchange.request.headersDistinct[header] ?? []
+  if (values.length > 1) throw new Refusal(400, `the request has more than one ${header}`)
+  const name = values[0]
+  if (name === undefined || name === '') return undefined
+  if (!/^[^\p{Cc}]{1,256}$/u.test(name)) throw new Refusal(400, `the request's ${header} is not a name`)
+  // Header values arrive as Latin-1; names in UTF-8 get their bytes back.
+  return Buffer.from(name, 'latin1').toString()
+}
+
+/**
+ * Streams a request into http-backend and its response out. Both ways are as fast as the slower side.
+ * @throws GitError if no answer comes; if a response stops short, the connection is destroyed
+ */
+export async function passThrough(exchange: Exchange, process: GitProcess): Promise<void> {
+  const { request, response } = exchange
+  // Git may answer and go without reading the whole body: the rest is read here and dropped.
+  request.pipe(process.stdin).once('close', () => {
+    request.unpipe(process.stdin)
+    request.resume()
+  })
+  const { status, statusText, headers, body } = await readHead(process)
+  response.writeHead(status, statusText, headers)
+  if (request.method === 'HEAD') {
+    process.end()
+    response.end()
+  } else {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      if (!exchange.write(chunk) && !(await drained(response))) return
+    }
+    const { code } = await process.ended
+    if (code === 0) response.end()
+    else await abandon(response)
+  }
+}
+
+/**
+ * Ends a response that Git did not finish: what is written goes out, so that an error message in it arrives, then the
+ * connection ends without the response's own end, so that nobody takes it for whole (R4).
+ */
+async function abandon(response: ServerResponse): Promise<void> {
+  response.flushHeaders()
+  // Node hands what was written to the socket at the end of this turn.
+  await nextTurn()
+  response.socket?.destroySoon()
+}

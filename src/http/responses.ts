@@ -1,0 +1,47 @@
+import type { ServerResponse } from 'node:http'
+
+/** What http-backend.c sends with everything that must not be kept (hdr_nocache), in its order. */
+export const noCacheHeaders = [
+  ...['Expires', 'Fri, 01 Jan 1980 00:00:00 GMT'],
+  ...['Pragma', 'no-cache'],
+  ...['Cache-Control', 'no-cache, max-age=0, must-revalidate'],
+]
+
+/** An answer that ends a request before any other byte of it: a status and a line for the person who reads it. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal'
+  readonly status: number
+  readonly headers: readonly string[]
+
+  /** An empty message makes an empty body, which is how Git says 403 and 404. */
+  constructor(status: number, message = '', headers: readonly string[] = []) {
+    super(message)
+    this.status = status
+    this.headers = headers
+  }
+}
+
+export function refuse(response: ServerResponse, { status, message, headers }: Refusal): void {
+  const body = Buffer.from(message && `refstream: ${message}\n`)
+  response.writeHead(status, [
+    ...noCacheHeaders,
+    ...headers,
+    ...(message ? ['Content-Type', 'text/plain; charset=utf-8'] : []),
+    ...['Content-Length', String(body.length)],
+  ])
+  response.end(body)
+}
+
+/** Resolves when the response takes more bytes; false if its client has left. */
+export function drained(response: ServerResponse): Promise<boolean> {
+  if (response.destroyed) return Promise.resolve(false)
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done)
+      response.off('close', done)
+      resolve(!response.destroyed)
+    }
+    response.on('drain', done)
+    response.on('close', done)
+  })
+}

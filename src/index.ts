@@ -1,0 +1,28 @@
+/**
+ * refstream as a library: the sidecar that `refstream serve` runs, started from code.
+ *
+ *     const sidecar = await startServer({ root: '/srv/git', listen: '127.0.0.1:0' })
+ *     console.log(sidecar.url)
+ *     await sidecar.close()
+ */
+import type { options, Settings } from './config/options.js'
+import { readFlags, resolveSettings } from './config/settings.js'
+import { startSidecar, type Sidecar } from './sidecar.js'
+import { createLog, type Log } from './telemetry/log.js'
+
+export { ConfigError } from './config/settings.js'
+export type { Settings, Sidecar, Log }
+
+/** Settings as people write them (`'127.0.0.1:0'`, `'64MiB'`), by the names of `Settings`; see the README. */
+export type ServerOptions = {
+  readonly [key in (typeof options)[number]['key']]?: string | number | boolean
+} & { readonly root: string }
+
+/**
+ * Starts a sidecar in this process.
+ * @param log where it logs; silent if left out
+ * @throws ConfigError on a bad setting
+ */
+export async function startServer(options: ServerOptions, log: Log = createLog('silent')): Promise<Sidecar> {
+  return startSidecar(resolveSettings(readFlags(options)), log)
+}

@@ -1,0 +1,92 @@
+/** Bytes per block: what one write to a fast follower carries, and what a slow one may hold. */
+export const blockSize = 256 * 1024
+
+/** The bytes of a growing file in memory, cut into blocks of one size, any of which may be absent. */
+export class Blocks {
+  readonly #blocks: (Buffer | undefined)[] = []
+  #length = 0
+  #bytes = 0
+
+  /** Bytes appended, whether they are still here or not. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** Bytes of memory in use. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  append(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length;) {
+      const index = Math.floor(this.#length / blockSize)
+      const block = (this.#blocks[index] ??= this.#allocate())
+      const copied = chunk.copy(block, this.#length % blockSize, at)
+      at += copied
+      this.#length += copied
+    }
+  }
+
+  #allocate(): Buffer {
+    this.#bytes += blockSize
+    return Buffer.allocUnsafeSlow(blockSize)
+  }
+
+  /** From an offset to the end of its block; undefined if that block is absent. */
+  from(offset: number): Buffer | undefined {
+    const start = offset - (offset % blockSize)
+    return this.#blocks[start / blockSize]?.subarray(
+      offset - start,
+      Math.min(blockSize, this.#length - start),
+    )
+  }
+
+  /** Everything from an offset on, which must be here. */
+  allFrom(offset: number): Buffer[] {
+    const views: Buffer[] = []
+    for (let at = offset; at < this.#length;) {
+      const view = this.from(at)
+      if (!view) throw new Error('bytes that are not on disk have left memory')
+      views.push(view)
+      at += view.length
+    }
+    return views
+  }
+
+  /** Drops the blocks that end at or before an offset. */
+  dropUntil(offset: number): void {
+    for (let index = 0; index < this.#blocks.length; index++) {
+      const block = this.#blocks[index]
+      const end = Math.min((index + 1) * blockSize, this.#length)
+      if (!block || end > offset) continue
+      this.#bytes -= block.length
+      this.#blocks[index] = undefined
+    }
+  }
+
+  /** Cuts the last block to its content: small entries are many, and a kept one shall cost its own size. */
+  seal(): void {
+    const index = this.#blocks.length - 1
+    const used = this.#length - index * blockSize
+    const block = this.#blocks[index]
+    if (!block || used === block.length) return
+    const exact = Buffer.allocUnsafeSlow(used)
+    block.copy(exact, 0, 0, used)
+    this.#blocks[index] = exact
+    this.#bytes -= block.length - used
+  }
+
+  /** All bytes, in blocks of `blockSize`, the last one shorter. */
+  fill(blocks: Buffer[]): void {
+    this.#blocks.splice(0, this.#blocks.length, ...blocks)
+    this.#bytes = blocks.reduce((sum, block) => sum + block.length, 0)
+    this.#length = this.#bytes
+  }
+
+  /** Bytes that were appended elsewhere: the length is known, the bytes are absent. */
+  static absent(length: number): Blocks {
+    const blocks = new Blocks()
+    blocks.#length = length
+    return blocks
+  }
+}

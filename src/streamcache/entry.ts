@@ -1,0 +1,91 @@
+import { FillError } from './fill-error.js'
+import type { Follower } from './follower.js'
+import type { GrowingFile } from './growing-file.js'
+
+/**
+ * Makes an entry's bytes. Runs once per fill; its end means that the bytes are whole, a throw that they are not.
+ * When the signal aborts, it should release what it holds and throw.
+ */
+export type Source = (signal: AbortSignal) => AsyncIterable<Buffer>
+
+/**
+ * How a fill ended. `committed`: kept for reuse. `unshared`: sound, but its state had passed; it served its followers.
+ * `loser`: another fill had already committed the same state. `unstored`: sound, but the disk failed. `failed`.
+ */
+export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'failed'
+
+export interface FillLimits {
+  /** Longest time that a source may take in all, pauses for slow followers not counted. */
+  readonly fillTimeoutMs: number
+  /** Longest time between two chunks, or before the first. */
+  readonly fillSilenceMs: number
+}
+
+/** What a fill makes: bytes under a key and a state token, growing or whole, and those who follow them. */
+export class Entry {
+  readonly key: string
+  /** The state that the bytes stand for; undefined if it could not be named, so that nobody may join later. */
+  readonly token: string | undefined
+  readonly file: GrowingFile
+  readonly #abort = new AbortController()
+
+  constructor(key: string, token: string | undefined, file: GrowingFile) {
+    this.key = key
+    this.token = token
+    this.file = file
+  }
+
+  /** May somebody attach now and read from byte 0? */
+  get joinable(): boolean {
+    return this.file.joinable
+  }
+
+  /** @throws the fill's error if it failed */
+  follow(): Follower {
+    return this.file.follow()
+  }
+
+  /** Ready to answer? false: what is on disk is damaged. See GrowingFile.load. */
+  load(): boolean | Promise<boolean> {
+    return this.file.load()
+  }
+
+  /** Runs the source to its end into the file. Resolves when the source is done; errors go to the followers. */
+  async run(source: Source, limits: FillLimits): Promise<void> {
+    const { signal } = this.#abort
+    let timeLeft = limits.fillTimeoutMs
+    try {
+      signal.throwIfAborted()
+      const chunks = source(signal)[Symbol.asyncIterator]()
+      for (;;) {
+        const asked = performance.now()
+        const timer = this.#limit(timeLeft, limits.fillSilenceMs)
+        const next = await chunks.next().finally(() => clearTimeout(timer))
+        if (next.done) break
+        timeLeft -= performance.now() - asked
+        await this.file.append(next.value)
+      }
+      this.file.complete()
+    } catch (error) {
+      this.file.fail(error instanceof FillError ? error : producerError(error))
+    }
+  }
+
+  #limit(timeLeftMs: number, silenceMs: number): NodeJS.Timeout {
+    const error =
+      timeLeftMs <= silenceMs
+        ? new FillError('timeout', 'the fill took too long')
+        : new FillError('silence', `the fill was silent for ${silenceMs / 1000} seconds`)
+    return setTimeout(() => this.stop(error), Math.min(timeLeftMs, silenceMs))
+  }
+
+  /** Ends a growing fill with this error, for its followers at once and for its source by the signal. */
+  stop(error: FillError): void {
+    this.file.fail(error)
+    this.#abort.abort(error)
+  }
+}
+
+function producerError(cause: unknown): FillError {
+  return new FillError('producer', cause instanceof Error ? cause.message : String(cause), { cause })
+}

@@ -1,0 +1,112 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+/** What gauges read at the moment of a scrape. */
+export interface GaugeSources {
+  readonly followers: () => number
+  readonly storeBytes: () => number
+  readonly storeEntries: () => number
+  readonly hotBytes: () => number
+  readonly processesRunning: () => number
+}
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
+
+/** Every metric of refstream, with the registry that prints them. */
+export class Metrics {
+  readonly registry = new Registry()
+
+  readonly requests = this.#counter(
+    'refstream_requests_total',
+    'Requests answered. outcome: hit (a committed entry), joined (a fill that was running), filled (this request ' +
+      'started the fill), gathered (waited for the next fill), passthrough (Git answered), not_found, forbidden, ' +
+      'rejected (a bad request), aborted (the client left), error (the answer failed).',
+    ['door', 'kind', 'protocol', 'outcome'],
+  )
+  readonly fills = this.#counter(
+    'refstream_fills_total',
+    'Fills that ended. result: committed (kept for reuse), unshared (the refs changed meanwhile: it served those who ' +
+      'had joined), unstored (the disk failed), failed (Git failed or was killed).',
+    ['kind', 'result'],
+  )
+  readonly fillSeconds = this.#histogram(
+    'refstream_fill_seconds',
+    'Time from starting Git to the end of its output, in seconds.',
+    ['kind'],
+  )
+  readonly fillBytes = this.#counter('refstream_fill_bytes_total', 'Bytes that fills produced.', ['kind'])
+  readonly sentBytes = this.#counter(
+    'refstream_sent_bytes_total',
+    'Body bytes handed to clients, from the cache and passed through.',
+    ['door', 'kind'],
+  )
+  readonly firstByteSeconds = this.#histogram(
+    'refstream_first_byte_seconds',
+    'Time from a request to the first byte of its answer, in seconds.',
+    ['door', 'kind'],
+  )
+  readonly processesStarted = this.#counter(
+    'refstream_processes_started_total',
+    'Git processes started, by Git command.',
+    ['command'],
+  )
+  readonly loserWrites = this.#counter(
+    'refstream_loser_writes_total',
+    'Fills whose result nobody needed because another fill had committed the same state first. Should stay at 0.',
+  )
+  readonly loserBytes = this.#counter('refstream_loser_bytes_total', 'Bytes of loser writes.')
+  readonly observations = this.#counter(
+    'refstream_observations_total',
+    'Looks at a repository on disk. result: settled, unsettled (changed too recently to be trusted), missing.',
+    ['result'],
+  )
+  readonly evictions = this.#counter(
+    'refstream_store_evictions_total',
+    'Committed entries dropped while sound. reason: size (over cache-max-bytes), age, superseded (a newer state).',
+    ['reason'],
+  )
+  readonly discarded = this.#counter(
+    'refstream_store_discarded_total',
+    'Files found in the cache directory that could not be used. reason: temp (a crash left it), truncated, corrupt.',
+    ['reason'],
+  )
+  readonly storeErrors = this.#counter(
+    'refstream_store_errors_total',
+    'Failures of the cache directory, by what was tried. Requests went on, uncached.',
+    ['operation'],
+  )
+
+  constructor() {
+    // Every outcome that an operator alerts on exists from the first scrape, at 0.
+    this.loserWrites.inc(0)
+    this.loserBytes.inc(0)
+    collectDefaultMetrics({ register: this.registry })
+  }
+
+  /** Registers the gauges; called once, when the parts they read are there. */
+  watch(sources: GaugeSources): void {
+    this.#gauge('refstream_followers', 'Readers attached to entries now.', sources.followers)
+    this.#gauge('refstream_store_bytes', 'Bytes of committed entries on disk.', sources.storeBytes)
+    this.#gauge('refstream_store_entries', 'Committed entries on disk.', sources.storeEntries)
+    this.#gauge('refstream_hot_bytes', 'Bytes of entries in memory.', sources.hotBytes)
+    this.#gauge('refstream_processes_running', 'Git processes running now.', sources.processesRunning)
+  }
+
+  #counter<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
+    return new Counter({ name, help, labelNames, registers: [this.registry] })
+  }
+
+  #histogram<L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> {
+    return new Histogram({ name, help, labelNames, buckets: seconds, registers: [this.registry] })
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+}

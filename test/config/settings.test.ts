@@ -1,0 +1,91 @@
+import t from 'tap'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  checkFile,
+  ConfigError,
+  readEnvironment,
+  readFile,
+  readFlags,
+  resolveSettings,
+} from '../../src/config/settings.js'
+import { tempDir } from '../support/temp-dir.js'
+
+const toml = (t: Parameters<typeof tempDir>[0], text: string): string => {
+  const path = join(tempDir(t), 'refstream.toml')
+  writeFileSync(path, text)
+  return path
+}
+
+t.test('defaults', async (t) => {
+  const settings = resolveSettings(readFlags({ root: '/srv/git' }))
+  t.match(settings, {
+    root: '/srv/git',
+    listen: { host: '127.0.0.1', port: 8080 },
+    git: 'git',
+    cacheMaxBytes: 1024 ** 3,
+    drainSeconds: 30,
+    logLevel: 'info',
+  })
+  t.equal(settings.admin, undefined)
+})
+
+t.test('flags beat the environment, which beats the file', async (t) => {
+  const path = toml(t, 'root = "/file"\ngit = "/file/git"\ndrain-seconds = 7\nexport-all = true\n')
+  const settings = resolveSettings(
+    readFlags({ root: '/flag' }),
+    readEnvironment({ REFSTREAM_ROOT: '/env', REFSTREAM_GIT: '/env/git' }),
+    readFile(path),
+  )
+  t.match(settings, { root: '/flag', git: '/env/git', drainSeconds: 7, exportAll: true })
+})
+
+t.test('values as text and as TOML has them', async (t) => {
+  const path = toml(t, 'root = "/r"\nhot-max-bytes = 1000\ncache-max-bytes = "2GiB"\nlisten = "[::1]:0"\n')
+  const settings = resolveSettings(readFile(path))
+  t.equal(settings.hotMaxBytes, 1000)
+  t.equal(settings.cacheMaxBytes, 2 * 1024 ** 3)
+  t.same(settings.listen, { host: '::1', port: 0 })
+  t.equal(resolveSettings(readEnvironment({ REFSTREAM_ROOT: '/r', REFSTREAM_EXPORT_ALL: '1' })).exportAll, true)
+  t.equal(resolveSettings(readFlags({ root: '/r', remoteUserHeader: 'X-User' })).remoteUserHeader, 'x-user')
+})
+
+t.test('a mistake is one line that names where, what and what is allowed', async (t) => {
+  const fails = (make: () => unknown, ...parts: string[]): void => {
+    try {
+      make()
+      t.fail(`no error for ${parts.join(' ')}`)
+    } catch (error) {
+      t.ok(error instanceof ConfigError)
+      const { message } = error as Error
+      t.notMatch(message, /\n/)
+      for (const part of parts) t.ok(message.includes(part), `${message} names ${part}`)
+    }
+  }
+  const flag = (key: string, value: string) => () => resolveSettings(readFlags({ root: '/r', [key]: value }))
+  fails(() => resolveSettings(), '--root', 'missing')
+  fails(flag('listen', '8080'), '--listen', '"8080"', 'HOST:PORT')
+  fails(flag('listen', 'localhost:70000'), '--listen', '"localhost:70000"', 'HOST:PORT')
+  fails(flag('cacheMaxBytes', '10 apples'), '--cache-max-bytes', '10 apples', '64MiB')
+  fails(flag('drainSeconds', '-1'), '--drain-seconds', '"-1"', 'seconds')
+  fails(flag('fillTimeoutSeconds', '0'), '--fill-timeout-seconds', '"0"')
+  fails(flag('remoteUserHeader', 'X User'), '--remote-user-header', 'X User')
+  fails(flag('logLevel', 'loud'), '--log-level', '"loud"', 'debug')
+  fails(() => resolveSettings(readEnvironment({ REFSTREAM_ROOT: '/r', REFSTREAM_LISTEN: 'x' })), 'REFSTREAM_LISTEN')
+  fails(() => readFile(toml(t, 'port = 8080\n')), 'port', '8080', 'listen', 'cache-dir')
+  fails(() => readFile(toml(t, 'listen = \n')), 'refstream.toml:1:', 'TOML')
+  fails(() => checkFile(toml(t, 'export-all = "maybe"\n')), 'export-all', 'maybe', 'true or false')
+  fails(() => readFile('/nonexistent/x.toml'), '/nonexistent/x.toml')
+})
+
+t.test('a file may be checked without a root in it', async (t) => {
+  t.doesNotThrow(() => checkFile(toml(t, 'drain-seconds = 1\n')))
+})
+
+t.test('unknown variables of the environment are reported, not refused', async (t) => {
+  const unknown: string[] = []
+  readEnvironment({ REFSTREAM_PORT: 'tcp://10.0.0.1:80', REFSTREAM_CONFIG: '/x', PATH: '/bin' }, (name) =>
+    unknown.push(name),
+  )
+  t.same(unknown, ['REFSTREAM_PORT'])
+})

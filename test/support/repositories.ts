@@ -1,0 +1,76 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Git's environment in tests: nobody's configuration, fixed names and dates, no repository inherited. */
+export const gitEnvironment: NodeJS.ProcessEnv = {
+  PATH: process.env['PATH'],
+  HOME: '/nonexistent',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_AUTHOR_NAME: 'A U Thor',
+  GIT_AUTHOR_EMAIL: 'author@example.com',
+  GIT_COMMITTER_NAME: 'C O Mitter',
+  GIT_COMMITTER_EMAIL: 'committer@example.com',
+  GIT_AUTHOR_DATE: '2020-01-01T00:00:00Z',
+  GIT_COMMITTER_DATE: '2020-01-01T00:00:00Z',
+  GIT_TERMINAL_PROMPT: '0',
+  LC_ALL: 'C',
+}
+
+/** Runs git and returns what it printed, trimmed. @throws if it fails */
+export function git(cwd: string, ...args: string[]): string {
+  return gitWith({ cwd }, ...args)
+}
+
+export function gitWith(
+  options: { cwd: string; input?: string | Buffer; environment?: NodeJS.ProcessEnv },
+  ...args: string[]
+): string {
+  const output = execFileSync('git', args, {
+    cwd: options.cwd,
+    input: options.input ?? '',
+    env: { ...gitEnvironment, ...options.environment },
+    maxBuffer: 1 << 30,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  return output.toString().trim()
+}
+
+export interface InitOptions {
+  readonly objectFormat?: 'sha1' | 'sha256'
+  readonly exported?: boolean
+}
+
+/** An empty bare repository whose HEAD is refs/heads/main. @returns its path */
+export function initBare(root: string, name: string, options: InitOptions = {}): string {
+  const path = join(root, name)
+  mkdirSync(path, { recursive: true })
+  git(path, 'init', '--quiet', '--bare', '-b', 'main', `--object-format=${options.objectFormat ?? 'sha1'}`)
+  if (options.exported ?? true) writeFileSync(join(path, 'git-daemon-export-ok'), '')
+  return path
+}
+
+/** A commit with the empty tree; it exists, but no ref points to it. @returns its object id */
+export function makeCommit(repository: string, message: string, ...parents: string[]): string {
+  const tree = gitWith({ cwd: repository }, 'hash-object', '-t', 'tree', '-w', '--stdin')
+  return git(repository, 'commit-tree', tree, '-m', message, ...parents.flatMap((parent) => ['-p', parent]))
+}
+
+/** A bare repository with one commit on main and an annotated tag v1. */
+export function makeRepository(root: string, name: string, options: InitOptions = {}): string {
+  const path = initBare(root, name, options)
+  const commit = makeCommit(path, 'one')
+  git(path, 'update-ref', 'refs/heads/main', commit)
+  git(path, 'tag', '-a', '-m', 'version 1', 'v1', commit)
+  return path
+}
+
+/** Adds that many branches refs/heads/<prefix>NNNNNN, packed, all at main's commit. */
+export function addPackedBranches(repository: string, count: number, prefix = 'b/'): void {
+  const commit = git(repository, 'rev-parse', 'refs/heads/main')
+  const lines = Array.from({ length: count }, (_, index) => {
+    return `create refs/heads/${prefix}${String(index).padStart(6, '0')} ${commit}\n`
+  })
+  gitWith({ cwd: repository, input: lines.join('') }, 'update-ref', '--stdin')
+  git(repository, 'pack-refs', '--all')
+}
