@@ -46,7 +46,10 @@ t.test('values as text and as TOML has them', async (t) => {
   t.equal(settings.hotMaxBytes, 1000)
   t.equal(settings.cacheMaxBytes, 2 * 1024 ** 3)
   t.same(settings.listen, { host: '::1', port: 0 })
-  t.equal(resolveSettings(readEnvironment({ REFSTREAM_ROOT: '/r', REFSTREAM_EXPORT_ALL: '1' })).exportAll, true)
+  t.equal(
+    resolveSettings(readEnvironment({ REFSTREAM_ROOT: '/r', REFSTREAM_EXPORT_ALL: '1' })).exportAll,
+    true,
+  )
   t.equal(resolveSettings(readFlags({ root: '/r', remoteUserHeader: 'X-User' })).remoteUserHeader, 'x-user')
 })
 
@@ -71,7 +74,10 @@ t.test('a mistake is one line that names where, what and what is allowed', async
   fails(flag('fillTimeoutSeconds', '0'), '--fill-timeout-seconds', '"0"')
   fails(flag('remoteUserHeader', 'X User'), '--remote-user-header', 'X User')
   fails(flag('logLevel', 'loud'), '--log-level', '"loud"', 'debug')
-  fails(() => resolveSettings(readEnvironment({ REFSTREAM_ROOT: '/r', REFSTREAM_LISTEN: 'x' })), 'REFSTREAM_LISTEN')
+  fails(
+    () => resolveSettings(readEnvironment({ REFSTREAM_ROOT: '/r', REFSTREAM_LISTEN: 'x' })),
+    'REFSTREAM_LISTEN',
+  )
   fails(() => readFile(toml(t, 'port = 8080\n')), 'port', '8080', 'listen', 'cache-dir')
   fails(() => readFile(toml(t, 'listen = \n')), 'refstream.toml:1:', 'TOML')
   fails(() => checkFile(toml(t, 'export-all = "maybe"\n')), 'export-all', 'maybe', 'true or false')
