@@ -1,5 +1,5 @@
 import { readFileSync, type BigIntStats } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseConfig, type ConfigVariable } from './config-parser.js'
 import type { Look } from './look.js'
 import type { Repository } from './repository.js'
@@ -73,14 +73,19 @@ function readVariables(look: Look, path: string, stats: BigIntStats): ConfigVari
   })
 }
 
-/** undefined for `~user/` and `%(prefix)/`, which only Git can expand. */
+/**
+ * undefined for `~user/` and `%(prefix)/`, which only Git can expand, and for what it may read as other bytes: names
+ * that are not UTF-8, NUL, and tabs, which Git before 2.45 makes spaces of.
+ */
 function includePath(
   value: string,
   directory: string | undefined,
   home: string | undefined,
 ): string | undefined {
-  if (value.startsWith('~/')) return home === undefined ? undefined : join(home, value.slice(2))
+  if (/[\t\r\0\uFFFD]/.test(value)) return undefined
+  // Not normalized: a `..` after a link means the parent of its target.
+  if (value.startsWith('~/')) return home === undefined ? undefined : `${home}/${value.slice(2)}`
   if (value.startsWith('~') || value.startsWith('%(')) return undefined
   if (value.startsWith('/')) return value
-  return directory === undefined ? undefined : resolve(directory, value)
+  return directory === undefined ? undefined : `${directory}/${value}`
 }

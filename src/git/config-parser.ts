@@ -13,22 +13,22 @@ export interface ConfigVariable {
  */
 export function parseConfig(text: string): ConfigVariable[] {
   const variables: ConfigVariable[] = []
-  let section: string | undefined
+  let section = ''
   // Sticky: each expression matches where the last one ended.
   const at = { index: text.startsWith('\uFEFF') ? 1 : 0 }
   while (at.index < text.length) {
     if (match(/[ \t\r\n]+|[#;][^\n]*/y, text, at)) continue
-    const header = match(/\[([-.0-9A-Za-z]+)(?:[ \t]+"(?:[^"\\\n]|\\[^\n])*")?\]/y, text, at)
+    const header = match(/\[(?!\])([-.0-9A-Za-z]*)(?:[ \t\r]+"(?:[^"\\\n]|\\[^\n])*")?\]/y, text, at)
     if (header) {
       // `[section.subsection]` is an old form of `[section "subsection"]`.
-      section = (header[1] as string).toLowerCase().split('.', 1)[0]
+      section = `${(header[1] as string).toLowerCase().split('.', 1)[0]}.`
       continue
     }
     const name = match(/([A-Za-z][-0-9A-Za-z]*)[ \t]*/y, text, at)?.[1]?.toLowerCase()
-    if (name === undefined || section === undefined) throw new Error(`bad config at character ${at.index}`)
-    if (match(/=/y, text, at)) variables.push({ name: `${section}.${name}`, value: parseValue(text, at) })
+    if (name === undefined) throw new Error(`bad config at character ${at.index}`)
+    if (match(/=/y, text, at)) variables.push({ name: `${section}${name}`, value: parseValue(text, at) })
     else if (match(/\r?(?:\n|$)|(?=[#;])/y, text, at)) {
-      variables.push({ name: `${section}.${name}`, value: undefined })
+      variables.push({ name: `${section}${name}`, value: undefined })
     } else throw new Error(`bad config at character ${at.index}`)
   }
   return variables
@@ -40,32 +40,37 @@ const escapes: Record<string, string> = { n: '\n', t: '\t', b: '\b', '"': '"', '
 function parseValue(text: string, at: { index: number }): string {
   let value = ''
   let quoted = false
-  // Trailing blanks do not count, unless they were quoted.
-  let solid = 0
+  // Blanks that count only if something follows them.
+  let blanks = ''
   for (;;) {
-    const character = text[at.index++]
-    if (character === undefined || character === '\n') {
+    const character = next(text, at)
+    if (character === '\n') {
       if (quoted) throw new Error(`bad config at character ${at.index}: a quote is not closed`)
-      return value.slice(0, solid).replace(/\r$/, '')
+      return value
+    }
+    if (!quoted && /[ \t\r]/.test(character)) {
+      if (value.length > 0) blanks += character
+      continue
     }
     if (!quoted && (character === '#' || character === ';')) {
-      while (at.index < text.length && text[at.index] !== '\n') at.index++
-    } else if (!quoted && (character === ' ' || character === '\t')) {
-      if (value.length > 0) value += character
-    } else if (character === '"') {
-      quoted = !quoted
-      solid = value.length
-    } else if (character === '\\') {
-      if (text[at.index] === '\r' && text[at.index + 1] === '\n') at.index++
-      const escaped = escapes[text[at.index++] ?? '']
+      match(/[^\n]*/y, text, at)
+      continue
+    }
+    value += blanks
+    blanks = ''
+    if (character === '"') quoted = !quoted
+    else if (character === '\\') {
+      const escaped = escapes[next(text, at)]
       if (escaped === undefined) throw new Error(`bad config at character ${at.index}: unknown escape`)
       value += escaped
-      solid = value.length
-    } else {
-      value += character
-      solid = value.length
-    }
+    } else value += character
   }
+}
+
+/** The next character as Git reads it: a line ends in LF or CRLF, and the last one also where the file ends. */
+function next(text: string, at: { index: number }): string {
+  if (text.startsWith('\r\n', at.index)) at.index++
+  return text[at.index++] ?? '\n'
 }
 
 function match(expression: RegExp, text: string, at: { index: number }): RegExpExecArray | undefined {

@@ -10,6 +10,9 @@ const tickMs = 20
 /** The same for filesystems that keep whole seconds only (two on FAT); their timestamps end in nine zeros. */
 const coarseTickMs = 2000
 
+/** Errors that say that there is nothing that Git could read either. ENOTDIR: `/dev/null/.gitconfig`. */
+const unreadable = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG'])
+
 /** What was worked out from a file or directory, and the state of the inode that it was worked out from. */
 export interface Derived {
   readonly version: string
@@ -42,7 +45,7 @@ export class Look {
    * undefined: there is none that Git could read, which is taken in too.
    * @throws the system's error if even that cannot be known (EIO)
    */
-  stat(path: string): BigIntStats | undefined {
+  stat(path: string | Buffer): BigIntStats | undefined {
     return this.#look(path, statSync)
   }
 
@@ -56,24 +59,34 @@ export class Look {
     this.#hash.update(text).update('\0')
   }
 
-  #look(path: string, stat: typeof statSync): BigIntStats | undefined {
+  #look(path: string | Buffer, stat: typeof statSync): BigIntStats | undefined {
+    const name = path.toString('latin1')
     try {
       const stats = stat(path, { bigint: true, throwIfNoEntry: false })
-      this.note(`${path} ${stats ? version(stats) : '-'}`)
+      this.note(`${name} ${stats ? version(stats) : '-'}`)
       if (stats) this.#settlesAtMs = Math.max(this.#settlesAtMs, settlesAtMs(stats))
       return stats
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      // What we may not enter Git may not either: as good as absent, as long as it stays so.
-      if (!['EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG'].includes(code ?? '')) throw error
-      this.note(`${path} ${code}`)
+      this.#unreadable(name, error)
       return undefined
     }
   }
 
+  /** What we may not enter Git may not either: as good as absent, as long as it stays so. */
+  #unreadable(path: string, error: unknown): void {
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (!unreadable.has(code)) throw error
+    this.note(`${path} ${code}`)
+  }
+
   /** Takes a file's bytes into the digest, for files whose stat may stay the same over a change. */
   content(path: string): void {
-    this.note(`${path} ${statSync(path, { throwIfNoEntry: false }) ? readFileSync(path, 'latin1') : '-'}`)
+    try {
+      const isFile = statSync(path, { throwIfNoEntry: false })?.isFile()
+      this.note(`${path} ${isFile ? readFileSync(path, 'latin1') : '-'}`)
+    } catch (error) {
+      this.#unreadable(path, error)
+    }
   }
 
   /**

@@ -73,14 +73,17 @@ export async function lookAtRefState(
   return { repository, exported, config, capabilities, refs: sight() }
 }
 
-/** Looks at a directory and at all below it; links to directories are followed, as Git does. */
+/**
+ * Looks at a directory and at all below it; links to directories are followed, as Git does. Names of refs need not be
+ * UTF-8: paths are bytes here, written as Latin-1.
+ */
 async function lookAtDirectories(look: Look, top: string): Promise<void> {
-  const waiting = [top]
+  const waiting = [Buffer.from(top).toString('latin1')]
   for (let count = 1; ; count++) {
     const path = waiting.pop()
     if (path === undefined) return
     if (count % directoriesPerTurn === 0) await nextTurn()
-    const stats = look.stat(path)
+    const stats = look.stat(Buffer.from(path, 'latin1'))
     if (!stats?.isDirectory()) continue
     for (const name of directoriesIn(look, path, stats)) waiting.push(`${path}/${name}`)
   }
@@ -90,9 +93,9 @@ async function lookAtDirectories(look: Look, top: string): Promise<void> {
 function directoriesIn(look: Look, path: string, stats: BigIntStats): string[] {
   return look.derive('directories', path, stats, () => {
     try {
-      return readdirSync(path, { withFileTypes: true })
+      return readdirSync(Buffer.from(path, 'latin1'), { withFileTypes: true, encoding: 'buffer' })
         .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
-        .map((entry) => entry.name)
+        .map((entry) => entry.name.toString('latin1'))
         .sort()
     } catch {
       // Unreadable or just gone: Git sees no refs there either, and a change of that changes the directory's ctime.

@@ -1,5 +1,5 @@
 import { lstatSync, readFileSync, readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
-import { resolve, sep } from 'node:path'
+import { dirname, isAbsolute, sep } from 'node:path'
 import type { Look } from './look.js'
 
 /** A repository on this disk; both paths are absolute and free of links. */
@@ -23,11 +23,12 @@ export function enterRepo(look: Look, root: string, path: string): Repository | 
   for (const suffix of suffixes) {
     const candidate = base + suffix
     const stats = statOf(candidate)
-    if (stats?.isFile()) return inside(look, root, readGitfile(look, candidate, stats))
-    if (stats?.isDirectory()) {
-      const repository = inside(look, root, candidate)
-      if (repository) return repository
-    }
+    if (!stats) continue
+    const directory = stats.isFile() ? readGitfile(look, candidate, stats) : candidate
+    const repository = directory === undefined ? undefined : repositoryIn(look, directory)
+    // The first that Git would take decides: to pass over one that may not be served would be to serve another one.
+    if (repository) return mayBeServed(look, root, repository) ? repository : undefined
+    if (stats.isFile()) return undefined
   }
   return undefined
 }
@@ -44,18 +45,30 @@ function statOf(path: string): BigIntStats | undefined {
 /** The directory that a gitfile names (gitrepository-layout(5)). */
 function readGitfile(look: Look, path: string, stats: BigIntStats): string | undefined {
   if (stats.size > 8192n) return undefined
-  const text = look.derive('gitfile', path, stats, () => readFileSync(path, 'utf8'))
-  const target = /^gitdir: ([^\0]+?)[\r\n]*$/.exec(text)?.[1]
-  return target === undefined ? undefined : resolve(path, '..', target)
+  try {
+    const text = look.derive('gitfile', path, stats, () => readFileSync(path, 'utf8'))
+    const target = /^gitdir: ([^\0]+?)[\r\n]*$/.exec(text)?.[1]
+    return target === undefined ? undefined : from(dirname(path), target)
+  } catch {
+    return undefined
+  }
 }
 
-/** The repository in a directory, if there is one and it is below the root. */
-function inside(look: Look, root: string, directory: string | undefined): Repository | undefined {
-  if (directory === undefined) return undefined
+/** A path as seen from a directory. Not normalized: a `..` after a link means the parent of its target. */
+const from = (directory: string, path: string): string => (isAbsolute(path) ? path : `${directory}/${path}`)
+
+/** Whether a repository is below the root, and is itself what Git enters when it is given the path of its gitDir. */
+function mayBeServed(look: Look, root: string, { gitDir, commonDir }: Repository): boolean {
+  if (!isBelow(root, gitDir) || !isBelow(root, commonDir)) return false
+  const nested = statOf(`${gitDir}/.git`)
+  return !nested || (!nested.isFile() && repositoryIn(look, `${gitDir}/.git`) === undefined)
+}
+
+/** The repository in a directory, if there is one. */
+function repositoryIn(look: Look, directory: string): Repository | undefined {
   try {
     const gitDir = realpathSync.native(directory)
     const commonDir = commonDirOf(look, gitDir)
-    if (!isBelow(root, gitDir) || !isBelow(root, commonDir)) return undefined
     if (!headIsValid(look, `${gitDir}/HEAD`)) return undefined
     const hasParts = ['objects', 'refs'].every((part) => statOf(`${commonDir}/${part}`)?.isDirectory())
     return hasParts ? { gitDir, commonDir } : undefined
@@ -72,7 +85,7 @@ function commonDirOf(look: Look, gitDir: string): string {
   const stats = statOf(path)
   if (!stats?.isFile()) return gitDir
   const text = look.derive('commondir', path, stats, () => readFileSync(path, 'utf8'))
-  return realpathSync.native(resolve(gitDir, text.replace(/[\r\n]+$/, '')))
+  return realpathSync.native(from(gitDir, text.replace(/[\r\n]+$/, '')))
 }
 
 /** As setup.c, validate_headref: a link or a symref into refs/, or an object id. */
@@ -81,7 +94,7 @@ function headIsValid(look: Look, path: string): boolean {
   if (!stats) return false
   if (stats.isSymbolicLink()) return readlinkSync(path).startsWith('refs/')
   return look.derive('HEAD', path, stats, () =>
-    /^(ref:\s*refs\/|[0-9a-f]{40}|[0-9a-f]{64})/.test(readFileSync(path, 'latin1')),
+    /^(ref:\s*refs\/|[0-9a-fA-F]{40})/.test(readFileSync(path, 'latin1')),
   )
 }
 

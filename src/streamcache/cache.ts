@@ -53,6 +53,8 @@ export class StreamCache {
   readonly #store: Store
   readonly #index: LRUCache<string, Committed>
   readonly #fills = new Map<Entry, Promise<FillResult>>()
+  /** Files that are being made or removed. */
+  readonly #chores = new Set<Promise<void>>()
   readonly #fileOptions: GrowingFileOptions
   readonly #sweeper: NodeJS.Timeout
   #followers = 0
@@ -100,7 +102,14 @@ export class StreamCache {
 
   #adopt({ disk, footer, size }: Found): void {
     const file = GrowingFile.stored(disk, footer.length, footer.sha256, this.#fileOptions)
-    this.#keep(new Entry(footer.key, footer.token, file), size, footer.committedAt)
+    const entry = new Entry(footer.key, footer.token, file)
+    if (size <= this.#options.maxBytes) {
+      this.#keep(entry, size, footer.committedAt)
+    } else {
+      // The store was larger once.
+      this.#abandon(entry)
+      this.#options.events?.evicted?.('size')
+    }
   }
 
   /** Readers attached now. */
@@ -138,7 +147,7 @@ export class StreamCache {
    */
   fill(key: string, token: string | undefined, source: Source, confirm: () => Promise<boolean>): Fill {
     const entry = new Entry(key, token, new GrowingFile(this.#fileOptions))
-    void this.#temporary().then((disk) => entry.file.storeOn(disk))
+    this.#chore(this.#temporary().then((disk) => entry.file.storeOn(disk)))
     if (this.#closed) entry.stop(new FillError('closed', 'the cache is closed'))
     const ended = entry
       .run(source, this.#options)
@@ -189,14 +198,23 @@ export class StreamCache {
   }
 
   #abandon(entry: Entry): void {
-    entry.file.abandon().catch((error: unknown) => this.#options.events?.storeFailed?.('remove', error))
+    this.#chore(entry.file.abandon())
   }
 
-  /** Stops what is running; committed entries stay on disk for the next process. */
+  /** Work on files that nobody waits for but close(). It rejects if a file could not be removed. */
+  #chore(work: Promise<void>): void {
+    const chore = work
+      .catch((error: unknown) => this.#options.events?.storeFailed?.('remove', error))
+      .finally(() => this.#chores.delete(chore))
+    this.#chores.add(chore)
+  }
+
+  /** Stops what is running; committed entries stay on disk for the next process, and nothing else does. */
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#sweeper)
     for (const entry of this.#fills.keys()) entry.stop(new FillError('closed', 'the cache is closing'))
     await Promise.all(this.#fills.values())
+    await Promise.all(this.#chores)
   }
 }

@@ -97,14 +97,17 @@ export class GrowingFile implements Followed, Coolable {
 
   // ---- the writer
 
-  /** The file on disk is there; undefined: there will be none, and all stays in memory. */
-  storeOn(disk: DiskFile | undefined): void {
+  /**
+   * The file on disk is there; undefined: there will be none, and all stays in memory. Resolves at once, or when an
+   * abandoned file has been removed.
+   */
+  async storeOn(disk: DiskFile | undefined): Promise<void> {
     this.#disk = disk
     this.#storing = disk !== undefined
-    if (this.#fate === 'abandoned') disk?.unlink().catch(() => {})
     this.#roomCame.notify()
     this.#flush()
     this.#tidy()
+    if (this.#fate === 'abandoned') await disk?.unlink()
   }
 
   /** Adds bytes. Resolves when the writer may go on: at once unless it has to pause. No effect after the end. */
@@ -142,14 +145,14 @@ export class GrowingFile implements Followed, Coolable {
     if (this.#state !== 'growing') return false
     if (this.#storing && this.length - this.#written > maxUnwritten) return true
     const { maxLeadBytes } = this.#options
-    if (this.length <= maxLeadBytes || this.#followers.size === 0) return false
+    if (this.length <= maxLeadBytes) return false
     let slowest = this.length
     let fastest = 0
     for (const { offset } of this.#followers) {
       slowest = Math.min(slowest, offset)
       fastest = Math.max(fastest, offset)
     }
-    if (this.#storing) return this.length - fastest > maxLeadBytes
+    if (this.#storing) return this.#followers.size > 0 && this.length - fastest > maxLeadBytes
     this.#trimmed = true
     this.#blocks.dropUntil(slowest - (slowest % blockSize))
     return this.length - slowest > maxLeadBytes
@@ -290,8 +293,11 @@ export class GrowingFile implements Followed, Coolable {
     this.#fate = 'abandoned'
     // Those who read it now need its handle, since the name is about to go.
     if (this.#followers.size > 0) await this.#disk?.open().catch(() => {})
-    await this.#disk?.unlink()
-    this.#tidy()
+    try {
+      await this.#disk?.unlink()
+    } finally {
+      this.#tidy()
+    }
   }
 
   /** When the last follower has left: closes the handle, and frees the memory of what nobody will read again. */

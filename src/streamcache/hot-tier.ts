@@ -36,8 +36,9 @@ export class HotTier {
   keep(file: Coolable): void {
     if (file.hotBytes > this.maxBytes) file.cool()
     const size = file.hotBytes
+    // LRUCache keeps the old size of a key that is set to the value it has; so the key goes first.
+    this.forget(file)
     if (size > 0 && size <= this.maxBytes) this.#files?.set(file, file, { size })
-    else this.forget(file)
   }
 
   /** Call when a file is read. */

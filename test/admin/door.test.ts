@@ -1,0 +1,62 @@
+import t from 'tap'
+import { readFileSync } from 'node:fs'
+import { ask, infoRefs } from '../support/http-client.js'
+import { makeRepository } from '../support/repositories.js'
+import { startSidecar } from '../support/sidecar.js'
+import { tempDir } from '../support/temp-dir.js'
+
+t.test('the admin door', async (t) => {
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const sidecar = await startSidecar(t, root)
+  const admin = (path: string, method = 'GET') => ask(sidecar.adminUrl + path, { method })
+
+  t.equal((await admin('/healthz')).body.toString(), 'ok\n')
+  t.equal((await admin('/readyz')).body.toString(), 'ready\n')
+  t.equal((await admin('/nothing')).status, 404)
+  t.equal((await admin('/metrics', 'POST')).status, 405)
+
+  for (const service of ['git-upload-pack', 'git-upload-pack', 'git-receive-pack']) {
+    await ask(infoRefs(sidecar.url, 'r.git', service))
+  }
+  await ask(infoRefs(sidecar.url, 'nothing.git'))
+  const { headers, body } = await admin('/metrics')
+  t.match(headers['content-type'], /^text\/plain; version=0\.0\.4/)
+  const text = body.toString()
+  const requests = (labels: string): string => `refstream_requests_total{${labels}} 1`
+  for (const line of [
+    requests('door="http",kind="advertisement",protocol="v0",outcome="filled"'),
+    requests('door="http",kind="advertisement",protocol="v0",outcome="hit"'),
+    requests('door="http",kind="advertisement",protocol="v0",outcome="not_found"'),
+    'refstream_fills_total{kind="advertisement",result="committed"} 1',
+    'refstream_fill_seconds_count{kind="advertisement"} 1',
+    'refstream_first_byte_seconds_count{door="http",kind="advertisement"} 2',
+    'refstream_processes_started_total{command="upload-pack"} 1',
+    'refstream_loser_writes_total 0',
+    'refstream_loser_bytes_total 0',
+    'refstream_store_entries 1',
+    'refstream_followers 0',
+    'refstream_processes_running 0',
+  ]) {
+    t.ok(text.split('\n').includes(line), line)
+  }
+  t.notMatch(text, /r\.git/, 'no repository in a label: their number has no bound')
+})
+
+t.test('the README’s table of metrics has every metric, and no other', async (t) => {
+  const { Metrics } = await import('../../src/telemetry/metrics.js')
+  const metrics = new Metrics()
+  const zero = (): number => 0
+  metrics.watch({
+    followers: zero,
+    storeBytes: zero,
+    storeEntries: zero,
+    hotBytes: zero,
+    processesRunning: zero,
+  })
+  const defined = metrics.registry.getMetricsAsArray().map(({ name }) => name)
+  const own = defined.filter((name) => name.startsWith('refstream_')).sort()
+  const readme = readFileSync('README.md', 'utf8')
+  const documented = [...readme.matchAll(/^\| `(refstream_\w+)/gm)].map(([, name]) => name).sort()
+  t.same(documented, own)
+})

@@ -1,0 +1,95 @@
+import t from 'tap'
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { addPackedBranches, git, makeRepository } from '../support/repositories.js'
+import { makeGitWrapper, plans } from '../support/git-wrapper.js'
+import { ask, infoRefs } from '../support/http-client.js'
+import { eventually } from '../support/eventually.js'
+import { startSidecar } from '../support/sidecar.js'
+import { tempDir } from '../support/temp-dir.js'
+
+t.test('kill -9 during a fill, then a restart: nothing of it is served or stays', async (t) => {
+  const root = tempDir(t)
+  const cacheDir = join(tempDir(t), 'cache')
+  addPackedBranches(makeRepository(root, 'r.git'), 20_000)
+  const wrapper = makeGitWrapper(t)
+  const options = { cacheDir, args: ['--git', wrapper.path] }
+
+  const first = await startSidecar(t, root, options)
+  wrapper.plan(plans.pause(500_000))
+  const client = ask(infoRefs(first.url, 'r.git')).catch(() => undefined)
+  await eventually('Git waits', () => wrapper.saw('paused'))
+  await eventually('some of it is on disk', () => readdirSync(join(cacheDir, 'temp')).length === 1)
+  t.equal(await first.stop('SIGKILL'), 'SIGKILL')
+  t.equal(await client, undefined, 'its client sees a broken answer')
+  wrapper.signal('go')
+
+  wrapper.plan(undefined)
+  const second = await startSidecar(t, root, options)
+  t.same(readdirSync(join(cacheDir, 'temp')), [])
+  t.equal(await second.metric('refstream_store_discarded_total', { reason: 'temp' }), 1)
+  const { status, body } = await ask(infoRefs(second.url, 'r.git'))
+  t.equal(status, 200)
+  t.equal(body.toString().match(/ refs\/heads\//g)?.length, 20_001, 'the answer is whole')
+})
+
+t.test('committed entries survive kill -9 and are reused without a process', async (t) => {
+  const root = tempDir(t)
+  const cacheDir = join(tempDir(t), 'cache')
+  const repository = makeRepository(root, 'r.git')
+  const wrapper = makeGitWrapper(t)
+  const options = { cacheDir, args: ['--git', wrapper.path] }
+
+  const first = await startSidecar(t, root, options)
+  const before = await ask(infoRefs(first.url, 'r.git'))
+  await eventually('it is committed', () => readdirSync(join(cacheDir, 'entries')).length === 1)
+  await first.stop('SIGKILL')
+
+  const second = await startSidecar(t, root, options)
+  const after = await ask(infoRefs(second.url, 'r.git'))
+  t.same(after.body, before.body)
+  t.equal(wrapper.count('upload-pack'), 1)
+  t.equal(await second.metric('refstream_requests_total', { outcome: 'hit' }), 1)
+  await second.stop('SIGKILL')
+
+  git(repository, 'update-ref', 'refs/heads/new', 'refs/heads/main')
+  const third = await startSidecar(t, root, options)
+  const changed = await ask(infoRefs(third.url, 'r.git'))
+  t.match(changed.body.toString(), /refs\/heads\/new\n/, 'but not if the refs changed while it was down')
+  t.equal(wrapper.count('upload-pack'), 2)
+})
+
+t.test('damaged files are discarded, counted and made again', async (t) => {
+  const damages: [string, (path: string) => void, 'corrupt' | 'truncated'][] = [
+    ['a flipped bit', (path) => flipBit(path), 'corrupt'],
+    ['a cut file', (path) => truncateSync(path, 100), 'truncated'],
+    ['an empty file', (path) => truncateSync(path, 0), 'truncated'],
+  ]
+  for (const [name, damage, reason] of damages) {
+    const root = tempDir(t)
+    const cacheDir = join(tempDir(t), 'cache')
+    makeRepository(root, 'r.git')
+    const first = await startSidecar(t, root, { cacheDir })
+    const before = await ask(infoRefs(first.url, 'r.git'))
+    await eventually('it is committed', () => readdirSync(join(cacheDir, 'entries')).length === 1)
+    await first.stop('SIGKILL')
+    damage(join(cacheDir, 'entries', readdirSync(join(cacheDir, 'entries'))[0] as string))
+
+    const second = await startSidecar(t, root, { cacheDir })
+    const after = await ask(infoRefs(second.url, 'r.git'))
+    t.same(after.body, before.body, `${name}: the answer is right`)
+    t.equal(
+      await second.metric('refstream_store_discarded_total', { reason }),
+      1,
+      `${name} counts as ${reason}`,
+    )
+    t.equal(await second.metric('refstream_fills_total', { result: 'committed' }), 1)
+    await second.stop()
+  }
+})
+
+function flipBit(path: string): void {
+  const bytes = readFileSync(path)
+  bytes.writeUInt8(bytes.readUInt8(60) ^ 1, 60)
+  writeFileSync(path, bytes)
+}

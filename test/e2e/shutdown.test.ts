@@ -1,0 +1,85 @@
+import t from 'tap'
+import { readFileSync } from 'node:fs'
+import { ask, connect, infoRefs } from '../support/http-client.js'
+import { eventually } from '../support/eventually.js'
+import { makeGitWrapper } from '../support/git-wrapper.js'
+import { addPackedBranches, makeRepository } from '../support/repositories.js'
+import { startSidecar } from '../support/sidecar.js'
+import { tempDir } from '../support/temp-dir.js'
+
+type Test = Parameters<typeof tempDir>[0]
+
+/** A Git that says its process id, then waits for `go`. */
+const waits = `echo $$ > "$dir/pid"; : > "$dir/paused"; while [ ! -f "$dir/go" ]; do sleep 0.01; done\n`
+
+async function setUp(t: Test, ...args: string[]) {
+  const root = tempDir(t)
+  addPackedBranches(makeRepository(root, 'r.git'), 100)
+  const wrapper = makeGitWrapper(t)
+  wrapper.plan(waits)
+  const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path, ...args] })
+  return { wrapper, sidecar, url: infoRefs(sidecar.url, 'r.git') }
+}
+
+const refused = (url: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    connect(url)
+      .on('connect', () => resolve(false))
+      .on('error', () => resolve(true))
+  })
+
+/** Does a process run, zombies not counted? */
+function runs(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  t.test(`${signal}: what is under way is finished, nothing new is taken, exit code 0`, async (t) => {
+    const { wrapper, sidecar, url } = await setUp(t)
+    t.equal((await ask(`${sidecar.adminUrl}/readyz`)).status, 200)
+    const client = ask(url)
+    await eventually('Git runs', () => wrapper.saw('paused'))
+    const exit = sidecar.stop(signal)
+    await eventually('new connections are refused', () => refused(sidecar.url))
+    t.equal((await ask(`${sidecar.adminUrl}/readyz`)).status, 503, 'not ready any more')
+    t.equal((await ask(`${sidecar.adminUrl}/healthz`)).status, 200, 'but healthy')
+    wrapper.signal('go')
+    t.equal((await client).status, 200)
+    t.equal(await exit, 0)
+  })
+}
+
+t.test('what has not finished in time is cut, and its Git processes end', async (t) => {
+  const { wrapper, sidecar, url } = await setUp(t, '--drain-seconds', '0.2')
+  const client = ask(url).catch(() => 'broken off')
+  await eventually('Git runs', () => wrapper.saw('paused'))
+  t.equal(await sidecar.stop(), 0)
+  t.equal(await client, 'broken off')
+})
+
+t.test('a second signal exits at once, and still leaves no process', async (t) => {
+  const { wrapper, sidecar, url } = await setUp(t)
+  wrapper.plan(`trap '' TERM\n${waits}`)
+  const client = ask(url).catch(() => 'broken off')
+  await eventually('Git runs', () => wrapper.saw('paused'))
+  const git = wrapper.read('pid')
+  const exit = sidecar.stop()
+  await eventually('the first signal is seen', () => sidecar.log.some(({ signal }) => signal === 'SIGTERM'))
+  process.kill(sidecar.pid, 'SIGINT')
+  t.equal(await exit, 1)
+  t.equal(await client, 'broken off')
+  await eventually('Git is gone', () => !runs(Number(git)))
+})
+
+t.test('idle connections do not hold it up', async (t) => {
+  const { sidecar } = await setUp(t)
+  const idle = connect(sidecar.url)
+  idle.on('error', () => {})
+  idle.write('GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n')
+  await new Promise((resolve) => idle.once('data', resolve))
+  t.equal(await sidecar.stop(), 0)
+})

@@ -1,0 +1,39 @@
+import type { Test } from 'tap'
+import { realpathSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createLookMemory } from '../../src/git/look.js'
+import { lookAtRefState, type LookSettings, type RefState } from '../../src/git/ref-state.js'
+import { tempDir } from './temp-dir.js'
+
+/** A root and a way to look at what is in it. */
+export interface Looker {
+  readonly root: string
+  /** A look at once. */
+  now(path: string): Promise<RefState | undefined>
+  /** Looks until the state is settled, as somebody would who asks again; what is coarse needs two seconds. */
+  settled(path: string): Promise<RefState>
+}
+
+export function makeLooker(t: Test, settings: Partial<LookSettings> = {}): Looker {
+  const root = realpathSync(tempDir(t))
+  const all: LookSettings = {
+    root,
+    scopes: { files: [], home: undefined, variables: [] },
+    programs: [],
+    environmentDigest: '',
+    ...settings,
+  }
+  const memory = createLookMemory()
+  const now = (path: string): Promise<RefState | undefined> => lookAtRefState(all, memory, path)
+  const settled = async (path: string): Promise<RefState> => {
+    for (;;) {
+      const state = await now(path)
+      if (!state) throw new Error(`there is no repository ${path}`)
+      const { unsettledMs } = state.refs
+      if (unsettledMs === 0) return state
+      if (unsettledMs > 3000) throw new Error(`will not settle: ${unsettledMs} ms`)
+      await sleep(unsettledMs)
+    }
+  }
+  return { root, now, settled }
+}

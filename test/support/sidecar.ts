@@ -1,0 +1,94 @@
+import type { Test } from 'tap'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { tempDir } from './temp-dir.js'
+
+/** The program that users run; `make test` has built it. */
+export const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+
+export interface SidecarOptions {
+  readonly cacheDir?: string
+  /** Leave out --cache-dir. */
+  readonly defaultCacheDir?: boolean
+  /** Run it as this user and group. */
+  readonly user?: number
+  readonly args?: readonly string[]
+  readonly environment?: NodeJS.ProcessEnv
+}
+
+/** A sidecar in a process of its own. */
+export interface SpawnedSidecar {
+  readonly pid: number
+  readonly url: string
+  readonly adminUrl: string
+  readonly cacheDir: string
+  /** Lines that it has logged. */
+  readonly log: Record<string, unknown>[]
+  /** Sends a signal and waits for the end. @returns exit code, or the signal that ended it */
+  stop(signal?: NodeJS.Signals): Promise<number | string>
+  /** The value of a metric, summed over all its labels that match. */
+  metric(name: string, labels?: Record<string, string>): Promise<number>
+}
+
+/** The environment in which programs under test run: nothing of the test runner's, no configuration of anybody's. */
+export const cleanEnvironment: NodeJS.ProcessEnv = {
+  PATH: process.env['PATH'],
+  GIT_CONFIG_NOSYSTEM: '1',
+  LC_ALL: 'C',
+}
+
+/** Starts `refstream serve` on free ports and waits until it listens. It ends with the test. */
+export async function startSidecar(
+  t: Test,
+  root: string,
+  options: SidecarOptions = {},
+): Promise<SpawnedSidecar> {
+  const cacheDir = options.cacheDir ?? join(tempDir(t), 'cache')
+  const listen = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0']
+  const cache = options.defaultCacheDir ? [] : ['--cache-dir', cacheDir]
+  const child = spawn(
+    process.execPath,
+    [program, 'serve', '--root', root, ...listen, ...cache, ...(options.args ?? [])],
+    {
+      env: { ...cleanEnvironment, ...options.environment },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      ...(options.user === undefined ? {} : { uid: options.user, gid: options.user }),
+    },
+  )
+  t.teardown(() => child.kill('SIGKILL'))
+  const ended = once(child, 'close') as Promise<[number | null, string]>
+  const log: Record<string, unknown>[] = []
+  const listening = new Promise<Record<string, unknown>>((resolve, reject) => {
+    createInterface(child.stdout).on('line', (line) => {
+      const entry = JSON.parse(line) as Record<string, unknown>
+      log.push(entry)
+      if (entry['msg'] === 'listening') resolve(entry)
+    })
+    void ended.then(([code]) => reject(new Error(`the sidecar ended before it listened: ${code}`)))
+  })
+  const { url, admin } = await listening
+  const metric: SpawnedSidecar['metric'] = async (name, labels = {}) => {
+    const text = await (await fetch(`${admin as string}/metrics`)).text()
+    return sumMetric(text, name, labels)
+  }
+  const stop: SpawnedSidecar['stop'] = async (signal = 'SIGTERM') => {
+    child.kill(signal)
+    const [code, killedBy] = await ended
+    return code ?? killedBy
+  }
+  const { pid = 0 } = child
+  return { pid, url: url as string, adminUrl: admin as string, cacheDir, log, stop, metric }
+}
+
+function sumMetric(text: string, name: string, labels: Record<string, string>): number {
+  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
+  let sum = 0
+  for (const line of text.split('\n')) {
+    if (!line.startsWith(`${name} `) && !line.startsWith(`${name}{`)) continue
+    if (wanted.every((label) => line.includes(label))) sum += Number(line.slice(line.lastIndexOf(' ') + 1))
+  }
+  return sum
+}

@@ -1,0 +1,109 @@
+import type { Follower, Source } from '../../src/streamcache/index.js'
+
+const period = 1_000_003
+const noise = Buffer.alloc(2 * period)
+for (let index = 0, state = 1; index < period; index++) {
+  state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
+  noise[index] = noise[index + period] = state >>> 16
+}
+
+/**
+ * Bytes that differ from stream to stream and from offset to offset, so that swapped, repeated or foreign bytes are
+ * noticed. Their period is no multiple of any block size.
+ */
+export function bytesOf(stream: number, offset: number, length: number): Buffer {
+  const parts: Buffer[] = []
+  for (let at = offset; at < offset + length;) {
+    const start = (stream * 7919 + at) % period
+    const part = noise.subarray(start, start + Math.min(period, offset + length - at))
+    parts.push(part)
+    at += part.length
+  }
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+}
+
+/** A source in the test's hand: what it makes, and when it ends, is said from outside. */
+export class ManualSource {
+  /** Given to the engine; may be run once. */
+  readonly source: Source = (signal) => this.#run(signal)
+  /** The engine's signal, once the source runs. */
+  signal: AbortSignal | undefined
+  /** Bytes that the engine has taken. */
+  taken = 0
+  /** Has the engine ended it, or has it ended by itself? */
+  over = false
+  readonly #queue: (Buffer | Error | 'end')[] = []
+  #wake: (() => void) | undefined
+
+  /** Makes these bytes as soon as the engine asks for more. */
+  push(...chunks: Buffer[]): this {
+    return this.#add(...chunks)
+  }
+
+  end(): this {
+    return this.#add('end')
+  }
+
+  fail(error = new Error('the source broke')): this {
+    return this.#add(error)
+  }
+
+  #add(...items: (Buffer | Error | 'end')[]): this {
+    this.#queue.push(...items)
+    this.#wake?.()
+    return this
+  }
+
+  async *#run(signal: AbortSignal): AsyncGenerator<Buffer> {
+    this.signal = signal
+    signal.addEventListener('abort', () => this.#wake?.())
+    try {
+      for (;;) {
+        signal.throwIfAborted()
+        const item = this.#queue.shift()
+        if (item === undefined) {
+          await new Promise<void>((resolve) => (this.#wake = resolve))
+        } else if (item === 'end') {
+          return
+        } else if (item instanceof Error) {
+          throw item
+        } else {
+          this.taken += item.length
+          yield item
+        }
+      }
+    } finally {
+      this.over = true
+    }
+  }
+}
+
+/** A source that makes these chunks and ends. */
+export function sourceOf(...chunks: (Buffer | string)[]): Source {
+  return new ManualSource().push(...chunks.map((chunk) => Buffer.from(chunk))).end().source
+}
+
+/** All that a follower gets, to the sound end; closes it. @throws what its stream ends with otherwise */
+export async function collect(follower: Follower): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of follower) chunks.push(Buffer.from(chunk))
+  return Buffer.concat(chunks)
+}
+
+/** Reads until the follower has that many bytes. @throws if the stream ends before */
+export async function readUntil(follower: Follower, offset: number): Promise<void> {
+  while (follower.offset < offset) {
+    if ((await follower.read()) === null) throw new Error(`the stream ended at ${follower.offset}`)
+  }
+}
+
+/** Lets the event loop turn: whatever can go on without time passing has gone on afterwards. */
+export async function turns(count = 20): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Is a promise still pending after the event loop has turned? For the proof that somebody waits. */
+export async function pending(promise: Promise<unknown>): Promise<boolean> {
+  const marker = Symbol('pending')
+  return (await Promise.race([promise, turns().then(() => marker)])) === marker
+}

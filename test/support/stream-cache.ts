@@ -1,0 +1,71 @@
+import type { Test } from 'tap'
+import { existsSync, readdirSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { StreamCache, type StreamCacheOptions } from '../../src/streamcache/index.js'
+import { eventually } from './eventually.js'
+import { tempDir } from './temp-dir.js'
+
+/** A cache over a directory of the test's, and what it told of itself. */
+export interface TestCache {
+  readonly cache: StreamCache
+  readonly directory: string
+  /** Events in order, as in `evicted size`, `discarded temp`, `storeFailed commit`. */
+  readonly events: string[]
+  /** Bytes that followers may make the engine wait for, and the like; as given. */
+  readonly options: StreamCacheOptions
+}
+
+/** Opens a cache with room for everything and hours of time, unless told otherwise. It is closed with the test. */
+export async function openCache(t: Test, changes: Partial<StreamCacheOptions> = {}): Promise<TestCache> {
+  const directory = changes.directory ?? tempDir(t)
+  const { options, events } = cacheOptions({ ...changes, directory })
+  const cache = await StreamCache.open(options)
+  t.teardown(() => cache.close())
+  return { cache, directory, events, options }
+}
+
+export function cacheOptions(changes: Partial<StreamCacheOptions> & { directory: string }): {
+  options: StreamCacheOptions
+  events: string[]
+} {
+  const events: string[] = []
+  const options: StreamCacheOptions = {
+    maxBytes: 1 << 30,
+    maxAgeMs: 3_600_000,
+    hotMaxBytes: 1 << 26,
+    maxLeadBytes: 1 << 26,
+    fillTimeoutMs: 600_000,
+    fillSilenceMs: 600_000,
+    events: {
+      evicted: (reason) => events.push(`evicted ${reason}`),
+      discarded: (reason) => events.push(`discarded ${reason}`),
+      storeFailed: (operation) => events.push(`storeFailed ${operation}`),
+    },
+    ...changes,
+  }
+  return { options, events }
+}
+
+export function filesIn(directory: string, room: 'temp' | 'entries'): string[] {
+  const path = join(directory, room)
+  return existsSync(path) ? readdirSync(path) : []
+}
+
+/** The paths under a directory that this process has open; `(deleted)` ones too. Linux only: elsewhere none. */
+export function openFilesUnder(directory: string): string[] {
+  if (!existsSync('/proc/self/fd')) return []
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`)
+      return path.startsWith(`${directory}/`) ? [path] : []
+    } catch {
+      return [] // The descriptor of the listing itself has gone.
+    }
+  })
+}
+
+/** Waits until nobody holds a file under the directory and nothing temporary is left in it. */
+export async function nothingLeaks(directory: string): Promise<void> {
+  await eventually(`no open file under ${directory}`, () => openFilesUnder(directory).length === 0)
+  await eventually(`no temporary file in ${directory}`, () => filesIn(directory, 'temp').length === 0)
+}
