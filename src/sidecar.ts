@@ -82,6 +82,10 @@ export async function startSidecar(
     door.close()
     throw error
   })
+  for (const server of [door, adminDoor]) {
+    // accept() fails when file descriptors run out; those who are connected go on.
+    server.on('error', (err) => log.error({ err }, 'a connection could not be accepted'))
+  }
 
   const close = async (): Promise<void> => {
     draining = true

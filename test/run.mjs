@@ -1,8 +1,6 @@
 // Runs the tests with tap and ends with one plain line: `N passed, N failed`.
 // Files may be named on the command line; without any, all are run.
 import { spawn } from 'node:child_process'
-import console from 'node:console'
-import process from 'node:process'
 import { Parser } from 'tap-parser'
 
 const parser = new Parser({ omitVersion: true })

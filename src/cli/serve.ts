@@ -12,7 +12,8 @@ export async function serve(flags: Readonly<Record<string, unknown>>): Promise<v
   const log = createLog(settings.logLevel)
   for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)
   const sidecar = await startSidecar(settings, log)
-  log.info({ root: settings.root, url: sidecar.url, admin: sidecar.adminUrl }, 'listening')
+  const { url, adminUrl } = sidecar
+  log.info({ root: settings.root, url, admin: adminUrl, metrics: `${adminUrl}/metrics` }, 'listening')
 
   process.on('exit', () => sidecar.killProcesses())
   let stopping = false

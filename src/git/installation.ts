@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'
 import { simpleGit } from 'simple-git'
 import type { ConfigScopes } from './config-files.js'
@@ -31,7 +31,8 @@ export function findProgram(name: string, path: string | undefined): string | un
   return candidates.find((candidate) => {
     try {
       accessSync(candidate, constants.X_OK)
-      return true
+      // A directory may be "run" too.
+      return statSync(candidate).isFile()
     } catch {
       return false
     }

@@ -25,6 +25,9 @@ export class Exchange {
     this.request = request
     this.response = response
     this.#metrics = metrics
+    // A connection that breaks is told by 'close'; an 'error' without a listener would end the program.
+    request.on('error', () => {})
+    response.on('error', () => {})
     const left = new AbortController()
     this.signal = left.signal
     response.once('close', () => {

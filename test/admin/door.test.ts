@@ -1,5 +1,6 @@
 import t from 'tap'
 import { readFileSync } from 'node:fs'
+import { eventually } from '../support/eventually.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
@@ -16,9 +17,11 @@ t.test('the admin door', async (t) => {
   t.equal((await admin('/nothing')).status, 404)
   t.equal((await admin('/metrics', 'POST')).status, 405)
 
-  for (const service of ['git-upload-pack', 'git-upload-pack', 'git-receive-pack']) {
-    await ask(infoRefs(sidecar.url, 'r.git', service))
-  }
+  await ask(infoRefs(sidecar.url, 'r.git'))
+  // An answer ends a little before its entry is committed; until then, others join it.
+  await eventually('committed', async () => (await sidecar.metric('refstream_store_entries')) === 1)
+  await ask(infoRefs(sidecar.url, 'r.git'))
+  await ask(infoRefs(sidecar.url, 'r.git', 'git-receive-pack'))
   await ask(infoRefs(sidecar.url, 'nothing.git'))
   const { headers, body } = await admin('/metrics')
   t.match(headers['content-type'], /^text\/plain; version=0\.0\.4/)
