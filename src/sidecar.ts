@@ -64,6 +64,7 @@ export async function startSidecar(
     git,
     installation: inspectInstallation(git).then((installation) => checkVersion(installation, log)),
     cache: new FreshCache(cache),
+    listingsMaxBytes: settings.hotMaxBytes,
     metrics,
   })
   metrics.watch({
@@ -71,6 +72,7 @@ export async function startSidecar(
     storeBytes: () => cache.storeBytes,
     storeEntries: () => cache.storeEntries,
     hotBytes: () => cache.hotBytes,
+    listingBytes: () => service.listingBytes,
     processesRunning: () => git.running,
   })
 

@@ -14,6 +14,8 @@ export interface Question {
   /** A look that begins after the call. @throws if there is nothing to look at */
   observe(): Promise<Sight>
   readonly source: Source
+  /** Does somebody hold what a committed entry says in memory, so that it need not be loaded? */
+  holds?(entry: Entry): boolean
   /** Told when a fill for this question starts; `ended` resolves when it ends. */
   filling?(entry: Entry, ended: Promise<FillResult>): void
 }
@@ -22,9 +24,13 @@ export interface Question {
 export type Reuse = 'hit' | 'joined' | 'filled' | 'gathered'
 
 export interface Reading {
+  readonly entry: Entry
+  /** Attached to the entry; the caller closes it. */
   readonly follower: Follower
   readonly reuse: Reuse
 }
+
+type Hit = Omit<Reading, 'reuse'>
 
 /** States younger than this many milliseconds are waited out; it covers a timer tick, not whole seconds. */
 const patienceMs = 25
@@ -78,18 +84,18 @@ export class FreshCache {
     let token = await settle(sight, question)
     for (let gathered = false; ; gathered = true) {
       // From one await to the next nothing else runs: what is decided here rests on one state of the cache.
-      for (let hit = this.#hit(key, token); hit; hit = this.#hit(key, token)) {
-        const follower = await hit
-        if (follower) return { follower, reuse: gathered ? 'gathered' : 'hit' }
+      for (let hit = this.#hit(key, token, question); hit; hit = this.#hit(key, token, question)) {
+        const found = await hit
+        if (found) return { ...found, reuse: gathered ? 'gathered' : 'hit' }
       }
       const turn = this.#turns.get(key)
-      if (!turn) return { follower: this.#fill(key, token, question, {}).follow(), reuse: 'filled' }
+      if (!turn) return follow(this.#fill(key, token, question, {}), 'filled')
       if (token !== undefined && turn.entry?.token === token && turn.entry.joinable) {
-        return { follower: turn.entry.follow(), reuse: 'joined' }
+        return follow(turn.entry, 'joined')
       }
       turn.gathering ??= gather(question)
       const start = await turn.gathering.start
-      if (start.entry) return { follower: start.entry.follow(), reuse: 'gathered' }
+      if (start.entry) return follow(start.entry, 'gathered')
       token = start.token
     }
   }
@@ -98,15 +104,19 @@ export class FreshCache {
    * A follower of the committed entry, if that stands for this state; a promise while it is being loaded, which gives
    * undefined if it is damaged, and then it is gone.
    */
-  #hit(key: string, token: string | undefined): Follower | Promise<Follower | undefined> | undefined {
+  #hit(
+    key: string,
+    token: string | undefined,
+    question: Question,
+  ): Hit | Promise<Hit | undefined> | undefined {
     const entry = this.#cache.get(key)
     if (token === undefined || entry?.token !== token) return undefined
     // Attached before it is loaded, so that an eviction meanwhile does not take it away.
     const follower = entry.follow()
-    const loaded = entry.load()
-    if (loaded === true) return follower
+    const loaded = question.holds?.(entry) || entry.load()
+    if (loaded === true) return { entry, follower }
     return Promise.resolve(loaded).then((sound) => {
-      if (sound) return follower
+      if (sound) return { entry, follower }
       follower.close()
       this.#cache.discard(entry)
       return undefined
@@ -141,9 +151,9 @@ export class FreshCache {
     try {
       const token = await settle(await question.observe(), question)
       // Often the turn before has just committed this very state.
-      const committed = await this.#hit(key, token)
+      const committed = await this.#hit(key, token, question)
       if (!committed) return { token, entry: this.#fill(key, token, question, turn) }
-      committed.close()
+      committed.follower.close()
       this.#endTurn(key, turn)
       return { token, entry: undefined }
     } catch (error) {
@@ -152,6 +162,8 @@ export class FreshCache {
     }
   }
 }
+
+const follow = (entry: Entry, reuse: Reuse): Reading => ({ entry, follower: entry.follow(), reuse })
 
 function gather(question: Question): Gathering {
   let resolve!: Gathering['resolve']

@@ -2,6 +2,7 @@ import { relative, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { GitError, type Git, type GitProcess } from './git.js'
 import { trusting } from './environment.js'
+import { nextChunk } from './next-chunk.js'
 import type { Repository } from './repository.js'
 
 /** A request as `git http-backend` understands it (git-http-backend(1)); every field is checked by the door. */
@@ -61,29 +62,21 @@ export function httpBackend(
   })
 }
 
-/** Reads the head of what http-backend answers. @throws GitError if it ends or goes on for too long without one */
+/** Reads the head of what http-backend answers. @throws GitError if there is none; then the process is ended */
 export async function readHead(process: GitProcess): Promise<BackendResponse> {
   const body = process.stdout
   let head = Buffer.alloc(0)
   for (;;) {
-    const chunk = body.read() as Buffer | null
-    if (chunk === null) {
-      if (body.readableEnded || body.destroyed) break
-      await new Promise<void>((resolve) => {
-        const go = (): void => {
-          for (const event of ['readable', 'end', 'close']) body.off(event, go)
-          resolve()
-        }
-        for (const event of ['readable', 'end', 'close']) body.on(event, go)
-      })
-      continue
-    }
+    const chunk = await nextChunk(body)
+    if (chunk === null) break
     head = Buffer.concat([head, chunk])
     const end = /\r?\n\r?\n/.exec(head.toString('latin1', 0, headMax))
     if (end) {
       const rest = head.subarray(end.index + end[0].length)
+      const parsed = parseHead(head.toString('latin1', 0, end.index))
+      if (!parsed) break
       if (rest.length > 0) body.unshift(rest)
-      return { ...parseHead(head.toString('latin1', 0, end.index)), body }
+      return { ...parsed, body }
     }
     if (head.length > headMax) break
   }
@@ -92,13 +85,14 @@ export async function readHead(process: GitProcess): Promise<BackendResponse> {
   throw new GitError(`git http-backend: no response head (${reason})`)
 }
 
-function parseHead(text: string): Omit<BackendResponse, 'body'> {
+/** undefined: there is a line that is no header. */
+function parseHead(text: string): Omit<BackendResponse, 'body'> | undefined {
   let status = 200
   let statusText: string | undefined
   const headers: string[] = []
   for (const line of text.split(/\r?\n/)) {
     const [, name, value] = /^([^:\s]+):\s*(.*)$/.exec(line) ?? []
-    if (name === undefined || value === undefined) throw new GitError('git http-backend: malformed header')
+    if (name === undefined || value === undefined) return undefined
     if (name.toLowerCase() === 'status') {
       status = Number(/^\d{3}/.exec(value)?.[0] ?? 500)
       statusText = value.slice(4) || undefined

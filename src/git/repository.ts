@@ -93,6 +93,8 @@ function headIsValid(look: Look, path: string): boolean {
   const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false })
   if (!stats) return false
   if (stats.isSymbolicLink()) return readlinkSync(path).startsWith('refs/')
+  // Reading anything else (a pipe) might never end.
+  if (!stats.isFile()) return false
   return look.derive('HEAD', path, stats, () =>
     /^(ref:\s*refs\/|[0-9a-fA-F]{40})/.test(readFileSync(path, 'latin1')),
   )

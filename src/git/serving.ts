@@ -1,6 +1,5 @@
 import { trusting } from './environment.js'
 import type { Git } from './git.js'
-import { GitError } from './git.js'
 import type { ConfigSight } from './config-files.js'
 import type { Repository } from './repository.js'
 
@@ -10,6 +9,8 @@ export interface Serving {
   readonly uploadPack: boolean
   /** `transfer.advertiseSID` off: does every client get the same bytes? */
   readonly shared: boolean
+  /** `extensions.objectFormat`: sha1 unless it says otherwise (git-config(1)). */
+  readonly objectFormat: string
 }
 
 /**
@@ -17,17 +18,17 @@ export interface Serving {
  * @throws GitError if Git cannot read the configuration
  */
 export async function readServing(git: Git, repository: Repository, config: ConfigSight): Promise<Serving> {
-  const ask = async (name: string, fallback: boolean): Promise<boolean> => {
+  const environment = { ...trusting(git.environment, repository.gitDir), GIT_DIR: repository.gitDir }
+  const ask = async (name: string, fallback: string, ...type: string[]): Promise<string> => {
     if (config.mentioned && !config.mentioned.has(name)) return fallback
-    const environment = { ...trusting(git.environment, repository.gitDir), GIT_DIR: repository.gitDir }
     // Exit code 1: the variable is not set (git-config(1)).
-    const answer = await git.output(['config', '--type=bool', '--get', name], { environment }, [0, 1])
-    if (!['true\n', 'false\n', ''].includes(answer)) throw new GitError(`git config: unexpected ${answer}`)
-    return answer === '' ? fallback : answer === 'true\n'
+    const answer = await git.output(['config', ...type, '--get', name], { environment }, [0, 1])
+    return answer === '' ? fallback : answer.replace(/\n$/, '')
   }
-  const [uploadPack, advertisesSid] = await Promise.all([
-    ask('http.uploadpack', true),
-    ask('transfer.advertisesid', false),
+  const [uploadPack, advertisesSid, objectFormat] = await Promise.all([
+    ask('http.uploadpack', 'true', '--type=bool'),
+    ask('transfer.advertisesid', 'false', '--type=bool'),
+    ask('extensions.objectformat', 'sha1'),
   ])
-  return { uploadPack, shared: !advertisesSid }
+  return { uploadPack: uploadPack === 'true', shared: advertisesSid === 'false', objectFormat }
 }

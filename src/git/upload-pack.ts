@@ -1,6 +1,6 @@
-import type { Git } from './git.js'
-import { GitError } from './git.js'
 import { trusting } from './environment.js'
+import { GitError, type Git } from './git.js'
+import { completeLsRefs } from './ls-refs.js'
 import { flushPacket, pktLine, PktLineFraming } from './pkt-line.js'
 import { gitProtocol, type ProtocolVersion } from './protocol.js'
 import type { Repository } from './repository.js'
@@ -11,24 +11,48 @@ import type { Repository } from './repository.js'
  * http-backend.c, get_info_refs).
  * Ends only if Git exited 0 and its output ended in a flush packet. @throws GitError in every other case
  */
-export async function* advertisement(
+export function advertisement(
   git: Git,
   repository: Repository,
   version: ProtocolVersion,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const environment = { ...trusting(git.environment, repository.gitDir), GIT_PROTOCOL: gitProtocol(version) }
-  const process = git.spawn(['upload-pack', '--http-backend-info-refs', repository.gitDir], {
-    environment,
-    signal,
-  })
-  process.stdin.end()
+  const ahead = version === 2 ? [] : [pktLine('# service=git-upload-pack\n'), flushPacket]
+  return uploadPack(git, repository, { mode: '--http-backend-info-refs', version, ahead, signal })
+}
+
+/** The complete ref listing of protocol v2: peeled, with symbolic refs and an unborn HEAD. As above. */
+export function refListing(
+  git: Git,
+  repository: Repository,
+  objectFormat: string,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const input = completeLsRefs(objectFormat)
+  return uploadPack(git, repository, { mode: '--stateless-rpc', version: 2, input, signal })
+}
+
+interface Run {
+  readonly mode: '--http-backend-info-refs' | '--stateless-rpc'
+  readonly version: ProtocolVersion
+  readonly input?: Buffer
+  /** What goes out with Git's first bytes: not before, so that if there are none an error can still be told as one. */
+  readonly ahead?: readonly Buffer[]
+  readonly signal: AbortSignal
+}
+
+async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGenerator<Buffer> {
+  const environment = {
+    ...trusting(git.environment, repository.gitDir),
+    GIT_PROTOCOL: gitProtocol(run.version),
+  }
+  const process = git.spawn(['upload-pack', run.mode, repository.gitDir], { environment, signal: run.signal })
+  process.stdin.end(run.input)
   try {
     const framing = new PktLineFraming()
-    let ahead = version === 2 ? [] : [pktLine('# service=git-upload-pack\n'), flushPacket]
+    let ahead = run.ahead ?? []
     for await (const chunk of process.stdout as AsyncIterable<Buffer>) {
       framing.push(chunk)
-      // The service line goes out with Git's first bytes: if there are none, an error can still be told as one.
       yield ahead.length > 0 ? Buffer.concat([...ahead, chunk]) : chunk
       ahead = []
     }

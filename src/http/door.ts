@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream'
 import { GitError } from '../git/git.js'
 import { protocolVersion } from '../git/protocol.js'
+import type { Reading } from '../freshness/fresh-cache.js'
 import { RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
 import type { RefService } from '../service/ref-service.js'
 import { FillError } from '../streamcache/index.js'
@@ -10,6 +11,8 @@ import type { Metrics } from '../telemetry/metrics.js'
 import { sendAdvertisement } from './advertisement.js'
 import { Exchange, type Outcome } from './exchange.js'
 import { backendRequest, passThrough } from './passthrough.js'
+import { sendRefs } from './ls-refs.js'
+import { peekCommand } from './request-body.js'
 import { refuse, Refusal } from './responses.js'
 import { parseTarget, type Route } from './route.js'
 
@@ -61,22 +64,39 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
 
   if (exchange.kind === 'advertisement') {
     const reading = await options.service.advertise(route.repository, version)
-    if (reading) {
-      const { follower, reuse } = reading
-      // Also wakes a follower that waits for bytes that may never come.
-      exchange.signal.addEventListener('abort', () => follower.close())
-      try {
-        await sendAdvertisement(exchange, follower)
-      } finally {
-        follower.close()
-      }
-      exchange.outcome = reuse
+    if (reading) return answerAdvertisement(exchange, reading)
+  }
+  const peeked = mayAskForRefs(exchange) ? await peekCommand(request) : undefined
+  if (peeked?.lsRefs) {
+    exchange.kind = 'ls-refs'
+    const answer = await options.service.listRefs(route.repository, peeked.lsRefs)
+    if (answer) {
+      await sendRefs(exchange, answer, peeked.lsRefs)
+      exchange.outcome = answer.reuse
       return
     }
   }
   const backend = backendRequest(exchange, route, options.remoteUserHeader)
-  await passThrough(exchange, options.service.passThrough(route.repository, backend, exchange.signal))
+  const process = options.service.passThrough(route.repository, backend, exchange.signal)
+  await passThrough(exchange, process, peeked)
   exchange.outcome = 'passthrough'
+}
+
+async function answerAdvertisement(exchange: Exchange, { follower, reuse }: Reading): Promise<void> {
+  // Also wakes a follower that waits for bytes that may never come.
+  exchange.signal.addEventListener('abort', () => follower.close())
+  try {
+    await sendAdvertisement(exchange, follower)
+  } finally {
+    follower.close()
+  }
+  exchange.outcome = reuse
+}
+
+/** Could the body be an ls-refs command that http-backend would hand to upload-pack? */
+function mayAskForRefs({ kind, protocol, request }: Exchange): boolean {
+  const type = request.headers['content-type']
+  return kind === 'upload-pack' && protocol === 'v2' && type === 'application/x-git-upload-pack-request'
 }
 
 /** @throws Refusal */

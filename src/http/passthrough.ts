@@ -4,6 +4,7 @@ import { readHead, type BackendRequest } from '../git/http-backend.js'
 import { gitProtocol, protocolVersion } from '../git/protocol.js'
 import type { GitProcess } from '../git/git.js'
 import type { Exchange } from './exchange.js'
+import type { Peeked } from './request-body.js'
 import { drained, Refusal } from './responses.js'
 import type { Route } from './route.js'
 
@@ -53,13 +54,17 @@ function remoteUser(exchange: Exchange, header: string): string | undefined {
 }
 
 /**
- * Streams a request into http-backend and its response out. Both ways are as fast as the slower side.
+ * Streams a request into http-backend, after what has been read of it, and its response out. Both ways are as fast as
+ * the slower side.
  * @throws GitError if no answer comes; if a response stops short, the connection is destroyed
  */
-export async function passThrough(exchange: Exchange, process: GitProcess): Promise<void> {
+export async function passThrough(exchange: Exchange, process: GitProcess, peeked?: Peeked): Promise<void> {
   const { request, response } = exchange
+  if (peeked) process.stdin.write(peeked.beginning)
+  if (peeked?.ended) process.stdin.end()
+  else request.pipe(process.stdin)
   // Git may answer and go without reading the whole body: the rest is read here and dropped.
-  request.pipe(process.stdin).once('close', () => {
+  process.stdin.once('close', () => {
     request.unpipe(process.stdin)
     request.resume()
   })

@@ -1,17 +1,20 @@
 import { LRUCache } from 'lru-cache'
-import type { FreshCache, Question, Reading } from '../freshness/fresh-cache.js'
+import type { FreshCache, Question, Reading, Reuse } from '../freshness/fresh-cache.js'
 import { SharedLooks } from '../freshness/shared-looks.js'
 import type { Git, GitProcess } from '../git/git.js'
 import { httpBackend, type BackendRequest } from '../git/http-backend.js'
 import type { Installation } from '../git/installation.js'
 import { createLookMemory, Look } from '../git/look.js'
+import type { LsRefsRequest } from '../git/ls-refs.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import { lookAtRefState, type LookSettings, type RefState, type Sight } from '../git/ref-state.js'
 import { enterRepo } from '../git/repository.js'
 import { readServing, type Serving } from '../git/serving.js'
-import { advertisement } from '../git/upload-pack.js'
+import { advertisement, refListing } from '../git/upload-pack.js'
+import type { Entry, FillResult } from '../streamcache/index.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { RepositoryNotFound, ServiceDisabled } from './errors.js'
+import { RefListings, type SharedListing } from './ref-listings.js'
 
 export interface RefServiceOptions {
   /** The repositories root, absolute and free of links. */
@@ -21,7 +24,15 @@ export interface RefServiceOptions {
   /** What is known of the Git in use; looks wait for it. */
   readonly installation: Promise<Installation>
   readonly cache: FreshCache
+  /** Most bytes of memory for ref listings. */
+  readonly listingsMaxBytes: number
   readonly metrics: Metrics
+}
+
+/** A listing to cut the answer to an ls-refs command from. */
+export interface RefAnswer {
+  readonly listing: SharedListing
+  readonly reuse: Reuse
 }
 
 /** What all doors offer. Paths are decoded and relative to the root; see `decodeRepositoryPath`. */
@@ -30,6 +41,7 @@ export class RefService {
   readonly #memory = createLookMemory()
   readonly #looks: SharedLooks<RefState | undefined>
   readonly #lookSettings: Promise<LookSettings>
+  readonly #listings: RefListings
   /** By repository and configuration state. */
   readonly #serving = new LRUCache<string, Serving>({ max: 10_000 })
 
@@ -39,6 +51,7 @@ export class RefService {
       root: options.root,
       ...installation,
     }))
+    this.#listings = new RefListings(options.listingsMaxBytes)
     this.#looks = new SharedLooks((path) => this.#look(path))
   }
 
@@ -48,19 +61,38 @@ export class RefService {
    * @throws RepositoryNotFound, ServiceDisabled, FillError
    */
   async advertise(path: string, version: ProtocolVersion): Promise<Reading | undefined> {
-    const state = await this.#exported(path)
-    const serving = await this.#readServing(state)
-    if (!serving.uploadPack) throw new ServiceDisabled('http.uploadpack is off')
+    const { state, serving } = await this.#open(path)
     if (!serving.shared) return undefined
-
     const { repository } = state
     const sight = (seen: RefState): Sight => (version === 2 ? seen.capabilities : seen.refs)
-    const question: Question = {
-      observe: async () => sight(await this.#exported(path)),
+    return this.#read(path, 'advertisement', `v${version}`, sight, state, {
       source: (signal) => advertisement(this.#options.git, repository, version, signal),
-      filling: (entry, ended) => this.#countFill(entry.file, ended),
-    }
-    return this.#options.cache.read(`advertisement v${version} ${repository.gitDir}`, sight(state), question)
+    })
+  }
+
+  /**
+   * The answer to an ls-refs command, cut from the one listing that there is for the repository's state.
+   * undefined: Git would refuse the request, so it must pass through.
+   * @throws RepositoryNotFound, ServiceDisabled, FillError
+   */
+  async listRefs(path: string, request: LsRefsRequest): Promise<RefAnswer | undefined> {
+    const { state, serving } = await this.#open(path)
+    const { objectFormat } = serving
+    if (request.objectFormat !== objectFormat) return undefined
+    const { repository } = state
+    const reading = await this.#read(path, 'listing', objectFormat, ({ refs }) => refs, state, {
+      source: (signal) => refListing(this.#options.git, repository, objectFormat, signal),
+      holds: (entry) => this.#listings.holds(entry),
+    })
+    const listing = this.#listings.of(reading.entry)
+    // The listing follows the entry by itself.
+    reading.follower.close()
+    return { listing, reuse: reading.reuse }
+  }
+
+  /** Bytes of memory that ref listings use. */
+  get listingBytes(): number {
+    return this.#listings.bytes
   }
 
   /**
@@ -72,6 +104,30 @@ export class RefService {
     const repository = enterRepo(new Look(this.#memory), root, path)
     if (!repository) throw new RepositoryNotFound(path)
     return httpBackend(git, root, repository, { ...request, exportAll }, signal)
+  }
+
+  /** What a client may read. @throws RepositoryNotFound, ServiceDisabled */
+  async #open(path: string): Promise<{ state: RefState; serving: Serving }> {
+    const state = await this.#exported(path)
+    const serving = await this.#readServing(state)
+    if (!serving.uploadPack) throw new ServiceDisabled('http.uploadpack is off')
+    return { state, serving }
+  }
+
+  #read(
+    path: string,
+    kind: 'advertisement' | 'listing',
+    variant: string,
+    sight: (seen: RefState) => Sight,
+    state: RefState,
+    question: Pick<Question, 'source' | 'holds'>,
+  ): Promise<Reading> {
+    const key = `${kind} ${variant} ${state.repository.gitDir}`
+    return this.#options.cache.read(key, sight(state), {
+      ...question,
+      observe: async () => sight(await this.#exported(path)),
+      filling: (entry, ended) => this.#countFill(kind, entry, ended),
+    })
   }
 
   async #exported(path: string): Promise<RefState> {
@@ -95,17 +151,18 @@ export class RefService {
     return serving
   }
 
-  #countFill(file: { readonly length: number }, ended: Promise<string>): void {
+  #countFill(kind: string, entry: Entry, ended: Promise<FillResult>): void {
     const { fills, fillSeconds, fillBytes, loserWrites, loserBytes } = this.#options.metrics
-    const kind = 'advertisement'
     const stop = fillSeconds.startTimer({ kind })
     void ended.then((result) => {
       stop()
+      const { length } = entry.file
       fills.inc({ kind, result })
-      fillBytes.inc({ kind }, file.length)
+      fillBytes.inc({ kind }, length)
+      if (this.#listings.holds(entry)) entry.cool()
       if (result !== 'loser') return
       loserWrites.inc()
-      loserBytes.inc(file.length)
+      loserBytes.inc(length)
     })
   }
 }

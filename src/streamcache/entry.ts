@@ -50,6 +50,11 @@ export class Entry {
     return this.file.load()
   }
 
+  /** Frees the memory of what is on disk, for somebody who holds these bytes in another form. */
+  cool(): void {
+    this.file.release()
+  }
+
   /** Runs the source to its end into the file. Resolves when the source is done; errors go to the followers. */
   async run(source: Source, limits: FillLimits): Promise<void> {
     const { signal } = this.#abort

@@ -194,6 +194,12 @@ export class GrowingFile implements Followed, Coolable {
     this.#blocks.dropUntil(Math.min(this.#written, filled))
   }
 
+  /** Cools the file before its time. */
+  release(): void {
+    this.cool()
+    this.#options.hot.keep(this)
+  }
+
   // ---- the followers
 
   /** A new reader at byte 0. @throws the fill's error if it failed; an error if the beginning is gone */
@@ -305,6 +311,7 @@ export class GrowingFile implements Followed, Coolable {
     if (this.#followers.size > 0 || !this.#fate || this.#flushing || this.#loading) return
     this.#disk?.close()
     if (this.#fate === 'kept') return
+    this.#trimmed = true
     this.#blocks.dropUntil(this.length)
     this.#options.hot.forget(this)
   }

@@ -6,6 +6,7 @@ export interface GaugeSources {
   readonly storeBytes: () => number
   readonly storeEntries: () => number
   readonly hotBytes: () => number
+  readonly listingBytes: () => number
   readonly processesRunning: () => number
 }
 
@@ -88,6 +89,11 @@ export class Metrics {
     this.#gauge('refstream_store_bytes', 'Bytes of committed entries on disk.', sources.storeBytes)
     this.#gauge('refstream_store_entries', 'Committed entries on disk.', sources.storeEntries)
     this.#gauge('refstream_hot_bytes', 'Bytes of entries in memory.', sources.hotBytes)
+    this.#gauge(
+      'refstream_listing_bytes',
+      'Bytes of memory for ref listings that answer ls-refs.',
+      sources.listingBytes,
+    )
     this.#gauge('refstream_processes_running', 'Git processes running now.', sources.processesRunning)
   }
 

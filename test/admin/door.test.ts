@@ -55,6 +55,7 @@ t.test('the README’s table of metrics has every metric, and no other', async (
     storeBytes: zero,
     storeEntries: zero,
     hotBytes: zero,
+    listingBytes: zero,
     processesRunning: zero,
   })
   const defined = metrics.registry.getMetricsAsArray().map(({ name }) => name)

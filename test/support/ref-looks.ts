@@ -9,9 +9,9 @@ import { tempDir } from './temp-dir.js'
 export interface Looker {
   readonly root: string
   /** A look at once. */
-  now(path: string): Promise<RefState | undefined>
+  readonly now: (path: string) => Promise<RefState | undefined>
   /** Looks until the state is settled, as somebody would who asks again; what is coarse needs two seconds. */
-  settled(path: string): Promise<RefState>
+  readonly settled: (path: string) => Promise<RefState>
 }
 
 export function makeLooker(t: Test, settings: Partial<LookSettings> = {}): Looker {

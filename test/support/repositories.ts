@@ -23,7 +23,13 @@ export function git(cwd: string, ...args: string[]): string {
 }
 
 export function gitWith(
-  options: { cwd: string; input?: string | Buffer; environment?: NodeJS.ProcessEnv },
+  options: {
+    cwd: string
+    input?: string | Buffer
+    environment?: NodeJS.ProcessEnv
+    /** How the output becomes text; latin1 keeps every byte. */
+    encoding?: BufferEncoding
+  },
   ...args: string[]
 ): string {
   const output = execFileSync('git', args, {
@@ -33,7 +39,7 @@ export function gitWith(
     maxBuffer: 1 << 30,
     stdio: ['pipe', 'pipe', 'pipe'],
   })
-  return output.toString().trim()
+  return options.encoding ? output.toString(options.encoding) : output.toString().trim()
 }
 
 export interface InitOptions {

@@ -1,8 +1,9 @@
 import type { Test } from 'tap'
 import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { StreamCache, type StreamCacheOptions } from '../../src/streamcache/index.js'
+import { StreamCache, type Fill, type StreamCacheOptions } from '../../src/streamcache/index.js'
 import { eventually } from './eventually.js'
+import { collect, sourceOf } from './sources.js'
 import { tempDir } from './temp-dir.js'
 
 /** A cache over a directory of the test's, and what it told of itself. */
@@ -68,4 +69,32 @@ export function openFilesUnder(directory: string): string[] {
 export async function nothingLeaks(directory: string): Promise<void> {
   await eventually(`no open file under ${directory}`, () => openFilesUnder(directory).length === 0)
   await eventually(`no temporary file in ${directory}`, () => filesIn(directory, 'temp').length === 0)
+}
+
+/** The state that the bytes stand for has not changed, or has. */
+export const yes = async (): Promise<boolean> => true
+export const no = async (): Promise<boolean> => false
+
+/** Fills a key with these bytes and commits them. */
+export async function put(
+  cache: StreamCache,
+  key: string,
+  token: string,
+  bytes: Buffer | string,
+): Promise<Fill> {
+  const fill = cache.fill(key, token, sourceOf(bytes), yes)
+  const result = await fill.ended
+  if (result !== 'committed') throw new Error(`${key} was not committed: ${result}`)
+  return fill
+}
+
+/** What a request gets for a committed key; undefined if there is nothing sound. */
+export async function get(cache: StreamCache, key: string): Promise<Buffer | undefined> {
+  const entry = cache.get(key)
+  if (!entry) return undefined
+  const follower = entry.follow()
+  if (await entry.load()) return collect(follower)
+  follower.close()
+  cache.discard(entry)
+  return undefined
 }

@@ -1,0 +1,92 @@
+import { flushPacket, pktLine } from './pkt-line.js'
+
+/** An ls-refs command of protocol v2 (gitprotocol-v2(5), "ls-refs"). */
+export interface LsRefsRequest {
+  readonly objectFormat: string
+  /** Show what annotated tags point to. */
+  readonly peel: boolean
+  /** Show where symbolic refs point. */
+  readonly symrefs: boolean
+  /** Show HEAD even if it points to a branch that is not born. */
+  readonly unborn: boolean
+  /** Show only refs that begin with one of these, bytes as Latin-1; none: show all. */
+  readonly prefixes: readonly string[]
+}
+
+/** From this many prefixes on Git shows all refs (ls-refs.c, TOO_MANY_PREFIXES). */
+const tooManyPrefixes = 65_536
+
+/**
+ * Is a request body, of which this is the beginning, an ls-refs command? Its first packet tells, if it is all there;
+ * undefined: more is needed to know.
+ */
+export function mayBeLsRefs(beginning: Buffer): boolean | undefined {
+  const [first] = splitPackets(beginning, 1) ?? ['']
+  return first === undefined ? undefined : first === 'command=ls-refs'
+}
+
+/**
+ * Reads a whole request body. undefined for everything that is not exactly one well-formed ls-refs command whose answer
+ * depends on the refs alone: server options, unknown capabilities and arguments, whatever Git might refuse. Those are
+ * for Git to answer.
+ */
+export function parseLsRefs(body: Buffer): LsRefsRequest | undefined {
+  const packets = splitPackets(body)
+  if (packets?.shift() !== 'command=ls-refs' || packets.pop() !== '0000') return undefined
+  const delimiter = packets.indexOf('0001')
+  const capabilities = delimiter < 0 ? packets : packets.slice(0, delimiter)
+  const parameters = delimiter < 0 ? [] : packets.slice(delimiter + 1)
+
+  let objectFormat = 'sha1'
+  for (const capability of capabilities) {
+    const [, format] = /^object-format=(sha1|sha256)$/.exec(capability) ?? []
+    if (format !== undefined) objectFormat = format
+    else if (!/^agent=[\x21-\x7e]*$/.test(capability)) return undefined
+  }
+  const flags = { peel: false, symrefs: false, unborn: false }
+  const prefixes: string[] = []
+  for (const parameter of parameters) {
+    if (parameter === 'peel' || parameter === 'symrefs' || parameter === 'unborn') flags[parameter] = true
+    else if (parameter.startsWith('ref-prefix ')) prefixes.push(parameter.slice('ref-prefix '.length))
+    else return undefined
+  }
+  return { objectFormat, ...flags, prefixes: prefixes.length < tooManyPrefixes ? prefixes : [] }
+}
+
+/**
+ * The packets of a buffer, each without a newline at its end; flush and delimiter packets as `0000` and `0001`.
+ * The last may be cut: it is left out if `most` is given, and otherwise makes the whole undefined, as does all that is
+ * no packet of text.
+ */
+function splitPackets(buffer: Buffer, most?: number): string[] | undefined {
+  const packets: string[] = []
+  for (let at = 0; at < buffer.length && packets.length !== most;) {
+    const digits = buffer.toString('latin1', at, at + 4)
+    if (digits === '0000' || digits === '0001') {
+      packets.push(digits)
+      at += 4
+      continue
+    }
+    if (!/^[0-9a-f]{4}$/i.test(digits)) return digits.length < 4 && most !== undefined ? packets : undefined
+    const end = at + parseInt(digits, 16)
+    if (end < at + 5) return undefined
+    if (end > buffer.length) return most === undefined ? undefined : packets
+    const packet = buffer.toString('latin1', at + 4, end).replace(/\n$/, '')
+    // Git would read it up to the NUL only.
+    if (packet.includes('\0')) return undefined
+    packets.push(packet)
+    at = end
+  }
+  return packets
+}
+
+/** The request whose answer holds every answer to an ls-refs of this object format. */
+export function completeLsRefs(objectFormat: string): Buffer {
+  return Buffer.concat([
+    pktLine('command=ls-refs\n'),
+    pktLine(`object-format=${objectFormat}\n`),
+    Buffer.from('0001'),
+    ...['peel\n', 'symrefs\n', 'unborn\n'].map(pktLine),
+    flushPacket,
+  ])
+}

@@ -1,0 +1,43 @@
+import type { LsRefsRequest } from '../git/ls-refs.js'
+import type { RefAnswer } from '../service/ref-service.js'
+import type { Exchange } from './exchange.js'
+import { drained, noCacheHeaders } from './responses.js'
+
+/** In Git's order (http-backend.c, service_rpc). */
+const headers = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload-pack-result']
+
+/**
+ * Sends the answer to an ls-refs command: at once if the listing is whole, else each part as soon as its lines are
+ * there, the head with the first.
+ * @throws the fill's error; if the head has gone out by then, the connection must be destroyed (R4)
+ */
+export async function sendRefs(
+  exchange: Exchange,
+  { listing }: RefAnswer,
+  request: LsRefsRequest,
+): Promise<void> {
+  const { response, signal } = exchange
+  const parts = listing.cutNow(request)
+  if (parts) {
+    const length = parts.reduce((sum, part) => sum + part.length, 0)
+    response.writeHead(200, [...headers, 'Content-Length', String(length)])
+  }
+  if (parts) response.cork()
+  for await (const part of parts ?? listing.cut(request)) {
+    if (!response.headersSent) response.writeHead(200, headers)
+    for (const piece of pieces(part)) {
+      if (exchange.write(piece)) continue
+      response.uncork()
+      if (!(await drained(response))) return
+    }
+    if (signal.aborted) return
+  }
+  response.end()
+}
+
+/** Bytes per write: a client that stops reading holds no more. */
+const pieceSize = 256 * 1024
+
+function* pieces(part: Buffer): Generator<Buffer> {
+  for (let at = 0; at < part.length; at += pieceSize) yield part.subarray(at, at + pieceSize)
+}

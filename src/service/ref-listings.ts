@@ -1,0 +1,89 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
+import type { LsRefsRequest } from '../git/ls-refs.js'
+import { cutListing, RefListing } from '../git/ref-listing.js'
+import type { Entry } from '../streamcache/index.js'
+import { Signal } from '../streamcache/signal.js'
+
+/** An entry's ref listing, read into memory once for all who ask. */
+export class SharedListing {
+  readonly #listing = new RefListing()
+  readonly #grew = new Signal()
+  #error: unknown
+
+  get bytes(): number {
+    return this.#listing.bytes
+  }
+
+  get complete(): boolean {
+    return this.#listing.complete
+  }
+
+  /** Reads an entry to its end, as it grows. Resolves in any case; an error goes to those who cut. */
+  async read(entry: Entry): Promise<void> {
+    try {
+      for await (const chunk of entry.follow()) {
+        this.#listing.append(chunk)
+        this.#grew.notify()
+        // Chunks of an entry in memory come without a wait; others shall have their turn between them.
+        await nextTurn()
+      }
+      if (!this.#listing.complete) throw new Error('git upload-pack: its ref listing has no end')
+    } catch (error) {
+      this.#error = error
+    }
+    this.#grew.notify()
+  }
+
+  /** All parts of the answer to a request; undefined: not all lines that it needs are here yet. */
+  cutNow(request: LsRefsRequest): Buffer[] | undefined {
+    return this.complete
+      ? [...cutListing(this.#listing, request)].filter((part) => part !== undefined)
+      : undefined
+  }
+
+  /** The parts, each as soon as its lines are here. @throws the fill's error */
+  async *cut(request: LsRefsRequest): AsyncGenerator<Buffer> {
+    for (const part of cutListing(this.#listing, request)) {
+      if (part) yield part
+      else if (this.#error === undefined) await this.#grew.wait()
+      if (this.#error !== undefined) throw this.#error
+    }
+  }
+}
+
+/** The listings in memory, by the entries that they were read from. */
+export class RefListings {
+  readonly #listings: LRUCache<Entry, SharedListing>
+
+  constructor(maxBytes: number) {
+    this.#listings = new LRUCache({
+      maxSize: Math.max(1, maxBytes),
+      sizeCalculation: ({ bytes }) => Math.max(1, bytes),
+    })
+  }
+
+  /** Bytes of memory that complete listings use. */
+  get bytes(): number {
+    return this.#listings.calculatedSize
+  }
+
+  holds(entry: Entry): boolean {
+    return this.#listings.has(entry)
+  }
+
+  /** The listing of an entry that can be followed now. */
+  of(entry: Entry): SharedListing {
+    const known = this.#listings.get(entry)
+    if (known) return known
+    const listing = new SharedListing()
+    this.#listings.set(entry, listing)
+    void listing.read(entry).then(() => {
+      this.#listings.delete(entry)
+      // Now its size is known; one that failed is not kept.
+      if (listing.complete) this.#listings.set(entry, listing)
+      entry.cool()
+    })
+    return listing
+  }
+}

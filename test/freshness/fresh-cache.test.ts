@@ -1,0 +1,336 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { readdirSync, truncateSync } from 'node:fs'
+import { join } from 'node:path'
+import { FreshCache, type Question, type Reading, type Sight } from '../../src/freshness/fresh-cache.js'
+import type { FillResult, StreamCache } from '../../src/streamcache/index.js'
+import { eventually } from '../support/eventually.js'
+import { collect, ManualSource, pending, turns } from '../support/sources.js'
+import { openCache } from '../support/stream-cache.js'
+
+const settled = (token: string): Sight => ({ token, unsettledMs: 0 })
+const unsettled: Sight = { token: 'unsure', unsettledMs: 1e9 }
+
+/** A fresh cache over a state that the test sets, whose fills go on as the test says. */
+class World {
+  readonly cache: StreamCache
+  readonly directory: string
+  readonly fresh: FreshCache
+  sight: Sight = settled('one')
+  looks = 0
+  /** The next look throws this. */
+  lookError: Error | undefined
+  /** The sources that have been started. */
+  readonly sources: ManualSource[] = []
+  /** How they ended; undefined: not yet. */
+  readonly results: (FillResult | undefined)[] = []
+  readonly question: Question = {
+    observe: async () => {
+      this.looks++
+      const error = this.lookError
+      this.lookError = undefined
+      if (error) throw error
+      return this.sight
+    },
+    source: (signal) => {
+      const source = new ManualSource()
+      this.sources.push(source)
+      return source.source(signal)
+    },
+    filling: (_entry, ended) => {
+      const index = this.results.push(undefined) - 1
+      void ended.then((result) => (this.results[index] = result))
+    },
+  }
+
+  private constructor(cache: StreamCache, directory: string) {
+    this.cache = cache
+    this.directory = directory
+    this.fresh = new FreshCache(cache)
+  }
+
+  static async make(t: Test): Promise<World> {
+    const { cache, directory } = await openCache(t)
+    return new World(cache, directory)
+  }
+
+  /** A request: looks, and reads as much as there will be. Resolves with the text and how it came about. */
+  async ask(key = 'key'): Promise<[reuse: string, text: string]> {
+    const { follower, reuse } = await this.read(key)
+    return [reuse, (await collect(follower)).toString()]
+  }
+
+  async read(key = 'key'): Promise<Reading> {
+    return this.fresh.read(key, await this.question.observe(), this.question)
+  }
+
+  /** Ends a running fill with this text. */
+  async finish(index: number, text: string): Promise<void> {
+    this.sources[index]!.push(Buffer.from(text)).end()
+    await eventually('the fill ends', () => this.results[index] !== undefined)
+  }
+
+  async started(count: number): Promise<void> {
+    await eventually(`${count} fills have started`, () => this.sources.length === count)
+  }
+}
+
+t.test('one fill for all who ask in one state, and hits from then on', async (t) => {
+  const world = await World.make(t)
+  const early = Array.from({ length: 20 }, () => world.ask())
+  await turns()
+  const joined = Array.from({ length: 20 }, () => world.ask())
+  await turns()
+  t.equal(world.sources.length, 1)
+  await world.finish(0, 'text')
+  const answers = await Promise.all([...early, ...joined])
+  t.same(answers[0], ['filled', 'text'])
+  t.same(new Set(answers.slice(1).map(String)), new Set(['joined,text']))
+  t.same(await world.ask(), ['hit', 'text'])
+  t.same([world.sources.length, world.results], [1, ['committed']])
+})
+
+t.test('keys have turns of their own', async (t) => {
+  const world = await World.make(t)
+  const asked = [world.ask('a'), world.ask('b')]
+  await world.started(2)
+  await world.finish(1, 'b')
+  t.same(await asked[1], ['filled', 'b'])
+  world.sources[0]!.push(Buffer.from('a')).end()
+  t.same(await asked[0], ['filled', 'a'])
+})
+
+t.test('another state waits for the running fill, then gets its own', async (t) => {
+  const world = await World.make(t)
+  const before = world.ask()
+  await world.started(1)
+  world.sight = settled('two')
+  const after = [world.ask(), world.ask()]
+  await turns()
+  t.equal(world.sources.length, 1, 'one fill at a time')
+  await world.finish(0, 'old')
+  t.same(await before, ['filled', 'old'])
+  t.equal(world.results[0], 'unshared', 'its state had passed when it ended')
+  await world.started(2)
+  const late = world.ask()
+  await turns()
+  await world.finish(1, 'new')
+  t.same(await Promise.all(after), Array(2).fill(['gathered', 'new']))
+  t.same(await late, ['joined', 'new'])
+  t.same(
+    [await world.ask(), world.results],
+    [
+      ['hit', 'new'],
+      ['unshared', 'committed'],
+    ],
+  )
+})
+
+t.test('while unsettled: one fill runs and one gathers, whatever arrives', async (t) => {
+  const world = await World.make(t)
+  world.sight = unsettled
+  const waves: Promise<[string, string]>[][] = [[world.ask()]]
+  await world.started(1)
+  for (let round = 0; round < 4; round++) {
+    const wave = [world.ask()]
+    await turns()
+    wave.push(...Array.from({ length: 10 }, () => world.ask()))
+    await turns()
+    waves.push(wave)
+    t.equal(world.sources.length, round + 1, 'nobody runs a fill of his own, nor joins what began before')
+    await world.finish(round, `fill ${round}`)
+    await world.started(round + 2)
+  }
+  await world.finish(4, 'fill 4')
+  for (const [round, wave] of waves.entries()) {
+    const expected = [round === 0 ? 'filled' : 'gathered', `fill ${round}`]
+    for (const answer of await Promise.all(wave)) t.same(answer, expected)
+  }
+  t.same(world.results, Array(5).fill('unshared'))
+  t.equal(world.cache.storeEntries, 0)
+})
+
+t.test('an unsettled time leaves nothing behind', async (t) => {
+  const world = await World.make(t)
+  world.sight = unsettled
+  const during = world.ask()
+  await world.started(1)
+  world.sight = settled('one')
+  const gathered = [world.ask(), world.ask()]
+  await turns()
+  await world.finish(0, 'unsure')
+  t.same(await during, ['filled', 'unsure'])
+  await world.started(2)
+  const joined = world.ask()
+  await turns()
+  await world.finish(1, 'sure')
+  t.same(await Promise.all(gathered), Array(2).fill(['gathered', 'sure']))
+  t.same(await joined, ['joined', 'sure'])
+  t.same(await world.ask(), ['hit', 'sure'])
+
+  world.sight = unsettled
+  const again = world.ask()
+  await world.started(3)
+  await world.finish(2, 'unsure')
+  t.same(await again, ['filled', 'unsure'], 'a committed entry does not answer while unsettled')
+  world.sight = settled('one')
+  t.same(await world.ask(), ['hit', 'sure'], 'but it may again: its state is the same')
+})
+
+t.test('a turn that finds its state committed shares it without a fill', async (t) => {
+  const world = await World.make(t)
+  const first = world.ask()
+  await world.started(1)
+  const sight = world.sight
+  world.sight = unsettled
+  const gathered = [world.ask(), world.ask()]
+  await turns()
+  world.sight = sight
+  await world.finish(0, 'text')
+  t.same(await first, ['filled', 'text'])
+  t.same(await Promise.all(gathered), Array(2).fill(['gathered', 'text']))
+  t.same([world.sources.length, world.results], [1, ['committed']])
+  t.same(await world.ask(), ['hit', 'text'], 'the turn is over')
+})
+
+t.test('a state that is milliseconds too young is looked at again, once', async (t) => {
+  const world = await World.make(t)
+  world.sight = { token: 'one', unsettledMs: 5 }
+  const patient: Question = {
+    ...world.question,
+    observe: async () => {
+      world.sight = settled('one')
+      return world.question.observe()
+    },
+  }
+  const reading = await world.fresh.read('key', world.sight, patient)
+  t.equal(world.looks, 1)
+  await world.finish(0, 'text')
+  t.equal((await collect(reading.follower)).toString(), 'text')
+  t.same(world.results, ['committed'])
+
+  world.sight = { token: 'two', unsettledMs: 5 }
+  world.looks = 0
+  const still = world.ask()
+  await world.started(2)
+  t.equal(world.looks, 2, 'no more than once')
+  await world.finish(1, 'young')
+  t.same([await still, world.results[1]], [['filled', 'young'], 'unshared'])
+
+  world.sight = { token: 'three', unsettledMs: 2000 }
+  world.looks = 0
+  const long = world.ask()
+  await world.started(3)
+  t.equal(world.looks, 1, 'seconds are not waited for')
+  await world.finish(2, 'text')
+  await long
+})
+
+t.test('a look that fails for those who gather rejects them all; the key goes on', async (t) => {
+  const world = await World.make(t)
+  world.sight = unsettled
+  const first = world.ask()
+  await world.started(1)
+  const gathered = [world.ask(), world.ask(), world.ask()]
+  const rejected = gathered.map((each) => t.rejects(each, /the repository has gone/))
+  await turns()
+  // The look after the fill is for those who gather: an unsettled fill is not confirmed.
+  world.lookError = new Error('the repository has gone')
+  await world.finish(0, 'text')
+  t.same(await first, ['filled', 'text'])
+  await Promise.all(rejected)
+  t.equal(world.sources.length, 1)
+
+  const next = world.ask()
+  await world.started(2)
+  await world.finish(1, 'next')
+  t.same(await next, ['filled', 'next'])
+})
+
+t.test('newcomers during a gathering’s look wait for the turn after it', async (t) => {
+  const world = await World.make(t)
+  world.sight = unsettled
+  let answer!: () => void
+  const held = new Promise<void>((resolve) => (answer = resolve))
+  const slow: Question = { ...world.question, observe: () => held.then(() => unsettled) }
+  const first = world.ask()
+  await world.started(1)
+  const gathered = world.fresh.read('key', unsettled, slow)
+  await world.finish(0, 'one')
+  await first
+  const newcomer = world.ask()
+  t.ok(await pending(newcomer))
+  answer()
+  await world.started(2)
+  const { follower } = await gathered
+  await world.finish(1, 'two')
+  t.equal((await collect(follower)).toString(), 'two')
+  await world.started(3)
+  await world.finish(2, 'three')
+  t.same(await newcomer, ['gathered', 'three'])
+})
+
+t.test('a fill that fails fails all its followers; the next request fills anew', async (t) => {
+  const world = await World.make(t)
+  const asked = [world.ask(), world.ask()]
+  await world.started(1)
+  const rejected = asked.map((each) => t.rejects(each, { name: 'FillError', fault: 'producer' }))
+  world.sight = settled('two')
+  const gathered = world.ask()
+  await turns()
+  world.sources[0]!.push(Buffer.from('some')).fail()
+  await Promise.all(rejected)
+  await world.started(2)
+  world.sources[1]!.fail()
+  await t.rejects(gathered, { name: 'FillError', fault: 'producer' })
+  await eventually('both have ended', () => world.results.every((result) => result !== undefined))
+
+  const next = world.ask()
+  await world.started(3)
+  await world.finish(2, 'text')
+  t.same(
+    [await next, world.results],
+    [
+      ['filled', 'text'],
+      ['failed', 'failed', 'committed'],
+    ],
+  )
+})
+
+t.test('a state that cannot be seen again after the fill is not committed', async (t) => {
+  for (const spoil of [
+    (world: World) => (world.sight = unsettled),
+    (world: World) => (world.sight = settled('two')),
+    (world: World) => (world.lookError = new Error('cannot look')),
+  ]) {
+    const world = await World.make(t)
+    const asked = world.ask()
+    await world.started(1)
+    spoil(world)
+    await world.finish(0, 'text')
+    t.same([await asked, world.results], [['filled', 'text'], ['unshared']])
+    world.sight = settled('one')
+    const next = world.ask()
+    await world.started(2)
+    await world.finish(1, 'text')
+    t.same(await next, ['filled', 'text'])
+  }
+})
+
+t.test('a damaged entry is discarded, and filled again by one of those who ask', async (t) => {
+  const world = await World.make(t)
+  const first = world.ask()
+  await world.started(1)
+  await world.finish(0, 'text')
+  await first
+  // Its bytes leave memory, and its file is cut.
+  world.cache.get('key')!.file.cool()
+  const entries = join(world.directory, 'entries')
+  truncateSync(join(entries, readdirSync(entries)[0]!), 1)
+  const asked = [world.ask(), world.ask(), world.ask()]
+  await world.started(2)
+  await world.finish(1, 'again')
+  const answers = (await Promise.all(asked)).map(String)
+  t.same(answers.sort(), ['filled,again', 'joined,again', 'joined,again'])
+  t.same(await world.ask(), ['hit', 'again'])
+})

@@ -1,0 +1,169 @@
+import t from 'tap'
+import {
+  chmodSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createLookMemory, Look } from '../../src/git/look.js'
+import { tempDir } from '../support/temp-dir.js'
+
+const memory = createLookMemory()
+const directory = tempDir(t)
+const digest = (use: (look: Look) => void): string => {
+  const look = new Look(memory)
+  use(look)
+  return look.digest()
+}
+const file = (name: string, text = ''): string => {
+  const path = join(directory, name)
+  writeFileSync(path, text)
+  return path
+}
+
+t.test('every kind of change moves the digest', async (t) => {
+  const path = file('changing')
+  let before = digest((look) => look.stat(path))
+  const moved = (what: string): void => {
+    const after = digest((look) => look.stat(path))
+    t.not(after, before, what)
+    before = after
+  }
+  t.equal(
+    digest((look) => look.stat(path)),
+    before,
+    'no change, no move',
+  )
+  writeFileSync(path, 'longer')
+  moved('size')
+  utimesSync(path, 1, 1)
+  moved('mtime, set by hand')
+  await sleep(20)
+  writeFileSync(path, 'LONGER')
+  utimesSync(path, 1, 1)
+  moved('content, with size and mtime as before: ctime tells')
+  writeFileSync(`${path}.new`, 'LONGER')
+  renameSync(`${path}.new`, path)
+  moved('another inode')
+  chmodSync(path, 0o600)
+  moved('permissions')
+  rmSync(path)
+  moved('gone')
+  mkdirSync(path)
+  moved('a directory in its place')
+})
+
+t.test('a link is followed by stat and looked at itself by lstat', async (t) => {
+  const target = file('target')
+  const link = join(directory, 'link')
+  symlinkSync(target, link)
+  const [followed, itself] = [digest((look) => look.stat(link)), digest((look) => look.lstat(link))]
+  writeFileSync(target, 'changed')
+  t.not(
+    digest((look) => look.stat(link)),
+    followed,
+  )
+  t.equal(
+    digest((look) => look.lstat(link)),
+    itself,
+  )
+})
+
+t.test('what cannot be there is as good as absent', async (t) => {
+  const loop = join(directory, 'loop')
+  symlinkSync(loop, loop)
+  const plain = file('plain')
+  for (const path of [
+    `${directory}/none`,
+    `${plain}/below`,
+    '/dev/null/.gitconfig',
+    loop,
+    `/${'x'.repeat(300)}`,
+  ]) {
+    const look = new Look(memory)
+    t.equal(look.stat(path), undefined, path)
+    t.equal(look.unsettledMs, 0)
+    t.doesNotThrow(() => look.content(path), path)
+  }
+  t.throws(() => new Look(memory).stat('a\0b'), 'a mistake of ours is none of these')
+})
+
+t.test('content decides where stat is not trusted', async (t) => {
+  const path = file('tables.list', 'one\n')
+  const before = digest((look) => look.content(path))
+  t.equal(
+    digest((look) => look.content(path)),
+    before,
+  )
+  writeFileSync(path, 'two\n')
+  t.not(
+    digest((look) => look.content(path)),
+    before,
+  )
+  writeFileSync(path, 'one\n')
+  t.equal(
+    digest((look) => look.content(path)),
+    before,
+    'the same bytes again',
+  )
+  t.equal(
+    digest((look) => look.content(directory)),
+    digest((look) => look.content(directory)),
+    'no file at all',
+  )
+})
+
+t.test('a change is unsettled as long as another could hide behind its timestamp', async (t) => {
+  const path = file('young')
+  const young = new Look(memory)
+  young.stat(path)
+  t.ok(young.unsettledMs > 0 && young.unsettledMs <= 25, `${young.unsettledMs} ms`)
+  await sleep(young.unsettledMs)
+  const old = new Look(memory)
+  old.stat(path)
+  t.equal(old.unsettledMs, 0)
+  t.equal(old.digest(), young.digest())
+})
+
+t.test('timestamps of whole seconds are trusted after two seconds', async (t) => {
+  // No filesystem here keeps whole seconds, so the stat is made up.
+  const whole = { ...statSync(directory, { bigint: true }), ctimeNs: nanoseconds(Date.now() - 1000, true) }
+  const exact = { ...whole, ctimeNs: nanoseconds(Date.now() - 1000, false) }
+  let derived = 0
+  const derive = (stats: typeof whole): void => {
+    new Look(memory).derive('test', 'whole', stats, () => ++derived)
+  }
+  derive(whole)
+  derive(whole)
+  t.equal(derived, 2, 'a second old: what was derived is not kept')
+  derive(exact)
+  derive(exact)
+  t.equal(derived, 3, 'with nanoseconds it is')
+})
+
+t.test('what was derived is kept until the inode changes', async (t) => {
+  const path = file('derived')
+  await sleep(25)
+  let derived = 0
+  const derive = (what = 'a'): number => {
+    const look = new Look(memory)
+    return look.derive(what, path, look.stat(path)!, () => ++derived)
+  }
+  t.equal(derive(), 1)
+  t.equal(derive(), 1)
+  t.equal(derive('b'), 2, 'for each purpose')
+  writeFileSync(path, 'changed')
+  t.equal(derive(), 3, 'derived anew')
+  t.equal(derive(), 4, 'and not kept while it is young')
+})
+
+function nanoseconds(ms: number, whole: boolean): bigint {
+  const seconds = BigInt(Math.floor(ms / 1000)) * 1_000_000_000n
+  return whole ? seconds : seconds + 1n
+}

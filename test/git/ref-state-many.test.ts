@@ -1,0 +1,58 @@
+import t from 'tap'
+import { linkSync, mkdirSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createLookMemory } from '../../src/git/look.js'
+import { lookAtRefState, type LookSettings, type RefState } from '../../src/git/ref-state.js'
+import { makeLooker } from '../support/ref-looks.js'
+import { makeCommit, makeRepository } from '../support/repositories.js'
+
+t.test('1,000 directories with 100,000 loose refs', async (t) => {
+  const { root } = makeLooker(t)
+  const path = makeRepository(root, 'x.git')
+  const line = `${makeCommit(path, 'one')}\n`
+  const directory = (index: number): string => `${path}/refs/heads/${index % 10}/${index}`
+  for (let index = 0; index < 1000; index++) {
+    mkdirSync(directory(index), { recursive: true })
+    // One file under many names is made faster than many files; a filesystem allows some 65,000 names.
+    if (index % 500 === 0) writeFileSync(`${directory(index)}/0`, line)
+    const first = `${directory(index - (index % 500))}/0`
+    for (let ref = 1; ref <= 100; ref++) linkSync(first, `${directory(index)}/${ref}`)
+  }
+  await sleep(30)
+
+  // Directories are read when a look keeps what it read.
+  const memory = createLookMemory()
+  let reads = 0
+  const keep = memory.set.bind(memory)
+  memory.set = (...args) => {
+    reads++
+    return keep(...args)
+  }
+  const scopes = { files: [], home: undefined, variables: [] }
+  const settings: LookSettings = { root, scopes, programs: [], environmentDigest: '' }
+  const look = async (): Promise<RefState> => (await lookAtRefState(settings, memory, 'x'))!
+
+  let turns = 0
+  const other = (): void => {
+    turns++
+    waiting = setImmediate(other)
+  }
+  let waiting = setImmediate(other)
+  const first = await look()
+  clearImmediate(waiting)
+  t.ok(reads > 1000, 'the first look reads every directory')
+  t.ok(turns > 0, 'and lets other work have its turn meanwhile')
+  t.equal(first.refs.unsettledMs, 0)
+
+  reads = 0
+  t.equal((await look()).refs.token, first.refs.token)
+  t.equal(reads, 0, 'the second reads none')
+
+  writeFileSync(`${directory(777)}/new`, line)
+  const young = await look()
+  t.not(young.refs.token, first.refs.token, 'a ref in one of them is seen')
+  await sleep(young.refs.unsettledMs)
+  reads = 0
+  t.equal((await look()).refs.token, young.refs.token)
+  t.equal(reads, 1, 'and that one alone is read again')
+})

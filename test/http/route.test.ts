@@ -1,0 +1,107 @@
+import t from 'tap'
+import { ok } from 'node:assert'
+import fc from 'fast-check'
+import { parseTarget, type Route } from '../../src/http/route.js'
+
+const route = (target: string): Route => {
+  const found = parseTarget(target)
+  if (!found || typeof found === 'string') throw new Error(`no route for ${target}: ${found}`)
+  return found
+}
+
+t.test('what Git serves, and by which method', async (t) => {
+  const oid = 'ab/'.padEnd(41, 'c')
+  const pack = `objects/pack/pack-${'d'.repeat(40)}`
+  const sha256 = 'ab/'.padEnd(65, 'c')
+  const get = ['HEAD', 'info/refs', 'objects/info/packs', 'objects/info/alternates', `objects/${oid}`]
+  const dumb = [`objects/${sha256}`, 'objects/info/http-alternates', `${pack}.pack`, `${pack}.idx`]
+  for (const resource of [...get, ...dumb]) {
+    t.match(route(`/a/b.git/${resource}`), { repository: 'a/b.git', resource: `/${resource}`, method: 'GET' })
+  }
+  for (const resource of ['git-upload-pack', 'git-receive-pack', 'git-upload-archive']) {
+    t.match(route(`/a.git/${resource}`), { repository: 'a.git', resource: `/${resource}`, method: 'POST' })
+  }
+})
+
+t.test('what Git does not serve', async (t) => {
+  const others = [
+    '',
+    'config',
+    'info',
+    'info/refs/',
+    'info/refs2',
+    'objects/ab/cd',
+    'git-upload-pack2',
+    'head',
+  ]
+  for (const resource of [...others, 'objects/pack/pack-x.pack', 'refs/heads/main', 'packed-refs']) {
+    t.equal(parseTarget(`/a.git/${resource}`), undefined, resource)
+  }
+  t.equal(parseTarget('/a.git%2Finfo/refs'), undefined, 'a resource is not percent-decoded')
+  t.equal(parseTarget('/'), undefined)
+})
+
+t.test('the service is that of the query, decoded; the last one counts', async (t) => {
+  const service = (query: string): string | undefined => route(`/a/info/refs${query}`).service
+  t.equal(service('?service=git-upload-pack'), 'git-upload-pack')
+  t.equal(service('?service=git%2Dupload%2Dpack&x=y'), 'git-upload-pack')
+  t.equal(service('?service=git-receive-pack&service=git-upload-pack'), 'git-upload-pack')
+  t.equal(service('?service=a?b'), 'a?b')
+  t.equal(service('?xservice=git-upload-pack'), undefined)
+  t.equal(service(''), undefined)
+})
+
+t.test('the repository is decoded once, and the root may be one itself', async (t) => {
+  t.equal(route('/a%20b/%C3%A9.git/info/refs').repository, 'a b/é.git')
+  t.equal(route('/a%2Fb/info/refs').repository, 'a/b')
+  t.equal(route('/%252e%252e/info/refs').repository, '%2e%2e', 'an escaped escape is a plain name')
+  t.equal(route('/info/refs').repository, '')
+  t.equal(route('http://example.com:80/a/info/refs?service=x').repository, 'a', 'the absolute form')
+})
+
+t.test('a resource is taken from the end', async (t) => {
+  t.match(route('/info/refs/info/refs'), { repository: 'info/refs', resource: '/info/refs' })
+  t.match(route('/git-upload-pack/HEAD'), { repository: 'git-upload-pack', resource: '/HEAD' })
+})
+
+t.test('what is no path, and what no filesystem takes', async (t) => {
+  for (const target of ['*', '', 'a/info/refs', 'http://example.com', 'example.com:80']) {
+    t.equal(parseTarget(target), 'not-a-target', target)
+  }
+  t.equal(parseTarget(`/${'a/'.repeat(3000)}info/refs`), 'too-long')
+})
+
+t.test('no target leads out of the root (R8)', async (t) => {
+  const parts = [
+    '..',
+    '.',
+    '',
+    '%2e%2e',
+    '%2E.',
+    '.%2e',
+    '%2f',
+    '%2F..',
+    '%00',
+    '%ff',
+    '%c0%ae',
+    '%',
+    '%zz',
+    '\\',
+  ]
+  const component = fc.oneof(
+    fc.constantFrom(...parts),
+    fc.constantFrom('a', 'b.git', '...', '%252e', ' ', '~'),
+  )
+  const path = fc.array(component, { minLength: 1, maxLength: 6 }).map((all) => all.join('/'))
+  fc.assert(
+    fc.property(path, (encoded) => {
+      const found = parseTarget(`/${encoded}/info/refs?service=git-upload-pack`)
+      if (!found || typeof found === 'string') return
+      const components = found.repository.split('/')
+      if (found.repository === '') return
+      ok(!components.some((name) => ['', '.', '..'].includes(name) || name.includes('\0')))
+    }),
+    { numRuns: 2000 },
+  )
+  t.pass()
+})

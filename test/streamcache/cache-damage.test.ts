@@ -1,0 +1,116 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import {
+  openSync,
+  closeSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import type { StreamCacheOptions } from '../../src/streamcache/index.js'
+import { eventually } from '../support/eventually.js'
+import { bytesOf, collect, readUntil } from '../support/sources.js'
+import { filesIn, get, nothingLeaks, openCache, put, type TestCache } from '../support/stream-cache.js'
+
+const bytes = bytesOf(1, 0, 700_000)
+
+/** A cache that holds one committed entry, and the path of its file. */
+async function withEntry(
+  t: Test,
+  changes: Partial<StreamCacheOptions> = {},
+): Promise<TestCache & { path: string }> {
+  const test = await openCache(t, changes)
+  await put(test.cache, 'key', 'token', bytes)
+  const path = join(test.directory, 'entries', readdirSync(join(test.directory, 'entries'))[0]!)
+  return { ...test, path }
+}
+
+function flipByte(path: string, position: number): void {
+  const file = openSync(path, 'r+')
+  const byte = Buffer.alloc(1)
+  readSync(file, byte, 0, 1, position)
+  byte[0] = byte[0]! ^ 1
+  writeSync(file, byte, 0, 1, position)
+  closeSync(file)
+}
+
+t.test('a flipped byte is found before the entry answers, wherever it is', async (t) => {
+  for (const hotMaxBytes of [0, 1 << 26]) {
+    for (const position of [0, 300_000, bytes.length - 1]) {
+      const { cache, directory, path, options } = await withEntry(t, { hotMaxBytes })
+      await cache.close()
+      flipByte(path, position)
+      const again = await openCache(t, { ...options, directory })
+      t.equal(again.cache.storeEntries, 1, 'its footer is sound')
+      t.equal(await get(again.cache, 'key'), undefined)
+      t.same([again.cache.get('key'), again.events], [undefined, []])
+      await eventually('the file is removed', () => filesIn(directory, 'entries').length === 0)
+      await put(again.cache, 'key', 'token', bytes)
+      t.ok((await get(again.cache, 'key'))?.equals(bytes))
+      await nothingLeaks(directory)
+    }
+  }
+})
+
+t.test('of many who ask for a damaged entry at once, nobody gets it, and it is discarded once', async (t) => {
+  const { cache, path, options } = await withEntry(t)
+  await cache.close()
+  flipByte(path, 5)
+  const events: string[] = []
+  const again = await openCache(t, {
+    ...options,
+    events: { discarded: (reason) => events.push(reason) },
+  })
+  const answers = await Promise.all(Array.from({ length: 10 }, () => get(again.cache, 'key')))
+  t.ok(answers.every((answer) => answer === undefined))
+  t.same(events, ['corrupt'])
+})
+
+t.test('a file that is cut or gone under a running cache is not served', async (t) => {
+  for (const spoil of [rmSync, (path: string) => truncateSync(path, 1000)]) {
+    const { cache, events, path } = await withEntry(t, { hotMaxBytes: 0 })
+    spoil(path)
+    t.equal(await get(cache, 'key'), undefined)
+    t.same(events, ['discarded corrupt'])
+  }
+})
+
+t.test('a flipped byte is found when an entry comes back into memory', async (t) => {
+  const { cache, path } = await withEntry(t, { hotMaxBytes: 1 << 20 })
+  await put(cache, 'other', 'token', bytesOf(2, 0, 700_000))
+  flipByte(path, 300_000)
+  t.equal(await get(cache, 'key'), undefined)
+})
+
+t.test(
+  'a file that is cut while it is read breaks its readers, and ends nobody’s stream early',
+  async (t) => {
+    const { cache, path } = await withEntry(t, { hotMaxBytes: 0 })
+    const entry = cache.get('key')!
+    const reader = entry.follow()
+    t.ok(await entry.load())
+    await readUntil(reader, 1)
+    truncateSync(path, 200_000)
+    await t.rejects(collect(reader), /truncated/)
+  },
+)
+
+t.test('at open, what a crash left is discarded and counted by its reason; the rest is served', async (t) => {
+  const { cache, directory, path, options } = await withEntry(t)
+  await put(cache, 'cut', 'token', bytes)
+  await cache.close()
+  const cut = readdirSync(join(directory, 'entries')).find((name) => !path.endsWith(name))!
+  truncateSync(join(directory, 'entries', cut), 1000)
+  writeFileSync(join(directory, 'entries', 'garbage'), bytesOf(3, 0, 5000))
+  writeFileSync(join(directory, 'temp', 'growing'), 'abc')
+  const events: string[] = []
+  const again = await openCache(t, { ...options, events: { discarded: (reason) => events.push(reason) } })
+  t.same(events.sort(), ['temp', 'truncated', 'truncated'])
+  t.same([filesIn(directory, 'temp'), filesIn(directory, 'entries').length], [[], 1])
+  t.ok((await get(again.cache, 'key'))?.equals(bytes))
+  t.equal(again.cache.get('cut'), undefined)
+})

@@ -1,0 +1,124 @@
+import t from 'tap'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DiskFile } from '../../src/streamcache/disk-file.js'
+import { eventually } from '../support/eventually.js'
+import { noSpace } from '../support/growing-file.js'
+import { bytesOf, collect, ManualSource, readUntil, sourceOf } from '../support/sources.js'
+import { get, nothingLeaks, openCache, openFilesUnder, put, yes } from '../support/stream-cache.js'
+import { tempDir } from '../support/temp-dir.js'
+
+const bytes = bytesOf(1, 0, 700_000)
+
+t.test('a directory that cannot be made: entries are served, not kept', async (t) => {
+  const file = join(tempDir(t), 'file')
+  writeFileSync(file, '')
+  const { cache, events } = await openCache(t, { directory: join(file, 'cache'), hotMaxBytes: 0 })
+  t.same(events, ['storeFailed open'])
+  for (let count = 0; count < 2; count++) {
+    const { entry, ended } = cache.fill('key', 'token', sourceOf(bytes), yes)
+    const followers = [entry.follow(), entry.follow()]
+    for (const follower of followers) t.ok((await collect(follower)).equals(bytes))
+    t.equal(await ended, 'unstored')
+    t.equal(cache.get('key'), undefined)
+  }
+  t.ok(events.includes('storeFailed create'))
+})
+
+t.test('a directory that is removed under a running cache', async (t) => {
+  const { cache, directory, events } = await openCache(t, { hotMaxBytes: 0 })
+  await put(cache, 'old', 'token', bytes)
+  const source = new ManualSource().push(bytes.subarray(0, 600_000))
+  const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+  const follower = entry.follow()
+  await readUntil(follower, 600_000)
+  rmSync(directory, { recursive: true })
+  source.push(bytes.subarray(600_000)).end()
+  t.equal(await ended, 'unstored')
+  t.ok(events.includes('storeFailed commit'))
+  t.ok((await collect(entry.follow())).equals(bytes), 'those who hold it read it to its end')
+  follower.close()
+
+  t.equal(await get(cache, 'old'), undefined, 'what is gone is not served')
+  await put(cache, 'key', 'token', bytes)
+  t.ok((await get(cache, 'key'))?.equals(bytes), 'the directory is made again')
+  await nothingLeaks(directory)
+})
+
+t.test('a write that fails: the stream goes on from memory, and is not kept', async (t) => {
+  for (const hotMaxBytes of [0, 1 << 26]) {
+    const { cache, directory, events } = await openCache(t, { hotMaxBytes })
+    const write = t.capture(DiskFile.prototype, 'write', async () => Promise.reject(noSpace()))
+    const source = new ManualSource().push(bytes.subarray(0, 100))
+    const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+    const follower = entry.follow()
+    await eventually('the failure is told', () => events.includes('storeFailed write'))
+    source.push(bytes.subarray(100)).end()
+    t.equal(await ended, 'unstored')
+    t.ok((await collect(follower)).equals(bytes))
+    t.equal(cache.get('key'), undefined)
+    await nothingLeaks(directory)
+    t.equal(cache.hotBytes, 0)
+    write.restore()
+    await put(cache, 'key', 'token', bytes)
+  }
+})
+
+t.test('a disk that is full for the footer, or for the rename', async (t) => {
+  for (const method of ['write', 'commit'] as const) {
+    const { cache, directory, events } = await openCache(t)
+    const source = new ManualSource().push(bytes)
+    const { entry, ended } = cache.fill('key', 'token', source.source, async () => {
+      t.capture(DiskFile.prototype, method, async () => Promise.reject(noSpace()))
+      return true
+    })
+    const follower = entry.follow()
+    await readUntil(follower, bytes.length)
+    source.end()
+    t.equal(await ended, 'unstored')
+    t.equal(await follower.read(), null)
+    follower.close()
+    t.same([cache.get('key'), events.includes('storeFailed commit')], [undefined, true])
+    await nothingLeaks(directory)
+    t.same([cache.storeBytes, cache.hotBytes], [0, 0])
+  }
+})
+
+t.test('a file that cannot be removed is told, and lets go of its handle', async (t) => {
+  const { cache, directory, events } = await openCache(t)
+  const source = new ManualSource().push(bytes)
+  const { ended } = cache.fill('key', undefined, source.source, yes)
+  await eventually('the file is open', () => openFilesUnder(directory).length === 1)
+  // A file where the folder was: now the name leads nowhere that `rm` would take for gone.
+  rmSync(join(directory, 'temp'), { recursive: true })
+  writeFileSync(join(directory, 'temp'), '')
+  source.end()
+  t.equal(await ended, 'unshared')
+  await eventually('it is told', () => events.includes('storeFailed remove'))
+  await eventually('the handle is closed', () => openFilesUnder(directory).length === 0)
+})
+
+t.test('a disk that is really full', async (t) => {
+  const directory = tempDir(t)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'none', directory], { stdio: 'ignore' })
+  } catch {
+    t.pass('cannot mount here', { skip: 'needs the right to mount a tmpfs' })
+    return
+  }
+  t.teardown(() => execFileSync('umount', ['-l', directory]))
+  const cacheDirectory = join(directory, 'cache')
+  mkdirSync(cacheDirectory)
+  const { cache, events } = await openCache(t, { directory: cacheDirectory, hotMaxBytes: 0 })
+  await put(cache, 'small', 'token', bytesOf(2, 0, 1000))
+  const { entry, ended } = cache.fill('key', 'token', sourceOf(bytes), yes)
+  const followers = [entry.follow(), entry.follow()]
+  for (const follower of followers) t.ok((await collect(follower)).equals(bytes))
+  t.equal(await ended, 'unstored')
+  t.ok(events.includes('storeFailed write'))
+  await nothingLeaks(cacheDirectory)
+  await put(cache, 'later', 'token', bytesOf(3, 0, 1000))
+  t.ok((await get(cache, 'small'))?.equals(bytesOf(2, 0, 1000)))
+  await cache.close()
+})

@@ -1,0 +1,117 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Entry } from '../../src/streamcache/entry.js'
+import { FillError } from '../../src/streamcache/fill-error.js'
+import { growingFile } from '../support/growing-file.js'
+import { bytesOf, collect, ManualSource, readUntil, sourceOf, turns } from '../support/sources.js'
+
+const patient = { fillTimeoutMs: 600_000, fillSilenceMs: 600_000 }
+
+async function newEntry(t: Test, maxLeadBytes = 1 << 26): Promise<Entry> {
+  return new Entry('key', 'token', (await growingFile(t, { maxLeadBytes })).file)
+}
+
+t.test('a source that ends makes a whole entry', async (t) => {
+  const entry = await newEntry(t)
+  const follower = entry.follow()
+  await entry.run(sourceOf('abc', 'de'), patient)
+  t.equal((await collect(follower)).toString(), 'abcde')
+})
+
+t.test('a source that throws fails its followers, with its error as the cause', async (t) => {
+  const cause = new Error('exit code 128')
+  const early = new ManualSource().fail(cause)
+  const late = new ManualSource().push(Buffer.from('abc')).fail(cause)
+  const atOnce = (): never => {
+    throw cause
+  }
+  for (const source of [early.source, late.source, atOnce]) {
+    const entry = await newEntry(t)
+    const follower = entry.follow()
+    await entry.run(source, patient)
+    const expected = { fault: 'producer', message: 'exit code 128', cause }
+    await t.rejects(collect(follower), expected)
+    t.throws(() => entry.follow(), expected)
+    t.notOk(entry.joinable)
+  }
+})
+
+t.test('a source may name the fault itself', async (t) => {
+  const entry = await newEntry(t)
+  const error = new FillError('timeout', 'queued for too long')
+  await entry.run(new ManualSource().fail(error).source, patient)
+  t.throws(() => entry.follow(), error)
+})
+
+t.test('silence ends a fill, before the first byte and after it', async (t) => {
+  for (const first of [[], [Buffer.from('abc')]]) {
+    const entry = await newEntry(t)
+    const source = new ManualSource().push(...first)
+    const follower = entry.follow()
+    const ran = entry.run(source.source, { fillTimeoutMs: 60_000, fillSilenceMs: 40 })
+    await t.rejects(collect(follower), { name: 'FillError', fault: 'silence' })
+    await ran
+    t.equal((source.signal?.reason as FillError).fault, 'silence', 'the source is told')
+    t.ok(source.over)
+  }
+})
+
+t.test('a fill that never falls silent ends when its time is up', async (t) => {
+  const entry = await newEntry(t)
+  let signal: AbortSignal | undefined
+  async function* dripping(given: AbortSignal): AsyncGenerator<Buffer> {
+    signal = given
+    for (; !given.aborted; await sleep(5)) yield Buffer.from('x')
+  }
+  const follower = entry.follow()
+  const ran = entry.run(dripping, { fillTimeoutMs: 100, fillSilenceMs: 60_000 })
+  await t.rejects(collect(follower), { name: 'FillError', fault: 'timeout' })
+  await ran
+  t.equal((signal?.reason as FillError).fault, 'timeout')
+})
+
+t.test('the time that a fill waits for slow followers counts for neither limit', async (t) => {
+  const entry = await newEntry(t, 1000)
+  const source = new ManualSource()
+    .push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000), bytesOf(1, 10_000, 10))
+    .end()
+  const follower = entry.follow()
+  const ran = entry.run(source.source, { fillTimeoutMs: 60, fillSilenceMs: 30 })
+  for (const taken of [5000, 10_000]) {
+    await sleep(150)
+    t.equal(source.taken, taken, 'it waits')
+    await readUntil(follower, taken)
+    await turns(1)
+  }
+  t.equal((await collect(follower)).length, 10)
+  await ran
+})
+
+t.test('stop() reaches followers at once, even if the source takes its time', async (t) => {
+  const entry = await newEntry(t)
+  let release!: () => void
+  const released = new Promise<void>((resolve) => (release = resolve))
+  async function* slowToStop(): AsyncGenerator<Buffer> {
+    yield Buffer.from('abc')
+    await released
+    yield Buffer.from('late')
+  }
+  const follower = entry.follow()
+  const ran = entry.run(slowToStop, patient)
+  await readUntil(follower, 3)
+  const error = new FillError('closed', 'the cache is closing')
+  entry.stop(error)
+  await t.rejects(collect(follower), error)
+  release()
+  await ran
+  t.equal(entry.file.length, 3, 'what comes late is not taken')
+  t.throws(() => entry.follow(), error)
+})
+
+t.test('an entry that is stopped before it runs never starts its source', async (t) => {
+  const entry = await newEntry(t)
+  entry.stop(new FillError('closed', 'the cache is closed'))
+  await entry.run(() => t.fail('started') as never, patient)
+  t.throws(() => entry.follow(), { name: 'FillError', fault: 'closed' })
+})

@@ -1,0 +1,90 @@
+import t from 'tap'
+import { Follower, type Followed } from '../../src/streamcache/follower.js'
+import { collect, pending } from '../support/sources.js'
+
+/** A file whose every read is answered by the test. */
+class FakeFile implements Followed {
+  size: number | undefined
+  readonly calls: string[] = []
+  #answer: () => Buffer | null | Promise<Buffer | null>
+
+  constructor(answer: () => Buffer | null | Promise<Buffer | null>) {
+    this.#answer = answer
+  }
+  read(offset: number): Buffer | null | Promise<Buffer | null> {
+    this.calls.push(`read ${offset}`)
+    return this.#answer()
+  }
+  advanced(): void {
+    this.calls.push('advanced')
+  }
+  left(): void {
+    this.calls.push('left')
+  }
+}
+
+t.test('bytes in memory come without a promise, and move the follower on', async (t) => {
+  const file = new FakeFile(() => Buffer.from('abc'))
+  const follower = new Follower(file)
+  t.same(follower.read(), Buffer.from('abc'))
+  t.equal(follower.offset, 3)
+  follower.read()
+  t.same(file.calls, ['read 0', 'advanced', 'read 3', 'advanced'])
+  t.equal(follower.size, undefined)
+  file.size = 6
+  t.equal(follower.size, 6)
+})
+
+t.test('later bytes move it on when they come', async (t) => {
+  const file = new FakeFile(async () => Buffer.from('abc'))
+  const follower = new Follower(file)
+  const read = follower.read()
+  t.equal(follower.offset, 0)
+  t.same(await read, Buffer.from('abc'))
+  t.equal(follower.offset, 3)
+})
+
+t.test('closing interrupts a read that waits, once and for all', async (t) => {
+  let answer!: (bytes: Buffer) => void
+  const file = new FakeFile(() => new Promise((resolve) => (answer = resolve)))
+  const follower = new Follower(file)
+  const read = Promise.resolve(follower.read())
+  const rejected = t.rejects(read, /closed/)
+  t.ok(await pending(read))
+  follower.close()
+  await rejected
+  t.throws(() => follower.read(), /closed/)
+
+  follower.close()
+  answer(Buffer.from('late'))
+  await Promise.resolve()
+  t.equal(follower.offset, 0, 'bytes that come after that count for nothing')
+  t.same(file.calls, ['read 0', 'left'], 'it has left once')
+})
+
+t.test('iterating ends with the stream and closes', async (t) => {
+  const answers = [Buffer.from('ab'), Buffer.from('c'), null]
+  const file = new FakeFile(() => answers.shift() ?? null)
+  t.equal((await collect(new Follower(file))).toString(), 'abc')
+  t.equal(file.calls.at(-1), 'left')
+})
+
+t.test('iterating closes when it is left early, and when the fill fails', async (t) => {
+  const left = new FakeFile(() => Buffer.from('ab'))
+  for await (const chunk of new Follower(left)) {
+    t.equal(chunk.length, 2)
+    break
+  }
+  t.equal(left.calls.at(-1), 'left')
+
+  for (const failure of [
+    () => Promise.reject(new Error('broken')),
+    () => {
+      throw new Error('broken')
+    },
+  ]) {
+    const failed = new FakeFile(failure)
+    await t.rejects(collect(new Follower(failed)), /broken/)
+    t.equal(failed.calls.at(-1), 'left')
+  }
+})

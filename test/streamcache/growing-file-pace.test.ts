@@ -1,0 +1,123 @@
+import t from 'tap'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { blockSize } from '../../src/streamcache/blocks.js'
+import { eventually } from '../support/eventually.js'
+import { growingFile, noSpace } from '../support/growing-file.js'
+import { bytesOf, collect, pending, readUntil, turns } from '../support/sources.js'
+
+const mib = 1 << 20
+
+t.test('with a disk, only the fastest follower counts', async (t) => {
+  const { file } = await growingFile(t, { maxLeadBytes: mib })
+  const [fast, slow] = [file.follow(), file.follow()]
+  await file.append(bytesOf(1, 0, mib))
+  const ahead = file.append(bytesOf(1, mib, 1))
+  t.ok(await pending(ahead), 'one byte too far ahead of both')
+  await readUntil(fast, 1)
+  await ahead
+  for (let part = 1; part < 8; part++) {
+    const appended = file.append(bytesOf(1, file.length, mib))
+    await readUntil(fast, file.length)
+    await appended
+  }
+  t.equal(slow.offset, 0)
+  t.ok(file.joinable)
+  file.complete()
+  t.ok((await collect(slow)).equals(bytesOf(1, 0, file.length)))
+  fast.close()
+})
+
+t.test('a paused writer goes on when the followers leave, and when the file fails', async (t) => {
+  const { file, directory } = await growingFile(t, { maxLeadBytes: blockSize })
+  const [first, second] = [file.follow(), file.follow()]
+  const paused = file.append(bytesOf(1, 0, mib))
+  first.close()
+  // Nothing but a follower may wake the writer now.
+  await eventually('the disk is done', () => statSync(join(directory, 'temporary')).size === mib)
+  await turns()
+  t.ok(await pending(paused))
+  second.close()
+  await paused
+  await file.append(bytesOf(1, mib, mib))
+  t.pass('nobody is there to wait for')
+
+  const third = file.follow()
+  const again = file.append(bytesOf(1, 2 * mib, 1))
+  t.ok(await pending(again))
+  file.fail(new Error('broken'))
+  await again
+  third.close()
+})
+
+t.test('a disk that does not keep up makes the writer wait', async (t) => {
+  const { file, disk } = await growingFile(t, { stored: false, maxLeadBytes: 1 << 30 })
+  await file.append(bytesOf(1, 0, 16 * mib))
+  const ahead = file.append(bytesOf(1, 16 * mib, 1))
+  t.ok(await pending(ahead), 'more than 16 MiB wait for the disk')
+  file.storeOn(disk)
+  await ahead
+})
+
+t.test('without a disk the slowest sets the pace, once the stream is longer than the lead', async (t) => {
+  const { file } = await growingFile(t, { stored: false, maxLeadBytes: mib })
+  file.storeOn(undefined)
+  const [fast, slow] = [file.follow(), file.follow()]
+  await file.append(bytesOf(1, 0, mib))
+  t.ok(file.joinable)
+  const ahead = file.append(bytesOf(1, mib, mib))
+  t.notOk(file.joinable, 'its beginning is about to go')
+  t.throws(() => file.follow(), /beginning/)
+  await readUntil(fast, 2 * mib)
+  t.ok(await pending(ahead), 'the fast one does not help')
+  await readUntil(slow, mib)
+  await ahead
+  t.equal(file.hotBytes, mib, 'what both have read is gone')
+  file.complete()
+  while (await slow.read());
+  t.equal(slow.offset, 2 * mib)
+  fast.close()
+  slow.close()
+})
+
+t.test('without a disk and without followers memory stays bounded', async (t) => {
+  const { file } = await growingFile(t, { stored: false, maxLeadBytes: mib })
+  file.storeOn(undefined)
+  const follower = file.follow()
+  await file.append(bytesOf(1, 0, mib))
+  follower.close()
+  for (let part = 1; part < 20; part++) await file.append(bytesOf(1, part * mib, mib))
+  t.ok(file.hotBytes <= 2 * mib, `${file.hotBytes} bytes in memory`)
+})
+
+t.test('a disk that fails in the middle: nobody loses a byte', async (t) => {
+  const test = await growingFile(t, { hotMaxBytes: 0 })
+  const { file, disk } = test
+  const [fast, slow] = [file.follow(), file.follow()]
+  await file.append(bytesOf(1, 0, 2 * blockSize))
+  await readUntil(fast, 2 * blockSize)
+  await eventually('a part is on disk only', () => file.hotBytes === 0)
+  t.capture(disk, 'write', async () => Promise.reject(noSpace()))
+  await file.append(bytesOf(1, 2 * blockSize, 2 * blockSize))
+  await eventually('the failure is told', () => test.writeErrors.length > 0)
+  await file.append(bytesOf(1, 4 * blockSize, 10))
+  file.complete()
+  t.ok((await collect(slow)).equals(bytesOf(1, 0, 4 * blockSize + 10)), 'from disk, then from memory')
+  t.ok((await collect(file.follow())).equals(bytesOf(1, 0, 4 * blockSize + 10)))
+  while (await fast.read());
+  t.equal(fast.offset, 4 * blockSize + 10)
+  t.equal(test.writeErrors.length, 1, 'it is told once')
+  await t.rejects(file.commit(Buffer.from('-end'), '/nowhere'), /not on disk/)
+  fast.close()
+  await file.abandon()
+  t.equal(file.hotBytes, 0)
+})
+
+t.test('a disk that fails wakes a writer that waits for it', async (t) => {
+  const { file, disk } = await growingFile(t, { stored: false, maxLeadBytes: 1 << 30 })
+  t.capture(disk, 'write', async () => Promise.reject(noSpace()))
+  const ahead = file.append(bytesOf(1, 0, 20 * mib))
+  await turns()
+  file.storeOn(disk)
+  await ahead
+})

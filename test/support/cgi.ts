@@ -1,0 +1,61 @@
+import { spawnSync } from 'node:child_process'
+import { gitEnvironment } from './repositories.js'
+
+/** An answer as both sides give it: headers in their order, without those that belong to a connection. */
+export interface PlainAnswer {
+  readonly status: number
+  readonly headers: string[]
+  readonly body: string
+}
+
+export interface CgiRequest {
+  /** From the root on, with the query. */
+  readonly target: string
+  readonly gitProtocol?: string | undefined
+  readonly exportAll?: boolean
+  readonly environment?: NodeJS.ProcessEnv
+}
+
+/** What `git http-backend` answers, run by hand as CGI (git-http-backend(1)). */
+export function runHttpBackend(root: string, request: CgiRequest): PlainAnswer {
+  const [path = '', query = ''] = request.target.split('?')
+  const { status, stdout, stderr } = spawnSync('git', ['http-backend'], {
+    maxBuffer: 1 << 30,
+    env: {
+      ...gitEnvironment,
+      // Repositories that belong to others are no subject here; refstream trusts what is under its root.
+      GIT_CONFIG_COUNT: '1',
+      GIT_CONFIG_KEY_0: 'safe.directory',
+      GIT_CONFIG_VALUE_0: '*',
+      REQUEST_METHOD: 'GET',
+      GIT_PROJECT_ROOT: root,
+      PATH_INFO: decodeURIComponent(path),
+      QUERY_STRING: query,
+      HTTP_GIT_PROTOCOL: request.gitProtocol,
+      GIT_HTTP_EXPORT_ALL: request.exportAll === false ? undefined : '1',
+      ...request.environment,
+    },
+  })
+  if (status !== 0) throw new Error(`git http-backend: exit code ${status}: ${stderr.toString()}`)
+  const end = stdout.indexOf('\r\n\r\n')
+  const lines = stdout.toString('latin1', 0, end).split('\r\n')
+  const pairs = lines.map((line) => [line.slice(0, line.indexOf(':')), line.replace(/^[^:]*: /, '')] as const)
+  const code = Number(pairs.find(([name]) => name === 'Status')?.[1].slice(0, 3) ?? 200)
+  return {
+    status: code,
+    headers: plainHeaders(code, pairs.filter(([name]) => name !== 'Status').flat()),
+    body: stdout.toString('latin1', end + 4),
+  }
+}
+
+const ofConnection = ['date', 'connection', 'keep-alive', 'content-length', 'transfer-encoding']
+
+/** Names and values in turn, without what each connection has of its own. */
+export function plainHeaders(status: number, rawHeaders: readonly string[]): string[] {
+  const names = rawHeaders.map((_, index) => rawHeaders[index & ~1]!.toLowerCase())
+  return rawHeaders.filter((_, index) => {
+    // With a refusal Git says some headers twice, where refstream says them once.
+    const isRepeated = status >= 400 && names.indexOf(names[index]!) !== (index & ~1)
+    return !ofConnection.includes(names[index]!) && !isRepeated
+  })
+}

@@ -1,0 +1,222 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  StreamCache,
+  type Entry,
+  type FillResult,
+  type StreamCacheOptions,
+} from '../../src/streamcache/index.js'
+import { bytesOf, ManualSource, turns } from './sources.js'
+import type { Follower } from '../../src/streamcache/index.js'
+
+/** What may happen to a cache. A number that picks is taken modulo the things that are there to be picked. */
+export type Step =
+  | { do: 'fill'; key: number; token: number | undefined; confirmed: boolean }
+  | { do: 'make'; pick: number; size: number }
+  | { do: 'end' | 'fail' | 'follow' | 'leave'; pick: number }
+  | { do: 'read'; pick: number; count: number }
+  | { do: 'hit'; key: number }
+  | { do: 'turn' | 'sleep'; count: number }
+  | { do: 'restart' }
+
+/** A fill, and all that the model knows of it. */
+interface Fill {
+  readonly id: number
+  readonly key: string
+  readonly token: string | undefined
+  readonly confirmed: boolean
+  readonly source: ManualSource
+  readonly entry: Entry
+  readonly ended: Promise<FillResult>
+  made: number
+  plan: 'end' | 'fail' | undefined
+  result: FillResult | undefined
+}
+
+/** A follower whose every byte is compared with what the fill's source made. */
+class Reader {
+  readonly fill: Fill
+  readonly follower: Follower
+  /** The reads under way. */
+  busy: Promise<void> | undefined
+  ending: 'whole' | 'failed' | undefined
+
+  constructor(fill: Fill, follower: Follower) {
+    this.fill = fill
+    this.follower = follower
+  }
+
+  /** Reads that many chunks, or to the end. */
+  read(count: number): void {
+    this.busy ??= this.#read(count).finally(() => (this.busy = undefined))
+  }
+
+  async #read(count: number): Promise<void> {
+    for (; count > 0 && !this.ending; count--) {
+      const at = this.follower.offset
+      let chunk: Buffer | null
+      try {
+        chunk = await this.follower.read()
+      } catch (error) {
+        if (!(error instanceof Error) || !/^(the source broke|the cache is clos)/.test(error.message))
+          throw error
+        this.ending = 'failed'
+        return
+      }
+      if (!chunk) this.ending = 'whole'
+      else if (chunk.length === 0) throw new Error('an empty chunk')
+      else if (!chunk.equals(bytesOf(this.fill.id, at, chunk.length))) throw new Error(`wrong bytes at ${at}`)
+    }
+  }
+
+  /** Reads to the end, which must be the fill's. */
+  async finish(): Promise<void> {
+    await this.busy
+    this.read(Infinity)
+    await this.busy
+    const result = await this.fill.ended
+    if ((this.ending === 'failed') !== (result === 'failed')) throw new Error(`${result}, but ${this.ending}`)
+    const { offset } = this.follower
+    if (this.ending === 'whole' && offset !== this.fill.made)
+      throw new Error(`${offset} of ${this.fill.made} bytes`)
+    this.follower.close()
+  }
+}
+
+/** Takes the steps on a real cache, with a simple model beside it. Any difference throws. */
+export class CacheModel {
+  readonly #options: StreamCacheOptions
+  #cache: StreamCache
+  #fills: Fill[] = []
+  #readers: Reader[] = []
+  #count = 0
+  /** The fills that were committed, by key; those that may still answer: the last one, or one of the last few. */
+  readonly #committed = new Map<string, Fill[]>()
+  #closing = false
+
+  private constructor(options: StreamCacheOptions, cache: StreamCache) {
+    this.#options = options
+    this.#cache = cache
+  }
+
+  static async run(options: StreamCacheOptions, steps: Step[]): Promise<void> {
+    const model = new CacheModel(options, await StreamCache.open(options))
+    for (const step of steps) {
+      await model.#take(step)
+      model.#checkLimits()
+    }
+    await model.#finish()
+    await model.#cache.close()
+  }
+
+  #checkLimits(): void {
+    const { hotBytes, storeBytes, followers } = this.#cache
+    if (hotBytes > this.#options.hotMaxBytes) throw new Error(`${hotBytes} bytes in memory`)
+    if (storeBytes > this.#options.maxBytes) throw new Error(`${storeBytes} bytes on disk`)
+    if (followers !== this.#readers.length) throw new Error(`${followers} followers`)
+  }
+
+  async #take(step: Step): Promise<void> {
+    const running = this.#fills.filter((fill) => !fill.plan)
+    switch (step.do) {
+      case 'fill':
+        return this.#fill(step)
+      case 'make':
+        return pick(running, step.pick, (fill) => make(fill, step.size))
+      case 'end':
+      case 'fail':
+        return pick(running, step.pick, (fill) => finish(fill, step.do as 'end' | 'fail'))
+      case 'follow': {
+        const joinable = this.#fills.filter((fill) => !fill.result && fill.entry.joinable)
+        return pick(joinable, step.pick, (fill) => this.#readers.push(new Reader(fill, fill.entry.follow())))
+      }
+      case 'hit':
+        return this.#hit(`key ${step.key}`)
+      case 'read':
+        return pick(this.#readers, step.pick, (reader) => reader.read(step.count))
+      case 'leave':
+        return pick(this.#readers, step.pick, (reader) => this.#leave(reader))
+      case 'turn':
+        return turns(step.count)
+      case 'sleep': // Time for the disk to catch up.
+        return sleep(step.count)
+      case 'restart':
+        return this.#restart()
+    }
+  }
+
+  #fill({ key, token, confirmed }: Step & { do: 'fill' }): void {
+    const source = new ManualSource()
+    const name = token === undefined ? undefined : `token ${token}`
+    const { entry, ended } = this.#cache.fill(`key ${key}`, name, source.source, async () => confirmed)
+    const id = ++this.#count
+    const fill: Fill = {
+      ...{ id, key: `key ${key}`, token: name, confirmed, source, entry },
+      ...{ made: 0, plan: undefined, result: undefined },
+      ended: ended.then((result) => (this.#end(fill, result), result)),
+    }
+    this.#fills.push(fill)
+  }
+
+  #end(fill: Fill, result: FillResult): void {
+    fill.result = result
+    if (result === 'committed') {
+      if (fill.token === undefined || !fill.confirmed) throw new Error('committed without a confirmation')
+      const before = this.#closing ? (this.#committed.get(fill.key) ?? []) : []
+      this.#committed.set(fill.key, [...before, fill])
+    }
+    const mayFail = fill.plan !== 'end' || this.#closing
+    if (result === 'failed' ? !mayFail : fill.plan !== 'end') throw new Error(`${result} after ${fill.plan}`)
+  }
+
+  async #hit(key: string): Promise<void> {
+    const entry = this.#cache.get(key)
+    if (!entry) return
+    const candidates = this.#committed.get(key)?.filter(({ token }) => token === entry.token) ?? []
+    const follower = entry.follow()
+    if (!(await entry.load())) throw new Error('a sound entry was found damaged')
+    const fill = candidates.find(({ made }) => made === follower.size)
+    if (!fill) throw new Error(`${key} holds what nobody committed`)
+    this.#readers.push(new Reader(fill, follower))
+  }
+
+  #leave(reader: Reader): void {
+    reader.busy?.catch(() => {}) // A read that waits is interrupted.
+    reader.follower.close()
+    this.#readers = this.#readers.filter((other) => other !== reader)
+  }
+
+  /** Stops all that runs, opens the directory again, and compares what it holds. */
+  async #restart(): Promise<void> {
+    this.#closing = true
+    await this.#cache.close()
+    await this.#finish()
+    this.#closing = false
+    this.#cache = await StreamCache.open(this.#options)
+    for (const key of this.#committed.keys()) await this.#hit(key)
+  }
+
+  /** Every fill ends, and every follower gets all of it. */
+  async #finish(): Promise<void> {
+    for (const fill of this.#fills) if (!fill.plan) finish(fill, fill.id % 3 === 0 ? 'fail' : 'end')
+    await Promise.all([
+      ...this.#fills.map(({ ended }) => ended),
+      ...this.#readers.map((each) => each.finish()),
+    ])
+    this.#fills = []
+    this.#readers = []
+  }
+}
+
+function make(fill: Fill, size: number): void {
+  fill.source.push(bytesOf(fill.id, fill.made, size))
+  fill.made += size
+}
+
+function finish(fill: Fill, plan: 'end' | 'fail'): void {
+  fill.plan = plan
+  fill.source[plan]()
+}
+
+function pick<T>(things: T[], index: number, take: (thing: T) => unknown): void {
+  if (things.length > 0) take(things[index % things.length]!)
+}
