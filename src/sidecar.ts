@@ -8,6 +8,7 @@ import { ConfigError } from './config/settings.js'
 import { FreshCache } from './freshness/fresh-cache.js'
 import { Git } from './git/git.js'
 import { findProgram, inspectInstallation, oldestGit, type Installation } from './git/installation.js'
+import { CompressedForms } from './http/compressed-forms.js'
 import { createDoor } from './http/door.js'
 import { RefService } from './service/ref-service.js'
 import { StreamCache } from './streamcache/index.js'
@@ -77,7 +78,17 @@ export async function startSidecar(
   })
 
   let draining = false
-  const door = createDoor({ service, metrics, log, remoteUserHeader: settings.remoteUserHeader })
+  const door = createDoor({
+    service,
+    metrics,
+    log,
+    remoteUserHeader: settings.remoteUserHeader,
+    etag: settings.etag,
+    compressed: new CompressedForms({
+      minBytes: settings.compression === 'on' ? settings.compressionMinBytes : undefined,
+      maxBytes: settings.hotMaxBytes,
+    }),
+  })
   const adminDoor = createAdminDoor({ metrics, ready: () => !draining })
   const url = await listen(door, settings.listen, 'listen')
   const adminUrl = await listenAdmin(adminDoor, settings.admin).catch((error: unknown) => {

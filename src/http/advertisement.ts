@@ -1,24 +1,63 @@
-import type { Follower } from '../streamcache/index.js'
+import type { Reading } from '../freshness/fresh-cache.js'
+import type { CompressedForm, CompressedForms } from './compressed-forms.js'
+import { entityTag, matchesEntry } from './entity-tag.js'
 import type { Exchange } from './exchange.js'
 import { drained, noCacheHeaders } from './responses.js'
 
 /** In Git's order (http-backend.c, get_info_refs). */
-const headers = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload-pack-advertisement']
+const gitHeaders = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload-pack-advertisement']
+
+export interface AdvertisementOptions {
+  readonly compressed: CompressedForms
+  /** Send an ETag to everybody, not only to those who ask with If-None-Match. */
+  readonly etag: boolean
+}
 
 /**
  * Sends what a follower reads as the answer to `GET info/refs?service=git-upload-pack`. The head goes out with the
  * first bytes, so that a fill that fails without any can still be told as an error.
  * @throws the fill's error; if the head has gone out by then, the connection must be destroyed (R4)
  */
-export async function sendAdvertisement(exchange: Exchange, follower: Follower): Promise<void> {
+export async function sendAdvertisement(
+  exchange: Exchange,
+  { entry, follower }: Reading,
+  { compressed, etag }: AdvertisementOptions,
+): Promise<void> {
   const { request, response, signal } = exchange
+  const condition = request.headers['if-none-match']
+  // Git's clients never ask so. Those who do get a tag each time, which a growing entry has only at its end.
+  if (condition !== undefined) await entry.file.end()
   let chunk = await follower.read()
-  const { size } = follower
-  response.writeHead(200, size === undefined ? headers : [...headers, 'Content-Length', String(size)])
+
+  const form = compressed.find(entry, request.headers['accept-encoding'])
+  const tag = etag || condition !== undefined ? entityTag(entry, form?.coding) : undefined
+  const headers = [...gitHeaders, ...(tag === undefined ? [] : ['ETag', tag])]
+  if (compressed.matters(entry.file.length)) headers.push('Vary', 'Accept-Encoding')
+  if (condition !== undefined && matchesEntry(condition, entry)) {
+    response.writeHead(304, headers).end()
+    return
+  }
+  if (form) {
+    headers.push('Content-Encoding', form.coding)
+    exchange.countSaved(form.coding, entry.file.length - form.length)
+  }
+  const size = form?.length ?? follower.size
+  if (size !== undefined) headers.push('Content-Length', String(size))
+  response.writeHead(200, headers)
+
   if (request.method === 'HEAD') chunk = null
+  else if (form) return sendForm(exchange, form)
   while (chunk && !signal.aborted) {
     if (!exchange.write(chunk) && !(await drained(response))) return
     chunk = await follower.read()
   }
   if (!signal.aborted) response.end()
+}
+
+async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {
+  const { response } = exchange
+  for (const chunk of chunks) {
+    if (!exchange.write(chunk) && !(await drained(response))) return
+  }
+  response.end()
 }

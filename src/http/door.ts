@@ -8,7 +8,7 @@ import type { RefService } from '../service/ref-service.js'
 import { FillError } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import { sendAdvertisement } from './advertisement.js'
+import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { Exchange, type Outcome } from './exchange.js'
 import { backendRequest, passThrough } from './passthrough.js'
 import { sendRefs } from './ls-refs.js'
@@ -16,7 +16,7 @@ import { peekCommand } from './request-body.js'
 import { refuse, Refusal } from './responses.js'
 import { parseTarget, type Route } from './route.js'
 
-export interface DoorOptions {
+export interface DoorOptions extends AdvertisementOptions {
   readonly service: RefService
   readonly metrics: Metrics
   readonly log: Log
@@ -64,7 +64,7 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
 
   if (exchange.kind === 'advertisement') {
     const reading = await options.service.advertise(route.repository, version)
-    if (reading) return answerAdvertisement(exchange, reading)
+    if (reading) return answerAdvertisement(options, exchange, reading)
   }
   const peeked = mayAskForRefs(exchange) ? await peekCommand(request) : undefined
   if (peeked?.lsRefs) {
@@ -82,11 +82,16 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
   exchange.outcome = 'passthrough'
 }
 
-async function answerAdvertisement(exchange: Exchange, { follower, reuse }: Reading): Promise<void> {
+async function answerAdvertisement(
+  options: DoorOptions,
+  exchange: Exchange,
+  reading: Reading,
+): Promise<void> {
+  const { follower, reuse } = reading
   // Also wakes a follower that waits for bytes that may never come.
   exchange.signal.addEventListener('abort', () => follower.close())
   try {
-    await sendAdvertisement(exchange, follower)
+    await sendAdvertisement(exchange, reading, options)
   } finally {
     follower.close()
   }

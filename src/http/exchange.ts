@@ -45,6 +45,11 @@ export class Exchange {
     return this.response.write(chunk)
   }
 
+  /** Counts bytes that compression has spared the line. */
+  countSaved(encoding: string, bytes: number): void {
+    if (this.request.method !== 'HEAD') this.#metrics.compressionSaved.inc({ door: 'http', encoding }, bytes)
+  }
+
   /** Counts the exchange, once its response is over. */
   count(): void {
     const { kind, protocol, outcome } = this

@@ -220,6 +220,12 @@ export class GrowingFile implements Followed, Coolable {
     return this.#bytesCame.wait().then(() => this.read(offset))
   }
 
+  /** Resolves at the sound end of the fill. @throws FillError if it failed */
+  async end(): Promise<void> {
+    while (this.#state === 'growing') await this.#bytesCame.wait()
+    if (this.#state === 'failed') throw this.#error
+  }
+
   async #readCold(offset: number): Promise<Buffer> {
     if (!this.#disk) throw new Error('these bytes are neither in memory nor on disk')
     return this.#disk.read(offset, Math.min(coldReadSize, this.#written - offset))

@@ -40,6 +40,11 @@ export class Metrics {
     'Body bytes handed to clients, from the cache and passed through.',
     ['door', 'kind'],
   )
+  readonly compressionSaved = this.#counter(
+    'refstream_compression_saved_bytes_total',
+    'Body bytes that were not sent because clients accepted a compressed form.',
+    ['door', 'encoding'],
+  )
   readonly firstByteSeconds = this.#histogram(
     'refstream_first_byte_seconds',
     'Time from a request to the first byte of its answer, in seconds.',

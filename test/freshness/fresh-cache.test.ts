@@ -300,6 +300,7 @@ t.test('a fill that fails fails all its followers; the next request fills anew',
 t.test('a state that cannot be seen again after the fill is not committed', async (t) => {
   for (const spoil of [
     (world: World) => (world.sight = unsettled),
+    (world: World) => (world.sight = { token: 'one', unsettledMs: 1e9 }),
     (world: World) => (world.sight = settled('two')),
     (world: World) => (world.lookError = new Error('cannot look')),
   ]) {
@@ -332,5 +333,6 @@ t.test('a damaged entry is discarded, and filled again by one of those who ask',
   await world.finish(1, 'again')
   const answers = (await Promise.all(asked)).map(String)
   t.same(answers.sort(), ['filled,again', 'joined,again', 'joined,again'])
+  t.equal(world.cache.followers, 0)
   t.same(await world.ask(), ['hit', 'again'])
 })

@@ -14,6 +14,8 @@ export type Fault = 'stale looks' | 'blind to leases'
 interface Era {
   readonly value: number
   readonly token: string
+  /** Could a look name it? Not under a lease, and not while another value may follow under the same token. */
+  settled: boolean
   readonly from: number
   until: number
 }
@@ -30,7 +32,7 @@ export class Register {
   #token = 0
   #leased = false
   #young = false
-  readonly #eras: Era[] = [{ value: 0, token: 'state 0', from: 0, until: Infinity }]
+  readonly #eras: Era[] = [{ value: 0, token: 'state 0', settled: true, from: 0, until: Infinity }]
   #failFill = false
   #failLook = false
   /** Sources running now. */
@@ -73,15 +75,16 @@ export class Register {
         this.#leased = true
         return
       case 'release':
-        if (this.#leased) this.#change(this.#value, true)
+        if (!this.#leased) return
         this.#leased = false
-        return
+        return this.#change(this.#value, true)
       case 'touch': // A change so young that another may follow under the same timestamp.
         if (this.#leased || this.#young) return
         this.#young = true
         return this.#change(this.#value + 1, true)
       case 'age':
         this.#young = false
+        this.#eras.at(-1)!.settled ||= !this.#leased
         return
       case 'revert':
         return this.#revert()
@@ -101,15 +104,16 @@ export class Register {
   #enter(value: number, token: string): void {
     this.#value = value
     this.#eras.at(-1)!.until = ++this.#now
-    this.#eras.push({ value, token, from: this.#now, until: Infinity })
+    const settled = !this.#leased && !this.#young
+    this.#eras.push({ value, token, settled, from: this.#now, until: Infinity })
   }
 
   /**
-   * Goes back to the state before, token and all. That is more than a token may do: equal tokens promise that nothing
+   * Goes back to a state that has been, token and all. That is more than a token may do: equal tokens promise that nothing
    * changed between two looks, and here it may have. So it is done only while no fill is between its two.
    */
   #revert(): void {
-    const before = this.#eras.at(-2)
+    const before = this.#eras.findLast((era) => era.settled && era.token !== this.#eras.at(-1)!.token)
     if (!before || this.#filling.size > 0 || this.#leased || this.#young) return
     this.#reverted = true
     this.#enter(before.value, before.token)
