@@ -47,7 +47,9 @@ export default defineConfig(
   {
     files: ['**/*.mjs'],
     languageOptions: {
-      globals: { Buffer: 'readonly', URL: 'readonly', console: 'readonly', process: 'readonly' },
+      globals: Object.fromEntries(
+        ['Buffer', 'URL', 'console', 'fetch', 'performance', 'process'].map((name) => [name, 'readonly']),
+      ),
     },
   },
   {

@@ -197,9 +197,10 @@ export function* cutListing(listing: RefListing, request: LsRefsRequest): Genera
     for (let done = false; !done;) {
       const range = listing.range(bytes, at)
       yield* listing.encode(range.start, range.end, request)
-      at = range.end
       done = range.done
-      if (!done) yield undefined
+      // The listing may have grown, even to its end, while what there was went out: look again before waiting.
+      if (!done && range.end === at) yield undefined
+      at = range.end
     }
   }
   yield flushPacket

@@ -22,12 +22,13 @@ export async function sendRefs(
     const length = parts.reduce((sum, part) => sum + part.length, 0)
     response.writeHead(200, [...headers, 'Content-Length', String(length)])
   }
+  // What is whole goes out in as few system calls as it can.
   if (parts) response.cork()
   for await (const part of parts ?? listing.cut(request)) {
     if (!response.headersSent) response.writeHead(200, headers)
     for (const piece of pieces(part)) {
       if (exchange.write(piece)) continue
-      response.uncork()
+      if (response.writableCorked > 0) response.uncork()
       if (!(await drained(response))) return
     }
     if (signal.aborted) return

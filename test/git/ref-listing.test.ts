@@ -127,6 +127,24 @@ for (const objectFormat of ['sha1', 'sha256'] as const) {
   }
 }
 
+t.test('a listing that ends while a part of it goes out leaves nobody waiting', async (t) => {
+  const repository = initBare(tempDir(t), 'r.git')
+  const commit = makeCommit(repository, 'one')
+  for (let index = 0; index < 20; index++) git(repository, 'update-ref', `refs/heads/b${index}`, commit)
+  const listing = ask(repository, completeLsRefs('sha1'))
+  const request = parseLsRefs(requestBody({ peel: true, symrefs: true, unborn: true, prefixes: [] }, 'sha1'))
+  if (!request) throw new Error('not understood')
+  const growing = new RefListing()
+  growing.append(listing.subarray(0, 500))
+  const parts: Buffer[] = []
+  for (const part of cutListing(growing, request)) {
+    if (!part) throw new Error('it waits, and nothing will come')
+    parts.push(part)
+    if (!growing.complete) growing.append(listing.subarray(500))
+  }
+  t.ok(Buffer.concat(parts).equals(listing))
+})
+
 t.test('a client that wants branches need not wait for tags', async (t) => {
   const repository = initBare(tempDir(t), 'r.git')
   const commit = makeCommit(repository, 'one')

@@ -109,8 +109,8 @@ export class Register {
   }
 
   /**
-   * Goes back to a state that has been, token and all. That is more than a token may do: equal tokens promise that nothing
-   * changed between two looks, and here it may have. So it is done only while no fill is between its two.
+   * Goes back to a state that has been, token and all. That is more than a token may do: equal tokens promise that
+   * nothing changed between two looks, and here it may have. So it is done only while no fill is between its two.
    */
   #revert(): void {
     const before = this.#eras.findLast((era) => era.settled && era.token !== this.#eras.at(-1)!.token)
@@ -187,16 +187,26 @@ export class Register {
     this.#newest = Math.max(this.#newest, value)
   }
 
+  /** Fills that have not ended. */
+  get filling(): number {
+    return this.#filling.size
+  }
+
+  /** Waits until all who asked have their answers, and no fill is left. */
+  async calm(): Promise<void> {
+    await Promise.all(this.#asked)
+    await Promise.all(this.#filling)
+  }
+
   /** All who asked have their answers; in a calm state the second to ask is answered from the cache. */
   async finish(): Promise<void> {
     await this.take({ do: 'release' })
     await this.take({ do: 'age' })
-    await Promise.all(this.#asked)
-    await Promise.all(this.#filling)
+    await this.calm()
     this.#failFill = this.#failLook = false
     for (let count = 0; count < 2 && !this.#violation; count++) {
       await this.#ask()
-      await Promise.all(this.#filling)
+      await this.calm()
     }
     if (this.#violation) throw this.#violation
     if (this.reuses.at(-1) !== 'hit' && this.#fault === undefined)
