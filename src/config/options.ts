@@ -60,7 +60,10 @@ const seconds = z
   .transform(Number)
   .pipe(z.number().min(0).max(1e9))
 
+/** Node's timers take 31 bits of milliseconds. */
+const timerMax = 2_000_000
 const positiveSeconds = seconds.pipe(z.number().positive())
+const timerSeconds = positiveSeconds.pipe(z.number().max(timerMax))
 
 /** A field name of HTTP (RFC 9110, section 5.1). */
 const headerName = z
@@ -202,7 +205,7 @@ export const options = [
     value: 'SECONDS',
     help: 'longest run of one fill; then its Git process is killed and its followers fail',
     allowed: secondsAllowed,
-    schema: positiveSeconds.prefault(300),
+    schema: timerSeconds.prefault(300),
     defaultText: '300',
   },
   {
@@ -211,7 +214,7 @@ export const options = [
     value: 'SECONDS',
     help: 'longest silence of a fill, before its first byte or between two; then as above',
     allowed: secondsAllowed,
-    schema: positiveSeconds.prefault(60),
+    schema: timerSeconds.prefault(60),
     defaultText: '60',
   },
   {
@@ -220,7 +223,7 @@ export const options = [
     value: 'SECONDS',
     help: 'how long requests under way may go on after SIGTERM or SIGINT',
     allowed: secondsAllowed,
-    schema: seconds.prefault(30),
+    schema: seconds.pipe(z.number().max(timerMax)).prefault(30),
     defaultText: '30',
   },
   {

@@ -16,7 +16,7 @@ export interface Question {
   readonly source: Source
   /** Does somebody hold what a committed entry says in memory, so that it need not be loaded? */
   holds?(entry: Entry): boolean
-  /** Told when a fill for this question starts; `ended` resolves when it ends. */
+  /** Told when a fill for this question starts; `ended` resolves when it ends. Must not throw. */
   filling?(entry: Entry, ended: Promise<FillResult>): void
 }
 

@@ -140,7 +140,11 @@ export class GitProcess {
   /** Asks the process group to end, and ends it if it does not. */
   end(): void {
     this.kill('SIGTERM')
-    const timer = setTimeout(() => this.kill('SIGKILL'), killAfterMs).unref()
+    const timer = setTimeout(() => {
+      this.kill('SIGKILL')
+      // Whoever has left the process group and still holds the pipe keeps nobody waiting for its end.
+      this.stdout.destroy()
+    }, killAfterMs).unref()
     void this.ended.then(() => clearTimeout(timer))
   }
 

@@ -79,12 +79,17 @@ export async function lookAtRefState(
  */
 async function lookAtDirectories(look: Look, top: string): Promise<void> {
   const waiting = [Buffer.from(top).toString('latin1')]
+  // A link may lead to where we have been, and would again.
+  const seen = new Set<string>()
   for (let count = 1; ; count++) {
     const path = waiting.pop()
     if (path === undefined) return
     if (count % directoriesPerTurn === 0) await nextTurn()
     const stats = look.stat(Buffer.from(path, 'latin1'))
     if (!stats?.isDirectory()) continue
+    const inode = `${stats.dev}:${stats.ino}`
+    if (seen.has(inode)) continue
+    seen.add(inode)
     for (const name of directoriesIn(look, path, stats)) waiting.push(`${path}/${name}`)
   }
 }

@@ -129,7 +129,7 @@ export class StreamCache {
     return this.#hot.bytes
   }
 
-  /** The newest committed entry of a key. Before it is followed, `load()` must have said true. */
+  /** The newest committed entry of a key. Before it is read, `load()` must have said true. */
   get(key: string): Entry | undefined {
     return this.#index.get(key)?.entry
   }
@@ -183,10 +183,13 @@ export class StreamCache {
     if (file.length + footer.length > this.#options.maxBytes) return 'unstored'
     try {
       const size = await file.commit(footer, this.#store.committedPath(key))
+      if (size === undefined) return 'unstored'
       this.#keep(entry, size, committedAt)
       return 'committed'
     } catch (error) {
       this.#options.events?.storeFailed?.('commit', error)
+      // Perhaps the directory has gone: the next entry shall find it.
+      await this.#store.makeDirectories().catch(() => {})
       return 'unstored'
     }
   }

@@ -246,15 +246,15 @@ export class GrowingFile implements Followed, Coolable {
 
   /**
    * Gives a complete file its footer and its final name.
-   * @returns its size in bytes on disk
-   * @throws if the disk fails now or failed before; then the file is to be abandoned
+   * @returns its size in bytes on disk; undefined if the disk has failed before, which has been told
+   * @throws if the disk fails now; in both cases the file is to be abandoned
    */
-  async commit(footer: Buffer, path: string): Promise<number> {
+  async commit(footer: Buffer, path: string): Promise<number | undefined> {
     while (this.#storing && (!this.#disk || this.#written < this.length)) {
       this.#flush()
       await (this.#flushing ?? this.#roomCame.wait())
     }
-    if (!this.#disk || !this.#storing) throw new Error('the entry is not on disk')
+    if (!this.#disk || !this.#storing) return undefined
     const size = this.length + footer.length
     await this.#disk.write([footer], this.length)
     await this.#disk.commit(path, size)

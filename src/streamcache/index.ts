@@ -11,7 +11,8 @@
  *    └ Store      the directory: temp/, entries/, what a crash left behind          store.ts, footer.ts
  *
  * It promises: bytes in order and whole, or an error, never a short end that looks sound; a committed file is whole
- * and checked (length at each open, SHA-256 at each load); a slow or vanished follower costs the others nothing; if the
+ * and checked (its length at each open, its SHA-256 whenever it is read into memory, and once if it is too large for
+ * that); a slow or vanished follower costs the others nothing; if the
  * disk fails, streams go on in memory. It knows nothing of what the bytes mean, and when they are fresh is for its
  * owner to say: `token` names the state that they stand for, `confirm` tells whether that state still holds.
  */

@@ -31,8 +31,7 @@ export class Store {
 
   /** Makes the directories, empties temp/, and reads the footers of what is committed, oldest first. */
   async scan(discarded: (reason: DiscardReason) => void): Promise<Found[]> {
-    await fse.ensureDir(this.#temp, 0o700)
-    await fse.ensureDir(this.#entries, 0o700)
+    await this.makeDirectories()
     for (const name of await readdir(this.#temp)) {
       await rm(join(this.#temp, name), { recursive: true, force: true })
       discarded('temp')
@@ -51,6 +50,11 @@ export class Store {
     return found.sort((a, b) => a.footer.committedAt - b.footer.committedAt)
   }
 
+  async makeDirectories(): Promise<void> {
+    await fse.ensureDir(this.#temp, 0o700)
+    await fse.ensureDir(this.#entries, 0o700)
+  }
+
   /** A new temporary file. Makes the directory again if it has gone. @throws the system's error */
   async create(): Promise<DiskFile> {
     const path = join(this.#temp, randomUUID())
@@ -58,8 +62,7 @@ export class Store {
       return await DiskFile.create(path)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-      await fse.ensureDir(this.#temp, 0o700)
-      await fse.ensureDir(this.#entries, 0o700)
+      await this.makeDirectories()
       return DiskFile.create(path)
     }
   }

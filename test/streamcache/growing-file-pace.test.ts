@@ -107,7 +107,7 @@ t.test('a disk that fails in the middle: nobody loses a byte', async (t) => {
   while (await fast.read());
   t.equal(fast.offset, 4 * blockSize + 10)
   t.equal(test.writeErrors.length, 1, 'it is told once')
-  await t.rejects(file.commit(Buffer.from('-end'), '/nowhere'), /not on disk/)
+  t.equal(await file.commit(Buffer.from('-end'), '/nowhere'), undefined, 'nor again')
   fast.close()
   await file.abandon()
   t.equal(file.hotBytes, 0)
