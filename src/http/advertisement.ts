@@ -29,10 +29,11 @@ export async function sendAdvertisement(
   if (condition !== undefined) await entry.file.end()
   let chunk = await follower.read()
 
-  const form = compressed.find(entry, request.headers['accept-encoding'])
+  const acceptEncoding = request.headers['accept-encoding']
+  const form = compressed.find(entry, acceptEncoding)
   const tag = etag || condition !== undefined ? entityTag(entry, form?.coding) : undefined
   const headers = [...gitHeaders, ...(tag === undefined ? [] : ['ETag', tag])]
-  if (compressed.matters(entry.file.length)) headers.push('Vary', 'Accept-Encoding')
+  if (compressed.varies(entry.file.length, acceptEncoding)) headers.push('Vary', 'Accept-Encoding')
   if (condition !== undefined && matchesEntry(condition, entry)) {
     response.writeHead(304, headers).end()
     return

@@ -53,18 +53,23 @@ export class CompressedForms {
     })
   }
 
-  /** Could an answer of so many bytes, so far, depend on Accept-Encoding? */
-  matters(bytes: number): boolean {
+  /**
+   * Might a client with this Accept-Encoding get an answer of so many bytes, so far, in another form at another time?
+   * Whoever accepts none gets the plain one always, and that is right for everybody.
+   */
+  varies(bytes: number, acceptEncoding: string | undefined): boolean {
+    return this.#suits(bytes) && preferred(acceptEncoding) !== undefined
+  }
+
+  #suits(bytes: number): boolean {
     return this.#options.minBytes !== undefined && bytes >= this.#options.minBytes
   }
 
   /** The best form of a whole entry that a client accepts, if it is there; if not, it will be soon. */
   find(entry: Entry, acceptEncoding: string | undefined): CompressedForm | undefined {
     const { size } = entry.file
-    if (size === undefined || !this.matters(size)) return undefined
-    const accepted = acceptedCodings(acceptEncoding)
-    const coding = codings.find(({ name }) => accepted(name))
-    if (!coding) return undefined
+    const coding = preferred(acceptEncoding)
+    if (size === undefined || !this.#suits(size) || !coding) return undefined
     const form = this.#forms.get(entry)?.get(coding.name)
     if (!form) void this.#make(entry, coding)
     return form
@@ -101,12 +106,12 @@ async function compress(entry: Entry, coding: Coding): Promise<CompressedForm> {
   return { coding: coding.name, chunks, length: chunks.reduce((sum, { length }) => sum + length, 0) }
 }
 
-/** Which codings does an Accept-Encoding header allow (RFC 9110, section 12.5.3)? */
-function acceptedCodings(header: string | undefined): (coding: string) => boolean {
+/** The best coding that an Accept-Encoding header allows (RFC 9110, section 12.5.3). */
+function preferred(header: string | undefined): Coding | undefined {
   const weights = new Map<string, number>()
   for (const item of (header ?? '').toLowerCase().split(',')) {
     const [, name, weight] = /^\s*([^\s;]+)\s*(?:;\s*q=([\d.]+)\s*)?$/.exec(item) ?? []
     if (name !== undefined) weights.set(name, Number(weight ?? 1))
   }
-  return (coding) => (weights.get(coding) ?? weights.get('*') ?? 0) > 0
+  return codings.find(({ name }) => (weights.get(name) ?? weights.get('*') ?? 0) > 0)
 }

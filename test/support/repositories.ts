@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Git's environment in tests: nobody's configuration, fixed names and dates, no repository inherited. */
@@ -71,12 +71,21 @@ export function makeRepository(root: string, name: string, options: InitOptions 
   return path
 }
 
-/** Adds that many branches refs/heads/<prefix>NNNNNN, packed, all at main's commit. */
+/**
+ * Adds that many branches refs/heads/<prefix>NNNNNN, packed, all at main's commit. Written as Git would write them
+ * (gitrepository-layout(5), "packed-refs"), because Git itself makes a file for each first.
+ */
 export function addPackedBranches(repository: string, count: number, prefix = 'b/'): void {
-  const commit = git(repository, 'rev-parse', 'refs/heads/main')
-  const lines = Array.from({ length: count }, (_, index) => {
-    return `create refs/heads/${prefix}${String(index).padStart(6, '0')} ${commit}\n`
-  })
-  gitWith({ cwd: repository, input: lines.join('') }, 'update-ref', '--stdin')
   git(repository, 'pack-refs', '--all')
+  const path = join(repository, 'packed-refs')
+  const [header = '', ...lines] = readFileSync(path, 'latin1').trimEnd().split('\n')
+  // A tag's line and the line of what it points to (^) stay together.
+  const refs = lines.join('\n').split(/\n(?!\^)/)
+  const commit = git(repository, 'rev-parse', 'refs/heads/main')
+  for (let index = 0; index < count; index++) {
+    refs.push(`${commit} refs/heads/${prefix}${String(index).padStart(6, '0')}`)
+  }
+  const name = (ref: string): string => ref.slice(ref.indexOf(' '))
+  refs.sort((one, other) => (name(one) < name(other) ? -1 : 1))
+  writeFileSync(path, `${header}\n${refs.join('\n')}\n`)
 }
