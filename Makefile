@@ -19,12 +19,12 @@ build: node_modules/.package-lock.json
 run: build
 	@fixtures/run "$(ROOT)" "$(LISTEN)" "$(ADMIN)"
 
-check: node_modules/.package-lock.json
+check: build
 	npm run --silent format
 	npm run --silent lint
 	npm run --silent types
 
-test: check build
+test: check
 	@node test/run.mjs $(TESTS)
 
 clean:

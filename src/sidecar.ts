@@ -51,7 +51,7 @@ export async function startSidecar(
     path: gitPath,
     environment,
     started: (command) => metrics.processesStarted.inc({ command }),
-    complained: (command, stderr, ending) => log.warn({ command, stderr, ending }, 'git complained'),
+    complained: (complaint) => log.warn(complaint, 'git complained'),
   })
   const cache = await openCache(
     settings,
@@ -67,6 +67,7 @@ export async function startSidecar(
     cache: new FreshCache(cache),
     listingsMaxBytes: settings.hotMaxBytes,
     metrics,
+    log,
   })
   metrics.watch({
     followers: () => cache.followers,

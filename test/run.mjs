@@ -26,7 +26,7 @@ function count(level) {
     else {
       counts.failed++
       console.log(`FAILED  ${result.fullname ?? ''} > ${result.name}`)
-      if (result.diag) console.log(JSON.stringify(result.diag, null, 2))
+      if (result.diag) console.log(JSON.stringify(result.diag, null, 2).slice(0, 2000))
     }
   })
 }

@@ -94,6 +94,8 @@ export class FreshCache {
         return follow(turn.entry, 'joined')
       }
       turn.gathering ??= gather(question)
+      // Those who follow this fill shall not hold up those who wait for the next.
+      turn.entry?.hurry()
       const start = await turn.gathering.start
       if (start.entry) return follow(start.entry, 'gathered')
       token = start.token

@@ -8,13 +8,24 @@ export interface GitOptions {
   /** The environment that Git processes are made from, before what each needs is added. */
   readonly environment: NodeJS.ProcessEnv
   readonly started?: (command: string) => void
-  /** What a process said on standard error, bounded, when it has ended. */
-  readonly complained?: (command: string, stderr: string, ending: string) => void
+  /** A process said something on standard error or ended badly, and nobody had asked it to end. */
+  readonly complained?: (complaint: Complaint) => void
+}
+
+export interface Complaint {
+  readonly command: string
+  /** What it worked on: mostly a repository. */
+  readonly where: string | undefined
+  /** The last of what it said. */
+  readonly stderr: string
+  readonly ending: string
 }
 
 export interface SpawnOptions {
   readonly cwd?: string
   readonly environment: NodeJS.ProcessEnv
+  /** What it works on, for complaints; the working directory if left out. */
+  readonly where?: string
   /** Ends the process when it aborts. */
   readonly signal?: AbortSignal
 }
@@ -51,8 +62,9 @@ export class Git {
     const command = args[0]
     const process = new GitProcess(this.path, args, options, (ending) => {
       this.#running.delete(process)
-      if (process.stderr || ending !== 'exit code 0') {
-        this.#options.complained?.(command, process.stderr, ending)
+      const { stderr, toldToEnd } = process
+      if (!toldToEnd && (stderr || ending !== 'exit code 0')) {
+        this.#options.complained?.({ command, where: options.where ?? options.cwd, stderr, ending })
       }
     })
     this.#running.add(process)
@@ -103,6 +115,7 @@ export class GitProcess {
   readonly #pid: number | undefined
   #stderr = Buffer.alloc(0)
   #gone = false
+  #toldToEnd = false
 
   constructor(path: string, args: readonly string[], options: SpawnOptions, done: (ending: string) => void) {
     const { cwd, environment, signal } = options
@@ -137,8 +150,15 @@ export class GitProcess {
     return this.#stderr.toString().trim()
   }
 
+  /** Has it been asked to end before it did? */
+  get toldToEnd(): boolean {
+    return this.#toldToEnd
+  }
+
   /** Asks the process group to end, and ends it if it does not. */
   end(): void {
+    if (this.#gone) return
+    this.#toldToEnd = true
     this.kill('SIGTERM')
     const timer = setTimeout(() => {
       this.kill('SIGKILL')

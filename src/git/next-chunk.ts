@@ -15,4 +15,5 @@ export async function nextChunk(stream: Readable): Promise<Buffer | null> {
   }
 }
 
-const events = ['readable', 'end', 'close'] as const
+/** An error closes the stream; listened to, it does not end the program. */
+const events = ['readable', 'end', 'close', 'error'] as const

@@ -8,6 +8,18 @@ export function pktLine(text: string): Buffer {
   return Buffer.concat([Buffer.from((payload.length + 4).toString(16).padStart(4, '0')), payload])
 }
 
+/** The length that the four digits at an offset say; NaN if they are none. Reads bytes: it runs for every ref. */
+export function packetLength(buffer: Buffer, at: number): number {
+  let length = 0
+  for (let index = at; index < at + 4; index++) length = length * 16 + (digits[buffer[index] ?? 0] as number)
+  return length
+}
+
+const digits = Array.from({ length: 256 }, (_, code) => {
+  const character = String.fromCharCode(code)
+  return /[0-9a-fA-F]/.test(character) ? parseInt(character, 16) : NaN
+})
+
 /**
  * Follows the framing of a stream through chunks of any size, without keeping them, to tell whether it ended where
  * Git ends: after a whole flush packet.

@@ -1,25 +1,45 @@
 import type { LsRefsRequest } from './ls-refs.js'
-import { flushPacket } from './pkt-line.js'
+import { flushPacket, packetLength } from './pkt-line.js'
 
 const space = 0x20
-const newline = 0x0a
+
+/** Bytes per segment. Appending never copies more than that at once, so that it never takes long. */
+const segmentSize = 256 * 1024
+
+/** A stretch of a listing: whole lines only. */
+interface Segment {
+  readonly bytes: Buffer
+  /** Number of its first line in the listing. */
+  readonly firstLine: number
+  /** Offsets in `bytes` of its lines, and of the end of the last. */
+  readonly lines: Uint32Array
+  /** Lines in it. */
+  count: number
+}
+
+/** No line is shorter: digits, an object id of SHA-1, a space, a name of one byte, a newline. */
+const shortestLine = 4 + 40 + 1 + 1 + 1
+
+function newSegment(firstLine: number, atLeast: number): Segment {
+  const bytes = Buffer.allocUnsafeSlow(Math.max(segmentSize, atLeast))
+  return { bytes, firstLine, lines: new Uint32Array(Math.ceil(bytes.length / shortestLine) + 2), count: 0 }
+}
 
 /**
  * The complete answer to an ls-refs command, while it grows and afterwards, from which every other answer is cut. Git
  * sorts refs by name (ls-refs.c: HEAD first, then in the order of the ref store), so a prefix is a range of lines:
  *
- *   buffer   003d<oid> HEAD symref-target:…\n 003f<oid> refs/heads/main\n … 0000
- *   lines    ▲                                 ▲                            (offsets, 4 bytes each)
+ *   segment   003d<oid> HEAD symref-target:…\n 003f<oid> refs/heads/main\n …
+ *   lines     ▲                                 ▲                             (offsets, 4 bytes each)
  *
- * Ranges are found by binary search and handed out as views of the buffer.
+ * Ranges are found by binary search and handed out as views of the segments.
  */
 export class RefListing {
-  #buffer = Buffer.alloc(0)
-  #length = 0
-  #lines = new Uint32Array(1024)
+  readonly #segments: Segment[] = []
   #count = 0
-  /** Offset of the packet that has not been seen whole yet. */
-  #next = 0
+  #bytes = 0
+  /** A packet that the end of a chunk has cut. */
+  #cut = Buffer.alloc(0)
   /** From a line's start to its ref's name: four digits, object id, space. */
   #nameAt = 0
   #complete = false
@@ -36,58 +56,55 @@ export class RefListing {
 
   /** Bytes of memory in use. */
   get bytes(): number {
-    return this.#buffer.length + this.#lines.byteLength
+    return this.#bytes
   }
 
   /** Adds what Git said next. @throws if it is not an answer to ls-refs */
   append(chunk: Buffer): void {
-    this.#reserve(this.#length + chunk.length)
-    chunk.copy(this.#buffer, this.#length)
-    this.#length += chunk.length
-    while (this.#length >= this.#next + 4 && !this.#complete) {
-      const size = parseInt(this.#buffer.toString('latin1', this.#next, this.#next + 4), 16)
+    const data = this.#cut.length > 0 ? Buffer.concat([this.#cut, chunk]) : chunk
+    let at = 0
+    while (data.length >= at + 4 && !this.#complete) {
+      const size = packetLength(data, at)
       if (size === 0) this.#complete = true
       else if (!(size > 4)) throw new Error('git upload-pack: its ref listing is malformed')
-      else if (this.#next + size > this.#length) return
-      else this.#addLine(size)
+      else if (at + size > data.length) break
+      else this.#addLine(data, at, size)
+      at += size || 4
     }
+    // A copy, so that it does not keep all of the chunk.
+    this.#cut = Buffer.from(data.subarray(at))
     if (!this.#complete) return
-    if (this.#length !== this.#next + 4)
-      throw new Error('git upload-pack: its ref listing goes on after its end')
-    this.#shrink()
+    if (this.#cut.length > 0) throw new Error('git upload-pack: its ref listing goes on after its end')
+    this.#seal()
   }
 
-  #reserve(length: number): void {
-    if (length <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(length, this.#buffer.length * 2, 64 * 1024))
-    this.#buffer.copy(larger, 0, 0, this.#length)
-    this.#buffer = larger
-  }
-
-  #addLine(size: number): void {
-    const start = this.#next
+  #addLine(data: Buffer, at: number, size: number): void {
+    let segment = this.#segments.at(-1)
+    if (!segment || (segment.lines[segment.count] as number) + size > segment.bytes.length) {
+      this.#seal()
+      segment = newSegment(this.#count, size)
+      this.#segments.push(segment)
+      this.#bytes += segment.bytes.length + segment.lines.byteLength
+    }
+    const start = segment.lines[segment.count] as number
+    data.copy(segment.bytes, start, at, at + size)
+    segment.lines[++segment.count] = start + size
+    this.#count++
     // All object ids of a repository have one length; `unborn` stands in for one on HEAD's line only.
-    if (this.#nameAt === 0 && !this.#isUnborn(start)) {
-      this.#nameAt = this.#buffer.indexOf(space, start + 4) + 1 - start
+    if (this.#nameAt === 0 && data.toString('latin1', at + 4, at + 11) !== 'unborn ') {
+      this.#nameAt = data.indexOf(space, at + 4) + 1 - at
     }
-    if (this.#count === this.#lines.length) {
-      const larger = new Uint32Array(this.#count * 2)
-      larger.set(this.#lines)
-      this.#lines = larger
-    }
-    this.#lines[this.#count++] = start
-    this.#next += size
   }
 
-  #isUnborn(start: number): boolean {
-    return this.#buffer.toString('latin1', start + 4, start + 11) === 'unborn '
-  }
-
-  #shrink(): void {
-    const exact = Buffer.allocUnsafeSlow(this.#length)
-    this.#buffer.copy(exact, 0, 0, this.#length)
-    this.#buffer = exact
-    this.#lines = this.#lines.slice(0, this.#count)
+  /** Cuts the last segment to what is in it. */
+  #seal(): void {
+    const last = this.#segments.pop()
+    if (!last) return
+    const { firstLine, count } = last
+    const bytes = Buffer.from(last.bytes.subarray(0, last.lines[count]))
+    const lines = last.lines.slice(0, count + 1)
+    this.#segments.push({ bytes, firstLine, lines, count })
+    this.#bytes += bytes.length + lines.byteLength - last.bytes.length - last.lines.byteLength
   }
 
   /**
@@ -95,89 +112,89 @@ export class RefListing {
    * among them.
    */
   range(prefix: Buffer, from: number): { start: number; end: number; done: boolean } {
-    const start = this.#search(from, (line) => this.#compare(line, prefix) < 0)
-    const end = this.#search(start, (line) => this.#compare(line, prefix) === 0)
+    const start = search(from, this.#count, (line) => this.#compare(line, prefix) < 0)
+    const end = search(start, this.#count, (line) => this.#compare(line, prefix) === 0)
     return { start, end, done: end < this.#count || this.#complete }
-  }
-
-  /** The first line from `low` on for which a condition that holds for the first ones does not hold. */
-  #search(low: number, holds: (line: number) => boolean): number {
-    let high = this.#count
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (holds(middle)) low = middle + 1
-      else high = middle
-    }
-    return low
   }
 
   /** Compares the beginning of a line's name with a prefix. What follows a name sorts before all that names hold. */
   #compare(line: number, prefix: Buffer): number {
-    const name = this.#start(line) + this.#nameAt
-    const end = Math.min(name + prefix.length, this.#start(line + 1))
-    return this.#buffer.compare(prefix, 0, prefix.length, name, end)
+    const { bytes, firstLine, lines } = this.#segmentOf(line)
+    const name = (lines[line - firstLine] as number) + this.#nameAt
+    const end = Math.min(name + prefix.length, lines[line - firstLine + 1] as number)
+    return bytes.compare(prefix, 0, prefix.length, name, end)
   }
 
-  #start(line: number): number {
-    return line < this.#count ? (this.#lines[line] as number) : this.#next
+  #segmentOf(line: number): Segment {
+    const after = search(
+      0,
+      this.#segments.length,
+      (index) => (this.#segments[index] as Segment).firstLine <= line,
+    )
+    return this.#segments[after - 1] as Segment
   }
 
   /** Is the first line HEAD's? undefined: there is no line yet. */
   get headFirst(): boolean | undefined {
-    if (this.#count === 0) return this.#complete ? false : undefined
-    const name = this.#isUnborn(0) ? 11 : this.#nameAt
-    return this.#buffer.toString('latin1', name, name + 4) === 'HEAD'
+    const [first] = this.#segments
+    if (!first) return this.#complete ? false : undefined
+    const name = this.#startsUnborn ? 11 : this.#nameAt
+    return first.bytes.toString('latin1', name, name + 4) === 'HEAD'
   }
 
-  /** Lines as Git would send them for this request: views of the buffer where it says no less than the listing. */
-  *encode(
-    start: number,
-    end: number,
-    request: Pick<LsRefsRequest, 'peel' | 'symrefs' | 'unborn'>,
-  ): Generator<Buffer> {
-    if (start >= end) return
+  get #startsUnborn(): boolean {
+    return this.#segments[0]?.bytes.toString('latin1', 4, 11) === 'unborn '
+  }
+
+  /** Lines as Git would send them for this request, a segment at a time: views where it asks for all that is known. */
+  *encode(start: number, end: number, request: Attributes): Generator<Buffer> {
     const { peel, symrefs, unborn } = request
-    if (start === 0 && this.#isUnborn(0)) {
-      if (unborn && symrefs) yield this.#view(0, 1)
-      start = 1
+    if (start === 0 && this.#startsUnborn && !(unborn && symrefs)) start = 1
+    while (start < end) {
+      const segment = this.#segmentOf(start)
+      const { bytes, firstLine, lines } = segment
+      const from = start - firstLine
+      const to = Math.min(end - firstLine, segment.count)
+      if (peel && symrefs) yield bytes.subarray(lines[from], lines[to])
+      else yield this.#withoutAttributes(segment, from, to, request)
+      start = firstLine + to
     }
-    if (peel && symrefs) {
-      if (start < end) yield this.#view(start, end)
-      return
-    }
-    let plain = start
-    for (let line = start; line < end; line++) {
-      const shorter = this.#withoutAttributes(line, request)
-      if (!shorter) continue
-      if (plain < line) yield this.#view(plain, line)
-      yield shorter
-      plain = line + 1
-    }
-    if (plain < end) yield this.#view(plain, end)
   }
 
-  #view(start: number, end: number): Buffer {
-    return this.#buffer.subarray(this.#start(start), this.#start(end))
+  /** A segment's lines without the attributes that were not asked for. */
+  #withoutAttributes({ bytes, lines }: Segment, from: number, to: number, request: Attributes): Buffer {
+    const text = bytes.toString('latin1', lines[from], lines[to])
+    const base = lines[from] as number
+    let result = ''
+    for (let line = from; line < to; line++) {
+      const whole = text.slice((lines[line] as number) - base, (lines[line + 1] as number) - base)
+      result += whole.includes(' ', this.#nameAt) ? shorten(whole, this.#nameAt, request) : whole
+    }
+    return Buffer.from(result, 'latin1')
   }
+}
 
-  /** A line without the attributes that were not asked for; undefined if it has none of these. */
-  #withoutAttributes(
-    line: number,
-    { peel, symrefs }: Pick<LsRefsRequest, 'peel' | 'symrefs'>,
-  ): Buffer | undefined {
-    const start = this.#start(line)
-    const attributes = this.#buffer.indexOf(space, start + this.#nameAt)
-    const end = this.#start(line + 1)
-    if (attributes < 0 || attributes >= end) return undefined
-    const kept = this.#buffer
-      .toString('latin1', attributes, end - (this.#buffer[end - 1] === newline ? 1 : 0))
-      .split(' ')
-      .filter(
-        (one) => !(one.startsWith('symref-target:') && !symrefs) && !(one.startsWith('peeled:') && !peel),
-      )
-    const text = `${this.#buffer.toString('latin1', start + 4, attributes)}${kept.join(' ')}\n`
-    return Buffer.from((text.length + 4).toString(16).padStart(4, '0') + text, 'latin1')
+type Attributes = Pick<LsRefsRequest, 'peel' | 'symrefs' | 'unborn'>
+
+/** A line as Latin-1 with the attributes after its name that were asked for, and the length that it then has. */
+function shorten(line: string, nameAt: number, { peel, symrefs }: Attributes): string {
+  const attributes = line.indexOf(' ', nameAt)
+  const kept = line
+    .slice(attributes, -1)
+    .split(' ')
+    .filter((one) => !(one.startsWith('symref-target:') && !symrefs) && !(one.startsWith('peeled:') && !peel))
+  const text = `${line.slice(4, attributes)}${kept.join(' ')}\n`
+  return (text.length + 4).toString(16).padStart(4, '0') + text
+}
+
+/** The first number from `low` up to `high` for which a condition that holds for the first ones does not hold. */
+function search(low: number, high: number, holds: (index: number) => boolean): number {
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (holds(middle)) low = middle + 1
+    else high = middle
   }
+  return low
 }
 
 /**

@@ -46,7 +46,11 @@ async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGen
     ...trusting(git.environment, repository.gitDir),
     GIT_PROTOCOL: gitProtocol(run.version),
   }
-  const process = git.spawn(['upload-pack', run.mode, repository.gitDir], { environment, signal: run.signal })
+  const process = git.spawn(['upload-pack', run.mode, repository.gitDir], {
+    environment,
+    signal: run.signal,
+    where: repository.gitDir,
+  })
   process.stdin.end(run.input)
   try {
     const framing = new PktLineFraming()

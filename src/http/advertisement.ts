@@ -2,7 +2,7 @@ import type { Reading } from '../freshness/fresh-cache.js'
 import type { CompressedForm, CompressedForms } from './compressed-forms.js'
 import { entityTag, matchesEntry } from './entity-tag.js'
 import type { Exchange } from './exchange.js'
-import { drained, noCacheHeaders } from './responses.js'
+import { noCacheHeaders } from './responses.js'
 
 /** In Git's order (http-backend.c, get_info_refs). */
 const gitHeaders = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload-pack-advertisement']
@@ -26,21 +26,21 @@ export async function sendAdvertisement(
   const { request, response, signal } = exchange
   const condition = request.headers['if-none-match']
   // Git's clients never ask so. Those who do get a tag each time, which a growing entry has only at its end.
-  if (condition !== undefined) await entry.file.end()
+  if (condition !== undefined) await entry.end()
   let chunk = await follower.read()
 
   const acceptEncoding = request.headers['accept-encoding']
   const form = compressed.find(entry, acceptEncoding)
   const tag = etag || condition !== undefined ? entityTag(entry, form?.coding) : undefined
   const headers = [...gitHeaders, ...(tag === undefined ? [] : ['ETag', tag])]
-  if (compressed.varies(entry.file.length, acceptEncoding)) headers.push('Vary', 'Accept-Encoding')
+  if (compressed.varies(entry.length, acceptEncoding)) headers.push('Vary', 'Accept-Encoding')
   if (condition !== undefined && matchesEntry(condition, entry)) {
     response.writeHead(304, headers).end()
     return
   }
   if (form) {
     headers.push('Content-Encoding', form.coding)
-    exchange.countSaved(form.coding, entry.file.length - form.length)
+    exchange.countSaved(form.coding, entry.length - form.length)
   }
   const size = form?.length ?? follower.size
   if (size !== undefined) headers.push('Content-Length', String(size))
@@ -49,7 +49,7 @@ export async function sendAdvertisement(
   if (request.method === 'HEAD') chunk = null
   else if (form) return sendForm(exchange, form)
   while (chunk && !signal.aborted) {
-    if (!exchange.write(chunk) && !(await drained(response))) return
+    if (!exchange.write(chunk) && !(await exchange.drained())) return
     chunk = await follower.read()
   }
   if (!signal.aborted) response.end()
@@ -58,7 +58,7 @@ export async function sendAdvertisement(
 async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {
   const { response } = exchange
   for (const chunk of chunks) {
-    if (!exchange.write(chunk) && !(await drained(response))) return
+    if (!exchange.write(chunk) && !(await exchange.drained())) return
   }
   response.end()
 }

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import zlib from 'node:zlib'
 import type { Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { LRUCache } from 'lru-cache'
 import type { Entry } from '../streamcache/index.js'
 
@@ -44,6 +45,8 @@ export class CompressedForms {
   readonly #options: CompressionOptions
   readonly #forms: LRUCache<Entry, Map<string, CompressedForm>>
   readonly #making = new Set<Entry>()
+  /** Entries whose compressed form is not worth making again: it does not fit. */
+  readonly #tooLarge = new WeakSet<Entry>()
 
   constructor(options: CompressionOptions) {
     this.#options = options
@@ -67,7 +70,7 @@ export class CompressedForms {
 
   /** The best form of a whole entry that a client accepts, if it is there; if not, it will be soon. */
   find(entry: Entry, acceptEncoding: string | undefined): CompressedForm | undefined {
-    const { size } = entry.file
+    const { size } = entry
     const coding = preferred(acceptEncoding)
     if (size === undefined || !this.#suits(size) || !coding) return undefined
     const form = this.#forms.get(entry)?.get(coding.name)
@@ -77,11 +80,13 @@ export class CompressedForms {
 
   async #make(entry: Entry, coding: Coding): Promise<void> {
     // One at a time: the threads are also those that read and write the cache's files.
-    if (this.#making.size > 0) return
+    if (this.#making.size > 0 || this.#tooLarge.has(entry)) return
     this.#making.add(entry)
     try {
       const form = await compress(entry, coding)
-      this.#forms.set(entry, new Map(this.#forms.get(entry)).set(coding.name, form))
+      if (form.length < this.#options.maxBytes) {
+        this.#forms.set(entry, new Map(this.#forms.get(entry)).set(coding.name, form))
+      } else this.#tooLarge.add(entry)
     } catch {
       // The entry could not be read; whoever follows it learns why.
     } finally {
@@ -91,19 +96,19 @@ export class CompressedForms {
 }
 
 async function compress(entry: Entry, coding: Coding): Promise<CompressedForm> {
-  const transform = coding.create()
   const chunks: Buffer[] = []
-  transform.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const ended = new Promise<void>((resolve, reject) => {
-    transform.on('end', resolve).on('error', reject)
+  await pipeline(entry.follow(), inTurns, coding.create(), async (compressed: AsyncIterable<Buffer>) => {
+    for await (const chunk of compressed) chunks.push(chunk)
   })
-  for await (const chunk of entry.follow()) {
-    await new Promise((resolve) => transform.write(chunk, resolve))
+  return { coding: coding.name, chunks, length: chunks.reduce((sum, { length }) => sum + length, 0) }
+}
+
+/** Chunks of an entry in memory come without a wait; others shall have their turn between them. */
+async function* inTurns(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    yield chunk
     await nextTurn()
   }
-  transform.end()
-  await ended
-  return { coding: coding.name, chunks, length: chunks.reduce((sum, { length }) => sum + length, 0) }
 }
 
 /** The best coding that an Accept-Encoding header allows (RFC 9110, section 12.5.3). */

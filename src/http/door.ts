@@ -33,6 +33,8 @@ export function createDoor(options: DoorOptions): Server {
   // Longer than a proxy in front keeps its idle connections, so that it closes first.
   server.keepAliveTimeout = 75_000
   server.on('clientError', rejectConnection)
+  // Each of a connection's pipelined requests listens for its end.
+  server.on('connection', (socket) => socket.setMaxListeners(0))
   return server
 }
 
@@ -67,10 +69,12 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
     if (reading) return answerAdvertisement(options, exchange, reading)
   }
   const peeked = mayAskForRefs(exchange) ? await peekCommand(request) : undefined
+  exchange.signal.throwIfAborted()
   if (peeked?.lsRefs) {
     exchange.kind = 'ls-refs'
     const answer = await options.service.listRefs(route.repository, peeked.lsRefs)
     if (answer) {
+      exchange.signal.throwIfAborted()
       await sendRefs(exchange, answer, peeked.lsRefs)
       exchange.outcome = answer.reuse
       return
@@ -88,6 +92,7 @@ async function answerAdvertisement(
   reading: Reading,
 ): Promise<void> {
   const { follower, reuse } = reading
+  if (exchange.signal.aborted) follower.close()
   // Also wakes a follower that waits for bytes that may never come.
   exchange.signal.addEventListener('abort', () => follower.close())
   try {
@@ -131,8 +136,10 @@ function fail({ log }: DoorOptions, exchange: Exchange, error: unknown): void {
   }
   const { refusal, outcome } = explain(error)
   exchange.outcome = outcome
-  if (outcome === 'error') log.error({ err: error, repository, method: request.method }, 'request failed')
-  if (response.headersSent) response.destroy()
+  // A failed fill fails all its followers; Git's complaint has been logged once.
+  const level = error instanceof FillError ? 'debug' : 'error'
+  if (outcome === 'error') log[level]({ err: error, repository, method: request.method }, 'request failed')
+  if (response.headersSent) exchange.breakOff()
   else refuse(response, refusal)
 }
 
@@ -154,7 +161,9 @@ function explain(error: unknown): { refusal: Refusal; outcome: Outcome } {
 
 /** A connection on which no request could be read. */
 function rejectConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  // Node's own property, as in its own handler: the response under way on this connection.
+  const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse }
+  if (!socket.writable || error.code === 'ECONNRESET' || response?.headersSent) {
     socket.destroy()
     return
   }

@@ -30,12 +30,19 @@ export class Exchange {
     response.on('error', () => {})
     const left = new AbortController()
     this.signal = left.signal
-    response.once('close', () => {
+    const { socket } = request
+    const leave = (): void => {
       if (!response.writableFinished) left.abort(new Error('the client has left'))
+    }
+    // A response that waits for an earlier one on its connection is not told when that closes.
+    socket.once('close', leave)
+    response.once('close', () => {
+      socket.off('close', leave)
+      leave()
     })
   }
 
-  /** Hands bytes to the client; false: wait for `drained` before the next. */
+  /** Hands bytes to the client. false: it takes no more now, wait for `drained`. */
   write(chunk: Buffer): boolean {
     if (this.sentBytes === 0) {
       const seconds = (performance.now() - this.startedAt) / 1000
@@ -50,7 +57,32 @@ export class Exchange {
     if (this.request.method !== 'HEAD') this.#metrics.compressionSaved.inc({ door: 'http', encoding }, bytes)
   }
 
-  /** Counts the exchange, once its response is over. */
+  /** Resolves when the client takes more bytes; false if it has left. */
+  drained(): Promise<boolean> {
+    const { response, signal } = this
+    if (signal.aborted || response.destroyed) return Promise.resolve(false)
+    return new Promise((resolve) => {
+      const done = (): void => {
+        response.off('drain', done)
+        signal.removeEventListener('abort', done)
+        resolve(!signal.aborted)
+      }
+      response.on('drain', done)
+      signal.addEventListener('abort', done)
+    })
+  }
+
+  /**
+   * Ends a response that cannot be finished so that its client sees it (R4): the connection closes before the length or
+   * the last chunk that was announced. HTTP/1.0 announces neither, so there it is reset.
+   */
+  breakOff(): void {
+    const { request, response } = this
+    if (request.httpVersion === '1.0') response.socket?.resetAndDestroy()
+    else response.destroy()
+  }
+
+  /** Counts the exchange, once all of its response has been handed over. */
   count(): void {
     const { kind, protocol, outcome } = this
     this.#metrics.requests.inc({ door: 'http', kind, protocol, outcome })

@@ -1,7 +1,7 @@
 import type { LsRefsRequest } from '../git/ls-refs.js'
 import type { RefAnswer } from '../service/ref-service.js'
 import type { Exchange } from './exchange.js'
-import { drained, noCacheHeaders } from './responses.js'
+import { noCacheHeaders } from './responses.js'
 
 /** In Git's order (http-backend.c, service_rpc). */
 const headers = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload-pack-result']
@@ -29,7 +29,7 @@ export async function sendRefs(
     for (const piece of pieces(part)) {
       if (exchange.write(piece)) continue
       if (response.writableCorked > 0) response.uncork()
-      if (!(await drained(response))) return
+      if (!(await exchange.drained())) return
     }
     if (signal.aborted) return
   }

@@ -1,11 +1,10 @@
-import type { ServerResponse } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readHead, type BackendRequest } from '../git/http-backend.js'
 import { gitProtocol, protocolVersion } from '../git/protocol.js'
 import type { GitProcess } from '../git/git.js'
 import type { Exchange } from './exchange.js'
 import type { Peeked } from './request-body.js'
-import { drained, Refusal } from './responses.js'
+import { Refusal } from './responses.js'
 import type { Route } from './route.js'
 
 const services = ['git-upload-pack', 'git-receive-pack', 'git-upload-archive']
@@ -75,11 +74,11 @@ export async function passThrough(exchange: Exchange, process: GitProcess, peeke
     response.end()
   } else {
     for await (const chunk of body as AsyncIterable<Buffer>) {
-      if (!exchange.write(chunk) && !(await drained(response))) return
+      if (!exchange.write(chunk) && !(await exchange.drained())) return
     }
     const { code } = await process.ended
     if (code === 0) response.end()
-    else await abandon(response)
+    else await abandon(exchange)
   }
 }
 
@@ -87,9 +86,11 @@ export async function passThrough(exchange: Exchange, process: GitProcess, peeke
  * Ends a response that Git did not finish: what is written goes out, so that an error message in it arrives, then the
  * connection ends without the response's own end, so that nobody takes it for whole (R4).
  */
-async function abandon(response: ServerResponse): Promise<void> {
+async function abandon(exchange: Exchange): Promise<void> {
+  const { request, response } = exchange
   response.flushHeaders()
   // Node hands what was written to the socket at the end of this turn.
   await nextTurn()
-  response.socket?.destroySoon()
+  if (request.httpVersion === '1.0') exchange.breakOff()
+  else response.socket?.destroySoon()
 }

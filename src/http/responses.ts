@@ -31,17 +31,3 @@ export function refuse(response: ServerResponse, { status, message, headers }: R
   ])
   response.end(body)
 }
-
-/** Resolves when the response takes more bytes; false if its client has left. */
-export function drained(response: ServerResponse): Promise<boolean> {
-  if (response.destroyed) return Promise.resolve(false)
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done)
-      response.off('close', done)
-      resolve(!response.destroyed)
-    }
-    response.on('drain', done)
-    response.on('close', done)
-  })
-}

@@ -35,9 +35,9 @@ export class SharedListing {
     this.#grew.notify()
   }
 
-  /** All parts of the answer to a request; undefined: not all lines that it needs are here yet. */
+  /** All parts of the answer to a request, if they are views of what is here: nothing to wait for, nothing to make. */
   cutNow(request: LsRefsRequest): Buffer[] | undefined {
-    return this.complete
+    return this.complete && request.peel && request.symrefs
       ? [...cutListing(this.#listing, request)].filter((part) => part !== undefined)
       : undefined
   }
@@ -45,8 +45,11 @@ export class SharedListing {
   /** The parts, each as soon as its lines are here. @throws the fill's error */
   async *cut(request: LsRefsRequest): AsyncGenerator<Buffer> {
     for (const part of cutListing(this.#listing, request)) {
-      if (part) yield part
-      else if (this.#error === undefined) await this.#grew.wait()
+      if (part) {
+        yield part
+        // A part may have been made line by line; others shall have their turn before the next.
+        await nextTurn()
+      } else if (this.#error === undefined) await this.#grew.wait()
       if (this.#error !== undefined) throw this.#error
     }
   }

@@ -12,6 +12,7 @@ import { enterRepo } from '../git/repository.js'
 import { readServing, type Serving } from '../git/serving.js'
 import { advertisement, refListing } from '../git/upload-pack.js'
 import type { Entry, FillResult } from '../streamcache/index.js'
+import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { RepositoryNotFound, ServiceDisabled } from './errors.js'
 import { RefListings, type SharedListing } from './ref-listings.js'
@@ -27,6 +28,7 @@ export interface RefServiceOptions {
   /** Most bytes of memory for ref listings. */
   readonly listingsMaxBytes: number
   readonly metrics: Metrics
+  readonly log: Log
 }
 
 /** A listing to cut the answer to an ls-refs command from. */
@@ -43,7 +45,9 @@ export class RefService {
   readonly #lookSettings: Promise<LookSettings>
   readonly #listings: RefListings
   /** By repository and configuration state. */
-  readonly #serving = new LRUCache<string, Serving>({ max: 10_000 })
+  readonly #serving = new LRUCache<string, Promise<Serving>>({ max: 10_000 })
+  /** The same by look, for states that cannot be named. */
+  readonly #servingNow = new WeakMap<RefState, Promise<Serving>>()
 
   constructor(options: RefServiceOptions) {
     this.#options = options
@@ -143,11 +147,16 @@ export class RefService {
     return state
   }
 
-  async #readServing({ repository, config, capabilities }: RefState): Promise<Serving> {
-    const known = this.#serving.get(capabilities.token)
+  /** One answer of Git's for all who ask about the same state, or with the same look. */
+  #readServing(state: RefState): Promise<Serving> {
+    const { token, unsettledMs } = state.capabilities
+    const known = unsettledMs === 0 ? this.#serving.get(token) : this.#servingNow.get(state)
     if (known) return known
-    const serving = await readServing(this.#options.git, repository, config)
-    if (capabilities.unsettledMs === 0) this.#serving.set(capabilities.token, serving)
+    const serving = readServing(this.#options.git, state.repository, state.config)
+    if (unsettledMs === 0) {
+      this.#serving.set(token, serving)
+      serving.catch(() => this.#serving.delete(token))
+    } else this.#servingNow.set(state, serving)
     return serving
   }
 
@@ -156,10 +165,11 @@ export class RefService {
     const stop = fillSeconds.startTimer({ kind })
     void ended.then((result) => {
       stop()
-      const { length } = entry.file
+      const { length } = entry
       fills.inc({ kind, result })
       fillBytes.inc({ kind }, length)
       if (this.#listings.holds(entry)) entry.cool()
+      if (result === 'failed') this.#options.log.warn({ err: entry.error, key: entry.key }, 'a fill failed')
       if (result !== 'loser') return
       loserWrites.inc()
       loserBytes.inc(length)

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { DiskFile } from './disk-file.js'
 import { Entry, type FillLimits, type FillResult, type Source } from './entry.js'
@@ -42,6 +43,21 @@ interface Committed {
 }
 
 const sweepMs = 60_000
+
+/** A disk that does not answer must not hold up those who wait for the turn after this one. */
+async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
+  const late = new AbortController()
+  const limit = sleep(ms, undefined, { signal: late.signal }).then(() => {
+    throw new Error('the disk does not answer')
+  })
+  try {
+    return await Promise.race([work, limit])
+  } finally {
+    late.abort()
+    limit.catch(() => {})
+    work.catch(() => {})
+  }
+}
 
 /**
  * The index of entries: at most one committed entry per key, the newest. Who may use it, and whether it is still
@@ -182,7 +198,10 @@ export class StreamCache {
     const footer = encodeFooter({ key, token, length: file.length, sha256, committedAt })
     if (file.length + footer.length > this.#options.maxBytes) return 'unstored'
     try {
-      const size = await file.commit(footer, this.#store.committedPath(key))
+      const size = await inTime(
+        file.commit(footer, this.#store.committedPath(key)),
+        this.#options.fillSilenceMs,
+      )
       if (size === undefined) return 'unstored'
       this.#keep(entry, size, committedAt)
       return 'committed'

@@ -17,7 +17,7 @@ export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'fail
 export interface FillLimits {
   /** Longest time that a source may take in all, pauses for slow followers not counted. */
   readonly fillTimeoutMs: number
-  /** Longest time between two chunks, or before the first. */
+  /** Longest time between two chunks, or before the first; also the longest pause for slow followers or a slow disk. */
   readonly fillSilenceMs: number
 }
 
@@ -55,6 +55,37 @@ export class Entry {
     this.file.release()
   }
 
+  /** Bytes so far, or in all. */
+  get length(): number {
+    return this.file.length
+  }
+
+  /** Bytes in all, once the fill has ended soundly. */
+  get size(): number | undefined {
+    return this.file.size
+  }
+
+  /** SHA-256 of all bytes in hexadecimal, once the fill has ended soundly. */
+  get sha256(): string | undefined {
+    return this.file.sha256
+  }
+
+  /** Why the fill failed, if it has. */
+  get error(): unknown {
+    return this.file.error
+  }
+
+  /** Somebody waits for the fill's end: no follower shall hold it up. */
+  hurry(): void {
+    this.file.hurry()
+  }
+
+  /** Resolves at the sound end of the fill. @throws FillError if it failed */
+  end(): Promise<void> {
+    this.hurry()
+    return this.file.end()
+  }
+
   /** Runs the source to its end into the file. Resolves when the source is done; errors go to the followers. */
   async run(source: Source, limits: FillLimits): Promise<void> {
     const { signal } = this.#abort
@@ -68,12 +99,18 @@ export class Entry {
         const next = await chunks.next().finally(() => clearTimeout(timer))
         if (next.done) break
         timeLeft -= performance.now() - asked
-        await this.file.append(next.value)
+        const pause = setInterval(() => this.#unblock(), limits.fillSilenceMs)
+        await this.file.append(next.value).finally(() => clearInterval(pause))
       }
       this.file.complete()
     } catch (error) {
-      this.file.fail(error instanceof FillError ? error : producerError(error))
+      // Also ends the source, if it was not the source that failed.
+      this.stop(error instanceof FillError ? error : producerError(error))
     }
+  }
+
+  #unblock(): void {
+    if (!this.file.unblock()) this.stop(new FillError('silence', 'its followers take no bytes'))
   }
 
   #limit(timeLeftMs: number, silenceMs: number): NodeJS.Timeout {

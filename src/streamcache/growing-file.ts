@@ -29,7 +29,7 @@ export interface GrowingFileOptions {
  *   follower         ▲ cold: 64 KiB reads        ▲ hot: a view of a block      ▲ at the end: waits
  *
  * The writer never waits for a particular follower. It pauses only if even the fastest is `maxLeadBytes` behind, or
- * the disk is. Without a disk (it failed, or there never was one) all stays in memory; past `maxLeadBytes` the blocks
+ * the disk is, and not for long: see unblock(). Without a disk (it failed, or there never was one) all stays in memory; past `maxLeadBytes` the blocks
  * that every follower has passed are dropped, nobody may join any more, and the slowest sets the pace.
  */
 export class GrowingFile implements Followed, Coolable {
@@ -51,6 +51,8 @@ export class GrowingFile implements Followed, Coolable {
   #verified = false
   #state: 'growing' | 'complete' | 'failed' = 'growing'
   #error: unknown
+  /** Do followers no longer set the writer's pace? */
+  #hurried = false
   /** Is the beginning gone? */
   #trimmed = false
   /** What becomes of the file after its end, once its owner has said so. */
@@ -88,6 +90,11 @@ export class GrowingFile implements Followed, Coolable {
   /** SHA-256 of the whole file in hexadecimal, once it is complete. */
   get sha256(): string | undefined {
     return this.#sha256
+  }
+
+  /** Why it failed, if it has. */
+  get error(): unknown {
+    return this.#error
   }
 
   /** May a new follower attach? Not if the beginning is gone. */
@@ -141,6 +148,25 @@ export class GrowingFile implements Followed, Coolable {
     this.#roomCame.notify()
   }
 
+  /** Somebody waits for the end: from now on, followers do not hold up what goes to disk. */
+  hurry(): void {
+    this.#hurried = true
+    this.#roomCame.notify()
+  }
+
+  /**
+   * Lets a writer go on that has paused for too long: without the disk, if that takes nothing, else ahead of its
+   * followers. false: there is no disk, and memory has no room for more.
+   */
+  unblock(): boolean {
+    if (!this.#storing) return false
+    if (this.length - this.#written > maxUnwritten) {
+      this.#writeFailed(new Error('the disk takes no bytes'))
+    }
+    this.hurry()
+    return true
+  }
+
   #mustPause(): boolean {
     if (this.#state !== 'growing') return false
     if (this.#storing && this.length - this.#written > maxUnwritten) return true
@@ -152,7 +178,9 @@ export class GrowingFile implements Followed, Coolable {
       slowest = Math.min(slowest, offset)
       fastest = Math.max(fastest, offset)
     }
-    if (this.#storing) return this.#followers.size > 0 && this.length - fastest > maxLeadBytes
+    if (this.#storing) {
+      return !this.#hurried && this.#followers.size > 0 && this.length - fastest > maxLeadBytes
+    }
     this.#trimmed = true
     this.#blocks.dropUntil(slowest - (slowest % blockSize))
     return this.length - slowest > maxLeadBytes
@@ -252,7 +280,7 @@ export class GrowingFile implements Followed, Coolable {
   async commit(footer: Buffer, path: string): Promise<number | undefined> {
     while (this.#storing && (!this.#disk || this.#written < this.length)) {
       this.#flush()
-      await (this.#flushing ?? this.#roomCame.wait())
+      await this.#roomCame.wait()
     }
     if (!this.#disk || !this.#storing) return undefined
     const size = this.length + footer.length

@@ -10,10 +10,9 @@ const line = (index) => {
   const text = `${randomBytes(20).toString('hex')} refs/heads/team-${String(index % 100).padStart(2, '0')}/branch-number-${index}\n`
   return (text.length + 4).toString(16).padStart(4, '0') + text
 }
-const lines = Array.from({ length: refs }, (_, index) => line(index)).sort((a, b) =>
-  a.slice(45) < b.slice(45) ? -1 : 1,
-)
-const wire = Buffer.from(`${lines.join('')}0000`)
+const lines = () =>
+  Array.from({ length: refs }, (_, index) => line(index)).sort((a, b) => (a.slice(45) < b.slice(45) ? -1 : 1))
+const wire = Buffer.from(`${lines().join('')}0000`)
 
 const listing = new RefListing()
 const stretches = []

@@ -2,7 +2,7 @@ import t from 'tap'
 import { once } from 'node:events'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Git, GitError, type GitProcess } from '../../src/git/git.js'
+import { type Complaint, Git, GitError, type GitProcess } from '../../src/git/git.js'
 import { eventually } from '../support/eventually.js'
 import { gitEnvironment } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -24,7 +24,7 @@ function scripted(t: Parameters<typeof tempDir>[0], script: string) {
     path,
     environment: gitEnvironment,
     started: (command) => started.push(command),
-    complained: (command, stderr, ending) => complaints.push({ command, stderr, ending }),
+    complained: ({ command, stderr, ending }) => complaints.push({ command, stderr, ending }),
   })
   t.teardown(() => git.killAll())
   const run = (signal?: AbortSignal): GitProcess =>
@@ -82,7 +82,7 @@ t.test('of standard error only the end is kept', async (t) => {
 
 t.test('a program that cannot be started shows in how it ended', async (t) => {
   const complaints: string[] = []
-  const complained = (_command: string, _stderr: string, ending: string): void => void complaints.push(ending)
+  const complained = ({ ending }: Complaint): void => void complaints.push(ending)
   const none = new Git({ path: '/nonexistent/git', environment: {}, complained })
   const process = none.spawn(['test'], { environment: {} })
   t.match(await process.ended, { code: undefined, reason: /ENOENT/ })

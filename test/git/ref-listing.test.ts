@@ -167,11 +167,11 @@ t.test('views, not copies; memory of a listing', async (t) => {
   t.equal(listing.count, 50_000)
   t.ok(listing.bytes <= wire.length + 8 * 50_000, 'the bytes on the wire and at most 8 more for each ref')
   const request = { objectFormat: 'sha1', peel: true, symrefs: true, unborn: true, prefixes: [] }
-  const [all, ...rest] = cutListing(listing, request)
-  t.equal(rest.length, 1)
-  t.equal(all?.length, wire.length - 4, 'one view')
+  const all = [...cutListing(listing, request)] as Buffer[]
+  t.ok(Buffer.concat(all).equals(wire))
+  t.ok(all.length < 20, 'few views')
   const [some] = cutListing(listing, { ...request, prefixes: ['refs/heads/b00000'] })
-  t.equal(some?.buffer, all?.buffer, 'of the same memory')
+  t.equal(some?.buffer, all[0]?.buffer, 'of the same memory')
   t.equal(some?.length, 10 * (lines[0] as Buffer).length)
 })
 

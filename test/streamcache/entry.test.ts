@@ -77,7 +77,7 @@ t.test('the time that a fill waits for slow followers counts for neither limit',
     .push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000), bytesOf(1, 10_000, 10))
     .end()
   const follower = entry.follow()
-  const ran = entry.run(source.source, { fillTimeoutMs: 60, fillSilenceMs: 30 })
+  const ran = entry.run(source.source, { fillTimeoutMs: 60, fillSilenceMs: 60_000 })
   for (const taken of [5000, 10_000]) {
     await sleep(150)
     t.equal(source.taken, taken, 'it waits')
@@ -86,6 +86,28 @@ t.test('the time that a fill waits for slow followers counts for neither limit',
   }
   t.equal((await collect(follower)).length, 10)
   await ran
+})
+
+t.test('a pause is bounded: then the fill goes on ahead of its followers', async (t) => {
+  const entry = await newEntry(t, 1000)
+  const source = new ManualSource().push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000)).end()
+  const stalled = entry.follow()
+  await entry.run(source.source, { fillTimeoutMs: 60_000, fillSilenceMs: 30 })
+  t.equal(entry.size, 10_000)
+  t.equal((await collect(stalled)).length, 10_000, 'who still gets all of it')
+})
+
+t.test('who waits for the end is not kept waiting by those who follow', async (t) => {
+  const entry = await newEntry(t, 1000)
+  const source = new ManualSource().push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000)).end()
+  const stalled = entry.follow()
+  const ran = entry.run(source.source, { fillTimeoutMs: 60_000, fillSilenceMs: 60_000 })
+  await turns(2)
+  t.equal(source.taken, 5000, 'it pauses')
+  await entry.end()
+  await ran
+  t.equal(entry.size, 10_000)
+  stalled.close()
 })
 
 t.test('stop() reaches followers at once, even if the source takes its time', async (t) => {
