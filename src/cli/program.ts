@@ -35,7 +35,8 @@ function createProgram(): Command {
     .option('--config <FILE>', 'TOML file with any of these settings (REFSTREAM_CONFIG)')
     .action(serve)
   for (const option of options) {
-    const flags = `--${option.name}${'value' in option ? ` <${option.value}>` : ''}`
+    // A switch may be turned off too, against what the file says.
+    const flags = `--${option.name} ${'value' in option ? `<${option.value}>` : '[true|false]'}`
     const description = `${option.help} (${environmentName(option)}; default: ${option.defaultText})`
     serveCommand.option(flags, description)
   }

@@ -176,7 +176,7 @@ export const options = [
   {
     key: 'compression',
     name: 'compression',
-    value: 'on|off',
+    value: 'MODE',
     help: 'send large advertisements compressed to clients that accept it',
     allowed: 'on or off',
     schema: z.enum(['on', 'off']).default('on'),

@@ -40,7 +40,7 @@ const stderrMax = 4096
 /** Milliseconds between asking a process to end and ending it. */
 const killAfterMs = 2000
 
-/** Starts every Git process, and knows all that run, so that none is left behind. */
+/** Starts every Git process for requests, and knows all that run, so that none is left behind. */
 export class Git {
   readonly path: string
   readonly environment: NodeJS.ProcessEnv

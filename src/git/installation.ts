@@ -39,10 +39,13 @@ export function findProgram(name: string, path: string | undefined): string | un
   })
 }
 
+const answerWithinMs = 5000
+
 /** Asks Git about itself; what it does not tell falls back to what most builds of Git do. */
 export async function inspectInstallation(git: Git): Promise<Installation> {
   const { environment } = git
-  const binary = simpleGit({ binary: git.path, unsafe: { allowUnsafeCustomBinary: true } })
+  const timeout = { block: answerWithinMs }
+  const binary = simpleGit({ binary: git.path, timeout, unsafe: { allowUnsafeCustomBinary: true } })
   const [version, execPath, systemFile] = await Promise.all([
     binary.version().catch(() => undefined),
     ask(git, ['--exec-path'], environment),
@@ -71,7 +74,7 @@ async function ask(
   environment: NodeJS.ProcessEnv,
 ): Promise<string | undefined> {
   const answer = await git
-    .output(args, { environment, signal: AbortSignal.timeout(5000) })
+    .output(args, { environment, signal: AbortSignal.timeout(answerWithinMs) })
     .catch(() => undefined)
   return answer?.trim() || undefined
 }

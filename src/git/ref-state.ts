@@ -33,7 +33,7 @@ export interface LookSettings {
   readonly environmentDigest: string
 }
 
-/** Directories looked at before other work gets its turn: half a millisecond. */
+/** Directories looked at before other work gets its turn: half a millisecond, if none has to be read again. */
 const directoriesPerTurn = 200
 
 /**
@@ -61,6 +61,8 @@ export async function lookAtRefState(
     token: look.digest(),
     unsettledMs: config.hidden ? Infinity : look.unsettledMs,
   })
+  // The branch may decide which files are included (git-config(1), "onbranch").
+  if (!config.mentioned || config.mentioned.has('includeif.path')) look.lstat(`${gitDir}/HEAD`)
   const capabilities = sight()
 
   look.lstat(`${gitDir}/HEAD`)

@@ -13,6 +13,8 @@ export interface Serving {
   readonly objectFormat: string
 }
 
+const answerWithinMs = 10_000
+
 /**
  * Asks Git, but only for what some configuration file mentions: mostly nothing is mentioned, and no process runs.
  * @throws GitError if Git cannot read the configuration
@@ -22,7 +24,8 @@ export async function readServing(git: Git, repository: Repository, config: Conf
   const ask = async (name: string, fallback: string, ...type: string[]): Promise<string> => {
     if (config.mentioned && !config.mentioned.has(name)) return fallback
     // Exit code 1: the variable is not set (git-config(1)).
-    const answer = await git.output(['config', ...type, '--get', name], { environment }, [0, 1])
+    const signal = AbortSignal.timeout(answerWithinMs)
+    const answer = await git.output(['config', ...type, '--get', name], { environment, signal }, [0, 1])
     return answer === '' ? fallback : answer.replace(/\n$/, '')
   }
   const [uploadPack, advertisesSid, objectFormat] = await Promise.all([

@@ -81,7 +81,8 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
     }
   }
   const backend = backendRequest(exchange, route, options.remoteUserHeader)
-  const process = options.service.passThrough(route.repository, backend, exchange.signal)
+  const left = exchange.kind === 'receive-pack' ? exchange.leftEarly : exchange.signal
+  const process = options.service.passThrough(route.repository, backend, left)
   await passThrough(exchange, process, peeked)
   exchange.outcome = 'passthrough'
 }

@@ -14,6 +14,11 @@ export class Exchange {
   readonly startedAt = performance.now()
   /** Aborts when the client has left before the end of its answer. */
   readonly signal: AbortSignal
+  /**
+   * Aborts when the client has left before the end of its request. A push that has arrived whole is carried out to its
+   * end, hooks and all, whoever still listens.
+   */
+  readonly leftEarly: AbortSignal
   kind = 'other'
   protocol: `v${ProtocolVersion}` = 'v0'
   outcome: Outcome = 'error'
@@ -30,6 +35,11 @@ export class Exchange {
     response.on('error', () => {})
     const left = new AbortController()
     this.signal = left.signal
+    const leftEarly = new AbortController()
+    this.leftEarly = leftEarly.signal
+    left.signal.addEventListener('abort', () => {
+      if (!request.complete) leftEarly.abort(left.signal.reason)
+    })
     const { socket } = request
     const leave = (): void => {
       if (!response.writableFinished) left.abort(new Error('the client has left'))

@@ -74,8 +74,10 @@ export async function passThrough(exchange: Exchange, process: GitProcess, peeke
     response.end()
   } else {
     for await (const chunk of body as AsyncIterable<Buffer>) {
-      if (!exchange.write(chunk) && !(await exchange.drained())) return
+      // Who has left is not written to, but what Git still says is read, or it would wait for ever.
+      if (!exchange.signal.aborted && !exchange.write(chunk)) await exchange.drained()
     }
+    exchange.signal.throwIfAborted()
     const { code } = await process.ended
     if (code === 0) response.end()
     else await abandon(exchange)

@@ -58,35 +58,51 @@ export class SharedListing {
 /** The listings in memory, by the entries that they were read from. */
 export class RefListings {
   readonly #listings: LRUCache<Entry, SharedListing>
+  /** Those that are still being read: shared whatever their size will be. */
+  readonly #reading = new Map<Entry, SharedListing>()
+  /** The last that was larger than all the room there is: better kept than read again for each request. */
+  #oversize: { readonly entry: Entry; readonly listing: SharedListing } | undefined
+  readonly #maxBytes: number
 
   constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
     this.#listings = new LRUCache({
       maxSize: Math.max(1, maxBytes),
       sizeCalculation: ({ bytes }) => Math.max(1, bytes),
     })
   }
 
-  /** Bytes of memory that complete listings use. */
+  /** Bytes of memory that whole listings use. */
   get bytes(): number {
-    return this.#listings.calculatedSize
+    return this.#listings.calculatedSize + (this.#oversize?.listing.bytes ?? 0)
   }
 
+  /** Is there no need to read this entry? */
   holds(entry: Entry): boolean {
-    return this.#listings.has(entry)
+    return this.#find(entry) !== undefined
+  }
+
+  #find(entry: Entry): SharedListing | undefined {
+    const oversize = this.#oversize?.entry === entry ? this.#oversize.listing : undefined
+    return this.#listings.get(entry) ?? this.#reading.get(entry) ?? oversize
   }
 
   /** The listing of an entry that can be followed now. */
   of(entry: Entry): SharedListing {
-    const known = this.#listings.get(entry)
+    const known = this.#find(entry)
     if (known) return known
     const listing = new SharedListing()
-    this.#listings.set(entry, listing)
+    this.#reading.set(entry, listing)
     void listing.read(entry).then(() => {
-      this.#listings.delete(entry)
-      // Now its size is known; one that failed is not kept.
-      if (listing.complete) this.#listings.set(entry, listing)
+      this.#reading.delete(entry)
+      if (listing.complete) this.#keep(entry, listing)
       entry.cool()
     })
     return listing
+  }
+
+  #keep(entry: Entry, listing: SharedListing): void {
+    if (listing.bytes <= this.#maxBytes) this.#listings.set(entry, listing)
+    else this.#oversize = { entry, listing }
   }
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { Blocks, blockSize } from './blocks.js'
 import type { DiskFile } from './disk-file.js'
 import { Follower, type Followed } from './follower.js'
@@ -38,7 +38,8 @@ export class GrowingFile implements Followed, Coolable {
   readonly #followers = new Set<Follower>()
   readonly #bytesCame = new Signal()
   readonly #roomCame = new Signal()
-  readonly #hash = createHash('sha256')
+  /** Of what has been appended; a stored file has none. */
+  #hash: Hash | undefined
   #sha256: string | undefined
   #disk: DiskFile | undefined
   /** Does the disk take what is appended, or will it once it is there? */
@@ -120,6 +121,7 @@ export class GrowingFile implements Followed, Coolable {
   /** Adds bytes. Resolves when the writer may go on: at once unless it has to pause. No effect after the end. */
   async append(chunk: Buffer): Promise<void> {
     if (this.#state !== 'growing') return
+    this.#hash ??= createHash('sha256')
     this.#hash.update(chunk)
     this.#blocks.append(chunk)
     this.#bytesCame.notify()
@@ -132,7 +134,8 @@ export class GrowingFile implements Followed, Coolable {
   complete(): void {
     if (this.#state !== 'growing') return
     this.#state = 'complete'
-    this.#sha256 = this.#hash.digest('hex')
+    this.#sha256 = (this.#hash ?? createHash('sha256')).digest('hex')
+    this.#hash = undefined
     this.#verified = true
     this.#blocks.seal()
     this.#options.hot.keep(this)

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { open, readdir, rm, stat } from 'node:fs/promises'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import fse from 'fs-extra'
 import { DiskFile } from './disk-file.js'
@@ -39,7 +40,7 @@ export class Store {
     const found: Found[] = []
     for (const name of await readdir(this.#entries)) {
       const path = join(this.#entries, name)
-      const entry = await readFound(path).catch(() => 'corrupt' as const)
+      const entry = tryRead(path)
       if (typeof entry === 'object') {
         found.push(entry)
       } else {
@@ -73,21 +74,39 @@ export class Store {
   }
 }
 
-async function readFound(path: string): Promise<Found | DiscardReason> {
-  const { size } = await stat(path)
-  const handle = await open(path, 'r')
+/** Bytes in which most footers fit. */
+const footerGuess = 1024
+
+function tryRead(path: string): Found | DiscardReason {
   try {
-    const tail = Buffer.alloc(Math.min(size, tailLength))
-    await handle.read(tail, 0, tail.length, size - tail.length)
-    const length = footerLength(tail)
+    return readFound(path)
+  } catch {
+    return 'corrupt'
+  }
+}
+
+/**
+ * Reads a footer. Synchronously: a cache may hold tens of thousands of files, all are read before the first request is
+ * taken, and so each costs 20 µs instead of 200.
+ */
+function readFound(path: string): Found | DiscardReason {
+  const handle = openSync(path, 'r')
+  try {
+    const { size } = fstatSync(handle)
+    const end = Buffer.alloc(Math.min(size, footerGuess))
+    readSync(handle, end, 0, end.length, size - end.length)
+    const length = footerLength(end.subarray(-tailLength))
     // A file whose end is missing has no magic word at its end.
     if (length === undefined || length + tailLength > size) return 'truncated'
-    const json = Buffer.alloc(length)
-    await handle.read(json, 0, length, size - tailLength - length)
+    let json = end.subarray(-tailLength - length, -tailLength)
+    if (length + tailLength > end.length) {
+      json = Buffer.alloc(length)
+      readSync(handle, json, 0, length, size - tailLength - length)
+    }
     const footer = decodeFooter(json)
     if (!footer || footer.length + length + tailLength !== size) return 'corrupt'
     return { disk: DiskFile.committed(path, size), footer, size }
   } finally {
-    await handle.close()
+    closeSync(handle)
   }
 }

@@ -26,12 +26,13 @@ export class Metrics {
   readonly fills = this.#counter(
     'refstream_fills_total',
     'Fills that ended. result: committed (kept for reuse), unshared (the refs changed meanwhile: it served those who ' +
-      'had joined), unstored (the disk failed), failed (Git failed or was killed).',
+      'had joined), loser (another fill had committed the same state), unstored (the disk failed), failed (Git failed ' +
+      'or was killed). kind, here and below: advertisement, or listing (of refs, for ls-refs).',
     ['kind', 'result'],
   )
   readonly fillSeconds = this.#histogram(
     'refstream_fill_seconds',
-    'Time from starting Git to the end of its output, in seconds.',
+    'Time from starting Git until its output was committed or not, in seconds.',
     ['kind'],
   )
   readonly fillBytes = this.#counter('refstream_fill_bytes_total', 'Bytes that fills produced.', ['kind'])

@@ -2,6 +2,7 @@ import t from 'tap'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { flushPacket, pktLine } from '../../src/git/pkt-line.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { violations, type Read, type Write } from '../support/history.js'
 import { makeGitWrapper } from '../support/git-wrapper.js'
@@ -76,18 +77,30 @@ t.test('no answer is older than its request, whoever changes refs by whatever wa
     if (--toBegin === 0) allAreReady()
   }
 
+  const lsRefs = () =>
+    ask(`${sidecar.url}/r.git/git-upload-pack`, {
+      method: 'POST',
+      headers: { 'Git-Protocol': 'version=2', 'Content-Type': 'application/x-git-upload-pack-request' },
+      body: Buffer.concat([
+        pktLine('command=ls-refs\n'),
+        Buffer.from('0001'),
+        pktLine('ref-prefix refs/heads/\n'),
+        flushPacket,
+      ]),
+    })
   const reader = async (version: number): Promise<void> => {
     await allBegun
     while (writing > 0) {
       const start = performance.now()
-      const { status, body } = await ask(url, { headers: { 'Git-Protocol': `version=${version}` } })
+      const headers = { 'Git-Protocol': `version=${version}` }
+      const { status, body } = version === 2 ? await lsRefs() : await ask(url, { headers })
       const end = performance.now()
       t.equal(status, 200)
       const lines = body.toString().matchAll(/([0-9a-f]{40}) (refs\/heads\/register-\d)\n/g)
       reads.push({ start, end, values: new Map([...lines].map(([, id = '', ref = '']) => [ref, id])) })
     }
   }
-  await Promise.all([...ways.map(writer), ...[0, 1, 0, 1, 0, 0].map(reader)])
+  await Promise.all([...ways.map(writer), ...[0, 1, 2, 2, 0, 2].map(reader)])
 
   t.same(violations(writes, reads), [], 'no violation')
   t.ok(reads.length > 50, 'readers kept reading')

@@ -1,9 +1,20 @@
 import t from 'tap'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { flushPacket, pktLine } from '../../src/git/pkt-line.js'
 import { eventually } from '../support/eventually.js'
 import { makeGitWrapper, plans } from '../support/git-wrapper.js'
 import { ask, connect, infoRefs } from '../support/http-client.js'
-import { addPackedBranches, git, initBare, makeCommit, makeRepository } from '../support/repositories.js'
+import {
+  addPackedBranches,
+  git,
+  gitEnvironment,
+  initBare,
+  makeCommit,
+  makeRepository,
+} from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -92,4 +103,72 @@ t.test('garbage behind a request does not get into its answer', async (t) => {
   const [head = '', ...body] = Buffer.concat(chunks).toString('latin1').split('\r\n\r\n')
   const length = Number(/^Content-Length: (\d+)$/m.exec(head)?.[1])
   t.notOk(body.join('\r\n\r\n').slice(0, length).includes('HTTP/1.1 400'), 'at most behind it')
+})
+
+t.test('a client that pipelines, never reads and leaves takes its Git processes with it', async (t) => {
+  const root = tempDir(t)
+  const repository = makeRepository(root, 'r.git')
+  addPackedBranches(repository, 100_000)
+  git(repository, 'config', 'http.receivepack', 'true')
+  const sidecar = await startSidecar(t, root, { args: ['--drain-seconds', '1'] })
+  const socket = connect(sidecar.url)
+  const second = target.replace('upload', 'receive')
+  socket.write([target, second].map((each) => `GET ${each} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''))
+  const running = (): Promise<number> => sidecar.metric('refstream_processes_running')
+  await eventually('the second waits for the first', async () => (await running()) === 1)
+  socket.destroy()
+  await eventually('nothing runs', async () => (await running()) === 0)
+  t.equal(await sidecar.stop(), 0)
+})
+
+t.test('a push that has arrived is carried out, whoever still listens', async (t) => {
+  const root = tempDir(t)
+  const repository = makeRepository(root, 'r.git')
+  git(repository, 'config', 'http.receivepack', 'true')
+  const done = join(root, 'done')
+  const hook = `#!/bin/sh\ntouch '${root}/started'; sleep 0.5; touch '${done}'\n`
+  writeFileSync(join(repository, 'hooks/post-receive'), hook, { mode: 0o755 })
+  const sidecar = await startSidecar(t, root)
+  const clone = join(tempDir(t), 'clone')
+  git(root, 'clone', '--quiet', repository, clone)
+  const push = spawn('git', ['-C', clone, 'push', '--quiet', `${sidecar.url}/r.git`, 'HEAD:refs/heads/new'], {
+    env: gitEnvironment,
+    detached: true,
+  })
+  await eventually('the hook runs', () => existsSync(join(root, 'started')))
+  process.kill(-(push.pid ?? 0), 'SIGKILL')
+  await eventually('the hook ends', () => existsSync(done))
+  await eventually('nothing runs', async () => (await sidecar.metric('refstream_processes_running')) === 0)
+})
+
+t.test('a branch that decides which configuration is included', async (t) => {
+  const root = tempDir(t)
+  const repository = makeRepository(root, 'r.git')
+  git(repository, 'update-ref', 'refs/heads/two', 'refs/heads/main')
+  writeFileSync(join(repository, 'private'), '[http]\n\tuploadpack = false\n')
+  git(repository, 'config', 'includeIf.onbranch:two.path', 'private')
+  const sidecar = await startSidecar(t, root)
+  const status = async (): Promise<number> => (await ask(infoRefs(sidecar.url, 'r.git'))).status
+  t.equal(await status(), 200)
+  git(repository, 'symbolic-ref', 'HEAD', 'refs/heads/two')
+  t.equal(await status(), 403)
+})
+
+t.test('one listing in memory for all who ask at once, however little room there is', async (t) => {
+  const root = tempDir(t)
+  addPackedBranches(makeRepository(root, 'r.git'), 20_000)
+  const sidecar = await startSidecar(t, root, { args: ['--hot-max-bytes', '0'] })
+  const body = Buffer.concat([pktLine('command=ls-refs\n'), flushPacket])
+  const headers = { 'Git-Protocol': 'version=2', 'Content-Type': 'application/x-git-upload-pack-request' }
+  const storm = () =>
+    Promise.all(
+      Array.from({ length: 50 }, () =>
+        ask(`${sidecar.url}/r.git/git-upload-pack`, { method: 'POST', headers, body }),
+      ),
+    )
+  for (const answers of [await storm(), await storm()]) {
+    t.equal(new Set(answers.map((answer) => answer.body.length)).size, 1)
+  }
+  const size = await sidecar.metric('refstream_listing_bytes')
+  t.ok(size > 1_000_000 && size < 3_000_000, `${size} bytes: one listing`)
 })
