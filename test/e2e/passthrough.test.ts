@@ -141,7 +141,8 @@ t.test('a client that leaves in the middle takes its Git process with it', async
   push.destroy()
   await new Promise((resolve) => push.once('close', resolve))
   await eventually('Git is gone', async () => (await running()) === 0)
-  t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'aborted' }), 1)
+  const aborted = (): Promise<number> => sidecar.metric('refstream_requests_total', { outcome: 'aborted' })
+  await eventually('and counted', async () => (await aborted()) === 1)
 })
 
 t.test('a long body that Git does not read is no harm to the answer', async (t) => {

@@ -57,5 +57,6 @@ t.test('the first to ask may leave: those who joined are served', async (t) => {
   }
   t.equal((await ask(url)).body.length, (await others[0])?.body.length, 'and it was kept')
   t.equal(wrapper.count('upload-pack'), 1)
-  t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'aborted' }), 1)
+  const aborted = (): Promise<number> => sidecar.metric('refstream_requests_total', { outcome: 'aborted' })
+  await eventually('the first is counted', async () => (await aborted()) === 1)
 })
