@@ -1,4 +1,4 @@
-import { flushPacket, pktLine } from './pkt-line.js'
+import { flushPacket, packetLength, pktLine } from './pkt-line.js'
 
 /** An ls-refs command of protocol v2 (gitprotocol-v2(5), "ls-refs"). */
 export interface LsRefsRequest {
@@ -61,15 +61,15 @@ export function parseLsRefs(body: Buffer): LsRefsRequest | undefined {
 function splitPackets(buffer: Buffer, most?: number): string[] | undefined {
   const packets: string[] = []
   for (let at = 0; at < buffer.length && packets.length !== most;) {
-    const digits = buffer.toString('latin1', at, at + 4)
-    if (digits === '0000' || digits === '0001') {
-      packets.push(digits)
+    if (at + 4 > buffer.length) return most === undefined ? undefined : packets
+    const length = packetLength(buffer, at)
+    if (length === 0 || length === 1) {
+      packets.push(`000${length}`)
       at += 4
       continue
     }
-    if (!/^[0-9a-f]{4}$/i.test(digits)) return digits.length < 4 && most !== undefined ? packets : undefined
-    const end = at + parseInt(digits, 16)
-    if (end < at + 5) return undefined
+    if (!(length > 4)) return undefined
+    const end = at + length
     if (end > buffer.length) return most === undefined ? undefined : packets
     const packet = buffer.toString('latin1', at + 4, end).replace(/\n$/, '')
     // Git would read it up to the NUL only.

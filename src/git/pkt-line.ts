@@ -11,11 +11,12 @@ export function pktLine(text: string): Buffer {
 /** The length that the four digits at an offset say; NaN if they are none. Reads bytes: it runs for every ref. */
 export function packetLength(buffer: Buffer, at: number): number {
   let length = 0
-  for (let index = at; index < at + 4; index++) length = length * 16 + (digits[buffer[index] ?? 0] as number)
+  for (let index = at; index < at + 4; index++)
+    length = length * 16 + (digitValues[buffer[index] ?? 0] as number)
   return length
 }
 
-const digits = Array.from({ length: 256 }, (_, code) => {
+const digitValues = Array.from({ length: 256 }, (_, code) => {
   const character = String.fromCharCode(code)
   return /[0-9a-fA-F]/.test(character) ? parseInt(character, 16) : NaN
 })
@@ -27,8 +28,9 @@ const digits = Array.from({ length: 256 }, (_, code) => {
 export class PktLineFraming {
   /** Bytes of the current packet's payload that are still to come. */
   #payloadLeft = 0
-  /** Digits of a length that a chunk's end has cut. */
-  #digits = ''
+  /** Digits of a length, which a chunk's end may have cut, and how many of them are here. */
+  readonly #digits = Buffer.alloc(4)
+  #digitCount = 0
   #lastIsFlush = false
 
   /** @throws if four bytes that should be a length are not hexadecimal */
@@ -41,22 +43,24 @@ export class PktLineFraming {
         at += skipped
         continue
       }
-      const digits = this.#digits + chunk.toString('latin1', at, at + 4 - this.#digits.length)
-      at += digits.length - this.#digits.length
-      this.#digits = digits.length < 4 ? digits : ''
-      if (digits.length === 4) this.#packet(digits)
+      const copied = chunk.copy(this.#digits, this.#digitCount, at, at + 4 - this.#digitCount)
+      at += copied
+      this.#digitCount = (this.#digitCount + copied) % 4
+      if (this.#digitCount === 0) this.#packet()
     }
   }
 
-  #packet(digits: string): void {
-    if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw new Error(`not a pkt-line length: ${JSON.stringify(digits)}`)
-    const length = parseInt(digits, 16)
+  #packet(): void {
+    const length = packetLength(this.#digits, 0)
+    if (Number.isNaN(length)) {
+      throw new Error(`not a pkt-line length: ${JSON.stringify(this.#digits.toString('latin1'))}`)
+    }
     this.#lastIsFlush = length === 0
     // 0001 to 0003 are special packets without a payload (delimiter, response end).
     this.#payloadLeft = Math.max(0, length - 4)
   }
 
   get endsInFlush(): boolean {
-    return this.#lastIsFlush && this.#payloadLeft === 0 && this.#digits === ''
+    return this.#lastIsFlush && this.#payloadLeft === 0 && this.#digitCount === 0
   }
 }

@@ -1,9 +1,8 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import zlib from 'node:zlib'
 import type { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { LRUCache } from 'lru-cache'
-import type { Entry } from '../streamcache/index.js'
+import { inTurns, type Entry } from '../streamcache/index.js'
 
 /** A content coding (RFC 9110, section 8.4.1) that this Node can make. */
 interface Coding {
@@ -97,18 +96,10 @@ export class CompressedForms {
 
 async function compress(entry: Entry, coding: Coding): Promise<CompressedForm> {
   const chunks: Buffer[] = []
-  await pipeline(entry.follow(), inTurns, coding.create(), async (compressed: AsyncIterable<Buffer>) => {
+  await pipeline(inTurns(entry.follow()), coding.create(), async (compressed: AsyncIterable<Buffer>) => {
     for await (const chunk of compressed) chunks.push(chunk)
   })
   return { coding: coding.name, chunks, length: chunks.reduce((sum, { length }) => sum + length, 0) }
-}
-
-/** Chunks of an entry in memory come without a wait; others shall have their turn between them. */
-async function* inTurns(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  for await (const chunk of chunks) {
-    yield chunk
-    await nextTurn()
-  }
 }
 
 /** The best coding that an Accept-Encoding header allows (RFC 9110, section 12.5.3). */

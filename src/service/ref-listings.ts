@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { LsRefsRequest } from '../git/ls-refs.js'
 import { cutListing, RefListing } from '../git/ref-listing.js'
-import type { Entry } from '../streamcache/index.js'
+import { inTurns, type Entry } from '../streamcache/index.js'
 import { Signal } from '../streamcache/signal.js'
 
 /** An entry's ref listing, read into memory once for all who ask. */
@@ -22,11 +22,9 @@ export class SharedListing {
   /** Reads an entry to its end, as it grows. Resolves in any case; an error goes to those who cut. */
   async read(entry: Entry): Promise<void> {
     try {
-      for await (const chunk of entry.follow()) {
+      for await (const chunk of inTurns(entry.follow())) {
         this.#listing.append(chunk)
         this.#grew.notify()
-        // Chunks of an entry in memory come without a wait; others shall have their turn between them.
-        await nextTurn()
       }
       if (!this.#listing.complete) throw new Error('git upload-pack: its ref listing has no end')
     } catch (error) {

@@ -168,6 +168,7 @@ export class RefService {
       const { length } = entry
       fills.inc({ kind, result })
       fillBytes.inc({ kind }, length)
+      // Again: what was not on disk yet when the listing had been read had to stay in memory.
       if (this.#listings.holds(entry)) entry.cool()
       if (result === 'failed') this.#options.log.warn({ err: entry.error, key: entry.key }, 'a fill failed')
       if (result !== 'loser') return

@@ -20,4 +20,5 @@ export { StreamCache, type Fill, type StreamCacheEvents, type StreamCacheOptions
 export { type Entry, type FillLimits, type FillResult, type Source } from './entry.js'
 export { FillError, type FillFault } from './fill-error.js'
 export { type Follower } from './follower.js'
+export { inTurns } from './in-turns.js'
 export { type DiscardReason } from './store.js'
