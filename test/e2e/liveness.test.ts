@@ -1,8 +1,9 @@
 import t from 'tap'
-import { spawn } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { flushPacket, pktLine } from '../../src/git/pkt-line.js'
 import { eventually } from '../support/eventually.js'
 import { makeGitWrapper, plans } from '../support/git-wrapper.js'
@@ -18,6 +19,7 @@ import {
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
+const run = promisify(execFile)
 const target = '/r.git/info/refs?service=git-upload-pack'
 
 t.test('a client that stalls a paused fill does not hold up those who ask after a change', async (t) => {
@@ -45,16 +47,25 @@ t.test('If-None-Match on a large entry that is not there yet', async (t) => {
 })
 
 t.test('a broken answer is an error for clients of HTTP/1.0 too', async (t) => {
+  if (spawnSync('python3', ['--version']).status !== 0) return t.skip('this needs python3')
   const root = tempDir(t)
   addPackedBranches(makeRepository(root, 'r.git'), 5000)
   const wrapper = makeGitWrapper(t)
   const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path] })
   wrapper.plan(plans.dieAfter(100_000))
-  const socket = connect(sidecar.url)
-  socket.write(`GET ${target} HTTP/1.0\r\n\r\n`)
-  socket.resume()
-  const [error] = (await once(socket, 'close').catch((reason: unknown) => [reason])) as [unknown]
-  t.match(error, { code: 'ECONNRESET' })
+  const { hostname, port } = new URL(sidecar.url)
+  // Not a client in Node: on a hang-up that comes with the last bytes, libuv reports a clean end without asking for more.
+  const client = `
+import socket
+s = socket.create_connection(('${hostname}', ${port}))
+s.sendall(b'GET ${target} HTTP/1.0\\r\\n\\r\\n')
+try:
+    while s.recv(65536): pass
+    print('end')
+except ConnectionResetError:
+    print('reset')
+`
+  t.equal((await run('python3', ['-c', client])).stdout.trim(), 'reset')
 })
 
 t.test('pipelined requests are answered in order, and leave with their connection', async (t) => {
