@@ -1,15 +1,24 @@
-import { realpathSync, statSync } from 'node:fs'
+import { readFileSync, realpathSync, statSync } from 'node:fs'
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { createAdminDoor } from './admin/door.js'
+import { leaseEndpoints } from './admin/lease-api.js'
+import { webhookEndpoints } from './admin/webhooks.js'
 import { defaultCacheDir } from './config/cache-dir.js'
-import type { Address, Settings } from './config/options.js'
+import type { Address, Settings, UnixAddress } from './config/options.js'
 import { ConfigError } from './config/settings.js'
+import { packageVersion } from './config/version.js'
 import { FreshCache } from './freshness/fresh-cache.js'
+import { LeaseJournal } from './freshness/lease-journal.js'
+import { Leases } from './freshness/leases.js'
+import { Modes } from './freshness/modes.js'
+import { Observer } from './freshness/observer.js'
 import { Git } from './git/git.js'
 import { findProgram, inspectInstallation, oldestGit, type Installation } from './git/installation.js'
 import { CompressedForms } from './http/compressed-forms.js'
 import { createDoor } from './http/door.js'
+import { listen } from './listen.js'
+import { LeaseService } from './service/lease-service.js'
 import { RefService } from './service/ref-service.js'
 import { StreamCache } from './streamcache/index.js'
 import type { Log } from './telemetry/log.js'
@@ -19,7 +28,7 @@ import { Metrics } from './telemetry/metrics.js'
 export interface Sidecar {
   /** Where Git clients connect, as in `http://127.0.0.1:8080`. */
   readonly url: string
-  /** Where /metrics is. */
+  /** Where /metrics and the lease API are: the first of the addresses, `unix:/path` for a Unix socket. */
   readonly adminUrl: string
   /**
    * Not ready, no new connections; what is under way may go on for `drainSeconds`, then it is cut and its Git processes
@@ -53,17 +62,38 @@ export async function startSidecar(
     started: (command) => metrics.processesStarted.inc({ command }),
     complained: (complaint) => log.warn(complaint, 'git complained'),
   })
-  const cache = await openCache(
-    settings,
-    settings.cacheDir ?? defaultCacheDir(root, environment),
-    metrics,
-    log,
-  )
-  const service = new RefService({
+  const cacheDir = settings.cacheDir ?? defaultCacheDir(root, environment)
+  const cache = await openCache(settings, cacheDir, metrics, log)
+  const leases = openLeases(cacheDir, metrics, log, (repository) => service.forget(repository))
+  const modes = new Modes({
+    root,
+    rules: settings.freshness,
+    leaseOnly: ({ gitDir }, { reason, detail }) => {
+      log.warn(
+        { repository: gitDir, reason, detail, unleasedMaxAgeSeconds: settings.unleasedMaxAgeSeconds },
+        'in lease mode: changes that nobody takes a lease for may stay unseen for so long; see README, Freshness',
+      )
+    },
+  })
+  const observer = new Observer({
+    root,
+    settings: inspectInstallation(git).then((installation) => ({
+      root,
+      ...checkVersion(installation, log),
+    })),
+    leases,
+    modes,
+    directoriesMax: settings.maxRefDirectories,
+    leaseMaxAgeMs: settings.unleasedMaxAgeSeconds * 1000,
+    observed: (result) => metrics.observations.inc({ result }),
+  })
+  const leaseService = new LeaseService({ root, leases, observer })
+  const service: RefService = new RefService({
     root,
     exportAll: settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined,
     git,
-    installation: inspectInstallation(git).then((installation) => checkVersion(installation, log)),
+    observer,
+    leases: leaseService,
     cache: new FreshCache(cache),
     listingsMaxBytes: settings.hotMaxBytes,
     metrics,
@@ -76,6 +106,8 @@ export async function startSidecar(
     hotBytes: () => cache.hotBytes,
     listingBytes: () => service.listingBytes,
     processesRunning: () => git.running,
+    leasesOpen: () => leases.size,
+    repositories: () => modes.census(),
   })
 
   let draining = false
@@ -90,26 +122,54 @@ export async function startSidecar(
       maxBytes: settings.hotMaxBytes,
     }),
   })
-  const adminDoor = createAdminDoor({ metrics, ready: () => !draining })
-  const url = await listen(door, settings.listen, 'listen')
-  const adminUrl = await listenAdmin(adminDoor, settings.admin).catch((error: unknown) => {
-    door.close()
-    throw error
-  })
-  for (const server of [door, adminDoor]) {
+  const invalidated = (source: string): void => metrics.invalidations.inc({ source })
+  const secret = readSecret(settings.webhookSecretFile)
+  const admin = {
+    metrics,
+    log,
+    ready: () => !draining,
+    endpoints: [
+      ...leaseEndpoints({ leases: leaseService, maxSeconds: settings.leaseMaxSeconds, invalidated }),
+      ...webhookEndpoints({ leases: leaseService, secret, invalidated }),
+    ],
+    version: packageVersion(),
+  }
+  const doors: Server[] = []
+  const open = async (server: Server, address: Address | UnixAddress, option: string): Promise<string> => {
+    const url = await listen(server, address, option)
+    doors.push(server)
     // accept() fails when file descriptors run out; those who are connected go on.
     server.on('error', (err) => log.error({ err }, 'a connection could not be accepted'))
+    return url
   }
-
-  const close = async (): Promise<void> => {
-    draining = true
-    await drain(door, settings.drainSeconds)
-    await cache.close()
-    await git.close()
-    adminDoor.closeAllConnections()
-    await new Promise((resolve) => adminDoor.close(resolve))
+  try {
+    const url = await open(door, settings.listen, 'listen')
+    const adminUrls: string[] = []
+    for (const address of settings.admin ?? []) {
+      adminUrls.push(await open(createAdminDoor(admin), address, 'admin'))
+    }
+    if (!settings.admin) {
+      // If nobody has said where, a port that is taken is no reason not to start.
+      const anywhere = { ...defaultAdmin, port: 0 }
+      const openAt = (address: Address): Promise<string> => open(createAdminDoor(admin), address, 'admin')
+      adminUrls.push(await openAt(defaultAdmin).catch(() => openAt(anywhere)))
+    }
+    const close = async (): Promise<void> => {
+      draining = true
+      await drain(door, settings.drainSeconds)
+      await cache.close()
+      await git.close()
+      leases.close()
+      for (const server of doors) {
+        server.closeAllConnections()
+        await new Promise((resolve) => server.close(resolve))
+      }
+    }
+    return { url, adminUrl: adminUrls[0] ?? '', close, killProcesses: () => git.killAll() }
+  } catch (error) {
+    for (const server of doors) server.close()
+    throw error
   }
-  return { url, adminUrl, close, killProcesses: () => git.killAll() }
 }
 
 function findRoot(path: string): string {
@@ -128,6 +188,44 @@ function checkVersion(installation: Installation, log: Log): Installation {
   const { version, supported } = installation
   if (!supported) log.warn({ version }, `this Git is not supported: ${oldestGit} is the oldest that is`)
   return installation
+}
+
+function openLeases(
+  cacheDir: string,
+  metrics: Metrics,
+  log: Log,
+  changed: (repository: string) => void,
+): Leases {
+  let journalWorks = true
+  return new Leases(new LeaseJournal(join(cacheDir, 'leases')), {
+    opened: () => metrics.leasesOpened.inc(),
+    ended: ({ repository, reason, ttlMs }, end) => {
+      metrics.leasesEnded.inc({ end })
+      if (end !== 'expired') return
+      log.warn(
+        { repository, reason, ttlSeconds: ttlMs / 1000 },
+        'a lease expired; it counts as ended with a change',
+      )
+    },
+    changed,
+    journalFailed: (err) => {
+      if (journalWorks)
+        log.error({ err, cacheDir }, 'leases cannot be written down: they do not survive a crash')
+      journalWorks = false
+    },
+  })
+}
+
+/** @throws ConfigError */
+function readSecret(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined
+  try {
+    const [line = ''] = readFileSync(path, 'utf8').split(/\r?\n/, 1)
+    if (line !== '') return line
+  } catch (error) {
+    throw new ConfigError(`--webhook-secret-file: cannot read ${path}: ${(error as Error).message}`)
+  }
+  throw new ConfigError(`--webhook-secret-file: the first line of ${path} is empty; put a secret there`)
 }
 
 function openCache(settings: Settings, directory: string, metrics: Metrics, log: Log): Promise<StreamCache> {
@@ -155,27 +253,6 @@ function openCache(settings: Settings, directory: string, metrics: Metrics, log:
       },
     },
   })
-}
-
-function listen(server: Server, { host, port }: Address, option: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
-      reject(new ConfigError(`--${option}: cannot listen on ${host}:${port}: ${error.message}`))
-    })
-    server.listen(port, host, () => {
-      server.removeAllListeners('error')
-      const { address, family, port: chosen } = server.address() as AddressInfo
-      resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${chosen}`)
-    })
-  })
-}
-
-/** If nobody has said where, a port that is taken is no reason not to start. */
-async function listenAdmin(server: Server, address: Address | undefined): Promise<string> {
-  if (address) return listen(server, address, 'admin')
-  return listen(server, defaultAdmin, 'admin').catch(() =>
-    listen(server, { ...defaultAdmin, port: 0 }, 'admin'),
-  )
 }
 
 /** Resolves when the last connection has ended, by itself or at the end of the time it was given. */

@@ -1,34 +1,56 @@
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Endpoint } from './endpoint.js'
+import { openApi } from './openapi.js'
+import { route, sendProblem } from './router.js'
 
 export interface AdminOptions {
   readonly metrics: Metrics
+  readonly log: Log
   /** Should load balancers send requests? */
   readonly ready: () => boolean
+  /** The operations of the API. */
+  readonly endpoints: readonly Endpoint[]
+  readonly version: string
 }
 
-/** The admin door: what operators and their monitors ask. */
-export function createAdminDoor({ metrics, ready }: AdminOptions): Server {
+/** The admin door: what operators, their monitors and mutators ask. */
+export function createAdminDoor(options: AdminOptions): Server {
+  const document = openApi(options.endpoints, options.version)
   return createServer((request, response) => {
-    const path = request.url?.split('?', 1)[0]
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('Allow', 'GET, HEAD')
-      text(response, 405, 'use GET')
-    } else if (path === '/healthz') text(response, 200, 'ok')
-    else if (path === '/readyz') text(response, ready() ? 200 : 503, ready() ? 'ready' : 'shutting down')
-    else if (path === '/metrics') void scrape(response, metrics)
-    else text(response, 404, 'there are /metrics, /healthz and /readyz')
+    // A connection that breaks is its client's business.
+    request.on('error', () => {})
+    answer(options, document, request, response).catch((err: unknown) => {
+      options.log.error({ err, method: request.method, url: request.url }, 'an admin request failed')
+      if (!response.headersSent) sendProblem(response, 500, 'internal error; see the log of refstream')
+      else response.destroy()
+    })
   })
 }
 
-async function scrape(response: ServerResponse, { registry }: Metrics): Promise<void> {
-  try {
-    const body = await registry.metrics()
-    response.writeHead(200, { 'Content-Type': registry.contentType })
+async function answer(
+  { metrics, ready, endpoints }: AdminOptions,
+  document: object,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (await route(endpoints, request, response)) return
+  const path = request.url?.split('?', 1)[0]
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('Allow', 'GET, HEAD')
+    text(response, 405, 'use GET')
+  } else if (path === '/healthz') text(response, 200, 'ok')
+  else if (path === '/readyz') text(response, ready() ? 200 : 503, ready() ? 'ready' : 'shutting down')
+  else if (path === '/metrics') {
+    const body = await metrics.registry.metrics()
+    response.writeHead(200, { 'Content-Type': metrics.registry.contentType })
     response.end(body)
-  } catch {
-    text(response, 500, 'the metrics could not be read')
-  }
+  } else if (path === '/openapi.json') {
+    response.writeHead(200, { 'Content-Type': 'application/json' })
+    response.end(JSON.stringify(document))
+  } else
+    text(response, 404, 'there are /metrics, /healthz, /readyz, and the API that /openapi.json describes')
 }
 
 function text(response: ServerResponse, status: number, line: string): void {

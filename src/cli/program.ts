@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { environmentName, options } from '../config/options.js'
 import { checkFile, ConfigError } from '../config/settings.js'
+import { packageVersion } from '../config/version.js'
 import { serve } from './serve.js'
 
 /** Exit code for a mistake of whoever typed the command or wrote the configuration. */
@@ -52,9 +52,4 @@ function createProgram(): Command {
       process.stdout.write(`${file}: ok\n`)
     })
   return program
-}
-
-function packageVersion(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
 }

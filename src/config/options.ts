@@ -28,6 +28,11 @@ export interface Address {
   readonly port: number
 }
 
+/** A Unix socket, written `unix:/path`. */
+export interface UnixAddress {
+  readonly path: string
+}
+
 const address = z.string().transform((value, context): Address => {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(value)
   const port = Number(match?.[3])
@@ -36,6 +41,31 @@ const address = z.string().transform((value, context): Address => {
     return z.NEVER
   }
   return { host: (match[1] ?? match[2]) as string, port }
+})
+
+/** The kernel keeps a socket's path in 108 bytes, the last of them zero (unix(7)). */
+const unixAddress = z
+  .string()
+  .regex(/^unix:\/.{1,106}$/)
+  .transform((value): UnixAddress => ({ path: value.slice('unix:'.length) }))
+
+/** Items of a list, written with commas in between, or as an array in TOML. */
+const list = <T extends z.ZodType<unknown, string>>(item: T) =>
+  z
+    .union([
+      z.string().transform((value) => value.split(',').map((part) => part.trim())),
+      z.array(z.string()),
+    ])
+    .pipe(z.array(item).min(1))
+
+/** A way to tell whether answers are fresh, for the repositories whose path matches. */
+const freshnessRule = z.string().transform((value, context) => {
+  const [, glob = '**', mode] = /^(?:(.+)=)?(observe|lease|auto)$/.exec(value) ?? []
+  if (mode === undefined) {
+    context.addIssue({ code: 'custom', message: 'not a rule' })
+    return z.NEVER
+  }
+  return { glob, mode: mode as 'observe' | 'lease' | 'auto' }
 })
 
 const toggle = z.union([
@@ -64,6 +94,11 @@ const seconds = z
 const timerMax = 2_000_000
 const positiveSeconds = seconds.pipe(z.number().positive())
 const timerSeconds = positiveSeconds.pipe(z.number().max(timerMax))
+
+const count = z
+  .union([z.number(), z.string().regex(/^\d{1,9}$/)])
+  .transform(Number)
+  .pipe(z.int().min(1).max(1e9))
 
 /** A field name of HTTP (RFC 9110, section 5.1). */
 const headerName = z
@@ -96,10 +131,11 @@ export const options = [
   {
     key: 'admin',
     name: 'admin',
-    value: 'HOST:PORT',
-    help: 'where /metrics, /healthz and /readyz are served',
-    allowed: 'HOST:PORT, such as 127.0.0.1:8081 or [::1]:8081',
-    schema: address.optional(),
+    value: 'ADDRESSES',
+    help: 'where /metrics, /healthz, /readyz and the lease API are served; several with commas',
+    allowed:
+      'HOST:PORT, such as 127.0.0.1:8081 or [::1]:8081, or unix:/path/of/a/socket; several with commas',
+    schema: list(z.union([unixAddress, address])).optional(),
     defaultText: '127.0.0.1:8081, or a free loopback port if that one is taken',
   },
   {
@@ -225,6 +261,52 @@ export const options = [
     allowed: secondsAllowed,
     schema: seconds.pipe(z.number().max(timerMax)).prefault(30),
     defaultText: '30',
+  },
+  {
+    key: 'freshness',
+    name: 'freshness',
+    value: 'RULES',
+    help: 'how to tell that an answer is fresh, by repository: GLOB=MODE, the first that matches, or a MODE for all',
+    allowed:
+      'rules with commas in between, such as "mirrors/**=lease, auto"; modes are observe, lease and auto',
+    schema: list(freshnessRule).prefault('auto'),
+    defaultText: 'auto',
+  },
+  {
+    key: 'maxRefDirectories',
+    name: 'max-ref-directories',
+    value: 'NUMBER',
+    help: 'directories under refs/ beyond which auto means lease instead of observe',
+    allowed: 'a whole number, such as 20000',
+    schema: count.prefault(20_000),
+    defaultText: '20000',
+  },
+  {
+    key: 'leaseMaxSeconds',
+    name: 'lease-max-seconds',
+    value: 'SECONDS',
+    help: 'longest time that a lease may be given at once; it can be renewed',
+    allowed: secondsAllowed,
+    schema: timerSeconds.prefault(3600),
+    defaultText: '3600',
+  },
+  {
+    key: 'unleasedMaxAgeSeconds',
+    name: 'unleased-max-age-seconds',
+    value: 'SECONDS',
+    help: 'in lease mode, how long an entry may answer while no lease says otherwise',
+    allowed: secondsAllowed,
+    schema: positiveSeconds.prefault(10),
+    defaultText: '10',
+  },
+  {
+    key: 'webhookSecretFile',
+    name: 'webhook-secret-file',
+    value: 'FILE',
+    help: 'file whose first line is the secret that signs push webhooks of Gitea, Forgejo, GitLab and GitHub',
+    allowed: 'the path of a file with one line',
+    schema: text.optional(),
+    defaultText: 'none: webhooks are refused',
   },
   {
     key: 'logLevel',

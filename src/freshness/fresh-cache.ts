@@ -1,12 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Entry, FillResult, Follower, Source, StreamCache } from '../streamcache/index.js'
 
-/** What a look says of the state that an entry's bytes depend on. */
+/** What is known, at one moment, of the state that an entry's bytes depend on. */
 export interface Sight {
-  /** Equal tokens: nothing changed between the looks. */
+  /** Equal tokens of equal generations: nothing changed between the two moments. */
   readonly token: string
-  /** 0: settled. Otherwise, milliseconds after which the same look could be trusted. */
+  /** 0: settled. Otherwise, milliseconds after which the same sight could be trusted; Infinity: nobody knows. */
   readonly unsettledMs: number
+  /** Moves on when somebody says that the state has changed, whatever the token says. */
+  readonly generation: number
+  /** Moves on when a change may have begun that may also be taken back. */
+  readonly openings: number
+  /** Milliseconds after which what was read then is not trusted any more, were it unchanged as far as anybody knows. */
+  readonly maxAgeMs: number
 }
 
 /** How to find out what a key's bytes depend on, and how to make them. */
@@ -35,9 +41,9 @@ type Hit = Omit<Reading, 'reuse'>
 /** States younger than this many milliseconds are waited out; it covers a timer tick, not whole seconds. */
 const patienceMs = 25
 
-/** What a turn begins with: the state that it saw, and the fill that it started for it, if it needed one. */
+/** What a turn begins with: what it saw, and the fill that it started for it, if it needed one. */
 interface Start {
-  readonly token: string | undefined
+  readonly sight: Sight
   readonly entry: Entry | undefined
 }
 
@@ -47,6 +53,15 @@ interface Gathering {
   readonly start: Promise<Start>
   readonly resolve: (start: Promise<Start>) => void
 }
+
+/** When a fill began, by generation and by the process's clock in milliseconds. */
+interface Birth {
+  readonly generation: number
+  readonly atMs: number
+}
+
+/** Of entries that an earlier process made. */
+const beforeThisProcess: Birth = { generation: 0, atMs: -Infinity }
 
 /** A key's turn: one look and at most one fill. */
 interface Turn {
@@ -59,60 +74,70 @@ interface Turn {
  * Decides whether an entry may answer (R2): observe, compare, fill, observe again, commit.
  *
  * Why an answer is never stale. A request's look begins after the request arrived. A committed entry answers only if
- * its token equals the look's: its fill ran between two looks that gave this token, and so did the time from the second
- * of them to this look, so nothing has changed from the fill's start until after the request's arrival. A running fill
- * is joined under the same condition with its first look alone: what it has read by then was still so when the request
- * arrived, and what it reads later is newer. In any other case the request gets a fill that starts after it arrived.
+ * its token and generation equal the look's: its fill ran between two looks that gave these, with no lease opened in
+ * between, and so did the time from the second of them to this look, so nothing has changed from the fill's start until
+ * after the request's arrival, or it has been taken back unseen. A running fill is joined under the same condition with
+ * its first look alone: what it has read by then was still so when the request arrived, and what it reads later is
+ * newer. In any other case, and always while the state is unsettled, the request gets a fill that starts after it
+ * arrived, and what that makes is not kept: it has no name. An unsettled time leaves nothing behind for the time after.
  *
  * Why processes are bounded. A key has one turn at a time. Whoever may not use what runs gathers, and all who have
- * gathered share the next turn, which begins in the same instant as this one ends. So at most one fill runs per key,
- * whatever the state does, and nobody waits for more than the rest of one fill and the whole of another.
+ * gathered share the next turn, which begins in the same instant as this one ends, whatever newcomers want. So at most
+ * one fill runs per key, whatever the state does and for however long, and nobody waits for more than the rest of one
+ * fill and the whole of another: nobody starves.
  */
 export class FreshCache {
   readonly #cache: StreamCache
   readonly #turns = new Map<string, Turn>()
+  readonly #births = new WeakMap<Entry, Birth>()
 
   constructor(cache: StreamCache) {
     this.#cache = cache
   }
 
   /**
-   * Bytes for a key that are no older than `sight`, which must come from a look that began after the request arrived.
+   * Bytes for a key that are no older than `seen`, which must come from a look that began after the request arrived.
    * @throws what observe() throws, or the fill's error
    */
-  async read(key: string, sight: Sight, question: Question): Promise<Reading> {
-    let token = await settle(sight, question)
+  async read(key: string, seen: Sight, question: Question): Promise<Reading> {
+    let sight = await settle(seen, question)
     for (let gathered = false; ; gathered = true) {
       // From one await to the next nothing else runs: what is decided here rests on one state of the cache.
-      for (let hit = this.#hit(key, token, question); hit; hit = this.#hit(key, token, question)) {
+      for (let hit = this.#hit(key, sight, question); hit; hit = this.#hit(key, sight, question)) {
         const found = await hit
         if (found) return { ...found, reuse: gathered ? 'gathered' : 'hit' }
       }
       const turn = this.#turns.get(key)
-      if (!turn) return follow(this.#fill(key, token, question, {}), 'filled')
-      if (token !== undefined && turn.entry?.token === token && turn.entry.joinable) {
-        return follow(turn.entry, 'joined')
-      }
+      if (!turn) return follow(this.#fill(key, sight, question, {}), 'filled')
+      if (turn.entry?.joinable && this.#standsFor(turn.entry, sight)) return follow(turn.entry, 'joined')
       turn.gathering ??= gather(question)
       // Those who follow this fill shall not hold up those who wait for the next.
       turn.entry?.hurry()
       const start = await turn.gathering.start
       if (start.entry) return follow(start.entry, 'gathered')
-      token = start.token
+      sight = start.sight
     }
+  }
+
+  /** Throws away what is committed under a key, so that it does not come back after a restart either. */
+  forget(key: string): void {
+    this.#cache.remove(key)
+  }
+
+  /** Was an entry's fill begun in the state that is seen now? */
+  #standsFor(entry: Entry, { token, unsettledMs, generation, maxAgeMs }: Sight): boolean {
+    if (unsettledMs > 0 || entry.token !== token) return false
+    const birth = this.#births.get(entry) ?? beforeThisProcess
+    return birth.generation === generation && performance.now() - birth.atMs <= maxAgeMs
   }
 
   /**
    * A follower of the committed entry, if that stands for this state; a promise while it is being loaded, which gives
    * undefined if it is damaged, and then it is gone.
    */
-  #hit(
-    key: string,
-    token: string | undefined,
-    question: Question,
-  ): Hit | Promise<Hit | undefined> | undefined {
+  #hit(key: string, sight: Sight, question: Question): Hit | Promise<Hit | undefined> | undefined {
     const entry = this.#cache.get(key)
-    if (token === undefined || entry?.token !== token) return undefined
+    if (!entry || !this.#standsFor(entry, sight)) return undefined
     // Attached before it is loaded, so that an eviction meanwhile does not take it away.
     const follower = entry.follow()
     const loaded = question.holds?.(entry) || entry.load()
@@ -125,12 +150,17 @@ export class FreshCache {
     })
   }
 
-  #fill(key: string, token: string | undefined, question: Question, turn: Turn): Entry {
+  #fill(key: string, sight: Sight, question: Question, turn: Turn): Entry {
+    const { token, unsettledMs, generation, openings } = sight
     const unchanged = async (): Promise<boolean> => {
-      const sight = await question.observe()
-      return sight.unsettledMs === 0 && sight.token === token
+      const second = await question.observe()
+      return second.openings === openings && this.#standsFor(entry, second)
     }
-    const { entry, ended } = this.#cache.fill(key, token, question.source, unchanged)
+    const name = unsettledMs === 0 ? token : undefined
+    // Of the same token and yet no hit: its time has passed, so this fill is not made in vain.
+    if (this.#cache.get(key)?.token === name) this.#cache.remove(key)
+    const { entry, ended } = this.#cache.fill(key, name, question.source, unchanged)
+    this.#births.set(entry, { generation, atMs: performance.now() })
     question.filling?.(entry, ended)
     turn.entry = entry
     this.#turns.set(key, turn)
@@ -151,13 +181,13 @@ export class FreshCache {
 
   async #takeTurn(key: string, turn: Turn, question: Question): Promise<Start> {
     try {
-      const token = await settle(await question.observe(), question)
+      const sight = await settle(await question.observe(), question)
       // Often the turn before has just committed this very state.
-      const committed = await this.#hit(key, token, question)
-      if (!committed) return { token, entry: this.#fill(key, token, question, turn) }
+      const committed = await this.#hit(key, sight, question)
+      if (!committed) return { sight, entry: this.#fill(key, sight, question, turn) }
       committed.follower.close()
       this.#endTurn(key, turn)
-      return { token, entry: undefined }
+      return { sight, entry: undefined }
     } catch (error) {
       this.#endTurn(key, turn)
       throw error
@@ -174,14 +204,11 @@ function gather(question: Question): Gathering {
 }
 
 /**
- * The token, or undefined if the state cannot be named now. A state that is only a clock's tick too young is waited out
- * once: a few milliseconds buy an entry that everybody after this request can share.
+ * A state that is only a clock's tick too young is waited out once: a few milliseconds buy an entry that everybody
+ * after this request can share.
  */
-async function settle(sight: Sight, question: Question): Promise<string | undefined> {
-  let seen = sight
-  if (seen.unsettledMs > 0 && seen.unsettledMs <= patienceMs) {
-    await sleep(seen.unsettledMs)
-    seen = await question.observe()
-  }
-  return seen.unsettledMs === 0 ? seen.token : undefined
+async function settle(sight: Sight, question: Question): Promise<Sight> {
+  if (sight.unsettledMs === 0 || sight.unsettledMs > patienceMs) return sight
+  await sleep(sight.unsettledMs)
+  return question.observe()
 }

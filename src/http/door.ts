@@ -81,8 +81,11 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
     }
   }
   const backend = backendRequest(exchange, route, options.remoteUserHeader)
-  const left = exchange.kind === 'receive-pack' ? exchange.leftEarly : exchange.signal
-  const process = options.service.passThrough(route.repository, backend, left)
+  const { service } = options
+  const process =
+    exchange.kind === 'receive-pack'
+      ? service.mutate(route.repository, backend, exchange.leftEarly)
+      : service.passThrough(route.repository, backend, exchange.signal)
   await passThrough(exchange, process, peeked)
   exchange.outcome = 'passthrough'
 }

@@ -1,20 +1,18 @@
 import { LRUCache } from 'lru-cache'
-import type { FreshCache, Question, Reading, Reuse } from '../freshness/fresh-cache.js'
-import { SharedLooks } from '../freshness/shared-looks.js'
+import type { FreshCache, Question, Reading, Reuse, Sight } from '../freshness/fresh-cache.js'
+import type { Observation, Observer } from '../freshness/observer.js'
 import type { Git, GitProcess } from '../git/git.js'
 import { httpBackend, type BackendRequest } from '../git/http-backend.js'
-import type { Installation } from '../git/installation.js'
-import { createLookMemory, Look } from '../git/look.js'
 import type { LsRefsRequest } from '../git/ls-refs.js'
 import type { ProtocolVersion } from '../git/protocol.js'
-import { lookAtRefState, type LookSettings, type RefState, type Sight } from '../git/ref-state.js'
-import { enterRepo } from '../git/repository.js'
+import type { Repository } from '../git/repository.js'
 import { readServing, type Serving } from '../git/serving.js'
 import { advertisement, refListing } from '../git/upload-pack.js'
 import type { Entry, FillResult } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { RepositoryNotFound, ServiceDisabled } from './errors.js'
+import type { LeaseService } from './lease-service.js'
 import { RefListings, type SharedListing } from './ref-listings.js'
 
 export interface RefServiceOptions {
@@ -22,8 +20,8 @@ export interface RefServiceOptions {
   readonly root: string
   readonly exportAll: boolean
   readonly git: Git
-  /** What is known of the Git in use; looks wait for it. */
-  readonly installation: Promise<Installation>
+  readonly observer: Observer
+  readonly leases: LeaseService
   readonly cache: FreshCache
   /** Most bytes of memory for ref listings. */
   readonly listingsMaxBytes: number
@@ -37,26 +35,24 @@ export interface RefAnswer {
   readonly reuse: Reuse
 }
 
+/** What there may be of a repository in the cache: the beginnings of its keys. */
+const keyKinds = [
+  ...['advertisement v0', 'advertisement v1', 'advertisement v2'],
+  ...['listing sha1', 'listing sha256'],
+]
+
 /** What all doors offer. Paths are decoded and relative to the root; see `decodeRepositoryPath`. */
 export class RefService {
   readonly #options: RefServiceOptions
-  readonly #memory = createLookMemory()
-  readonly #looks: SharedLooks<RefState | undefined>
-  readonly #lookSettings: Promise<LookSettings>
   readonly #listings: RefListings
   /** By repository and configuration state. */
   readonly #serving = new LRUCache<string, Promise<Serving>>({ max: 10_000 })
   /** The same by look, for states that cannot be named. */
-  readonly #servingNow = new WeakMap<RefState, Promise<Serving>>()
+  readonly #servingNow = new WeakMap<Observation, Promise<Serving>>()
 
   constructor(options: RefServiceOptions) {
     this.#options = options
-    this.#lookSettings = options.installation.then((installation) => ({
-      root: options.root,
-      ...installation,
-    }))
     this.#listings = new RefListings(options.listingsMaxBytes)
-    this.#looks = new SharedLooks((path) => this.#look(path))
   }
 
   /**
@@ -68,7 +64,7 @@ export class RefService {
     const { state, serving } = await this.#open(path)
     if (!serving.shared) return undefined
     const { repository } = state
-    const sight = (seen: RefState): Sight => (version === 2 ? seen.capabilities : seen.refs)
+    const sight = (seen: Observation): Sight => (version === 2 ? seen.capabilities : seen.refs)
     return this.#read(path, 'advertisement', `v${version}`, sight, state, {
       source: (signal) => advertisement(this.#options.git, repository, version, signal),
     })
@@ -104,14 +100,43 @@ export class RefService {
    * @throws RepositoryNotFound
    */
   passThrough(path: string, request: Omit<BackendRequest, 'exportAll'>, signal: AbortSignal): GitProcess {
-    const { root, git, exportAll } = this.#options
-    const repository = enterRepo(new Look(this.#memory), root, path)
+    return this.#backend(this.#find(path), request, signal)
+  }
+
+  /**
+   * The same for a request that may change the repository: a push. Holds a lease while the process runs.
+   * @throws RepositoryNotFound
+   */
+  mutate(path: string, request: Omit<BackendRequest, 'exportAll'>, signal: AbortSignal): GitProcess {
+    const repository = this.#find(path)
+    const end = this.#options.leases.hold(repository, 'push')
+    const process = this.#backend(repository, request, signal)
+    void process.ended.then(end)
+    return process
+  }
+
+  #find(path: string): Repository {
+    const repository = this.#options.observer.find(path)
     if (!repository) throw new RepositoryNotFound(path)
+    return repository
+  }
+
+  #backend(
+    repository: Repository,
+    request: Omit<BackendRequest, 'exportAll'>,
+    signal: AbortSignal,
+  ): GitProcess {
+    const { root, git, exportAll } = this.#options
     return httpBackend(git, root, repository, { ...request, exportAll }, signal)
   }
 
+  /** Drops what is kept of a repository, so that it does not come back after a restart. */
+  forget(gitDir: string): void {
+    for (const kind of keyKinds) this.#options.cache.forget(`${kind} ${gitDir}`)
+  }
+
   /** What a client may read. @throws RepositoryNotFound, ServiceDisabled */
-  async #open(path: string): Promise<{ state: RefState; serving: Serving }> {
+  async #open(path: string): Promise<{ state: Observation; serving: Serving }> {
     const state = await this.#exported(path)
     const serving = await this.#readServing(state)
     if (!serving.uploadPack) throw new ServiceDisabled('http.uploadpack is off')
@@ -122,8 +147,8 @@ export class RefService {
     path: string,
     kind: 'advertisement' | 'listing',
     variant: string,
-    sight: (seen: RefState) => Sight,
-    state: RefState,
+    sight: (seen: Observation) => Sight,
+    state: Observation,
     question: Pick<Question, 'source' | 'holds'>,
   ): Promise<Reading> {
     const key = `${kind} ${variant} ${state.repository.gitDir}`
@@ -134,21 +159,14 @@ export class RefService {
     })
   }
 
-  async #exported(path: string): Promise<RefState> {
-    const state = await this.#looks.observe(path)
+  async #exported(path: string): Promise<Observation> {
+    const state = await this.#options.observer.observe(path)
     if (!state || !(state.exported || this.#options.exportAll)) throw new RepositoryNotFound(path)
     return state
   }
 
-  async #look(path: string): Promise<RefState | undefined> {
-    const state = await lookAtRefState(await this.#lookSettings, this.#memory, path)
-    const result = !state ? 'missing' : state.refs.unsettledMs > 0 ? 'unsettled' : 'settled'
-    this.#options.metrics.observations.inc({ result })
-    return state
-  }
-
   /** One answer of Git's for all who ask about the same state, or with the same look. */
-  #readServing(state: RefState): Promise<Serving> {
+  #readServing(state: Observation): Promise<Serving> {
     const { token, unsettledMs } = state.capabilities
     const known = unsettledMs === 0 ? this.#serving.get(token) : this.#servingNow.get(state)
     if (known) return known

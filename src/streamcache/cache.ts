@@ -157,6 +157,11 @@ export class StreamCache {
     this.#options.events?.discarded?.('corrupt')
   }
 
+  /** Throws away a key's committed entry, sound as it is. */
+  remove(key: string): void {
+    this.#index.delete(key)
+  }
+
   /**
    * Starts a fill at once, whatever else runs. With a token, and if `confirm` says true after the source has ended
    * (the state is still the token's), the entry is committed; in any other case it serves its followers only.

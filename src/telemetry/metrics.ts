@@ -8,6 +8,8 @@ export interface GaugeSources {
   readonly hotBytes: () => number
   readonly listingBytes: () => number
   readonly processesRunning: () => number
+  readonly leasesOpen: () => number
+  readonly repositories: () => Iterable<{ mode: string; reason: string; count: number }>
 }
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
@@ -63,8 +65,23 @@ export class Metrics {
   readonly loserBytes = this.#counter('refstream_loser_bytes_total', 'Bytes of loser writes.')
   readonly observations = this.#counter(
     'refstream_observations_total',
-    'Looks at a repository on disk. result: settled, unsettled (changed too recently to be trusted), missing.',
+    'Looks at a repository. result: settled, unsettled (changed too recently to be trusted), leased (a mutator lease is ' +
+      'open where leases decide), missing.',
     ['result'],
+  )
+  readonly leasesOpened = this.#counter(
+    'refstream_leases_opened_total',
+    'Mutator leases that were opened, those of pushes through refstream among them.',
+  )
+  readonly leasesEnded = this.#counter(
+    'refstream_leases_ended_total',
+    'Mutator leases that ended. end: changed, unchanged, expired (counts as changed: the holder has gone or is slow).',
+    ['end'],
+  )
+  readonly invalidations = this.#counter(
+    'refstream_invalidations_total',
+    'Invalidations asked for, by source: api, or the kind of webhook.',
+    ['source'],
   )
   readonly evictions = this.#counter(
     'refstream_store_evictions_total',
@@ -86,6 +103,7 @@ export class Metrics {
     // Every outcome that an operator alerts on exists from the first scrape, at 0.
     this.loserWrites.inc(0)
     this.loserBytes.inc(0)
+    for (const end of ['changed', 'unchanged', 'expired']) this.leasesEnded.inc({ end }, 0)
     collectDefaultMetrics({ register: this.registry })
   }
 
@@ -101,6 +119,20 @@ export class Metrics {
       sources.listingBytes,
     )
     this.#gauge('refstream_processes_running', 'Git processes running now.', sources.processesRunning)
+    this.#gauge('refstream_leases_open', 'Mutator leases open now.', sources.leasesOpen)
+    const repositories = new Gauge({
+      name: 'refstream_repositories',
+      help:
+        'Repositories asked for lately, by how their freshness is told. mode: observe, lease. reason: configured, ' +
+        'local, network (a network filesystem), directories (more than max-ref-directories).',
+      labelNames: ['mode', 'reason'],
+      registers: [this.registry],
+      collect: () => {
+        repositories.reset()
+        for (const { mode, reason, count } of sources.repositories())
+          repositories.set({ mode, reason }, count)
+      },
+    })
   }
 
   #counter<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {

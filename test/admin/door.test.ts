@@ -57,6 +57,8 @@ t.test('the README’s table of metrics has every metric, and no other', async (
     hotBytes: zero,
     listingBytes: zero,
     processesRunning: zero,
+    leasesOpen: zero,
+    repositories: () => [],
   })
   const defined = metrics.registry.getMetricsAsArray().map(({ name }) => name)
   const own = defined.filter((name) => name.startsWith('refstream_')).sort()

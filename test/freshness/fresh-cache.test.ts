@@ -8,8 +8,11 @@ import { eventually } from '../support/eventually.js'
 import { collect, ManualSource, pending, turns } from '../support/sources.js'
 import { openCache } from '../support/stream-cache.js'
 
-const settled = (token: string): Sight => ({ token, unsettledMs: 0 })
-const unsettled: Sight = { token: 'unsure', unsettledMs: 1e9 }
+const settled = (token: string, changed: Partial<Sight> = {}): Sight => ({
+  ...{ token, unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: Infinity },
+  ...changed,
+})
+const unsettled: Sight = settled('unsure', { unsettledMs: 1e9 })
 
 /** A fresh cache over a state that the test sets, whose fills go on as the test says. */
 class World {
@@ -195,7 +198,7 @@ t.test('a turn that finds its state committed shares it without a fill', async (
 
 t.test('a state that is milliseconds too young is looked at again, once', async (t) => {
   const world = await World.make(t)
-  world.sight = { token: 'one', unsettledMs: 5 }
+  world.sight = settled('one', { unsettledMs: 5 })
   const patient: Question = {
     ...world.question,
     observe: async () => {
@@ -209,7 +212,7 @@ t.test('a state that is milliseconds too young is looked at again, once', async 
   t.equal((await collect(reading.follower)).toString(), 'text')
   t.same(world.results, ['committed'])
 
-  world.sight = { token: 'two', unsettledMs: 5 }
+  world.sight = settled('two', { unsettledMs: 5 })
   world.looks = 0
   const still = world.ask()
   await world.started(2)
@@ -217,7 +220,7 @@ t.test('a state that is milliseconds too young is looked at again, once', async 
   await world.finish(1, 'young')
   t.same([await still, world.results[1]], [['filled', 'young'], 'unshared'])
 
-  world.sight = { token: 'three', unsettledMs: 2000 }
+  world.sight = settled('three', { unsettledMs: 2000 })
   world.looks = 0
   const long = world.ask()
   await world.started(3)
@@ -300,7 +303,7 @@ t.test('a fill that fails fails all its followers; the next request fills anew',
 t.test('a state that cannot be seen again after the fill is not committed', async (t) => {
   for (const spoil of [
     (world: World) => (world.sight = unsettled),
-    (world: World) => (world.sight = { token: 'one', unsettledMs: 1e9 }),
+    (world: World) => (world.sight = settled('one', { unsettledMs: 1e9 })),
     (world: World) => (world.sight = settled('two')),
     (world: World) => (world.lookError = new Error('cannot look')),
   ]) {

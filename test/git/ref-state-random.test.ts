@@ -3,7 +3,7 @@ import { equal } from 'node:assert'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import type { Sight } from '../../src/git/ref-state.js'
+import type { Seen } from '../../src/git/ref-state.js'
 import { makeLooker } from '../support/ref-looks.js'
 import { git, initBare, makeCommit } from '../support/repositories.js'
 
@@ -11,7 +11,7 @@ import { git, initBare, makeCommit } from '../support/repositories.js'
 class Tokens {
   readonly #states = new Map<string, string>()
 
-  check({ token, unsettledMs }: Sight, state: string): void {
+  check({ token, unsettledMs }: Seen, state: string): void {
     if (unsettledMs > 0) return
     equal(state, this.#states.get(token) ?? state, 'one token, two states')
     this.#states.set(token, state)

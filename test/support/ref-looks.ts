@@ -1,9 +1,30 @@
 import type { Test } from 'tap'
 import { realpathSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createLookMemory } from '../../src/git/look.js'
-import { lookAtRefState, type LookSettings, type RefState } from '../../src/git/ref-state.js'
+import { createLookMemory, Look, type LookMemory } from '../../src/git/look.js'
+import {
+  lookAtRefs,
+  lookAtRepository,
+  type LookSettings,
+  type RepositoryState,
+  type Seen,
+} from '../../src/git/ref-state.js'
 import { tempDir } from './temp-dir.js'
+
+/** A repository's whole state, as observe mode sees it. */
+export interface RefState extends RepositoryState {
+  readonly refs: Seen
+}
+
+export async function lookAtRefState(
+  settings: LookSettings,
+  memory: LookMemory,
+  path: string,
+): Promise<RefState | undefined> {
+  const look = new Look(memory)
+  const state = lookAtRepository(look, settings, path)
+  return state && { ...state, refs: (await lookAtRefs(look, state, Infinity))! }
+}
 
 /** A root and a way to look at what is in it. */
 export interface Looker {

@@ -126,9 +126,9 @@ export class Register {
     if (fail) throw new Error('cannot look')
     const { token } = this.#eras.at(-1)!
     const unsettledMs = this.#fault === 'blind to leases' ? 0 : this.#leased ? 1e9 : this.#young ? 1 : 0
-    this.#lastSight = { token, unsettledMs }
+    this.#lastSight = { token, unsettledMs, generation: 0, openings: 0, maxAgeMs: Infinity }
     await this.#delay()
-    return { token, unsettledMs }
+    return { ...this.#lastSight, token, unsettledMs }
   }
 
   readonly #question: Question = {

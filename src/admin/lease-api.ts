@@ -1,0 +1,136 @@
+import { z } from 'zod'
+import { TooManyLeases } from '../freshness/leases.js'
+import { RepositoryNotFound } from '../service/errors.js'
+import type { LeaseService, LeaseView } from '../service/lease-service.js'
+import { Problem, type Endpoint } from './endpoint.js'
+
+export interface LeaseApiOptions {
+  readonly leases: LeaseService
+  /** Longest time that a lease may be given, in seconds. */
+  readonly maxSeconds: number
+  readonly invalidated: (source: string) => void
+}
+
+const repository = z.string().min(1).max(4096).meta({
+  description:
+    'Path of the repository relative to the root, as in its URL, or its absolute path below the root.',
+})
+
+const leaseSchema = z.object({
+  id: z.string().meta({ description: 'Whoever knows it may renew and end the lease.' }),
+  repository: z.string(),
+  reason: z.string().optional(),
+  ttlSeconds: z.number(),
+  openedAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+})
+
+type LeaseJson = z.infer<typeof leaseSchema>
+
+const toJson = ({ id, repository, reason, ttlMs, openedAt, expiresAt }: LeaseView): LeaseJson => ({
+  id,
+  repository,
+  ...(reason === undefined ? {} : { reason }),
+  ttlSeconds: ttlMs / 1000,
+  openedAt: openedAt.toISOString(),
+  expiresAt: expiresAt.toISOString(),
+})
+
+const unknownLease = 'there is no such lease: it has ended, or expired, which counts as ended with a change'
+
+/** The operations on mutator leases. */
+export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOptions): Endpoint[] {
+  const ttlSeconds = z.number().positive().max(maxSeconds).meta({ description: 'Time limit in seconds.' })
+  const opening = z.strictObject({ repository, ttlSeconds, reason: z.string().max(1000).optional() })
+  const renewal = z.strictObject({ ttlSeconds: ttlSeconds.optional() })
+  const ending = z.strictObject({
+    changed: z.boolean().default(true).meta({
+      description: 'false promises that no change was to be seen at any time while the lease was open.',
+    }),
+    refs: z.array(z.string()).optional().meta({ description: 'Names of the refs that changed; a hint.' }),
+  })
+  const invalidation = z.strictObject({ repository })
+  const notFound = { 404: { description: 'There is no such lease: ended before, or expired.' } }
+  const noRepository = { 404: { description: 'There is no such repository below the root.' } }
+
+  return [
+    {
+      method: 'POST',
+      path: '/v1/leases',
+      summary:
+        'Open a lease: the repository may be changing. Answers that begin after the response honour it.',
+      body: opening,
+      answers: {
+        201: { description: 'The lease is open.', schema: leaseSchema },
+        429: { description: 'Too many leases are open.' },
+        ...noRepository,
+      },
+      handle: ({ body }) => {
+        const { repository, ttlSeconds, reason } = body as z.infer<typeof opening>
+        const lease = explained(() => leases.open(repository, ttlSeconds * 1000, reason))
+        return { status: 201, body: toJson(lease) }
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/leases',
+      summary: 'The leases that are open.',
+      answers: {
+        200: { description: 'All of them.', schema: z.object({ leases: z.array(leaseSchema) }) },
+      },
+      handle: () => ({ status: 200, body: { leases: leases.list().map(toJson) } }),
+    },
+    {
+      method: 'PUT',
+      path: '/v1/leases/{id}',
+      summary: 'Renew a lease from now on, for as long as it was given first if no other time is said.',
+      body: renewal,
+      bodyOptional: true,
+      answers: { 200: { description: 'The lease goes on.', schema: leaseSchema }, ...notFound },
+      handle: ({ params, body }) => {
+        const { ttlSeconds } = body as z.infer<typeof renewal>
+        const lease = leases.renew(params['id'] ?? '', ttlSeconds && ttlSeconds * 1000)
+        if (!lease) throw new Problem(404, unknownLease)
+        return { status: 200, body: toJson(lease) }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/v1/leases/{id}',
+      summary: 'End a lease. Requests that arrive after the response see the new state.',
+      body: ending,
+      bodyOptional: true,
+      answers: { 204: { description: 'The lease has ended.' }, ...notFound },
+      handle: ({ params, body }) => {
+        const { changed } = body as z.infer<typeof ending>
+        if (!leases.end(params['id'] ?? '', changed)) throw new Problem(404, unknownLease)
+        return { status: 204 }
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/invalidate',
+      summary:
+        'Forget what is known of a repository. Requests that arrive after the response get a new answer.',
+      body: invalidation,
+      answers: { 204: { description: 'It is forgotten.' }, ...noRepository },
+      handle: ({ body }) => {
+        explained(() => leases.invalidate((body as z.infer<typeof invalidation>).repository))
+        invalidated('api')
+        return { status: 204 }
+      },
+    },
+  ]
+}
+
+function explained<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof RepositoryNotFound) {
+      throw new Problem(404, `there is no repository ${JSON.stringify(error.message)} below the root`)
+    }
+    if (error instanceof TooManyLeases) throw new Problem(429, `${error.message}; end some, or wait`)
+    throw error
+  }
+}

@@ -1,0 +1,107 @@
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import { nextChunk } from '../git/next-chunk.js'
+import { Problem, type Call, type Endpoint, type Reply } from './endpoint.js'
+
+/** Bytes of a body, if an endpoint does not say otherwise. */
+const bodyMax = 64 * 1024
+
+/** Answers a request by the endpoint that it means. false: there is none at that path. @throws what an endpoint throws */
+export async function route(
+  endpoints: readonly Endpoint[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<boolean> {
+  const path = request.url?.split('?', 1)[0] ?? ''
+  const here = endpoints.flatMap((endpoint) => {
+    const params = match(endpoint.path, path)
+    return params ? [{ endpoint, params }] : []
+  })
+  if (here.length === 0) return false
+  const found = here.find(({ endpoint }) => endpoint.method === request.method)
+  try {
+    if (!found) {
+      const allowed = here.map(({ endpoint }) => endpoint.method).join(', ')
+      response.setHeader('Allow', allowed)
+      throw new Problem(405, `${path} takes ${allowed}`)
+    }
+    send(response, await found.endpoint.handle(await readCall(found.endpoint, found.params, request)))
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    const { status, message } = error
+    sendProblem(response, status, message)
+  }
+  return true
+}
+
+/** The values of a path's `{names}`; undefined: it does not match. */
+function match(pattern: string, path: string): Record<string, string> | undefined {
+  const expected = pattern.split('/')
+  const given = path.split('/')
+  if (expected.length !== given.length) return undefined
+  const params: Record<string, string> = {}
+  for (const [index, part] of expected.entries()) {
+    const name = /^\{(\w+)\}$/.exec(part)?.[1]
+    if (name !== undefined) params[name] = given[index] ?? ''
+    else if (part !== given[index]) return undefined
+  }
+  return params
+}
+
+/** @throws Problem */
+async function readCall(
+  endpoint: Endpoint,
+  params: Record<string, string>,
+  request: IncomingMessage,
+): Promise<Call> {
+  const { headers } = request
+  const raw = await readBody(request, endpoint.bodyMax ?? bodyMax)
+  return { params, headers, raw, body: endpoint.body && parse(endpoint, headers['content-type'], raw) }
+}
+
+async function readBody(request: IncomingMessage, max: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for (;;) {
+    const chunk = await nextChunk(request)
+    if (chunk === null) break
+    length += chunk.length
+    if (length > max) throw new Problem(413, `the body is longer than ${max} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** A web page can make a browser post a form or plain text to this address, but not JSON: so JSON it must say it is. */
+function parse({ body, bodyOptional }: Endpoint, type: string | undefined, raw: Buffer): unknown {
+  if (raw.length > 0 && !/^application\/json\s*(;|$)/i.test(type ?? '')) {
+    throw new Problem(415, 'the body must be JSON, with Content-Type: application/json')
+  }
+  let value: unknown
+  try {
+    value = raw.length === 0 && bodyOptional ? {} : JSON.parse(raw.toString())
+  } catch {
+    throw new Problem(400, 'the body is not JSON')
+  }
+  const result = body!.safeParse(value)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  const where = issue?.path.join('.')
+  throw new Problem(400, `${where ? `${where}: ` : ''}${issue?.message ?? 'bad value'}`)
+}
+
+function send(response: ServerResponse, { status, body }: Reply): void {
+  if (body === undefined) response.writeHead(status).end()
+  else sendJson(response, status, 'application/json', body)
+}
+
+export function sendProblem(response: ServerResponse, status: number, detail: string): void {
+  // What is left of a body that is too long is not waited for.
+  if (status === 413) response.setHeader('Connection', 'close')
+  sendJson(response, status, 'application/problem+json', { title: STATUS_CODES[status], status, detail })
+}
+
+function sendJson(response: ServerResponse, status: number, type: string, body: unknown): void {
+  const bytes = Buffer.from(JSON.stringify(body))
+  response.writeHead(status, { 'Content-Type': type, 'Content-Length': bytes.length })
+  response.end(bytes)
+}

@@ -1,0 +1,99 @@
+import { LRUCache } from 'lru-cache'
+import picomatch from 'picomatch'
+import { relative } from 'node:path'
+import { networkFilesystem } from '../git/filesystem.js'
+import type { Repository } from '../git/repository.js'
+
+/**
+ * What decides whether an entry is fresh. `observe`: the look at the disk, and ended leases on top. `lease`: leases
+ * alone, because the disk cannot be looked at or its timestamps cannot be trusted.
+ */
+export type Mode = 'observe' | 'lease'
+
+/** Why. `network`: it lies on a network filesystem; `directories`: there are too many under refs/ for a look. */
+export type ModeReason = 'configured' | 'local' | 'network' | 'directories'
+
+export interface ModeDecision {
+  readonly mode: Mode
+  readonly reason: ModeReason
+  /** For people: the rule that matched, the filesystem. */
+  readonly detail?: string | undefined
+}
+
+/** A mode for the repositories whose path, relative to the root, matches. */
+export interface ModeRule {
+  readonly glob: string
+  readonly mode: Mode | 'auto'
+}
+
+export interface ModesOptions {
+  readonly root: string
+  /** The first that matches decides; none: auto. */
+  readonly rules: readonly ModeRule[]
+  /** Told when leases alone come to decide for a repository without anybody having said so; once for each. */
+  readonly leaseOnly?: (repository: Repository, decision: ModeDecision) => void
+}
+
+/** Repositories whose decision is remembered, and for how many milliseconds: what is mounted may change. */
+const rememberMax = 100_000
+const rememberMs = 600_000
+
+interface Remembered {
+  readonly decision: ModeDecision
+  readonly until: number
+  readonly told: boolean
+}
+
+/** Which mode each repository is in. Decided when it is first looked at, and again after ten minutes. */
+export class Modes {
+  readonly #options: ModesOptions
+  readonly #rules: readonly { readonly rule: ModeRule; readonly matches: (path: string) => boolean }[]
+  readonly #decisions = new LRUCache<string, Remembered>({ max: rememberMax })
+
+  constructor(options: ModesOptions) {
+    this.#options = options
+    this.#rules = options.rules.map((rule) => ({ rule, matches: picomatch(rule.glob, { dot: true }) }))
+  }
+
+  of(repository: Repository): ModeDecision {
+    const known = this.#decisions.get(repository.gitDir)
+    if (known && performance.now() < known.until) return known.decision
+    return this.#remember(repository, this.#decide(repository))
+  }
+
+  /** A look has found more directories under refs/ than it may look at, again and again. */
+  tooManyDirectories(repository: Repository): ModeDecision {
+    return this.#remember(repository, { mode: 'lease', reason: 'directories' })
+  }
+
+  /** How many of the repositories that were asked for lately are in which mode, and why. */
+  *census(): Iterable<{ mode: Mode; reason: ModeReason; count: number }> {
+    const counts = new Map<string, { mode: Mode; reason: ModeReason; count: number }>()
+    for (const { decision } of this.#decisions.values()) {
+      const { mode, reason } = decision
+      const row = counts.get(`${mode} ${reason}`) ?? { mode, reason, count: 0 }
+      row.count++
+      counts.set(`${mode} ${reason}`, row)
+    }
+    yield* counts.values()
+  }
+
+  #remember(repository: Repository, decision: ModeDecision): ModeDecision {
+    const toldBefore = this.#decisions.get(repository.gitDir)?.told ?? false
+    const tell = decision.mode === 'lease' && decision.reason !== 'configured' && !toldBefore
+    const until = performance.now() + rememberMs
+    this.#decisions.set(repository.gitDir, { decision, until, told: toldBefore || tell })
+    if (tell) this.#options.leaseOnly?.(repository, decision)
+    return decision
+  }
+
+  #decide({ gitDir, commonDir }: Repository): ModeDecision {
+    const path = relative(this.#options.root, gitDir).replace(/\/\.git$/, '')
+    const rule = this.#rules.find(({ matches }) => matches(path))?.rule
+    if (rule && rule.mode !== 'auto') return { mode: rule.mode, reason: 'configured', detail: rule.glob }
+    const filesystem = networkFilesystem(commonDir)
+    return filesystem === undefined
+      ? { mode: 'observe', reason: 'local' }
+      : { mode: 'lease', reason: 'network', detail: filesystem }
+  }
+}

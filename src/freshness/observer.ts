@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto'
+import { createLookMemory, Look } from '../git/look.js'
+import { lookAtRefs, lookAtRepository, type LookSettings, type RepositoryState } from '../git/ref-state.js'
+import { enterRepo, type Repository } from '../git/repository.js'
+import type { Sight } from './fresh-cache.js'
+import type { Leases } from './leases.js'
+import type { Modes } from './modes.js'
+import { SharedLooks } from './shared-looks.js'
+
+/** What is known of a repository at one moment: what the disk shows, under what leases say. */
+export interface Observation extends Omit<RepositoryState, 'capabilities'> {
+  /** Of all that decides the bytes of an advertisement or a ref listing. */
+  readonly refs: Sight
+  /** Of the part that decides a capability advertisement of protocol v2. */
+  readonly capabilities: Sight
+}
+
+export interface ObserverOptions {
+  /** The repositories root, absolute and free of links. */
+  readonly root: string
+  /** What is known of the Git in use; looks wait for it. */
+  readonly settings: Promise<LookSettings>
+  readonly leases: Leases
+  readonly modes: Modes
+  /** Most directories under a repository's refs/ that a look may take in, unless the mode is configured. */
+  readonly directoriesMax: number
+  /** Milliseconds after which an entry is not fresh any more where leases alone decide. */
+  readonly leaseMaxAgeMs: number
+  readonly observed?: (result: 'settled' | 'unsettled' | 'leased' | 'missing') => void
+}
+
+/**
+ * observe() of R2: names the state that a repository is in, by the mode that it is in.
+ *
+ * By `observe`, the token is a digest of what the disk shows; leases that have ended move the generation on, open ones
+ * change nothing. By `lease`, the disk tells only how the repository is configured, and its refs' state is named by the
+ * leases: it is unsettled while one is open, and its end moves the generation on. Part of the token there is a name
+ * made at start, since leases may have come and gone while nobody listened; and no entry answers for longer than
+ * `leaseMaxAgeMs`, a net under changes that nobody took a lease for.
+ *
+ * What leases say is read in one piece after the disk has been looked at. An open lease is thus seen by every look that
+ * begins after it was opened; and a change under a lease that ended before this moment came before any fill that
+ * follows this look.
+ */
+export class Observer {
+  readonly #options: ObserverOptions
+  readonly #memory = createLookMemory()
+  readonly #looks: SharedLooks<Observation | undefined>
+  readonly #start = randomUUID()
+
+  constructor(options: ObserverOptions) {
+    this.#options = options
+    this.#looks = new SharedLooks((path) => this.#look(path))
+  }
+
+  /** What is known now of the repository that a path means, shared by all who ask meanwhile; undefined: there is none. */
+  observe(path: string): Promise<Observation | undefined> {
+    return this.#looks.observe(path)
+  }
+
+  /** The repository that a path means. */
+  find(path: string): Repository | undefined {
+    return enterRepo(new Look(this.#memory), this.#options.root, path)
+  }
+
+  async #look(path: string): Promise<Observation | undefined> {
+    const { observed } = this.#options
+    const settings = await this.#options.settings
+    const look = new Look(this.#memory)
+    const state = lookAtRepository(look, settings, path)
+    if (!state) {
+      observed?.('missing')
+      return undefined
+    }
+    const refs = await this.#lookAtRefs(look, state)
+    const { open, openings, changes } = this.#options.leases.of(state.repository.commonDir)
+    const ofDisk = { generation: changes, openings: 0, maxAgeMs: Infinity }
+    const capabilities: Sight = { ...state.capabilities, ...ofDisk }
+    if (refs) {
+      observed?.(refs.unsettledMs > 0 ? 'unsettled' : 'settled')
+      return { ...state, capabilities, refs: { ...refs, ...ofDisk } }
+    }
+    observed?.(open > 0 ? 'leased' : 'settled')
+    const { token, unsettledMs } = state.capabilities
+    const named: Sight = {
+      token: `${token} ${this.#start}`,
+      unsettledMs: open > 0 ? Infinity : unsettledMs,
+      generation: changes,
+      openings,
+      maxAgeMs: this.#options.leaseMaxAgeMs,
+    }
+    return { ...state, capabilities, refs: named }
+  }
+
+  /** undefined: leases decide. */
+  async #lookAtRefs(look: Look, state: RepositoryState): ReturnType<typeof lookAtRefs> {
+    const { modes, directoriesMax } = this.#options
+    const { mode, reason } = modes.of(state.repository)
+    if (mode === 'lease') return undefined
+    const seen = await lookAtRefs(look, state, reason === 'configured' ? Infinity : directoriesMax)
+    if (!seen) modes.tooManyDirectories(state.repository)
+    return seen
+  }
+}

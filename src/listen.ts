@@ -1,0 +1,60 @@
+import { chmodSync, rmSync, statSync } from 'node:fs'
+import type { Server } from 'node:http'
+import { createConnection, type AddressInfo } from 'node:net'
+import type { Address, UnixAddress } from './config/options.js'
+import { ConfigError } from './config/settings.js'
+
+/**
+ * Opens a server's door.
+ * @returns where it is: a URL, or `unix:/path`
+ * @throws ConfigError that names the option if it cannot be opened there
+ */
+export async function listen(
+  server: Server,
+  address: Address | UnixAddress,
+  option: string,
+): Promise<string> {
+  const name = 'path' in address ? `unix:${address.path}` : `${address.host}:${address.port}`
+  try {
+    if ('path' in address) return await listenOnSocket(server, address)
+    await started(server, () => server.listen(address.port, address.host))
+    const { address: host, family, port } = server.address() as AddressInfo
+    return `http://${family === 'IPv6' ? `[${host}]` : host}:${port}`
+  } catch (error) {
+    throw new ConfigError(`--${option}: cannot listen on ${name}: ${(error as Error).message}`)
+  }
+}
+
+async function listenOnSocket(server: Server, { path }: UnixAddress): Promise<string> {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket()) {
+    if (await answers(path)) throw new Error('another process listens there')
+    // A process that was killed has left it.
+    rmSync(path)
+  }
+  await started(server, () => server.listen(path))
+  // For its owner and group: whoever may connect may open leases.
+  chmodSync(path, 0o660)
+  return `unix:${path}`
+}
+
+function started(server: Server, start: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.once('listening', () => {
+      server.off('error', reject)
+      resolve()
+    })
+    start()
+  })
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}

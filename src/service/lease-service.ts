@@ -1,0 +1,105 @@
+import { isAbsolute, relative } from 'node:path'
+import { realpathSync } from 'node:fs'
+import { TooManyLeases, type Lease, type Leases } from '../freshness/leases.js'
+import type { Observer } from '../freshness/observer.js'
+import type { Repository } from '../git/repository.js'
+import { RepositoryNotFound } from './errors.js'
+
+/** Milliseconds for which a mutator inside this process holds its lease; it renews at a third. */
+const holdMs = 60_000
+
+export interface LeaseServiceOptions {
+  readonly root: string
+  readonly leases: Leases
+  readonly observer: Observer
+}
+
+/** A lease as its holder sees it. */
+export interface LeaseView extends Omit<Lease, 'repository'> {
+  /** Relative to the root. */
+  readonly repository: string
+}
+
+/** What mutators may say of a repository. Names are relative to the root, as in a URL, or absolute paths below it. */
+export class LeaseService {
+  readonly #options: LeaseServiceOptions
+
+  constructor(options: LeaseServiceOptions) {
+    this.#options = options
+  }
+
+  /**
+   * From now on the repository may be changing. Every answer that begins after this has returned honours it.
+   * @throws RepositoryNotFound, TooManyLeases
+   */
+  open(name: string, ttlMs: number, reason?: string): LeaseView {
+    return this.#view(this.#options.leases.open(this.#find(name).commonDir, ttlMs, reason))
+  }
+
+  /** undefined: there is no such lease, perhaps because it has expired. */
+  renew(id: string, ttlMs?: number): LeaseView | undefined {
+    const lease = this.#options.leases.renew(id, ttlMs)
+    return lease && this.#view(lease)
+  }
+
+  /**
+   * Ends a lease. Every request that arrives after this has returned sees the new state. `changed` false promises that
+   * no change was to be seen at any time. @returns false: there is no such lease
+   */
+  end(id: string, changed: boolean): boolean {
+    return this.#options.leases.end(id, changed ? 'changed' : 'unchanged') !== undefined
+  }
+
+  list(): LeaseView[] {
+    return this.#options.leases.list().map((lease) => this.#view(lease))
+  }
+
+  /** Nothing that was known of the repository's refs is used again. @throws RepositoryNotFound */
+  invalidate(name: string): void {
+    this.#options.leases.invalidate(this.#find(name).commonDir)
+  }
+
+  /**
+   * A lease that lasts until the returned function is called, or this process dies. If there are too many, the change
+   * goes on without, and is told at its end.
+   */
+  hold(repository: Repository, reason: string): () => void {
+    const { leases } = this.#options
+    const { commonDir } = repository
+    try {
+      const { id } = leases.open(commonDir, holdMs, reason)
+      const renewal = setInterval(() => leases.renew(id), holdMs / 3).unref()
+      return () => {
+        clearInterval(renewal)
+        // A process that stood still may have slept past the time limit.
+        if (!leases.end(id, 'changed')) leases.invalidate(commonDir)
+      }
+    } catch (error) {
+      if (!(error instanceof TooManyLeases)) throw error
+      return () => leases.invalidate(commonDir)
+    }
+  }
+
+  #find(name: string): Repository {
+    const path = isAbsolute(name) ? this.#belowRoot(name) : name
+    // What is no path below the root is no repository; `..` and the like are not resolved (R8).
+    const strange = path?.split('/').some((part) => ['', '.', '..'].includes(part) || part.includes('\0'))
+    const repository =
+      path === undefined || (strange && path !== '') ? undefined : this.#options.observer.find(path)
+    if (!repository) throw new RepositoryNotFound(name)
+    return repository
+  }
+
+  #belowRoot(path: string): string | undefined {
+    try {
+      const below = relative(this.#options.root, realpathSync.native(path))
+      return below === '..' || below.startsWith('../') ? undefined : below
+    } catch {
+      return undefined
+    }
+  }
+
+  #view(lease: Lease): LeaseView {
+    return { ...lease, repository: relative(this.#options.root, lease.repository) }
+  }
+}
