@@ -1,4 +1,4 @@
-import { readFileSync, realpathSync, statSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { join } from 'node:path'
 import { createAdminDoor } from './admin/door.js'
@@ -13,8 +13,8 @@ import { LeaseJournal } from './freshness/lease-journal.js'
 import { Leases } from './freshness/leases.js'
 import { Modes } from './freshness/modes.js'
 import { Observer } from './freshness/observer.js'
-import { Git } from './git/git.js'
-import { findProgram, inspectInstallation, oldestGit, type Installation } from './git/installation.js'
+import { inspectInstallation, oldestGit, type Installation } from './git/installation.js'
+import { findGround } from './ground.js'
 import { CompressedForms } from './http/compressed-forms.js'
 import { createDoor } from './http/door.js'
 import { listen } from './listen.js'
@@ -50,15 +50,8 @@ export async function startSidecar(
   log: Log,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Sidecar> {
-  const root = findRoot(settings.root)
-  const gitPath = findProgram(settings.git, environment['PATH'])
-  if (gitPath === undefined) {
-    throw new ConfigError(`--git: there is no program ${settings.git}; give the path of Git's binary`)
-  }
   const metrics = new Metrics()
-  const git = new Git({
-    path: gitPath,
-    environment,
+  const { root, git } = findGround(settings, environment, {
     started: (command) => metrics.processesStarted.inc({ command }),
     complained: (complaint) => log.warn(complaint, 'git complained'),
   })
@@ -170,18 +163,6 @@ export async function startSidecar(
     for (const server of doors) server.close()
     throw error
   }
-}
-
-function findRoot(path: string): string {
-  const root = statSync(path, { throwIfNoEntry: false })?.isDirectory()
-    ? realpathSync.native(path)
-    : undefined
-  if (root === undefined) {
-    throw new ConfigError(
-      `--root: ${JSON.stringify(path)} is not a directory; give one that holds repositories`,
-    )
-  }
-  return root
 }
 
 function checkVersion(installation: Installation, log: Log): Installation {

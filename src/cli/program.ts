@@ -1,8 +1,10 @@
 import { Command, CommanderError } from 'commander'
-import { environmentName, options } from '../config/options.js'
 import { checkFile, ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
+import { doctor } from './doctor.js'
+import { addLeaseCommand } from './lease.js'
 import { serve } from './serve.js'
+import { addSettingFlags } from './setting-flags.js'
 
 /** Exit code for a mistake of whoever typed the command or wrote the configuration. */
 const usageExit = 2
@@ -29,17 +31,14 @@ function createProgram(): Command {
     .version(packageVersion())
     .exitOverride()
 
-  const serveCommand = program
-    .command('serve')
+  addSettingFlags(program.command('serve'))
     .description('Serve the repositories under a root over HTTP.')
-    .option('--config <FILE>', 'TOML file with any of these settings (REFSTREAM_CONFIG)')
     .action(serve)
-  for (const option of options) {
-    // A switch may be turned off too, against what the file says.
-    const flags = `--${option.name} ${'value' in option ? `<${option.value}>` : '[true|false]'}`
-    const description = `${option.help} (${environmentName(option)}; default: ${option.defaultText})`
-    serveCommand.option(flags, description)
-  }
+  addSettingFlags(program.command('doctor'))
+    .description('Tell what is wrong, and how each repository is kept fresh, by the settings of serve.')
+    .argument('[REPO...]', 'paths below the root; all if left out')
+    .action(doctor)
+  addLeaseCommand(program)
 
   program
     .command('config')

@@ -1,13 +1,11 @@
-import { readEnvironment, readFile, readFlags, resolveSettings } from '../config/settings.js'
 import { startSidecar } from '../sidecar.js'
 import { createLog } from '../telemetry/log.js'
+import { readSettings, type Flags } from './setting-flags.js'
 
-/** `refstream serve`: flags beat the environment, which beats the file. Runs until a signal ends it. */
-export async function serve(flags: Readonly<Record<string, unknown>>): Promise<void> {
+/** `refstream serve`: runs until a signal ends it. */
+export async function serve(flags: Flags): Promise<void> {
   const unknown: string[] = []
-  const environment = readEnvironment(process.env, (name) => unknown.push(name))
-  const file = (flags['config'] as string | undefined) ?? process.env['REFSTREAM_CONFIG']
-  const settings = resolveSettings(readFlags(flags), environment, ...(file ? [readFile(file)] : []))
+  const settings = readSettings(flags, (name) => unknown.push(name))
 
   const log = createLog(settings.logLevel)
   for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)

@@ -1,0 +1,72 @@
+import { request, type RequestOptions } from 'node:http'
+import { InvalidArgumentError, Option } from 'commander'
+import type { Settings } from '../config/options.js'
+
+/** The option with which a command is told where the sidecar's admin door is. */
+export const adminOption = (): Option =>
+  new Option('--admin <ADDRESS>', 'the sidecar: HOST:PORT or unix:/PATH')
+    .env('REFSTREAM_ADMIN')
+    .argParser(parseAdminAddress)
+    .default(defaultAdmin)
+
+/** Of several, as `serve` takes them, the first. @returns `http://HOST:PORT` or `unix:/PATH` */
+export function parseAdminAddress(list: string): string {
+  const [text = ''] = list.split(',')
+  // sockaddr_un has room for 107 bytes, unix(7).
+  if (/^unix:\/\P{Cc}+$/u.test(text) && Buffer.byteLength(text) <= 'unix:'.length + 107) return text
+  const match = /^(?:http:\/\/)?((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5}))\/?$/.exec(text)
+  const port = Number(match?.[2])
+  if (!match || port === 0 || port > 65535) {
+    throw new InvalidArgumentError('It must be HOST:PORT, http://HOST:PORT or unix:/PATH.')
+  }
+  return `http://${match[1]}`
+}
+
+const defaultAdmin = 'http://127.0.0.1:8081'
+
+/** Where a sidecar with these settings has its admin door. */
+export function adminUrl([address]: Settings['admin'] = []): string {
+  if (!address) return defaultAdmin
+  if ('path' in address) return `unix:${address.path}`
+  const { host, port } = address
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+export interface AdminAnswer {
+  readonly status: number
+  /** Parsed, if it is JSON. */
+  readonly body: unknown
+}
+
+/** Longest time that an answer may take, in milliseconds. */
+const answerWithinMs = 5000
+
+/**
+ * Asks a sidecar's admin door.
+ * @param address `http://HOST:PORT` or `unix:/PATH`
+ * @throws the system's error if there is no answer
+ */
+export function askAdmin(address: string, method: string, path: string, body?: object): Promise<AdminAnswer> {
+  const socketPath = /^unix:(.*)$/.exec(address)?.[1]
+  const options: RequestOptions = {
+    method,
+    signal: AbortSignal.timeout(answerWithinMs),
+    headers: body ? { 'Content-Type': 'application/json' } : {},
+    ...(socketPath === undefined ? {} : { socketPath }),
+  }
+  const url = socketPath === undefined ? address : 'http://localhost'
+  return new Promise((resolve, reject) => {
+    request(url + path, options, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('error', reject)
+      response.on('end', () => {
+        const text = Buffer.concat(chunks).toString()
+        const json = response.headers['content-type']?.includes('json')
+        resolve({ status: response.statusCode ?? 0, body: json ? JSON.parse(text) : text })
+      })
+    })
+      .on('error', reject)
+      .end(body && JSON.stringify(body))
+  })
+}

@@ -1,0 +1,105 @@
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import type { Command } from 'commander'
+import { InvalidArgumentError } from 'commander'
+import { adminOption, askAdmin, type AdminAnswer } from './admin-client.js'
+
+interface LeaseRunOptions {
+  readonly admin: string
+  readonly repository: string
+  readonly ttlSeconds: number
+  readonly reason?: string
+}
+
+/** `refstream lease run`: a command that runs under a mutator lease. */
+export function addLeaseCommand(program: Command): void {
+  program
+    .command('lease')
+    .description('Tell the sidecar that a repository is being changed.')
+    .command('run')
+    .description('Run a command under a lease, which ends when the command does.')
+    .addOption(adminOption())
+    .requiredOption('--repository <PATH>', 'path below the root, as in the URL, or absolute')
+    .option('--ttl-seconds <SECONDS>', 'time limit, renewed at a third of it', parseSeconds, 60)
+    .option('--reason <TEXT>', 'what GET /v1/leases tells of it')
+    .argument('<COMMAND...>', 'after --')
+    .action(async ([command, ...args]: string[], options: LeaseRunOptions) => {
+      const lease = new HeldLease(options)
+      await lease.open()
+      process.exitCode = await run(command as string, args)
+      await lease.end()
+    })
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text)
+  if (!(seconds >= 1 && seconds <= 86_400)) throw new InvalidArgumentError('It must be 1 to 86400 seconds.')
+  return seconds
+}
+
+/** A lease that never stands in the way: without a sidecar the command runs as well, with a warning. */
+class HeldLease {
+  readonly #options: LeaseRunOptions
+  #id: string | undefined
+  #renewal: NodeJS.Timeout | undefined
+
+  constructor(options: LeaseRunOptions) {
+    this.#options = options
+  }
+
+  async open(): Promise<void> {
+    await this.#acquire()
+    this.#renewal = setInterval(() => void this.#renew(), (this.#options.ttlSeconds * 1000) / 3)
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.#renewal)
+    const { repository } = this.#options
+    if (this.#id !== undefined && (await this.#ask('DELETE', `/v1/leases/${this.#id}`, {}))) return
+    // There was no lease, or it is not known any more: then say at least that there may be a change.
+    await this.#ask('POST', '/v1/invalidate', { repository }, 'the sidecar does not know of the change')
+  }
+
+  async #acquire(): Promise<void> {
+    const { repository, ttlSeconds, reason } = this.#options
+    const answer = await this.#ask('POST', '/v1/leases', { repository, ttlSeconds, reason }, 'no lease')
+    this.#id = (answer?.body as { id: string } | undefined)?.id
+  }
+
+  async #renew(): Promise<void> {
+    const { ttlSeconds } = this.#options
+    const renewed =
+      this.#id !== undefined && (await this.#ask('PUT', `/v1/leases/${this.#id}`, { ttlSeconds }))
+    if (!renewed) await this.#acquire()
+  }
+
+  /** undefined: it did not succeed; a warning says what that means. */
+  async #ask(method: string, path: string, body: object, meaning?: string): Promise<AdminAnswer | undefined> {
+    const { admin } = this.#options
+    try {
+      const answer = await askAdmin(admin, method, path, body)
+      if (answer.status < 300) return answer
+      const { detail = `status ${answer.status}` } = answer.body as { detail?: string }
+      throw new Error(detail)
+    } catch (error) {
+      const line = `refstream: ${meaning}: ${admin}: ${(error as Error).message}\n`
+      if (meaning !== undefined) process.stderr.write(line)
+      return undefined
+    }
+  }
+}
+
+/** @returns its exit code, 128 + the number of the signal that ended it, or 127 if it could not be started, as in sh(1) */
+function run(command: string, args: readonly string[]): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: 'inherit' })
+    // The terminal sends an interrupt to both; the others come to this process alone.
+    process.on('SIGINT', () => {})
+    for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
+    child.once('error', (error) => {
+      process.stderr.write(`refstream: ${command}: ${error.message}\n`)
+      resolve(127)
+    })
+    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]))
+  })
+}

@@ -1,0 +1,32 @@
+import { realpathSync, statSync } from 'node:fs'
+import type { Settings } from './config/options.js'
+import { ConfigError } from './config/settings.js'
+import { Git, type GitOptions } from './git/git.js'
+import { findProgram } from './git/installation.js'
+
+/** What everything else stands on: the repositories, and the Git that serves them. */
+export interface Ground {
+  /** The repositories root, absolute and free of links. */
+  readonly root: string
+  readonly git: Git
+}
+
+/** @throws ConfigError if the root or the Git program cannot be used */
+export function findGround(
+  settings: Pick<Settings, 'root' | 'git'>,
+  environment: NodeJS.ProcessEnv,
+  events: Pick<GitOptions, 'started' | 'complained'> = {},
+): Ground {
+  const root = statSync(settings.root, { throwIfNoEntry: false })?.isDirectory()
+    ? realpathSync.native(settings.root)
+    : undefined
+  if (root === undefined) {
+    const given = JSON.stringify(settings.root)
+    throw new ConfigError(`--root: ${given} is not a directory; give one that holds repositories`)
+  }
+  const path = findProgram(settings.git, environment['PATH'])
+  if (path === undefined) {
+    throw new ConfigError(`--git: there is no program ${settings.git}; give the path of Git's binary`)
+  }
+  return { root, git: new Git({ path, environment, ...events }) }
+}
