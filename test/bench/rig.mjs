@@ -44,24 +44,30 @@ export function processesStarted() {
 
 /** Name → start(); each start gives a new, cold server in a process of its own. */
 export const contenders = {
-  refstream: () =>
-    start(
-      [here('../../dist/cli/main.js'), 'serve', '--root', root, '--git', wrapper, '--export-all'].concat(
-        ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
-        ['--cache-dir', mkdtempSync(join(directory, 'cache-'))],
-      ),
-      (line) => JSON.parse(line).url,
-    ),
-  'git http-backend': () => start([here('plain-server.mjs'), root, wrapper], (line) => line),
+  refstream: () => startRefstream('--git', wrapper),
+  'git http-backend': () => start([here('plain-server.mjs'), root, wrapper], (url) => ({ url })),
 }
 
-async function start(args, urlIn) {
+/** A refstream over the root, with these flags on top. */
+export const startRefstream = (...flags) =>
+  start(
+    [here('../../dist/cli/main.js'), 'serve', '--root', root, '--export-all', ...flags].concat(
+      ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
+      ['--cache-dir', mkdtempSync(join(directory, 'cache-'))],
+    ),
+    (line) => {
+      const { url, admin } = JSON.parse(line)
+      return url && { url, adminUrl: admin }
+    },
+  )
+
+async function start(args, whereIn) {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   for await (const line of createInterface(child.stdout)) {
-    const url = urlIn(line)
-    if (!url) continue
+    const where = whereIn(line)
+    if (!where) continue
     child.stdout.resume()
-    return { url, cpuSeconds: () => cpuSeconds(child.pid), stop: () => stop(child) }
+    return { ...where, cpuSeconds: () => cpuSeconds(child.pid), stop: () => stop(child) }
   }
   throw new Error('the server did not start')
 }
