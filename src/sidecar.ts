@@ -80,7 +80,7 @@ export async function startSidecar(
     leaseMaxAgeMs: settings.unleasedMaxAgeSeconds * 1000,
     observed: (result) => metrics.observations.inc({ result }),
   })
-  const leaseService = new LeaseService({ root, leases, observer })
+  const leaseService = new LeaseService({ root, leases, observer, modes })
   const service: RefService = new RefService({
     root,
     exportAll: settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined,

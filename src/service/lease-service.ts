@@ -1,6 +1,7 @@
 import { isAbsolute, relative } from 'node:path'
 import { realpathSync } from 'node:fs'
 import { TooManyLeases, type Lease, type Leases } from '../freshness/leases.js'
+import type { Modes } from '../freshness/modes.js'
 import type { Observer } from '../freshness/observer.js'
 import type { Repository } from '../git/repository.js'
 import { RepositoryNotFound } from './errors.js'
@@ -12,6 +13,7 @@ export interface LeaseServiceOptions {
   readonly root: string
   readonly leases: Leases
   readonly observer: Observer
+  readonly modes: Modes
 }
 
 /** A lease as its holder sees it. */
@@ -61,18 +63,20 @@ export class LeaseService {
 
   /**
    * A lease that lasts until the returned function is called, or this process dies. If there are too many, the change
-   * goes on without, and is told at its end.
+   * goes on without, and is told at its end. Where the disk is looked at, that shows whether anything has changed, and
+   * what was filled meanwhile (by those whom a hook has called, say) is not filled again.
    */
   hold(repository: Repository, reason: string): () => void {
-    const { leases } = this.#options
+    const { leases, modes } = this.#options
     const { commonDir } = repository
     try {
       const { id } = leases.open(commonDir, holdMs, reason)
       const renewal = setInterval(() => leases.renew(id), holdMs / 3).unref()
       return () => {
         clearInterval(renewal)
-        // A process that stood still may have slept past the time limit.
-        if (!leases.end(id, 'changed')) leases.invalidate(commonDir)
+        const end = modes.of(repository).mode === 'lease' ? 'changed' : 'unchanged'
+        // A process that stood still may have slept past the time limit: then it has ended with a change.
+        if (!leases.end(id, end)) leases.invalidate(commonDir)
       }
     } catch (error) {
       if (!(error instanceof TooManyLeases)) throw error
