@@ -13,7 +13,7 @@ const floors = [
   ['service'],
   ['freshness'],
   ['streamcache', 'git'],
-  ['config', 'telemetry'],
+  ['config', 'telemetry', 'limits'],
 ]
 
 const walls = floors.flatMap((rooms, floor) =>

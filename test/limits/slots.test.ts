@@ -1,0 +1,176 @@
+import t from 'tap'
+import { Overloaded } from '../../src/limits/overloaded.js'
+import { Slots, type Slot, type SlotRequest, type SlotsOptions } from '../../src/limits/slots.js'
+import { FakeClock } from '../support/fake-clock.js'
+import { turns } from '../support/sources.js'
+
+const roomy = { perGroup: 100, queueMax: 100, waitMs: 1000 }
+
+function create(options: Partial<SlotsOptions> = {}) {
+  const clock = new FakeClock()
+  const events: string[] = []
+  const slots = new Slots({
+    total: 8,
+    fill: roomy,
+    pass: roomy,
+    clock,
+    random: () => 0,
+    events: {
+      granted: (slotClass, waitedMs) => events.push(`granted ${slotClass} ${waitedMs}`),
+      shed: (slotClass, reason) => events.push(`shed ${slotClass} ${reason}`),
+      left: (slotClass) => events.push(`left ${slotClass}`),
+    },
+    ...options,
+  })
+  const got: { group: string; slot: Slot }[] = []
+  const errors: unknown[] = []
+  const ask = (slotClass: 'fill' | 'pass', group: string, rest: Partial<SlotRequest> = {}): void => {
+    slots.acquire({ class: slotClass, group, ...rest }).then(
+      (slot) => got.push({ group, slot }),
+      (error: unknown) => errors.push(error),
+    )
+  }
+  return { slots, clock, events, got, errors, ask }
+}
+
+t.test('fills do not wait for clones to end, nor pass-through for fills', async (t) => {
+  const { slots, got, ask } = create()
+  for (let count = 0; count < 20; count++) ask('pass', 'a')
+  t.equal(slots.running('pass'), 6, 'a quarter is kept for fills')
+  ask('fill', 'a')
+  ask('fill', 'b')
+  t.equal(slots.running('fill'), 2)
+  ask('fill', 'c')
+  await turns()
+  got[0]!.slot.release()
+  t.equal(slots.running('fill'), 3, 'fills come first')
+
+  const other = create()
+  for (let count = 0; count < 20; count++) other.ask('fill', 'a')
+  t.equal(other.slots.running('fill'), 4, 'half is kept for pass-through')
+  for (let count = 0; count < 20; count++) other.ask('pass', 'a')
+  t.equal(other.slots.running('pass'), 4)
+})
+
+t.test('two slots are enough for both classes', (t) => {
+  const { slots, ask } = create({ total: 2 })
+  for (let count = 0; count < 2; count++) ask('pass', 'a')
+  for (let count = 0; count < 2; count++) ask('fill', 'a')
+  t.same([slots.running('pass'), slots.running('fill')], [1, 1])
+  t.throws(() => create({ total: 1 }), RangeError)
+  t.throws(() => (slots.total = 1.5), RangeError)
+  t.end()
+})
+
+t.test('a hot group delays others by one turn, not by all its waiters', async (t) => {
+  const { got, ask } = create({ total: 2 })
+  for (let count = 0; count < 40; count++) ask('pass', 'hot')
+  ask('pass', 'other')
+  ask('pass', 'third')
+  await turns()
+  for (let count = 0; count < 5; count++) {
+    got.at(-1)!.slot.release()
+    await turns()
+  }
+  t.same(
+    got.map(({ group }) => group),
+    ['hot', 'hot', 'other', 'third', 'hot', 'hot'],
+  )
+})
+
+t.test('a group is held to its own limit, and others pass by', async (t) => {
+  const { slots, got, ask } = create({ pass: { ...roomy, perGroup: 2 } })
+  for (let count = 0; count < 5; count++) ask('pass', 'hot')
+  t.equal(slots.running('pass'), 2)
+  t.notOk(slots.scarce, 'more slots would not help')
+  ask('pass', 'other')
+  await turns()
+  t.same(
+    got.map(({ group }) => group),
+    ['hot', 'hot', 'other'],
+  )
+})
+
+t.test('one group cannot take all places in the queue', async (t) => {
+  const { slots, events, errors, ask } = create({ total: 2, pass: { ...roomy, queueMax: 10 } })
+  for (let count = 0; count < 50; count++) ask('pass', 'hot')
+  t.equal(slots.waiting('pass'), 5)
+  for (const group of ['a', 'b', 'c', 'd', 'e']) ask('pass', group)
+  t.equal(slots.waiting('pass'), 10, 'a place for each newcomer')
+  ask('pass', 'f')
+  await turns()
+  t.equal(events.filter((event) => event === 'shed pass queue-full').length, 45)
+  t.ok(errors.every((error) => error instanceof Overloaded))
+})
+
+t.test('the admitted are queued where others are shed, and wait longer', async (t) => {
+  const { slots, clock, events, ask } = create({ total: 2, pass: { ...roomy, queueMax: 2 } })
+  for (const group of ['a', 'b', 'c', 'd']) ask('pass', group)
+  t.ok(slots.refusal({ class: 'pass', group: 'e' }))
+  t.notOk(slots.refusal({ class: 'pass', group: 'e', admitted: true }))
+  for (let group = 0; group < 20; group++) ask('pass', String(group), { admitted: true })
+  t.equal(slots.waiting('pass'), 2 + 8, 'four times as many, and no more')
+  await turns()
+  clock.advance(1000)
+  t.equal(slots.waiting('pass'), 8)
+  clock.advance(2999)
+  t.equal(slots.waiting('pass'), 8)
+  clock.advance(1)
+  t.equal(slots.waiting('pass'), 0)
+  t.equal(events.filter((event) => event === 'shed pass wait').length, 10)
+})
+
+t.test('who leaves the queue frees the place at once, and is not granted later', async (t) => {
+  const { slots, got, errors, ask } = create({ total: 2, pass: { ...roomy, queueMax: 1 } })
+  const controller = new AbortController()
+  ask('pass', 'a')
+  ask('pass', 'b', { signal: controller.signal })
+  t.ok(slots.refusal({ class: 'pass', group: 'c' }))
+  controller.abort(new Error('gone'))
+  t.notOk(slots.refusal({ class: 'pass', group: 'c' }))
+  ask('pass', 'd', { signal: controller.signal })
+  ask('pass', 'c')
+  await turns()
+  got[0]!.slot.release()
+  await turns()
+  t.same(
+    got.map(({ group }) => group),
+    ['a', 'c'],
+  )
+  t.same(
+    errors.map((error) => (error as Error).message),
+    ['gone', 'gone'],
+  )
+})
+
+t.test('a greater total lets waiters run; a smaller one takes nobody away', async (t) => {
+  const { slots, got, ask } = create({ total: 2 })
+  for (let count = 0; count < 8; count++) ask('pass', 'a')
+  t.ok(slots.scarce)
+  slots.total = 8
+  t.equal(slots.running('pass'), 6)
+  slots.total = 4
+  await turns()
+  for (const { slot } of got.slice(0, 3)) slot.release()
+  t.same([slots.running('pass'), slots.waiting('pass')], [3, 2], 'none is handed out meanwhile')
+  got[3]!.slot.release()
+  t.same([slots.running('pass'), slots.waiting('pass')], [3, 1])
+})
+
+t.test('the shed come again when those before them have had their turns', async (t) => {
+  const { slots, clock, got, errors, ask } = create({
+    total: 2,
+    pass: { ...roomy, queueMax: 10, waitMs: 1e6 },
+  })
+  for (let count = 0; count < 6; count++) ask('pass', 'a')
+  for (let count = 0; count < 4; count++) {
+    await turns()
+    clock.advance(2000)
+    got.at(-1)!.slot.release()
+    ask('pass', 'a')
+  }
+  for (let count = 0; count < 10; count++) ask('pass', 'a')
+  await turns()
+  t.equal(slots.waiting('pass'), 5)
+  t.equal((errors[0] as Overloaded).retryAfterSeconds, 12, 'six turns of two seconds')
+})

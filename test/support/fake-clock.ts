@@ -1,0 +1,41 @@
+import type { Clock } from '../../src/limits/clock.js'
+
+interface Timer {
+  readonly at: number
+  readonly call: () => void
+}
+
+/** Time in the test's hand: it stands still until it is told to go on. */
+export class FakeClock implements Clock {
+  #now = 0
+  readonly #timers = new Set<Timer>()
+
+  now(): number {
+    return this.#now
+  }
+
+  after(ms: number, call: () => void): () => void {
+    const timer = { at: this.#now + ms, call }
+    this.#timers.add(timer)
+    return () => void this.#timers.delete(timer)
+  }
+
+  /** Timers that have neither run nor been stopped. */
+  get timers(): number {
+    return this.#timers.size
+  }
+
+  /** Lets time pass; timers run in their order, each at its own time. */
+  advance(ms: number): void {
+    const until = this.#now + ms
+    for (;;) {
+      // Those set for the same time run in the order in which they were set: the sort is stable.
+      const next = [...this.#timers].sort((a, b) => a.at - b.at)[0]
+      if (!next || next.at > until) break
+      this.#timers.delete(next)
+      this.#now = Math.max(this.#now, next.at)
+      next.call()
+    }
+    this.#now = until
+  }
+}
