@@ -7,7 +7,8 @@ interface Timer {
 
 /** Time in the test's hand: it stands still until it is told to go on. */
 export class FakeClock implements Clock {
-  #now = 0
+  /** Not 0: a machine has been up for a while. */
+  #now = 1000
   readonly #timers = new Set<Timer>()
 
   now(): number {
