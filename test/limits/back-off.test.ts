@@ -1,0 +1,80 @@
+import t from 'tap'
+import fc from 'fast-check'
+import { BackOff } from '../../src/limits/back-off.js'
+import { FakeClock } from '../support/fake-clock.js'
+
+const baseMs = 500
+const capMs = 60_000
+
+function create(random = 0.999) {
+  const clock = new FakeClock()
+  return { clock, backOff: new BackOff({ baseMs, capMs, max: 3, clock, random: () => random }) }
+}
+
+t.test('one failure blocks nobody; more block for longer and longer, up to the cap', (t) => {
+  const { clock, backOff } = create()
+  const waits = Array.from({ length: 12 }, (_, count) => {
+    backOff.failed('key', new Error(String(count)))
+    const { retryAfterMs = 0, error } = backOff.blocked('key') ?? {}
+    if (count > 0) t.match(error, { message: String(count) }, 'the last error is answered')
+    clock.advance(Math.max(0, retryAfterMs - 1))
+    if (count > 0) t.ok(backOff.blocked('key'), 'to the end')
+    clock.advance(1)
+    t.notOk(backOff.blocked('key'), 'then everybody may try')
+    return Math.round(retryAfterMs / 0.999)
+  })
+  t.same(waits.slice(0, 5), [0, 500, 1000, 2000, 4000])
+  t.same(waits.slice(-3), [capMs, capMs, capMs])
+  t.end()
+})
+
+t.test('keys are blocked each by itself, and a success forgives', (t) => {
+  const { backOff } = create()
+  for (let count = 0; count < 2; count++) backOff.failed('key', 'error')
+  t.ok(backOff.blocked('key'))
+  t.notOk(backOff.blocked('other'))
+  backOff.succeeded('key')
+  t.notOk(backOff.blocked('key'))
+  backOff.failed('key', 'error')
+  t.notOk(backOff.blocked('key'))
+  t.end()
+})
+
+t.test('failures far apart do not add up', (t) => {
+  const { clock, backOff } = create()
+  for (let count = 0; count < 9; count++) backOff.failed('key', 'error')
+  clock.advance(2 * capMs + 1)
+  backOff.failed('key', 'error')
+  t.notOk(backOff.blocked('key'))
+  t.end()
+})
+
+t.test('it remembers a bounded number of keys', (t) => {
+  const { backOff } = create()
+  const keys = ['a', 'b', 'c', 'd']
+  for (const key of keys) for (let count = 0; count < 2; count++) backOff.failed(key, 'error')
+  t.same(
+    keys.map((key) => backOff.blocked(key) !== undefined),
+    [false, true, true, true],
+  )
+  t.end()
+})
+
+t.test('waits are spread over all that is allowed', (t) => {
+  const key = 'key'
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0, max: 0.999, noNaN: true }),
+      fc.integer({ min: 1, max: 40 }),
+      (random, count) => {
+        const { backOff } = create(random)
+        for (let failure = 0; failure < count; failure++) backOff.failed(key, 'error')
+        const bound = count === 1 ? 0 : Math.min(capMs, baseMs * 2 ** (count - 2))
+        const { retryAfterMs = 0 } = backOff.blocked(key) ?? {}
+        return Math.abs(retryAfterMs - random * bound) < 1e-6
+      },
+    ),
+  )
+  t.pass()
+  t.end()
+})
