@@ -47,7 +47,7 @@ export interface SlotRequest {
 /** Leave to run one process. Whoever gets one must release it. */
 export interface Slot {
   /** Hands the slot on. May be called again, to no effect. */
-  release(): void
+  readonly release: () => void
 }
 
 interface Waiting extends Waiter {
@@ -102,7 +102,10 @@ export class Slots {
     return this.#total
   }
 
-  /** May be changed at any time. While more slots are out than it allows, none is handed out. @throws RangeError */
+  /**
+   * May be changed at any time. While more slots are out than a lesser total allows, each class can still have those that
+   * are kept for it: clones that run on must not keep fills waiting. @throws RangeError
+   */
   set total(total: number) {
     this.#total = checked(total)
     this.#handOut()
@@ -224,10 +227,14 @@ export class Slots {
   /** Is a slot free that this class may have? */
   #isFree(slotClass: SlotClass): boolean {
     const { fill, pass } = this.#lines
-    const keptForOther = Math.max(1, Math.floor(this.#total * kept[slotClass === 'fill' ? 'pass' : 'fill']))
-    return (
-      fill.running + pass.running < this.#total && this.#lines[slotClass].running < this.#total - keptForOther
-    )
+    const { running } = this.#lines[slotClass]
+    const other = slotClass === 'fill' ? 'pass' : 'fill'
+    const all = fill.running + pass.running
+    return running < this.#kept(slotClass) || (all < this.#total && running < this.#total - this.#kept(other))
+  }
+
+  #kept(slotClass: SlotClass): number {
+    return Math.max(1, Math.floor(this.#total * kept[slotClass]))
   }
 
   #overloaded(slotClass: SlotClass, reason: Overloaded['reason']): Overloaded {

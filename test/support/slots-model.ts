@@ -49,6 +49,7 @@ export class SlotsModel {
   /** By class and waiting group: who had turns while it was ready and had none. */
   readonly #overtaken = new Map<string, Set<string>>()
   #total: number
+  #resized = false
 
   constructor(options: Omit<SlotsOptions, 'clock' | 'events'>) {
     this.#options = options
@@ -87,6 +88,7 @@ export class SlotsModel {
         break
       case 'resize':
         this.#total = step.total
+        this.#resized = true
         this.#slots.total = step.total
         await this.#settle()
     }
@@ -202,6 +204,7 @@ export class SlotsModel {
       const waiting = this.#are('waiting').filter((request) => request.class === slotClass)
       must(this.#slots.waiting(slotClass) === waiting.length, 'all who wait are counted')
     }
+    if (!this.#resized) must(this.#are('running').length <= this.#total, 'no more run than there are slots')
     const waiting = this.#are('waiting')
     must(!waiting.some((request) => this.#mayRun(request)), 'no slot is free while somebody may have it')
     must(!waiting.some(({ deadline }) => deadline <= this.#clock.now()), 'nobody waits too long')
@@ -216,12 +219,15 @@ export class SlotsModel {
   /** Do all limits leave room for it? */
   #mayRun(request: Request): boolean {
     const { class: slotClass, group } = request
-    const keptForOther = Math.max(1, Math.floor(this.#total / (slotClass === 'fill' ? 2 : 4)))
-    return (
+    const kept = {
+      fill: Math.max(1, Math.floor(this.#total / 4)),
+      pass: Math.max(1, Math.floor(this.#total / 2)),
+    }
+    const own = this.#running(slotClass) < kept[slotClass]
+    const shared =
       this.#are('running').length < this.#total &&
-      this.#running(slotClass) < this.#total - keptForOther &&
-      this.#running(slotClass, group) < this.#options[slotClass].perGroup
-    )
+      this.#running(slotClass) < this.#total - kept[slotClass === 'fill' ? 'pass' : 'fill']
+    return (own || shared) && this.#running(slotClass, group) < this.#options[slotClass].perGroup
   }
 
   #running(slotClass: SlotClass, group?: string): number {
