@@ -1,0 +1,90 @@
+import { AdaptiveTotal, type AdaptiveCause } from '../../src/limits/adaptive.js'
+import type { Pressure } from '../../src/limits/pressure.js'
+import { Slots } from '../../src/limits/slots.js'
+import { FakeClock } from './fake-clock.js'
+import { turns } from './sources.js'
+
+interface Running {
+  readonly group: string
+  readonly began: number
+  /** Milliseconds of a core's time that it still needs. */
+  left: number
+  readonly release: () => void
+}
+
+const stepMs = 50
+const workMs = 100
+
+/**
+ * A host that runs fills of 100 ms on so many cores, shared evenly. If more run than fit into its memory, all get slower
+ * than that: with twice as many, a quarter of the work is done.
+ */
+export class SimulatedHost {
+  cores = 2
+  fitting = 8
+  /** Fills that ended so far. */
+  done = 0
+  readonly clock = new FakeClock()
+  readonly slots: Slots
+  readonly causes: AdaptiveCause[] = []
+  readonly #adaptive: AdaptiveTotal | undefined
+  readonly #running = new Set<Running>()
+  #arrived = 0
+  #due = 0
+  #pressure = 0
+
+  /** @param sees what the adaptive mode is told of; undefined: the total stays as it is */
+  constructor(total: number, sees?: 'durations' | 'pressure') {
+    const limits = { perGroup: 100, queueMax: 100, waitMs: 5000 }
+    this.slots = new Slots({ total, fill: limits, pass: limits, clock: this.clock, random: () => 0 })
+    if (!sees) return
+    const adaptive = new AdaptiveTotal({
+      slots: this.slots,
+      floor: 4,
+      ceiling: total,
+      periodMs: 2000,
+      clock: this.clock,
+      readPressure: async (): Promise<Pressure> => (sees === 'pressure' ? { memory: this.#pressure } : {}),
+      changed: (cause) => this.causes.push(cause),
+    })
+    if (sees === 'durations') this.#adaptive = adaptive
+    adaptive.start()
+  }
+
+  /** Lets time pass while so many fills per second are asked for. @returns how many ended per second */
+  async pass(seconds: number, perSecond: number): Promise<number> {
+    const doneBefore = this.done
+    for (let ms = 0; ms < seconds * 1000; ms += stepMs) {
+      this.#due += (perSecond * stepMs) / 1000
+      for (; this.#due >= 1; this.#due--) this.#arrive()
+      this.clock.advance(stepMs)
+      this.#work()
+      await turns(1)
+    }
+    return (this.done - doneBefore) / seconds
+  }
+
+  #arrive(): void {
+    const group = String(this.#arrived++ % 20)
+    this.slots.acquire({ class: 'fill', group }).then(
+      ({ release }) => this.#running.add({ group, began: this.clock.now(), left: workMs, release }),
+      () => {},
+    )
+  }
+
+  #work(): void {
+    const count = this.#running.size
+    const efficiency = Math.min(1, this.fitting / count) ** 2
+    // As psi does it, near enough: an average over about ten seconds.
+    this.#pressure += (stepMs / 10_000) * (100 * (1 - efficiency) - this.#pressure)
+    const share = stepMs * Math.min(1, this.cores / count) * efficiency
+    for (const fill of this.#running) {
+      fill.left -= share
+      if (fill.left > 0) continue
+      this.#running.delete(fill)
+      this.done++
+      this.#adaptive?.took(fill.group, this.clock.now() - fill.began)
+      fill.release()
+    }
+  }
+}
