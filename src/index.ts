@@ -7,7 +7,7 @@
  */
 import type { options, Settings } from './config/options.js'
 import { readFlags, resolveSettings } from './config/settings.js'
-import { startSidecar, type Sidecar } from './sidecar.js'
+import { startSidecar, type Sidecar } from './assembly/sidecar.js'
 import { createLog, type Log } from './telemetry/log.js'
 
 export { ConfigError } from './config/settings.js'

@@ -8,8 +8,8 @@ import { route, sendProblem } from './router.js'
 export interface AdminOptions {
   readonly metrics: Metrics
   readonly log: Log
-  /** Should load balancers send requests? */
-  readonly ready: () => boolean
+  /** Why load balancers should send no requests; undefined: they should. */
+  readonly notReady: () => string | undefined
   /** The operations of the API. */
   readonly endpoints: readonly Endpoint[]
   readonly version: string
@@ -30,7 +30,7 @@ export function createAdminDoor(options: AdminOptions): Server {
 }
 
 async function answer(
-  { metrics, ready, endpoints }: AdminOptions,
+  { metrics, notReady, endpoints }: AdminOptions,
   document: object,
   request: IncomingMessage,
   response: ServerResponse,
@@ -41,8 +41,10 @@ async function answer(
     response.setHeader('Allow', 'GET, HEAD')
     text(response, 405, 'use GET')
   } else if (path === '/healthz') text(response, 200, 'ok')
-  else if (path === '/readyz') text(response, ready() ? 200 : 503, ready() ? 'ready' : 'shutting down')
-  else if (path === '/metrics') {
+  else if (path === '/readyz') {
+    const reason = notReady()
+    text(response, reason === undefined ? 200 : 503, reason ?? 'ready')
+  } else if (path === '/metrics') {
     const body = await metrics.registry.metrics()
     response.writeHead(200, { 'Content-Type': metrics.registry.contentType })
     response.end(body)

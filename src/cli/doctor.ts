@@ -1,5 +1,5 @@
 import { oldestGit } from '../git/installation.js'
-import { findGround } from '../ground.js'
+import { findGround } from '../assembly/ground.js'
 import { inspect, type Inspected } from '../service/inspection.js'
 import { adminUrl, askAdmin } from './admin-client.js'
 import { readSettings, type Flags } from './setting-flags.js'

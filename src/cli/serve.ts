@@ -1,4 +1,4 @@
-import { startSidecar } from '../sidecar.js'
+import { startSidecar } from '../assembly/sidecar.js'
 import { createLog } from '../telemetry/log.js'
 import { readSettings, type Flags } from './setting-flags.js'
 

@@ -1,5 +1,6 @@
 import { ChildProcess, spawn, type SpawnOptions as NodeSpawnOptions } from 'node:child_process'
 import { PassThrough, Readable, type Writable } from 'node:stream'
+import type { Slot, SlotRequest, Slots } from '../limits/slots.js'
 import { inheritedEnvironment } from './environment.js'
 
 export interface GitOptions {
@@ -7,7 +8,11 @@ export interface GitOptions {
   readonly path: string
   /** The environment that Git processes are made from, before what each needs is added. */
   readonly environment: NodeJS.ProcessEnv
+  /** Who may run when; left out, everybody at once. */
+  readonly slots?: Slots
   readonly started?: (command: string) => void
+  /** An upload-pack for a fill of that kind has ended well, so many milliseconds after its start. */
+  readonly filled?: (kind: string, ms: number) => void
   /** A process said something on standard error or ended badly, and nobody had asked it to end. */
   readonly complained?: (complaint: Complaint) => void
 }
@@ -28,12 +33,17 @@ export interface SpawnOptions {
   readonly where?: string
   /** Ends the process when it aborts. */
   readonly signal?: AbortSignal
+  /** Released when the process is gone, which may be later than its output's end. */
+  readonly slot?: Slot
 }
 
 /** Git could not be started, or ended otherwise than by exit code 0. */
 export class GitError extends Error {
   override readonly name = 'GitError'
 }
+
+/** Where nobody counts. */
+const freeSlot: Slot = { release: () => {} }
 
 /** Bytes of standard error that are kept: the last, where Git says why it died. */
 const stderrMax = 4096
@@ -57,11 +67,20 @@ export class Git {
     return this.#running.size
   }
 
+  /**
+   * Leave to run one process, when there is a slot for it; whoever gets it hands it to spawn().
+   * @throws Overloaded, or the signal's reason
+   */
+  async turn(request: SlotRequest): Promise<Slot> {
+    return (await this.#options.slots?.acquire(request)) ?? freeSlot
+  }
+
   /** Runs `git COMMAND …`. Never throws: a program that cannot be started shows in `ended`. */
   spawn(args: readonly [command: string, ...rest: string[]], options: SpawnOptions): GitProcess {
     const command = args[0]
     const process = new GitProcess(this.path, args, options, (ending) => {
       this.#running.delete(process)
+      options.slot?.release()
       const { stderr, toldToEnd } = process
       if (!toldToEnd && (stderr || ending !== 'exit code 0')) {
         this.#options.complained?.({ command, where: options.where ?? options.cwd, stderr, ending })
@@ -70,6 +89,11 @@ export class Git {
     this.#running.add(process)
     this.#options.started?.(command)
     return process
+  }
+
+  /** Tells how long a fill took. */
+  filled(kind: string, ms: number): void {
+    this.#options.filled?.(kind, ms)
   }
 
   /** The whole output of a short command. @throws GitError unless its exit code is among `accept` */

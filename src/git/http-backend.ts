@@ -20,6 +20,18 @@ export interface BackendRequest {
   readonly exportAll: boolean
 }
 
+/** How a request is started among others. */
+export interface BackendTurn {
+  /** Was its client let in before? Then it is queued where others are shed. */
+  readonly admitted: boolean
+  /** Gives up waiting when it aborts. */
+  readonly queueing: AbortSignal
+  /** Ends the process when it aborts. */
+  readonly signal: AbortSignal
+  /** Called when its turn has come, just before the process starts. */
+  readonly starting?: () => void
+}
+
 export interface BackendResponse {
   readonly status: number
   readonly statusText: string | undefined
@@ -31,18 +43,24 @@ export interface BackendResponse {
 /** Bytes of a response head beyond which it cannot be Git's. */
 const headMax = 64 * 1024
 
-/** Starts `git http-backend` as CGI (RFC 3875) for one request on one repository. */
-export function httpBackend(
+/**
+ * Starts `git http-backend` as CGI (RFC 3875) for one request on one repository, when there is a slot for it.
+ * @throws Overloaded, or the signal's reason
+ */
+export async function httpBackend(
   git: Git,
   root: string,
   repository: Repository,
   request: BackendRequest,
-  signal: AbortSignal,
-): GitProcess {
+  { admitted, queueing, signal, starting }: BackendTurn,
+): Promise<GitProcess> {
+  const slot = await git.turn({ class: 'pass', group: repository.commonDir, admitted, signal: queueing })
+  starting?.()
   const path = relative(root, repository.gitDir).split(sep).join('/')
   return git.spawn(['http-backend'], {
     cwd: repository.gitDir,
     signal,
+    slot,
     environment: {
       ...trusting(git.environment, repository.gitDir),
       GATEWAY_INTERFACE: 'CGI/1.1',

@@ -29,7 +29,8 @@ export function refListing(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const input = completeLsRefs(objectFormat)
-  return uploadPack(git, repository, { mode: '--stateless-rpc', version: 2, input, signal })
+  // Only those ask for it who have got the capability advertisement.
+  return uploadPack(git, repository, { mode: '--stateless-rpc', version: 2, input, signal, admitted: true })
 }
 
 interface Run {
@@ -39,6 +40,8 @@ interface Run {
   /** What goes out with Git's first bytes: not before, so that if there are none an error can still be told as one. */
   readonly ahead?: readonly Buffer[]
   readonly signal: AbortSignal
+  /** Was every client that waits for it let in before? */
+  readonly admitted?: boolean
 }
 
 async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGenerator<Buffer> {
@@ -46,11 +49,15 @@ async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGen
     ...trusting(git.environment, repository.gitDir),
     GIT_PROTOCOL: gitProtocol(run.version),
   }
+  const { signal, admitted = false } = run
+  const slot = await git.turn({ class: 'fill', group: repository.commonDir, admitted, signal })
   const process = git.spawn(['upload-pack', run.mode, repository.gitDir], {
     environment,
-    signal: run.signal,
+    signal,
     where: repository.gitDir,
+    slot,
   })
+  const startedAt = performance.now()
   process.stdin.end(run.input)
   try {
     const framing = new PktLineFraming()
@@ -63,6 +70,7 @@ async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGen
     const { code, reason } = await process.ended
     if (code !== 0) throw new GitError(`git upload-pack: ${reason}`)
     if (!framing.endsInFlush) throw new GitError('git upload-pack: its output was cut short')
+    git.filled(`${run.mode} v${run.version} ${repository.gitDir}`, performance.now() - startedAt)
   } finally {
     process.end()
   }

@@ -3,9 +3,13 @@ import type { Duplex } from 'node:stream'
 import { GitError } from '../git/git.js'
 import { protocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
-import { RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
+import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
 import type { RefService } from '../service/ref-service.js'
 import { FillError } from '../streamcache/index.js'
+import type { Admissions } from '../limits/admissions.js'
+import { Overloaded } from '../limits/overloaded.js'
+import type { ClientWatch } from '../limits/client-watch.js'
+import type { Room } from '../limits/room.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
@@ -22,6 +26,16 @@ export interface DoorOptions extends AdvertisementOptions {
   readonly log: Log
   /** In lower case. */
   readonly remoteUserHeader: string | undefined
+  /** Clients that take their answers too slowly, and those that send their requests too slowly. */
+  readonly readers: ClientWatch
+  readonly senders: ClientWatch
+  /** Milliseconds in which the head of a request must come. */
+  readonly requestIdleMs: number
+  readonly admissions: Admissions
+  /** How many requests may be under way at once. */
+  readonly room: Room
+  /** To requests that are shed. */
+  readonly shedStatus: 429 | 503
 }
 
 /** The HTTP door: Git's smart and dumb HTTP protocols in, answers out (gitprotocol-http(5)). */
@@ -29,7 +43,7 @@ export function createDoor(options: DoorOptions): Server {
   const server = createServer((request, response) => void answer(options, request, response))
   // A push may take as long as its client's line needs; only the head of a request has to come soon.
   server.requestTimeout = 0
-  server.headersTimeout = 30_000
+  server.headersTimeout = options.requestIdleMs
   // Longer than a proxy in front keeps its idle connections, so that it closes first.
   server.keepAliveTimeout = 75_000
   server.on('clientError', rejectConnection)
@@ -43,14 +57,18 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const exchange = new Exchange(request, response, options.metrics)
+  const exchange = new Exchange(request, response, options)
+  const leave = options.room.enter()
   try {
+    if (!leave) throw new Overloaded('full', 1)
     await dispatch(options, exchange)
   } catch (error) {
     fail(options, exchange, error)
+  } finally {
+    leave?.()
   }
   if (exchange.signal.aborted && exchange.outcome !== 'error') exchange.outcome = 'aborted'
-  exchange.count()
+  exchange.done()
   const { kind, protocol, outcome, repository, sentBytes } = exchange
   const ms = Math.round(performance.now() - exchange.startedAt)
   options.log.debug({ method: request.method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
@@ -66,7 +84,10 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
 
   if (exchange.kind === 'advertisement') {
     const reading = await options.service.advertise(route.repository, version)
-    if (reading) return answerAdvertisement(options, exchange, reading)
+    if (reading) {
+      admit(options, exchange)
+      return answerAdvertisement(options, exchange, reading)
+    }
   }
   const peeked = mayAskForRefs(exchange) ? await peekCommand(request) : undefined
   exchange.signal.throwIfAborted()
@@ -82,11 +103,14 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
   }
   const backend = backendRequest(exchange, route, options.remoteUserHeader)
   const { service } = options
+  const { signal, leftEarly } = exchange
+  const turn = { admitted: isAdmitted(options, exchange), queueing: signal }
   const process =
     exchange.kind === 'receive-pack'
-      ? service.mutate(route.repository, backend, exchange.leftEarly)
-      : service.passThrough(route.repository, backend, exchange.signal)
+      ? await service.mutate(route.repository, backend, { ...turn, signal: leftEarly })
+      : await service.passThrough(route.repository, backend, { ...turn, signal })
   await passThrough(exchange, process, peeked)
+  admit(options, exchange)
   exchange.outcome = 'passthrough'
 }
 
@@ -105,6 +129,19 @@ async function answerAdvertisement(
     follower.close()
   }
   exchange.outcome = reuse
+}
+
+/**
+ * A client that was let in at its GET is known for a while: its POSTs are queued where others are shed, for Git dies of a
+ * 429 to a POST. Behind a proxy all clients are one, which errs on the side of queueing.
+ */
+function admit({ admissions }: DoorOptions, { kind, request, repository = '' }: Exchange): void {
+  const client = request.socket.remoteAddress ?? ''
+  if (kind.endsWith('advertisement')) admissions.add(client, repository)
+}
+
+function isAdmitted({ admissions }: DoorOptions, { request, repository = '' }: Exchange): boolean {
+  return request.method === 'POST' && admissions.has(request.socket.remoteAddress ?? '', repository)
 }
 
 /** Could the body be an ls-refs command that http-backend would hand to upload-pack? */
@@ -132,13 +169,13 @@ function kindOf({ resource, service }: Route): string {
   return 'dumb'
 }
 
-function fail({ log }: DoorOptions, exchange: Exchange, error: unknown): void {
+function fail({ log, shedStatus }: DoorOptions, exchange: Exchange, error: unknown): void {
   const { response, request, repository } = exchange
   if (exchange.signal.aborted) {
     exchange.outcome = 'aborted'
     return
   }
-  const { refusal, outcome } = explain(error)
+  const { refusal, outcome } = explain(error, shedStatus)
   exchange.outcome = outcome
   // A failed fill fails all its followers; Git's complaint has been logged once.
   const level = error instanceof FillError ? 'debug' : 'error'
@@ -148,7 +185,21 @@ function fail({ log }: DoorOptions, exchange: Exchange, error: unknown): void {
 }
 
 /** The answer to an error, and the outcome that it counts as. */
-function explain(error: unknown): { refusal: Refusal; outcome: Outcome } {
+function explain(error: unknown, shedStatus: number): { refusal: Refusal; outcome: Outcome } {
+  // A fill that was shed, or that its key's back-off forbids, fails with that as its cause.
+  const cause = error instanceof FillError ? error.cause : error
+  if (cause instanceof Overloaded) {
+    const { message, retryAfterSeconds } = cause
+    const headers = ['Retry-After', String(retryAfterSeconds)]
+    return {
+      refusal: new Refusal(shedStatus, `overloaded: ${message}; try again later`, headers),
+      outcome: 'shed',
+    }
+  }
+  if (cause instanceof BackingOff) {
+    const headers = ['Retry-After', String(Math.ceil(cause.retryAfterMs / 1000))]
+    return { refusal: new Refusal(503, cause.message, headers), outcome: 'error' }
+  }
   if (error instanceof RepositoryNotFound) return { refusal: new Refusal(404), outcome: 'not_found' }
   if (error instanceof ServiceDisabled) return { refusal: new Refusal(403), outcome: 'forbidden' }
   if (error instanceof Refusal) {

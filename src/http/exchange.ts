@@ -1,11 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { ProtocolVersion } from '../git/protocol.js'
+import type { ClientWatch } from '../limits/client-watch.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
 /** What became of a request, as `refstream_requests_total` counts it. */
 export type Outcome =
   | ('hit' | 'joined' | 'filled' | 'gathered' | 'passthrough')
-  | ('not_found' | 'forbidden' | 'rejected' | 'aborted' | 'error')
+  | ('not_found' | 'forbidden' | 'rejected' | 'shed' | 'aborted' | 'error')
+
+/** Who keeps an eye on exchanges. */
+export interface Overseers {
+  readonly metrics: Metrics
+  readonly readers: ClientWatch
+  readonly senders: ClientWatch
+}
 
 /** One request and its response, with what is told about them afterwards. */
 export class Exchange {
@@ -24,12 +33,13 @@ export class Exchange {
   outcome: Outcome = 'error'
   repository: string | undefined
   sentBytes = 0
-  readonly #metrics: Metrics
+  readonly #overseers: Overseers
+  #watched = false
 
-  constructor(request: IncomingMessage, response: ServerResponse, metrics: Metrics) {
+  constructor(request: IncomingMessage, response: ServerResponse, overseers: Overseers) {
     this.request = request
     this.response = response
-    this.#metrics = metrics
+    this.#overseers = overseers
     // A connection that breaks is told by 'close'; an 'error' without a listener would end the program.
     request.on('error', () => {})
     response.on('error', () => {})
@@ -50,21 +60,25 @@ export class Exchange {
       socket.off('close', leave)
       leave()
     })
+    if (request.method === 'POST') this.#watchSender()
   }
 
   /** Hands bytes to the client. false: it takes no more now, wait for `drained`. */
   write(chunk: Buffer): boolean {
     if (this.sentBytes === 0) {
       const seconds = (performance.now() - this.startedAt) / 1000
-      this.#metrics.firstByteSeconds.observe({ door: 'http', kind: this.kind }, seconds)
+      this.#overseers.metrics.firstByteSeconds.observe({ door: 'http', kind: this.kind }, seconds)
     }
     this.sentBytes += chunk.length
-    return this.response.write(chunk)
+    const takesMore = this.response.write(chunk)
+    if (!takesMore) this.#watchReader()
+    return takesMore
   }
 
   /** Counts bytes that compression has spared the line. */
   countSaved(encoding: string, bytes: number): void {
-    if (this.request.method !== 'HEAD') this.#metrics.compressionSaved.inc({ door: 'http', encoding }, bytes)
+    if (this.request.method !== 'HEAD')
+      this.#overseers.metrics.compressionSaved.inc({ door: 'http', encoding }, bytes)
   }
 
   /** Resolves when the client takes more bytes; false if it has left. */
@@ -92,10 +106,51 @@ export class Exchange {
     else response.destroy()
   }
 
-  /** Counts the exchange, once all of its response has been handed over. */
-  count(): void {
+  /** Counts the exchange, once all of its response has been handed over; that it also goes out is watched. */
+  done(): void {
     const { kind, protocol, outcome } = this
-    this.#metrics.requests.inc({ door: 'http', kind, protocol, outcome })
-    if (this.sentBytes > 0) this.#metrics.sentBytes.inc({ door: 'http', kind }, this.sentBytes)
+    const { metrics } = this.#overseers
+    metrics.requests.inc({ door: 'http', kind, protocol, outcome })
+    if (this.sentBytes > 0) metrics.sentBytes.inc({ door: 'http', kind }, this.sentBytes)
+    if (this.response.writableLength > 0) this.#watchReader()
   }
+
+  /** From the first moment at which the client does not take what is there. */
+  #watchReader(): void {
+    if (this.#watched) return
+    this.#watched = true
+    const { response, request } = this
+    const { socket } = request
+    const owed = (): boolean => response.writableLength > 0 || socket.writableLength > 0
+    const watched = { taken: () => bytesTaken(socket), owed }
+    const stop = this.#overseers.readers.watch(watched, (reason) => this.#cut(reason))
+    response.once('close', stop)
+  }
+
+  #watchSender(): void {
+    const { response, request } = this
+    const { socket } = request
+    // What has come and waits here to be read is not the client's fault.
+    const owed = (): boolean => !request.complete && request.readableLength === 0
+    const watched = { taken: () => socket.bytesRead, owed }
+    const stop = this.#overseers.senders.watch(watched, () => this.#cut('silent'))
+    request.once('end', stop)
+    response.once('close', stop)
+  }
+
+  #cut(reason: 'idle' | 'slow' | 'silent'): void {
+    this.#overseers.metrics.clientsCut.inc({ reason })
+    this.request.socket.destroy()
+  }
+}
+
+/**
+ * Bytes of a connection that the kernel has taken. Of what has been handed to libuv, some may wait there: Node's own
+ * socket timeout tells progress by the same property.
+ */
+function bytesTaken(socket: Socket): number {
+  const { _handle: handle } = socket as {
+    _handle?: { bytesWritten?: number; writeQueueSize?: number } | null
+  }
+  return (handle?.bytesWritten ?? socket.bytesWritten) - (handle?.writeQueueSize ?? 0)
 }

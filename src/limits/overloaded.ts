@@ -1,13 +1,19 @@
+const messages = {
+  'queue-full': 'no slot is free, and the queue is full',
+  wait: 'no slot was free in time',
+  full: 'too many requests are under way',
+}
+
 /** A request was shed: doors answer 429 with Retry-After, or RESOURCE_EXHAUSTED. */
 export class Overloaded extends Error {
   override readonly name = 'Overloaded'
-  /** queue-full: there was no place to wait; wait: its turn did not come in time. */
-  readonly reason: 'queue-full' | 'wait'
+  /** queue-full: there was no place to wait; wait: its turn did not come in time; full: too many are here already. */
+  readonly reason: 'queue-full' | 'wait' | 'full'
   /** When to come again, from the pace at which slots were handed on: a whole number from 1 to 60. */
   readonly retryAfterSeconds: number
 
-  constructor(reason: 'queue-full' | 'wait', retryAfterSeconds: number) {
-    super(reason === 'wait' ? 'no slot was free in time' : 'no slot is free, and the queue is full')
+  constructor(reason: Overloaded['reason'], retryAfterSeconds: number) {
+    super(messages[reason])
     this.reason = reason
     this.retryAfterSeconds = retryAfterSeconds
   }

@@ -7,3 +7,17 @@ export class RepositoryNotFound extends Error {
 export class ServiceDisabled extends Error {
   override readonly name = 'ServiceDisabled'
 }
+
+/** The last tries to answer this failed; the next is not due yet. Doors answer 503 with Retry-After. */
+export class BackingOff extends Error {
+  override readonly name = 'BackingOff'
+  /** Until the next try, in milliseconds. */
+  readonly retryAfterMs: number
+
+  constructor(retryAfterMs: number, cause: unknown) {
+    super('Git could not answer for this repository a moment ago; see the log of refstream for why', {
+      cause,
+    })
+    this.retryAfterMs = retryAfterMs
+  }
+}

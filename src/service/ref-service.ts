@@ -2,16 +2,18 @@ import { LRUCache } from 'lru-cache'
 import type { FreshCache, Question, Reading, Reuse, Sight } from '../freshness/fresh-cache.js'
 import type { Observation, Observer } from '../freshness/observer.js'
 import type { Git, GitProcess } from '../git/git.js'
-import { httpBackend, type BackendRequest } from '../git/http-backend.js'
+import { httpBackend, type BackendRequest, type BackendTurn } from '../git/http-backend.js'
 import type { LsRefsRequest } from '../git/ls-refs.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { Repository } from '../git/repository.js'
 import { readServing, type Serving } from '../git/serving.js'
 import { advertisement, refListing } from '../git/upload-pack.js'
-import type { Entry, FillResult } from '../streamcache/index.js'
+import type { BackOff } from '../limits/back-off.js'
+import { Overloaded } from '../limits/overloaded.js'
+import { FillError, type Entry, type FillResult, type Source } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import { RepositoryNotFound, ServiceDisabled } from './errors.js'
+import { BackingOff, RepositoryNotFound, ServiceDisabled } from './errors.js'
 import type { LeaseService } from './lease-service.js'
 import { RefListings, type SharedListing } from './ref-listings.js'
 
@@ -25,9 +27,13 @@ export interface RefServiceOptions {
   readonly cache: FreshCache
   /** Most bytes of memory for ref listings. */
   readonly listingsMaxBytes: number
+  /** By key: how long after a failure the next try is due. */
+  readonly backOff: BackOff
   readonly metrics: Metrics
   readonly log: Log
 }
+
+export type PassThroughRequest = Omit<BackendRequest, 'exportAll'>
 
 /** A listing to cut the answer to an ls-refs command from. */
 export interface RefAnswer {
@@ -96,22 +102,23 @@ export class RefService {
   }
 
   /**
-   * Starts `git http-backend` on a request that refstream does not answer itself.
-   * @throws RepositoryNotFound
+   * Starts `git http-backend` on a request that refstream does not answer itself, when its turn has come.
+   * @throws RepositoryNotFound, Overloaded, or the queueing signal's reason
    */
-  passThrough(path: string, request: Omit<BackendRequest, 'exportAll'>, signal: AbortSignal): GitProcess {
-    return this.#backend(this.#find(path), request, signal)
+  async passThrough(path: string, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
+    const { root, git, exportAll } = this.#options
+    return httpBackend(git, root, this.#find(path), { ...request, exportAll }, turn)
   }
 
-  /**
-   * The same for a request that may change the repository: a push. Holds a lease while the process runs.
-   * @throws RepositoryNotFound
-   */
-  mutate(path: string, request: Omit<BackendRequest, 'exportAll'>, signal: AbortSignal): GitProcess {
+  /** The same for a request that may change the repository: a push. Holds a lease while the process runs. */
+  async mutate(path: string, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
     const repository = this.#find(path)
-    const end = this.#options.leases.hold(repository, 'push')
-    const process = this.#backend(repository, request, signal)
-    void process.ended.then(end)
+    let end: (() => void) | undefined
+    const starting = (): void => {
+      end = this.#options.leases.hold(repository, 'push')
+    }
+    const process = await this.passThrough(path, request, { ...turn, starting })
+    void process.ended.then(() => end?.())
     return process
   }
 
@@ -119,15 +126,6 @@ export class RefService {
     const repository = this.#options.observer.find(path)
     if (!repository) throw new RepositoryNotFound(path)
     return repository
-  }
-
-  #backend(
-    repository: Repository,
-    request: Omit<BackendRequest, 'exportAll'>,
-    signal: AbortSignal,
-  ): GitProcess {
-    const { root, git, exportAll } = this.#options
-    return httpBackend(git, root, repository, { ...request, exportAll }, signal)
   }
 
   /** Drops what is kept of a repository, so that it does not come back after a restart. */
@@ -154,9 +152,19 @@ export class RefService {
     const key = `${kind} ${variant} ${state.repository.gitDir}`
     return this.#options.cache.read(key, sight(state), {
       ...question,
+      source: this.#unlessBackingOff(key, question.source),
       observe: async () => sight(await this.#exported(path)),
       filling: (entry, ended) => this.#countFill(kind, entry, ended),
     })
+  }
+
+  /** A source that fails at once while its key's last failure is too fresh: no process is started (R7). */
+  #unlessBackingOff(key: string, source: Source): Source {
+    return (signal) => {
+      const blocked = this.#options.backOff.blocked(key)
+      if (blocked) throw new BackingOff(blocked.retryAfterMs, blocked.error)
+      return source(signal)
+    }
   }
 
   async #exported(path: string): Promise<Observation> {
@@ -188,10 +196,23 @@ export class RefService {
       fillBytes.inc({ kind }, length)
       // Again: what was not on disk yet when the listing had been read had to stay in memory.
       if (this.#listings.holds(entry)) entry.cool()
-      if (result === 'failed') this.#options.log.warn({ err: entry.error, key: entry.key }, 'a fill failed')
+      this.#learn(result, entry)
       if (result !== 'loser') return
       loserWrites.inc()
       loserBytes.inc(length)
     })
+  }
+
+  /** A fill that was shed or forbidden, or that this process ended because it is about to end, says nothing of its key. */
+  #learn(result: FillResult, { key, error }: Entry): void {
+    const { backOff, log } = this.#options
+    if (result !== 'failed') {
+      backOff.succeeded(key)
+      return
+    }
+    const fault = error instanceof FillError ? error : undefined
+    if (fault?.cause instanceof Overloaded || fault?.cause instanceof BackingOff) return
+    log.warn({ err: error, key }, 'a fill failed')
+    if (fault?.fault !== 'closed') backOff.failed(key, error)
   }
 }

@@ -9,6 +9,9 @@ export interface GaugeSources {
   readonly listingBytes: () => number
   readonly processesRunning: () => number
   readonly leasesOpen: () => number
+  readonly requestsUnderWay: () => number
+  readonly slotsTotal: () => number
+  readonly slots: () => Iterable<{ class: string; running: number; waiting: number }>
   readonly repositories: () => Iterable<{ mode: string; reason: string; count: number }>
 }
 
@@ -22,7 +25,7 @@ export class Metrics {
     'refstream_requests_total',
     'Requests answered. outcome: hit (a committed entry), joined (a fill that was running), filled (this request ' +
       'started the fill), gathered (waited for the next fill), passthrough (Git answered), not_found, forbidden, ' +
-      'rejected (a bad request), aborted (the client left), error (the answer failed).',
+      'rejected (a bad request), shed (overload: told to come again), aborted (the client left), error (the answer failed).',
     ['door', 'kind', 'protocol', 'outcome'],
   )
   readonly fills = this.#counter(
@@ -68,6 +71,23 @@ export class Metrics {
     'Looks at a repository. result: settled, unsettled (changed too recently to be trusted), leased (a mutator lease is ' +
       'open where leases decide), missing.',
     ['result'],
+  )
+  readonly slotWaitSeconds = this.#histogram(
+    'refstream_slot_wait_seconds',
+    'Time that Git processes waited for their turn, in seconds. class, here and below: fill, or pass (pass-through).',
+    ['class'],
+  )
+  readonly shed = this.#counter(
+    'refstream_shed_total',
+    'Git processes that did not get a turn; all who waited for one were told to come again. reason: queue-full, wait ' +
+      '(longer than queue-wait-seconds).',
+    ['class', 'reason'],
+  )
+  readonly clientsCut = this.#counter(
+    'refstream_clients_cut_total',
+    'Connections that were cut. reason: idle (the client took nothing), slow (too little), silent (it did not send the ' +
+      'rest of its request).',
+    ['reason'],
   )
   readonly leasesOpened = this.#counter(
     'refstream_leases_opened_total',
@@ -120,6 +140,21 @@ export class Metrics {
     )
     this.#gauge('refstream_processes_running', 'Git processes running now.', sources.processesRunning)
     this.#gauge('refstream_leases_open', 'Mutator leases open now.', sources.leasesOpen)
+    this.#gauge('refstream_requests_under_way', 'Requests being answered now.', sources.requestsUnderWay)
+    this.#gauge('refstream_slots', 'Most Git processes at once, as of now.', sources.slotsTotal)
+    const gaugeOf = (name: string, help: string, of: 'running' | 'waiting'): void => {
+      const gauge = new Gauge({
+        name,
+        help,
+        labelNames: ['class'],
+        registers: [this.registry],
+        collect: () => {
+          for (const each of sources.slots()) gauge.set({ class: each.class }, each[of])
+        },
+      })
+    }
+    gaugeOf('refstream_slots_running', 'Git processes that run in their turn.', 'running')
+    gaugeOf('refstream_slots_waiting', 'Git processes that wait for their turn.', 'waiting')
     const repositories = new Gauge({
       name: 'refstream_repositories',
       help:

@@ -58,6 +58,9 @@ t.test('the README’s table of metrics has every metric, and no other', async (
     listingBytes: zero,
     processesRunning: zero,
     leasesOpen: zero,
+    requestsUnderWay: zero,
+    slotsTotal: zero,
+    slots: () => [],
     repositories: () => [],
   })
   const defined = metrics.registry.getMetricsAsArray().map(({ name }) => name)

@@ -2,10 +2,13 @@ import t from 'tap'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Git, type GitProcess } from '../../src/git/git.js'
-import { httpBackend, readHead, type BackendRequest } from '../../src/git/http-backend.js'
+import { httpBackend, readHead, type BackendRequest, type BackendTurn } from '../../src/git/http-backend.js'
 import { eventually } from '../support/eventually.js'
 import { gitEnvironment, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
+
+const never = new AbortController().signal
+const atOnce: BackendTurn = { admitted: false, queueing: never, signal: never }
 
 /** A process that says these pieces, one after the other, each in a write of its own. */
 function saying(t: Parameters<typeof tempDir>[0], pieces: readonly string[], ending = 'exit 0') {
@@ -91,7 +94,7 @@ t.test('a request as Git gets it', async (t) => {
   const gitDir = makeRepository(root, 'a/b.git')
   const ask = async (request: Partial<BackendRequest>, at = gitDir) => {
     const all: BackendRequest = { method: 'GET', resource: '/info/refs', exportAll: false, ...request }
-    const process = httpBackend(git, root, { gitDir: at, commonDir: at }, all, new AbortController().signal)
+    const process = await httpBackend(git, root, { gitDir: at, commonDir: at }, all, atOnce)
     const [cwd, ...lines] = (await answer(process)).body.trim().split('\n')
     const variables = lines.map((line) => [line.split('=', 1)[0]!, line.replace(/^[^=]*=/, '')] as const)
     return { cwd, ...Object.fromEntries(variables) } as Record<string, string | undefined>
@@ -127,7 +130,7 @@ t.test('real answers', async (t) => {
   const git = new Git({ path: 'git', environment: gitEnvironment })
   const ask = async (request: Partial<BackendRequest>) => {
     const all: BackendRequest = { method: 'GET', resource: '/HEAD', exportAll: false, ...request }
-    const process = httpBackend(git, root, { gitDir, commonDir: gitDir }, all, new AbortController().signal)
+    const process = await httpBackend(git, root, { gitDir, commonDir: gitDir }, all, atOnce)
     process.stdin.end()
     return answer(process)
   }

@@ -1,5 +1,6 @@
 import { request, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http'
 import { createConnection, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Answer {
   readonly status: number
@@ -21,6 +22,15 @@ export async function ask(url: string, { method = 'GET', headers = {}, body }: A
   for await (const chunk of response) chunks.push(chunk as Buffer)
   const { statusCode = 0, rawHeaders } = response
   return { status: statusCode, headers: response.headers, rawHeaders, body: Buffer.concat(chunks) }
+}
+
+/** Asks again and again until the answer has this status. */
+export async function eventuallyGet(url: string, status: number): Promise<Answer> {
+  for (;;) {
+    const answer = await ask(url)
+    if (answer.status === status) return answer
+    await sleep(20)
+  }
 }
 
 /** The same, up to the head of the answer; its body is the caller's to read. */

@@ -1,28 +1,26 @@
-import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
-import { join } from 'node:path'
-import { createAdminDoor } from './admin/door.js'
-import { leaseEndpoints } from './admin/lease-api.js'
-import { webhookEndpoints } from './admin/webhooks.js'
-import { defaultCacheDir } from './config/cache-dir.js'
-import type { Address, Settings, UnixAddress } from './config/options.js'
-import { ConfigError } from './config/settings.js'
-import { packageVersion } from './config/version.js'
-import { FreshCache } from './freshness/fresh-cache.js'
-import { LeaseJournal } from './freshness/lease-journal.js'
-import { Leases } from './freshness/leases.js'
-import { Modes } from './freshness/modes.js'
-import { Observer } from './freshness/observer.js'
-import { inspectInstallation, oldestGit, type Installation } from './git/installation.js'
+import { createAdminDoor } from '../admin/door.js'
+import { leaseEndpoints } from '../admin/lease-api.js'
+import { webhookEndpoints } from '../admin/webhooks.js'
+import { defaultCacheDir } from '../config/cache-dir.js'
+import type { Address, Settings, UnixAddress } from '../config/options.js'
+import { packageVersion } from '../config/version.js'
+import { FreshCache } from '../freshness/fresh-cache.js'
+import { Modes } from '../freshness/modes.js'
+import { Observer } from '../freshness/observer.js'
+import { inspectInstallation, oldestGit, type Installation } from '../git/installation.js'
+import { CompressedForms } from '../http/compressed-forms.js'
+import { createDoor } from '../http/door.js'
+import { LeaseService } from '../service/lease-service.js'
+import { RefService } from '../service/ref-service.js'
+import type { Log } from '../telemetry/log.js'
+import { Metrics } from '../telemetry/metrics.js'
+import { openCache } from './cache.js'
 import { findGround } from './ground.js'
-import { CompressedForms } from './http/compressed-forms.js'
-import { createDoor } from './http/door.js'
+import { openLeases } from './leases.js'
+import { openLimits } from './limits.js'
 import { listen } from './listen.js'
-import { LeaseService } from './service/lease-service.js'
-import { RefService } from './service/ref-service.js'
-import { StreamCache } from './streamcache/index.js'
-import type { Log } from './telemetry/log.js'
-import { Metrics } from './telemetry/metrics.js'
+import { readSecret } from './secret.js'
 
 /** A sidecar that listens. */
 export interface Sidecar {
@@ -51,7 +49,11 @@ export async function startSidecar(
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Sidecar> {
   const metrics = new Metrics()
+  const limits = openLimits(settings, metrics, log)
+  const { slots } = limits
   const { root, git } = findGround(settings, environment, {
+    slots,
+    filled: (kind, ms) => limits.adaptive?.took(kind, ms),
     started: (command) => metrics.processesStarted.inc({ command }),
     complained: (complaint) => log.warn(complaint, 'git complained'),
   })
@@ -89,6 +91,7 @@ export async function startSidecar(
     leases: leaseService,
     cache: new FreshCache(cache),
     listingsMaxBytes: settings.hotMaxBytes,
+    backOff: limits.backOff,
     metrics,
     log,
   })
@@ -100,6 +103,14 @@ export async function startSidecar(
     listingBytes: () => service.listingBytes,
     processesRunning: () => git.running,
     leasesOpen: () => leases.size,
+    requestsUnderWay: () => limits.room.inside,
+    slotsTotal: () => slots.total,
+    slots: () =>
+      (['fill', 'pass'] as const).map((each) => ({
+        class: each,
+        running: slots.running(each),
+        waiting: slots.waiting(each),
+      })),
     repositories: () => modes.census(),
   })
 
@@ -110,6 +121,9 @@ export async function startSidecar(
     log,
     remoteUserHeader: settings.remoteUserHeader,
     etag: settings.etag,
+    ...limits,
+    requestIdleMs: settings.requestIdleSeconds * 1000,
+    shedStatus: settings.shedStatus,
     compressed: new CompressedForms({
       minBytes: settings.compression === 'on' ? settings.compressionMinBytes : undefined,
       maxBytes: settings.hotMaxBytes,
@@ -120,7 +134,8 @@ export async function startSidecar(
   const admin = {
     metrics,
     log,
-    ready: () => !draining,
+    notReady: () =>
+      draining ? 'shutting down' : limits.shedding() ? 'overloaded: requests are shed' : undefined,
     endpoints: [
       ...leaseEndpoints({ leases: leaseService, maxSeconds: settings.leaseMaxSeconds, invalidated }),
       ...webhookEndpoints({ leases: leaseService, secret, invalidated }),
@@ -153,6 +168,7 @@ export async function startSidecar(
       await cache.close()
       await git.close()
       leases.close()
+      limits.close()
       for (const server of doors) {
         server.closeAllConnections()
         await new Promise((resolve) => server.close(resolve))
@@ -169,71 +185,6 @@ function checkVersion(installation: Installation, log: Log): Installation {
   const { version, supported } = installation
   if (!supported) log.warn({ version }, `this Git is not supported: ${oldestGit} is the oldest that is`)
   return installation
-}
-
-function openLeases(
-  cacheDir: string,
-  metrics: Metrics,
-  log: Log,
-  changed: (repository: string) => void,
-): Leases {
-  let journalWorks = true
-  return new Leases(new LeaseJournal(join(cacheDir, 'leases')), {
-    opened: () => metrics.leasesOpened.inc(),
-    ended: ({ repository, reason, ttlMs }, end) => {
-      metrics.leasesEnded.inc({ end })
-      if (end !== 'expired') return
-      log.warn(
-        { repository, reason, ttlSeconds: ttlMs / 1000 },
-        'a lease expired; it counts as ended with a change',
-      )
-    },
-    changed,
-    journalFailed: (err) => {
-      if (journalWorks)
-        log.error({ err, cacheDir }, 'leases cannot be written down: they do not survive a crash')
-      journalWorks = false
-    },
-  })
-}
-
-/** @throws ConfigError */
-function readSecret(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined
-  try {
-    const [line = ''] = readFileSync(path, 'utf8').split(/\r?\n/, 1)
-    if (line !== '') return line
-  } catch (error) {
-    throw new ConfigError(`--webhook-secret-file: cannot read ${path}: ${(error as Error).message}`)
-  }
-  throw new ConfigError(`--webhook-secret-file: the first line of ${path} is empty; put a secret there`)
-}
-
-function openCache(settings: Settings, directory: string, metrics: Metrics, log: Log): Promise<StreamCache> {
-  /** One line when the disk begins to fail, not one for each request. */
-  let quietUntil = 0
-  return StreamCache.open({
-    directory,
-    maxBytes: settings.cacheMaxBytes,
-    maxAgeMs: settings.cacheMaxAgeSeconds * 1000,
-    hotMaxBytes: settings.hotMaxBytes,
-    maxLeadBytes: settings.maxLeadBytes,
-    fillTimeoutMs: settings.fillTimeoutSeconds * 1000,
-    fillSilenceMs: settings.fillSilenceSeconds * 1000,
-    events: {
-      evicted: (reason) => metrics.evictions.inc({ reason }),
-      discarded: (reason) => {
-        metrics.discarded.inc({ reason })
-        log.info({ reason, directory }, 'discarded a file of the cache')
-      },
-      storeFailed: (operation, err) => {
-        metrics.storeErrors.inc({ operation })
-        if (Date.now() < quietUntil) return
-        quietUntil = Date.now() + 60_000
-        log.error({ err, operation, directory }, 'the cache directory fails; requests are served uncached')
-      },
-    },
-  })
 }
 
 /** Resolves when the last connection has ended, by itself or at the end of the time it was given. */

@@ -1,8 +1,8 @@
 import { realpathSync, statSync } from 'node:fs'
-import type { Settings } from './config/options.js'
-import { ConfigError } from './config/settings.js'
-import { Git, type GitOptions } from './git/git.js'
-import { findProgram } from './git/installation.js'
+import type { Settings } from '../config/options.js'
+import { ConfigError } from '../config/settings.js'
+import { Git, type GitOptions } from '../git/git.js'
+import { findProgram } from '../git/installation.js'
 
 /** What everything else stands on: the repositories, and the Git that serves them. */
 export interface Ground {
@@ -15,7 +15,7 @@ export interface Ground {
 export function findGround(
   settings: Pick<Settings, 'root' | 'git'>,
   environment: NodeJS.ProcessEnv,
-  events: Pick<GitOptions, 'started' | 'complained'> = {},
+  options: Omit<GitOptions, 'path' | 'environment'> = {},
 ): Ground {
   const root = statSync(settings.root, { throwIfNoEntry: false })?.isDirectory()
     ? realpathSync.native(settings.root)
@@ -28,5 +28,5 @@ export function findGround(
   if (path === undefined) {
     throw new ConfigError(`--git: there is no program ${settings.git}; give the path of Git's binary`)
   }
-  return { root, git: new Git({ path, environment, ...events }) }
+  return { root, git: new Git({ path, environment, ...options }) }
 }

@@ -1,8 +1,8 @@
 import { chmodSync, rmSync, statSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { createConnection, type AddressInfo } from 'node:net'
-import type { Address, UnixAddress } from './config/options.js'
-import { ConfigError } from './config/settings.js'
+import type { Address, UnixAddress } from '../config/options.js'
+import { ConfigError } from '../config/settings.js'
 
 /**
  * Opens a server's door.

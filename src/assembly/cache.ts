@@ -1,0 +1,37 @@
+import type { Settings } from '../config/options.js'
+import { StreamCache } from '../streamcache/index.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+
+/** The engine, by the settings, with its events counted and logged. */
+export function openCache(
+  settings: Settings,
+  directory: string,
+  metrics: Metrics,
+  log: Log,
+): Promise<StreamCache> {
+  /** One line when the disk begins to fail, not one for each request. */
+  let quietUntil = 0
+  return StreamCache.open({
+    directory,
+    maxBytes: settings.cacheMaxBytes,
+    maxAgeMs: settings.cacheMaxAgeSeconds * 1000,
+    hotMaxBytes: settings.hotMaxBytes,
+    maxLeadBytes: settings.maxLeadBytes,
+    fillTimeoutMs: settings.fillTimeoutSeconds * 1000,
+    fillSilenceMs: settings.fillSilenceSeconds * 1000,
+    events: {
+      evicted: (reason) => metrics.evictions.inc({ reason }),
+      discarded: (reason) => {
+        metrics.discarded.inc({ reason })
+        log.info({ reason, directory }, 'discarded a file of the cache')
+      },
+      storeFailed: (operation, err) => {
+        metrics.storeErrors.inc({ operation })
+        if (Date.now() < quietUntil) return
+        quietUntil = Date.now() + 60_000
+        log.error({ err, operation, directory }, 'the cache directory fails; requests are served uncached')
+      },
+    },
+  })
+}

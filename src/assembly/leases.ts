@@ -1,0 +1,32 @@
+import { join } from 'node:path'
+import { LeaseJournal } from '../freshness/lease-journal.js'
+import { Leases } from '../freshness/leases.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+
+/** The leases, with those that were open when an earlier process ended. */
+export function openLeases(
+  cacheDir: string,
+  metrics: Metrics,
+  log: Log,
+  changed: (repository: string) => void,
+): Leases {
+  let journalWorks = true
+  return new Leases(new LeaseJournal(join(cacheDir, 'leases')), {
+    opened: () => metrics.leasesOpened.inc(),
+    ended: ({ repository, reason, ttlMs }, end) => {
+      metrics.leasesEnded.inc({ end })
+      if (end !== 'expired') return
+      log.warn(
+        { repository, reason, ttlSeconds: ttlMs / 1000 },
+        'a lease expired; it counts as ended with a change',
+      )
+    },
+    changed,
+    journalFailed: (err) => {
+      if (journalWorks)
+        log.error({ err, cacheDir }, 'leases cannot be written down: they do not survive a crash')
+      journalWorks = false
+    },
+  })
+}

@@ -1,0 +1,109 @@
+import type { Settings } from '../config/options.js'
+import { AdaptiveTotal } from '../limits/adaptive.js'
+import { Admissions } from '../limits/admissions.js'
+import { BackOff } from '../limits/back-off.js'
+import { ClientWatch } from '../limits/client-watch.js'
+import { readPressure } from '../limits/pressure.js'
+import { Room } from '../limits/room.js'
+import { Slots } from '../limits/slots.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+
+/** All that keeps the sidecar within bounds, by the settings, counted and logged. */
+export interface Limits {
+  readonly slots: Slots
+  readonly adaptive: AdaptiveTotal | undefined
+  readonly backOff: BackOff
+  readonly admissions: Admissions
+  readonly room: Room
+  /** Clients that take their answers too slowly. */
+  readonly readers: ClientWatch
+  /** Clients that send their requests too slowly. */
+  readonly senders: ClientWatch
+  /** Are requests being shed, and have they been for a while? */
+  readonly shedding: () => boolean
+  close(): void
+}
+
+/** Milliseconds for which a client's GET lets its POSTs in, and how many such clients are remembered. */
+const admitted = { forMs: 60_000, max: 100_000 }
+/** The wait after a fill's second failure in a row, and the longest, in milliseconds; for so many keys. */
+const backingOff = { baseMs: 500, capMs: 30_000, max: 100_000 }
+/** The global limit that the adaptive mode never goes below, and how often it decides. */
+const adaptiveFloor = 4
+const adaptivePeriodMs = 1000
+/** Milliseconds without a pause after which shedding counts as lasting, and the pause that ends it. */
+const sheddingLastsMs = 10_000
+const sheddingPauseMs = 5000
+
+export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limits {
+  const queue = { queueMax: settings.queueMax, waitMs: settings.queueWaitSeconds * 1000 }
+  const shedding = new Spell(sheddingLastsMs, sheddingPauseMs)
+  const slots = new Slots({
+    total: settings.maxProcesses,
+    fill: { ...queue, perGroup: settings.maxFillsPerRepository },
+    pass: { ...queue, perGroup: settings.maxPassThroughPerRepository },
+    events: {
+      granted: (slotClass, waitedMs) =>
+        metrics.slotWaitSeconds.observe({ class: slotClass }, waitedMs / 1000),
+      shed: (slotClass, reason) => {
+        metrics.shed.inc({ class: slotClass, reason })
+        if (shedding.add())
+          log.warn({ class: slotClass, reason }, 'requests are shed; see refstream_shed_total')
+      },
+    },
+  })
+  const adaptive = settings.adaptiveProcesses
+    ? new AdaptiveTotal({
+        slots,
+        floor: Math.min(adaptiveFloor, settings.maxProcesses),
+        ceiling: settings.maxProcesses,
+        readPressure,
+        periodMs: adaptivePeriodMs,
+        changed: (cause, total) => log.info({ cause, total }, 'the limit of Git processes has moved'),
+      })
+    : undefined
+  const stopAdaptive = adaptive?.start()
+  return {
+    slots,
+    adaptive,
+    backOff: new BackOff(backingOff),
+    admissions: new Admissions(admitted),
+    room: new Room(settings.maxRequests),
+    readers: new ClientWatch({
+      idleMs: settings.clientIdleSeconds * 1000,
+      minRate: settings.clientMinRate,
+      windowMs: settings.clientIdleSeconds * 1000,
+    }),
+    senders: new ClientWatch({ idleMs: settings.requestIdleSeconds * 1000, minRate: 0, windowMs: 1000 }),
+    shedding: () => shedding.lasts,
+    close: () => stopAdaptive?.(),
+  }
+}
+
+/** Something that happens again and again without a long pause. */
+class Spell {
+  readonly #lastsMs: number
+  readonly #pauseMs: number
+  #since = -Infinity
+  #last = -Infinity
+
+  constructor(lastsMs: number, pauseMs: number) {
+    this.#lastsMs = lastsMs
+    this.#pauseMs = pauseMs
+  }
+
+  /** @returns true: it begins, after a pause */
+  add(): boolean {
+    const now = performance.now()
+    const begins = now - this.#last > this.#pauseMs
+    if (begins) this.#since = now
+    this.#last = now
+    return begins
+  }
+
+  /** Has it gone on for long, and does it still? */
+  get lasts(): boolean {
+    return performance.now() - this.#last <= this.#pauseMs && this.#last - this.#since >= this.#lastsMs
+  }
+}
