@@ -2,8 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { LsRefsRequest } from '../git/ls-refs.js'
 import { cutListing, RefListing } from '../git/ref-listing.js'
-import { inTurns, type Entry } from '../streamcache/index.js'
-import { Signal } from '../streamcache/signal.js'
+import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 
 /** An entry's ref listing, read into memory once for all who ask. */
 export class SharedListing {

@@ -168,7 +168,7 @@ export class StreamCache {
    */
   fill(key: string, token: string | undefined, source: Source, confirm: () => Promise<boolean>): Fill {
     const entry = new Entry(key, token, new GrowingFile(this.#fileOptions))
-    this.#chore(this.#temporary().then((disk) => entry.file.storeOn(disk)))
+    this.#chore(this.#temporary().then((disk) => entry.file.spill.storeOn(disk)))
     if (this.#closed) entry.stop(new FillError('closed', 'the cache is closed'))
     const ended = entry
       .run(source, this.#options)
@@ -204,7 +204,7 @@ export class StreamCache {
     if (file.length + footer.length > this.#options.maxBytes) return 'unstored'
     try {
       const size = await inTime(
-        file.commit(footer, this.#store.committedPath(key)),
+        file.spill.commit(footer, this.#store.committedPath(key)),
         this.#options.fillSilenceMs,
       )
       if (size === undefined) return 'unstored'
@@ -225,7 +225,7 @@ export class StreamCache {
   }
 
   #abandon(entry: Entry): void {
-    this.#chore(entry.file.abandon())
+    this.#chore(entry.file.spill.abandon())
   }
 
   /** Work on files that nobody waits for but close(). It rejects if a file could not be removed. */

@@ -45,9 +45,9 @@ export class Entry {
     return this.file.follow()
   }
 
-  /** Ready to answer? false: what is on disk is damaged. See GrowingFile.load. */
+  /** Ready to answer? false: what is on disk is damaged. See Spill.load. */
   load(): boolean | Promise<boolean> {
-    return this.file.load()
+    return this.file.spill.load()
   }
 
   /** Frees the memory of what is on disk, for somebody who holds these bytes in another form. */

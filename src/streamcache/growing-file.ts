@@ -4,9 +4,8 @@ import type { DiskFile } from './disk-file.js'
 import { Follower, type Followed } from './follower.js'
 import type { Coolable, HotTier } from './hot-tier.js'
 import { Signal } from './signal.js'
+import { Spill, type Spilled } from './spill.js'
 
-/** Bytes per read from disk: what a follower behind the hot tier holds. */
-const coldReadSize = 64 * 1024
 /** Bytes that may wait for the disk before the writer waits too. */
 const maxUnwritten = 16 * 1024 * 1024
 
@@ -29,10 +28,13 @@ export interface GrowingFileOptions {
  *   follower         ▲ cold: 64 KiB reads        ▲ hot: a view of a block      ▲ at the end: waits
  *
  * The writer never waits for a particular follower. It pauses only if even the fastest is `maxLeadBytes` behind, or
- * the disk is, and not for long: see unblock(). Without a disk (it failed, or there never was one) all stays in memory; past `maxLeadBytes` the blocks
- * that every follower has passed are dropped, nobody may join any more, and the slowest sets the pace.
+ * the disk is, and not for long: see unblock(). Without a disk (it failed, or there never was one) all stays in memory;
+ * past `maxLeadBytes` the blocks that every follower has passed are dropped, nobody may join any more, and the slowest
+ * sets the pace. What is on disk, and how it gets there, is the spill's business.
  */
-export class GrowingFile implements Followed, Coolable {
+export class GrowingFile implements Followed, Coolable, Spilled {
+  /** Its file on disk, if there is one. */
+  readonly spill: Spill
   readonly #options: GrowingFileOptions
   readonly #blocks: Blocks
   readonly #followers = new Set<Follower>()
@@ -41,37 +43,25 @@ export class GrowingFile implements Followed, Coolable {
   /** Of what has been appended; a stored file has none. */
   #hash: Hash | undefined
   #sha256: string | undefined
-  #disk: DiskFile | undefined
-  /** Does the disk take what is appended, or will it once it is there? */
-  #storing = true
-  /** Bytes on disk, from 0 on. */
-  #written = 0
-  #flushing: Promise<void> | undefined
-  #loading: Promise<boolean> | undefined
-  /** Has this process made these bytes, or checked them against their checksum? */
-  #verified = false
   #state: 'growing' | 'complete' | 'failed' = 'growing'
   #error: unknown
   /** Do followers no longer set the writer's pace? */
   #hurried = false
   /** Is the beginning gone? */
   #trimmed = false
-  /** What becomes of the file after its end, once its owner has said so. */
-  #fate: 'kept' | 'abandoned' | undefined
 
-  /** The writer may begin before the disk's file is there: see storeOn(). */
+  /** The writer may begin before the disk's file is there: see Spill.storeOn. */
   constructor(options: GrowingFileOptions, blocks = new Blocks()) {
     this.#options = options
     this.#blocks = blocks
+    this.spill = new Spill(this, blocks, options.writeFailed)
   }
 
   /** A file that an earlier process committed: on disk only, and not trusted before load() has checked it. */
   static stored(disk: DiskFile, length: number, sha256: string, options: GrowingFileOptions): GrowingFile {
     const file = new GrowingFile(options, Blocks.absent(length))
-    file.#disk = disk
+    file.spill.stored(disk)
     file.#state = 'complete'
-    file.#fate = 'kept'
-    file.#written = length
     file.#sha256 = sha256
     return file
   }
@@ -98,25 +88,21 @@ export class GrowingFile implements Followed, Coolable {
     return this.#error
   }
 
+  /** Would all of it go into memory? */
+  get fits(): boolean {
+    return this.length <= this.#options.hot.maxBytes
+  }
+
+  get followed(): boolean {
+    return this.#followers.size > 0
+  }
+
   /** May a new follower attach? Not if the beginning is gone. */
   get joinable(): boolean {
     return this.#state !== 'failed' && !this.#trimmed
   }
 
   // ---- the writer
-
-  /**
-   * The file on disk is there; undefined: there will be none, and all stays in memory. Resolves at once, or when an
-   * abandoned file has been removed.
-   */
-  async storeOn(disk: DiskFile | undefined): Promise<void> {
-    this.#disk = disk
-    this.#storing = disk !== undefined
-    this.#roomCame.notify()
-    this.#flush()
-    this.#tidy()
-    if (this.#fate === 'abandoned') await disk?.unlink()
-  }
 
   /** Adds bytes. Resolves when the writer may go on: at once unless it has to pause. No effect after the end. */
   async append(chunk: Buffer): Promise<void> {
@@ -125,7 +111,7 @@ export class GrowingFile implements Followed, Coolable {
     this.#hash.update(chunk)
     this.#blocks.append(chunk)
     this.#bytesCame.notify()
-    this.#flush()
+    this.spill.flush()
     this.#options.hot.keep(this)
     while (this.#mustPause()) await this.#roomCame.wait()
   }
@@ -136,7 +122,6 @@ export class GrowingFile implements Followed, Coolable {
     this.#state = 'complete'
     this.#sha256 = (this.#hash ?? createHash('sha256')).digest('hex')
     this.#hash = undefined
-    this.#verified = true
     this.#blocks.seal()
     this.#options.hot.keep(this)
     this.#bytesCame.notify()
@@ -147,6 +132,7 @@ export class GrowingFile implements Followed, Coolable {
     if (this.#state !== 'growing') return
     this.#state = 'failed'
     this.#error = error
+    this.spill.stop()
     this.#bytesCame.notify()
     this.#roomCame.notify()
   }
@@ -162,17 +148,15 @@ export class GrowingFile implements Followed, Coolable {
    * followers. false: there is no disk, and memory has no room for more.
    */
   unblock(): boolean {
-    if (!this.#storing) return false
-    if (this.length - this.#written > maxUnwritten) {
-      this.#writeFailed(new Error('the disk takes no bytes'))
-    }
+    if (!this.spill.storing) return false
+    if (this.spill.backlog > maxUnwritten) this.spill.fail(new Error('the disk takes no bytes'))
     this.hurry()
     return true
   }
 
   #mustPause(): boolean {
     if (this.#state !== 'growing') return false
-    if (this.#storing && this.length - this.#written > maxUnwritten) return true
+    if (this.spill.storing && this.spill.backlog > maxUnwritten) return true
     const { maxLeadBytes } = this.#options
     if (this.length <= maxLeadBytes) return false
     let slowest = this.length
@@ -181,7 +165,7 @@ export class GrowingFile implements Followed, Coolable {
       slowest = Math.min(slowest, offset)
       fastest = Math.max(fastest, offset)
     }
-    if (this.#storing) {
+    if (this.spill.storing) {
       return !this.#hurried && this.#followers.size > 0 && this.length - fastest > maxLeadBytes
     }
     this.#trimmed = true
@@ -189,46 +173,29 @@ export class GrowingFile implements Followed, Coolable {
     return this.length - slowest > maxLeadBytes
   }
 
-  // ---- the disk
+  // ---- the memory
 
-  /** Writes what memory has and disk has not; one write at a time, each as large as what came during the last. */
-  #flush(): void {
-    const unread = this.#fate === 'abandoned' && this.#followers.size === 0
-    if (this.#flushing || !this.#disk || !this.#storing || this.#state === 'failed' || unread) return
-    const end = this.length
-    if (this.#written === end) return
-    this.#flushing = this.#disk
-      .write(this.#blocks.allFrom(this.#written), this.#written)
-      .then(
-        () => void (this.#written = end),
-        (error: unknown) => this.#writeFailed(error),
-      )
-      .then(() => this.#flushed())
-  }
-
-  #writeFailed(error: unknown): void {
-    this.#storing = false
-    this.#options.writeFailed?.(error)
-  }
-
-  #flushed(): void {
-    this.#flushing = undefined
+  spilled(): void {
     this.#options.hot.keep(this)
     this.#roomCame.notify()
-    this.#flush()
-    this.#tidy()
   }
 
   cool(): void {
     // The block that is being filled stays: the next append needs it.
     const filled = this.#state === 'growing' ? this.length - (this.length % blockSize) : this.length
-    this.#blocks.dropUntil(Math.min(this.#written, filled))
+    this.#blocks.dropUntil(Math.min(this.spill.written, filled))
   }
 
   /** Cools the file before its time. */
   release(): void {
     this.cool()
     this.#options.hot.keep(this)
+  }
+
+  forsaken(): void {
+    this.#trimmed = true
+    this.#blocks.dropUntil(this.length)
+    this.#options.hot.forget(this)
   }
 
   // ---- the followers
@@ -246,7 +213,7 @@ export class GrowingFile implements Followed, Coolable {
 
   read(offset: number): Buffer | null | Promise<Buffer | null> {
     if (this.#state === 'failed') throw this.#error
-    if (offset < this.length) return this.#blocks.from(offset) ?? this.#readCold(offset)
+    if (offset < this.length) return this.#blocks.from(offset) ?? this.spill.read(offset)
     if (this.#state === 'complete') return null
     return this.#bytesCame.wait().then(() => this.read(offset))
   }
@@ -257,11 +224,6 @@ export class GrowingFile implements Followed, Coolable {
     if (this.#state === 'failed') throw this.#error
   }
 
-  async #readCold(offset: number): Promise<Buffer> {
-    if (!this.#disk) throw new Error('these bytes are neither in memory nor on disk')
-    return this.#disk.read(offset, Math.min(coldReadSize, this.#written - offset))
-  }
-
   advanced(): void {
     if (this.#state === 'growing') this.#roomCame.notify()
   }
@@ -270,86 +232,6 @@ export class GrowingFile implements Followed, Coolable {
     this.#followers.delete(follower)
     this.#options.followed?.(-1)
     this.#roomCame.notify()
-    this.#tidy()
-  }
-
-  // ---- after the fill
-
-  /**
-   * Gives a complete file its footer and its final name.
-   * @returns its size in bytes on disk; undefined if the disk has failed before, which has been told
-   * @throws if the disk fails now; in both cases the file is to be abandoned
-   */
-  async commit(footer: Buffer, path: string): Promise<number | undefined> {
-    while (this.#storing && (!this.#disk || this.#written < this.length)) {
-      this.#flush()
-      await this.#roomCame.wait()
-    }
-    if (!this.#disk || !this.#storing) return undefined
-    const size = this.length + footer.length
-    await this.#disk.write([footer], this.length)
-    await this.#disk.commit(path, size)
-    this.#fate = 'kept'
-    this.#tidy()
-    return size
-  }
-
-  /**
-   * Makes a kept file ready to answer: checks it against its checksum if this process has not made or checked it, and
-   * brings it into memory if it fits. false: it is truncated or corrupt, and must not be served.
-   */
-  load(): boolean | Promise<boolean> {
-    if (this.#verified && this.hotBytes >= this.length) return true
-    const fits = this.length <= this.#options.hot.maxBytes
-    this.#loading ??= (this.#verified && !fits ? this.#opens() : this.#readAll(fits))
-      .catch(() => false)
-      .finally(() => {
-        this.#loading = undefined
-        this.#tidy()
-      })
-    return this.#loading
-  }
-
-  async #opens(): Promise<boolean> {
-    await this.#disk?.open()
-    return true
-  }
-
-  async #readAll(keep: boolean): Promise<boolean> {
-    if (!this.#disk) return false
-    const hash = createHash('sha256')
-    const blocks: Buffer[] = []
-    for (let at = 0; at < this.length; at += blockSize) {
-      const block = await this.#disk.read(at, Math.min(blockSize, this.length - at))
-      hash.update(block)
-      if (keep) blocks.push(block)
-    }
-    if (hash.digest('hex') !== this.#sha256) return false
-    this.#verified = true
-    if (keep) this.#blocks.fill(blocks)
-    this.#options.hot.keep(this)
-    return true
-  }
-
-  /** Nobody new will read this file: it goes from disk now, and from memory with its last follower. */
-  async abandon(): Promise<void> {
-    this.#fate = 'abandoned'
-    // Those who read it now need its handle, since the name is about to go.
-    if (this.#followers.size > 0) await this.#disk?.open().catch(() => {})
-    try {
-      await this.#disk?.unlink()
-    } finally {
-      this.#tidy()
-    }
-  }
-
-  /** When the last follower has left: closes the handle, and frees the memory of what nobody will read again. */
-  #tidy(): void {
-    if (this.#followers.size > 0 || !this.#fate || this.#flushing || this.#loading) return
-    this.#disk?.close()
-    if (this.#fate === 'kept') return
-    this.#trimmed = true
-    this.#blocks.dropUntil(this.length)
-    this.#options.hot.forget(this)
+    this.spill.tidy()
   }
 }

@@ -7,7 +7,8 @@
  *       └ GrowingFile   one writer, many followers; blocks in memory, all on disk   growing-file.ts
  *          ├ Follower   a reader at its own offset                                  follower.ts
  *          ├ HotTier    the memory that all entries share                           hot-tier.ts
- *          └ DiskFile   one file's handle, from temporary to committed              disk-file.ts
+ *          └ Spill      its half on disk: written, committed, checked, removed      spill.ts
+ *             └ DiskFile   one file's handle, from temporary to committed           disk-file.ts
  *    └ Store      the directory: temp/, entries/, what a crash left behind          store.ts, footer.ts
  *
  * It promises: bytes in order and whole, or an error, never a short end that looks sound; a committed file is whole
@@ -21,4 +22,5 @@ export { type Entry, type FillLimits, type FillResult, type Source } from './ent
 export { FillError, type FillFault } from './fill-error.js'
 export { type Follower } from './follower.js'
 export { inTurns } from './in-turns.js'
+export { Signal } from './signal.js'
 export { type DiscardReason } from './store.js'

@@ -55,13 +55,13 @@ t.test('a disk that does not keep up makes the writer wait', async (t) => {
   await file.append(bytesOf(1, 0, 16 * mib))
   const ahead = file.append(bytesOf(1, 16 * mib, 1))
   t.ok(await pending(ahead), 'more than 16 MiB wait for the disk')
-  file.storeOn(disk)
+  file.spill.storeOn(disk)
   await ahead
 })
 
 t.test('without a disk the slowest sets the pace, once the stream is longer than the lead', async (t) => {
   const { file } = await growingFile(t, { stored: false, maxLeadBytes: mib })
-  file.storeOn(undefined)
+  file.spill.storeOn(undefined)
   const [fast, slow] = [file.follow(), file.follow()]
   await file.append(bytesOf(1, 0, mib))
   t.ok(file.joinable)
@@ -82,7 +82,7 @@ t.test('without a disk the slowest sets the pace, once the stream is longer than
 
 t.test('without a disk and without followers memory stays bounded', async (t) => {
   const { file } = await growingFile(t, { stored: false, maxLeadBytes: mib })
-  file.storeOn(undefined)
+  file.spill.storeOn(undefined)
   const follower = file.follow()
   await file.append(bytesOf(1, 0, mib))
   follower.close()
@@ -90,34 +90,11 @@ t.test('without a disk and without followers memory stays bounded', async (t) =>
   t.ok(file.hotBytes <= 2 * mib, `${file.hotBytes} bytes in memory`)
 })
 
-t.test('a disk that fails in the middle: nobody loses a byte', async (t) => {
-  const test = await growingFile(t, { hotMaxBytes: 0 })
-  const { file, disk } = test
-  const [fast, slow] = [file.follow(), file.follow()]
-  await file.append(bytesOf(1, 0, 2 * blockSize))
-  await readUntil(fast, 2 * blockSize)
-  await eventually('a part is on disk only', () => file.hotBytes === 0)
-  t.capture(disk, 'write', async () => Promise.reject(noSpace()))
-  await file.append(bytesOf(1, 2 * blockSize, 2 * blockSize))
-  await eventually('the failure is told', () => test.writeErrors.length > 0)
-  await file.append(bytesOf(1, 4 * blockSize, 10))
-  file.complete()
-  t.ok((await collect(slow)).equals(bytesOf(1, 0, 4 * blockSize + 10)), 'from disk, then from memory')
-  t.ok((await collect(file.follow())).equals(bytesOf(1, 0, 4 * blockSize + 10)))
-  while (await fast.read());
-  t.equal(fast.offset, 4 * blockSize + 10)
-  t.equal(test.writeErrors.length, 1, 'it is told once')
-  t.equal(await file.commit(Buffer.from('-end'), '/nowhere'), undefined, 'nor again')
-  fast.close()
-  await file.abandon()
-  t.equal(file.hotBytes, 0)
-})
-
 t.test('a disk that fails wakes a writer that waits for it', async (t) => {
   const { file, disk } = await growingFile(t, { stored: false, maxLeadBytes: 1 << 30 })
   t.capture(disk, 'write', async () => Promise.reject(noSpace()))
   const ahead = file.append(bytesOf(1, 0, 20 * mib))
   await turns()
-  file.storeOn(disk)
+  file.spill.storeOn(disk)
   await ahead
 })

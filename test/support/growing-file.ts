@@ -33,7 +33,7 @@ export async function growingFile(
   const disk = await DiskFile.create(join(directory, 'temporary'))
   t.teardown(() => disk.close())
   const test: TestFile = { file, disk, directory, hot, writeErrors, followers: 0 }
-  if (stored) file.storeOn(disk)
+  if (stored) file.spill.storeOn(disk)
   return test
 }
 

@@ -1,0 +1,204 @@
+import { createHash } from 'node:crypto'
+import { blockSize, type Blocks } from './blocks.js'
+import type { DiskFile } from './disk-file.js'
+import { Signal } from './signal.js'
+
+/** Bytes per read from disk: what a follower behind the hot tier holds. */
+const coldReadSize = 64 * 1024
+
+/** Whose bytes go to disk; a GrowingFile is one. */
+export interface Spilled {
+  /** Does anybody read it now? */
+  readonly followed: boolean
+  /** SHA-256 of all bytes in hexadecimal, once they are complete. */
+  readonly sha256: string | undefined
+  /** Would all of it go into memory? */
+  readonly fits: boolean
+  /** The disk has taken bytes, or takes no more; or they have come back into memory. */
+  spilled(): void
+  /** It was abandoned, and the last who read it has left. */
+  forsaken(): void
+}
+
+/**
+ * The disk's half of a growing file: writes out what the blocks in memory have, reads back what has left them, and
+ * decides with its owner's word what becomes of the file. Bytes on disk always begin at 0 and have no gap.
+ */
+export class Spill {
+  readonly #owner: Spilled
+  readonly #blocks: Blocks
+  readonly #writeFailed: ((error: unknown) => void) | undefined
+  #disk: DiskFile | undefined
+  /** Does the disk take what is appended, or will it once it is there? */
+  #storing = true
+  #written = 0
+  /** Has this process made these bytes, or checked them against their checksum? */
+  #verified = true
+  #flushing: Promise<void> | undefined
+  #loading: Promise<boolean> | undefined
+  readonly #flushed = new Signal()
+  /** What becomes of the file after its end, once its owner has said so. */
+  #fate: 'kept' | 'abandoned' | undefined
+
+  /**
+   * Bytes may come before the disk's file is there: see storeOn().
+   * @param writeFailed told once if the disk takes no more of this file
+   */
+  constructor(owner: Spilled, blocks: Blocks, writeFailed?: (error: unknown) => void) {
+    this.#owner = owner
+    this.#blocks = blocks
+    this.#writeFailed = writeFailed
+  }
+
+  /** All bytes are in a file that an earlier process committed; they are not trusted before load() has checked them. */
+  stored(disk: DiskFile): void {
+    this.#disk = disk
+    this.#written = this.#blocks.length
+    this.#verified = false
+    this.#fate = 'kept'
+  }
+
+  get storing(): boolean {
+    return this.#storing
+  }
+
+  /** Bytes on disk, from 0 on. */
+  get written(): number {
+    return this.#written
+  }
+
+  /** Bytes that wait for the disk. */
+  get backlog(): number {
+    return this.#blocks.length - this.#written
+  }
+
+  /**
+   * The file on disk is there; undefined: there will be none. Resolves at once, or when an abandoned file has been
+   * removed.
+   */
+  async storeOn(disk: DiskFile | undefined): Promise<void> {
+    this.#disk = disk
+    this.#storing &&= disk !== undefined
+    this.#moved()
+    if (this.#fate === 'abandoned') await disk?.unlink()
+  }
+
+  /** Writes what memory has and disk has not; one write at a time, each as large as what came during the last. */
+  flush(): void {
+    const unread = this.#fate === 'abandoned' && !this.#owner.followed
+    if (this.#flushing || !this.#disk || !this.#storing || unread) return
+    const end = this.#blocks.length
+    if (this.#written === end) return
+    this.#flushing = this.#disk
+      .write(this.#blocks.allFrom(this.#written), this.#written)
+      .then(
+        () => void (this.#written = end),
+        (error: unknown) => this.fail(error),
+      )
+      .then(() => {
+        this.#flushing = undefined
+        this.#moved()
+      })
+  }
+
+  #moved(): void {
+    this.#flushed.notify()
+    this.#owner.spilled()
+    this.flush()
+    this.tidy()
+  }
+
+  /** The disk takes no more; what it has can still be read. */
+  fail(error: unknown): void {
+    this.#storing = false
+    this.#writeFailed?.(error)
+  }
+
+  /** No more bytes are worth writing. */
+  stop(): void {
+    this.#storing = false
+  }
+
+  /** Bytes at an offset that have left memory. @throws if the disk fails */
+  async read(offset: number): Promise<Buffer> {
+    if (!this.#disk) throw new Error('these bytes are neither in memory nor on disk')
+    return this.#disk.read(offset, Math.min(coldReadSize, this.#written - offset))
+  }
+
+  /**
+   * Gives a complete file its footer and its final name.
+   * @returns its size in bytes on disk; undefined if the disk has failed before, which has been told
+   * @throws if the disk fails now; in both cases the file is to be abandoned
+   */
+  async commit(footer: Buffer, path: string): Promise<number | undefined> {
+    while (this.#storing && (!this.#disk || this.backlog > 0)) {
+      this.flush()
+      await this.#flushed.wait()
+    }
+    if (!this.#disk || !this.#storing) return undefined
+    const length = this.#blocks.length
+    const size = length + footer.length
+    await this.#disk.write([footer], length)
+    await this.#disk.commit(path, size)
+    this.#fate = 'kept'
+    this.tidy()
+    return size
+  }
+
+  /**
+   * Makes a kept file ready to answer: checks it against its checksum if this process has not made or checked it, and
+   * brings it into memory if it fits. false: it is truncated or corrupt, and must not be served.
+   */
+  load(): boolean | Promise<boolean> {
+    const { fits } = this.#owner
+    if (this.#verified && this.#blocks.bytes >= this.#blocks.length) return true
+    this.#loading ??= (this.#verified && !fits ? this.#open() : this.#readAll(fits))
+      .catch(() => false)
+      .finally(() => {
+        this.#loading = undefined
+        this.tidy()
+      })
+    return this.#loading
+  }
+
+  async #open(): Promise<boolean> {
+    await this.#disk?.open()
+    return true
+  }
+
+  async #readAll(intoMemory: boolean): Promise<boolean> {
+    if (!this.#disk) return false
+    const { length } = this.#blocks
+    const hash = createHash('sha256')
+    const blocks: Buffer[] = []
+    for (let at = 0; at < length; at += blockSize) {
+      const block = await this.#disk.read(at, Math.min(blockSize, length - at))
+      hash.update(block)
+      if (intoMemory) blocks.push(block)
+    }
+    if (hash.digest('hex') !== this.#owner.sha256) return false
+    this.#verified = true
+    if (intoMemory) this.#blocks.fill(blocks)
+    this.#owner.spilled()
+    return true
+  }
+
+  /** Nobody new will read this file: it goes from disk now, and from memory with its last follower. */
+  async abandon(): Promise<void> {
+    this.#fate = 'abandoned'
+    // Those who read it now need its handle, since the name is about to go.
+    if (this.#owner.followed) await this.#disk?.open().catch(() => {})
+    try {
+      await this.#disk?.unlink()
+    } finally {
+      this.tidy()
+    }
+  }
+
+  /** When the last follower has left, closes the handle; call when one has. */
+  tidy(): void {
+    if (this.#owner.followed || !this.#fate || this.#flushing || this.#loading) return
+    this.#disk?.close()
+    if (this.#fate === 'abandoned') this.#owner.forsaken()
+  }
+}
