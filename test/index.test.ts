@@ -22,6 +22,10 @@ t.test('the library: the engine alone', async (t) => {
   const cache = await StreamCache.open({
     directory: tempDir(t),
     maxBytes: 1e6,
+    maxEntries: 100,
+    maxEntryBytes: 1e6,
+    minFreeBytes: 0,
+    minFreeInodes: 0,
     maxAgeMs: 1e6,
     hotMaxBytes: 1e6,
     maxLeadBytes: 1e6,

@@ -15,6 +15,10 @@ export function openCache(
   return StreamCache.open({
     directory,
     maxBytes: settings.cacheMaxBytes,
+    maxEntries: settings.cacheMaxEntries,
+    maxEntryBytes: settings.cacheMaxEntryBytes,
+    minFreeBytes: settings.cacheMinFreeBytes,
+    minFreeInodes: settings.cacheMinFreeInodes,
     maxAgeMs: settings.cacheMaxAgeSeconds * 1000,
     hotMaxBytes: settings.hotMaxBytes,
     maxLeadBytes: settings.maxLeadBytes,
@@ -25,6 +29,17 @@ export function openCache(
       discarded: (reason) => {
         metrics.discarded.inc({ reason })
         log.info({ reason, directory }, 'discarded a file of the cache')
+      },
+      storeFull: (free) => {
+        metrics.storeFull.set(1)
+        log.warn(
+          { free, directory },
+          'the cache’s filesystem is nearly full: nothing is stored, all is served',
+        )
+      },
+      storeResumed: () => {
+        metrics.storeFull.set(0)
+        log.info({ directory }, 'the cache’s filesystem has room again')
       },
       storeFailed: (operation, err) => {
         metrics.storeErrors.inc({ operation })

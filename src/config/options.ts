@@ -95,10 +95,11 @@ const timerMax = 2_000_000
 const positiveSeconds = seconds.pipe(z.number().positive())
 const timerSeconds = positiveSeconds.pipe(z.number().max(timerMax))
 
-const count = z
+const countOrZero = z
   .union([z.number(), z.string().regex(/^\d{1,9}$/)])
   .transform(Number)
-  .pipe(z.int().min(1).max(1e9))
+  .pipe(z.int().min(0).max(1e9))
+const count = countOrZero.pipe(z.int().min(1))
 
 /** A field name of HTTP (RFC 9110, section 5.1). */
 const headerName = z
@@ -181,6 +182,42 @@ export const options = [
     allowed: sizeAllowed,
     schema: bytes.prefault('1GiB'),
     defaultText: '1GiB',
+  },
+  {
+    key: 'cacheMaxEntries',
+    name: 'cache-max-entries',
+    value: 'NUMBER',
+    help: 'most committed entries on disk; the least recently used go first',
+    allowed: 'a whole number, such as 100000',
+    schema: count.prefault(100_000),
+    defaultText: '100000',
+  },
+  {
+    key: 'cacheMaxEntryBytes',
+    name: 'cache-max-entry-bytes',
+    value: 'SIZE',
+    help: 'most bytes of one entry; what is larger is served and not stored',
+    allowed: sizeAllowed,
+    schema: bytes.prefault('512MiB'),
+    defaultText: '512MiB',
+  },
+  {
+    key: 'cacheMinFreeBytes',
+    name: 'cache-min-free-bytes',
+    value: 'SIZE',
+    help: 'bytes that the cache’s filesystem must have free for an entry to be stored',
+    allowed: sizeAllowed,
+    schema: bytes.prefault('64MiB'),
+    defaultText: '64MiB',
+  },
+  {
+    key: 'cacheMinFreeInodes',
+    name: 'cache-min-free-inodes',
+    value: 'NUMBER',
+    help: 'the same for inodes; 0: any',
+    allowed: 'a whole number, such as 1000',
+    schema: countOrZero.prefault(1000),
+    defaultText: '1000',
   },
   {
     key: 'cacheMaxAgeSeconds',

@@ -1,20 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LRUCache } from 'lru-cache'
+import { CommittedEntries, type CommittedLimits, type EvictionReason } from './committed-entries.js'
 import type { DiskFile } from './disk-file.js'
 import { Entry, type FillLimits, type FillResult, type Source } from './entry.js'
 import { FillError } from './fill-error.js'
 import { encodeFooter } from './footer.js'
+import { FreeSpace, type Free, type FreeSpaceLimits } from './free-space.js'
 import { GrowingFile, type GrowingFileOptions } from './growing-file.js'
 import { HotTier } from './hot-tier.js'
 import { Store, type DiscardReason, type Found } from './store.js'
 
-export interface StreamCacheOptions extends FillLimits {
+export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpaceLimits {
   /** Where entries are kept; made if need be. One process at a time. */
   readonly directory: string
-  /** Most bytes of committed entries on disk. */
-  readonly maxBytes: number
-  /** Age in milliseconds at which a committed entry is dropped. */
-  readonly maxAgeMs: number
+  /** Entries of more bytes are served and not stored; their bytes leave the disk as soon as that is known. */
+  readonly maxEntryBytes: number
   /** Most bytes of entries in memory. */
   readonly hotMaxBytes: number
   /** How far in bytes a fill may be ahead of its fastest follower. */
@@ -24,9 +23,13 @@ export interface StreamCacheOptions extends FillLimits {
 
 /** What an owner may want to count or log. */
 export interface StreamCacheEvents {
-  evicted?(reason: 'size' | 'age' | 'superseded'): void
+  evicted?(reason: EvictionReason): void
   discarded?(reason: DiscardReason): void
   storeFailed?(operation: 'open' | 'create' | 'write' | 'commit' | 'remove', error: unknown): void
+  /** The filesystem has less room than it must have: from now on, what is filled is served and not stored. */
+  storeFull?(free: Free): void
+  /** It has room again. */
+  storeResumed?(): void
 }
 
 /** A fill that has started: its entry, to follow at once, and its end. */
@@ -34,12 +37,6 @@ export interface Fill {
   readonly entry: Entry
   /** Resolves when the source is done and the entry is committed or not. Never rejects. */
   readonly ended: Promise<FillResult>
-}
-
-interface Committed {
-  readonly entry: Entry
-  /** Bytes on disk, footer included. */
-  readonly size: number
 }
 
 const sweepMs = 60_000
@@ -67,7 +64,8 @@ export class StreamCache {
   readonly #options: StreamCacheOptions
   readonly #hot: HotTier
   readonly #store: Store
-  readonly #index: LRUCache<string, Committed>
+  readonly #committed: CommittedEntries
+  readonly #space: FreeSpace
   readonly #fills = new Map<Entry, Promise<FillResult>>()
   /** Files that are being made or removed. */
   readonly #chores = new Set<Promise<void>>()
@@ -80,25 +78,24 @@ export class StreamCache {
     this.#options = options
     this.#hot = new HotTier(options.hotMaxBytes)
     this.#store = new Store(options.directory)
-    this.#index = new LRUCache({
-      maxSize: Math.max(1, options.maxBytes),
-      sizeCalculation: ({ size }) => size,
-      ttl: options.maxAgeMs,
-      dispose: ({ entry }, _key, reason) => {
-        if (this.#closed) return
-        this.#abandon(entry)
-        if (reason === 'evict') options.events?.evicted?.('size')
-        if (reason === 'expire') options.events?.evicted?.('age')
-        if (reason === 'set') options.events?.evicted?.('superseded')
-      },
+    this.#space = new FreeSpace(options.directory, options, (short) => {
+      if (short) options.events?.storeFull?.(short)
+      else options.events?.storeResumed?.()
+    })
+    this.#committed = new CommittedEntries(options, (entry, reason) => {
+      if (this.#closed) return
+      this.#abandon(entry)
+      if (reason) options.events?.evicted?.(reason)
     })
     this.#fileOptions = {
       hot: this.#hot,
       maxLeadBytes: options.maxLeadBytes,
+      maxStoredBytes: options.maxEntryBytes,
+      outgrown: ({ spill }) => this.#chore(spill.refuse()),
       writeFailed: (error) => options.events?.storeFailed?.('write', error),
       followed: (change) => (this.#followers += change),
     }
-    this.#sweeper = setInterval(() => this.#index.purgeStale(), sweepMs).unref()
+    this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref()
   }
 
   /**
@@ -119,8 +116,8 @@ export class StreamCache {
   #adopt({ disk, footer, size }: Found): void {
     const file = GrowingFile.stored(disk, footer.length, footer.sha256, this.#fileOptions)
     const entry = new Entry(footer.key, footer.token, file)
-    if (size <= this.#options.maxBytes) {
-      this.#keep(entry, size, footer.committedAt)
+    if (this.#committed.takes(size)) {
+      this.#committed.set(entry, size, footer.committedAt)
     } else {
       // The store was larger once.
       this.#abandon(entry)
@@ -134,11 +131,11 @@ export class StreamCache {
   }
 
   get storeBytes(): number {
-    return this.#index.calculatedSize
+    return this.#committed.bytes
   }
 
   get storeEntries(): number {
-    return this.#index.size
+    return this.#committed.count
   }
 
   get hotBytes(): number {
@@ -147,14 +144,12 @@ export class StreamCache {
 
   /** The newest committed entry of a key. Before it is read, `load()` must have said true. */
   get(key: string): Entry | undefined {
-    return this.#index.get(key)?.entry
+    return this.#committed.get(key)
   }
 
   /** Throws away an entry that `load()` found damaged. */
   discard(entry: Entry): void {
-    if (this.#index.peek(entry.key)?.entry !== entry) return
-    this.#index.delete(entry.key)
-    this.#options.events?.discarded?.('corrupt')
+    if (this.#committed.delete(entry)) this.#options.events?.discarded?.('corrupt')
   }
 
   /** Throws away a key's committed entry, sound as it is. */
@@ -180,6 +175,7 @@ export class StreamCache {
 
   async #temporary(): Promise<DiskFile | undefined> {
     try {
+      if (!(await this.#space.enough())) return undefined
       return await this.#store.create()
     } catch (error) {
       this.#options.events?.storeFailed?.('create', error)
@@ -198,17 +194,17 @@ export class StreamCache {
     const sha256 = file.sha256
     if (sha256 === undefined) return 'failed'
     if (token === undefined || !(await confirm().catch(() => false))) return 'unshared'
-    if (this.#index.peek(key)?.entry.token === token) return 'loser'
+    if (this.#committed.peek(key)?.token === token) return 'loser'
     const committedAt = Date.now()
     const footer = encodeFooter({ key, token, length: file.length, sha256, committedAt })
-    if (file.length + footer.length > this.#options.maxBytes) return 'unstored'
+    if (!this.#committed.takes(file.length + footer.length)) return 'unstored'
     try {
       const size = await inTime(
         file.spill.commit(footer, this.#store.committedPath(key)),
         this.#options.fillSilenceMs,
       )
       if (size === undefined) return 'unstored'
-      this.#keep(entry, size, committedAt)
+      this.#committed.set(entry, size, committedAt)
       return 'committed'
     } catch (error) {
       this.#options.events?.storeFailed?.('commit', error)
@@ -218,10 +214,10 @@ export class StreamCache {
     }
   }
 
-  #keep(entry: Entry, size: number, committedAt: number): void {
-    const age = Math.max(0, Date.now() - committedAt)
-    const ttl = Math.max(1, this.#options.maxAgeMs - age)
-    this.#index.set(entry.key, { entry, size }, { ttl })
+  #sweep(): void {
+    this.#committed.purge()
+    // Tells that there is room again even if nobody asks for anything.
+    void this.#space.enough()
   }
 
   #abandon(entry: Entry): void {

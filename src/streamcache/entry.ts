@@ -10,7 +10,8 @@ export type Source = (signal: AbortSignal) => AsyncIterable<Buffer>
 
 /**
  * How a fill ended. `committed`: kept for reuse. `unshared`: sound, but its state had passed; it served its followers.
- * `loser`: another fill had already committed the same state. `unstored`: sound, but the disk failed. `failed`.
+ * `loser`: another fill had already committed the same state.`unstored`: sound, but the disk failed, has no
+ * room, or the entry is too large for it. `failed`.
  */
 export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'failed'
 

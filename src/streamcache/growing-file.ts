@@ -13,6 +13,10 @@ export interface GrowingFileOptions {
   readonly hot: HotTier
   /** R3: how far, in bytes, the writer may be ahead of the fastest follower. */
   readonly maxLeadBytes: number
+  /** A file of more bytes does not go to disk, or stays there no longer than it is read. */
+  readonly maxStoredBytes?: number
+  /** Told once that a file has more than `maxStoredBytes`; is to have its spill refuse() them. */
+  readonly outgrown?: (file: GrowingFile) => void
   /** Told once if the disk takes no more of this file; it goes on in memory. */
   readonly writeFailed?: (error: unknown) => void
   /** Told when a follower comes (1) or leaves (-1). */
@@ -111,6 +115,9 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#hash.update(chunk)
     this.#blocks.append(chunk)
     this.#bytesCame.notify()
+    if (this.spill.storing && this.length > (this.#options.maxStoredBytes ?? Infinity)) {
+      this.#options.outgrown?.(this)
+    }
     this.spill.flush()
     this.#options.hot.keep(this)
     while (this.#mustPause()) await this.#roomCame.wait()

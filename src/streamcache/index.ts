@@ -3,12 +3,14 @@
  * the entry from its first byte while it grows and after it has ended, each at its own pace.
  *
  *   StreamCache   the index: at most one committed entry per key                    cache.ts
- *    └ Entry      one fill's life: growing, then committed, unshared or failed      entry.ts
- *       └ GrowingFile   one writer, many followers; blocks in memory, all on disk   growing-file.ts
- *          ├ Follower   a reader at its own offset                                  follower.ts
- *          ├ HotTier    the memory that all entries share                           hot-tier.ts
- *          └ Spill      its half on disk: written, committed, checked, removed      spill.ts
- *             └ DiskFile   one file's handle, from temporary to committed           disk-file.ts
+ *    ├ Entry      one fill's life: growing, then committed, unshared or failed      entry.ts
+ *    │  └ GrowingFile   one writer, many followers; blocks in memory, all on disk   growing-file.ts
+ *    │     ├ Follower   a reader at its own offset                                  follower.ts
+ *    │     ├ HotTier    the memory that all entries share                           hot-tier.ts
+ *    │     └ Spill      its half on disk: written, committed, checked, removed      spill.ts
+ *    │        └ DiskFile   one file's handle, from temporary to committed           disk-file.ts
+ *    ├ CommittedEntries   which of them are kept: bytes, number, age                committed-entries.ts
+ *    ├ FreeSpace  what the filesystem must have left for others                     free-space.ts
  *    └ Store      the directory: temp/, entries/, what a crash left behind          store.ts, footer.ts
  *
  * It promises: bytes in order and whole, or an error, never a short end that looks sound; a committed file is whole
@@ -19,8 +21,10 @@
  */
 export { StreamCache, type Fill, type StreamCacheEvents, type StreamCacheOptions } from './cache.js'
 export { type Entry, type FillLimits, type FillResult, type Source } from './entry.js'
+export { type EvictionReason } from './committed-entries.js'
 export { FillError, type FillFault } from './fill-error.js'
 export { type Follower } from './follower.js'
+export { type Free } from './free-space.js'
 export { inTurns } from './in-turns.js'
 export { Signal } from './signal.js'
 export { type DiscardReason } from './store.js'

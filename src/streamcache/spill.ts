@@ -31,6 +31,7 @@ export class Spill {
   #disk: DiskFile | undefined
   /** Does the disk take what is appended, or will it once it is there? */
   #storing = true
+  #refused = false
   #written = 0
   /** Has this process made these bytes, or checked them against their checksum? */
   #verified = true
@@ -80,7 +81,7 @@ export class Spill {
     this.#disk = disk
     this.#storing &&= disk !== undefined
     this.#moved()
-    if (this.#fate === 'abandoned') await disk?.unlink()
+    if (this.#refused || this.#fate === 'abandoned') await disk?.unlink()
   }
 
   /** Writes what memory has and disk has not; one write at a time, each as large as what came during the last. */
@@ -112,6 +113,16 @@ export class Spill {
   fail(error: unknown): void {
     this.#storing = false
     this.#writeFailed?.(error)
+  }
+
+  /**
+   * The disk shall not have this file. Its name goes now; its bytes stay for those who need them, and go with its
+   * handle when it is abandoned. @throws if the name cannot be removed
+   */
+  async refuse(): Promise<void> {
+    this.#refused = true
+    this.stop()
+    await this.#disk?.unlink()
   }
 
   /** No more bytes are worth writing. */

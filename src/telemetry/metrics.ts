@@ -105,7 +105,7 @@ export class Metrics {
   )
   readonly evictions = this.#counter(
     'refstream_store_evictions_total',
-    'Committed entries dropped while sound. reason: size (over cache-max-bytes), age, superseded (a newer state).',
+    'Committed entries dropped while sound. reason: size (over cache-max-bytes), entries (over cache-max-entries), age, superseded (a newer state).',
     ['reason'],
   )
   readonly discarded = this.#counter(
@@ -118,6 +118,12 @@ export class Metrics {
     'Failures of the cache directory, by what was tried. Requests went on, uncached.',
     ['operation'],
   )
+
+  readonly storeFull = new Gauge({
+    name: 'refstream_store_full',
+    help: '1 while the cache’s filesystem has too little room left, so that nothing is stored; else 0.',
+    registers: [this.registry],
+  })
 
   constructor() {
     // Every outcome that an operator alerts on exists from the first scrape, at 0.

@@ -32,6 +32,10 @@ export function cacheOptions(changes: Partial<StreamCacheOptions> & { directory:
   const events: string[] = []
   const options: StreamCacheOptions = {
     maxBytes: 1 << 30,
+    maxEntries: 100_000,
+    maxEntryBytes: 1 << 30,
+    minFreeBytes: 0,
+    minFreeInodes: 0,
     maxAgeMs: 3_600_000,
     hotMaxBytes: 1 << 26,
     maxLeadBytes: 1 << 26,
@@ -41,6 +45,8 @@ export function cacheOptions(changes: Partial<StreamCacheOptions> & { directory:
       evicted: (reason) => events.push(`evicted ${reason}`),
       discarded: (reason) => events.push(`discarded ${reason}`),
       storeFailed: (operation) => events.push(`storeFailed ${operation}`),
+      storeFull: () => events.push('storeFull'),
+      storeResumed: () => events.push('storeResumed'),
     },
     ...changes,
   }
