@@ -1,12 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { CommittedEntries, type CommittedLimits, type EvictionReason } from './committed-entries.js'
 import type { DiskFile } from './disk-file.js'
+import { DiskWatch } from './disk-watch.js'
 import { Entry, type FillLimits, type FillResult, type Source } from './entry.js'
 import { FillError } from './fill-error.js'
 import { encodeFooter } from './footer.js'
 import { FreeSpace, type Free, type FreeSpaceLimits } from './free-space.js'
 import { GrowingFile, type GrowingFileOptions } from './growing-file.js'
 import { HotTier } from './hot-tier.js'
+import type { Spill } from './spill.js'
 import { Store, type DiscardReason, type Found } from './store.js'
 
 export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpaceLimits {
@@ -21,11 +22,14 @@ export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpa
   readonly events?: StreamCacheEvents
 }
 
+/** What failed: `open` (the directory as a whole), or work on one file. */
+export type StoreOperation = 'open' | 'create' | 'write' | 'read' | 'commit' | 'remove'
+
 /** What an owner may want to count or log. */
 export interface StreamCacheEvents {
   evicted?(reason: EvictionReason): void
   discarded?(reason: DiscardReason): void
-  storeFailed?(operation: 'open' | 'create' | 'write' | 'commit' | 'remove', error: unknown): void
+  storeFailed?(operation: StoreOperation, error: unknown): void
   /** The filesystem has less room than it must have: from now on, what is filled is served and not stored. */
   storeFull?(free: Free): void
   /** It has room again. */
@@ -41,23 +45,8 @@ export interface Fill {
 
 const sweepMs = 60_000
 
-/** A disk that does not answer must not hold up those who wait for the turn after this one. */
-async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
-  const late = new AbortController()
-  const limit = sleep(ms, undefined, { signal: late.signal }).then(() => {
-    throw new Error('the disk does not answer')
-  })
-  try {
-    return await Promise.race([work, limit])
-  } finally {
-    late.abort()
-    limit.catch(() => {})
-    work.catch(() => {})
-  }
-}
-
 /**
- * The index of entries: at most one committed entry per key, the newest. Who may use it, and whether it is still
+ * The entries, growing and committed: at most one committed entry per key, the newest. Who may use it, and whether it is still
  * fresh, is its owner's business: a token is compared by the owner and only kept here.
  */
 export class StreamCache {
@@ -69,6 +58,8 @@ export class StreamCache {
   readonly #fills = new Map<Entry, Promise<FillResult>>()
   /** Files that are being made or removed. */
   readonly #chores = new Set<Promise<void>>()
+  /** Files whose removal has failed. */
+  readonly #leftovers = new Set<Spill>()
   readonly #fileOptions: GrowingFileOptions
   readonly #sweeper: NodeJS.Timeout
   #followers = 0
@@ -77,11 +68,13 @@ export class StreamCache {
   private constructor(options: StreamCacheOptions) {
     this.#options = options
     this.#hot = new HotTier(options.hotMaxBytes)
-    this.#store = new Store(options.directory)
-    this.#space = new FreeSpace(options.directory, options, (short) => {
+    const watch = new DiskWatch(options.fillSilenceMs)
+    this.#store = new Store(options.directory, watch)
+    const roomChanged = (short: Free | undefined): void => {
       if (short) options.events?.storeFull?.(short)
       else options.events?.storeResumed?.()
-    })
+    }
+    this.#space = new FreeSpace(options.directory, options, roomChanged, watch)
     this.#committed = new CommittedEntries(options, (entry, reason) => {
       if (this.#closed) return
       this.#abandon(entry)
@@ -91,8 +84,9 @@ export class StreamCache {
       hot: this.#hot,
       maxLeadBytes: options.maxLeadBytes,
       maxStoredBytes: options.maxEntryBytes,
-      outgrown: ({ spill }) => this.#chore(spill.refuse()),
-      writeFailed: (error) => options.events?.storeFailed?.('write', error),
+      outgrown: ({ spill }) => this.#chore(spill, spill.refuse()),
+      writeFailed: (error) => this.#failed('write', error),
+      readFailed: (error) => this.#failed('read', error),
       followed: (change) => (this.#followers += change),
     }
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref()
@@ -105,10 +99,13 @@ export class StreamCache {
   static async open(options: StreamCacheOptions): Promise<StreamCache> {
     const cache = new StreamCache(options)
     try {
-      const found = await cache.#store.scan((reason) => options.events?.discarded?.(reason))
+      const found = await cache.#store.scan(
+        (reason) => options.events?.discarded?.(reason),
+        (operation, error) => cache.#failed(operation, error),
+      )
       for (const each of found) cache.#adopt(each)
     } catch (error) {
-      options.events?.storeFailed?.('open', error)
+      cache.#failed('open', error)
     }
     return cache
   }
@@ -147,9 +144,13 @@ export class StreamCache {
     return this.#committed.get(key)
   }
 
-  /** Throws away an entry that `load()` found damaged. */
+  /**
+   * Takes an entry back that `load()` refused. If it is damaged, it is thrown away; if the disk or the system failed, it
+   * is tried again a second later.
+   */
   discard(entry: Entry): void {
-    if (this.#committed.delete(entry)) this.#options.events?.discarded?.('corrupt')
+    if (!entry.file.spill.damaged) this.#committed.rest(entry)
+    else if (this.#committed.delete(entry)) this.#options.events?.discarded?.('corrupt')
   }
 
   /** Throws away a key's committed entry, sound as it is. */
@@ -163,7 +164,11 @@ export class StreamCache {
    */
   fill(key: string, token: string | undefined, source: Source, confirm: () => Promise<boolean>): Fill {
     const entry = new Entry(key, token, new GrowingFile(this.#fileOptions))
-    this.#chore(this.#temporary().then((disk) => entry.file.spill.storeOn(disk)))
+    const { spill } = entry.file
+    this.#chore(
+      spill,
+      this.#temporary().then((disk) => spill.storeOn(disk)),
+    )
     if (this.#closed) entry.stop(new FillError('closed', 'the cache is closed'))
     const ended = entry
       .run(source, this.#options)
@@ -178,7 +183,7 @@ export class StreamCache {
       if (!(await this.#space.enough())) return undefined
       return await this.#store.create()
     } catch (error) {
-      this.#options.events?.storeFailed?.('create', error)
+      this.#failed('create', error)
       return undefined
     }
   }
@@ -194,20 +199,18 @@ export class StreamCache {
     const sha256 = file.sha256
     if (sha256 === undefined) return 'failed'
     if (token === undefined || !(await confirm().catch(() => false))) return 'unshared'
-    if (this.#committed.peek(key)?.token === token) return 'loser'
+    if (this.#committed.answers(key, token)) return 'loser'
     const committedAt = Date.now()
     const footer = encodeFooter({ key, token, length: file.length, sha256, committedAt })
     if (!this.#committed.takes(file.length + footer.length)) return 'unstored'
     try {
-      const size = await inTime(
-        file.spill.commit(footer, this.#store.committedPath(key)),
-        this.#options.fillSilenceMs,
-      )
+      const size = await file.spill.commit(footer, this.#store.committedPath(key))
       if (size === undefined) return 'unstored'
       this.#committed.set(entry, size, committedAt)
+      this.#removeLeftovers()
       return 'committed'
     } catch (error) {
-      this.#options.events?.storeFailed?.('commit', error)
+      this.#failed('commit', error)
       // Perhaps the directory has gone: the next entry shall find it.
       await this.#store.makeDirectories().catch(() => {})
       return 'unstored'
@@ -216,18 +219,33 @@ export class StreamCache {
 
   #sweep(): void {
     this.#committed.purge()
+    this.#removeLeftovers()
     // Tells that there is room again even if nobody asks for anything.
     void this.#space.enough()
   }
 
-  #abandon(entry: Entry): void {
-    this.#chore(entry.file.spill.abandon())
+  #abandon({ file: { spill } }: Entry): void {
+    this.#chore(spill, spill.abandon())
   }
 
-  /** Work on files that nobody waits for but close(). It rejects if a file could not be removed. */
-  #chore(work: Promise<void>): void {
+  /** What a disk that failed did not let go, it may now. */
+  #removeLeftovers(): void {
+    const leftovers = [...this.#leftovers]
+    this.#leftovers.clear()
+    for (const spill of leftovers) this.#chore(spill, spill.unlink())
+  }
+
+  #failed(operation: StoreOperation, error: unknown): void {
+    this.#options.events?.storeFailed?.(operation, error)
+  }
+
+  /** Work on a file that nobody waits for but close(). It rejects if the file could not be removed. */
+  #chore(spill: Spill, work: Promise<void>): void {
     const chore = work
-      .catch((error: unknown) => this.#options.events?.storeFailed?.('remove', error))
+      .catch((error: unknown) => {
+        this.#leftovers.add(spill)
+        this.#failed('remove', error)
+      })
       .finally(() => this.#chores.delete(chore))
     this.#chores.add(chore)
   }

@@ -17,7 +17,12 @@ interface Committed {
   readonly entry: Entry
   /** Bytes on disk, footer included. */
   readonly size: number
+  /** When it could not be read, in milliseconds of the process's clock. */
+  unreadAt?: number
 }
+
+/** For how long an entry that could not be read does not answer, in milliseconds. */
+const restMs = 1000
 
 /** The index of committed entries: the newest of each key, within the limits; the least recently used go first. */
 export class CommittedEntries {
@@ -54,19 +59,33 @@ export class CommittedEntries {
     return size <= this.#limits.maxBytes
   }
 
-  /** Counts as a use. */
+  /** The entry of a key, unless it rests. Counts as a use. */
   get(key: string): Entry | undefined {
-    return this.#index.get(key)?.entry
+    const held = this.#index.get(key)
+    if (!held) return undefined
+    const rests = held.unreadAt !== undefined && performance.now() - held.unreadAt < restMs
+    return rests ? undefined : held.entry
   }
 
-  /** Does not count as a use. */
-  peek(key: string): Entry | undefined {
-    return this.#index.peek(key)?.entry
+  /** Is there an entry of that state, which could be read whenever it was tried? */
+  answers(key: string, token: string): boolean {
+    const held = this.#index.peek(key)
+    return held?.entry.token === token && held.unreadAt === undefined
+  }
+
+  /**
+   * It could not be read, which proves nothing against it: it is tried again a second later, unless a fill has taken
+   * its place by then, as one of the same state may.
+   */
+  rest(entry: Entry): void {
+    const held = this.#index.peek(entry.key)
+    if (held?.entry === entry) held.unreadAt = performance.now()
   }
 
   /**
    * @param size bytes on disk, which it takes()
-   * @param committedAt milliseconds since 1970
+   * @param committedAt milliseconds since 1970; the future counts as now. From here on the age is counted by a clock
+   * that nobody can set.
    */
   set(entry: Entry, size: number, committedAt: number): void {
     const age = Math.max(0, Date.now() - committedAt)
@@ -78,7 +97,7 @@ export class CommittedEntries {
 
   /** @returns was it there? */
   delete(entry: Entry): boolean {
-    return this.peek(entry.key) === entry && this.#index.delete(entry.key)
+    return this.#index.peek(entry.key)?.entry === entry && this.#index.delete(entry.key)
   }
 
   /** Drops those that have reached their age. */

@@ -1,30 +1,55 @@
+import type { BigIntStats } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { DiskWatch } from './disk-watch.js'
+
+/** Proof that a file is not, or no longer, what was committed. */
+export class Damage extends Error {
+  override readonly name = 'Damage'
+}
+
+/**
+ * Is this error proof that a committed file is worth nothing? What the system says of itself is none: EMFILE and ENFILE
+ * (no descriptors left), ENOMEM, EACCES, EPERM and EROFS (somebody changed rights or mounts), EIO (the bytes may be
+ * there, and read the next time), ENOTDIR and ELOOP (the way to the file has changed), a disk that does not answer.
+ * Then the file must not answer now, and must not be deleted. ENOENT is proof: whatever comes back under that name,
+ * for one a volume that was mounted again, is found by the next process.
+ */
+export function isDamage(error: unknown): boolean {
+  return error instanceof Damage || (error as NodeJS.ErrnoException).code === 'ENOENT'
+}
 
 /**
  * One file of the store, first temporary, then committed. Its handle is open while somebody writes or reads it, so that
  * renaming or unlinking it harms no reader.
  */
 export class DiskFile {
+  readonly #watch: DiskWatch
   #path: string
   #handle: Promise<FileHandle> | undefined
   /** Size in bytes that the file must have whenever it is opened; known once it is committed. */
   #expectedSize: number | undefined
+  /** Which file it is, and when it was last written; known once it was committed or opened by this process. */
+  #identity: string | undefined
 
-  private constructor(path: string) {
+  private constructor(path: string, watch: DiskWatch) {
     this.#path = path
+    this.#watch = watch
   }
 
   /** A new file, open for writing and reading. @throws the system's error (ENOSPC, EMFILE, …) */
-  static async create(path: string): Promise<DiskFile> {
-    const file = new DiskFile(path)
-    const handle = await open(path, 'wx+', 0o600)
+  static async create(path: string, watch = new DiskWatch()): Promise<DiskFile> {
+    const file = new DiskFile(path, watch)
+    const handle = await watch.run(
+      () => open(path, 'wx+', 0o600),
+      (late) => void Promise.allSettled([late.close(), rm(path, { force: true })]),
+    )
     file.#handle = Promise.resolve(handle)
     return file
   }
 
   /** A committed file of that many bytes; it is opened when it is first read. */
-  static committed(path: string, size: number): DiskFile {
-    const file = new DiskFile(path)
+  static committed(path: string, size: number, watch = new DiskWatch()): DiskFile {
+    const file = new DiskFile(path, watch)
     file.#expectedSize = size
     return file
   }
@@ -34,37 +59,53 @@ export class DiskFile {
     // writev may write less than it was given, on a disk that is nearly full for one.
     let left = buffers
     while (left.length > 0) {
-      const { bytesWritten } = await handle.writev(left, position)
+      const [chunks, at] = [left, position]
+      const { bytesWritten } = await this.#watch.run(() => handle.writev(chunks, at))
       if (bytesWritten === 0) throw new Error(`cannot write to ${this.#path}`)
       position += bytesWritten
       left = dropBytes(left, bytesWritten)
     }
   }
 
-  /** Exactly that many bytes. @throws if the file has fewer */
+  /** Exactly that many bytes. @throws Damage if the file has fewer; the system's error */
   async read(position: number, length: number): Promise<Buffer> {
     const handle = await this.open()
     const buffer = Buffer.allocUnsafeSlow(length)
     for (let filled = 0; filled < length;) {
-      const { bytesRead } = await handle.read(buffer, filled, length - filled, position + filled)
-      if (bytesRead === 0) throw new Error(`${this.#path} is truncated`)
+      const [at, left] = [filled, length - filled]
+      const { bytesRead } = await this.#watch.run(() => handle.read(buffer, at, left, position + at))
+      if (bytesRead === 0) throw new Damage(`${this.#path} is truncated`)
       filled += bytesRead
     }
     return buffer
   }
 
-  /** The file takes its final name, at its final size in bytes. */
+  /** The file, which must be open, takes its final name, at its final size in bytes. */
   async commit(path: string, size: number): Promise<void> {
-    await rename(this.#path, path)
-    this.#path = path
-    this.#expectedSize = size
+    const handle = await this.open()
+    await this.#watch.run(async () => {
+      this.#identity = identityOf(await handle.stat({ bigint: true }))
+      await rename(this.#path, path)
+      // Also if it comes late: then unlink() must find it.
+      this.#path = path
+      this.#expectedSize = size
+    })
   }
 
   async unlink(): Promise<void> {
-    await rm(this.#path, { force: true })
+    await this.#watch.run(() => rm(this.#path, { force: true }))
   }
 
-  /** Opens the file if it is not open. @throws if it is gone or has changed its length */
+  /** Its bytes are about to be checked: whichever file of the right size has its name when it is opened next is it. */
+  trustAnew(): void {
+    if (!this.#handle) this.#identity = undefined
+  }
+
+  /**
+   * Opens the file if it is not open.
+   * @throws Damage if it has changed its length, or is another than the one that was committed or opened before, or has
+   * been written to since; the system's error, ENOENT if it is gone
+   */
   open(): Promise<FileHandle> {
     this.#handle ??= this.#openCommitted().catch((error: unknown) => {
       this.#handle = undefined
@@ -74,11 +115,26 @@ export class DiskFile {
   }
 
   async #openCommitted(): Promise<FileHandle> {
-    const handle = await open(this.#path, 'r')
-    const { size } = await handle.stat()
-    if (size === this.#expectedSize) return handle
-    await handle.close()
-    throw new Error(`${this.#path} has ${size} bytes instead of ${this.#expectedSize}`)
+    const handle = await this.#watch.run(
+      () => open(this.#path, 'r'),
+      (late) => void late.close().catch(() => {}),
+    )
+    try {
+      this.#inspect(await this.#watch.run(() => handle.stat({ bigint: true })))
+      return handle
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  #inspect(stats: BigIntStats): void {
+    if (Number(stats.size) !== this.#expectedSize) {
+      throw new Damage(`${this.#path} has ${stats.size} bytes instead of ${this.#expectedSize}`)
+    }
+    const identity = identityOf(stats)
+    this.#identity ??= identity
+    if (this.#identity !== identity) throw new Damage(`${this.#path} has been replaced or written to`)
   }
 
   /** Closes the handle once pending reads and writes are done. It opens again by itself when needed. */
@@ -88,6 +144,9 @@ export class DiskFile {
     handle?.then((open) => open.close()).catch(() => {})
   }
 }
+
+/** Not the device, which may be numbered anew at each mount; nor ctime, which a link or a change of rights moves. */
+const identityOf = ({ ino, size, mtimeNs }: BigIntStats): string => `${ino} ${size} ${mtimeNs}`
 
 function dropBytes(buffers: Buffer[], count: number): Buffer[] {
   const left = [...buffers]

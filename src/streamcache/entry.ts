@@ -46,7 +46,7 @@ export class Entry {
     return this.file.follow()
   }
 
-  /** Ready to answer? false: what is on disk is damaged. See Spill.load. */
+  /** Ready to answer? false: what is on disk is damaged, or cannot be read now. See Spill.load. */
   load(): boolean | Promise<boolean> {
     return this.file.spill.load()
   }

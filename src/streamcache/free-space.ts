@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises'
+import { DiskWatch } from './disk-watch.js'
 
 /** What a filesystem has left for this user; undefined: it does not count that. */
 export interface Free {
@@ -23,13 +24,20 @@ const freshMs = 1000
 export class FreeSpace {
   readonly #directory: string
   readonly #limits: FreeSpaceLimits
+  readonly #watch: DiskWatch
   readonly #changed: (short: Free | undefined) => void
   #looked: Promise<boolean> | undefined
   #lookedAt = 0
   #short = false
 
   /** @param changed told when room begins to lack (and how much there is), and when it is back (undefined) */
-  constructor(directory: string, limits: FreeSpaceLimits, changed: (short: Free | undefined) => void) {
+  constructor(
+    directory: string,
+    limits: FreeSpaceLimits,
+    changed: (short: Free | undefined) => void,
+    watch = new DiskWatch(),
+  ) {
+    this.#watch = watch
     this.#directory = directory
     this.#limits = limits
     this.#changed = changed
@@ -48,7 +56,7 @@ export class FreeSpace {
   async #look(): Promise<boolean> {
     const { minFreeBytes, minFreeInodes } = this.#limits
     if (minFreeBytes <= 0 && minFreeInodes <= 0) return true
-    const free = await freeOn(this.#directory).catch(() => undefined)
+    const free = await this.#watch.run(() => freeOn(this.#directory)).catch(() => undefined)
     if (!free) return true
     const short = (free.bytes ?? Infinity) < minFreeBytes || (free.inodes ?? Infinity) < minFreeInodes
     if (short !== this.#short) {

@@ -4,12 +4,12 @@ import type { DiskFile } from './disk-file.js'
 import { Follower, type Followed } from './follower.js'
 import type { Coolable, HotTier } from './hot-tier.js'
 import { Signal } from './signal.js'
-import { Spill, type Spilled } from './spill.js'
+import { Spill, type Spilled, type SpillEvents } from './spill.js'
 
 /** Bytes that may wait for the disk before the writer waits too. */
 const maxUnwritten = 16 * 1024 * 1024
 
-export interface GrowingFileOptions {
+export interface GrowingFileOptions extends SpillEvents {
   readonly hot: HotTier
   /** R3: how far, in bytes, the writer may be ahead of the fastest follower. */
   readonly maxLeadBytes: number
@@ -17,8 +17,6 @@ export interface GrowingFileOptions {
   readonly maxStoredBytes?: number
   /** Told once that a file has more than `maxStoredBytes`; is to have its spill refuse() them. */
   readonly outgrown?: (file: GrowingFile) => void
-  /** Told once if the disk takes no more of this file; it goes on in memory. */
-  readonly writeFailed?: (error: unknown) => void
   /** Told when a follower comes (1) or leaves (-1). */
   readonly followed?: (change: 1 | -1) => void
 }
@@ -58,7 +56,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   constructor(options: GrowingFileOptions, blocks = new Blocks()) {
     this.#options = options
     this.#blocks = blocks
-    this.spill = new Spill(this, blocks, options.writeFailed)
+    this.spill = new Spill(this, blocks, options)
   }
 
   /** A file that an earlier process committed: on disk only, and not trusted before load() has checked it. */

@@ -1,10 +1,17 @@
 import { createHash } from 'node:crypto'
 import { blockSize, type Blocks } from './blocks.js'
-import type { DiskFile } from './disk-file.js'
+import { Damage, isDamage, type DiskFile } from './disk-file.js'
 import { Signal } from './signal.js'
 
 /** Bytes per read from disk: what a follower behind the hot tier holds. */
 const coldReadSize = 64 * 1024
+
+export interface SpillEvents {
+  /** Told once if the disk takes no more of this file; it goes on in memory. */
+  readonly writeFailed?: (error: unknown) => void
+  /** Told when the disk does not give back what it has. */
+  readonly readFailed?: (error: unknown) => void
+}
 
 /** Whose bytes go to disk; a GrowingFile is one. */
 export interface Spilled {
@@ -27,7 +34,7 @@ export interface Spilled {
 export class Spill {
   readonly #owner: Spilled
   readonly #blocks: Blocks
-  readonly #writeFailed: ((error: unknown) => void) | undefined
+  readonly #events: SpillEvents
   #disk: DiskFile | undefined
   /** Does the disk take what is appended, or will it once it is there? */
   #storing = true
@@ -35,20 +42,18 @@ export class Spill {
   #written = 0
   /** Has this process made these bytes, or checked them against their checksum? */
   #verified = true
+  #damaged = false
   #flushing: Promise<void> | undefined
   #loading: Promise<boolean> | undefined
   readonly #flushed = new Signal()
   /** What becomes of the file after its end, once its owner has said so. */
   #fate: 'kept' | 'abandoned' | undefined
 
-  /**
-   * Bytes may come before the disk's file is there: see storeOn().
-   * @param writeFailed told once if the disk takes no more of this file
-   */
-  constructor(owner: Spilled, blocks: Blocks, writeFailed?: (error: unknown) => void) {
+  /** Bytes may come before the disk's file is there: see storeOn(). */
+  constructor(owner: Spilled, blocks: Blocks, events: SpillEvents = {}) {
     this.#owner = owner
     this.#blocks = blocks
-    this.#writeFailed = writeFailed
+    this.#events = events
   }
 
   /** All bytes are in a file that an earlier process committed; they are not trusted before load() has checked them. */
@@ -81,7 +86,7 @@ export class Spill {
     this.#disk = disk
     this.#storing &&= disk !== undefined
     this.#moved()
-    if (this.#refused || this.#fate === 'abandoned') await disk?.unlink()
+    if (this.#refused || this.#fate === 'abandoned') await this.unlink()
   }
 
   /** Writes what memory has and disk has not; one write at a time, each as large as what came during the last. */
@@ -112,7 +117,7 @@ export class Spill {
   /** The disk takes no more; what it has can still be read. */
   fail(error: unknown): void {
     this.#storing = false
-    this.#writeFailed?.(error)
+    this.#events.writeFailed?.(error)
   }
 
   /**
@@ -122,7 +127,7 @@ export class Spill {
   async refuse(): Promise<void> {
     this.#refused = true
     this.stop()
-    await this.#disk?.unlink()
+    await this.unlink()
   }
 
   /** No more bytes are worth writing. */
@@ -133,7 +138,12 @@ export class Spill {
   /** Bytes at an offset that have left memory. @throws if the disk fails */
   async read(offset: number): Promise<Buffer> {
     if (!this.#disk) throw new Error('these bytes are neither in memory nor on disk')
-    return this.#disk.read(offset, Math.min(coldReadSize, this.#written - offset))
+    try {
+      return await this.#disk.read(offset, Math.min(coldReadSize, this.#written - offset))
+    } catch (error) {
+      this.#events.readFailed?.(error)
+      throw error
+    }
   }
 
   /**
@@ -156,15 +166,24 @@ export class Spill {
     return size
   }
 
+  /** Is it proved that the file is not what was committed? */
+  get damaged(): boolean {
+    return this.#damaged
+  }
+
   /**
    * Makes a kept file ready to answer: checks it against its checksum if this process has not made or checked it, and
-   * brings it into memory if it fits. false: it is truncated or corrupt, and must not be served.
+   * brings it into memory if it fits. false: it must not be served, because it is `damaged`, or because the disk or the
+   * system fails now, which has been told.
    */
   load(): boolean | Promise<boolean> {
-    const { fits } = this.#owner
     if (this.#verified && this.#blocks.bytes >= this.#blocks.length) return true
-    this.#loading ??= (this.#verified && !fits ? this.#open() : this.#readAll(fits))
-      .catch(() => false)
+    this.#loading ??= this.#load()
+      .catch((error: unknown) => {
+        this.#damaged = isDamage(error)
+        if (!this.#damaged) this.#events.readFailed?.(error)
+        return false
+      })
       .finally(() => {
         this.#loading = undefined
         this.tidy()
@@ -172,13 +191,21 @@ export class Spill {
     return this.#loading
   }
 
-  async #open(): Promise<boolean> {
-    await this.#disk?.open()
-    return true
+  async #load(): Promise<boolean> {
+    const { fits } = this.#owner
+    if (this.#verified && !fits) {
+      // The bytes stay on disk, where somebody may have put others; then these must be checked as well.
+      const same = await this.#disk?.open().catch((error: unknown) => {
+        if (!isDamage(error)) throw error
+      })
+      if (same) return true
+    }
+    return this.#readAll(fits)
   }
 
   async #readAll(intoMemory: boolean): Promise<boolean> {
     if (!this.#disk) return false
+    this.#disk.trustAnew()
     const { length } = this.#blocks
     const hash = createHash('sha256')
     const blocks: Buffer[] = []
@@ -187,7 +214,7 @@ export class Spill {
       hash.update(block)
       if (intoMemory) blocks.push(block)
     }
-    if (hash.digest('hex') !== this.#owner.sha256) return false
+    if (hash.digest('hex') !== this.#owner.sha256) throw new Damage('its checksum is another')
     this.#verified = true
     if (intoMemory) this.#blocks.fill(blocks)
     this.#owner.spilled()
@@ -200,10 +227,15 @@ export class Spill {
     // Those who read it now need its handle, since the name is about to go.
     if (this.#owner.followed) await this.#disk?.open().catch(() => {})
     try {
-      await this.#disk?.unlink()
+      await this.unlink()
     } finally {
       this.tidy()
     }
+  }
+
+  /** Tries again to remove the name of a file that was refused or abandoned. @throws if that fails again */
+  async unlink(): Promise<void> {
+    await this.#disk?.unlink()
   }
 
   /** When the last follower has left, closes the handle; call when one has. */

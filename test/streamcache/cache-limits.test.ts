@@ -1,9 +1,8 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import fc from 'fast-check'
-import type { StatsFs } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { replaceFs } from '../support/broken-fs.js'
+import { replaceStatfs } from '../support/broken-fs.js'
 import { eventually } from '../support/eventually.js'
 import { bytesOf, collect, ManualSource, readUntil, sourceOf } from '../support/sources.js'
 import { filesIn, get, nothingLeaks, openCache, openFilesUnder, put, yes } from '../support/stream-cache.js'
@@ -99,14 +98,7 @@ t.test('an entry that has outgrown its limit before its file is there', async (t
 /** @returns sets the blocks that are free */
 function freeBlocks(t: Test, blocks: number): (blocks: number) => void {
   let free = blocks
-  const answer = async (): Promise<Partial<StatsFs>> => ({
-    bsize: 1,
-    blocks: 1 << 20,
-    bavail: free,
-    files: 0,
-    ffree: 0,
-  })
-  replaceFs(t, 'statfs', () => answer as never)
+  replaceStatfs(t, async () => ({ bsize: 1, blocks: 1 << 20, bavail: free, files: 0, ffree: 0 }))
   return (now) => (free = now)
 }
 
@@ -123,9 +115,15 @@ t.test(
       await ended
       return events.length > 0
     })
-    const { entry, ended } = cache.fill('key', 'token', sourceOf('abc'), yes)
+    await nothingLeaks(directory)
+    const source = new ManualSource().push(Buffer.from('abc'))
+    const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+    const follower = entry.follow()
+    await readUntil(follower, 3)
     t.same(filesIn(directory, 'temp'), [])
-    t.equal((await collect(entry.follow())).toString(), 'abc')
+    source.end()
+    t.equal(await follower.read(), null)
+    follower.close()
     t.equal(await ended, 'unstored')
     t.equal((await get(cache, 'old'))?.toString(), 'old', 'what is there still answers')
     setFree(1000)

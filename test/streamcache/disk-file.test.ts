@@ -1,7 +1,17 @@
 import t from 'tap'
-import { readFileSync, renameSync, truncateSync, writeFileSync, existsSync } from 'node:fs'
+import {
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
-import { DiskFile } from '../../src/streamcache/disk-file.js'
+import { DiskFile, isDamage } from '../../src/streamcache/disk-file.js'
+import { systemError } from '../support/broken-fs.js'
 import { bytesOf } from '../support/sources.js'
 import { nothingLeaks, openFilesUnder } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -70,8 +80,62 @@ t.test('a committed file is opened when needed, at its length or not at all', as
   truncateSync(path, 2)
   await t.rejects(file.read(0, 2), /2 bytes instead of 3/)
   writeFileSync(path, 'abc')
+  file.trustAnew()
   t.equal((await file.read(0, 3)).toString(), 'abc', 'a failed opening is not remembered')
   file.close()
+})
+
+t.test('a committed file that is replaced or written to is noticed at the next opening', async (t) => {
+  const changes: [string, (path: string) => void][] = [
+    ['replaced', (path) => (writeFileSync(`${path}.new`, 'xyz'), renameSync(`${path}.new`, path))],
+    ['replaced at the same time', replaceAtSameTime],
+    ['written to', (path) => (writeFileSync(path, 'xyz'), utimesSync(path, 1, 1))],
+    ['removed', (path) => rmSync(path)],
+  ]
+  for (const made of ['by this process', 'by an earlier one']) {
+    for (const [name, change] of changes) {
+      const path = join(tempDir(t), 'file')
+      const file = made === 'by this process' ? await commit(path) : DiskFile.committed(path, 3)
+      if (made === 'by an earlier one') writeFileSync(path, 'abc')
+      t.equal((await file.read(0, 3)).toString(), 'abc')
+      file.close()
+      t.equal((await file.read(0, 3)).toString(), 'abc', 'as long as nobody has touched it')
+      change(path)
+      t.equal((await file.read(0, 3)).toString().length, 3, 'who has it open reads on')
+      file.close()
+      const error: unknown = await file.open().then(
+        () => t.fail(`${name}: opened`),
+        (reason: unknown) => reason,
+      )
+      t.ok(isDamage(error), `${name}, made ${made}`)
+      await t.rejects(file.open(), 'nor later')
+      file.trustAnew()
+      if (name === 'removed') continue
+      t.equal((await file.read(0, 3)).toString(), 'xyz', 'unless its bytes are about to be checked')
+      file.close()
+    }
+  }
+})
+
+async function commit(path: string): Promise<DiskFile> {
+  const file = await DiskFile.create(`${path}.temporary`)
+  await file.write([Buffer.from('abc')], 0)
+  await file.commit(path, 3)
+  return file
+}
+
+function replaceAtSameTime(path: string): void {
+  const { atime, mtime } = statSync(path)
+  writeFileSync(`${path}.new`, 'xyz')
+  utimesSync(`${path}.new`, atime, mtime)
+  renameSync(`${path}.new`, path)
+}
+
+t.test('what the system says of itself proves nothing against a file', async (t) => {
+  for (const code of ['EMFILE', 'ENFILE', 'ENOMEM', 'EACCES', 'EPERM', 'EROFS', 'EIO', 'ENOTDIR', 'ELOOP']) {
+    t.notOk(isDamage(systemError(code)), code)
+  }
+  t.ok(isDamage(systemError('ENOENT')))
 })
 
 t.test('reads that run while it is closed leave no handle open', async (t) => {

@@ -1,9 +1,8 @@
 import t from 'tap'
 import type { Test } from 'tap'
-import type { StatsFs } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FreeSpace, type Free } from '../../src/streamcache/free-space.js'
-import { replaceFs, systemError } from '../support/broken-fs.js'
+import { replaceStatfs, systemError } from '../support/broken-fs.js'
 import { eventually } from '../support/eventually.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -12,22 +11,22 @@ const roomy = { type: 0, bsize: 4096, blocks: 1000, bfree: 900, bavail: 500, fil
 /** A filesystem that says of itself what the test wants. */
 function filesystem(
   t: Test,
-  first: Partial<StatsFs> | Error,
-): { now: Partial<StatsFs> | Error; looks: number } {
+  first: Partial<typeof roomy> | Error,
+): { now: Partial<typeof roomy> | Error; looks: number } {
   const state = { now: first, looks: 0 }
-  const statfs = async (): Promise<Partial<StatsFs>> => {
+  const statfs = async (): Promise<typeof roomy> => {
     state.looks++
     if (state.now instanceof Error) throw state.now
     return { ...roomy, ...state.now }
   }
-  replaceFs(t, 'statfs', () => statfs as never)
+  replaceStatfs(t, statfs)
   return state
 }
 
 const limits = { minFreeBytes: 4096 * 100, minFreeInodes: 100 }
 
 t.test('too few bytes for this user, or too few inodes', async (t) => {
-  const answers: [Partial<StatsFs>, boolean][] = [
+  const answers: [Partial<typeof roomy>, boolean][] = [
     [{}, true],
     [{ bavail: 100 }, true],
     [{ bavail: 99 }, false],
@@ -47,7 +46,7 @@ t.test('too few bytes for this user, or too few inodes', async (t) => {
 })
 
 t.test('a filesystem that cannot be asked does not stop anything', async (t) => {
-  filesystem(t, systemError('ENOENT', 'statfs'))
+  filesystem(t, systemError('ENOENT'))
   t.ok(await new FreeSpace('/cache', limits, () => t.fail('told')).enough())
 })
 

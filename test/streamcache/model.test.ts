@@ -2,8 +2,10 @@ import t from 'tap'
 import fc from 'fast-check'
 import { join } from 'node:path'
 import { blockSize } from '../../src/streamcache/blocks.js'
+import { StreamCache } from '../../src/streamcache/index.js'
 import { DiskFile } from '../../src/streamcache/disk-file.js'
 import { noSpace } from '../support/growing-file.js'
+import { breakFs, systemError } from '../support/broken-fs.js'
 import { cacheOptions, nothingLeaks } from '../support/stream-cache.js'
 import { CacheModel, type Step } from '../support/stream-cache-model.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -81,6 +83,33 @@ t.test('the same while the disk refuses writes now and then', async (t) => {
       await nothingLeaks(own)
     }),
     { numRuns: 200 },
+  )
+  t.pass()
+})
+
+t.test('the same while any operation of the disk fails now and then', async (t) => {
+  const directory = tempDir(t)
+  const disk = await breakFs(t)
+  const code = fc.constantFrom('EIO', 'EMFILE', 'ENOSPC', 'EACCES')
+  const fates = fc.infiniteStream(fc.tuple(fc.nat(9), code))
+  let run = 0
+  await fc.assert(
+    fc.asyncProperty(limits, schedule, fates, async (limits, steps, fates) => {
+      const own = join(directory, String(run++))
+      const { options } = cacheOptions({ ...limits, directory: own })
+      disk.decide = () => {
+        const [chance, code] = fates.next().value as [number, string]
+        return chance === 0 ? systemError(code) : undefined
+      }
+      await CacheModel.run(options, steps, true).finally(() => (disk.decide = () => undefined))
+      // What could not be removed is found by the next process, and nothing of it is damaged.
+      const again = cacheOptions({ ...limits, directory: own })
+      await (await StreamCache.open(again.options)).close()
+      await nothingLeaks(own)
+      const wrong = again.events.filter((event) => !/^(evicted|discarded temp)/.test(event))
+      if (wrong.length > 0) throw new Error(wrong.join())
+    }),
+    { numRuns: 100, endOnFailure: true },
   )
   t.pass()
 })

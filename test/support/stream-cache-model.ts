@@ -36,11 +36,13 @@ interface Fill {
 class Reader {
   readonly fill: Fill
   readonly follower: Follower
+  readonly mayBreak: boolean
   /** The reads under way. */
   busy: Promise<void> | undefined
   ending: 'whole' | 'failed' | undefined
 
-  constructor(fill: Fill, follower: Follower) {
+  constructor(fill: Fill, follower: Follower, mayBreak: boolean) {
+    this.mayBreak = mayBreak
     this.fill = fill
     this.follower = follower
   }
@@ -57,7 +59,10 @@ class Reader {
       try {
         chunk = await this.follower.read()
       } catch (error) {
-        if (!(error instanceof Error) || !/^(the source broke|the cache is clos)/.test(error.message))
+        if (
+          !(error instanceof Error) ||
+          !/^(the source broke|the cache is clos|E\w+: made up)/.test(error.message)
+        )
           throw error
         this.ending = 'failed'
         return
@@ -74,6 +79,8 @@ class Reader {
     this.read(Infinity)
     await this.busy
     const result = await this.fill.ended
+    // A disk that fails breaks a stream, and never ends it early.
+    if (this.mayBreak && this.ending === 'failed') return this.follower.close()
     if ((this.ending === 'failed') !== (result === 'failed')) throw new Error(`${result}, but ${this.ending}`)
     const { offset } = this.follower
     if (this.ending === 'whole' && offset !== this.fill.made)
@@ -92,14 +99,17 @@ export class CacheModel {
   /** The fills that were committed, by key; those that may still answer: the last one, or one of the last few. */
   readonly #committed = new Map<string, Fill[]>()
   #closing = false
+  readonly #diskFails: boolean
 
-  private constructor(options: StreamCacheOptions, cache: StreamCache) {
+  private constructor(options: StreamCacheOptions, cache: StreamCache, diskFails: boolean) {
+    this.#diskFails = diskFails
     this.#options = options
     this.#cache = cache
   }
 
-  static async run(options: StreamCacheOptions, steps: Step[]): Promise<void> {
-    const model = new CacheModel(options, await StreamCache.open(options))
+  /** @param diskFails reads may fail now and then: then streams may break, and entries may not answer */
+  static async run(options: StreamCacheOptions, steps: Step[], diskFails = false): Promise<void> {
+    const model = new CacheModel(options, await StreamCache.open(options), diskFails)
     for (const step of steps) {
       await model.#take(step)
       model.#checkLimits()
@@ -127,7 +137,9 @@ export class CacheModel {
         return pick(running, step.pick, (fill) => finish(fill, step.do as 'end' | 'fail'))
       case 'follow': {
         const joinable = this.#fills.filter((fill) => !fill.result && fill.entry.joinable)
-        return pick(joinable, step.pick, (fill) => this.#readers.push(new Reader(fill, fill.entry.follow())))
+        return pick(joinable, step.pick, (fill) =>
+          this.#readers.push(this.#reader(fill, fill.entry.follow())),
+        )
       }
       case 'hit':
         return this.#hit(`key ${step.key}`)
@@ -173,10 +185,18 @@ export class CacheModel {
     if (!entry) return
     const candidates = this.#committed.get(key)?.filter(({ token }) => token === entry.token) ?? []
     const follower = entry.follow()
-    if (!(await entry.load())) throw new Error('a sound entry was found damaged')
+    if (!(await entry.load())) {
+      if (!this.#diskFails || entry.file.spill.damaged) throw new Error('a sound entry was found damaged')
+      follower.close()
+      return this.#cache.discard(entry)
+    }
     const fill = candidates.find(({ made }) => made === follower.size)
     if (!fill) throw new Error(`${key} holds what nobody committed`)
-    this.#readers.push(new Reader(fill, follower))
+    this.#readers.push(this.#reader(fill, follower))
+  }
+
+  #reader(fill: Fill, follower: Follower): Reader {
+    return new Reader(fill, follower, this.#diskFails)
   }
 
   #leave(reader: Reader): void {
