@@ -1,6 +1,7 @@
 // Runs the tests with tap and ends with one plain line: `N passed, N failed`.
 // Files may be named on the command line; without any, all are run.
 import { spawn } from 'node:child_process'
+import { inspect } from 'node:util'
 import { Parser } from 'tap-parser'
 
 const parser = new Parser({ omitVersion: true })
@@ -26,7 +27,7 @@ function count(level) {
     else {
       counts.failed++
       console.log(`FAILED  ${result.fullname ?? ''} > ${result.name}`)
-      if (result.diag) console.log(JSON.stringify(result.diag, null, 2).slice(0, 2000))
+      if (result.diag) console.log(inspect(result.diag, { depth: 6 }).slice(0, 2000))
     }
   })
 }

@@ -155,7 +155,7 @@ export class StreamCache {
 
   /** Throws away a key's committed entry, sound as it is. */
   remove(key: string): void {
-    this.#index.delete(key)
+    this.#committed.remove(key)
   }
 
   /**

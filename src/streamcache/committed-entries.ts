@@ -73,6 +73,11 @@ export class CommittedEntries {
     return held?.entry.token === token && held.unreadAt === undefined
   }
 
+  /** Drops the entry of a key, sound as it is. */
+  remove(key: string): void {
+    this.#index.delete(key)
+  }
+
   /**
    * It could not be read, which proves nothing against it: it is tried again a second later, unless a fill has taken
    * its place by then, as one of the same state may.
