@@ -3,6 +3,7 @@ import { checkFile, ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
 import { doctor } from './doctor.js'
 import { addLeaseCommand } from './lease.js'
+import { addHookCommand } from './hook.js'
 import { serve } from './serve.js'
 import { addSettingFlags } from './setting-flags.js'
 
@@ -50,5 +51,6 @@ function createProgram(): Command {
       checkFile(file)
       process.stdout.write(`${file}: ok\n`)
     })
+  addHookCommand(program)
   return program
 }

@@ -1,0 +1,157 @@
+import * as fs from 'node:fs'
+import { basename, dirname, join, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { simpleGit } from 'simple-git'
+
+/** The reference-transaction hook of one repository, as it is on disk. */
+export interface HookState {
+  /** Whose hook is there, if any. */
+  readonly hook: 'none' | 'ours' | 'another'
+  /** Where it finds the sidecar: `http://HOST:PORT` or `unix:/PATH`. */
+  readonly admin?: string
+  /** Does it run the hook that was there before? */
+  readonly chained: boolean
+  /** Is it what `installHook` would write today? */
+  readonly current: boolean
+}
+
+/** The hook cannot be installed here or removed; the message says why and what to do. */
+export class HookError extends Error {
+  override readonly name = 'HookError'
+}
+
+const template = fileURLToPath(new URL('../../fixtures/reference-transaction', import.meta.url))
+/** By this line an installed hook is known, whatever its version. */
+const signature = "# refstream's reference-transaction hook"
+
+/** Where a repository's hooks are, and the refs that they guard. */
+interface Places {
+  readonly commonDir: string
+  readonly hook: string
+  readonly chained: string
+  /** Where the hook keeps its notes. */
+  readonly notes: string
+}
+
+/**
+ * Lays down the hook, or brings an older one up to date; a hook that is there already is chained.
+ * @param repository path of a bare repository, a worktree or a `.git`
+ * @param admin the sidecar's admin address, `http://HOST:PORT` or `unix:/PATH`
+ * @throws HookError, or a file system's error
+ */
+export async function installHook(repository: string, admin: string): Promise<void> {
+  const places = await find(repository)
+  const text = render(admin)
+  fs.mkdirSync(dirname(places.hook), { recursive: true })
+  const temporary = `${places.hook}.${process.pid}.tmp`
+  try {
+    fs.writeFileSync(temporary, text)
+    fs.chmodSync(temporary, 0o755)
+    if (readState(places).hook === 'another') chain(places)
+    fs.renameSync(temporary, places.hook)
+  } finally {
+    fs.rmSync(temporary, { force: true })
+  }
+  makeNotes(places)
+}
+
+/** @throws HookError, or a file system's error */
+export async function inspectHook(repository: string): Promise<HookState> {
+  return readState(await find(repository))
+}
+
+/** Takes the hook away and puts back the one that it chained. @returns whether there was one of ours */
+export async function removeHook(repository: string): Promise<boolean> {
+  const places = await find(repository)
+  const { hook, chained } = readState(places)
+  if (hook !== 'ours') return false
+  if (chained) fs.renameSync(places.chained, places.hook)
+  else fs.rmSync(places.hook)
+  fs.rmSync(places.notes, { recursive: true, force: true })
+  return true
+}
+
+/** @throws HookError if this is no repository, or if its hooks are not its own */
+async function find(repository: string): Promise<Places> {
+  const [commonDir, hooks] = await askGit(repository)
+  const links = (path: string): string => (fs.existsSync(path) ? fs.realpathSync(path) : path)
+  if (!links(hooks).startsWith(links(commonDir) + sep)) {
+    throw new HookError(
+      `its hooks are in ${links(hooks)}, outside of the repository (core.hooksPath or a link): every repository ` +
+        `that uses them would get this hook. Give it hooks of its own first, for instance with ` +
+        `git -C ${repository} config core.hooksPath ${join(commonDir, 'hooks')}`,
+    )
+  }
+  const hook = join(hooks, 'reference-transaction')
+  return { commonDir, hook, chained: `${hook}.chained`, notes: join(commonDir, 'refstream') }
+}
+
+/** The common directory and the hooks directory, absolute. */
+async function askGit(repository: string): Promise<[commonDir: string, hooks: string]> {
+  if (!fs.statSync(repository, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new HookError('there is no such directory')
+  }
+  const directory = fs.realpathSync(repository)
+  // Not a repository further up, of which this is a mere directory.
+  const environment = { ...gitEnvironment(), GIT_CEILING_DIRECTORIES: dirname(directory) }
+  const git = simpleGit(directory, {
+    config: ['safe.directory=*'],
+    allowEnvironment: Object.keys(environment),
+  }).env(environment)
+  try {
+    const answer = await git.revparse(['--path-format=absolute', '--git-common-dir', '--git-path', 'hooks'])
+    const [commonDir, hooks] = answer.split('\n')
+    if (commonDir && hooks) return [commonDir, hooks]
+    throw new Error(`git rev-parse said ${JSON.stringify(answer)}`)
+  } catch (error) {
+    const line = error instanceof Error ? error.message.trim().split('\n', 1)[0] : String(error)
+    throw new HookError(`Git finds no repository there: ${line}`, { cause: error })
+  }
+}
+
+/** The environment without what points Git at another repository, but with what points it at its configuration. */
+function gitEnvironment(): NodeJS.ProcessEnv {
+  const kept = ['GIT_CONFIG_GLOBAL', 'GIT_CONFIG_SYSTEM', 'GIT_CONFIG_NOSYSTEM']
+  const names = Object.keys(process.env).filter((name) => !name.startsWith('GIT_') || kept.includes(name))
+  return Object.fromEntries(names.map((name) => [name, process.env[name]]))
+}
+
+function render(admin: string): string {
+  const quoted = admin.replaceAll("'", String.raw`'\''`)
+  return fs.readFileSync(template, 'utf8').replace('@ADMIN@', () => quoted)
+}
+
+function readState(places: Places): HookState {
+  const chained = fs.lstatSync(places.chained, { throwIfNoEntry: false }) !== undefined
+  if (!fs.lstatSync(places.hook, { throwIfNoEntry: false })) return { hook: 'none', chained, current: false }
+  const text = fs.existsSync(places.hook) ? fs.readFileSync(places.hook, 'utf8') : ''
+  const admin = /^admin='(.*)'$/m.exec(text)?.[1]?.replaceAll(String.raw`'\''`, "'")
+  if (!text.includes(`\n${signature}`) || admin === undefined) {
+    return { hook: 'another', chained, current: false }
+  }
+  return { hook: 'ours', admin, chained, current: text === render(admin) }
+}
+
+/** Gives the hook that is there its second name; the first stays until ours takes it, so that it is never missing. */
+function chain({ hook, chained }: Places): void {
+  const before = fs.lstatSync(chained, { throwIfNoEntry: false })
+  if (before) {
+    // A run that was killed in between left it with both names.
+    if (before.ino === fs.lstatSync(hook).ino) return
+    throw new HookError(`there are both ${hook} and ${basename(chained)}: merge them into the first`)
+  }
+  try {
+    fs.linkSync(hook, chained)
+  } catch {
+    // Not every file system has hard links, and not everybody may make one to somebody else's file.
+    fs.renameSync(hook, chained)
+  }
+}
+
+/** Those who may write the refs may write the notes. */
+function makeNotes({ commonDir, notes }: Places): void {
+  const refs = fs.statSync(join(commonDir, 'refs'))
+  fs.mkdirSync(notes, { recursive: true })
+  if (process.getuid?.() === 0) fs.chownSync(notes, refs.uid, refs.gid)
+  fs.chmodSync(notes, refs.mode & 0o7777)
+}
