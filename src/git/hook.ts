@@ -97,23 +97,31 @@ async function askGit(repository: string): Promise<[commonDir: string, hooks: st
   const git = simpleGit(directory, {
     config: ['safe.directory=*'],
     allowEnvironment: Object.keys(environment),
+    unsafe: { allowUnsafeConfigPaths: true },
   }).env(environment)
   try {
     const answer = await git.revparse(['--path-format=absolute', '--git-common-dir', '--git-path', 'hooks'])
-    const [commonDir, hooks] = answer.split('\n')
-    if (commonDir && hooks) return [commonDir, hooks]
-    throw new Error(`git rev-parse said ${JSON.stringify(answer)}`)
+    const [commonDir, hooks, ...rest] = answer.split('\n')
+    if (commonDir && hooks && rest.length === 0) return [commonDir, hooks]
+    throw new Error('its path has a line feed')
   } catch (error) {
     const line = error instanceof Error ? error.message.trim().split('\n', 1)[0] : String(error)
-    throw new HookError(`Git finds no repository there: ${line}`, { cause: error })
+    throw new HookError(`Git finds no repository: ${line}`, { cause: error })
   }
 }
 
-/** The environment without what points Git at another repository, but with what points it at its configuration. */
+/** What tells Git where it and its configuration are; simple-git refuses much else (EDITOR, PAGER). */
 function gitEnvironment(): NodeJS.ProcessEnv {
-  const kept = ['GIT_CONFIG_GLOBAL', 'GIT_CONFIG_SYSTEM', 'GIT_CONFIG_NOSYSTEM']
-  const names = Object.keys(process.env).filter((name) => !name.startsWith('GIT_') || kept.includes(name))
-  return Object.fromEntries(names.map((name) => [name, process.env[name]]))
+  const names = [
+    'PATH',
+    'HOME',
+    'XDG_CONFIG_HOME',
+    'GIT_CONFIG_GLOBAL',
+    'GIT_CONFIG_SYSTEM',
+    'GIT_CONFIG_NOSYSTEM',
+  ]
+  const set = names.filter((name) => process.env[name] !== undefined)
+  return Object.fromEntries(set.map((name) => [name, process.env[name]]))
 }
 
 function render(admin: string): string {
@@ -125,7 +133,7 @@ function readState(places: Places): HookState {
   const chained = fs.lstatSync(places.chained, { throwIfNoEntry: false }) !== undefined
   if (!fs.lstatSync(places.hook, { throwIfNoEntry: false })) return { hook: 'none', chained, current: false }
   const text = fs.existsSync(places.hook) ? fs.readFileSync(places.hook, 'utf8') : ''
-  const admin = /^admin='(.*)'$/m.exec(text)?.[1]?.replaceAll(String.raw`'\''`, "'")
+  const admin = /^ *admin='(.*)'$/m.exec(text)?.[1]?.replaceAll(String.raw`'\''`, "'")
   if (!text.includes(`\n${signature}`) || admin === undefined) {
     return { hook: 'another', chained, current: false }
   }
