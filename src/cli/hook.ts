@@ -85,8 +85,8 @@ function isReachable(admin: string): Promise<boolean> {
   })
 }
 
-/** @returns `http://HOST:PORT` or `unix:/PATH` */
-function parseAdmin(text: string): string {
+/** @returns `http://HOST:PORT` or `unix:/PATH` @throws InvalidArgumentError */
+export function parseAdmin(text: string): string {
   // sockaddr_un has room for 107 bytes, unix(7).
   if (/^unix:\/\P{Cc}+$/u.test(text) && Buffer.byteLength(text) <= 'unix:'.length + 107) return text
   const match = /^(?:http:\/\/)?((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5}))\/?$/.exec(text)

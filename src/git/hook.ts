@@ -78,8 +78,8 @@ async function find(repository: string): Promise<Places> {
   if (!links(hooks).startsWith(links(commonDir) + sep)) {
     throw new HookError(
       `its hooks are in ${links(hooks)}, outside of the repository (core.hooksPath or a link): every repository ` +
-        `that uses them would get this hook. Give it hooks of its own first, for instance with ` +
-        `git -C ${repository} config core.hooksPath ${join(commonDir, 'hooks')}`,
+        `that uses them would get this hook. Give it a directory of its own first, inside ${commonDir}: ` +
+        `git -C ${repository} config core.hooksPath DIRECTORY`,
     )
   }
   const hook = join(hooks, 'reference-transaction')

@@ -78,7 +78,8 @@ t.test('without a client there is no lease, and Git does not notice', async (t) 
 
 t.test('the path is the repository’s own, whatever is in it', async (t) => {
   const here = await place(t, { name: 'a "b\\c" d\' $x ü%.git' })
-  await createBranch(here.repository, 'one')
+  const environment = { LC_ALL: 'C.UTF-8' }
+  await gitIn({ cwd: here.repository, environment }, 'update-ref', 'refs/heads/one', 'main')
   t.match(here.admin.calls[0], { body: { repository: here.repository } })
   t.same(here.admin.take(), pair)
 
