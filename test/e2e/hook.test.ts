@@ -6,7 +6,8 @@ import { readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { installHook } from '../../src/git/hook.js'
-import { FakeAdmin } from '../support/fake-admin.js'
+import { findProgram } from '../../src/git/installation.js'
+import { FakeAdmin, type Call } from '../support/fake-admin.js'
 import { gitIn, hookOf, installPatientHook, notes, pathWith, run, type Ran } from '../support/hooked.js'
 import { addPackedBranches, gitEnvironment, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -36,8 +37,13 @@ const createBranch = (repository: string, name: string, PATH = process.env['PATH
   )
 
 const pair = ['open', 'end true']
+/** How Git ends when all is well. */
+const quiet: Ran = { status: 0, output: '' }
 
-/** No lease is open but those that the hook has a note of. */
+/** The repository that a call names. */
+const named = (call: Call | undefined): unknown => (call?.body as { repository: unknown }).repository
+
+/** No lease is open, and the hook has no note of one. */
 function nothingLeft(t: Test, { admin, repository }: Place): void {
   t.same([...admin.open.keys()], [], 'no lease is open')
   t.same(notes(repository), [], 'no notes are left')
@@ -49,10 +55,11 @@ t.test('a transaction has a lease', async (t) => {
     ['curl', false],
     ['curl', true],
   ] as const) {
-    await t.test(`${client}, ${unix ? 'Unix socket' : 'TCP'}`, async (t) => {
+    const skip = !findProgram(client, process.env['PATH']) && `there is no ${client}`
+    await t.test(`${client}, ${unix ? 'Unix socket' : 'TCP'}`, { skip }, async (t) => {
       const here = await place(t, { unix })
       const path = pathWith(t, client)
-      t.match(await createBranch(here.repository, 'one', path), { status: 0, output: '' })
+      t.same(await createBranch(here.repository, 'one', path), quiet)
       const [opened] = here.admin.calls
       t.same(opened?.body, {
         repository: here.repository,
@@ -71,7 +78,7 @@ t.test('a transaction has a lease', async (t) => {
 
 t.test('without a client there is no lease, and Git does not notice', async (t) => {
   const here = await place(t)
-  t.match(await createBranch(here.repository, 'one', pathWith(t)), { status: 0, output: '' })
+  t.same(await createBranch(here.repository, 'one', pathWith(t)), quiet)
   t.same(here.admin.take(), [])
   nothingLeft(t, here)
 })
@@ -80,12 +87,12 @@ t.test('the path is the repository’s own, whatever is in it', async (t) => {
   const here = await place(t, { name: 'a "b\\c" d\' $x ü%.git' })
   const environment = { LC_ALL: 'C.UTF-8' }
   await gitIn({ cwd: here.repository, environment }, 'update-ref', 'refs/heads/one', 'main')
-  t.match(here.admin.calls[0], { body: { repository: here.repository } })
+  t.equal(named(here.admin.calls[0]), here.repository)
   t.same(here.admin.take(), pair)
 
   const odd = join(here.root, 'a\nb.git')
   renameSync(here.repository, odd)
-  t.match(await createBranch(odd, 'two'), { status: 0, output: '' })
+  t.same(await createBranch(odd, 'two'), quiet)
   t.same(here.admin.take(), [], 'one that cannot be named is left alone')
   t.same(notes(odd), [])
 })
@@ -103,11 +110,11 @@ t.test('worktrees name the directory that holds the refs', async (t) => {
   const places = [main, join(main, 'below'), join(main, '.git'), linked]
   for (const [index, cwd] of places.entries()) {
     await gitIn(cwd, 'update-ref', `refs/heads/n${index}`, 'HEAD')
-    t.match(admin.calls[0], { body: { repository: join(main, '.git') } }, cwd)
+    t.equal(named(admin.calls[0]), join(main, '.git'), cwd)
     t.same(admin.take(), pair, cwd)
   }
   await gitIn(root, '--git-dir=main/.git', 'update-ref', 'refs/heads/other', 'HEAD')
-  t.match(admin.calls[0], { body: { repository: join(main, '.git') } }, 'a relative GIT_DIR')
+  t.equal(named(admin.calls[0]), join(main, '.git'), 'a relative GIT_DIR')
   t.same(notes(join(main, '.git')), [])
 })
 
@@ -183,7 +190,7 @@ if [ "$1" = "$(cat '${here.root}/refuse')" ]; then exit 3; fi
 t.test('nobody listens', async (t) => {
   const here = await place(t)
   here.admin.close()
-  t.match(await createBranch(here.repository, 'one'), { status: 0, output: '' })
+  t.same(await createBranch(here.repository, 'one'), quiet)
   t.same(readdirSync(join(here.repository, 'refstream')), [])
 })
 
@@ -224,7 +231,7 @@ t.test('a lease that is gone at the end is made up for', async (t) => {
   here.admin.open.clear()
   child.stdin.end('commit\n')
   await once(child, 'close')
-  t.match(here.admin.calls.at(-1), { body: { repository: here.repository } })
+  t.equal(named(here.admin.calls.at(-1)), here.repository)
   t.same(here.admin.take(), [...pair, 'invalidate'])
   nothingLeft(t, here)
 
@@ -239,11 +246,11 @@ t.test('a directory for notes that cannot be written', async (t) => {
   const directory = join(here.repository, 'refstream')
   rmSync(directory, { recursive: true })
   writeFileSync(directory, '')
-  t.match(await createBranch(here.repository, 'one'), { status: 0, output: '' })
+  t.same(await createBranch(here.repository, 'one'), quiet)
   t.same(here.admin.take(), ['invalidate'], 'no lease that nobody could end')
 
   rmSync(directory)
-  t.match(await createBranch(here.repository, 'two'), { status: 0, output: '' })
+  t.same(await createBranch(here.repository, 'two'), quiet)
   t.same(here.admin.take(), pair, 'a missing one is made')
 })
 
@@ -260,6 +267,16 @@ t.test('transactions within transactions, and what dead processes left', async (
   t.same(ends(), ['lease-_2 {"changed":false}', 'lease-_3 {"changed":true}', 'lease-_1 {"changed":true}'])
   nothingLeft(t, here)
 
+  const chained = `${hook}.chained`
+  writeFileSync(chained, '#!/bin/sh\n[ -z "$refuse" ]\n', { mode: 0o755 })
+  const [prepare, refuse, abort, commit] = ['prepared', 'prepared', 'aborted', 'committed'].map((name) =>
+    states(name),
+  )
+  await sh([prepare, 'export refuse=yes', refuse, abort, commit].join('\n'))
+  t.same(ends(), ['lease-_4 {"changed":true}'], 'a refused one within keeps its hands off')
+  nothingLeft(t, here)
+  rmSync(chained)
+
   await sh(states('aborted'))
   t.same(here.admin.take(), [], 'an aborted transaction that was never prepared')
 
@@ -267,7 +284,7 @@ t.test('transactions within transactions, and what dead processes left', async (
   await sh(`echo stale >"${left}"\n${states('prepared', 'committed')}`)
   t.same(
     ends(),
-    ['lease-_4 {"changed":true}'],
+    ['lease-_5 {"changed":true}'],
     'the lease of a dead process of that number is not taken for one’s own',
   )
   t.same(notes(here.repository), ['stale'])
@@ -321,7 +338,7 @@ t.test('where Git’s hook is silent or odd', async (t) => {
   mkdirSync(join(template, 'hooks'), { recursive: true })
   copyFileSync(hookOf(repository), join(template, 'hooks/reference-transaction'))
   await gitIn(root, 'clone', '--quiet', '--bare', '--template', template, repository, 'clone.git')
-  t.match(admin.take(), ['open'])
+  t.equal(admin.take()[0], 'open')
   const clone = join(root, 'clone.git')
   t.same(notes(clone), [...admin.open.keys()], 'what is left open is on record, and expires')
   admin.open.clear()
