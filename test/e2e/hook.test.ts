@@ -277,6 +277,11 @@ t.test('transactions within transactions, and what dead processes left', async (
   nothingLeft(t, here)
   rmSync(chained)
 
+  const pause = 'date +%s >refstream/slow'
+  await sh([prepare, pause, prepare, 'rm refstream/slow', commit, commit].join('\n'))
+  t.same(here.admin.take(), ['open', 'invalidate', 'end true'], 'one within had no lease, and takes no other')
+  nothingLeft(t, here)
+
   await sh(states('aborted'))
   t.same(here.admin.take(), [], 'an aborted transaction that was never prepared')
 
@@ -284,7 +289,7 @@ t.test('transactions within transactions, and what dead processes left', async (
   await sh(`echo stale >"${left}"\n${states('prepared', 'committed')}`)
   t.same(
     ends(),
-    ['lease-_5 {"changed":true}'],
+    ['lease-_6 {"changed":true}'],
     'the lease of a dead process of that number is not taken for one’s own',
   )
   t.same(notes(here.repository), ['stale'])
