@@ -1,10 +1,7 @@
-import { type Command, InvalidArgumentError } from 'commander'
-import { request, type RequestOptions } from 'node:http'
+import type { Command } from 'commander'
 import { resolve } from 'node:path'
 import { HookError, inspectHook, installHook, removeHook } from '../git/hook.js'
-
-/** How long `status` waits for a sidecar, in milliseconds. */
-const reachableWithinMs = 1000
+import { adminOption, askAdmin } from './admin-client.js'
 
 /** `refstream hook install|status|remove REPO…`: one line for each repository. */
 export function addHookCommand(program: Command): void {
@@ -14,7 +11,7 @@ export function addHookCommand(program: Command): void {
   hook
     .command('install')
     .description('Install or update the hook; one that is there already is chained.')
-    .option('--admin <ADDRESS>', 'the sidecar: HOST:PORT or unix:/PATH', parseAdmin, 'http://127.0.0.1:8081')
+    .addOption(adminOption())
     .argument('<REPO...>')
     .action((repositories: string[], { admin }: { admin: string }) =>
       forEach(repositories, async (repository) => {
@@ -70,29 +67,7 @@ async function describe(repository: string): Promise<string> {
   return parts.join(', ')
 }
 
-function isReachable(admin: string): Promise<boolean> {
-  const socketPath = /^unix:(.*)$/.exec(admin)?.[1]
-  const options: RequestOptions = socketPath === undefined ? {} : { socketPath }
-  const url = socketPath === undefined ? admin : 'http://localhost'
-  const signal = AbortSignal.timeout(reachableWithinMs)
-  return new Promise((settle) => {
-    request(`${url}/healthz`, { ...options, signal }, (response) => {
-      response.resume()
-      settle(response.statusCode === 200)
-    })
-      .on('error', () => settle(false))
-      .end()
-  })
-}
-
-/** @returns `http://HOST:PORT` or `unix:/PATH` @throws InvalidArgumentError */
-export function parseAdmin(text: string): string {
-  // sockaddr_un has room for 107 bytes, unix(7).
-  if (/^unix:\/\P{Cc}+$/u.test(text) && Buffer.byteLength(text) <= 'unix:'.length + 107) return text
-  const match = /^(?:http:\/\/)?((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5}))\/?$/.exec(text)
-  const port = Number(match?.[2])
-  if (!match || port === 0 || port > 65535) {
-    throw new InvalidArgumentError('It must be HOST:PORT, http://HOST:PORT or unix:/PATH.')
-  }
-  return `http://${match[1]}`
+async function isReachable(admin: string): Promise<boolean> {
+  const answer = await askAdmin(admin, 'GET', '/healthz').catch(() => undefined)
+  return answer?.status === 200
 }
