@@ -1,3 +1,5 @@
+import { Turnover } from './turnover.js'
+
 /** Somebody who waits in a line. */
 export interface Waiter {
   readonly group: string
@@ -37,6 +39,7 @@ export class Line<W extends Waiter> {
   readonly #groups = new Map<string, Group<W>>()
   /** Those that wait and are below their limit; the first one's turn is next. */
   readonly #ring = new Set<Group<W>>()
+  readonly #turnover = new Turnover()
   #running = 0
   #waiting = 0
   #admitted = 0
@@ -87,7 +90,8 @@ export class Line<W extends Waiter> {
     this.#place(group)
   }
 
-  join(waiter: W): void {
+  join(waiter: W, now: number): void {
+    if (this.#waiting === 0) this.#turnover.start(now)
     const group = this.#group(waiter.group)
     group.waiters.add(waiter)
     this.#waiting++
@@ -104,9 +108,10 @@ export class Line<W extends Waiter> {
   }
 
   /** Lets run whose turn it is. */
-  next(): W | undefined {
+  next(now: number): W | undefined {
     for (const group of this.#ring) {
       for (const waiter of group.waiters) {
+        this.#turnover.turn(now)
         group.running++
         this.#running++
         this.#ring.delete(group)
@@ -115,6 +120,11 @@ export class Line<W extends Waiter> {
       }
     }
     return undefined
+  }
+
+  /** @see Turnover.retryAfterSeconds */
+  retryAfterSeconds(now: number, random: number): number {
+    return this.#turnover.retryAfterSeconds(this.#waiting, now, random)
   }
 
   #group(name: string): Group<W> {
@@ -129,6 +139,7 @@ export class Line<W extends Waiter> {
   #remove(group: Group<W>, waiter: W): void {
     group.waiters.delete(waiter)
     this.#waiting--
+    if (this.#waiting === 0) this.#turnover.stop()
     if (waiter.admitted) {
       group.admitted--
       this.#admitted--

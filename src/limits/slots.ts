@@ -1,7 +1,6 @@
 import { systemClock, type Clock } from './clock.js'
 import { admittedFactor, Line, type Waiter } from './line.js'
 import { Overloaded } from './overloaded.js'
-import { Turnover } from './turnover.js'
 
 /** fill: cheap, and shared by all who ask; pass: pass-through, for one client, for as long as that client takes. */
 export type SlotClass = 'fill' | 'pass'
@@ -82,7 +81,6 @@ export class Slots {
   readonly #clock: Clock
   readonly #random: () => number
   readonly #lines: Record<SlotClass, Line<Waiting>>
-  readonly #turnovers: Record<SlotClass, Turnover> = { fill: new Turnover(), pass: new Turnover() }
   #total: number
 
   /** @throws RangeError if the total is less than 2 */
@@ -161,23 +159,19 @@ export class Slots {
 
   #wait({ class: slotClass, group, signal, admitted = false }: SlotRequest): Promise<Slot> {
     const line = this.#lines[slotClass]
-    const turnover = this.#turnovers[slotClass]
     const { events } = this.#options
     const since = this.#clock.now()
     return new Promise<Slot>((resolve, reject) => {
       const settle = (): void => {
         stopTimer()
         signal?.removeEventListener('abort', abort)
-        if (line.waiting === 0) turnover.stop()
       }
       const waiter: Waiting = {
         group,
         admitted,
         granted: () => {
-          const now = this.#clock.now()
-          turnover.turn(now)
           settle()
-          resolve(this.#slot(slotClass, group, now - since))
+          resolve(this.#slot(slotClass, group, this.#clock.now() - since))
         },
       }
       const abort = (): void => {
@@ -196,8 +190,7 @@ export class Slots {
       const { waitMs } = this.#options[slotClass]
       const stopTimer = this.#clock.after(admitted ? waitMs * admittedFactor : waitMs, late)
       signal?.addEventListener('abort', abort, { once: true })
-      if (line.waiting === 0) turnover.start(since)
-      line.join(waiter)
+      line.join(waiter, since)
     })
   }
 
@@ -220,7 +213,7 @@ export class Slots {
         (each) => this.#lines[each].isReady && this.#isFree(each),
       )
       if (!slotClass) return
-      this.#lines[slotClass].next()?.granted()
+      this.#lines[slotClass].next(this.#clock.now())?.granted()
     }
   }
 
@@ -238,9 +231,8 @@ export class Slots {
   }
 
   #overloaded(slotClass: SlotClass, reason: Overloaded['reason']): Overloaded {
-    const { waiting } = this.#lines[slotClass]
-    const turnover = this.#turnovers[slotClass]
-    return new Overloaded(reason, turnover.retryAfterSeconds(waiting, this.#clock.now(), this.#random()))
+    const line = this.#lines[slotClass]
+    return new Overloaded(reason, line.retryAfterSeconds(this.#clock.now(), this.#random()))
   }
 }
 
