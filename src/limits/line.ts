@@ -139,7 +139,6 @@ export class Line<W extends Waiter> {
   #remove(group: Group<W>, waiter: W): void {
     group.waiters.delete(waiter)
     this.#waiting--
-    if (this.#waiting === 0) this.#turnover.stop()
     if (waiter.admitted) {
       group.admitted--
       this.#admitted--

@@ -10,14 +10,9 @@ export class Turnover {
   #meanMs: number | undefined
   #since: number | undefined
 
-  /** Somebody waits, and nobody did before. */
+  /** Somebody waits, and nobody did before: the time until now does not count. */
   start(now: number): void {
     this.#since = now
-  }
-
-  /** Nobody waits any more. */
-  stop(): void {
-    this.#since = undefined
   }
 
   /** The turn of somebody who waited has come. */

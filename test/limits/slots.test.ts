@@ -163,15 +163,26 @@ t.test('the shed come again when those before them have had their turns', async 
     total: 2,
     pass: { ...roomy, queueMax: 10, waitMs: 1e6 },
   })
-  for (let count = 0; count < 6; count++) ask('pass', 'a')
+  for (let count = 0; count < 5; count++) ask('pass', 'a')
   for (let count = 0; count < 4; count++) {
     await turns()
-    clock.advance(2000)
-    got.at(-1)!.slot.release()
+    clock.advance(1000)
     ask('pass', 'a')
+    clock.advance(1000)
+    got.at(-1)!.slot.release()
   }
   for (let count = 0; count < 10; count++) ask('pass', 'a')
   await turns()
   t.equal(slots.waiting('pass'), 5)
   t.equal((errors[0] as Overloaded).retryAfterSeconds, 12, 'six turns of two seconds')
+  for (let count = 0; count < 6; count++) {
+    clock.advance(2000)
+    got.at(-1)!.slot.release()
+    await turns()
+  }
+  t.equal(slots.waiting('pass'), 0)
+  clock.advance(1e9)
+  for (let count = 0; count < 7; count++) ask('pass', 'a')
+  await turns()
+  t.equal((errors.at(-1) as Overloaded).retryAfterSeconds, 12, 'quiet hours do not count')
 })
