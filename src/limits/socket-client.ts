@@ -1,0 +1,27 @@
+import type { Socket } from 'node:net'
+import type { Client } from './client-watch.js'
+
+/** What Node keeps to itself of a socket. */
+interface Inside {
+  /** Bytes that it was given, and those of them that the kernel has not taken. */
+  readonly _handle?: { readonly bytesWritten?: number; readonly writeQueueSize?: number } | null
+}
+
+/**
+ * A connection as a client to watch. A socket's own `bytesWritten` counts bytes as soon as they are handed to it, and
+ * `writableLength` goes down by whole writes only: while an answer of many megabytes, handed over at once, goes out to a
+ * slow client, both stand still. What moves is the queue that Node's own time-out looks at (net.js, _onTimeout). Should a
+ * Node not have it, whole writes are seen, and a client may look idle during a large one.
+ */
+export function socketClient(socket: Socket): Client {
+  return {
+    taken() {
+      const { bytesWritten, writeQueueSize } = (socket as Inside)._handle ?? {}
+      if (bytesWritten === undefined || writeQueueSize === undefined) {
+        return socket.bytesWritten - socket.writableLength
+      }
+      return bytesWritten - writeQueueSize
+    },
+    owed: () => socket.writableLength > 0,
+  }
+}
