@@ -26,9 +26,9 @@ export interface Limits {
 }
 
 /** Milliseconds for which a client's GET lets its POSTs in, and how many such clients are remembered. */
-const admitted = { forMs: 60_000, max: 100_000 }
+const admitted = { forMs: 300_000, max: 10_000 }
 /** The wait after a fill's second failure in a row, and the longest, in milliseconds; for so many keys. */
-const backingOff = { baseMs: 500, capMs: 30_000, max: 100_000 }
+const backingOff = { baseMs: 500, capMs: 60_000, max: 10_000 }
 /** The global limit that the adaptive mode never goes below, and how often it decides. */
 const adaptiveFloor = 4
 const adaptivePeriodMs = 1000

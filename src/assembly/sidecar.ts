@@ -91,6 +91,7 @@ export async function startSidecar(
     leases: leaseService,
     cache: new FreshCache(cache),
     listingsMaxBytes: settings.hotMaxBytes,
+    slots,
     backOff: limits.backOff,
     metrics,
     log,

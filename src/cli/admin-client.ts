@@ -62,11 +62,18 @@ export function askAdmin(address: string, method: string, path: string, body?: o
       response.on('error', reject)
       response.on('end', () => {
         const text = Buffer.concat(chunks).toString()
-        const json = response.headers['content-type']?.includes('json')
-        resolve({ status: response.statusCode ?? 0, body: json ? JSON.parse(text) : text })
+        resolve({ status: response.statusCode ?? 0, body: parse(text) })
       })
     })
       .on('error', reject)
       .end(body && JSON.stringify(body))
   })
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
 }

@@ -83,6 +83,7 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
   exchange.protocol = `v${version}`
 
   if (exchange.kind === 'advertisement') {
+    options.service.refuseIfFull(route.repository)
     const reading = await options.service.advertise(route.repository, version)
     if (reading) {
       admit(options, exchange)

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { ClientWatch } from '../limits/client-watch.js'
+import { socketClient } from '../limits/socket-client.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
 /** What became of a request, as `refstream_requests_total` counts it. */
@@ -121,8 +121,9 @@ export class Exchange {
     this.#watched = true
     const { response, request } = this
     const { socket } = request
-    const owed = (): boolean => response.writableLength > 0 || socket.writableLength > 0
-    const watched = { taken: () => bytesTaken(socket), owed }
+    const onWire = socketClient(socket)
+    const owed = (): boolean => onWire.owed() || response.writableLength > 0
+    const watched = { taken: () => onWire.taken(), owed }
     const stop = this.#overseers.readers.watch(watched, (reason) => this.#cut(reason))
     response.once('close', stop)
   }
@@ -142,15 +143,4 @@ export class Exchange {
     this.#overseers.metrics.clientsCut.inc({ reason })
     this.request.socket.destroy()
   }
-}
-
-/**
- * Bytes of a connection that the kernel has taken. Of what has been handed to libuv, some may wait there: Node's own
- * socket timeout tells progress by the same property.
- */
-function bytesTaken(socket: Socket): number {
-  const { _handle: handle } = socket as {
-    _handle?: { bytesWritten?: number; writeQueueSize?: number } | null
-  }
-  return (handle?.bytesWritten ?? socket.bytesWritten) - (handle?.writeQueueSize ?? 0)
 }

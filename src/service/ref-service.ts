@@ -10,6 +10,7 @@ import { readServing, type Serving } from '../git/serving.js'
 import { advertisement, refListing } from '../git/upload-pack.js'
 import type { BackOff } from '../limits/back-off.js'
 import { Overloaded } from '../limits/overloaded.js'
+import type { Slots } from '../limits/slots.js'
 import { FillError, type Entry, type FillResult, type Source } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -27,6 +28,7 @@ export interface RefServiceOptions {
   readonly cache: FreshCache
   /** Most bytes of memory for ref listings. */
   readonly listingsMaxBytes: number
+  readonly slots: Slots
   /** By key: how long after a failure the next try is due. */
   readonly backOff: BackOff
   readonly metrics: Metrics
@@ -120,6 +122,17 @@ export class RefService {
     const process = await this.passThrough(path, request, { ...turn, starting })
     void process.ended.then(() => end?.())
     return process
+  }
+
+  /**
+   * Lets nobody in whose fetch could not even be queued: its POST would have to be shed, and Git dies of that (R5).
+   * @throws RepositoryNotFound, Overloaded
+   */
+  refuseIfFull(path: string): void {
+    const { slots } = this.#options
+    if (slots.waiting('pass') === 0) return
+    const refusal = slots.refusal({ class: 'pass', group: this.#find(path).commonDir, admitted: true })
+    if (refusal) throw refusal
   }
 
   #find(path: string): Repository {
