@@ -1,4 +1,5 @@
 import type { Settings } from '../config/options.js'
+import { retriable } from '../service/errors.js'
 import { StreamCache } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -23,7 +24,11 @@ export function openCache(
     hotMaxBytes: settings.hotMaxBytes,
     maxLeadBytes: settings.maxLeadBytes,
     fillTimeoutMs: settings.fillTimeoutSeconds * 1000,
+    fillFirstByteMs: settings.fillFirstByteSeconds * 1000,
     fillSilenceMs: settings.fillSilenceSeconds * 1000,
+    fillRetries: settings.fillRetries,
+    retriable,
+    retried: () => metrics.fillRetries.inc(),
     events: {
       evicted: (reason) => metrics.evictions.inc({ reason }),
       discarded: (reason) => {

@@ -1,3 +1,5 @@
+import { Overloaded } from '../limits/overloaded.js'
+
 /** There is no such repository under the root, or it is not exported. Doors answer as Git does: 404, nothing more. */
 export class RepositoryNotFound extends Error {
   override readonly name = 'RepositoryNotFound'
@@ -21,3 +23,7 @@ export class BackingOff extends Error {
     this.retryAfterMs = retryAfterMs
   }
 }
+
+/** Might another try at once not fail so? */
+export const retriable = (error: unknown): boolean =>
+  !(error instanceof Overloaded || error instanceof BackingOff || error instanceof RepositoryNotFound)

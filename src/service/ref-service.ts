@@ -11,7 +11,7 @@ import { advertisement, refListing } from '../git/upload-pack.js'
 import type { BackOff } from '../limits/back-off.js'
 import { Overloaded } from '../limits/overloaded.js'
 import type { Slots } from '../limits/slots.js'
-import { FillError, type Entry, type FillResult, type Source } from '../streamcache/index.js'
+import { FillError, type Entry, type FillFault, type FillResult, type Source } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { BackingOff, RepositoryNotFound, ServiceDisabled } from './errors.js'
@@ -209,7 +209,7 @@ export class RefService {
       fillBytes.inc({ kind }, length)
       // Again: what was not on disk yet when the listing had been read had to stay in memory.
       if (this.#listings.holds(entry)) entry.cool()
-      this.#learn(result, entry)
+      this.#learn(kind, result, entry)
       if (result !== 'loser') return
       loserWrites.inc()
       loserBytes.inc(length)
@@ -217,15 +217,23 @@ export class RefService {
   }
 
   /** A fill that was shed or forbidden, or that this process ended because it is about to end, says nothing of its key. */
-  #learn(result: FillResult, { key, error }: Entry): void {
+  #learn(kind: string, result: FillResult, { key, error }: Entry): void {
     const { backOff, log } = this.#options
     if (result !== 'failed') {
       backOff.succeeded(key)
       return
     }
-    const fault = error instanceof FillError ? error : undefined
-    if (fault?.cause instanceof Overloaded || fault?.cause instanceof BackingOff) return
+    const fault = faultOf(error)
+    this.#options.metrics.fillFailures.inc({ kind, fault })
+    if (fault === 'shed' || fault === 'backing-off') return
     log.warn({ err: error, key }, 'a fill failed')
-    if (fault?.fault !== 'closed') backOff.failed(key, error)
+    if (fault !== 'closed') backOff.failed(key, error)
   }
+}
+
+/** Why a fill failed, as the metrics name it. */
+function faultOf(error: unknown): FillFault | 'shed' | 'backing-off' {
+  if (!(error instanceof FillError)) return 'producer'
+  if (error.cause instanceof Overloaded) return 'shed'
+  return error.cause instanceof BackingOff ? 'backing-off' : error.fault
 }

@@ -1,6 +1,7 @@
 import { FillError } from './fill-error.js'
 import type { Follower } from './follower.js'
 import type { GrowingFile } from './growing-file.js'
+import { withRetries, type RetryOptions } from './retry.js'
 
 /**
  * Makes an entry's bytes. Runs once per fill; its end means that the bytes are whole, a throw that they are not.
@@ -15,10 +16,12 @@ export type Source = (signal: AbortSignal) => AsyncIterable<Buffer>
  */
 export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'failed'
 
-export interface FillLimits {
+export interface FillLimits extends RetryOptions {
   /** Longest time that a source may take in all, pauses for slow followers not counted. */
   readonly fillTimeoutMs: number
-  /** Longest time between two chunks, or before the first; also the longest pause for slow followers or a slow disk. */
+  /** Longest time before the first chunk; `fillSilenceMs` if left out. */
+  readonly fillFirstByteMs?: number
+  /** Longest time between two chunks; also the longest pause for slow followers or a slow disk. */
   readonly fillSilenceMs: number
 }
 
@@ -93,10 +96,12 @@ export class Entry {
     let timeLeft = limits.fillTimeoutMs
     try {
       signal.throwIfAborted()
-      const chunks = source(signal)[Symbol.asyncIterator]()
+      const chunks = withRetries(source, signal, () => this.file.produced(), limits)
       for (;;) {
         const asked = performance.now()
-        const timer = this.#limit(timeLeft, limits.fillSilenceMs)
+        const silenceMs =
+          this.length === 0 ? (limits.fillFirstByteMs ?? limits.fillSilenceMs) : limits.fillSilenceMs
+        const timer = this.#limit(timeLeft, silenceMs)
         const next = await chunks.next().finally(() => clearTimeout(timer))
         if (next.done) break
         timeLeft -= performance.now() - asked
@@ -118,7 +123,10 @@ export class Entry {
     const error =
       timeLeftMs <= silenceMs
         ? new FillError('timeout', 'the fill took too long')
-        : new FillError('silence', `the fill was silent for ${silenceMs / 1000} seconds`)
+        : new FillError(
+            this.length === 0 ? 'first-byte' : 'silence',
+            `the fill was silent for ${silenceMs / 1000} seconds`,
+          )
     return setTimeout(() => this.stop(error), Math.min(timeLeftMs, silenceMs))
   }
 

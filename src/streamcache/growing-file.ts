@@ -3,6 +3,7 @@ import { Blocks, blockSize } from './blocks.js'
 import type { DiskFile } from './disk-file.js'
 import { Follower, type Followed } from './follower.js'
 import type { Coolable, HotTier } from './hot-tier.js'
+import type { Produced } from './retry.js'
 import { Signal } from './signal.js'
 import { Spill, type Spilled, type SpillEvents } from './spill.js'
 
@@ -119,6 +120,12 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.spill.flush()
     this.#options.hot.keep(this)
     while (this.#mustPause()) await this.#roomCame.wait()
+  }
+
+  /** What has been appended so far. */
+  produced(): Produced {
+    const hash = this.#hash?.copy() ?? createHash('sha256')
+    return { length: this.length, sha256: hash.digest('hex') }
   }
 
   /** The sound end: followers may end. */

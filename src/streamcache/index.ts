@@ -11,6 +11,7 @@
  *    │        └ DiskFile   one file's handle, from temporary to committed           disk-file.ts
  *    ├ CommittedEntries   which of them are kept: bytes, number, age                committed-entries.ts
  *    ├ FreeSpace  what the filesystem must have left for others                     free-space.ts
+ *    ├ withRetries   a source that fails is tried again, if it repeats itself         retry.ts
  *    └ Store      the directory: temp/, entries/, what a crash left behind          store.ts, footer.ts
  *
  * It promises: bytes in order and whole, or an error, never a short end that looks sound; a committed file is whole

@@ -35,6 +35,16 @@ export class Metrics {
       'or was killed). kind, here and below: advertisement, or listing (of refs, for ls-refs).',
     ['kind', 'result'],
   )
+  readonly fillFailures = this.#counter(
+    'refstream_fill_failures_total',
+    'Fills that failed, by fault: producer (Git), first-byte, silence and timeout (it hung and was killed), shed (no ' +
+      'turn), backing-off (tried too soon after other failures), closed (refstream was ending).',
+    ['kind', 'fault'],
+  )
+  readonly fillRetries = this.#counter(
+    'refstream_fill_retries_total',
+    'New tries of fills whose Git process had failed.',
+  )
   readonly fillSeconds = this.#histogram(
     'refstream_fill_seconds',
     'Time from starting Git until its output was committed or not, in seconds.',
