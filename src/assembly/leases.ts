@@ -1,18 +1,20 @@
-import { join } from 'node:path'
 import { LeaseJournal } from '../freshness/lease-journal.js'
 import { Leases } from '../freshness/leases.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
-/** The leases, with those that were open when an earlier process ended. */
+/**
+ * The leases, with those that were open when an earlier process ended.
+ * @param journal directory; undefined: there is none, and leases do not survive a crash
+ */
 export function openLeases(
-  cacheDir: string,
+  journal: string | undefined,
   metrics: Metrics,
   log: Log,
   changed: (repository: string) => void,
 ): Leases {
   let journalWorks = true
-  return new Leases(new LeaseJournal(join(cacheDir, 'leases')), {
+  return new Leases(journal === undefined ? undefined : new LeaseJournal(journal), {
     opened: () => metrics.leasesOpened.inc(),
     ended: ({ repository, reason, ttlMs }, end) => {
       metrics.leasesEnded.inc({ end })
@@ -25,7 +27,7 @@ export function openLeases(
     changed,
     journalFailed: (err) => {
       if (journalWorks)
-        log.error({ err, cacheDir }, 'leases cannot be written down: they do not survive a crash')
+        log.error({ err, journal }, 'leases cannot be written down: they do not survive a crash')
       journalWorks = false
     },
   })

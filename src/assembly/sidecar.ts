@@ -1,4 +1,5 @@
 import type { Server } from 'node:http'
+import { join } from 'node:path'
 import { createAdminDoor } from '../admin/door.js'
 import { leaseEndpoints } from '../admin/lease-api.js'
 import { webhookEndpoints } from '../admin/webhooks.js'
@@ -59,7 +60,11 @@ export async function startSidecar(
   })
   const cacheDir = settings.cacheDir ?? defaultCacheDir(root, environment)
   const cache = await openCache(settings, cacheDir, metrics, log)
-  const leases = openLeases(cacheDir, metrics, log, (repository) => service.forget(repository))
+  const { slot } = cache
+  if (slot)
+    log.info({ slot, cacheDir }, 'another process uses the cache directory; this one has its own part')
+  const journal = slot === undefined ? undefined : join(cacheDir, `slot-${slot}`, 'leases')
+  const leases = openLeases(journal, metrics, log, (repository) => service.forget(repository))
   const modes = new Modes({
     root,
     rules: settings.freshness,

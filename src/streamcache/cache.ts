@@ -1,17 +1,15 @@
+import { CacheDirectory, type StoreOperation } from './cache-directory.js'
 import { CommittedEntries, type CommittedLimits, type EvictionReason } from './committed-entries.js'
-import type { DiskFile } from './disk-file.js'
-import { DiskWatch } from './disk-watch.js'
 import { Entry, type FillLimits, type FillResult, type Source } from './entry.js'
 import { FillError } from './fill-error.js'
 import { encodeFooter } from './footer.js'
-import { FreeSpace, type Free, type FreeSpaceLimits } from './free-space.js'
+import type { Free, FreeSpaceLimits } from './free-space.js'
 import { GrowingFile, type GrowingFileOptions } from './growing-file.js'
 import { HotTier } from './hot-tier.js'
-import type { Spill } from './spill.js'
-import { Store, type DiscardReason, type Found } from './store.js'
+import type { DiscardReason, Found } from './store.js'
 
 export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpaceLimits {
-  /** Where entries are kept; made if need be. One process at a time. */
+  /** Where entries are kept; made if need be. Each process that uses it has a slot of its own in it, with own limits. */
   readonly directory: string
   /** Entries of more bytes are served and not stored; their bytes leave the disk as soon as that is known. */
   readonly maxEntryBytes: number
@@ -21,9 +19,6 @@ export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpa
   readonly maxLeadBytes: number
   readonly events?: StreamCacheEvents
 }
-
-/** What failed: `open` (the directory as a whole), or work on one file. */
-export type StoreOperation = 'open' | 'create' | 'write' | 'read' | 'commit' | 'remove'
 
 /** What an owner may want to count or log. */
 export interface StreamCacheEvents {
@@ -52,14 +47,9 @@ const sweepMs = 60_000
 export class StreamCache {
   readonly #options: StreamCacheOptions
   readonly #hot: HotTier
-  readonly #store: Store
+  readonly #directory: CacheDirectory
   readonly #committed: CommittedEntries
-  readonly #space: FreeSpace
   readonly #fills = new Map<Entry, Promise<FillResult>>()
-  /** Files that are being made or removed. */
-  readonly #chores = new Set<Promise<void>>()
-  /** Files whose removal has failed. */
-  readonly #leftovers = new Set<Spill>()
   readonly #fileOptions: GrowingFileOptions
   readonly #sweeper: NodeJS.Timeout
   #followers = 0
@@ -68,13 +58,17 @@ export class StreamCache {
   private constructor(options: StreamCacheOptions) {
     this.#options = options
     this.#hot = new HotTier(options.hotMaxBytes)
-    const watch = new DiskWatch(options.fillSilenceMs)
-    this.#store = new Store(options.directory, watch)
-    const roomChanged = (short: Free | undefined): void => {
-      if (short) options.events?.storeFull?.(short)
-      else options.events?.storeResumed?.()
-    }
-    this.#space = new FreeSpace(options.directory, options, roomChanged, watch)
+    this.#directory = new CacheDirectory({
+      ...options,
+      operationMs: options.fillSilenceMs,
+      found: (file) => this.#adopt(file),
+      discarded: (reason) => options.events?.discarded?.(reason),
+      failed: (operation, error) => this.#failed(operation, error),
+      roomChanged: (short) => {
+        if (short) options.events?.storeFull?.(short)
+        else options.events?.storeResumed?.()
+      },
+    })
     this.#committed = new CommittedEntries(options, (entry, reason) => {
       if (this.#closed) return
       this.#abandon(entry)
@@ -84,7 +78,7 @@ export class StreamCache {
       hot: this.#hot,
       maxLeadBytes: options.maxLeadBytes,
       maxStoredBytes: options.maxEntryBytes,
-      outgrown: ({ spill }) => this.#chore(spill, spill.refuse()),
+      outgrown: ({ spill }) => this.#directory.chore(spill, spill.refuse()),
       writeFailed: (error) => this.#failed('write', error),
       readFailed: (error) => this.#failed('read', error),
       followed: (change) => (this.#followers += change),
@@ -98,15 +92,7 @@ export class StreamCache {
    */
   static async open(options: StreamCacheOptions): Promise<StreamCache> {
     const cache = new StreamCache(options)
-    try {
-      const found = await cache.#store.scan(
-        (reason) => options.events?.discarded?.(reason),
-        (operation, error) => cache.#failed(operation, error),
-      )
-      for (const each of found) cache.#adopt(each)
-    } catch (error) {
-      cache.#failed('open', error)
-    }
+    await cache.#directory.open()
     return cache
   }
 
@@ -125,6 +111,14 @@ export class StreamCache {
   /** Readers attached now. */
   get followers(): number {
     return this.#followers
+  }
+
+  /**
+   * The part of the directory that this process has: 0, or more if others use it too. undefined as long as the
+   * directory cannot be used.
+   */
+  get slot(): number | undefined {
+    return this.#directory.slot
   }
 
   get storeBytes(): number {
@@ -165,9 +159,9 @@ export class StreamCache {
   fill(key: string, token: string | undefined, source: Source, confirm: () => Promise<boolean>): Fill {
     const entry = new Entry(key, token, new GrowingFile(this.#fileOptions))
     const { spill } = entry.file
-    this.#chore(
+    this.#directory.chore(
       spill,
-      this.#temporary().then((disk) => spill.storeOn(disk)),
+      this.#directory.create().then((disk) => spill.storeOn(disk)),
     )
     if (this.#closed) entry.stop(new FillError('closed', 'the cache is closed'))
     const ended = entry
@@ -176,16 +170,6 @@ export class StreamCache {
       .finally(() => this.#fills.delete(entry))
     this.#fills.set(entry, ended)
     return { entry, ended }
-  }
-
-  async #temporary(): Promise<DiskFile | undefined> {
-    try {
-      if (!(await this.#space.enough())) return undefined
-      return await this.#store.create()
-    } catch (error) {
-      this.#failed('create', error)
-      return undefined
-    }
   }
 
   async #conclude(entry: Entry, confirm: () => Promise<boolean>): Promise<FillResult> {
@@ -203,51 +187,23 @@ export class StreamCache {
     const committedAt = Date.now()
     const footer = encodeFooter({ key, token, length: file.length, sha256, committedAt })
     if (!this.#committed.takes(file.length + footer.length)) return 'unstored'
-    try {
-      const size = await file.spill.commit(footer, this.#store.committedPath(key))
-      if (size === undefined) return 'unstored'
-      this.#committed.set(entry, size, committedAt)
-      this.#removeLeftovers()
-      return 'committed'
-    } catch (error) {
-      this.#failed('commit', error)
-      // Perhaps the directory has gone: the next entry shall find it.
-      await this.#store.makeDirectories().catch(() => {})
-      return 'unstored'
-    }
+    const size = await this.#directory.commit(file.spill, footer, key)
+    if (size === undefined) return 'unstored'
+    this.#committed.set(entry, size, committedAt)
+    return 'committed'
   }
 
   #sweep(): void {
     this.#committed.purge()
-    this.#removeLeftovers()
-    // Tells that there is room again even if nobody asks for anything.
-    void this.#space.enough()
+    this.#directory.sweep()
   }
 
   #abandon({ file: { spill } }: Entry): void {
-    this.#chore(spill, spill.abandon())
-  }
-
-  /** What a disk that failed did not let go, it may now. */
-  #removeLeftovers(): void {
-    const leftovers = [...this.#leftovers]
-    this.#leftovers.clear()
-    for (const spill of leftovers) this.#chore(spill, spill.unlink())
+    this.#directory.chore(spill, spill.abandon())
   }
 
   #failed(operation: StoreOperation, error: unknown): void {
     this.#options.events?.storeFailed?.(operation, error)
-  }
-
-  /** Work on a file that nobody waits for but close(). It rejects if the file could not be removed. */
-  #chore(spill: Spill, work: Promise<void>): void {
-    const chore = work
-      .catch((error: unknown) => {
-        this.#leftovers.add(spill)
-        this.#failed('remove', error)
-      })
-      .finally(() => this.#chores.delete(chore))
-    this.#chores.add(chore)
   }
 
   /** Stops what is running; committed entries stay on disk for the next process, and nothing else does. */
@@ -256,6 +212,6 @@ export class StreamCache {
     clearInterval(this.#sweeper)
     for (const entry of this.#fills.keys()) entry.stop(new FillError('closed', 'the cache is closing'))
     await Promise.all(this.#fills.values())
-    await Promise.all(this.#chores)
+    await this.#directory.close()
   }
 }

@@ -20,13 +20,8 @@
  * disk fails, streams go on in memory. It knows nothing of what the bytes mean, and when they are fresh is for its
  * owner to say: `token` names the state that they stand for, `confirm` tells whether that state still holds.
  */
-export {
-  StreamCache,
-  type Fill,
-  type StoreOperation,
-  type StreamCacheEvents,
-  type StreamCacheOptions,
-} from './cache.js'
+export { type StoreOperation } from './cache-directory.js'
+export { StreamCache, type Fill, type StreamCacheEvents, type StreamCacheOptions } from './cache.js'
 export { type Entry, type FillLimits, type FillResult, type Source } from './entry.js'
 export { type EvictionReason } from './committed-entries.js'
 export { FillError, type FillFault } from './fill-error.js'

@@ -19,7 +19,7 @@ export interface Found {
 }
 
 /**
- * The files on disk: `temp/` for those that grow, `entries/` for the committed, moved by one rename. Names are digests
+ * The files on disk, in one slot: `temp/` for those that grow, `entries/` for the committed, moved by one rename. Names are digests
  * of keys plus a random part, so that a new entry never takes the name of one that is being read.
  */
 export class Store {

@@ -329,7 +329,7 @@ t.test('a damaged entry is discarded, and filled again by one of those who ask',
   await first
   // Its bytes leave memory, and its file is cut.
   world.cache.get('key')!.file.cool()
-  const entries = join(world.directory, 'entries')
+  const entries = join(world.directory, 'slot-0', 'entries')
   truncateSync(join(entries, readdirSync(entries)[0]!), 1)
   const asked = [world.ask(), world.ask(), world.ask()]
   await world.started(2)

@@ -9,7 +9,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 /** Commits an entry by the store's own means. @returns its path */
 async function put(directory: string, key: string, text: string, committedAt = 1): Promise<string> {
-  const store = new Store(directory)
+  const store = new Store(join(directory, 'slot-0'))
   const disk = await store.create()
   const sha256 = createHash('sha256').update(text).digest('hex')
   const footer = encodeFooter({ key, token: 't', length: text.length, sha256, committedAt })
@@ -22,7 +22,7 @@ async function put(directory: string, key: string, text: string, committedAt = 1
 
 async function scan(directory: string): Promise<{ found: Found[]; discarded: DiscardReason[] }> {
   const discarded: DiscardReason[] = []
-  const found = await new Store(directory).scan((reason) => discarded.push(reason))
+  const found = await new Store(join(directory, 'slot-0')).scan((reason) => discarded.push(reason))
   return { found, discarded }
 }
 
@@ -51,7 +51,7 @@ t.test('committed files are found again, oldest first', async (t) => {
 t.test('an empty or missing directory holds nothing', async (t) => {
   const directory = join(tempDir(t), 'a', 'b')
   t.same(await scan(directory), { found: [], discarded: [] })
-  t.ok(existsSync(join(directory, 'temp')) && existsSync(join(directory, 'entries')))
+  t.ok(existsSync(join(directory, 'slot-0', 'temp')) && existsSync(join(directory, 'slot-0', 'entries')))
 })
 
 t.test('what is not sound is thrown away, and counted by reason', async (t) => {
@@ -85,8 +85,8 @@ t.test('what is not sound is thrown away, and counted by reason', async (t) => {
 t.test('what a crash left in temp/ is thrown away', async (t) => {
   const directory = tempDir(t)
   await put(directory, 'good', 'good')
-  const open = await new Store(directory).create()
-  mkdirSync(join(directory, 'temp', 'folder', 'folder'), { recursive: true })
+  const open = await new Store(join(directory, 'slot-0')).create()
+  mkdirSync(join(directory, 'slot-0', 'temp', 'folder', 'folder'), { recursive: true })
   const { found, discarded } = await scan(directory)
   t.same([found.length, discarded], [1, ['temp', 'temp']])
   t.same(filesIn(directory, 'temp'), [])
@@ -95,7 +95,7 @@ t.test('what a crash left in temp/ is thrown away', async (t) => {
 
 t.test('the directory comes back if somebody removed it', async (t) => {
   const directory = join(tempDir(t), 'cache')
-  const store = new Store(directory)
+  const store = new Store(join(directory, 'slot-0'))
   await store.scan(() => {})
   rmSync(directory, { recursive: true })
   const disk = await store.create()

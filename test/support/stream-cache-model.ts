@@ -47,6 +47,11 @@ class Reader {
     this.follower = follower
   }
 
+  /** Has it been closed because the disk failed? */
+  get broken(): boolean {
+    return this.mayBreak && this.ending === 'failed'
+  }
+
   /** Reads that many chunks, or to the end. */
   read(count: number): void {
     this.busy ??= this.#read(count).finally(() => (this.busy = undefined))
@@ -65,6 +70,8 @@ class Reader {
         )
           throw error
         this.ending = 'failed'
+        // As its client would: a follower that stays sets the pace.
+        if (this.mayBreak) this.follower.close()
         return
       }
       if (!chunk) this.ending = 'whole'
@@ -80,7 +87,7 @@ class Reader {
     await this.busy
     const result = await this.fill.ended
     // A disk that fails breaks a stream, and never ends it early.
-    if (this.mayBreak && this.ending === 'failed') return this.follower.close()
+    if (this.broken) return
     if ((this.ending === 'failed') !== (result === 'failed')) throw new Error(`${result}, but ${this.ending}`)
     const { offset } = this.follower
     if (this.ending === 'whole' && offset !== this.fill.made)
@@ -120,9 +127,10 @@ export class CacheModel {
 
   #checkLimits(): void {
     const { hotBytes, storeBytes, followers } = this.#cache
+    const attached = this.#readers.filter((reader) => !reader.broken).length
     if (hotBytes > this.#options.hotMaxBytes) throw new Error(`${hotBytes} bytes in memory`)
     if (storeBytes > this.#options.maxBytes) throw new Error(`${storeBytes} bytes on disk`)
-    if (followers !== this.#readers.length) throw new Error(`${followers} followers`)
+    if (followers !== attached) throw new Error(`${followers} followers`)
   }
 
   async #take(step: Step): Promise<void> {

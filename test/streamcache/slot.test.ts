@@ -1,0 +1,116 @@
+import t from 'tap'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { Slot } from '../../src/streamcache/slot.js'
+import { tempDir } from '../support/temp-dir.js'
+
+t.test('the first that is free; a slot that is released is free again', async (t) => {
+  const directory = tempDir(t)
+  const [first, second] = [await Slot.take(directory), await Slot.take(directory)]
+  t.same([first.number, first.directory], [0, join(directory, 'slot-0')])
+  t.same([second.number, second.directory], [1, join(directory, 'slot-1')])
+  await first.release()
+  const third = await Slot.take(directory)
+  t.equal(third.number, 0)
+  await second.release()
+  await third.release()
+  for (const slot of [0, 1])
+    t.same(readdirSync(join(directory, `slot-${slot}`, 'claims')), [], 'nothing stays')
+})
+
+t.test('of many that start at once, no two get the same, and somebody gets the first', async (t) => {
+  for (let round = 0; round < 10; round++) {
+    const directory = tempDir(t)
+    const slots = await Promise.all(Array.from({ length: 6 }, () => Slot.take(directory)))
+    const numbers = slots.map(({ number }) => number).sort()
+    t.equal(new Set(numbers).size, 6, numbers.join())
+    t.equal(numbers[0], 0)
+    await Promise.all(slots.map((slot) => slot.release()))
+  }
+})
+
+/** A socket of a process that was killed while it listened. */
+async function deadSocket(path: string): Promise<void> {
+  const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
+  await once(spawn(process.execPath, ['-e', script]), 'close')
+}
+
+t.test('what a killed process left holds nothing', async (t) => {
+  const directory = tempDir(t)
+  const claims = join(directory, 'slot-0', 'claims')
+  mkdirSync(claims, { recursive: true })
+  for (const name of ['0000000000000000', 'ffffffffffffffff']) {
+    await deadSocket(join(claims, name))
+    writeFileSync(join(claims, `${name}.held`), '')
+  }
+  t.equal(readdirSync(claims).length, 4)
+  const slot = await Slot.take(directory)
+  t.equal(slot.number, 0)
+  t.equal(readdirSync(claims).length, 2, 'it is cleared away')
+  await slot.release()
+})
+
+t.test(
+  'who lives holds its slot, and a rival that has not won yet gives way to the smaller name',
+  async (t) => {
+    for (const [name, held] of [
+      ['0000000000000000', false],
+      ['0000000000000000', true],
+      ['ffffffffffffffff', true],
+      ['ffffffffffffffff', false], // It never decides, as one that is stopped.
+    ] as const) {
+      const directory = tempDir(t)
+      const claims = join(directory, 'slot-0', 'claims')
+      mkdirSync(claims, { recursive: true })
+      const rival = createServer().listen(join(claims, name))
+      await once(rival, 'listening')
+      if (held) writeFileSync(join(claims, `${name}.held`), '')
+      const slot = await Slot.take(directory)
+      t.equal(slot.number, 1, name)
+      await slot.release()
+      rival.close()
+    }
+  },
+)
+
+t.test('who waits for a rival gets the slot when that withdraws', async (t) => {
+  const directory = tempDir(t)
+  const claims = join(directory, 'slot-0', 'claims')
+  mkdirSync(claims, { recursive: true })
+  const rival = createServer((socket) => {
+    // It has been seen; now it goes, as one that has seen the smaller name.
+    socket.destroy()
+    rival.close()
+  }).listen(join(claims, 'ffffffffffffffff'))
+  await once(rival, 'listening')
+  const slot = await Slot.take(directory)
+  t.equal(slot.number, 0)
+  await slot.release()
+})
+
+// Only Linux has a way round the limit.
+t.test('a directory with a long name', { skip: process.platform !== 'linux' }, async (t) => {
+  const directory = join(tempDir(t), 'x'.repeat(100), 'y'.repeat(100))
+  const [first, second] = [await Slot.take(directory), await Slot.take(directory)]
+  t.same([first.number, second.number], [0, 1])
+  await first.release()
+  await second.release()
+})
+
+t.test('it is noticed if the directory is removed', async (t) => {
+  const directory = tempDir(t)
+  const slot = await Slot.take(directory)
+  t.ok(await slot.stands())
+  rmSync(join(directory, 'slot-0'), { recursive: true })
+  t.notOk(await slot.stands())
+  await slot.release()
+})
+
+t.test('a directory that cannot be made', async (t) => {
+  const file = join(tempDir(t), 'file')
+  writeFileSync(file, '')
+  await t.rejects(Slot.take(join(file, 'cache')))
+})
