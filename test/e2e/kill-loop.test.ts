@@ -1,0 +1,106 @@
+import t from 'tap'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { decodeFooter, footerLength, tailLength } from '../../src/streamcache/footer.js'
+import { addPackedBranches, git, gitWith, makeRepository } from '../support/repositories.js'
+import { ask, infoRefs } from '../support/http-client.js'
+import { eventually } from '../support/eventually.js'
+import { startSidecar } from '../support/sidecar.js'
+import { tempDir } from '../support/temp-dir.js'
+
+/** How often the sidecar is killed, unless REFSTREAM_CHAOS_MINUTES says for how long. */
+const kills = 10
+const minutes = Number(process.env['REFSTREAM_CHAOS_MINUTES'] ?? 0)
+
+/** What is wrong with a committed file; undefined: nothing. */
+function fault(path: string): string | undefined {
+  const bytes = readFileSync(path)
+  const length = footerLength(bytes.subarray(-tailLength))
+  if (length === undefined) return 'no footer'
+  const footer = decodeFooter(bytes.subarray(-tailLength - length, -tailLength))
+  if (!footer) return 'no footer'
+  const content = bytes.subarray(0, -tailLength - length)
+  if (content.length !== footer.length) return 'its length'
+  return createHash('sha256').update(content).digest('hex') === footer.sha256 ? undefined : 'its checksum'
+}
+
+/** Git's own answer, after the two packets that only HTTP has (gitprotocol-http(5), "Smart Server Response"). */
+const truth = (repository: string): string =>
+  gitWith(
+    { cwd: repository, encoding: 'latin1' },
+    ...['upload-pack', '--stateless-rpc', '--advertise-refs', repository],
+  )
+const announcement = '001e# service=git-upload-pack\n0000'
+
+t.test('killed again and again during fills: only sound entries stay, and answers are Git’s', async (t) => {
+  t.setTimeout((minutes * 60 + 120) * 1000)
+  const root = tempDir(t)
+  const cacheDir = join(tempDir(t), 'cache')
+  const names = ['a.git', 'b.git', 'c.git']
+  const repositories = names.map((name) => makeRepository(root, name))
+  for (const repository of repositories) addPackedBranches(repository, 20_000)
+  const slot = (room: string): string => join(cacheDir, 'slot-0', room)
+  const deadline = Date.now() + minutes * 60_000
+  let interrupted = 0
+  for (let round = 0; round < kills || Date.now() < deadline; round++) {
+    const sidecar = await startSidecar(t, root, { cacheDir })
+    t.same(readdirSync(slot('temp')), [], `round ${round}: temp/ is empty`)
+    for (const name of readdirSync(slot('entries'))) {
+      const wrong = fault(join(slot('entries'), name))
+      if (wrong) t.fail(`round ${round}: ${name}: ${wrong}`)
+    }
+    t.equal(await sidecar.metric('refstream_store_discarded_total', { reason: 'corrupt' }), 0)
+    t.notOk(existsSync(join(cacheDir, 'slot-1')), 'the dead hold no slot')
+
+    // One repository has the state of the round before, and the others are new.
+    for (const [index, repository] of repositories.entries()) {
+      if (index !== round % 3) git(repository, 'update-ref', `refs/heads/round-${round}`, 'refs/heads/main')
+    }
+    const answers = names.map((name) => ask(infoRefs(sidecar.url, name)))
+    if (round % 2 === 0) {
+      for (const [index, answer] of (await Promise.all(answers)).entries()) {
+        const expected = announcement + truth(repositories[index]!)
+        t.ok(answer.body.toString('latin1') === expected, `round ${round}: ${names[index]} is Git’s answer`)
+      }
+      // Between an answer and its commit there is a moment as well.
+      await sleep((round * 7) % 20)
+    } else {
+      await eventually(
+        'a fill is under way',
+        async () => readdirSync(slot('temp')).length > 0 || settled(answers),
+      )
+      await sleep((round * 7) % 40)
+    }
+    if (readdirSync(slot('temp')).length > 0) interrupted++
+    t.equal(await sidecar.stop('SIGKILL'), 'SIGKILL')
+    for (const end of await Promise.allSettled(answers)) {
+      // Whole, or broken for its client to see; what is whole has been checked or is checked by its length.
+      if (end.status === 'fulfilled') t.match(end.value.body.subarray(-4).toString(), '0000')
+    }
+  }
+  t.ok(interrupted > 0, `${interrupted} kills met a fill`)
+})
+
+const settled = (answers: Promise<unknown>[]): Promise<boolean> =>
+  Promise.race([Promise.allSettled(answers).then(() => true), sleep(0).then(() => false)])
+
+t.test('two sidecars on one cache directory: each has its own part, and finds it again', async (t) => {
+  const root = tempDir(t)
+  const cacheDir = join(tempDir(t), 'cache')
+  makeRepository(root, 'r.git')
+  const [first, second] = await Promise.all([1, 2].map(() => startSidecar(t, root, { cacheDir })))
+  for (const sidecar of [first!, second!]) {
+    t.equal((await ask(infoRefs(sidecar.url, 'r.git'))).status, 200)
+    const entries = (): Promise<number> => sidecar.metric('refstream_store_entries')
+    await eventually('it is committed', async () => (await entries()) === 1)
+  }
+  for (const slot of ['slot-0', 'slot-1']) t.equal(readdirSync(join(cacheDir, slot, 'entries')).length, 1)
+  const said = [first!, second!].filter(({ log }) => log.some(({ slot }) => slot === 1))
+  t.equal(said.length, 1, 'who is not the first says so')
+  await Promise.all([first!.stop('SIGKILL'), second!.stop('SIGKILL')])
+  const third = await startSidecar(t, root, { cacheDir })
+  await ask(infoRefs(third.url, 'r.git'))
+  t.equal(await third.metric('refstream_requests_total', { outcome: 'hit' }), 1)
+})
