@@ -45,8 +45,13 @@ export class Slot {
     for (let number = 0; number < maxSlots; number++) {
       const directory = join(cacheDirectory, `slot-${number}`)
       const claim = await Claim.make(join(directory, 'claims'))
-      if (await claim.wins()) return new Slot(number, directory, claim)
-      await claim.withdraw()
+      let won = false
+      try {
+        won = await claim.wins()
+      } finally {
+        if (!won) await claim.withdraw()
+      }
+      if (won) return new Slot(number, directory, claim)
     }
     throw new Error(`${maxSlots} processes use ${cacheDirectory}`)
   }

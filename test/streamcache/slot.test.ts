@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { Slot } from '../../src/streamcache/slot.js'
+import { breakFs, systemError } from '../support/broken-fs.js'
 import { tempDir } from '../support/temp-dir.js'
 
 t.test('the first that is free; a slot that is released is free again', async (t) => {
@@ -113,4 +114,17 @@ t.test('a directory that cannot be made', async (t) => {
   const file = join(tempDir(t), 'file')
   writeFileSync(file, '')
   await t.rejects(Slot.take(join(file, 'cache')))
+})
+
+t.test('a directory that fails while the slot is taken: nothing is held', async (t) => {
+  const directory = tempDir(t)
+  const disk = await breakFs(t)
+  for (const operation of ['readdir', 'rename'] as const) {
+    disk.decide = (what) => (what === operation ? systemError('EIO') : undefined)
+    await t.rejects(Slot.take(directory), { code: 'EIO' })
+    disk.decide = () => undefined
+    const slot = await Slot.take(directory)
+    t.equal(slot.number, 0, operation)
+    await slot.release()
+  }
 })
