@@ -1,9 +1,11 @@
 /**
- * Checks what readers saw of registers that change while they read. Each register has one writer, which never writes a
- * value twice; times come from one clock.
+ * Checks what readers saw of registers that change while they read. Each register has one writer, which writes one
+ * value after the other; a value may come back (a branch that is deleted twice is absent twice). All times come from
+ * one clock, in milliseconds.
  */
 export interface Write {
   readonly register: string
+  /** undefined: the register is absent from here on. */
   readonly value: string | undefined
   readonly start: number
   readonly end: number
@@ -12,52 +14,129 @@ export interface Write {
 export interface Read {
   readonly start: number
   readonly end: number
-  /** undefined: the register was absent. */
-  readonly values: ReadonlyMap<string, string>
+  /** What the read says of each register that it covers; undefined: it was absent. */
+  readonly values: ReadonlyMap<string, string | undefined>
 }
 
-/** Every violation in words; none if the history is linearizable register by register. */
-export function violations(writes: readonly Write[], reads: readonly Read[]): string[] {
+/**
+ * Is there, register by register, an order of all reads and writes that agrees with their times, in which each read sees
+ * the write before it? The answer is exact: an empty list means yes. Otherwise violations in words, `most` of them and
+ * the number of the others. O(n log n) for each register.
+ * @throws if two writes of a register overlap, which one writer cannot do
+ *
+ * With one writer the order of the writes is known: version 0, 1, 2 … A read that sees version v needs that write v
+ * started before the read's end and that write v + 1 did not end before the read's start; and a read that started after
+ * another had ended must not see an older version. These conditions are enough: each read is put right behind its
+ * version's write, and nothing in the real times speaks against that order (Lamport, "On interprocess communication").
+ *
+ * What is left is to choose, for each read, among the versions that have the value which it saw. Greedy is enough:
+ * reads in order of their starts, each takes the least version that the conditions allow. Suppose that some choice
+ * meets all conditions. Then, read by read, greedy's version is not above that choice's: all reads that ended before
+ * this one started have been given theirs, none above the choice's, so the version of the choice is allowed to greedy
+ * too, which takes that or a lower one. So if greedy finds none, there is none.
+ */
+export function violations(writes: readonly Write[], reads: readonly Read[], most = 20): string[] {
+  const byStart = [...reads].sort((a, b) => a.start - b.start)
+  const byEnd = [...byStart.keys()].sort((a, b) => byStart[a]!.end - byStart[b]!.end)
   const found: string[] = []
-  const registers = new Map<string, Write[]>()
-  for (const write of writes) {
-    registers.set(write.register, [...(registers.get(write.register) ?? []), write])
-  }
-  for (const [register, versions] of registers) {
-    const seen = reads.map((read) => ({ read, version: versionOf(versions, read.values.get(register)) }))
-    for (const { read, version } of seen) {
-      const write = versions[version]
-      const next = versions[version + 1]
-      if (!write) found.push(`${register}: a value that nobody wrote: ${read.values.get(register)}`)
-      else if (write.start > read.end)
-        found.push(`${register}: version ${version} was read before it was written`)
-      else if (next && next.end < read.start) {
-        const late = (read.start - next.end).toFixed(1)
-        found.push(
-          `${register}: stale: version ${version}, ${late} ms after version ${version + 1} was in place`,
-        )
-      }
+  let more = 0
+  for (const [register, versions] of groupBy(writes, (write) => write.register)) {
+    for (const violation of check(register, new Versions(versions), byStart, byEnd)) {
+      if (found.length < most) found.push(violation)
+      else more++
     }
-    found.push(...reversals(register, seen))
   }
-  return found
+  return more > 0 ? [...found, `and ${more} more`] : found
 }
 
-const versionOf = (versions: readonly Write[], value: string | undefined): number =>
-  versions.findIndex((write) => write.value === value)
-
-/** No read may see an older version than a read that had ended before it began. */
-function reversals(register: string, seen: { read: Read; version: number }[]): string[] {
-  const found: string[] = []
-  const byEnd = [...seen].sort((a, b) => a.read.end - b.read.end)
-  const byStart = [...seen].sort((a, b) => a.read.start - b.read.start)
-  let newest = -1
+/**
+ * One register's violations.
+ * @param reads in order of their starts
+ * @param byEnd their indices, in order of their ends
+ */
+function* check(
+  register: string,
+  versions: Versions,
+  reads: readonly Read[],
+  byEnd: readonly number[],
+): Generator<string> {
+  const seen = new Int32Array(reads.length).fill(-1)
+  // The newest version that any read saw which has ended.
+  let newest = 0
   let ended = 0
-  for (const { read, version } of byStart) {
-    for (let one = byEnd[ended]; one && one.read.end < read.start; one = byEnd[++ended]) {
-      newest = Math.max(newest, one.version)
-    }
-    if (version < newest) found.push(`${register}: went back from version ${newest} to ${version}`)
+  for (const [index, read] of reads.entries()) {
+    for (; reads[byEnd[ended]!]!.end < read.start; ended++) newest = Math.max(newest, seen[byEnd[ended]!]!)
+    if (!read.values.has(register)) continue
+    const value = read.values.get(register)
+    const version = versions.find(value, Math.max(newest, versions.settledAt(read.start)))
+    if (version !== undefined && version <= versions.newestAt(read.end)) seen[index] = version
+    else yield `${register}: ${versions.explain(value, read, newest)}`
   }
-  return found
+}
+
+/** What one register has been. */
+class Versions {
+  readonly #writes: readonly Write[]
+  /** The versions that have a value, ascending. */
+  readonly #byValue: Map<string | undefined, number[]>
+
+  constructor(writes: readonly Write[]) {
+    for (const [index, write] of writes.slice(1).entries()) {
+      if (write.start < writes[index]!.end) throw new Error(`${write.register}: two writes at once`)
+    }
+    this.#writes = writes
+    this.#byValue = groupBy(writes.keys(), (index) => writes[index]!.value)
+  }
+
+  /** The version that was in place for certain: what is read from then on is not older. */
+  settledAt(time: number): number {
+    return Math.max(0, first(this.#writes, (write) => write.end >= time) - 1)
+  }
+
+  /** The newest version that can have been seen by then; -1: none. */
+  newestAt(time: number): number {
+    return first(this.#writes, (write) => write.start > time) - 1
+  }
+
+  /** The least version from there on that has this value. */
+  find(value: string | undefined, from: number): number | undefined {
+    const versions = this.#byValue.get(value) ?? []
+    return versions[first(versions, (version) => version >= from)]
+  }
+
+  /** Why a read cannot have seen this value. */
+  explain(value: string | undefined, { start, end }: Read, newest: number): string {
+    const versions = this.#byValue.get(value)
+    if (!versions) return `a value that nobody wrote: ${value}`
+    const possible = versions.slice(
+      0,
+      first(versions, (version) => version > this.newestAt(end)),
+    )
+    const version = possible.at(-1)
+    if (version === undefined) return `version ${versions[0]} was read before it was written`
+    if (version >= this.settledAt(start)) return `went back from version ${newest} to ${version}`
+    const late = (start - this.#writes[version + 1]!.end).toFixed(1)
+    return `stale: version ${version}, ${late} ms after version ${version + 1} was in place`
+  }
+}
+
+function groupBy<T, K>(items: Iterable<T>, key: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>()
+  for (const item of items) {
+    const group = groups.get(key(item))
+    if (group) group.push(item)
+    else groups.set(key(item), [item])
+  }
+  return groups
+}
+
+/** The index of the first item of which it holds, in a list where it holds of all that follow; or the length. */
+function first<T>(items: readonly T[], holds: (item: T) => boolean): number {
+  let [low, high] = [0, items.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (holds(items[middle]!)) high = middle
+    else low = middle + 1
+  }
+  return low
 }
