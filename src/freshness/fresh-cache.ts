@@ -109,7 +109,7 @@ export class FreshCache {
       }
       const turn = this.#turns.get(key)
       if (!turn) return follow(this.#fill(key, sight, question, {}), 'filled')
-      if (turn.entry?.joinable && this.#standsFor(turn.entry, sight)) return follow(turn.entry, 'joined')
+      if (turn.entry?.joinable && this.mayJoin(turn.entry, sight)) return follow(turn.entry, 'joined')
       turn.gathering ??= gather(question)
       // Those who follow this fill shall not hold up those who wait for the next.
       turn.entry?.hurry()
@@ -122,6 +122,11 @@ export class FreshCache {
   /** Throws away what is committed under a key, so that it does not come back after a restart either. */
   forget(key: string): void {
     this.#cache.remove(key)
+  }
+
+  /** May a request follow a fill that runs? Open to tests, which show what comes of another answer. */
+  protected mayJoin(entry: Entry, sight: Sight): boolean {
+    return this.#standsFor(entry, sight)
   }
 
   /** Was an entry's fill begun in the state that is seen now? */
