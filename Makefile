@@ -1,12 +1,14 @@
 # make run    install, build, lay down a sample repository, serve it
 # make test   format, lint, types, all tests; the last line says how many passed and failed
+# make soak   let real writers and readers loose for MINUTES; fails if an answer was stale
 SHELL  := /bin/bash
 ROOT   ?=
 LISTEN ?= 127.0.0.1:8080
 ADMIN  ?=
 TESTS  ?=
+MINUTES ?= 10
 
-.PHONY: all run build test check clean
+.PHONY: all run build test soak check clean
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -26,6 +28,9 @@ check: build
 
 test: check
 	@node test/run.mjs $(TESTS)
+
+soak: build
+	@REFSTREAM_SOAK_MINUTES=$(MINUTES) node test/run.mjs --timeout=0 test/e2e/history.test.ts
 
 clean:
 	rm -rf dist .tap .run

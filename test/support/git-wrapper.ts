@@ -9,6 +9,11 @@ export interface GitWrapper {
   /** How often a Git command has been started. */
   count(command: string): number
   /**
+   * The most `upload-pack` of one kind (way of working, protocol, repository) that ran at once. One that was killed
+   * counts as if it ran on.
+   */
+  mostAtOnce(): number
+  /**
    * Shell lines that each `upload-pack` runs from now on instead of Git, with `$dir` for a directory of the wrapper's,
    * or in front of it if they do not exit. undefined: nothing special.
    */
@@ -21,7 +26,8 @@ export interface GitWrapper {
   read(name: string): string
 }
 
-export function makeGitWrapper(t: Test): GitWrapper {
+/** @param program the Git that it wraps */
+export function makeGitWrapper(t: Test, program = 'git'): GitWrapper {
   const directory = tempDir(t)
   const file = (name: string): string => join(directory, name)
   writeFileSync(
@@ -29,23 +35,43 @@ export function makeGitWrapper(t: Test): GitWrapper {
     `#!/bin/sh
 dir='${directory}'
 echo "$1" >> "$dir/calls"
-if [ "$1" = upload-pack ] && [ -f "$dir/plan" ]; then . "$dir/plan"; fi
-exec git "$@"
+[ "$1" = upload-pack ] || exec '${program}' "$@"
+kind="$2 $GIT_PROTOCOL $3"
+echo "+ $kind" >> "$dir/runs"
+trap 'echo "- $kind" >> "$dir/runs"' EXIT
+if [ -f "$dir/plan" ]; then . "$dir/plan"; fi
+'${program}' "$@"
+exit
 `,
   )
   chmodSync(file('git'), 0o755)
   writeFileSync(file('calls'), '')
+  writeFileSync(file('runs'), '')
   return {
     path: file('git'),
     count: (command) =>
       readFileSync(file('calls'), 'utf8')
         .split('\n')
         .filter((line) => line === command).length,
+    mostAtOnce: () => mostAtOnce(readFileSync(file('runs'), 'utf8').trim().split('\n')),
     plan: (lines) => (lines === undefined ? rmSync(file('plan')) : writeFileSync(file('plan'), lines)),
     signal: (name) => writeFileSync(file(name), ''),
     saw: (name) => existsSync(file(name)),
     read: (name) => readFileSync(file(name), 'utf8'),
   }
+}
+
+/** @param lines `+ kind` when one starts, `- kind` when it ends */
+function mostAtOnce(lines: readonly string[]): number {
+  const running = new Map<string, number>()
+  let most = 0
+  for (const line of lines) {
+    const kind = line.slice(2)
+    const count = (running.get(kind) ?? 0) + (line.startsWith('+') ? 1 : -1)
+    running.set(kind, count)
+    most = Math.max(most, count)
+  }
+  return most
 }
 
 /** Plans: send the first bytes of the true answer, then wait, die, hang, or be cut short. */

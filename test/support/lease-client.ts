@@ -1,0 +1,41 @@
+import { ask } from './http-client.js'
+
+/** What a mutator says to the admin API. */
+export class LeaseClient {
+  readonly #adminUrl: string
+  readonly #repository: string
+
+  /** @param repository relative to the root */
+  constructor(adminUrl: string, repository: string) {
+    this.#adminUrl = adminUrl
+    this.#repository = repository
+  }
+
+  /** Does something under a lease. `changed` is what it says at the end. @throws what `work` throws */
+  async during<T>(work: () => Promise<T>, changed = true): Promise<T> {
+    const id = await this.open()
+    try {
+      return await work()
+    } finally {
+      await this.end(id, changed)
+    }
+  }
+
+  async open(ttlSeconds = 60): Promise<string> {
+    const body = await this.#call(201, 'POST', '/v1/leases', { repository: this.#repository, ttlSeconds })
+    return (JSON.parse(body) as { id: string }).id
+  }
+
+  async end(id: string, changed = true): Promise<void> {
+    await this.#call(204, 'DELETE', `/v1/leases/${id}`, { changed })
+  }
+
+  async #call(expected: number, method: string, path: string, body: object): Promise<string> {
+    const text = JSON.stringify(body)
+    // Node's client does not say by itself how long the body of a DELETE is.
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': `${Buffer.byteLength(text)}` }
+    const answer = await ask(`${this.#adminUrl}${path}`, { method, headers, body: text })
+    if (answer.status !== expected) throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`)
+    return answer.body.toString()
+  }
+}

@@ -1,0 +1,63 @@
+import { flushPacket, pktLine } from '../../src/git/pkt-line.js'
+import type { Read } from './history.js'
+import { ask, infoRefs } from './http-client.js'
+
+/** One of those who ask for refs, again and again. */
+export interface Reader {
+  /** Asks once. @throws if there is no whole answer */
+  read(): Promise<Read>
+}
+
+/** @param prefixes of the refs that it asks for, in protocol v2; none: all */
+export function createReader(
+  url: string,
+  repository: string,
+  registers: readonly string[],
+  version: 0 | 1 | 2,
+  prefixes: readonly string[] = [],
+): Reader {
+  const covered =
+    prefixes.length === 0
+      ? registers
+      : registers.filter((name) => prefixes.some((each) => name.startsWith(each)))
+  const headers = { 'Git-Protocol': `version=${version}` }
+  const body = Buffer.concat([
+    pktLine('command=ls-refs\n'),
+    Buffer.from('0001'),
+    ...['symrefs', 'peel', ...prefixes.map((prefix) => `ref-prefix ${prefix}`)].map((line) =>
+      pktLine(`${line}\n`),
+    ),
+    flushPacket,
+  ])
+  const lsRefs = {
+    method: 'POST',
+    headers: { ...headers, 'Content-Type': 'application/x-git-upload-pack-request' },
+    body,
+  }
+  // Most answers equal the one before: what they say is kept once.
+  let last: { readonly body: Buffer; readonly values: Read['values'] } | undefined
+  return {
+    async read() {
+      const start = performance.now()
+      const { status, body } =
+        version === 2
+          ? await ask(`${url}/${repository}/git-upload-pack`, lsRefs)
+          : await ask(infoRefs(url, repository), { headers })
+      const end = performance.now()
+      if (status !== 200) throw new Error(`protocol v${version}: HTTP ${status} ${body}`)
+      if (!last?.body.equals(body)) last = { body, values: valuesIn(body, covered) }
+      return { start, end, values: last.values }
+    },
+  }
+}
+
+/** What an advertisement or an answer to ls-refs says of some refs (gitprotocol-pack(5), gitprotocol-v2(5)). */
+function valuesIn(body: Buffer, registers: readonly string[]): Read['values'] {
+  const text = body.toString()
+  const seen = new Map<string, string>()
+  for (const [, id = '', ref = ''] of text.matchAll(/([0-9a-f]{40}) (refs\/[^\0\n ^]+)(?=[\0\n ])/g))
+    seen.set(ref, id)
+  const target = / symref=HEAD:(\S+)|[0-9a-f]{40} HEAD symref-target:(\S+)/.exec(text)
+  if (target) seen.set('HEAD', (target[1] ?? target[2])!)
+  return new Map(registers.map((register) => [register, seen.get(register)]))
+}

@@ -1,0 +1,143 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import type { Random } from './random.js'
+import { gitEnvironment } from './repositories.js'
+
+const run = promisify(execFile)
+
+/** Where writers work. */
+export interface Workplace {
+  /** The Git program that works in the repository. */
+  readonly git: string
+  readonly repository: string
+  /** The repository as clients of the sidecar know it. */
+  readonly url: string
+  /** A clone that has all commits, to push from. */
+  readonly clone: string
+  /** Commits to set refs to; all are in the repository. */
+  readonly commits: readonly string[]
+}
+
+/** What a register is: a ref's object id, or HEAD's target; undefined: absent. */
+export type Value = string | undefined
+
+export interface Change {
+  /** What the writer's registers are afterwards, if they are others than before. */
+  readonly values: ReadonlyMap<string, Value>
+  run(): Promise<unknown>
+}
+
+/** One of those who change a repository. Its registers are its own, and it makes one change after the other. */
+export interface Writer {
+  readonly name: string
+  readonly registers: readonly string[]
+  /** Does the sidecar itself see its changes coming? Then they need no lease. */
+  readonly throughSidecar?: boolean
+  /** @param now what its registers are */
+  next(now: ReadonlyMap<string, Value>, random: Random): Change
+}
+
+/** Every way in which refs change that Git has. */
+export function allWriters(place: Workplace): Writer[] {
+  const { repository, url, clone, commits } = place
+  const options = { env: gitEnvironment }
+  const inPlace = (...args: string[]) => run(place.git, ['-C', repository, ...args], options)
+
+  /** Sets some registers, and deletes some that are there. */
+  const someOf = (registers: readonly string[], now: ReadonlyMap<string, Value>, random: Random) => {
+    const chosen = registers.filter(() => random.below(2) === 0)
+    if (chosen.length === 0) chosen.push(random.pick(registers))
+    return new Map(
+      chosen.map((register) => {
+        const gone = now.get(register) !== undefined && random.below(3) === 0
+        return [register, gone ? undefined : random.pick(commits)]
+      }),
+    )
+  }
+  const pushing = (name: string, program: string, to: string): Writer => {
+    const registers = ['one', 'two'].map((ref) => `refs/heads/${name}/${ref}`)
+    const next: Writer['next'] = (now, random) => {
+      const values = someOf(registers, now, random)
+      const refspecs = [...values].map(([ref, commit = '']) => `${commit}:${ref}`)
+      const push = ['-C', clone, 'push', '--quiet', '--force', to, ...refspecs]
+      return { values, run: () => run(program, push, options) }
+    }
+    return { name, registers, next }
+  }
+  const transactions: Writer = {
+    name: 'transactions',
+    registers: ['one', 'two', 'three'].map((ref) => `refs/heads/transaction/${ref}`),
+    next(now, random) {
+      const values = someOf(this.registers, now, random)
+      const lines = [...values].map(([ref, commit]) => (commit ? `update ${ref} ${commit}` : `delete ${ref}`))
+      return {
+        values,
+        run: () => {
+          const transaction = inPlace('update-ref', '--stdin')
+          transaction.child.stdin?.end(['start', ...lines, 'commit', ''].join('\n'))
+          return transaction
+        },
+      }
+    },
+  }
+  /** A branch that is there gets another name, or goes; one that is not comes back. */
+  const renaming: Writer = {
+    name: 'renaming',
+    registers: ['one', 'two', 'three'].map((ref) => `refs/heads/renamed/${ref}`),
+    next(now, random) {
+      const short = (ref: string): string => ref.slice('refs/heads/'.length)
+      const here = this.registers.filter((ref) => now.get(ref) !== undefined)
+      const free = this.registers.filter((ref) => now.get(ref) === undefined)
+      const from = random.pick(here)
+      if (here.length > 0 && free.length > 0 && random.below(3) > 0) {
+        const to = random.pick(free)
+        const values = new Map([
+          [from, undefined],
+          [to, now.get(from)],
+        ])
+        return { values, run: () => inPlace('branch', '-m', short(from), short(to)) }
+      }
+      if (here.length > 1) {
+        return { values: new Map([[from, undefined]]), run: () => inPlace('branch', '-D', short(from)) }
+      }
+      const ref = random.pick(free)
+      const commit = random.pick(commits)
+      return { values: new Map([[ref, commit]]), run: () => inPlace('branch', short(ref), commit) }
+    },
+  }
+  /** Directories under refs/ come and go with their only ref. */
+  const recreating: Writer = {
+    name: 'recreating',
+    registers: ['refs/heads/deep/er/one', 'refs/tags/two'],
+    next(now, random) {
+      const ref = random.pick(this.registers)
+      const commit = now.get(ref) === undefined ? random.pick(commits) : undefined
+      const args = commit ? [ref, commit] : ['-d', ref]
+      return { values: new Map([[ref, commit]]), run: () => inPlace('update-ref', ...args) }
+    },
+  }
+  const heading: Writer = {
+    name: 'heading',
+    registers: ['HEAD'],
+    next(_now, random) {
+      const target = random.pick(['refs/heads/main', 'refs/heads/still/0', 'refs/heads/still/1'])
+      return { values: new Map([['HEAD', target]]), run: () => inPlace('symbolic-ref', 'HEAD', target) }
+    },
+  }
+  /** Moves refs to other files and changes none; nor does it if it gives up because others write (reftable). */
+  const packing: Writer = {
+    name: 'packing',
+    registers: [],
+    next: () => ({ values: new Map(), run: () => inPlace('pack-refs', '--all').catch(() => {}) }),
+  }
+  return [
+    // A client's Git need not be the server's.
+    { ...pushing('pushed', 'git', url), throughSidecar: true },
+    pushing('carried', place.git, repository),
+    transactions,
+    renaming,
+    recreating,
+    heading,
+    packing,
+  ]
+}
