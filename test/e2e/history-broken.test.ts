@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { FreshCache } from '../../src/freshness/fresh-cache.js'
 import { startServer } from '../../src/index.js'
 import { makeGitWrapper } from '../support/git-wrapper.js'
-import { runHistory, setStage, type History } from '../support/history-run.js'
+import { runHistory, type History } from '../support/history-run.js'
+import { setStage } from '../support/stage.js'
 import { tempDir } from '../support/temp-dir.js'
 
 /** Reads the refs and dawdles before it says anything, so that whoever joins late gets old bytes. */

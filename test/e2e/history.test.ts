@@ -3,8 +3,9 @@ import type { Test } from 'tap'
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { makeGitWrapper } from '../support/git-wrapper.js'
-import { runHistory, setStage, type RefFormat, type RunOptions } from '../support/history-run.js'
+import { runHistory, type RunOptions } from '../support/history-run.js'
 import { startSidecar } from '../support/sidecar.js'
+import { setStage, type RefFormat } from '../support/stage.js'
 import { tempDir } from '../support/temp-dir.js'
 
 /** The server's Git: one with reftable (2.45 and later) may be given. */

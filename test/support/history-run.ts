@@ -1,23 +1,10 @@
-import type { Test } from 'tap'
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { violations, type Read, type Write } from './history.js'
 import { LeaseClient } from './lease-client.js'
 import { Random } from './random.js'
 import { createReader, type Reader } from './readers.js'
-import { gitEnvironment } from './repositories.js'
-import { tempDir } from './temp-dir.js'
-import { allWriters, type Value, type Workplace, type Writer } from './writers.js'
-
-export type RefFormat = 'files' | 'reftable'
-
-/** A repository that a history can be made in. */
-export interface Stage extends Omit<Workplace, 'url'> {
-  /** Relative to the root. */
-  readonly path: string
-}
+import type { Stage } from './stage.js'
+import { allWriters, type Value, type Writer } from './writers.js'
 
 export interface RunOptions {
   readonly stage: Stage
@@ -37,51 +24,16 @@ export interface History {
   readonly violations: readonly string[]
 }
 
-/** Commits to choose from: so many that a value seldom comes back by chance. */
-const commitsMax = 200
-/** Milliseconds between two changes of a writer: storms, and times so quiet that entries are kept and used again. */
-const pauses = [0, 0, 0, 10, 30, 100, 300]
-/** The same between two questions of a reader: without them, all who share an answer would ask again as one. */
-const readerPauses = [0, 0, 5, 40, 200]
-
-/** Makes a repository in `root`, exported and open for pushes, and what writers need. @throws if Git cannot */
-export function setStage(t: Test, root: string, format: RefFormat, program = 'git'): Stage {
-  const path = `${format}.git`
-  const repository = join(root, path)
-  const clone = join(tempDir(t), 'clone.git')
-  const git = (args: string[], input = ''): string =>
-    execFileSync(program, args, { cwd: repository, env: gitEnvironment, input, stdio: 'pipe' })
-      .toString()
-      .trim()
-  mkdirSync(repository)
-  git(['init', '--quiet', '--bare', '-b', 'main', ...(format === 'files' ? [] : [`--ref-format=${format}`])])
-  writeFileSync(join(repository, 'git-daemon-export-ok'), '')
-  const settings = {
-    'http.receivepack': 'true',
-    'receive.autogc': 'false',
-    // However many want the same lock, nobody is turned away.
-    'core.filesRefLockTimeout': '60000',
-    'core.packedRefsTimeout': '60000',
-    'reftable.lockTimeout': '60000',
-  }
-  for (const [name, value] of Object.entries(settings)) git(['config', name, value])
-  const who = 'committer C O Mitter <committer@example.com> 1577836800 +0000'
-  const commits = Array.from({ length: commitsMax }, (_, index) => {
-    return `commit refs/heads/main\n${who}\ndata <<END\n${index}\nEND\n`
-  })
-  git(['fast-import', '--quiet'], commits.join('\n'))
-  // Refs that nobody changes.
-  const still = Array.from(
-    { length: 300 },
-    (_, index) => `create refs/heads/still/${index} refs/heads/main\n`,
-  )
-  git(['update-ref', '--stdin'], still.join(''))
-  git(['pack-refs', '--all'])
-  execFileSync(program, ['init', '--quiet', '--bare', clone], { env: gitEnvironment })
-  git(['push', '--quiet', clone, 'main'])
-  const ids = git(['rev-list', 'main']).split('\n')
-  return { git: program, repository, path, clone, commits: ids }
-}
+/** Milliseconds between two changes of a writer in a storm. */
+const pauses = [0, 0, 0, 10, 30, 100]
+/** Storms of changes, and times so quiet that entries are kept and used again, by turns; in milliseconds. */
+const stormMs = 700
+const calmMs = 300
+/**
+ * Milliseconds between two questions. Half of the readers are hasty: they go in convoys, since all who share an answer
+ * ask again as one. The others come at any moment of a fill.
+ */
+const readerPauses = { hasty: [0], slow: [5, 40, 200] }
 
 /** Lets real writers and readers loose on a repository, and checks all that was seen. @throws if one of them fails */
 export async function runHistory(options: RunOptions): Promise<History> {
@@ -94,9 +46,12 @@ export async function runHistory(options: RunOptions): Promise<History> {
   const reads: Read[] = []
 
   const startedAt = performance.now()
-  const over = (round: number): boolean =>
-    'rounds' in length ? round >= length.rounds : performance.now() - startedAt > length.seconds * 1000
+  /** Writers at work; none if one has failed. */
   let writing = writers.length
+  const over = (round: number): boolean =>
+    writing <= 0 ||
+    ('rounds' in length ? round >= length.rounds : performance.now() - startedAt > length.seconds * 1000)
+
   const write = async (writer: Writer, index: number): Promise<void> => {
     const random = new Random(seed + index)
     const now = new Map<string, Value>(writer.registers.map((register) => [register, undefined]))
@@ -113,19 +68,26 @@ export async function runHistory(options: RunOptions): Promise<History> {
         now.set(register, value)
       }
       await sleep(random.pick(pauses))
+      const phase = (performance.now() - startedAt) % (stormMs + calmMs)
+      if (phase > stormMs) await sleep(stormMs + calmMs - phase)
     }
   }
-  const read = async (reader: Reader, index: number): Promise<void> => {
+  const read = async (reader: Reader, pauses: readonly number[], index: number): Promise<void> => {
     const random = new Random(seed + writers.length + index)
-    while (writing > 0) {
-      reads.push(await reader.read())
-      await sleep(random.pick(readerPauses))
-    }
+    for (; writing > 0; await sleep(random.pick(pauses))) reads.push(await reader.read())
   }
-  await Promise.all([
-    ...writers.map((writer, index) => write(writer, index).finally(() => writing--)),
-    ...readers.map(read),
+  const giveUp = (error: unknown): never => {
+    writing = 0
+    throw error
+  }
+  const outcomes = await Promise.allSettled([
+    ...writers.map((writer, index) => write(writer, index).then(() => writing--, giveUp)),
+    ...readers.flatMap((reader, index) => [
+      read(reader, readerPauses.hasty, index).catch(giveUp),
+      read(reader, readerPauses.slow, index).catch(giveUp),
+    ]),
   ])
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   // What everybody sees at last.
   for (const reader of readers) reads.push(await reader.read())
   return { writes, reads, violations: violations(writes, reads) }

@@ -37,6 +37,9 @@ export interface Writer {
   next(now: ReadonlyMap<string, Value>, random: Random): Change
 }
 
+/** Refs that readers must not see; see `packing`. */
+export const hiddenRefs = 'refs/filler'
+
 /** Every way in which refs change that Git has. */
 export function allWriters(place: Workplace): Writer[] {
   const { repository, url, clone, commits } = place
@@ -74,6 +77,8 @@ export function allWriters(place: Workplace): Writer[] {
         values,
         run: () => {
           const transaction = inPlace('update-ref', '--stdin')
+          // Should Git end early, its exit code tells.
+          transaction.child.stdin?.on('error', () => {})
           transaction.child.stdin?.end(['start', ...lines, 'commit', ''].join('\n'))
           return transaction
         },
@@ -124,11 +129,28 @@ export function allWriters(place: Workplace): Writer[] {
       return { values: new Map([['HEAD', target]]), run: () => inPlace('symbolic-ref', 'HEAD', target) }
     },
   }
-  /** Moves refs to other files and changes none; nor does it if it gives up because others write (reftable). */
+  /**
+   * Moves refs to other files, and changes none that anybody sees; nor does it if it gives up because others write
+   * (reftable). Each time packed-refs gets another size, by a hidden ref with another name: Git takes the file for the
+   * one that it has read before if inode, size and second are equal (packed-backend.c, validate_snapshot), and would
+   * tell old values, which is none of refstream's doing.
+   */
+  let filler = ''
   const packing: Writer = {
     name: 'packing',
     registers: [],
-    next: () => ({ values: new Map(), run: () => inPlace('pack-refs', '--all').catch(() => {}) }),
+    next(_now, random) {
+      const before = filler
+      filler = `${hiddenRefs}/${'x'.repeat(1 + random.below(200))}`
+      return {
+        values: new Map(),
+        run: async () => {
+          if (before) await inPlace('update-ref', '-d', before)
+          await inPlace('update-ref', filler, commits[0]!)
+          await inPlace('pack-refs', '--all').catch(() => {})
+        },
+      }
+    },
   }
   return [
     // A client's Git need not be the server's.
