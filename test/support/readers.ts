@@ -51,12 +51,16 @@ export function createReader(
   }
 }
 
-/** What an advertisement or an answer to ls-refs says of some refs (gitprotocol-pack(5), gitprotocol-v2(5)). */
+/**
+ * What an advertisement or an answer to ls-refs says of some refs (gitprotocol-pack(5), gitprotocol-v2(5)). While a
+ * loose ref is deleted, Git may find its name and not its file, and then lists it with an object id of zeros.
+ */
 function valuesIn(body: Buffer, registers: readonly string[]): Read['values'] {
   const text = body.toString()
   const seen = new Map<string, string>()
-  for (const [, id = '', ref = ''] of text.matchAll(/([0-9a-f]{40}) (refs\/[^\0\n ^]+)(?=[\0\n ])/g))
-    seen.set(ref, id)
+  for (const [, id = '', ref = ''] of text.matchAll(/([0-9a-f]{40}) (refs\/[^\0\n ^]+)(?=[\0\n ])/g)) {
+    if (!/^0+$/.test(id)) seen.set(ref, id)
+  }
   const target = / symref=HEAD:(\S+)|[0-9a-f]{40} HEAD symref-target:(\S+)/.exec(text)
   if (target) seen.set('HEAD', (target[1] ?? target[2])!)
   return new Map(registers.map((register) => [register, seen.get(register)]))
