@@ -20,7 +20,7 @@ export interface ModeDecision {
   readonly detail?: string | undefined
 }
 
-/** A mode for the repositories whose path, relative to the root, matches. */
+/** A mode for the repositories whose path, relative to the root, matches; the root's own path is `.`. */
 export interface ModeRule {
   readonly glob: string
   readonly mode: Mode | 'auto'
@@ -52,7 +52,7 @@ export class Modes {
 
   constructor(options: ModesOptions) {
     this.#options = options
-    this.#rules = options.rules.map((rule) => ({ rule, matches: picomatch(rule.glob, { dot: true }) }))
+    this.#rules = options.rules.map((rule) => ({ rule, matches: matcher(rule.glob) }))
   }
 
   of(repository: Repository): ModeDecision {
@@ -88,7 +88,7 @@ export class Modes {
   }
 
   #decide({ gitDir, commonDir }: Repository): ModeDecision {
-    const path = relative(this.#options.root, gitDir).replace(/\/\.git$/, '')
+    const path = relative(this.#options.root, gitDir).replace(/(^|\/)\.git$/, '') || '.'
     const rule = this.#rules.find(({ matches }) => matches(path))?.rule
     if (rule && rule.mode !== 'auto') return { mode: rule.mode, reason: 'configured', detail: rule.glob }
     const filesystem = networkFilesystem(commonDir)
@@ -96,4 +96,9 @@ export class Modes {
       ? { mode: 'observe', reason: 'local' }
       : { mode: 'lease', reason: 'network', detail: filesystem }
   }
+}
+
+/** A mode for all is also for a root that is itself a repository, which has no name below it: it goes by `.`. */
+function matcher(glob: string): (path: string) => boolean {
+  return glob === '**' ? () => true : picomatch(glob, { dot: true })
 }

@@ -1,0 +1,81 @@
+import t from 'tap'
+import { Modes, type ModeRule } from '../../src/freshness/modes.js'
+import type { Repository } from '../../src/git/repository.js'
+import { tempDir } from '../support/temp-dir.js'
+
+const at = (gitDir: string): Repository => ({ gitDir, commonDir: gitDir })
+
+t.test('the first rule that matches the path below the root decides', async (t) => {
+  const root = tempDir(t)
+  const rules: ModeRule[] = [
+    { glob: 'mirrors/own/**', mode: 'auto' },
+    { glob: 'mirrors/**', mode: 'lease' },
+    { glob: '*.git', mode: 'observe' },
+    { glob: '.', mode: 'lease' },
+  ]
+  const modes = new Modes({ root, rules })
+  const expected: [string, string, string, string?][] = [
+    ['mirrors/a.git', 'lease', 'configured', 'mirrors/**'],
+    ['mirrors/deep/er/.hidden.git', 'lease', 'configured', 'mirrors/**'],
+    ['mirrors/work/.git', 'lease', 'configured', 'mirrors/**'],
+    ['mirrors/own/a.git', 'observe', 'local'],
+    ['a.git', 'observe', 'configured', '*.git'],
+    ['deep/a.git', 'observe', 'local'],
+    ['', 'lease', 'configured', '.'],
+  ]
+  for (const [path, mode, reason, detail] of expected) {
+    const decision = modes.of(at(path === '' ? root : `${root}/${path}`))
+    t.same(decision, { mode, reason, ...(detail === undefined ? {} : { detail }) }, path)
+  }
+})
+
+t.test('a mode for all is for all: for a root that is a repository too', async (t) => {
+  const root = tempDir(t)
+  const modes = new Modes({ root, rules: [{ glob: '**', mode: 'lease' }] })
+  for (const path of [root, `${root}/.git`, `${root}/a.git`, `${root}/a/b/.c`]) {
+    t.equal(modes.of(at(path)).mode, 'lease', path)
+  }
+})
+
+t.test('too many directories: told once for each repository, and counted', async (t) => {
+  const root = tempDir(t)
+  const told: string[] = []
+  const modes = new Modes({
+    root,
+    rules: [{ glob: 'c', mode: 'lease' }],
+    leaseOnly: ({ gitDir }, { reason }) => told.push(`${gitDir} ${reason}`),
+  })
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => at(`${root}/${name}`)) as [
+    Repository,
+    Repository,
+    Repository,
+  ]
+  t.equal(modes.of(a).mode, 'observe')
+  t.same(modes.tooManyDirectories(a), { mode: 'lease', reason: 'directories' })
+  modes.tooManyDirectories(a)
+  t.same(modes.of(a), { mode: 'lease', reason: 'directories' }, 'it is remembered')
+  t.equal(modes.of(b).mode, 'observe')
+  t.equal(modes.of(c).mode, 'lease')
+  t.same(told, [`${root}/a directories`], 'what was configured is no news')
+  t.same(
+    [...modes.census()].sort((one, two) => (one.reason < two.reason ? -1 : 1)),
+    [
+      { mode: 'lease', reason: 'configured', count: 1 },
+      { mode: 'lease', reason: 'directories', count: 1 },
+      { mode: 'observe', reason: 'local', count: 1 },
+    ],
+  )
+})
+
+t.test('it is decided anew after a while, since what is mounted may change; but told once', async (t) => {
+  const told: string[] = []
+  const root = tempDir(t)
+  const modes = new Modes({ root, rules: [], leaseOnly: ({ gitDir }) => told.push(gitDir) })
+  const { now } = performance
+  t.teardown(() => (performance.now = now))
+  modes.tooManyDirectories(at(root))
+  performance.now = () => now.call(performance) + 601_000
+  t.same(modes.of(at(root)), { mode: 'observe', reason: 'local' })
+  modes.tooManyDirectories(at(root))
+  t.same(told, [root])
+})
