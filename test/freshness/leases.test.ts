@@ -1,0 +1,242 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { mock } from 'node:test'
+import fc from 'fast-check'
+import { LeaseJournal } from '../../src/freshness/lease-journal.js'
+import { Leases, type LeaseEvents, type LeaseWord } from '../../src/freshness/leases.js'
+import { tempDir } from '../support/temp-dir.js'
+
+/** What leases told, in order. */
+function recorder(): { events: LeaseEvents; told: string[] } {
+  const told: string[] = []
+  const events: LeaseEvents = {
+    opened: ({ repository }) => told.push(`opened ${repository}`),
+    ended: ({ repository }, end) => told.push(`ended ${repository} ${end}`),
+    changed: (repository) => told.push(`changed ${repository}`),
+    journalFailed: () => told.push('journal failed'),
+  }
+  return { events, told }
+}
+
+/** Time that passes only when the test says so. */
+function clock(t: Test): (ms: number) => void {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e12 })
+  t.teardown(() => mock.timers.reset())
+  return (ms) => mock.timers.tick(ms)
+}
+
+const word = (open: number, openings: number, changes: number): LeaseWord => ({ open, openings, changes })
+
+t.test('what several leases say of their repositories', async (t) => {
+  const { events, told } = recorder()
+  const leases = new Leases(undefined, events)
+  t.teardown(() => leases.close())
+  const one = leases.open('/a', 60_000, 'why')
+  const two = leases.open('/a', 60_000)
+  const other = leases.open('/b', 60_000)
+  t.equal(new Set([one.id, two.id, other.id]).size, 3)
+  t.match(one, { repository: '/a', reason: 'why', ttlMs: 60_000 })
+  t.equal(one.expiresAt.getTime() - one.openedAt.getTime(), 60_000)
+  t.same([leases.of('/a'), leases.of('/b'), leases.of('/c')], [word(2, 2, 0), word(1, 1, 0), word(0, 0, 0)])
+  t.same(leases.list(), [one, two, other])
+
+  t.equal(leases.end(one.id, 'unchanged'), one)
+  t.same(leases.of('/a'), word(1, 2, 0), 'no change, but a lease has been open')
+  t.equal(leases.end(two.id, 'changed'), two)
+  t.same(leases.of('/a'), word(0, 2, 1))
+  t.equal(leases.end(two.id, 'changed'), undefined, 'it ends once')
+  t.equal(leases.renew(two.id), undefined)
+  t.same(leases.of('/a'), word(0, 2, 1))
+  leases.invalidate('/b')
+  t.same(leases.of('/b'), word(1, 1, 1))
+  t.equal(leases.size, 1)
+  t.same(told, [
+    ...['opened /a', 'opened /a', 'opened /b', 'ended /a unchanged'],
+    ...['changed /a', 'ended /a changed', 'changed /b'],
+  ])
+})
+
+t.test('a lease ends at its time limit, as if with a change', async (t) => {
+  const pass = clock(t)
+  const { events, told } = recorder()
+  const leases = new Leases(undefined, events)
+  const { id } = leases.open('/a', 1000)
+  pass(999)
+  t.same(leases.of('/a'), word(1, 1, 0))
+  pass(1)
+  t.same([leases.of('/a'), leases.size], [word(0, 1, 1), 0])
+  t.same(told, ['opened /a', 'changed /a', 'ended /a expired'])
+  t.equal(leases.end(id, 'unchanged'), undefined, 'a promise that comes too late counts for nothing')
+  t.same(leases.of('/a'), word(0, 1, 1))
+})
+
+t.test('a renewed lease lasts from then on, for as long as is said or as before', async (t) => {
+  const pass = clock(t)
+  const leases = new Leases()
+  const { id } = leases.open('/a', 1000, 'why')
+  pass(900)
+  const renewed = leases.renew(id)
+  t.match(renewed, { id, reason: 'why', ttlMs: 1000, openedAt: new Date(1e12) })
+  t.same(renewed?.expiresAt, new Date(1e12 + 1900))
+  pass(999)
+  t.same(leases.of('/a'), word(1, 1, 0), 'the first time limit has no meaning any more')
+  t.same(leases.renew(id, 5000)?.expiresAt, new Date(1e12 + 6899))
+  pass(4999)
+  t.same(leases.of('/a'), word(1, 1, 0), 'to renew is not to open')
+  pass(1)
+  t.same(leases.of('/a'), word(0, 1, 1))
+  pass(1e6)
+  t.same(leases.of('/a'), word(0, 1, 1), 'and no timer is left')
+})
+
+t.test('an ended lease leaves no timer, nor do leases that are closed', async (t) => {
+  const pass = clock(t)
+  const { events, told } = recorder()
+  const leases = new Leases(undefined, events)
+  leases.end(leases.open('/a', 1000).id, 'unchanged')
+  leases.open('/a', 1000)
+  leases.close()
+  told.length = 0
+  pass(1e6)
+  t.same(told, [])
+})
+
+t.test('open leases are still open for the next process, for what is left of their time', async (t) => {
+  const pass = clock(t)
+  const directory = join(tempDir(t), 'leases')
+  const first = new Leases(new LeaseJournal(directory))
+  const kept = first.open('/a', 10_000, 'why')
+  const renewed = first.open('/b', 1000)
+  first.end(first.open('/a', 10_000).id, 'changed')
+  first.renew(renewed.id, 3000)
+  pass(500)
+  first.close()
+
+  const { events, told } = recorder()
+  const second = new Leases(new LeaseJournal(directory), events)
+  t.same(
+    second.list().sort((one, two) => (one.repository < two.repository ? -1 : 1)),
+    [kept, { ...renewed, ttlMs: 3000, expiresAt: new Date(1e12 + 3000) }],
+  )
+  t.same(second.of('/a'), word(1, 1, 0))
+  t.same(told, [], 'they were opened before')
+  pass(2500)
+  t.same(told, ['changed /b', 'ended /b expired'])
+  t.equal(second.end(kept.id, 'changed')?.id, kept.id)
+  t.same(readdirSync(directory), [])
+})
+
+t.test('a lease that expired while nobody listened is a change', async (t) => {
+  const pass = clock(t)
+  const directory = tempDir(t)
+  new Leases(new LeaseJournal(directory)).open('/a', 1000)
+  mock.timers.reset()
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e12 + 5000 })
+  const { events, told } = recorder()
+  const leases = new Leases(new LeaseJournal(directory), events)
+  t.equal(leases.of('/a').open, 1, 'until it is told')
+  pass(1)
+  t.same(told, ['changed /a', 'ended /a expired'])
+  t.same(readdirSync(directory), [])
+})
+
+t.test('a clock that was set back does not make a lease last longer than it was given', async (t) => {
+  const pass = clock(t)
+  const directory = tempDir(t)
+  new Leases(new LeaseJournal(directory)).open('/a', 1000)
+  mock.timers.reset()
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e11 })
+  const leases = new Leases(new LeaseJournal(directory))
+  pass(1000)
+  t.same(leases.of('/a'), word(0, 1, 1))
+})
+
+t.test('a journal that cannot be written is told of; leases work all the same', async (t) => {
+  const file = join(tempDir(t), 'file')
+  writeFileSync(file, '')
+  const { events, told } = recorder()
+  const leases = new Leases(new LeaseJournal(join(file, 'leases')), events)
+  t.teardown(() => leases.close())
+  t.same(told, ['journal failed'])
+  const { id } = leases.open('/a', 60_000)
+  t.same(leases.of('/a'), word(1, 1, 0))
+  t.ok(leases.renew(id))
+  t.ok(leases.end(id, 'changed'))
+  t.same(leases.of('/a'), word(0, 1, 1))
+
+  const directory = tempDir(t)
+  const gone = new Leases(new LeaseJournal(directory), events)
+  t.teardown(() => gone.close())
+  rmSync(directory, { recursive: true })
+  t.ok(gone.open('/a', 60_000))
+})
+
+t.test('there is a most that may be open', async (t) => {
+  const leases = new Leases()
+  t.teardown(() => leases.close())
+  for (let count = 0; count < 10_000; count++) leases.open(`/${count % 7}`, 60_000)
+  t.throws(() => leases.open('/a', 60_000), { name: 'TooManyLeases' })
+  t.same(leases.of('/a'), word(0, 0, 0))
+  leases.end(leases.list()[0]!.id, 'unchanged')
+  t.ok(leases.open('/a', 60_000))
+})
+
+t.test('whatever happens, the words are those of a plain count, here and after a crash', async (t) => {
+  const pass = clock(t)
+  const repositories = ['/a', '/b']
+  const step = fc.record({
+    do: fc.constantFrom('open', 'renew', 'changed', 'unchanged', 'invalidate', 'pass', 'crash'),
+    which: fc.nat(5),
+  })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40, size: 'max' }), (steps) => {
+      const directory = tempDir(t)
+      let leases = new Leases(new LeaseJournal(directory))
+      let now = 0
+      let open: { id: string; repository: string; until: number }[] = []
+      let counts = new Map(repositories.map((name) => [name, { openings: 0, changes: 0 }]))
+      const count = (name: string): { openings: number; changes: number } => counts.get(name)!
+      for (const { do: what, which } of steps) {
+        const repository = repositories[which % 2]!
+        const lease = open[which]
+        if (what === 'open') {
+          const { id } = leases.open(repository, 1000)
+          open.push({ id, repository, until: now + 1000 })
+          count(repository).openings++
+        } else if (what === 'invalidate') {
+          leases.invalidate(repository)
+          count(repository).changes++
+        } else if (what === 'pass') {
+          pass(400)
+          now += 400
+          for (const each of open) if (each.until <= now) count(each.repository).changes++
+          open = open.filter(({ until }) => until > now)
+        } else if (what === 'crash') {
+          leases.close()
+          leases = new Leases(new LeaseJournal(directory))
+          counts = new Map(repositories.map((name) => [name, { openings: 0, changes: 0 }]))
+          for (const each of open) count(each.repository).openings++
+        } else if (lease && what === 'renew') {
+          leases.renew(lease.id)
+          lease.until = now + 1000
+        } else if (lease) {
+          leases.end(lease.id, what as 'changed' | 'unchanged')
+          open = open.filter((each) => each !== lease)
+          if (what === 'changed') count(lease.repository).changes++
+        }
+        for (const name of repositories) {
+          const expected = { open: open.filter((each) => each.repository === name).length, ...count(name) }
+          const actual = leases.of(name)
+          if (JSON.stringify(actual) !== JSON.stringify(expected)) {
+            throw new Error(`${name}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`)
+          }
+        }
+        if (readdirSync(directory).length !== open.length) throw new Error('a file for each, and no other')
+      }
+      leases.close()
+    }),
+    { numRuns: 100 },
+  )
+})
