@@ -68,6 +68,8 @@ interface Turn {
   /** undefined while it is still looking at the state that it will fill for. */
   entry?: Entry
   gathering?: Gathering
+  /** What its fill makes is not to be kept, even if that is just being done. */
+  forgotten?: boolean
 }
 
 /**
@@ -122,6 +124,8 @@ export class FreshCache {
   /** Throws away what is committed under a key, so that it does not come back after a restart either. */
   forget(key: string): void {
     this.#cache.remove(key)
+    const turn = this.#turns.get(key)
+    if (turn?.entry) turn.forgotten = true
   }
 
   /** May a request follow a fill that runs? Open to tests, which show what comes of another answer. */
@@ -169,7 +173,10 @@ export class FreshCache {
     question.filling?.(entry, ended)
     turn.entry = entry
     this.#turns.set(key, turn)
-    void ended.then(() => this.#endTurn(key, turn))
+    void ended.then(() => {
+      if (turn.forgotten) this.#cache.remove(key)
+      this.#endTurn(key, turn)
+    })
     return entry
   }
 

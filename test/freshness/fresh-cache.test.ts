@@ -339,3 +339,131 @@ t.test('a damaged entry is discarded, and filled again by one of those who ask',
   t.equal(world.cache.followers, 0)
   t.same(await world.ask(), ['hit', 'again'])
 })
+
+t.test('another generation: what was made before it answers nobody, whatever the token', async (t) => {
+  const world = await World.make(t)
+  const first = world.ask()
+  await world.started(1)
+  await world.finish(0, 'one')
+  await first
+  world.sight = settled('one', { generation: 1 })
+  const second = world.ask()
+  await world.started(2)
+  world.sight = settled('one', { generation: 2 })
+  const third = world.ask()
+  await turns()
+  t.equal(world.sources.length, 2, 'nor may a running fill be joined')
+  await world.finish(1, 'two')
+  t.same(await second, ['filled', 'two'])
+  await world.started(3)
+  await world.finish(2, 'three')
+  t.same(await third, ['gathered', 'three'])
+  t.same(world.results, ['committed', 'unshared', 'committed'])
+  t.same(await world.ask(), ['hit', 'three'])
+})
+
+t.test('an opening during a fill keeps it from being kept; one that is past does not', async (t) => {
+  const world = await World.make(t)
+  const first = world.ask()
+  await world.started(1)
+  world.sight = settled('one', { openings: 1 })
+  const joined = world.ask()
+  await turns()
+  await world.finish(0, 'one')
+  t.same(await Promise.all([first, joined]), [
+    ['filled', 'one'],
+    ['joined', 'one'],
+  ])
+  t.same(world.results, ['unshared'])
+  const again = world.ask()
+  await world.started(2)
+  await world.finish(1, 'two')
+  t.same([await again, world.results[1]], [['filled', 'two'], 'committed'])
+  world.sight = settled('one', { openings: 2 })
+  t.same(await world.ask(), ['hit', 'two'], 'it was kept before, and nothing has changed')
+})
+
+t.test('what is older than it may be is made again, and is no loser', async (t) => {
+  const world = await World.make(t)
+  const first = world.ask()
+  await world.started(1)
+  await world.finish(0, 'one')
+  await first
+  world.sight = settled('one', { maxAgeMs: 3_600_000 })
+  t.same(await world.ask(), ['hit', 'one'])
+  const { now } = performance
+  t.teardown(() => (performance.now = now))
+  performance.now = () => now.call(performance) + 3_600_001
+  const second = world.ask()
+  await world.started(2)
+  performance.now = () => now.call(performance) + 7_200_003
+  const late = world.ask()
+  await turns()
+  t.equal(world.sources.length, 2, 'a fill that has grown too old is not joined')
+  await world.finish(1, 'two')
+  t.same(await second, ['filled', 'two'])
+  await world.started(3)
+  await world.finish(2, 'three')
+  t.same(await late, ['gathered', 'three'])
+  t.same(world.results, ['committed', 'unshared', 'committed'])
+})
+
+t.test('what an earlier process kept is of generation 0 and as old as can be', async (t) => {
+  for (const [sight, reuse] of [
+    [settled('one'), 'hit'],
+    [settled('one', { generation: 1 }), 'filled'],
+    [settled('one', { maxAgeMs: 1e9 }), 'filled'],
+  ] as const) {
+    const before = await World.make(t)
+    const first = before.ask()
+    await before.started(1)
+    await before.finish(0, 'old')
+    await first
+    await before.cache.close()
+    const { cache } = await openCache(t, { directory: before.directory })
+    const { source } = new ManualSource().push(Buffer.from('new')).end()
+    const reading = await new FreshCache(cache).read('key', sight, { observe: async () => sight, source })
+    t.equal(reading.reuse, reuse)
+    t.equal((await collect(reading.follower)).toString(), reuse === 'hit' ? 'old' : 'new')
+  }
+})
+
+t.test('what is forgotten does not come back, even if it is just being kept', async (t) => {
+  const world = await World.make(t)
+  const entries = (): string[] => readdirSync(join(world.directory, 'entries'))
+  const first = world.ask()
+  await world.started(1)
+  await world.finish(0, 'one')
+  await first
+  world.fresh.forget('key')
+  world.fresh.forget('nothing')
+  await eventually('it has gone from disk', () => entries().length === 0)
+
+  // Forgotten between the fill's second look and the moment in which its file takes its name.
+  let looks = 0
+  const question: Question = {
+    ...world.question,
+    observe: async () => {
+      looks++
+      queueMicrotask(() => world.fresh.forget('key'))
+      return world.sight
+    },
+  }
+  const { follower } = await world.fresh.read('key', world.sight, question)
+  await world.started(2)
+  await world.finish(1, 'two')
+  t.equal((await collect(follower)).toString(), 'two', 'those who follow it are served')
+  t.same([looks, world.results[1]], [1, 'committed'])
+  t.equal(world.cache.get('key'), undefined)
+  await eventually('it has gone from disk too', () => entries().length === 0)
+  const third = world.ask()
+  await world.started(3)
+  await world.finish(2, 'three')
+  t.same(
+    [await third, await world.ask()],
+    [
+      ['filled', 'three'],
+      ['hit', 'three'],
+    ],
+  )
+})
