@@ -80,8 +80,8 @@ export class Observer {
       observed?.(refs.unsettledMs > 0 ? 'unsettled' : 'settled')
       return { ...state, capabilities, refs: { ...refs, ...ofDisk } }
     }
-    observed?.(open > 0 ? 'leased' : 'settled')
     const { token, unsettledMs } = state.capabilities
+    observed?.(open > 0 ? 'leased' : unsettledMs > 0 ? 'unsettled' : 'settled')
     const named: Sight = {
       token: `${token} ${this.#start}`,
       unsettledMs: open > 0 ? Infinity : unsettledMs,

@@ -1,0 +1,167 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { mkdirSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Sight } from '../../src/freshness/fresh-cache.js'
+import { Leases } from '../../src/freshness/leases.js'
+import { Modes, type ModeRule } from '../../src/freshness/modes.js'
+import { Observer, type Observation } from '../../src/freshness/observer.js'
+import { eventually } from '../support/eventually.js'
+import { git, makeRepository } from '../support/repositories.js'
+import { tempDir } from '../support/temp-dir.js'
+
+interface World {
+  readonly root: string
+  readonly repository: string
+  readonly leases: Leases
+  readonly results: string[]
+  readonly observer: Observer
+  /** The refs' sight, once nothing on the disk is too young any more. */
+  readonly refs: () => Promise<Sight>
+}
+
+function makeWorld(t: Test, mode: ModeRule['mode'], options: { directoriesMax?: number } = {}): World {
+  const root = realpathSync(tempDir(t))
+  const repository = makeRepository(root, 'r.git')
+  const leases = new Leases()
+  t.teardown(() => leases.close())
+  const results: string[] = []
+  const make = (): Observer =>
+    new Observer({
+      root,
+      settings: Promise.resolve({
+        root,
+        scopes: { files: [], home: undefined, variables: [] },
+        programs: [],
+        environmentDigest: '',
+      }),
+      leases,
+      modes: new Modes({ root, rules: [{ glob: '**', mode }] }),
+      directoriesMax: options.directoriesMax ?? 1000,
+      leaseMaxAgeMs: 5000,
+      observed: (result) => results.push(result),
+    })
+  const observer = make()
+  const refs = async (): Promise<Sight> => {
+    await settled(observer)
+    results.length = 0
+    return (await observer.observe('r.git'))!.refs
+  }
+  return { root, repository, leases, results, observer, refs }
+}
+
+async function settled(observer: Observer): Promise<Observation> {
+  let state: Observation | undefined
+  await eventually('the disk is settled', async () => {
+    state = await observer.observe('r.git')
+    const waits = [state?.capabilities, state?.refs].map((sight) => sight?.unsettledMs ?? 0)
+    return waits.every((ms) => ms === 0 || ms === Infinity)
+  })
+  return state!
+}
+
+t.test(
+  'observe: the disk names the state, ended leases move the generation on, open ones say nothing',
+  async (t) => {
+    const { leases, repository, refs, results } = makeWorld(t, 'observe')
+    const before = await refs()
+    t.match(before, { unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: Infinity })
+    t.same(results, ['settled'])
+    const lease = leases.open(repository, 60_000)
+    t.same(await refs(), before)
+    leases.end(lease.id, 'unchanged')
+    t.same(await refs(), before)
+    leases.end(leases.open(repository, 60_000).id, 'changed')
+    t.same(await refs(), { ...before, generation: 1 })
+    leases.invalidate(repository)
+    t.same(await refs(), { ...before, generation: 2 })
+    git(repository, 'update-ref', 'refs/heads/new', 'main')
+    const after = await refs()
+    t.not(after.token, before.token)
+    t.match(after, { unsettledMs: 0, generation: 2 })
+  },
+)
+
+t.test('lease: leases name the state, whatever the disk shows of the refs', async (t) => {
+  const { leases, repository, refs, results } = makeWorld(t, 'lease')
+  const before = await refs()
+  t.match(before, { unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: 5000 })
+  t.same(results, ['settled'])
+  git(repository, 'update-ref', 'refs/heads/new', 'main')
+  t.same(await refs(), before, 'nobody has said anything')
+
+  const lease = leases.open(repository, 60_000)
+  const other = leases.open(repository, 60_000)
+  t.same(await refs(), { ...before, unsettledMs: Infinity, openings: 2 })
+  t.same(results, ['leased'])
+  leases.end(lease.id, 'changed')
+  t.same(await refs(), { ...before, unsettledMs: Infinity, generation: 1, openings: 2 }, 'one is still open')
+  leases.end(other.id, 'unchanged')
+  t.same(await refs(), { ...before, generation: 1, openings: 2 })
+
+  git(repository, 'config', 'transfer.hideRefs', 'refs/hidden')
+  t.not((await refs()).token, before.token, 'configuration is looked at')
+})
+
+t.test('lease: a name made at start is part of the token', async (t) => {
+  const { root, observer, leases } = makeWorld(t, 'lease')
+  const settings = {
+    scopes: { files: [], home: undefined, variables: [] },
+    programs: [],
+    environmentDigest: '',
+  }
+  const modes = new Modes({ root, rules: [{ glob: '**', mode: 'lease' }] })
+  const later = new Observer({
+    ...{ root, leases, modes, directoriesMax: 1000, leaseMaxAgeMs: 5000 },
+    settings: Promise.resolve({ root, ...settings }),
+  })
+  const [before, after] = [await settled(observer), await settled(later)]
+  t.equal(before.capabilities.token, after.capabilities.token)
+  t.not(before.refs.token, after.refs.token)
+})
+
+t.test('the capability advertisement does not depend on refs: open leases are nothing to it', async (t) => {
+  const { leases, repository, observer } = makeWorld(t, 'lease')
+  const { capabilities } = await settled(observer)
+  t.match(capabilities, { unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: Infinity })
+  const { id } = leases.open(repository, 60_000)
+  t.same((await observer.observe('r.git'))!.capabilities, capabilities)
+  leases.end(id, 'changed')
+  t.same((await observer.observe('r.git'))!.capabilities, { ...capabilities, generation: 1 })
+})
+
+t.test('lease: what is configured too recently is unsettled, and counted so', async (t) => {
+  const { repository, observer, results } = makeWorld(t, 'lease')
+  await settled(observer)
+  await eventually('a look falls into the tick after a change', async () => {
+    git(repository, 'config', 'transfer.hideRefs', 'refs/hidden')
+    results.length = 0
+    const { refs } = (await observer.observe('r.git'))!
+    t.same(results, [refs.unsettledMs > 0 ? 'unsettled' : 'settled'])
+    return refs.unsettledMs > 0
+  })
+})
+
+t.test(
+  'auto: too many directories under refs/ bring lease mode; a rule that says observe does not',
+  async (t) => {
+    for (const [mode, directoriesMax, maxAgeMs] of [
+      ['auto', 5, 5000],
+      ['auto', 13, Infinity],
+      ['observe', 5, Infinity],
+    ] as const) {
+      const world = makeWorld(t, mode, { directoriesMax })
+      // With refs, refs/heads and refs/tags: thirteen.
+      for (let index = 0; index < 10; index++) mkdirSync(join(world.repository, `refs/heads/${index}`))
+      t.equal((await world.refs()).maxAgeMs, maxAgeMs, `${mode}, ${directoriesMax}`)
+    }
+  },
+)
+
+t.test('what is no repository is missing', async (t) => {
+  const { observer, results } = makeWorld(t, 'observe')
+  t.equal(await observer.observe('x.git'), undefined)
+  t.same(results, ['missing'])
+  t.equal(observer.find('x.git'), undefined)
+  t.match(observer.find('r')?.gitDir, /\/r\.git$/)
+})
