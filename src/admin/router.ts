@@ -68,6 +68,8 @@ async function readBody(request: IncomingMessage, max: number): Promise<Buffer> 
     if (length > max) throw new Problem(413, `the body is longer than ${max} bytes`)
     chunks.push(chunk)
   }
+  // Half a request asks for nothing; an absent body would mean something.
+  if (!request.complete) throw new Problem(400, 'the body broke off')
   return Buffer.concat(chunks)
 }
 
