@@ -49,8 +49,8 @@ const senders: readonly Sender[] = [
   {
     name: 'gitlab',
     title: 'GitLab',
-    // GitLab sends the secret itself.
-    signed: (call, secret) => equal(header(call, 'x-gitlab-token'), secret),
+    // GitLab sends the secret itself. Header values arrive as Latin-1; a secret in UTF-8 gets its bytes back.
+    signed: (call, secret) => equal(Buffer.from(header(call, 'x-gitlab-token'), 'latin1').toString(), secret),
     repository: z
       .object({ project: z.object({ path_with_namespace: z.string() }).optional() })
       .transform(({ project }) => project?.path_with_namespace),

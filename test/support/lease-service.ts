@@ -1,0 +1,30 @@
+import type { Test } from 'tap'
+import { realpathSync } from 'node:fs'
+import { Leases } from '../../src/freshness/leases.js'
+import { Modes } from '../../src/freshness/modes.js'
+import { Observer } from '../../src/freshness/observer.js'
+import { LeaseService } from '../../src/service/lease-service.js'
+import { tempDir } from './temp-dir.js'
+
+export interface TestLeases {
+  readonly root: string
+  readonly leases: Leases
+  readonly service: LeaseService
+}
+
+/** A lease service over an empty root. */
+export function makeLeaseService(t: Test): TestLeases {
+  const root = realpathSync(tempDir(t))
+  const leases = new Leases()
+  t.teardown(() => leases.close())
+  const scopes = { files: [], home: undefined, variables: [] }
+  const observer = new Observer({
+    root,
+    settings: Promise.resolve({ root, scopes, programs: [], environmentDigest: '' }),
+    leases,
+    modes: new Modes({ root, rules: [] }),
+    directoriesMax: Infinity,
+    leaseMaxAgeMs: 1000,
+  })
+  return { root, leases, service: new LeaseService({ root, leases, observer }) }
+}
