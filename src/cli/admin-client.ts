@@ -34,7 +34,7 @@ export function adminUrl([address]: Settings['admin'] = []): string {
 
 export interface AdminAnswer {
   readonly status: number
-  /** Parsed, if it is JSON. */
+  /** Parsed, if it is JSON; whoever listens there may say anything. */
   readonly body: unknown
 }
 
@@ -48,10 +48,12 @@ const answerWithinMs = 5000
  */
 export function askAdmin(address: string, method: string, path: string, body?: object): Promise<AdminAnswer> {
   const socketPath = /^unix:(.*)$/.exec(address)?.[1]
+  const bytes = Buffer.from(body ? JSON.stringify(body) : '')
   const options: RequestOptions = {
     method,
     signal: AbortSignal.timeout(answerWithinMs),
-    headers: body ? { 'Content-Type': 'application/json' } : {},
+    // Node does not frame the body of a DELETE by itself.
+    headers: body ? { 'Content-Type': 'application/json', 'Content-Length': bytes.length } : {},
     ...(socketPath === undefined ? {} : { socketPath }),
   }
   const url = socketPath === undefined ? address : 'http://localhost'
@@ -62,15 +64,15 @@ export function askAdmin(address: string, method: string, path: string, body?: o
       response.on('error', reject)
       response.on('end', () => {
         const text = Buffer.concat(chunks).toString()
-        resolve({ status: response.statusCode ?? 0, body: parse(text) })
+        resolve({ status: response.statusCode ?? 0, body: parsed(text) })
       })
     })
       .on('error', reject)
-      .end(body && JSON.stringify(body))
+      .end(bytes)
   })
 }
 
-function parse(text: string): unknown {
+function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
