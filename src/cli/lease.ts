@@ -41,7 +41,9 @@ function parseSeconds(text: string): number {
 class HeldLease {
   readonly #options: LeaseRunOptions
   #id: string | undefined
-  #renewal: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
+  /** One at a time: a sidecar that is slow to answer shall not be asked for a lease again and again. */
+  #renewing: Promise<void> | undefined
 
   constructor(options: LeaseRunOptions) {
     this.#options = options
@@ -49,11 +51,16 @@ class HeldLease {
 
   async open(): Promise<void> {
     await this.#acquire()
-    this.#renewal = setInterval(() => void this.#renew(), (this.#options.ttlSeconds * 1000) / 3)
+    const renew = (): void => {
+      this.#renewing ??= this.#renew().finally(() => (this.#renewing = undefined))
+    }
+    this.#timer = setInterval(renew, (this.#options.ttlSeconds * 1000) / 3)
   }
 
   async end(): Promise<void> {
-    clearInterval(this.#renewal)
+    clearInterval(this.#timer)
+    // It may be about to get another lease, which has to end too.
+    await this.#renewing
     const { repository } = this.#options
     if (this.#id !== undefined && (await this.#ask('DELETE', `/v1/leases/${this.#id}`, {}))) return
     // There was no lease, or it is not known any more: then say at least that there may be a change.
@@ -63,7 +70,8 @@ class HeldLease {
   async #acquire(): Promise<void> {
     const { repository, ttlSeconds, reason } = this.#options
     const answer = await this.#ask('POST', '/v1/leases', { repository, ttlSeconds, reason }, 'no lease')
-    this.#id = (answer?.body as { id: string } | undefined)?.id
+    // A sidecar that does not answer may know the lease before when it comes back.
+    this.#id = (answer?.body as { id: string } | undefined)?.id ?? this.#id
   }
 
   async #renew(): Promise<void> {
@@ -91,15 +99,16 @@ class HeldLease {
 
 /** @returns its exit code, 128 + the number of the signal that ended it, or 127 if it could not be started, as in sh(1) */
 function run(command: string, args: readonly string[]): Promise<number> {
-  return new Promise((resolve) => {
+  return new Promise<number>((resolve, reject) => {
     const child = spawn(command, args, { stdio: 'inherit' })
     // The terminal sends an interrupt to both; the others come to this process alone.
     process.on('SIGINT', () => {})
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
-    child.once('error', (error) => {
-      process.stderr.write(`refstream: ${command}: ${error.message}\n`)
-      resolve(127)
-    })
+    child.once('error', reject)
     child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]))
+  }).catch((error: unknown) => {
+    // By an event or, for an empty name, by a throw.
+    process.stderr.write(`refstream: ${command}: ${(error as Error).message}\n`)
+    return 127
   })
 }
