@@ -28,12 +28,17 @@ export async function listen(
 async function listenOnSocket(server: Server, { path }: UnixAddress): Promise<string> {
   if (statSync(path, { throwIfNoEntry: false })?.isSocket()) {
     if (await answers(path)) throw new Error('another process listens there')
-    // A process that was killed has left it.
+    // A process that ended without a word has left it.
     rmSync(path)
   }
   await started(server, () => server.listen(path))
-  // For its owner and group: whoever may connect may open leases.
-  chmodSync(path, 0o660)
+  try {
+    // For its owner and group: whoever may connect may open leases.
+    chmodSync(path, 0o660)
+  } catch (error) {
+    server.close()
+    throw error
+  }
   return `unix:${path}`
 }
 
@@ -48,6 +53,7 @@ function started(server: Server, start: () => void): Promise<void> {
   })
 }
 
+/** Only a refusal says that nobody listens; a process may also be too busy (EAGAIN), or somebody else's (EACCES). */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection(path)
@@ -55,6 +61,6 @@ function answers(path: string): Promise<boolean> {
       socket.destroy()
       resolve(true)
     })
-    socket.once('error', () => resolve(false))
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED'))
   })
 }

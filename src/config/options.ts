@@ -46,7 +46,8 @@ const address = z.string().transform((value, context): Address => {
 /** The kernel keeps a socket's path in 108 bytes, the last of them zero (unix(7)). */
 const unixAddress = z
   .string()
-  .regex(/^unix:\/.{1,106}$/)
+  .regex(/^unix:\/.+$/)
+  .refine((value) => Buffer.byteLength(value) <= 'unix:'.length + 107)
   .transform((value): UnixAddress => ({ path: value.slice('unix:'.length) }))
 
 /** Items of a list, written with commas in between, or as an array in TOML. */
