@@ -53,6 +53,41 @@ t.test('values as text and as TOML has them', async (t) => {
   t.equal(resolveSettings(readFlags({ root: '/r', remoteUserHeader: 'X-User' })).remoteUserHeader, 'x-user')
 })
 
+t.test('lists: with commas, or as TOML has them', async (t) => {
+  const admin = (value: unknown) => resolveSettings(readFlags({ root: '/r', admin: value })).admin
+  t.same(admin('127.0.0.1:0'), [{ host: '127.0.0.1', port: 0 }])
+  t.same(admin('[::1]:8081, unix:/run/a b.sock'), [{ host: '::1', port: 8081 }, { path: '/run/a b.sock' }])
+  const path = toml(
+    t,
+    'root = "/r"\nadmin = ["unix:/run/x,y", "a:1"]\nfreshness = ["{a,b}/*=lease", "auto"]\n',
+  )
+  const settings = resolveSettings(readFile(path))
+  t.same(settings.admin, [{ path: '/run/x,y' }, { host: 'a', port: 1 }])
+  t.same(settings.freshness, [
+    { glob: '{a,b}/*', mode: 'lease' },
+    { glob: '**', mode: 'auto' },
+  ])
+})
+
+t.test('freshness, and what belongs to it', async (t) => {
+  t.match(resolveSettings(readFlags({ root: '/r' })), {
+    freshness: [{ glob: '**', mode: 'auto' }],
+    maxRefDirectories: 20_000,
+    leaseMaxSeconds: 3600,
+    unleasedMaxAgeSeconds: 10,
+    webhookSecretFile: undefined,
+  })
+  const rules = (value: string) => resolveSettings(readFlags({ root: '/r', freshness: value })).freshness
+  t.same(rules('lease'), [{ glob: '**', mode: 'lease' }])
+  t.same(rules('mirrors/**=lease, a=b=observe ,auto'), [
+    { glob: 'mirrors/**', mode: 'lease' },
+    { glob: 'a=b', mode: 'observe' },
+    { glob: '**', mode: 'auto' },
+  ])
+  const path = toml(t, 'root = "/r"\nmax-ref-directories = 1\nunleased-max-age-seconds = 0.5\n')
+  t.match(resolveSettings(readFile(path)), { maxRefDirectories: 1, unleasedMaxAgeSeconds: 0.5 })
+})
+
 t.test('a mistake is one line that names where, what and what is allowed', async (t) => {
   const fails = (make: () => unknown, ...parts: string[]): void => {
     try {
@@ -74,6 +109,18 @@ t.test('a mistake is one line that names where, what and what is allowed', async
   fails(flag('fillTimeoutSeconds', '0'), '--fill-timeout-seconds', '"0"')
   fails(flag('remoteUserHeader', 'X User'), '--remote-user-header', 'X User')
   fails(flag('logLevel', 'loud'), '--log-level', '"loud"', 'debug')
+  for (const wrong of ['', ',', 'a:1,', 'unix:relative', 'unix:/', 'unix:/a\nb', '127.0.0.1']) {
+    fails(flag('admin', wrong), '--admin', JSON.stringify(wrong), 'unix:/path')
+  }
+  for (const wrong of ['', 'fast', 'x=fast', '=lease', 'lease,', '{a,b}=lease', 'Lease', 'a=']) {
+    fails(flag('freshness', wrong), '--freshness', JSON.stringify(wrong), 'observe, lease and auto')
+  }
+  for (const wrong of ['0', '-1', '1.5', 'many', '1e3']) {
+    fails(flag('maxRefDirectories', wrong), '--max-ref-directories', wrong, '20000')
+  }
+  for (const wrong of ['0', '3000000']) fails(flag('leaseMaxSeconds', wrong), '--lease-max-seconds', wrong)
+  fails(flag('unleasedMaxAgeSeconds', '0'), '--unleased-max-age-seconds')
+  fails(flag('webhookSecretFile', ''), '--webhook-secret-file')
   fails(
     () => resolveSettings(readEnvironment({ REFSTREAM_ROOT: '/r', REFSTREAM_LISTEN: 'x' })),
     'REFSTREAM_LISTEN',
