@@ -123,7 +123,7 @@ export class FreshCache {
 
   /** Throws away what is committed under a key, so that it does not come back after a restart either. */
   forget(key: string): void {
-    this.#cache.remove(key)
+    this.#cache.erase(key)
     const turn = this.#turns.get(key)
     if (turn?.entry) turn.forgotten = true
   }
@@ -174,7 +174,7 @@ export class FreshCache {
     turn.entry = entry
     this.#turns.set(key, turn)
     void ended.then(() => {
-      if (turn.forgotten) this.#cache.remove(key)
+      if (turn.forgotten) this.#cache.erase(key)
       this.#endTurn(key, turn)
     })
     return entry

@@ -153,6 +153,15 @@ export class StreamCache {
   }
 
   /**
+   * The same for an entry that must not come back after a crash: unless somebody reads it now, its file has gone when
+   * this returns. Waits for the disk, so it is not for the ordinary course of things.
+   */
+  erase(key: string): void {
+    this.#committed.peek(key)?.file.spill.erase()
+    this.#committed.remove(key)
+  }
+
+  /**
    * Starts a fill at once, whatever else runs. With a token, and if `confirm` says true after the source has ended
    * (the state is still the token's), the entry is committed; in any other case it serves its followers only.
    */

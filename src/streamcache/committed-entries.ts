@@ -73,6 +73,11 @@ export class CommittedEntries {
     return held?.entry.token === token && held.unreadAt === undefined
   }
 
+  /** The entry of a key, rested or not. Counts as no use. */
+  peek(key: string): Entry | undefined {
+    return this.#index.peek(key)?.entry
+  }
+
   /** Drops the entry of a key, sound as it is. */
   remove(key: string): void {
     this.#index.delete(key)

@@ -1,4 +1,4 @@
-import type { BigIntStats } from 'node:fs'
+import { rmSync, type BigIntStats } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { DiskWatch } from './disk-watch.js'
 
@@ -94,6 +94,11 @@ export class DiskFile {
 
   async unlink(): Promise<void> {
     await this.#watch.run(() => rm(this.#path, { force: true }))
+  }
+
+  /** The same at once, for somebody who promises that it is gone. */
+  unlinkNow(): void {
+    rmSync(this.#path, { force: true })
   }
 
   /** Its bytes are about to be checked: whichever file of the right size has its name when it is opened next is it. */

@@ -221,6 +221,16 @@ export class Spill {
     return true
   }
 
+  /** The file of what is about to be abandoned goes from disk before this returns, unless somebody reads it now. */
+  erase(): void {
+    if (this.#owner.followed) return
+    try {
+      this.#disk?.unlinkNow()
+    } catch {
+      // abandon() tries again, and tells.
+    }
+  }
+
   /** Nobody new will read this file: it goes from disk now, and from memory with its last follower. */
   async abandon(): Promise<void> {
     this.#fate = 'abandoned'

@@ -31,7 +31,7 @@ interface World {
   readonly send: (sender: string, body: string, headers: Record<string, string>) => Promise<AdminReply>
 }
 
-async function makeWorld(t: Test, options: { secret?: string | undefined } = { secret }): Promise<World> {
+async function makeWorld(t: Test, options: { secret: string | undefined } = { secret }): Promise<World> {
   const { root, leases, service } = makeLeaseService(t)
   const told: string[] = []
   const endpoints = webhookEndpoints({
@@ -62,7 +62,7 @@ t.test('what is not signed with the secret does nothing', async (t) => {
   for (const sender of senders) {
     const body = payload(sender, 'r')
     const good = signatures[sender]!(body)
-    const [name = '', value = ''] = Object.entries(good)[0]!
+    const [name, value] = Object.entries(good)[0]!
     for (const headers of [
       ...[{}, { [name]: '' }, { [name]: value.slice(0, -1) }, { [name]: `${value}0` }, { [name]: 'x' }],
       ...[signatures[sender]!(body, ''), signatures[sender]!(body, 'another')],
