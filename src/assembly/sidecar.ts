@@ -49,6 +49,7 @@ export async function startSidecar(
   log: Log,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Sidecar> {
+  const secret = readSecret(settings.webhookSecretFile)
   const metrics = new Metrics()
   const limits = openLimits(settings, metrics, log)
   const { slots } = limits
@@ -136,7 +137,6 @@ export async function startSidecar(
     }),
   })
   const invalidated = (source: string): void => metrics.invalidations.inc({ source })
-  const secret = readSecret(settings.webhookSecretFile)
   const admin = {
     metrics,
     log,
@@ -183,6 +183,9 @@ export async function startSidecar(
     return { url, adminUrl: adminUrls[0] ?? '', close, killProcesses: () => git.killAll() }
   } catch (error) {
     for (const server of doors) server.close()
+    leases.close()
+    limits.close()
+    await cache.close()
     throw error
   }
 }

@@ -11,7 +11,8 @@ export async function serve(flags: Flags): Promise<void> {
   for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)
   const sidecar = await startSidecar(settings, log)
   const { url, adminUrl } = sidecar
-  log.info({ root: settings.root, url, admin: adminUrl, metrics: `${adminUrl}/metrics` }, 'listening')
+  const metrics = adminUrl.startsWith('http') ? { metrics: `${adminUrl}/metrics` } : {}
+  log.info({ root: settings.root, url, admin: adminUrl, ...metrics }, 'listening')
 
   process.on('exit', () => sidecar.killProcesses())
   let stopping = false

@@ -57,11 +57,12 @@ interface Gathering {
 /** When a fill began, by generation and by the process's clock in milliseconds. */
 interface Birth {
   readonly generation: number
+  readonly openings: number
   readonly atMs: number
 }
 
 /** Of entries that an earlier process made. */
-const beforeThisProcess: Birth = { generation: 0, atMs: -Infinity }
+const beforeThisProcess: Birth = { generation: 0, openings: 0, atMs: -Infinity }
 
 /** A key's turn: one look and at most one fill. */
 interface Turn {
@@ -76,7 +77,7 @@ interface Turn {
  * Decides whether an entry may answer (R2): observe, compare, fill, observe again, commit.
  *
  * Why an answer is never stale. A request's look begins after the request arrived. A committed entry answers only if
- * its token and generation equal the look's: its fill ran between two looks that gave these, with no lease opened in
+ * its token and generation are the look's: its fill ran between two looks that gave these, with no lease opened in
  * between, and so did the time from the second of them to this look, so nothing has changed from the fill's start until
  * after the request's arrival, or it has been taken back unseen. A running fill is joined under the same condition with
  * its first look alone: what it has read by then was still so when the request arrived, and what it reads later is
@@ -130,14 +131,16 @@ export class FreshCache {
 
   /** May a request follow a fill that runs? Open to tests, which show what comes of another answer. */
   protected mayJoin(entry: Entry, sight: Sight): boolean {
-    return this.#standsFor(entry, sight)
+    // What it read after a lease was opened may be taken back before that ends.
+    return this.#births.get(entry)?.openings === sight.openings && this.#standsFor(entry, sight)
   }
 
   /** Was an entry's fill begun in the state that is seen now? */
   #standsFor(entry: Entry, { token, unsettledMs, generation, maxAgeMs }: Sight): boolean {
     if (unsettledMs > 0 || entry.token !== token) return false
     const birth = this.#births.get(entry) ?? beforeThisProcess
-    return birth.generation === generation && performance.now() - birth.atMs <= maxAgeMs
+    // One of a later generation was begun after this was seen.
+    return birth.generation >= generation && performance.now() - birth.atMs <= maxAgeMs
   }
 
   /**
@@ -169,7 +172,7 @@ export class FreshCache {
     // Of the same token and yet no hit: its time has passed, so this fill is not made in vain.
     if (this.#cache.get(key)?.token === name) this.#cache.remove(key)
     const { entry, ended } = this.#cache.fill(key, name, question.source, unchanged)
-    this.#births.set(entry, { generation, atMs: performance.now() })
+    this.#births.set(entry, { generation, openings, atMs: performance.now() })
     question.filling?.(entry, ended)
     turn.entry = entry
     this.#turns.set(key, turn)

@@ -45,14 +45,17 @@ t.test('a source may name the fault itself', async (t) => {
 })
 
 t.test('silence ends a fill, before the first byte and after it', async (t) => {
-  for (const first of [[], [Buffer.from('abc')]]) {
+  for (const [fault, ...first] of [['first-byte'], ['silence', Buffer.from('abc')]] as [
+    string,
+    ...Buffer[],
+  ][]) {
     const entry = await newEntry(t)
     const source = new ManualSource().push(...first)
     const follower = entry.follow()
     const ran = entry.run(source.source, { fillTimeoutMs: 60_000, fillSilenceMs: 40 })
-    await t.rejects(collect(follower), { name: 'FillError', fault: 'silence' })
+    await t.rejects(collect(follower), { name: 'FillError', fault })
     await ran
-    t.equal((source.signal?.reason as FillError).fault, 'silence', 'the source is told')
+    t.equal((source.signal?.reason as FillError).fault, fault, 'the source is told')
     t.ok(source.over)
   }
 })

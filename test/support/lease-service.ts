@@ -18,13 +18,14 @@ export function makeLeaseService(t: Test): TestLeases {
   const leases = new Leases()
   t.teardown(() => leases.close())
   const scopes = { files: [], home: undefined, variables: [] }
+  const modes = new Modes({ root, rules: [] })
   const observer = new Observer({
     root,
     settings: Promise.resolve({ root, scopes, programs: [], environmentDigest: '' }),
     leases,
-    modes: new Modes({ root, rules: [] }),
+    modes,
     directoriesMax: Infinity,
     leaseMaxAgeMs: 1000,
   })
-  return { root, leases, service: new LeaseService({ root, leases, observer }) }
+  return { root, leases, service: new LeaseService({ root, leases, observer, modes }) }
 }

@@ -6,11 +6,11 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { createConnection, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { options } from '../src/config/options.js'
-import { askAdmin } from '../src/cli/admin-client.js'
-import { listen } from '../src/listen.js'
-import { eventually } from './support/eventually.js'
-import { tempDir } from './support/temp-dir.js'
+import { options } from '../../src/config/options.js'
+import { askAdmin } from '../../src/cli/admin-client.js'
+import { listen } from '../../src/assembly/listen.js'
+import { eventually } from '../support/eventually.js'
+import { tempDir } from '../support/temp-dir.js'
 
 function makeServer(t: Test): Server {
   const server = createServer((_request, response) => response.end('hello'))
