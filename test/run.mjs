@@ -5,7 +5,7 @@ import { inspect } from 'node:util'
 import { Parser } from 'tap-parser'
 
 const parser = new Parser({ omitVersion: true })
-const tap = spawn('npx', ['--no-install', 'tap', '--reporter=tap', ...process.argv.slice(2)], {
+const tap = spawn('npx', ['--no-install', 'tap', '--reporter=tap', '--timeout=120', ...process.argv.slice(2)], {
   stdio: ['ignore', 'pipe', 'inherit'],
 })
 

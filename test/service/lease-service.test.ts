@@ -32,26 +32,30 @@ t.test('a root that is a repository is named by its absolute path', async (t) =>
   t.same(leases.of(root), { open: 1, openings: 1, changes: 1 })
 })
 
-t.test('a mutator inside holds its lease for as long as it takes', async (t) => {
-  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: 1e12 })
-  t.teardown(() => mock.timers.reset())
-  const { leases, service } = makeLeaseService(t)
-  const repository: Repository = { gitDir: '/r', commonDir: '/r' }
-  const end = service.hold(repository, 'push')
-  const other = service.hold(repository, 'push')
-  for (let minute = 0; minute < 5; minute++) {
-    for (let second = 0; second < 60; second++) mock.timers.tick(1000)
-    t.same(leases.of('/r'), { open: 2, openings: 2, changes: 0 })
-  }
-  end()
-  t.same(leases.of('/r'), { open: 1, openings: 2, changes: 1 })
-  // As if the process had stood still for longer than the lease lasts.
-  leases.end(leases.list()[0]!.id, 'expired')
-  other()
-  t.same(leases.of('/r'), { open: 0, openings: 2, changes: 3 }, 'its end is told all the same')
-  for (let second = 0; second < 200; second++) mock.timers.tick(1000)
-  t.same(leases.of('/r'), { open: 0, openings: 2, changes: 3 }, 'nothing goes on')
-})
+for (const mode of ['lease', 'observe'] as const) {
+  t.test(`a mutator inside holds its lease for as long as it takes; ${mode}`, async (t) => {
+    mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: 1e12 })
+    t.teardown(() => mock.timers.reset())
+    const { leases, service } = makeLeaseService(t, mode)
+    // Where the disk is looked at, that tells whether there was a change.
+    const ended = mode === 'lease' ? 1 : 0
+    const repository: Repository = { gitDir: '/r', commonDir: '/r' }
+    const end = service.hold(repository, 'push')
+    const other = service.hold(repository, 'push')
+    for (let minute = 0; minute < 5; minute++) {
+      for (let second = 0; second < 60; second++) mock.timers.tick(1000)
+      t.same(leases.of('/r'), { open: 2, openings: 2, changes: 0 })
+    }
+    end()
+    t.same(leases.of('/r'), { open: 1, openings: 2, changes: ended })
+    // As if the process had stood still for longer than the lease lasts.
+    leases.end(leases.list()[0]!.id, 'expired')
+    other()
+    t.same(leases.of('/r'), { open: 0, openings: 2, changes: ended + 2 }, 'its end is told all the same')
+    for (let second = 0; second < 200; second++) mock.timers.tick(1000)
+    t.same(leases.of('/r'), { open: 0, openings: 2, changes: ended + 2 }, 'nothing goes on')
+  })
+}
 
 t.test('with too many leases open, a change is told at its end', async (t) => {
   const { leases, service } = makeLeaseService(t)

@@ -13,12 +13,18 @@ export interface TestLeases {
 }
 
 /** A lease service over an empty root. */
-export function makeLeaseService(t: Test): TestLeases {
+export function makeLeaseService(t: Test, mode: 'observe' | 'lease' = 'observe'): TestLeases {
   const root = realpathSync(tempDir(t))
   const leases = new Leases()
   t.teardown(() => leases.close())
   const scopes = { files: [], home: undefined, variables: [] }
-  const modes = new Modes({ root, rules: [] })
+  const modes = new Modes({
+    root,
+    rules: [
+      { glob: '**', mode },
+      { glob: '/**', mode },
+    ],
+  })
   const observer = new Observer({
     root,
     settings: Promise.resolve({ root, scopes, programs: [], environmentDigest: '' }),
