@@ -5,9 +5,13 @@ import { inspect } from 'node:util'
 import { Parser } from 'tap-parser'
 
 const parser = new Parser({ omitVersion: true })
-const tap = spawn('npx', ['--no-install', 'tap', '--reporter=tap', '--timeout=120', ...process.argv.slice(2)], {
-  stdio: ['ignore', 'pipe', 'inherit'],
-})
+const tap = spawn(
+  'npx',
+  ['--no-install', 'tap', '--reporter=tap', '--timeout=120', ...process.argv.slice(2)],
+  {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  },
+)
 
 const counts = { passed: 0, failed: 0, skipped: 0 }
 
