@@ -1,0 +1,56 @@
+import { join } from 'node:path'
+import type { Settings } from '../config/options.js'
+import { Modes } from '../freshness/modes.js'
+import { Observer } from '../freshness/observer.js'
+import { inspectInstallation, oldestGit, type Installation } from '../git/installation.js'
+import { LeaseService } from '../service/lease-service.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import type { Ground } from './ground.js'
+import { openLeases } from './leases.js'
+
+export interface FreshnessOptions {
+  readonly ground: Ground
+  /** This process's part of the cache directory; undefined: it cannot be used. */
+  readonly slotDirectory: string | undefined
+  /** Told of the common directory of a repository whose state may be another from now on. */
+  readonly changed: (repository: string) => void
+  readonly settings: Settings
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+/** All that tells whether an entry is fresh: looks, modes and leases. */
+export function openFreshness(options: FreshnessOptions) {
+  const { ground, slotDirectory, changed, settings, metrics, log } = options
+  const { root, git } = ground
+  const { unleasedMaxAgeSeconds } = settings
+  const leases = openLeases(slotDirectory && join(slotDirectory, 'leases'), metrics, log, changed)
+  const modes = new Modes({
+    root,
+    rules: settings.freshness,
+    leaseOnly: ({ gitDir }, { reason, detail }) => {
+      log.warn(
+        { repository: gitDir, reason, detail, unleasedMaxAgeSeconds },
+        'in lease mode: changes that nobody takes a lease for may stay unseen for so long; see README, Freshness',
+      )
+    },
+  })
+  const installation = inspectInstallation(git).then((found) => checkVersion(found, log))
+  const observer = new Observer({
+    root,
+    settings: installation.then((found) => ({ root, ...found })),
+    leases,
+    modes,
+    directoriesMax: settings.maxRefDirectories,
+    leaseMaxAgeMs: unleasedMaxAgeSeconds * 1000,
+    observed: (result) => metrics.observations.inc({ result }),
+  })
+  return { leases, modes, observer, leaseService: new LeaseService({ root, leases, observer, modes }) }
+}
+
+function checkVersion(installation: Installation, log: Log): Installation {
+  const { version, supported } = installation
+  if (!supported) log.warn({ version }, `this Git is not supported: ${oldestGit} is the oldest that is`)
+  return installation
+}

@@ -1,0 +1,89 @@
+import { z } from 'zod'
+
+export const text = z.string().min(1)
+
+/** A host and a port, as `--listen` takes them. Port 0 lets the system choose. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** A Unix socket, written `unix:/path`. */
+export interface UnixAddress {
+  readonly path: string
+}
+
+export const address = z.string().transform((value, context): Address => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(value)
+  const port = Number(match?.[3])
+  if (!match || port > 65535) {
+    context.addIssue({ code: 'custom', message: 'not an address' })
+    return z.NEVER
+  }
+  return { host: (match[1] ?? match[2]) as string, port }
+})
+
+/** The kernel keeps a socket's path in 108 bytes, the last of them zero (unix(7)). */
+export const unixAddress = z
+  .string()
+  .regex(/^unix:\/.+$/)
+  .refine((value) => Buffer.byteLength(value) <= 'unix:'.length + 107)
+  .transform((value): UnixAddress => ({ path: value.slice('unix:'.length) }))
+
+/** Items of a list, written with commas in between, or as an array in TOML. */
+export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
+  z
+    .union([
+      z.string().transform((value) => value.split(',').map((part) => part.trim())),
+      z.array(z.string()),
+    ])
+    .pipe(z.array(item).min(1))
+
+/** A way to tell whether answers are fresh, for the repositories whose path matches. */
+export const freshnessRule = z.string().transform((value, context) => {
+  const [, glob = '**', mode] = /^(?:(.+)=)?(observe|lease|auto)$/.exec(value) ?? []
+  if (mode === undefined) {
+    context.addIssue({ code: 'custom', message: 'not a rule' })
+    return z.NEVER
+  }
+  return { glob, mode: mode as 'observe' | 'lease' | 'auto' }
+})
+
+export const toggle = z.union([
+  z.boolean(),
+  z.enum(['true', 'false', '1', '0', 'yes', 'no']).transform((value) => ['true', '1', 'yes'].includes(value)),
+])
+
+const units: Record<string, number> = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 }
+
+export const bytes = z.union([z.int().min(0), z.string()]).transform((value, context): number => {
+  const match = /^(\d{1,15})(|KiB|MiB|GiB|TiB)$/.exec(String(value))
+  const size = Number(match?.[1]) * (units[match?.[2] ?? ''] ?? NaN)
+  if (!Number.isSafeInteger(size)) {
+    context.addIssue({ code: 'custom', message: 'not a size' })
+    return z.NEVER
+  }
+  return size
+})
+
+export const seconds = z
+  .union([z.number(), z.string().regex(/^\d{1,9}(\.\d{1,3})?$/)])
+  .transform(Number)
+  .pipe(z.number().min(0).max(1e9))
+
+/** Node's timers take 31 bits of milliseconds. */
+export const timerMax = 2_000_000
+export const positiveSeconds = seconds.pipe(z.number().positive())
+export const timerSeconds = positiveSeconds.pipe(z.number().max(timerMax))
+
+export const countOrZero = z
+  .union([z.number(), z.string().regex(/^\d{1,9}$/)])
+  .transform(Number)
+  .pipe(z.int().min(0).max(1e9))
+export const count = countOrZero.pipe(z.int().min(1))
+
+/** A field name of HTTP (RFC 9110, section 5.1). */
+export const headerName = z
+  .string()
+  .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/)
+  .transform((name) => name.toLowerCase())
