@@ -5,13 +5,9 @@ import { inspect } from 'node:util'
 import { Parser } from 'tap-parser'
 
 const parser = new Parser({ omitVersion: true })
-const tap = spawn(
-  'npx',
-  ['--no-install', 'tap', '--reporter=tap', '--timeout=120', ...process.argv.slice(2)],
-  {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  },
-)
+const tap = spawn('npx', ['--no-install', 'tap', '--reporter=tap', ...process.argv.slice(2)], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+})
 
 const counts = { passed: 0, failed: 0, skipped: 0 }
 
@@ -36,7 +32,7 @@ function count(level) {
   })
 }
 count(parser)
-parser.on('child', (file) => console.log(`test  ${file.name}`))
+parser.on('assert', ({ name, time }) => console.log(`test  ${name}  ${((time ?? 0) / 1000).toFixed(1)} s`))
 tap.stdout.pipe(parser)
 
 tap.on('close', (code) => {
