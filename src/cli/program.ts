@@ -1,11 +1,9 @@
 import { Command, CommanderError } from 'commander'
 import { checkFile, ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
-import { doctor } from './doctor.js'
 import { addLeaseCommand } from './lease.js'
 import { addHookCommand } from './hook.js'
-import { serve } from './serve.js'
-import { addSettingFlags } from './setting-flags.js'
+import { addSettingFlags, type Flags } from './setting-flags.js'
 
 /** Exit code for a mistake of whoever typed the command or wrote the configuration. */
 const usageExit = 2
@@ -34,11 +32,12 @@ function createProgram(): Command {
 
   addSettingFlags(program.command('serve'))
     .description('Serve the repositories under a root over HTTP.')
-    .action(serve)
+    // Loaded when it is needed: a hook's or a script's short command does not wait for a server's libraries.
+    .action(async (flags: Flags) => (await import('./serve.js')).serve(flags))
   addSettingFlags(program.command('doctor'))
     .description('Tell what is wrong, and how each repository is kept fresh, by the settings of serve.')
     .argument('[REPO...]', 'paths below the root; all if left out')
-    .action(doctor)
+    .action(async (paths: string[], flags: Flags) => (await import('./doctor.js')).doctor(paths, flags))
   addLeaseCommand(program)
 
   program
