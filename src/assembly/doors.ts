@@ -1,4 +1,5 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Socket } from 'node:net'
 import { createAdminDoor, type AdminOptions } from '../admin/door.js'
 import type { Address, Settings, UnixAddress } from '../config/options.js'
 import { createDoor, type DoorOptions } from '../http/door.js'
@@ -19,6 +20,8 @@ export class Doors {
   readonly #options: DoorsOptions
   readonly #open: Server[] = []
   readonly #door: Server
+  /** Connections on which no request has come yet. Node counts them as busy until the head of one is overdue. */
+  readonly #unused = new Set<Socket>()
   url = ''
   /** Of the first admin door: a URL, or `unix:/path`. */
   adminUrl = ''
@@ -26,6 +29,11 @@ export class Doors {
   private constructor(options: DoorsOptions) {
     this.#options = options
     this.#door = createDoor(options.door)
+    this.#door.on('connection', (socket: Socket) => {
+      this.#unused.add(socket)
+      socket.once('close', () => this.#unused.delete(socket))
+    })
+    this.#door.on('request', ({ socket }: IncomingMessage) => this.#unused.delete(socket))
   }
 
   /** @throws ConfigError if one of them cannot be opened; then none is */
@@ -63,6 +71,7 @@ export class Doors {
   /** Takes no new clients. Resolves when the last has its answer, or was cut off at the end of this time. */
   async drain(seconds: number): Promise<void> {
     const closed = new Promise((resolve) => this.#door.close(resolve))
+    for (const socket of this.#unused) socket.destroy()
     const cut = setTimeout(() => this.#door.closeAllConnections(), seconds * 1000)
     // A kept-alive connection becomes idle when its answer is done.
     const idle = setInterval(() => this.#door.closeIdleConnections(), 100)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { ask, connect, infoRefs } from '../support/http-client.js'
 import { eventually } from '../support/eventually.js'
@@ -73,6 +74,19 @@ t.test('a second signal exits at once, and still leaves no process', async (t) =
   t.equal(await exit, 1)
   t.equal(await client, 'broken off')
   await eventually('Git is gone', () => !runs(Number(git)))
+})
+
+t.test('nor do connections on which nothing was ever asked', async (t) => {
+  const { wrapper, sidecar, url } = await setUp(t)
+  wrapper.plan(undefined)
+  const unused = connect(sidecar.url)
+  const closed = once(unused, 'close')
+  await once(unused, 'connect')
+  await ask(url)
+  // The longest time to drain is half a minute, and for the head of a request a whole one.
+  const exit = sidecar.stop()
+  await closed
+  t.equal(await exit, 0)
 })
 
 t.test('idle connections do not hold it up', async (t) => {
