@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tempDir } from './temp-dir.js'
 
@@ -9,21 +9,32 @@ export interface GitWrapper {
   /** How often a Git command has been started. */
   count(command: string): number
   /**
-   * The most `upload-pack` of one kind (way of working, protocol, repository) that ran at once. One that was killed
-   * counts as if it ran on.
+   * The most processes for requests that ran at once, of those that count together; by default each `upload-pack` with
+   * its like. One that was killed counts as if it ran on.
    */
-  mostAtOnce(): number
+  mostAtOnce(together?: (run: WrappedRun) => string | undefined): number
+  /** The processes for requests, in the order in which they started. */
+  runs(): WrappedRun[]
   /**
-   * Shell lines that each `upload-pack` runs from now on instead of Git, with `$dir` for a directory of the wrapper's,
-   * or in front of it if they do not exit. undefined: nothing special.
+   * Shell lines that each process for a request runs from now on instead of Git, with `$dir` for a directory of the
+   * wrapper's, or in front of it if they do not exit. undefined: nothing special.
    */
-  plan(lines: string | undefined): void
+  plan(lines: string | undefined, command?: WrappedRun['command']): void
   /** Makes a file in the wrapper's directory, for a plan that waits for it. */
   signal(name: string): void
   /** Has a plan made this file? */
   saw(name: string): boolean
   /** What a plan wrote to a file. */
   read(name: string): string
+}
+
+/** A process for a request, as it was started. */
+export interface WrappedRun {
+  readonly command: 'upload-pack' | 'http-backend'
+  /** The Git directory that it works on. */
+  readonly repository: string
+  /** Way of working and protocol; nothing for `http-backend`. */
+  readonly kind: string
 }
 
 /** @param program the Git that it wraps */
@@ -35,11 +46,14 @@ export function makeGitWrapper(t: Test, program = 'git'): GitWrapper {
     `#!/bin/sh
 dir='${directory}'
 echo "$1" >> "$dir/calls"
-[ "$1" = upload-pack ] || exec '${program}' "$@"
-kind="$2 $GIT_PROTOCOL $3"
-echo "+ $kind" >> "$dir/runs"
-trap 'echo "- $kind" >> "$dir/runs"' EXIT
-if [ -f "$dir/plan" ]; then . "$dir/plan"; fi
+case "$1" in
+upload-pack) run="$1	$3	$2 $GIT_PROTOCOL" ;;
+http-backend) run="$1	$PWD	" ;;
+*) exec '${program}' "$@" ;;
+esac
+echo "+$run" >> "$dir/runs"
+trap 'echo "-$run" >> "$dir/runs"' EXIT
+if [ -f "$dir/plan-$1" ]; then . "$dir/plan-$1"; fi
 '${program}' "$@"
 exit
 `,
@@ -47,28 +61,51 @@ exit
   chmodSync(file('git'), 0o755)
   writeFileSync(file('calls'), '')
   writeFileSync(file('runs'), '')
+  const events = (): Event[] => readFileSync(file('runs'), 'utf8').split('\n').filter(Boolean).map(parse)
   return {
     path: file('git'),
     count: (command) =>
       readFileSync(file('calls'), 'utf8')
         .split('\n')
         .filter((line) => line === command).length,
-    mostAtOnce: () => mostAtOnce(readFileSync(file('runs'), 'utf8').trim().split('\n')),
-    plan: (lines) => (lines === undefined ? rmSync(file('plan')) : writeFileSync(file('plan'), lines)),
+    mostAtOnce: (together = alike) => mostAtOnce(events(), together),
+    runs: () => events().flatMap(({ starts, run }) => (starts ? run : [])),
+    plan: (lines, command = 'upload-pack') => {
+      if (lines === undefined) return rmSync(file(`plan-${command}`), { force: true })
+      // Renamed into place: a process that starts meanwhile reads one plan or the other.
+      writeFileSync(file('plan.new'), lines)
+      renameSync(file('plan.new'), file(`plan-${command}`))
+    },
     signal: (name) => writeFileSync(file(name), ''),
     saw: (name) => existsSync(file(name)),
     read: (name) => readFileSync(file(name), 'utf8'),
   }
 }
 
-/** @param lines `+ kind` when one starts, `- kind` when it ends */
-function mostAtOnce(lines: readonly string[]): number {
+interface Event {
+  readonly starts: boolean
+  readonly run: WrappedRun
+}
+
+function parse(line: string): Event {
+  const [command, repository = '', kind = ''] = line.slice(1).split('\t')
+  return {
+    starts: line.startsWith('+'),
+    run: { command: command as WrappedRun['command'], repository, kind },
+  }
+}
+
+const alike = ({ command, repository, kind }: WrappedRun): string | undefined =>
+  command === 'upload-pack' ? `${kind} ${repository}` : undefined
+
+function mostAtOnce(events: readonly Event[], together: (run: WrappedRun) => string | undefined): number {
   const running = new Map<string, number>()
   let most = 0
-  for (const line of lines) {
-    const kind = line.slice(2)
-    const count = (running.get(kind) ?? 0) + (line.startsWith('+') ? 1 : -1)
-    running.set(kind, count)
+  for (const { starts, run } of events) {
+    const group = together(run)
+    if (group === undefined) continue
+    const count = (running.get(group) ?? 0) + (starts ? 1 : -1)
+    running.set(group, count)
     most = Math.max(most, count)
   }
   return most
@@ -76,6 +113,8 @@ function mostAtOnce(lines: readonly string[]): number {
 
 /** Plans: send the first bytes of the true answer, then wait, die, hang, or be cut short. */
 export const plans = {
+  /** Waits for the file `go`, then is Git. */
+  wait: 'while [ ! -f "$dir/go" ]; do sleep 0.02; done\n',
   /** Waits half-way until the file `go` is there. */
   pause: (bytes: number): string =>
     `git "$@" > "$dir/out.$$"; head -c ${bytes} "$dir/out.$$"; : > "$dir/paused"
