@@ -3,9 +3,11 @@ import { AdaptiveTotal } from '../limits/adaptive.js'
 import { Admissions } from '../limits/admissions.js'
 import { BackOff } from '../limits/back-off.js'
 import { ClientWatch } from '../limits/client-watch.js'
+import type { Overloaded } from '../limits/overloaded.js'
 import { readPressure } from '../limits/pressure.js'
 import { Room } from '../limits/room.js'
 import { Slots } from '../limits/slots.js'
+import { Spell } from '../limits/spell.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
@@ -20,6 +22,8 @@ export interface Limits {
   readonly readers: ClientWatch
   /** Clients that send their requests too slowly. */
   readonly senders: ClientWatch
+  /** A request is told to come again. */
+  readonly shed: (why: Overloaded) => void
   /** Are requests being shed, and have they been for a while? */
   readonly shedding: () => boolean
   close(): void
@@ -38,7 +42,7 @@ const sheddingPauseMs = 5000
 
 export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limits {
   const queue = { queueMax: settings.queueMax, waitMs: settings.queueWaitSeconds * 1000 }
-  const shedding = new Spell(sheddingLastsMs, sheddingPauseMs)
+  const shedding = new Spell({ lastsMs: sheddingLastsMs, pauseMs: sheddingPauseMs })
   const slots = new Slots({
     total: settings.maxProcesses,
     fill: { ...queue, perGroup: settings.maxFillsPerRepository },
@@ -46,11 +50,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
     events: {
       granted: (slotClass, waitedMs) =>
         metrics.slotWaitSeconds.observe({ class: slotClass }, waitedMs / 1000),
-      shed: (slotClass, reason) => {
-        metrics.shed.inc({ class: slotClass, reason })
-        if (shedding.add())
-          log.warn({ class: slotClass, reason }, 'requests are shed; see refstream_shed_total')
-      },
+      shed: (slotClass, reason) => metrics.shed.inc({ class: slotClass, reason }),
     },
   })
   const adaptive = settings.adaptiveProcesses
@@ -76,34 +76,10 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
       windowMs: settings.clientIdleSeconds * 1000,
     }),
     senders: new ClientWatch({ idleMs: settings.requestIdleSeconds * 1000, minRate: 0, windowMs: 1000 }),
+    shed: ({ reason, message }) => {
+      if (shedding.add()) log.warn({ reason }, `requests are shed: ${message}`)
+    },
     shedding: () => shedding.lasts,
     close: () => stopAdaptive?.(),
-  }
-}
-
-/** Something that happens again and again without a long pause. */
-class Spell {
-  readonly #lastsMs: number
-  readonly #pauseMs: number
-  #since = -Infinity
-  #last = -Infinity
-
-  constructor(lastsMs: number, pauseMs: number) {
-    this.#lastsMs = lastsMs
-    this.#pauseMs = pauseMs
-  }
-
-  /** @returns true: it begins, after a pause */
-  add(): boolean {
-    const now = performance.now()
-    const begins = now - this.#last > this.#pauseMs
-    if (begins) this.#since = now
-    this.#last = now
-    return begins
-  }
-
-  /** Has it gone on for long, and does it still? */
-  get lasts(): boolean {
-    return performance.now() - this.#last <= this.#pauseMs && this.#last - this.#since >= this.#lastsMs
   }
 }

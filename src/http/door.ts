@@ -34,6 +34,8 @@ export interface DoorOptions extends AdvertisementOptions {
   readonly admissions: Admissions
   /** How many requests may be under way at once. */
   readonly room: Room
+  /** Told of each request that is shed. */
+  readonly shed: (why: Overloaded) => void
   /** To requests that are shed. */
   readonly shedStatus: 429 | 503
 }
@@ -170,14 +172,18 @@ function kindOf({ resource, service }: Route): string {
   return 'dumb'
 }
 
-function fail({ log, shedStatus }: DoorOptions, exchange: Exchange, error: unknown): void {
+function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
+  const { log, shed, shedStatus } = options
   const { response, request, repository } = exchange
   if (exchange.signal.aborted) {
     exchange.outcome = 'aborted'
     return
   }
-  const { refusal, outcome } = explain(error, shedStatus)
+  // A fill that was shed, or that its key's back-off forbids, fails with that as its cause.
+  const cause = error instanceof FillError && isReason(error.cause) ? error.cause : error
+  const { refusal, outcome } = explain(cause, shedStatus)
   exchange.outcome = outcome
+  if (cause instanceof Overloaded) shed(cause)
   // A failed fill fails all its followers; Git's complaint has been logged once.
   const level = error instanceof FillError ? 'debug' : 'error'
   if (outcome === 'error') log[level]({ err: error, repository, method: request.method }, 'request failed')
@@ -185,21 +191,21 @@ function fail({ log, shedStatus }: DoorOptions, exchange: Exchange, error: unkno
   else refuse(response, refusal)
 }
 
+const isReason = (cause: unknown): boolean => cause instanceof Overloaded || cause instanceof BackingOff
+
 /** The answer to an error, and the outcome that it counts as. */
 function explain(error: unknown, shedStatus: number): { refusal: Refusal; outcome: Outcome } {
-  // A fill that was shed, or that its key's back-off forbids, fails with that as its cause.
-  const cause = error instanceof FillError ? error.cause : error
-  if (cause instanceof Overloaded) {
-    const { message, retryAfterSeconds } = cause
+  if (error instanceof Overloaded) {
+    const { message, retryAfterSeconds } = error
     const headers = ['Retry-After', String(retryAfterSeconds)]
     return {
       refusal: new Refusal(shedStatus, `overloaded: ${message}; try again later`, headers),
       outcome: 'shed',
     }
   }
-  if (cause instanceof BackingOff) {
-    const headers = ['Retry-After', String(Math.ceil(cause.retryAfterMs / 1000))]
-    return { refusal: new Refusal(503, cause.message, headers), outcome: 'error' }
+  if (error instanceof BackingOff) {
+    const headers = ['Retry-After', String(Math.ceil(error.retryAfterMs / 1000))]
+    return { refusal: new Refusal(503, error.message, headers), outcome: 'error' }
   }
   if (error instanceof RepositoryNotFound) return { refusal: new Refusal(404), outcome: 'not_found' }
   if (error instanceof ServiceDisabled) return { refusal: new Refusal(403), outcome: 'forbidden' }

@@ -1,0 +1,111 @@
+import t from 'tap'
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { eventually } from '../support/eventually.js'
+import { makeGitWrapper, plans, type GitWrapper } from '../support/git-wrapper.js'
+import { ask, connect, infoRefs } from '../support/http-client.js'
+import { LeaseClient } from '../support/lease-client.js'
+import { git, gitEnvironment, makeRepository } from '../support/repositories.js'
+import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
+import { tempDir } from '../support/temp-dir.js'
+
+const run = promisify(execFile)
+type Test = Parameters<typeof tempDir>[0]
+
+interface Full {
+  readonly root: string
+  readonly wrapper: GitWrapper
+  readonly sidecar: SpawnedSidecar
+  /** What hangs or waits; done once the file `go` is there. */
+  readonly answers: Promise<{ status: number }>[]
+}
+
+/** A sidecar whose one slot for pass-through hangs, and whose queue for newcomers is full. */
+async function makeFull(t: Test, ...args: string[]): Promise<Full> {
+  const root = tempDir(t)
+  for (const name of ['a', 'b', 'c', 'd']) makeRepository(root, `${name}.git`)
+  const wrapper = makeGitWrapper(t)
+  wrapper.plan(plans.wait, 'http-backend')
+  const limits = ['--max-processes', '2', '--queue-max', '2', '--queue-wait-seconds', '600']
+  const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path, ...limits, ...args] })
+  const answers: Full['answers'] = []
+  for (const name of ['a', 'b', 'c']) {
+    answers.push(ask(`${sidecar.url}/${name}.git/HEAD`))
+    const count = answers.length - 1
+    await eventually('it runs or waits', async () => {
+      const running = await sidecar.metric('refstream_slots_running', { class: 'pass' })
+      return running === 1 && (await sidecar.metric('refstream_slots_waiting', { class: 'pass' })) === count
+    })
+  }
+  return { root, wrapper, sidecar, answers }
+}
+
+for (const version of [0, 2]) {
+  t.test(`a clone that was let in is queued where newcomers are shed: protocol v${version}`, async (t) => {
+    const { wrapper, sidecar, answers } = await makeFull(t)
+    const clone = join(tempDir(t), 'clone')
+    const from = `${sidecar.url}/d.git`
+    const cloned = run('git', ['-c', `protocol.version=${version}`, 'clone', '--quiet', from, clone], {
+      env: gitEnvironment,
+    })
+    const waiting = (): Promise<number> => sidecar.metric('refstream_slots_waiting', { class: 'pass' })
+    await eventually('its POST waits', async () => (await waiting()) === 3)
+    t.equal((await ask(`${from}/HEAD`)).status, 429, 'a newcomer is shed')
+    wrapper.signal('go')
+    await cloned
+    t.equal(git(clone, 'rev-parse', 'v1^{commit}'), git(clone, 'rev-parse', 'HEAD'))
+    for (const { status } of await Promise.all(answers)) t.equal(status, 200)
+  })
+}
+
+t.test('nobody is let in whose fetch could not be queued', async (t) => {
+  const { wrapper, sidecar, answers } = await makeFull(t)
+  const fetch = (name: string): void => {
+    const headers = { 'Content-Type': 'application/x-git-upload-pack-request' }
+    answers.push(ask(`${sidecar.url}/${name}.git/git-upload-pack`, { method: 'POST', headers, body: '0000' }))
+  }
+  // There are eight places for those who were let in; a repository has half of those that are left.
+  for (const [index, name] of ['a', 'a', 'a', 'a', 'b', 'b', 'c', 'd'].entries()) {
+    t.equal((await ask(infoRefs(sidecar.url, `${name}.git`))).status, 200)
+    fetch(name)
+    const waiting = (): Promise<number> => sidecar.metric('refstream_slots_waiting', { class: 'pass' })
+    await eventually('it waits', async () => (await waiting()) === 3 + index)
+  }
+  const { status, headers } = await ask(infoRefs(sidecar.url, 'a.git'))
+  t.equal(status, 429)
+  t.match(headers['retry-after'], /^[1-9]\d*$/)
+  t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'shed' }), 1)
+  t.ok(
+    sidecar.log.some(({ msg }) => String(msg).startsWith('requests are shed')),
+    'and operators are told',
+  )
+  wrapper.signal('go')
+  await Promise.all(answers)
+})
+
+t.test('--max-requests: one more is shed, whatever it asks for', async (t) => {
+  const { wrapper, sidecar, answers } = await makeFull(t, '--max-requests', '3')
+  const { status, headers } = await ask(infoRefs(sidecar.url, 'd.git'))
+  t.equal(status, 429)
+  t.match(headers['retry-after'], /^[1-9]\d*$/)
+  t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'shed' }), 1)
+  t.equal(await sidecar.metric('refstream_requests_under_way'), 3)
+  wrapper.signal('go')
+  await Promise.all(answers)
+  await eventually('there is room', async () => (await ask(infoRefs(sidecar.url, 'd.git'))).status === 200)
+})
+
+t.test('the admin door answers while the data door is at its limits', async (t) => {
+  const { wrapper, sidecar, answers } = await makeFull(t, '--max-requests', '4')
+  wrapper.plan(plans.wait)
+  answers.push(ask(infoRefs(sidecar.url, 'd.git')))
+  await eventually('it is full', async () => (await ask(`${sidecar.url}/a.git/HEAD`)).status === 429)
+  for (const path of ['/healthz', '/metrics', '/readyz']) {
+    t.equal((await ask(sidecar.adminUrl + path)).status, 200, path)
+  }
+  const leases = new LeaseClient(sidecar.adminUrl, 'a.git')
+  await leases.end(await leases.open())
+  wrapper.signal('go')
+  for (const { status } of await Promise.all(answers)) t.equal(status, 200)
+})
