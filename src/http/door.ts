@@ -61,6 +61,8 @@ async function answer(
 ): Promise<void> {
   const exchange = new Exchange(request, response, options)
   const leave = options.room.enter()
+  // What a client that has left waited for may be long in coming; its place is free at once.
+  if (leave) exchange.signal.addEventListener('abort', leave)
   try {
     if (!leave) throw new Overloaded('full', 1)
     await dispatch(options, exchange)

@@ -96,6 +96,42 @@ t.test('--max-requests: one more is shed, whatever it asks for', async (t) => {
   await eventually('there is room', async () => (await ask(infoRefs(sidecar.url, 'd.git'))).status === 200)
 })
 
+t.test('who has left does not take up room, whatever it waited for', async (t) => {
+  const { root, sidecar, wrapper, answers } = await makeFull(t)
+  wrapper.plan(`: > "$dir/filling"\n${plans.wait}`)
+  const underWay = async (count: number): Promise<void> =>
+    eventually(`${count} are under way`, async () => {
+      return (await sidecar.metric('refstream_requests_under_way')) === count
+    })
+  await underWay(3)
+  const body = '0014command=ls-refs\n0000'
+  const type = 'Content-Type: application/x-git-upload-pack-request'
+  const lsRefs =
+    `POST /a.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nGit-Protocol: version=2\r\n${type}\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n${body}`
+  const advertisement = 'GET /b.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: x\r\n\r\n'
+  for (const request of [lsRefs, advertisement]) {
+    const first = connect(sidecar.url)
+    first.write(request)
+    await underWay(4)
+    await eventually('its fill runs or waits', async () => {
+      const fills = [...['running', 'waiting']].map((state) => `refstream_slots_${state}`)
+      const counts = await Promise.all(fills.map((name) => sidecar.metric(name, { class: 'fill' })))
+      return counts.reduce((a, b) => a + b) === (request === lsRefs ? 1 : 2)
+    })
+    // Who asks after a change waits for the next fill.
+    git(join(root, request === lsRefs ? 'a.git' : 'b.git'), 'update-ref', 'refs/heads/new', 'main')
+    const second = connect(sidecar.url)
+    second.write(request)
+    await underWay(5)
+    first.destroy()
+    second.destroy()
+    await underWay(3)
+  }
+  wrapper.signal('go')
+  await Promise.all(answers)
+})
+
 t.test('the admin door answers while the data door is at its limits', async (t) => {
   const { wrapper, sidecar, answers } = await makeFull(t, '--max-requests', '4')
   wrapper.plan(plans.wait)
