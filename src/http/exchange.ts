@@ -119,24 +119,26 @@ export class Exchange {
   #watchReader(): void {
     if (this.#watched) return
     this.#watched = true
-    const { response, request } = this
-    const { socket } = request
-    const onWire = socketClient(socket)
-    const owed = (): boolean => onWire.owed() || response.writableLength > 0
-    const watched = { taken: () => onWire.taken(), owed }
-    const stop = this.#overseers.readers.watch(watched, (reason) => this.#cut(reason))
-    response.once('close', stop)
+    const { socket } = this.request
+    // What is written of a response that waits for an earlier one on its connection is not on its way to the client.
+    const stop = this.#overseers.readers.watch(socketClient(socket), (reason) => this.#cut(reason))
+    this.#whenOver(stop)
   }
 
   #watchSender(): void {
-    const { response, request } = this
+    const { request } = this
     const { socket } = request
     // What has come and waits here to be read is not the client's fault.
     const owed = (): boolean => !request.complete && request.readableLength === 0
     const watched = { taken: () => socket.bytesRead, owed }
     const stop = this.#overseers.senders.watch(watched, () => this.#cut('silent'))
     request.once('end', stop)
-    response.once('close', stop)
+    this.#whenOver(stop)
+  }
+
+  #whenOver(call: () => void): void {
+    this.response.once('close', call)
+    this.signal.addEventListener('abort', call)
   }
 
   #cut(reason: 'idle' | 'slow' | 'silent'): void {

@@ -1,0 +1,135 @@
+import t from 'tap'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { addPackedBranches, makeRepository } from '../support/repositories.js'
+import { eventually } from '../support/eventually.js'
+import { makeGitWrapper, plans } from '../support/git-wrapper.js'
+import { ask, connect, infoRefs } from '../support/http-client.js'
+import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
+import { tempDir } from '../support/temp-dir.js'
+
+type Test = Parameters<typeof tempDir>[0]
+
+const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+const target = '/big.git/info/refs?service=git-upload-pack'
+
+/** Far more than the kernel buffers between a server and a client on loopback. */
+function makeBig(t: Test): string {
+  const root = tempDir(t)
+  addPackedBranches(makeRepository(root, 'big.git'), 300_000)
+  makeRepository(root, 'r.git')
+  return root
+}
+
+const cuts = (sidecar: SpawnedSidecar, reason: string, count: number): Promise<void> =>
+  eventually(`${count} were cut`, async () => {
+    return (await sidecar.metric('refstream_clients_cut_total', { reason })) === count
+  })
+
+/** A client that asks for the large answer and reads its first bytes. */
+async function start(sidecar: SpawnedSidecar, request = get(target)): Promise<Socket> {
+  const socket = connect(sidecar.url)
+  socket.on('error', () => {})
+  socket.write(request)
+  await once(socket, 'readable')
+  socket.read(1024)
+  return socket
+}
+
+t.test('a client that stops reading is cut; one that reads slowly and steadily is not', async (t) => {
+  const sidecar = await startSidecar(t, makeBig(t), { args: ['--client-idle-seconds', '2'] })
+  const { body } = await ask(infoRefs(sidecar.url, 'big.git'))
+  const idle = await start(sidecar)
+  const steady = await start(sidecar)
+  let received = 1024
+  const over = { yet: false }
+  const cut = cuts(sidecar, 'idle', 1).then(() => (over.yet = true))
+  for await (const chunk of steady) {
+    received += (chunk as Buffer).length
+    if (received >= body.length) break
+    if (!over.yet) await sleep(20)
+  }
+  await cut
+  t.ok(received >= body.length, 'it has all')
+  // What the kernel had for it is read, then the end shows.
+  idle.resume()
+  await once(idle, 'close')
+  steady.destroy()
+  await eventually('nobody follows', async () => (await sidecar.metric('refstream_followers')) === 0)
+  t.equal(await sidecar.metric('refstream_clients_cut_total'), 1)
+})
+
+t.test('a client that takes too little is cut by --client-min-rate', async (t) => {
+  const args = ['--client-idle-seconds', '0.5', '--client-min-rate', '1GiB']
+  const sidecar = await startSidecar(t, makeBig(t), { args })
+  const socket = await start(sidecar)
+  const trickle = setInterval(() => void socket.read(), 5)
+  await cuts(sidecar, 'slow', 1)
+  clearInterval(trickle)
+  socket.destroy()
+})
+
+t.test('a client that stalls within a request is cut', async (t) => {
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const sidecar = await startSidecar(t, root, { args: ['--request-idle-seconds', '0.3'] })
+  const head = (type: string): string =>
+    `POST /r.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nGit-Protocol: version=2\r\nContent-Length: 1000\r\n` +
+    `Content-Type: ${type}\r\n\r\n`
+  // The first goes to Git, which reads on; the second is read here, to see what it is.
+  const bodies = [
+    `${head('application/x-git-upload-pack-request')}0011command=fetch`,
+    `${head('application/x-git-upload-pack-request')}0014comm`,
+  ]
+  for (const [index, bytes] of bodies.entries()) {
+    const socket = connect(sidecar.url)
+    socket.on('error', () => {})
+    socket.write(bytes)
+    socket.resume()
+    await once(socket, 'close')
+    await cuts(sidecar, 'silent', index + 1)
+  }
+  await eventually('no process is left', async () => {
+    return (await sidecar.metric('refstream_processes_running')) === 0
+  })
+  t.equal(await sidecar.metric('refstream_slots_running'), 0)
+})
+
+t.test('an answer that waits behind another on its connection is not its client’s fault', async (t) => {
+  const root = makeBig(t)
+  const wrapper = makeGitWrapper(t)
+  const sidecar = await startSidecar(t, root, {
+    args: ['--git', wrapper.path, '--client-idle-seconds', '0.3'],
+  })
+  const { body } = await ask(infoRefs(sidecar.url, 'big.git'))
+  wrapper.plan(plans.wait, 'http-backend')
+  const pipelining = (): Socket => {
+    const socket = connect(sidecar.url)
+    socket.write(get('/r.git/HEAD') + get(target))
+    return socket
+  }
+  const written = (count: number): Promise<void> =>
+    eventually('the second is written', async () => {
+      return (await sidecar.metric('refstream_first_byte_seconds_count')) === count
+    })
+  const patient = pipelining()
+  let received = 0
+  patient.on('data', (chunk: Buffer) => (received += chunk.length))
+  await written(2)
+  const leaver = pipelining()
+  await written(3)
+  leaver.destroy()
+  await eventually('it has left', async () => {
+    return (await sidecar.metric('refstream_requests_total', { outcome: 'aborted' })) === 2
+  })
+  // Once a client that is really idle is cut, the others would have been.
+  for (const count of [1, 2]) {
+    const idle = await start(sidecar)
+    await cuts(sidecar, 'idle', count)
+    idle.destroy()
+  }
+  wrapper.signal('go')
+  await eventually('the patient one gets both', () => received > body.length)
+  patient.destroy()
+})
