@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { readHead, type BackendRequest } from '../git/http-backend.js'
+import { readHead, type BackendRequest, type BackendResponse } from '../git/http-backend.js'
 import { gitProtocol, protocolVersion } from '../git/protocol.js'
-import type { GitProcess } from '../git/git.js'
+import { GitError, type GitProcess } from '../git/git.js'
 import type { Exchange } from './exchange.js'
 import type { Peeked } from './request-body.js'
 import { Refusal } from './responses.js'
@@ -67,8 +67,9 @@ export async function passThrough(exchange: Exchange, process: GitProcess, peeke
     request.unpipe(process.stdin)
     request.resume()
   })
-  const { status, statusText, headers, body } = await readHead(process)
-  response.writeHead(status, statusText, headers)
+  const head = await readHead(process)
+  const { body } = head
+  writeHead(exchange, process, head)
   if (request.method === 'HEAD') {
     process.end()
     response.end()
@@ -81,6 +82,22 @@ export async function passThrough(exchange: Exchange, process: GitProcess, peeke
     const { code } = await process.ended
     if (code === 0) response.end()
     else await abandon(exchange)
+  }
+}
+
+/** @throws GitError if HTTP does not allow such a head; then the process is ended, for nobody reads on */
+function writeHead(
+  { response }: Exchange,
+  process: GitProcess,
+  { status, statusText, headers }: BackendResponse,
+): void {
+  try {
+    response.writeHead(status, statusText, headers)
+  } catch (error) {
+    process.end()
+    // It has been kept for whatever is answered instead.
+    response.statusMessage = ''
+    throw new GitError(`git http-backend: ${(error as Error).message}`, { cause: error })
   }
 }
 
