@@ -1,0 +1,155 @@
+import t from 'tap'
+import { existsSync, readFileSync, renameSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { addPackedBranches, makeRepository } from '../support/repositories.js'
+import { eventually } from '../support/eventually.js'
+import { makeGitWrapper, plans, type GitWrapper } from '../support/git-wrapper.js'
+import { ask, infoRefs } from '../support/http-client.js'
+import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
+import { tempDir } from '../support/temp-dir.js'
+
+type Test = Parameters<typeof tempDir>[0]
+
+interface Setup {
+  readonly wrapper: GitWrapper
+  readonly sidecar: SpawnedSidecar
+  readonly url: string
+}
+
+async function setUp(t: Test, ...args: string[]): Promise<Setup> {
+  const root = tempDir(t)
+  addPackedBranches(makeRepository(root, 'r.git'), 2000)
+  const wrapper = makeGitWrapper(t)
+  const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path, ...args] })
+  return { wrapper, sidecar, url: infoRefs(sidecar.url, 'r.git') }
+}
+
+/** The answer, or undefined if it broke off. */
+const whole = (url: string) => ask(url).catch(() => undefined)
+const storm = (url: string) => Promise.all(Array.from({ length: 20 }, () => whole(url)))
+/** A plan for the first process; those after it are Git. */
+const once = (plan: string): string => `if mkdir "$dir/first" 2>/dev/null; then\n${plan}fi\n`
+
+const recovers = (t: Test, url: string): Promise<void> =>
+  eventually('requests are answered again', async () => {
+    const answer = await whole(url)
+    if (answer?.status !== 200) return false
+    t.match(answer.body.subarray(-4).toString(), '0000')
+    return true
+  })
+
+t.test('Git dies once midway: everybody has the whole answer', async (t) => {
+  const { wrapper, sidecar, url } = await setUp(t)
+  wrapper.plan(once(plans.dieAfter(5000)))
+  const answers = await storm(url)
+  const { body } = await ask(url)
+  t.ok(body.length > 100_000)
+  for (const answer of answers) t.ok(answer?.body.equals(body))
+  t.equal(await sidecar.metric('refstream_fill_retries_total'), 1)
+  t.equal(await sidecar.metric('refstream_fill_failures_total'), 0)
+})
+
+t.test('a new try says something else: everybody sees an error, nobody a mixture', async (t) => {
+  const { wrapper, sidecar, url } = await setUp(t)
+  wrapper.plan(once(`git "$@" | head -c 5000 | sed 's/b.00/c\\/00/'; exit 128\n`))
+  for (const answer of await storm(url)) t.not(answer?.status, 200)
+  t.equal(await sidecar.metric('refstream_fill_failures_total', { fault: 'producer' }), 1)
+  t.equal(await sidecar.metric('refstream_store_entries'), 0)
+  await recovers(t, url)
+})
+
+t.test('Git dies always: its key backs off, starts no process meanwhile, and recovers', async (t) => {
+  const { wrapper, sidecar, url } = await setUp(t, '--fill-retries', '1')
+  wrapper.plan(plans.dieAfter(5000))
+  for (const answer of await storm(url)) t.not(answer?.status, 200)
+  let count = 0
+  await eventually('a request is told to come again', async () => {
+    count = wrapper.count('upload-pack')
+    const answer = await whole(url)
+    if (answer?.headers['retry-after'] === undefined) return false
+    t.equal(answer.status, 503)
+    t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
+    return true
+  })
+  t.equal(wrapper.count('upload-pack'), count, 'no process')
+  t.ok((await sidecar.metric('refstream_fill_failures_total', { fault: 'backing-off' })) > 0)
+  wrapper.plan(undefined)
+  await recovers(t, url)
+})
+
+for (const [fault, args, bytes] of [
+  ['first-byte', ['--fill-first-byte-seconds', '0.5'], 0],
+  ['silence', ['--fill-silence-seconds', '0.5'], 5000],
+] as const) {
+  t.test(`Git hangs: it is killed with all that it has started: ${fault}`, async (t) => {
+    const { wrapper, sidecar, url } = await setUp(t, ...args)
+    // One that asking does not end, and a child that asking does not end either.
+    wrapper.plan(`trap '' TERM; git "$@" | head -c ${bytes}
+      sh -c 'trap "" TERM; while :; do sleep 0.1; done' & echo "$$ $!" > "$dir/pids"; wait\n`)
+    for (const answer of await storm(url)) t.not(answer?.status, 200)
+    const failures = (): Promise<number> => sidecar.metric('refstream_fill_failures_total', { fault })
+    await eventually('it is counted', async () => (await failures()) === 1)
+    const pids = wrapper.read('pids').trim().split(' ')
+    await eventually('both are gone', () => pids.every((pid) => !isRunning(pid)))
+    await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+    wrapper.plan(undefined)
+    await recovers(t, url)
+  })
+}
+
+/** One that has ended and that nobody waits for (init's part here) does not run. */
+function isRunning(pid: string): boolean {
+  const path = `/proc/${pid}/stat`
+  return existsSync(path) && !/\) Z /.test(readFileSync(path, 'latin1'))
+}
+
+t.test('Git is away for a while', async (t) => {
+  const { wrapper, sidecar, url } = await setUp(t)
+  renameSync(wrapper.path, `${wrapper.path}.away`)
+  for (const answer of await storm(url)) t.equal(answer?.status, 503)
+  const passedThrough = await whole(`${sidecar.url}/r.git/HEAD`)
+  t.equal(passedThrough?.status, 503)
+  renameSync(`${wrapper.path}.away`, wrapper.path)
+  await recovers(t, url)
+  t.equal((await ask(`${sidecar.url}/r.git/HEAD`)).status, 200)
+  await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+})
+
+t.test('file descriptors run out for a while', async (t) => {
+  const { sidecar, url } = await setUp(t)
+  const limit = (to: string): void => {
+    execFileSync('prlimit', [`--pid=${sidecar.pid}`, `--nofile=${to}`])
+  }
+  const { length } = execFileSync('ls', [`/proc/${sidecar.pid}/fd`])
+    .toString()
+    .trim()
+    .split('\n')
+  // Enough to accept a few connections, not enough for the pipes of a process.
+  limit(`${length + 2}:`)
+  for (let count = 0; count < 3; count++) {
+    const answer = await whole(url)
+    t.not(answer?.status, 200)
+    t.not((await whole(`${sidecar.url}/r.git/HEAD`))?.status, 200)
+  }
+  limit('1000:')
+  await recovers(t, url)
+  t.equal((await ask(`${sidecar.url}/r.git/HEAD`)).status, 200)
+  await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+})
+
+t.test('http-backend says what is no head of an answer', async (t) => {
+  const { wrapper, sidecar } = await setUp(t, '--max-processes', '2', '--queue-wait-seconds', '600')
+  const heads = [
+    'garbage\\n\\n',
+    'Status: 099 x\\n\\n',
+    'a\\001b: c\\n\\n',
+    'A: b\\001c\\n\\n',
+    'Status: 200 \\001\\n\\n',
+    '',
+  ]
+  for (const head of heads) {
+    wrapper.plan(`printf '${head}'; head -c 1000000 /dev/zero; exit 0\n`, 'http-backend')
+    t.match((await whole(`${sidecar.url}/r.git/HEAD`))?.status, /^50[03]$/)
+    await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+  }
+})
