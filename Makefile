@@ -1,6 +1,7 @@
 # make run    install, build, lay down a sample repository, serve it
 # make test   format, lint, types, all tests; the last line says how many passed and failed
 # make soak   let real writers and readers loose for MINUTES; fails if an answer was stale
+# make chaos  the same while Git, disk, clients and refstream itself fail; fails if an answer was stale or cut short
 SHELL  := /bin/bash
 ROOT   ?=
 LISTEN ?= 127.0.0.1:8080
@@ -8,7 +9,7 @@ ADMIN  ?=
 TESTS  ?=
 MINUTES ?= 10
 
-.PHONY: all run build test soak check clean
+.PHONY: all run build test soak chaos check clean
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -31,6 +32,9 @@ test: check
 
 soak: build
 	@REFSTREAM_SOAK_MINUTES=$(MINUTES) node test/run.mjs --timeout=0 test/e2e/history.test.ts
+
+chaos: build
+	@REFSTREAM_CHAOS_MINUTES=$(MINUTES) node test/run.mjs --timeout=0 test/e2e/chaos.test.ts
 
 clean:
 	rm -rf dist .tap .run

@@ -93,7 +93,8 @@ export async function runHistory(options: RunOptions): Promise<History> {
   return { writes, reads, violations: violations(writes, reads) }
 }
 
-function readersOf(url: string, path: string, registers: readonly string[]): Reader[] {
+/** Readers of every kind, of these registers. */
+export function readersOf(url: string, path: string, registers: readonly string[]): Reader[] {
   const reader = (version: 0 | 1 | 2, ...prefixes: string[]): Reader =>
     createReader(url, path, registers, version, prefixes)
   return [
