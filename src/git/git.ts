@@ -137,6 +137,7 @@ export class GitProcess {
   /** Resolves when the process is gone and its output is closed. Never rejects. */
   readonly ended: Promise<Ending>
   readonly #pid: number | undefined
+  readonly #stderrPipe: Readable | null
   #stderr = Buffer.alloc(0)
   #gone = false
   #toldToEnd = false
@@ -147,6 +148,7 @@ export class GitProcess {
     this.#pid = child.pid
     this.stdin = child.stdin ?? new PassThrough().destroy()
     this.stdout = child.stdout ?? Readable.from([])
+    this.#stderrPipe = child.stderr
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#stderr = Buffer.concat([this.#stderr, chunk]).subarray(-stderrMax)
     })
@@ -186,8 +188,9 @@ export class GitProcess {
     this.kill('SIGTERM')
     const timer = setTimeout(() => {
       this.kill('SIGKILL')
-      // Whoever has left the process group and still holds the pipe keeps nobody waiting for its end.
+      // Whoever has left the process group and still holds a pipe keeps nobody waiting for its end.
       this.stdout.destroy()
+      this.#stderrPipe?.destroy()
     }, killAfterMs).unref()
     void this.ended.then(() => clearTimeout(timer))
   }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { once } from 'node:events'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Complaint, Git, GitError, type GitProcess } from '../../src/git/git.js'
 import { eventually } from '../support/eventually.js'
@@ -178,4 +178,21 @@ t.test('ending what has ended does nothing', async (t) => {
   process.end()
   process.kill('SIGKILL')
   t.match(await process.ended, { code: 0 })
+})
+
+t.test('who has left the process group and holds a pipe keeps nobody waiting', async (t) => {
+  for (const held of ['2>/dev/null', '>/dev/null']) {
+    const { run, git } = scripted(
+      t,
+      `echo $$; setsid sh -c 'echo $$ >"$0.pid"; exec sleep 1000' "$0" ${held} & exit 0`,
+    )
+    t.teardown(() => process.kill(Number(readFileSync(`${git.path}.pid`, 'utf8'))))
+    const leader = run()
+    const [pid = 0] = await firstLine(leader)
+    await eventually('the leader is gone', () => !isAlive(pid))
+    await eventually('the daemon runs', () => existsSync(`${git.path}.pid`))
+    leader.end()
+    await leader.ended
+    t.equal(git.running, 0, held)
+  }
 })
