@@ -94,11 +94,14 @@ export class Observer {
 
   /** undefined: leases decide. */
   async #lookAtRefs(look: Look, state: RepositoryState): ReturnType<typeof lookAtRefs> {
-    const { modes, directoriesMax } = this.#options
+    const { modes, leases, directoriesMax } = this.#options
     const { mode, reason } = modes.of(state.repository)
     if (mode === 'lease') return undefined
     const seen = await lookAtRefs(look, state, reason === 'configured' ? Infinity : directoriesMax)
-    if (!seen) modes.tooManyDirectories(state.repository)
-    return seen
+    if (seen) return seen
+    modes.tooManyDirectories(state.repository)
+    // Who took the disk to decide, as a push does until this look is done, may have ended a lease without a change.
+    leases.invalidate(state.repository.commonDir)
+    return undefined
   }
 }

@@ -158,6 +158,21 @@ t.test(
   },
 )
 
+t.test('a lease that ended without a change while the mode was decided anew counts', async (t) => {
+  const { now } = performance
+  let laterMs = 0
+  performance.now = () => now.call(performance) + laterMs
+  t.teardown(() => (performance.now = now))
+  const { refs } = makeWorld(t, 'auto', { directoriesMax: 2 })
+  const before = await refs()
+  t.equal((await refs()).generation, before.generation)
+  // For whoever asks now, and until the next look, the disk decides again.
+  laterMs = 600_001
+  const after = await refs()
+  t.equal(after.token, before.token, 'nothing else tells the two apart')
+  t.ok(after.generation > before.generation)
+})
+
 t.test('what is no repository is missing', async (t) => {
   const { observer, results } = makeWorld(t, 'observe')
   t.equal(await observer.observe('x.git'), undefined)
