@@ -35,6 +35,9 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  // Browsers say for whom they ask, whenever it is more than a plain GET: also for a page whose host name has been made
+  // to mean this address, which may send JSON (DNS rebinding).
+  if (request.headers.origin !== undefined) return sendProblem(response, 403, 'web pages may not ask here')
   if (await route(endpoints, request, response)) return
   const path = request.url?.split('?', 1)[0]
   if (request.method !== 'GET' && request.method !== 'HEAD') {

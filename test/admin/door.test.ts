@@ -46,6 +46,23 @@ t.test('the admin door', async (t) => {
   t.notMatch(text, /r\.git/, 'no repository in a label: their number has no bound')
 })
 
+t.test('no web page may ask, whatever host name it came by', async (t) => {
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const { adminUrl } = await startSidecar(t, root)
+  const body = JSON.stringify({ repository: 'r.git', ttlSeconds: 60 })
+  const open = (headers: Record<string, string>) =>
+    ask(`${adminUrl}/v1/leases`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body,
+    })
+  t.equal((await open({})).status, 201)
+  for (const Origin of ['http://rebound.example:8081', adminUrl, 'null'])
+    t.equal((await open({ Origin })).status, 403, Origin)
+  t.match((await ask(`${adminUrl}/v1/leases`)).body.toString(), /^[^{]*\{[^{]*\{[^{]*$/, 'one lease is open')
+})
+
 t.test('the README’s table of metrics has every metric, and no other', async (t) => {
   const { Metrics } = await import('../../src/telemetry/metrics.js')
   const metrics = new Metrics()
