@@ -3,6 +3,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Git, GitError } from '../../src/git/git.js'
 import { readServing, type Serving } from '../../src/git/serving.js'
+import { Slots } from '../../src/limits/slots.js'
+import { eventually } from '../support/eventually.js'
 import { makeLooker } from '../support/ref-looks.js'
 import { git, gitEnvironment, initBare, type InitOptions } from '../support/repositories.js'
 
@@ -80,4 +82,20 @@ t.test('configuration that Git refuses is an error', async (t) => {
   await t.rejects(serving(), GitError)
   writeFileSync(join(path, 'config'), '[core\n')
   await t.rejects(serving(), GitError)
+})
+
+t.test('Git is asked in its turn', async (t) => {
+  const looker = makeLooker(t)
+  git(initBare(looker.root, 'x.git'), 'config', 'http.uploadpack', 'false')
+  const { repository, config } = (await looker.now('x'))!
+  const some = { perGroup: 5, queueMax: 10, waitMs: 60_000 }
+  const slots = new Slots({ total: 2, fill: some, pass: some })
+  const program = new Git({ path: 'git', environment: gitEnvironment, slots })
+  const { release } = await slots.acquire({ class: 'fill', group: 'another' })
+  const serving = readServing(program, repository, config)
+  await eventually('it waits', () => slots.waiting('fill') === 1)
+  t.equal(program.running, 0)
+  release()
+  t.match(await serving, { uploadPack: false })
+  await eventually('its slot is free again', () => slots.running('fill') === 0)
 })
