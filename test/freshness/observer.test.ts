@@ -159,9 +159,9 @@ t.test(
 )
 
 t.test('a lease that ended without a change while the mode was decided anew counts', async (t) => {
-  const { now } = performance
+  const now = performance.now.bind(performance)
   let laterMs = 0
-  performance.now = () => now.call(performance) + laterMs
+  performance.now = () => now() + laterMs
   t.teardown(() => (performance.now = now))
   const { refs } = makeWorld(t, 'auto', { directoriesMax: 2 })
   const before = await refs()
