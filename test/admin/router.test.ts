@@ -139,13 +139,3 @@ t.test('a request that breaks off does nothing', async (t) => {
     [{}],
   )
 })
-
-t.test('a page in a browser changes nothing', async (t) => {
-  const { endpoints, calls } = makeEndpoints()
-  const { call } = await serveEndpoints(t, endpoints)
-  const page = { Origin: 'http://127.0.0.1:8081' }
-  t.match(await call('POST', '/things', {}, page), { status: 403, body: { detail: /web pages/ } })
-  t.match(await call('DELETE', '/things/1', undefined, page), { status: 403 })
-  t.match(await call('GET', '/things', undefined, page), { status: 200 })
-  t.equal(calls.length, 1)
-})
