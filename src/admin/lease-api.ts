@@ -36,7 +36,8 @@ const toJson = ({ id, repository, reason, ttlMs, openedAt, expiresAt }: LeaseVie
   expiresAt: expiresAt.toISOString(),
 })
 
-const unknownLease = 'there is no such lease: it has ended, or expired, which counts as ended with a change'
+const unknownLease =
+  'there is no such lease: it has ended, has expired (which counts as a change), or is not known to this process'
 
 /** The operations on mutator leases. */
 export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOptions): Endpoint[] {

@@ -24,6 +24,8 @@ export function openCache(
     hotMaxBytes: settings.hotMaxBytes,
     maxLeadBytes: settings.maxLeadBytes,
     fillTimeoutMs: settings.fillTimeoutSeconds * 1000,
+    // Who waits for a process has limits of his own (limits/slots.ts).
+    fillStartMs: settings.fillTimeoutSeconds * 1000,
     fillFirstByteMs: settings.fillFirstByteSeconds * 1000,
     fillSilenceMs: settings.fillSilenceSeconds * 1000,
     fillRetries: settings.fillRetries,

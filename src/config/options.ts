@@ -225,7 +225,7 @@ export const options = [
     key: 'fillFirstByteSeconds',
     name: 'fill-first-byte-seconds',
     value: 'SECONDS',
-    help: 'longest wait for a fill’s first byte, its wait for a process included; then as above',
+    help: 'longest wait for a fill’s first byte, from the start of its Git process; then as above',
     allowed: secondsAllowed,
     schema: timerSeconds.prefault(60),
     defaultText: '60',

@@ -170,7 +170,7 @@ export class FreshCache {
     }
     const name = unsettledMs === 0 ? token : undefined
     // Of the same token and yet no hit: its time has passed, so this fill is not made in vain.
-    if (this.#cache.get(key)?.token === name) this.#cache.remove(key)
+    if (name !== undefined && this.#cache.get(key)?.token === name) this.#cache.remove(key)
     const { entry, ended } = this.#cache.fill(key, name, question.source, unchanged)
     this.#births.set(entry, { generation, openings, atMs: performance.now() })
     question.filling?.(entry, ended)

@@ -45,8 +45,16 @@ export class LeaseJournal {
 
   #read(name: string): Lease | undefined {
     const path = join(this.#directory, name)
+    let text: string
     try {
-      const lease = schema.parse(JSON.parse(readFileSync(path, 'utf8')))
+      text = readFileSync(path, 'utf8')
+    } catch (error) {
+      // What the system does not let us read now may be a lease all the same: it stays for the next process.
+      if ((error as NodeJS.ErrnoException).code !== 'EISDIR') return undefined
+      text = ''
+    }
+    try {
+      const lease = schema.parse(JSON.parse(text))
       if (lease.id === name) return { ...lease, reason: lease.reason }
     } catch {
       // Broken off before anybody was told of it.

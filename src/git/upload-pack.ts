@@ -8,17 +8,18 @@ import type { Repository } from './repository.js'
 /**
  * The bytes with which `git http-backend` answers `GET info/refs?service=git-upload-pack`: in protocol v0 and v1 the
  * service's name and a flush packet before the refs, in v2 the capability advertisement alone (gitprotocol-http(5);
- * http-backend.c, get_info_refs).
- * Ends only if Git exited 0 and its output ended in a flush packet. @throws GitError in every other case
+ * http-backend.c, get_info_refs). `admitted`: clients wait for it that must not be shed any more.
+ * The first chunk is empty and says that Git runs. Ends only if Git exited 0 and its output ended in a flush packet. @throws GitError in every other case
  */
 export function advertisement(
   git: Git,
   repository: Repository,
   version: ProtocolVersion,
   signal: AbortSignal,
+  admitted = false,
 ): AsyncGenerator<Buffer> {
   const ahead = version === 2 ? [] : [pktLine('# service=git-upload-pack\n'), flushPacket]
-  return uploadPack(git, repository, { mode: '--http-backend-info-refs', version, ahead, signal })
+  return uploadPack(git, repository, { mode: '--http-backend-info-refs', version, ahead, signal, admitted })
 }
 
 /** The complete ref listing of protocol v2: peeled, with symbolic refs and an unborn HEAD. As above. */
@@ -60,6 +61,8 @@ async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGen
   const startedAt = performance.now()
   process.stdin.end(run.input)
   try {
+    // From here on it is Git that is waited for, and no turn.
+    yield Buffer.alloc(0)
     const framing = new PktLineFraming()
     let ahead = run.ahead ?? []
     for await (const chunk of process.stdout as AsyncIterable<Buffer>) {

@@ -16,7 +16,7 @@ import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js
 import { Exchange, type Outcome } from './exchange.js'
 import { backendRequest, passThrough } from './passthrough.js'
 import { sendRefs } from './ls-refs.js'
-import { peekCommand } from './request-body.js'
+import { peekBody } from './request-body.js'
 import { refuse, Refusal } from './responses.js'
 import { parseTarget, type Route } from './route.js'
 
@@ -94,7 +94,7 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
       return answerAdvertisement(options, exchange, reading)
     }
   }
-  const peeked = mayAskForRefs(exchange) ? await peekCommand(request) : undefined
+  const peeked = request.method === 'POST' ? await peekBody(request, mayAskForRefs(exchange)) : undefined
   exchange.signal.throwIfAborted()
   if (peeked?.lsRefs) {
     exchange.kind = 'ls-refs'

@@ -7,7 +7,7 @@ import { Refusal } from './responses.js'
 
 const gunzip = promisify(gunzipCallback)
 
-/** Bytes up to which a body is read, and inflated, to see whether it is an ls-refs command. */
+/** Bytes up to which a body is read, and inflated, before it is somebody's turn. */
 const peekMax = 64 * 1024
 /** Compressed bytes that are sure to hold the first packet, and can inflate to half a megabyte at the most. */
 const firstPacketMax = 512
@@ -23,24 +23,29 @@ export interface Peeked {
 }
 
 /**
- * Reads a body up to where it is clear that it is no ls-refs command: mostly its first packet, and never more than
- * `peekMax` bytes. A longer ls-refs command is for Git.
- * @throws Refusal 413 on a compressed one that inflates beyond that
+ * Reads a body to its end, or until `peekMax` bytes of it have come: whoever sends slowly waits here, and not with a
+ * process that others wait for.
+ * @param mayAskForRefs could it be an ls-refs command, by what else the request says? A longer one is for Git.
+ * @throws Refusal 413 on a compressed ls-refs command that inflates beyond that
  */
-export async function peekCommand(request: IncomingMessage): Promise<Peeked> {
+export async function peekBody(request: IncomingMessage, mayAskForRefs: boolean): Promise<Peeked> {
+  const chunks: Buffer[] = []
+  for (let length = 0; length <= peekMax;) {
+    const chunk = await nextChunk(request)
+    if (chunk === null) return peeked(request, Buffer.concat(chunks), mayAskForRefs)
+    length += chunk.length
+    chunks.push(chunk)
+  }
+  return { beginning: Buffer.concat(chunks), ended: false, lsRefs: undefined }
+}
+
+async function peeked(request: IncomingMessage, whole: Buffer, mayAskForRefs: boolean): Promise<Peeked> {
   const encoding = request.headers['content-encoding']
   const compressed = encoding === 'gzip' || encoding === 'x-gzip'
-  let beginning = Buffer.alloc(0)
-  for (;;) {
-    const chunk = await nextChunk(request)
-    if (chunk === null) break
-    beginning = Buffer.concat([beginning, chunk])
-    const other = !compressed && mayBeLsRefs(beginning) === false
-    if (other || beginning.length > peekMax) return { beginning, ended: false, lsRefs: undefined }
-  }
-  const body = compressed ? await inflate(beginning) : beginning
   // A body that broke off may look whole.
-  return { beginning, ended: true, lsRefs: request.complete && body ? parseLsRefs(body) : undefined }
+  const asked = mayAskForRefs && request.complete
+  const body = asked ? (compressed ? await inflate(whole) : whole) : undefined
+  return { beginning: whole, ended: true, lsRefs: body && parseLsRefs(body) }
 }
 
 /** undefined: not an ls-refs command, or damaged, which is for Git to say. @throws Refusal */

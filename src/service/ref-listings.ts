@@ -9,13 +9,15 @@ export class SharedListing {
   readonly #listing = new RefListing()
   readonly #grew = new Signal()
   #error: unknown
+  /** Has all been read, and did the fill end well? */
+  #complete = false
 
   get bytes(): number {
     return this.#listing.bytes
   }
 
   get complete(): boolean {
-    return this.#listing.complete
+    return this.#complete
   }
 
   /** Reads an entry to its end, as it grows. Resolves in any case; an error goes to those who cut. */
@@ -26,6 +28,7 @@ export class SharedListing {
         this.#grew.notify()
       }
       if (!this.#listing.complete) throw new Error('git upload-pack: its ref listing has no end')
+      this.#complete = true
     } catch (error) {
       this.#error = error
     }

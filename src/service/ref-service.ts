@@ -73,8 +73,10 @@ export class RefService {
     if (!serving.shared) return undefined
     const { repository } = state
     const sight = (seen: Observation): Sight => (version === 2 ? seen.capabilities : seen.refs)
+    // Whoever follows a fill that is tried again was let in.
+    let tries = 0
     return this.#read(path, 'advertisement', `v${version}`, sight, state, {
-      source: (signal) => advertisement(this.#options.git, repository, version, signal),
+      source: (signal) => advertisement(this.#options.git, repository, version, signal, tries++ > 0),
     })
   }
 
@@ -171,11 +173,15 @@ export class RefService {
     })
   }
 
+  #throwIfBackingOff(key: string): void {
+    const blocked = this.#options.backOff.blocked(key)
+    if (blocked) throw new BackingOff(blocked.retryAfterMs, blocked.error)
+  }
+
   /** A source that fails at once while its key's last failure is too fresh: no process is started (R7). */
   #unlessBackingOff(key: string, source: Source): Source {
     return (signal) => {
-      const blocked = this.#options.backOff.blocked(key)
-      if (blocked) throw new BackingOff(blocked.retryAfterMs, blocked.error)
+      this.#throwIfBackingOff(key)
       return source(signal)
     }
   }
@@ -191,7 +197,14 @@ export class RefService {
     const { token, unsettledMs } = state.capabilities
     const known = unsettledMs === 0 ? this.#serving.get(token) : this.#servingNow.get(state)
     if (known) return known
-    const serving = readServing(this.#options.git, state.repository, state.config)
+    const { git, backOff } = this.#options
+    const key = `configuration ${token}`
+    this.#throwIfBackingOff(key)
+    const serving = readServing(git, state.repository, state.config)
+    serving.then(
+      () => backOff.succeeded(key),
+      (error: unknown) => error instanceof Overloaded || backOff.failed(key, error),
+    )
     if (unsettledMs === 0) {
       this.#serving.set(token, serving)
       serving.catch(() => this.#serving.delete(token))

@@ -5,7 +5,7 @@ import { withRetries, type RetryOptions } from './retry.js'
 
 /**
  * Makes an entry's bytes. Runs once per fill; its end means that the bytes are whole, a throw that they are not.
- * When the signal aborts, it should release what it holds and throw.
+ * When the signal aborts, it should release what it holds and throw. An empty chunk says that it is alive.
  */
 export type Source = (signal: AbortSignal) => AsyncIterable<Buffer>
 
@@ -19,7 +19,9 @@ export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'fail
 export interface FillLimits extends RetryOptions {
   /** Longest time that a source may take in all, pauses for slow followers not counted. */
   readonly fillTimeoutMs: number
-  /** Longest time before the first chunk; `fillSilenceMs` if left out. */
+  /** Longest time before a source says anything, be it an empty chunk; `fillFirstByteMs` if left out. */
+  readonly fillStartMs?: number
+  /** Longest time from then to the first byte; `fillSilenceMs` if left out. */
   readonly fillFirstByteMs?: number
   /** Longest time between two chunks; also the longest pause for slow followers or a slow disk. */
   readonly fillSilenceMs: number
@@ -97,14 +99,14 @@ export class Entry {
     try {
       signal.throwIfAborted()
       const chunks = withRetries(source, signal, () => this.file.produced(), limits)
-      for (;;) {
+      for (let alive = false; ; alive = true) {
         const asked = performance.now()
-        const silenceMs =
-          this.length === 0 ? (limits.fillFirstByteMs ?? limits.fillSilenceMs) : limits.fillSilenceMs
+        const silenceMs = this.#patienceMs(alive, limits)
         const timer = this.#limit(timeLeft, silenceMs)
         const next = await chunks.next().finally(() => clearTimeout(timer))
         if (next.done) break
         timeLeft -= performance.now() - asked
+        if (next.value.length === 0) continue
         const pause = setInterval(() => this.#unblock(), limits.fillSilenceMs)
         await this.file.append(next.value).finally(() => clearInterval(pause))
       }
@@ -113,6 +115,12 @@ export class Entry {
       // Also ends the source, if it was not the source that failed.
       this.stop(error instanceof FillError ? error : producerError(error))
     }
+  }
+
+  #patienceMs(alive: boolean, { fillStartMs, fillFirstByteMs, fillSilenceMs }: FillLimits): number {
+    if (this.length > 0) return fillSilenceMs
+    const firstByteMs = fillFirstByteMs ?? fillSilenceMs
+    return alive ? firstByteMs : (fillStartMs ?? firstByteMs)
   }
 
   #unblock(): void {

@@ -48,7 +48,10 @@ t.test('a lease’s life', async (t) => {
   t.match(await call('DELETE', `/v1/leases/${id}`, { refs: ['refs/heads/main'] }), { status: 204 })
   t.match(leases.of(repository), { open: 0, changes: 1 })
   for (const method of ['DELETE', 'PUT']) {
-    t.match(await call(method, `/v1/leases/${id}`), { status: 404, body: { detail: /ended, or expired/ } })
+    t.match(await call(method, `/v1/leases/${id}`), {
+      status: 404,
+      body: { detail: /has ended, has expired/ },
+    })
     t.match(await call(method, '/v1/leases/'), { status: 404 })
   }
   t.same((await call('GET', '/v1/leases')).body, { leases: [] })

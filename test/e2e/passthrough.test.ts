@@ -133,10 +133,11 @@ t.test('a client that leaves in the middle takes its Git process with it', async
   const running = (): Promise<number> => sidecar.metric('refstream_processes_running')
   const push = request(`${sidecar.url}/r.git/git-receive-pack`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/x-git-receive-pack-request', 'Content-Length': 100_000 },
+    headers: { 'Content-Type': 'application/x-git-receive-pack-request', 'Content-Length': 200_000 },
   })
   push.on('error', () => {})
-  push.write('00')
+  // It gets its turn with the first 64 KiB.
+  push.write(Buffer.alloc(100_000, '0'))
   await eventually('Git waits for the rest', async () => (await running()) === 1)
   push.destroy()
   await new Promise((resolve) => push.once('close', resolve))

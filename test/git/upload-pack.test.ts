@@ -78,7 +78,9 @@ t.test('before Git’s first byte nothing is said, so that an error can still be
   const wrapper = makeGitWrapper(t)
   wrapper.plan('exit 1\n')
   const git = new Git({ path: wrapper.path, environment: gitEnvironment })
-  await t.rejects(advertisement(git, repository, 0, new AbortController().signal).next(), GitError)
+  const chunks = advertisement(git, repository, 0, new AbortController().signal)
+  t.same((await chunks.next()).value, Buffer.alloc(0), 'but that Git runs')
+  await t.rejects(chunks.next(), GitError)
 })
 
 t.test('abort ends the process; so does a reader who has enough', async (t) => {
@@ -87,6 +89,7 @@ t.test('abort ends the process; so does a reader who has enough', async (t) => {
   const git = new Git({ path: wrapper.path, environment: gitEnvironment })
   const aborter = new AbortController()
   const aborted = advertisement(git, repository, 0, aborter.signal)
+  await aborted.next()
   t.notOk((await aborted.next()).done)
   const rest = aborted.next()
   aborter.abort()
