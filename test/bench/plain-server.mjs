@@ -1,13 +1,31 @@
 // As little as a server can do around `git http-backend`: one process per request, piped both ways.
 //
-//   node plain-server.mjs ROOT GIT      prints its URL
+//   node plain-server.mjs ROOT GIT      prints its URL; /processes-started there tells how many it has started
 import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 
 const [, , root, git] = process.argv
 const environment = { ...process.env, GIT_PROJECT_ROOT: root, GIT_HTTP_EXPORT_ALL: '1' }
 
+let started = 0
+const running = new Set()
+
+/** Ends a process and what it has started. */
+function end(child) {
+  if (!running.has(child)) return
+  try {
+    process.kill(-child.pid)
+  } catch {
+    // It went by itself.
+  }
+}
+process.once('SIGTERM', () => {
+  running.forEach(end)
+  process.exit()
+})
+
 const server = createServer((request, response) => {
+  if (request.url === '/processes-started') return response.end(String(started))
   const { pathname, searchParams } = new URL(request.url, 'http://localhost')
   const { headers } = request
   const child = spawn(git, ['http-backend'], {
@@ -22,7 +40,15 @@ const server = createServer((request, response) => {
       HTTP_GIT_PROTOCOL: headers['git-protocol'],
     },
     stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
   })
+  child.once('error', () => response.destroy())
+  if (!child.pid) return
+  started++
+  running.add(child)
+  child.once('close', () => running.delete(child))
+  // Nobody is left to read what it says.
+  response.once('close', () => end(child))
   child.stdin.on('error', () => {})
   request.pipe(child.stdin)
   child.stdout.once('data', (chunk) => {

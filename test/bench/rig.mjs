@@ -1,7 +1,7 @@
 // What the benchmarks share: repositories, the contenders as processes of their own, and how to read what they cost.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -45,7 +45,49 @@ export function processesStarted() {
 /** Name → start(); each start gives a new, cold server in a process of its own. */
 export const contenders = {
   refstream: () => startRefstream('--git', wrapper),
-  'git http-backend': () => start([here('plain-server.mjs'), root, wrapper], (url) => ({ url })),
+  'git http-backend': () => startPlainServer(wrapper),
+}
+
+export const startPlainServer = (git) => startScript('plain-server.mjs', root, git)
+
+/** A server of this directory, which prints its URL. */
+export const startScript = (script, ...args) => start([here(script), ...args], (url) => ({ url }))
+
+/** A Git that writes down when each process starts and ends, so that one can count how many ran at once. */
+export function recordingGit() {
+  const record = join(directory, 'record')
+  const path = join(directory, 'recording-git')
+  const line = (sign) =>
+    `read -r now _ < /proc/uptime; echo "${sign} $now $1 $GIT_PROTOCOL $PWD" >> '${record}'`
+  // Whoever ends it ends its process group: the shell outlives that, to write it down.
+  writeFileSync(path, `#!/bin/sh\ntrap : TERM\n${line('+')}\ngit "$@"\ncode=$?\n${line('-')}\nexit $code\n`)
+  chmodSync(path, 0o755)
+  writeFileSync(record, '')
+  return {
+    path,
+    read: () => readRecord(readFileSync(record, 'utf8')),
+    clear: () => writeFileSync(record, ''),
+  }
+}
+
+/** What a record tells of those commands that answer requests; `most` and `mostPerKey` ran at once. */
+function readRecord(text) {
+  let [started, most, mostPerKey] = [0, 0, 0]
+  const running = new Map()
+  const overTime = []
+  let all = 0
+  for (const line of text.split('\n')) {
+    const [, sign, seconds, key] = /^([+-]) (\S+) ((?:upload-pack|http-backend) .*)$/.exec(line) ?? []
+    if (!sign) continue
+    const change = sign === '+' ? 1 : -1
+    all += change
+    running.set(key, (running.get(key) ?? 0) + change)
+    if (change === 1) started++
+    most = Math.max(most, all)
+    mostPerKey = Math.max(mostPerKey, running.get(key))
+    overTime.push({ seconds: Number(seconds), running: all })
+  }
+  return { started, most, mostPerKey, overTime }
 }
 
 /** A refstream over the root, with these flags on top. */
@@ -67,7 +109,8 @@ async function start(args, whereIn) {
     const where = whereIn(line)
     if (!where) continue
     child.stdout.resume()
-    return { ...where, cpuSeconds: () => cpuSeconds(child.pid), stop: () => stop(child) }
+    const { pid } = child
+    return { ...where, pid, cpuSeconds: () => cpuSeconds(pid), stop: () => stop(child) }
   }
   throw new Error('the server did not start')
 }
@@ -75,6 +118,17 @@ async function start(args, whereIn) {
 async function stop(child) {
   child.kill('SIGTERM')
   await once(child, 'exit')
+}
+
+/** Resident memory of a process in bytes, proc_pid_status(5). */
+export const rssBytes = (pid) =>
+  Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024
+
+/** How many processes a process has started that are there now; proc_pid_task(5), for its main thread and all others. */
+export function children(pid) {
+  const threads = readdirSync(`/proc/${pid}/task`)
+  const lists = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'))
+  return lists.join(' ').split(' ').filter(Boolean).length
 }
 
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK']))
@@ -103,3 +157,23 @@ export async function runJson(script, ...args) {
 export const quantile = (values, share) =>
   [...values].sort((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)]
 export const median = (values) => quantile(values, 0.5)
+
+/** Lines of a Markdown table; numbers get as many digits as one can use. */
+export function table(columns, rows) {
+  const cell = (value) => {
+    if (typeof value !== 'number') return value ?? '–'
+    if (!Number.isFinite(value)) return '–'
+    return Number.isInteger(value) || Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(1)
+  }
+  const line = (cells) => `| ${cells.map(cell).join(' | ')} |`
+  return [line(columns), line(columns.map(() => '---')), ...rows.map(line)]
+}
+
+/** Writes a run's report, raw figures and picture to results/, under the name that it is known by. */
+export function save(name, report, figures, picture) {
+  const results = here('results/')
+  mkdirSync(results, { recursive: true })
+  writeFileSync(`${results}${name}.md`, `${report}\n`)
+  writeFileSync(`${results}${name}.json`, `${JSON.stringify(figures, null, 2)}\n`)
+  writeFileSync(`${results}${name}.svg`, picture)
+}
