@@ -143,10 +143,9 @@ async function offer({ start, started }, rate) {
   )
   const parts = await Promise.all(plans)
   clearInterval(watching)
-  const answers = parts.flatMap((part) => part.answers)
-    (await import('node:fs')).writeFileSync(
-      JSON.stringify(answers),
-    )
+  const answers = parts
+    .flatMap((part) => part.answers)(await import('node:fs'))
+    .writeFileSync(JSON.stringify(answers))
   const figures = summary(answers, parts)
   figures.startedProcesses = (await started(server).catch(() => NaN)) - startedBefore
   Object.assign(figures, { mostProcesses: most, cpuSeconds: server.cpuSeconds() - cpuBefore })
