@@ -1,7 +1,7 @@
 // Idle and slow followers: thousands of clients that ask for one large entry and take next to nothing of it. What each
 // costs refstream in memory, apart from the kernel's socket buffers, and what others notice.
 //
-//   make build && node test/bench/followers.mjs [FOLLOWERS] [SLOW] [REFS] [STEPS]      needs python3
+//   make build && node test/bench/followers.mjs [FOLLOWERS] [SLOW] [REFS] [STEPS] [FLAGS…]      needs python3
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -22,7 +22,7 @@ makeRepository('r.git', refs)
 const limit = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))[1])
 if (limit < followers + 200)
   throw new Error(`run this after \`ulimit -n ${followers + 1000}\`: it is ${limit}`)
-const server = await startRefstream()
+const server = await startRefstream(...process.argv.slice(6))
 const url = `${server.url}/r.git/info/refs?service=git-upload-pack`
 
 /** Kernel memory of all TCP sockets in bytes, /proc/net/sockstat. */

@@ -105,6 +105,10 @@ export const startRefstream = (...flags) =>
 
 async function start(args, whereIn) {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  // A benchmark that fails leaves nobody behind.
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  child.once('exit', () => process.off('exit', kill))
   for await (const line of createInterface(child.stdout)) {
     const where = whereIn(line)
     if (!where) continue
