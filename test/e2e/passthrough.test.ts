@@ -4,6 +4,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { ask, infoRefs } from '../support/http-client.js'
+import { pktLine } from '../../src/git/pkt-line.js'
 import { eventually } from '../support/eventually.js'
 import { git, makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
@@ -136,8 +137,9 @@ t.test('a client that leaves in the middle takes its Git process with it', async
     headers: { 'Content-Type': 'application/x-git-receive-pack-request', 'Content-Length': 200_000 },
   })
   push.on('error', () => {})
-  // It gets its turn with the first 64 KiB.
-  push.write(Buffer.alloc(100_000, '0'))
+  // It gets its turn with the first 64 KiB; Git waits for more commands.
+  const ids = `${'0'.repeat(40)} ${git(repository, 'rev-parse', 'main')}`
+  for (let count = 0; count < 1000; count++) push.write(pktLine(`${ids} refs/heads/new-${count}\n`))
   await eventually('Git waits for the rest', async () => (await running()) === 1)
   push.destroy()
   await new Promise((resolve) => push.once('close', resolve))

@@ -97,6 +97,7 @@ t.test('abort ends the process; so does a reader who has enough', async (t) => {
 
   const left = advertisement(git, repository, 0, new AbortController().signal)
   await left.next()
+  t.notOk((await left.next()).done)
   await left.return(undefined)
   await eventually('no process is left', () => git.running === 0)
   t.equal(wrapper.count('upload-pack'), 2)
