@@ -172,7 +172,8 @@ function summary(answers, parts) {
     p99: quantile(latencies, 0.99),
     shed: number('shed'),
     timeouts: number('timeout'),
-    wrong: number('wrong') + number('error'),
+    wrong: number('wrong'),
+    broken: number('error'),
     stale,
     latenessP99: quantile(lateness, 0.99),
     generatorBusy: Math.max(...parts.map(({ busy }) => busy)),
@@ -213,12 +214,12 @@ const report = [
       'at once',
       '429',
       'timed out',
-    ].concat(['wrong', 'stale', 'CPU s', 'generator late p99', 'generator CPU']),
+    ].concat(['wrong', 'refused or broken', 'stale', 'CPU s', 'generator late p99', 'generator CPU']),
     multiples.flatMap((multiple, index) =>
       Object.entries(results).map(([name, rows]) => {
         const row = rows[index]
         return [`${multiple}×`, name, row.offered, row.goodput, row.p50, row.p99, row.startedProcesses]
-          .concat([row.mostProcesses, row.shed, row.timeouts, row.wrong, row.stale, row.cpuSeconds])
+          .concat([row.mostProcesses, row.shed, row.timeouts, row.wrong, row.broken, row.stale, row.cpuSeconds])
           .concat([row.latenessP99, `${(row.generatorBusy * 100).toFixed(0)} %`])
       }),
     ),
