@@ -219,7 +219,15 @@ const report = [
       Object.entries(results).map(([name, rows]) => {
         const row = rows[index]
         return [`${multiple}×`, name, row.offered, row.goodput, row.p50, row.p99, row.startedProcesses]
-          .concat([row.mostProcesses, row.shed, row.timeouts, row.wrong, row.broken, row.stale, row.cpuSeconds])
+          .concat([
+            row.mostProcesses,
+            row.shed,
+            row.timeouts,
+            row.wrong,
+            row.broken,
+            row.stale,
+            row.cpuSeconds,
+          ])
           .concat([row.latenessP99, `${(row.generatorBusy * 100).toFixed(0)} %`])
       }),
     ),
