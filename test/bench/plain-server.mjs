@@ -46,7 +46,8 @@ const server = createServer((request, response) => {
   if (!child.pid) return
   started++
   running.add(child)
-  child.once('close', () => running.delete(child))
+  // Not when its output has been read, which may be never: by then its number may be another's.
+  child.once('exit', () => running.delete(child))
   // Nobody is left to read what it says.
   response.once('close', () => end(child))
   child.stdin.on('error', () => {})

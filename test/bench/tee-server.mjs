@@ -32,7 +32,8 @@ function start(request, response) {
     detached: true,
   })
   running.add(child)
-  child.once('close', () => running.delete(child))
+  // Not when its output has been read, which may be never: by then its number may be another's.
+  child.once('exit', () => running.delete(child))
   response.once('close', () => end(child))
   response.writeHead(200, head).write(service)
   child.stdout.pipe(response)
