@@ -139,6 +139,8 @@ export class GitProcess {
   readonly #pid: number | undefined
   readonly #stderrPipe: Readable | null
   #stderr = Buffer.alloc(0)
+  /** Has its leader gone? What it wrote may be read long after that. */
+  #exited = false
   #gone = false
   #toldToEnd = false
 
@@ -156,6 +158,7 @@ export class GitProcess {
     this.stdin.on('error', () => {})
     const abort = (): void => this.end()
     signal?.addEventListener('abort', abort, { once: true })
+    child.once('exit', () => (this.#exited = true))
     this.ended = new Promise<Ending>((resolve) => {
       child.once('error', (error) => resolve({ code: undefined, reason: error.message }))
       child.once('close', (code, killedBy) => {
@@ -197,11 +200,21 @@ export class GitProcess {
 
   kill(signal: NodeJS.Signals): void {
     if (this.#gone || this.#pid === undefined) return
+    // The kernel gives a number to nobody while a group bears it: a process that has it now is a stranger, and so is its group.
+    if (this.#exited && isThere(this.#pid)) return
     try {
       process.kill(-this.#pid, signal)
     } catch {
       // ESRCH: it went by itself.
     }
+  }
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
 }
 
