@@ -141,7 +141,8 @@ export class Spill {
     try {
       return await this.#disk.read(offset, Math.min(coldReadSize, this.#written - offset))
     } catch (error) {
-      this.#events.readFailed?.(error)
+      // The handle of an abandoned file goes with its last reader, and its name is gone: then nobody misses these bytes.
+      if (this.#fate !== 'abandoned' || this.#owner.followed) this.#events.readFailed?.(error)
       throw error
     }
   }

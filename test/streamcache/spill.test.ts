@@ -110,6 +110,31 @@ t.test('a read that runs when its follower leaves does no harm', async (t) => {
   await t.rejects(read, /closed/)
   t.ok((await collect(staying)).equals(bytesOf(1, 0, 2 * blockSize)))
 })
+
+t.test(
+  'a read of an abandoned file that fails is a fault of the disk only while somebody follows it',
+  async (t) => {
+    for (const stays of [false, true]) {
+      const { file, disk, readErrors } = await growingFile(t, { hotMaxBytes: 0 })
+      await file.append(bytesOf(1, 0, 2 * blockSize))
+      file.complete()
+      await eventually('all is on disk only', () => file.hotBytes === 0)
+      const leaving = file.follow()
+      if (stays) file.follow()
+      await file.spill.abandon()
+      let close = (): void => {}
+      // As when the handle is closed with the last reader, between two reads of one chunk.
+      t.capture(disk, 'read', () => new Promise((_, reject) => (close = () => reject(new Error('EBADF')))))
+      const read = Promise.resolve(leaving.read())
+      leaving.close()
+      close()
+      await t.rejects(read, /closed/)
+      await turns()
+      t.equal(readErrors.length, stays ? 1 : 0)
+    }
+  },
+)
+
 t.test('a disk that fails in the middle: nobody loses a byte', async (t) => {
   const test = await growingFile(t, { hotMaxBytes: 0 })
   const { file, disk } = test

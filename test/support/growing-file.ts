@@ -12,6 +12,8 @@ export interface TestFile {
   readonly hot: HotTier
   /** What writeFailed was told. */
   readonly writeErrors: unknown[]
+  /** What readFailed was told. */
+  readonly readErrors: unknown[]
   /** Followers attached now, by what `followed` was told. */
   followers: number
 }
@@ -23,16 +25,18 @@ export async function growingFile(
 ): Promise<TestFile> {
   const hot = new HotTier(hotMaxBytes)
   const writeErrors: unknown[] = []
+  const readErrors: unknown[] = []
   const directory = tempDir(t)
   const file = new GrowingFile({
     hot,
     maxLeadBytes,
     writeFailed: (error) => writeErrors.push(error),
+    readFailed: (error) => readErrors.push(error),
     followed: (change) => (test.followers += change),
   })
   const disk = await DiskFile.create(join(directory, 'temporary'))
   t.teardown(() => disk.close())
-  const test: TestFile = { file, disk, directory, hot, writeErrors, followers: 0 }
+  const test: TestFile = { file, disk, directory, hot, writeErrors, readErrors, followers: 0 }
   if (stored) file.spill.storeOn(disk)
   return test
 }
