@@ -28,7 +28,7 @@ export interface GrowingFileOptions extends SpillEvents {
  *            0 ──────────────────────────── written ──────── length
  *   disk     [================================]
  *   memory   [      cooled blocks      |#######################]   (all that is not on disk is here)
- *   follower         ▲ cold: 64 KiB reads        ▲ hot: a view of a block      ▲ at the end: waits
+ *   follower         ▲ cold: 32 KiB reads        ▲ hot: a view of a block      ▲ at the end: waits
  *
  * The writer never waits for a particular follower. It pauses only if even the fastest is `maxLeadBytes` behind, or
  * the disk is, and not for long: see unblock(). Without a disk (it failed, or there never was one) all stays in memory;

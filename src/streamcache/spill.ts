@@ -4,7 +4,7 @@ import { Damage, isDamage, type DiskFile } from './disk-file.js'
 import { Signal } from './signal.js'
 
 /** Bytes per read from disk: what a follower behind the hot tier holds. */
-const coldReadSize = 64 * 1024
+const coldReadSize = 32 * 1024
 
 export interface SpillEvents {
   /** Told once if the disk takes no more of this file; it goes on in memory. */

@@ -196,3 +196,21 @@ t.test('who has left the process group and holds a pipe keeps nobody waiting', a
     t.equal(git.running, 0, held)
   }
 })
+
+t.test('nobody who has got its number since is ended in its place', async (t) => {
+  const { run } = scripted(t, 'echo $$ >&2; echo unread')
+  const child = run()
+  // A reader that takes nothing yet, as for a client that is slow.
+  child.stdout.on('readable', () => {})
+  await eventually('it has said its number', () => child.stderr !== '')
+  const pid = Number(child.stderr)
+  await eventually('it has gone', () => !isAlive(pid))
+  const kills = t.capture(process, 'kill', () => true)
+  child.end()
+  t.strictSame(
+    kills().map(({ args }) => args),
+    [[pid, 0]],
+  )
+  child.stdout.removeAllListeners('readable').resume()
+  t.match(await child.ended, { code: 0 })
+})

@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.js'
 import { growingFile, noSpace } from '../support/growing-file.js'
 import { bytesOf, collect, pending, readUntil, turns } from '../support/sources.js'
 
-t.test('a follower behind the memory reads from disk, and holds 64 KiB at most', async (t) => {
+t.test('a follower behind the memory reads from disk, and holds 32 KiB at most', async (t) => {
   const { file } = await growingFile(t, { hotMaxBytes: 0 })
   const follower = file.follow()
   const length = 3 * blockSize + 77
@@ -19,10 +19,10 @@ t.test('a follower behind the memory reads from disk, and holds 64 KiB at most',
     const at = follower.offset
     const chunk = (await follower.read())!
     t.ok(chunk.equals(bytesOf(1, at, chunk.length)))
-    t.ok(chunk.buffer.byteLength <= 64 * 1024)
+    t.ok(chunk.buffer.byteLength <= 32 * 1024)
     cold++
   }
-  t.equal(cold, 12)
+  t.equal(cold, 24)
   file.complete()
   await eventually('nothing is left in memory', () => file.hotBytes === 0)
   t.ok((await collect(file.follow())).equals(bytesOf(1, 0, length)))
