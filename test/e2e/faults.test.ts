@@ -1,27 +1,10 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { addPackedBranches, makeRepository } from '../support/repositories.js'
-import { makeGitWrapper, plans, type GitWrapper } from '../support/git-wrapper.js'
-import { ask, eventuallyGet, infoRefs } from '../support/http-client.js'
+import { plans } from '../support/git-wrapper.js'
+import { ask, eventuallyGet } from '../support/http-client.js'
 import { eventually } from '../support/eventually.js'
-import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
-import { tempDir } from '../support/temp-dir.js'
-
-interface Setup {
-  readonly wrapper: GitWrapper
-  readonly sidecar: SpawnedSidecar
-  readonly url: string
-}
-
-async function setUp(t: Test, ...args: string[]): Promise<Setup> {
-  const root = tempDir(t)
-  addPackedBranches(makeRepository(root, 'r.git'), 2000)
-  const wrapper = makeGitWrapper(t)
-  const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path, ...args] })
-  return { wrapper, sidecar, url: infoRefs(sidecar.url, 'r.git') }
-}
-type Test = Parameters<typeof tempDir>[0]
+import { startWrapped, type WrappedSidecar } from '../support/wrapped-sidecar.js'
 
 /** How an answer ended for its client. */
 const ending = (url: string): Promise<string> =>
@@ -30,7 +13,7 @@ const ending = (url: string): Promise<string> =>
     () => 'broken off',
   )
 
-async function recovers(t: Test, { wrapper, sidecar, url }: Setup): Promise<void> {
+async function recovers(t: Test, { wrapper, sidecar, url }: WrappedSidecar): Promise<void> {
   t.equal(await sidecar.metric('refstream_store_entries'), 0, 'no entry stays')
   await eventually('no file stays', () => readdirSync(join(sidecar.cacheDir, 'slot-0', 'temp')).length === 0)
   await eventually(
@@ -51,7 +34,7 @@ const midway: [string, string][] = [
 ]
 for (const [name, plan] of midway) {
   t.test(`Git ${name} midway: every client sees an error`, async (t) => {
-    const setup = await setUp(t)
+    const setup = await startWrapped(t)
     setup.wrapper.plan(plan)
     const endings = await Promise.all(Array.from({ length: 20 }, () => ending(setup.url)))
     // Those who had no byte yet are told by a status; for the others the connection breaks.
@@ -61,7 +44,7 @@ for (const [name, plan] of midway) {
 }
 
 t.test('Git dies before its first byte: 503, with a word for the person who reads it', async (t) => {
-  const setup = await setUp(t)
+  const setup = await startWrapped(t)
   setup.wrapper.plan(`echo 'fatal: secret reason' >&2; exit 128\n`)
   const { status, body, headers } = await ask(setup.url)
   t.equal(status, 503)
@@ -76,7 +59,7 @@ t.test('Git dies before its first byte: 503, with a word for the person who read
 })
 
 t.test('Git hangs: it is killed, and every client sees an error', async (t) => {
-  const setup = await setUp(t, '--fill-silence-seconds', '0.3')
+  const setup = await startWrapped(t, '--fill-silence-seconds', '0.3')
   setup.wrapper.plan(plans.hangAfter(5000))
   const endings = await Promise.all(Array.from({ length: 5 }, () => ending(setup.url)))
   for (const each of endings) t.equal(each, 'broken off')
@@ -84,14 +67,14 @@ t.test('Git hangs: it is killed, and every client sees an error', async (t) => {
 })
 
 t.test('Git goes on for too long', async (t) => {
-  const setup = await setUp(t, '--fill-timeout-seconds', '0.3')
+  const setup = await startWrapped(t, '--fill-timeout-seconds', '0.3')
   setup.wrapper.plan('printf 0000; while :; do printf 0000; sleep 0.01; done\n')
   t.equal(await ending(setup.url), 'broken off')
   await recovers(t, setup)
 })
 
 t.test('Git hangs and the sidecar is told to end: no process stays', async (t) => {
-  const setup = await setUp(t, '--drain-seconds', '0')
+  const setup = await startWrapped(t, '--drain-seconds', '0')
   setup.wrapper.plan(`echo $$ > "$dir/hanging"; trap '' TERM; while :; do sleep 0.05; done\n`)
   const client = ending(setup.url)
   await eventually('Git hangs', () => setup.wrapper.saw('hanging'))
