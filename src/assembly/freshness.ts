@@ -12,7 +12,7 @@ import { openLeases } from './leases.js'
 export interface FreshnessOptions {
   readonly ground: Ground
   /** This process's part of the cache directory; undefined: it cannot be used. */
-  readonly slotDirectory: string | undefined
+  readonly ownDirectory: string | undefined
   /** Told of the common directory of a repository whose state may be another from now on. */
   readonly changed: (repository: string) => void
   readonly settings: Settings
@@ -22,10 +22,10 @@ export interface FreshnessOptions {
 
 /** All that tells whether an entry is fresh: looks, modes and leases. */
 export function openFreshness(options: FreshnessOptions) {
-  const { ground, slotDirectory, changed, settings, metrics, log } = options
+  const { ground, ownDirectory, changed, settings, metrics, log } = options
   const { root, git } = ground
   const { unleasedMaxAgeSeconds } = settings
-  const leases = openLeases(slotDirectory && join(slotDirectory, 'leases'), metrics, log, changed)
+  const leases = openLeases(ownDirectory && join(ownDirectory, 'leases'), metrics, log, changed)
   const modes = new Modes({
     root,
     rules: settings.freshness,

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { leaseEndpoints } from '../admin/lease-api.js'
 import { webhookEndpoints } from '../admin/webhooks.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
@@ -58,7 +57,7 @@ export async function startSidecar(
     log.info({ slot, cacheDir }, 'another process uses the cache directory; this one has its own part')
   const { leases, modes, observer, leaseService } = openFreshness({
     ground,
-    slotDirectory: slot === undefined ? undefined : join(cacheDir, `slot-${slot}`),
+    ownDirectory: cache.ownDirectory,
     changed: (repository) => service.forget(repository),
     settings,
     metrics,

@@ -111,8 +111,13 @@ export function decodeRepositoryPath(encoded: string): string | undefined {
   } catch {
     return undefined
   }
-  const components = path.replace(/^\//, '').split('/')
   if (path === '') return ''
-  const refused = components.some((name) => ['', '.', '..'].includes(name) || name.includes('\0'))
-  return refused ? undefined : components.join('/')
+  const relative = path.replace(/^\//, '')
+  return relative !== '' && isRepositoryPath(relative) ? relative : undefined
+}
+
+/** May this be the path of a repository, relative to the root? Nothing in it is resolved or passed over (R8). */
+export function isRepositoryPath(path: string): boolean {
+  if (path === '') return true
+  return path.split('/').every((name) => !['', '.', '..'].includes(name) && !name.includes('\0'))
 }

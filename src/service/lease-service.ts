@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs'
 import { TooManyLeases, type Lease, type Leases } from '../freshness/leases.js'
 import type { Modes } from '../freshness/modes.js'
 import type { Observer } from '../freshness/observer.js'
-import type { Repository } from '../git/repository.js'
+import { isRepositoryPath, type Repository } from '../git/repository.js'
 import { RepositoryNotFound } from './errors.js'
 
 /** Milliseconds for which a mutator inside this process holds its lease; it renews at a third. */
@@ -86,10 +86,8 @@ export class LeaseService {
 
   #find(name: string): Repository {
     const path = isAbsolute(name) ? this.#belowRoot(name) : name
-    // What is no path below the root is no repository; `..` and the like are not resolved (R8).
-    const strange = path?.split('/').some((part) => ['', '.', '..'].includes(part) || part.includes('\0'))
-    const repository =
-      path === undefined || (strange && path !== '') ? undefined : this.#options.observer.find(path)
+    const mayBe = path !== undefined && isRepositoryPath(path)
+    const repository = mayBe ? this.#options.observer.find(path) : undefined
     if (!repository) throw new RepositoryNotFound(name)
     return repository
   }

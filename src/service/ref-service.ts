@@ -43,11 +43,11 @@ export interface RefAnswer {
   readonly reuse: Reuse
 }
 
-/** What there may be of a repository in the cache: the beginnings of its keys. */
-const keyKinds = [
-  ...['advertisement v0', 'advertisement v1', 'advertisement v2'],
-  ...['listing sha1', 'listing sha256'],
-]
+/** What there may be of a repository in the cache. */
+const variants = { advertisement: ['v0', 'v1', 'v2'], listing: ['sha1', 'sha256'] } as const
+type Kind = keyof typeof variants
+
+const keyOf = (kind: Kind, variant: string, gitDir: string): string => `${kind} ${variant} ${gitDir}`
 
 /** What all doors offer. Paths are decoded and relative to the root; see `decodeRepositoryPath`. */
 export class RefService {
@@ -110,8 +110,7 @@ export class RefService {
    * @throws RepositoryNotFound, Overloaded, or the queueing signal's reason
    */
   async passThrough(path: string, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
-    const { root, git, exportAll } = this.#options
-    return httpBackend(git, root, this.#find(path), { ...request, exportAll }, turn)
+    return this.#runBackend(this.#find(path), request, turn)
   }
 
   /** The same for a request that may change the repository: a push. Holds a lease while the process runs. */
@@ -121,9 +120,14 @@ export class RefService {
     const starting = (): void => {
       end = this.#options.leases.hold(repository, 'push')
     }
-    const process = await this.passThrough(path, request, { ...turn, starting })
+    const process = await this.#runBackend(repository, request, { ...turn, starting })
     void process.ended.then(() => end?.())
     return process
+  }
+
+  #runBackend(repository: Repository, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
+    const { root, git, exportAll } = this.#options
+    return httpBackend(git, root, repository, { ...request, exportAll }, turn)
   }
 
   /**
@@ -143,9 +147,14 @@ export class RefService {
     return repository
   }
 
-  /** Drops what is kept of a repository, so that it does not come back after a restart. */
-  forget(gitDir: string): void {
-    for (const kind of keyKinds) this.#options.cache.forget(`${kind} ${gitDir}`)
+  /**
+   * Drops what is kept of a repository, so that it does not come back after a restart. Linked worktrees have keys of
+   * their own; what is kept of them stays, and answers nobody: their generation is the repository's.
+   */
+  forget(commonDir: string): void {
+    for (const kind of Object.keys(variants) as Kind[]) {
+      for (const variant of variants[kind]) this.#options.cache.forget(keyOf(kind, variant, commonDir))
+    }
   }
 
   /** What a client may read. @throws RepositoryNotFound, ServiceDisabled */
@@ -158,13 +167,13 @@ export class RefService {
 
   #read(
     path: string,
-    kind: 'advertisement' | 'listing',
+    kind: Kind,
     variant: string,
     sight: (seen: Observation) => Sight,
     state: Observation,
     question: Pick<Question, 'source' | 'holds'>,
   ): Promise<Reading> {
-    const key = `${kind} ${variant} ${state.repository.gitDir}`
+    const key = keyOf(kind, variant, state.repository.gitDir)
     return this.#options.cache.read(key, sight(state), {
       ...question,
       source: this.#unlessBackingOff(key, question.source),

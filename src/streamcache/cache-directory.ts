@@ -45,6 +45,11 @@ export class CacheDirectory {
     return this.#slot?.number
   }
 
+  /** This process's part of the directory; undefined as above. */
+  get own(): string | undefined {
+    return this.#slot?.directory
+  }
+
   /** Takes a slot and what is in it; tried again with each file that is to be made until it succeeds. Never rejects. */
   async open(): Promise<void> {
     await this.#open().catch((error: unknown) => this.#options.failed('open', error))

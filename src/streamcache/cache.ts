@@ -121,6 +121,11 @@ export class StreamCache {
     return this.#directory.slot
   }
 
+  /** This process's part of the cache directory, where its owner may keep files too; undefined as above. */
+  get ownDirectory(): string | undefined {
+    return this.#directory.own
+  }
+
   get storeBytes(): number {
     return this.#committed.bytes
   }
