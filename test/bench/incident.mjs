@@ -3,15 +3,14 @@
 // change is under way and is filled at the pace of its first client (tee-server.mjs), in turn.
 //
 //   make build && node test/bench/incident.mjs [REFS] [SECONDS] [SLOW] [VANISHING] [FAST]
-import { execFile, execFileSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
-import { hrtime } from 'node:process'
 import { clearInterval, setInterval } from 'node:timers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { lineCharts } from './chart.mjs'
+import { Marker, now } from './marker.mjs'
 import { directory, makeRepository, quantile, recordingGit, root, rssBytes, runJson, save } from './rig.mjs'
 import { startRefstream, startScript, table } from './rig.mjs'
 
@@ -21,48 +20,19 @@ const [refs, seconds, slow, vanishing, fast] = [200_000, 45, 430, 50, 20].map((v
 const bytesPerSecond = 200_000
 const changeEveryMs = 3000
 const changeLastsMs = 500
-const run = promisify(execFile)
 
 makeRepository('r.git', refs)
-const repository = join(root, 'r.git')
-const git = (...args) => execFileSync('git', args, { cwd: repository, input: '' }).toString().trim()
-const tree = git('hash-object', '-t', 'tree', '-w', '--stdin')
-const identity = ['-c', 'user.name=b', '-c', 'user.email=b@example.com']
-const commits = Array.from({ length: 200 }, (_, index) =>
-  git(...identity, 'commit-tree', tree, '-m', String(index)),
-)
-const marker = 'refs/heads/a-marker'
-git('update-ref', marker, commits[0])
-const length = execFileSync('git', ['upload-pack', '--advertise-refs', repository], {
+const marker = new Marker('r.git')
+const { length } = execFileSync('git', ['upload-pack', '--advertise-refs', join(root, 'r.git')], {
   maxBuffer: 1 << 28,
-}).length
-
-const now = () => Number(hrtime.bigint()) / 1e6
+})
 
 /** A change every few seconds, each under a lease of the server's. */
-async function change(server, writes, deadline) {
-  const api = async (method, path, body) => {
-    const headers = { 'Content-Type': 'application/json' }
-    const response = await fetch(server.adminUrl + path, { method, headers, body: JSON.stringify(body) })
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status}`)
-    return response.status === 204 ? undefined : response.json()
-  }
+async function change(server, deadline) {
   for (let next = now() + 1000; next < deadline; next += changeEveryMs) {
     await sleep(Math.max(0, next - now()))
-    const write = { start: now(), end: Infinity, value: commits[writes.length % commits.length] }
-    writes.push(write)
-    const { id } = await api('POST', '/v1/leases', { repository: 'r.git', ttlSeconds: 30 })
-    await run('git', ['-C', repository, 'update-ref', marker, write.value])
-    await sleep(changeLastsMs)
-    await api('DELETE', `/v1/leases/${id}`, { changed: true })
-    write.end = now()
+    await marker.change(server, changeLastsMs)
   }
-}
-
-/** Was the value in place at no moment between question and answer? */
-function isStale(writes, { sent, ended, marker: seen }) {
-  const oldest = writes.findLastIndex(({ end }) => end < sent)
-  return !writes.some(({ start, value }, version) => version >= oldest && start < ended && value === seen)
 }
 
 const recorder = recordingGit()
@@ -95,14 +65,14 @@ const contenders = {
 async function replay({ start, redundant }) {
   const server = await start()
   recorder.clear()
-  const writes = [{ start: -Infinity, end: -Infinity, value: git('rev-parse', marker) }]
+  marker.clear()
   const begun = now()
   const memory = []
   const watching = setInterval(() => memory.push([(now() - begun) / 1000, rssBytes(server.pid) / 1e6]), 500)
   const url = `${server.url}/r.git/info/refs?service=git-upload-pack`
   const [seen] = await Promise.all([
     runJson('slow-readers.mjs', url, seconds, bytesPerSecond, slow, vanishing, fast, length),
-    change(server, writes, begun + seconds * 1000),
+    change(server, begun + seconds * 1000),
   ])
   clearInterval(watching)
   const record = recorder.read()
@@ -113,11 +83,13 @@ async function replay({ start, redundant }) {
   await server.stop()
   await sleep(1000)
   return {
-    changes: writes.length - 1,
+    changes: marker.changes,
     answersPerSecond: whole.length / seconds,
     broken: seen.answers.filter(({ result }) => result === 'broken').length,
     vanished: seen.answers.filter(({ result }) => result === 'vanished').length,
-    stale: whole.filter((answer) => isStale(writes, answer)).length,
+    stale: whole.filter(({ sent, ended, marker: value }) =>
+      marker.isStale({ start: sent, end: ended, value }),
+    ).length,
     fastP50: quantile(times, 0.5),
     fastP99: quantile(times, 0.99),
     slowRate: seen.bytesOf.slow / slow / seconds,

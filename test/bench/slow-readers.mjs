@@ -62,5 +62,5 @@ const clients = Object.entries({ slow, vanishing, fast }).flatMap(([kind, count]
 )
 // Those who wait for a server that says nothing are not waited for.
 await Promise.race([Promise.all(clients), sleep(seconds * 1000 + 3000)])
-console.log(JSON.stringify({ bytesOf, answers }))
-process.exit()
+// Not before all of it is in the pipe.
+process.stdout.write(JSON.stringify({ bytesOf, answers }), () => process.exit())
