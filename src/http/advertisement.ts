@@ -23,7 +23,7 @@ export async function sendAdvertisement(
   { entry, follower }: Reading,
   { compressed, etag }: AdvertisementOptions,
 ): Promise<void> {
-  const { request, response, signal } = exchange
+  const { request, response } = exchange
   const condition = request.headers['if-none-match']
   // Git's clients never ask so. Those who do get a tag each time, which a growing entry has only at its end.
   if (condition !== undefined) await entry.end()
@@ -48,11 +48,11 @@ export async function sendAdvertisement(
 
   if (request.method === 'HEAD') chunk = null
   else if (form) return sendForm(exchange, form)
-  while (chunk && !signal.aborted) {
+  while (chunk && !exchange.left) {
     if (!exchange.write(chunk) && !(await exchange.drained())) return
     chunk = await follower.read()
   }
-  if (!signal.aborted) response.end()
+  if (!exchange.left) response.end()
 }
 
 async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {

@@ -62,7 +62,7 @@ async function answer(
   const exchange = new Exchange(request, response, options)
   const leave = options.room.enter()
   // What a client that has left waited for may be long in coming; its place is free at once.
-  if (leave) exchange.signal.addEventListener('abort', leave)
+  if (leave) exchange.whenLeft(leave)
   try {
     if (!leave) throw new Overloaded('full', 1)
     await dispatch(options, exchange)
@@ -71,7 +71,7 @@ async function answer(
   } finally {
     leave?.()
   }
-  if (exchange.signal.aborted && exchange.outcome !== 'error') exchange.outcome = 'aborted'
+  if (exchange.left && exchange.outcome !== 'error') exchange.outcome = 'aborted'
   exchange.done()
   const { kind, protocol, outcome, repository, sentBytes } = exchange
   const ms = Math.round(performance.now() - exchange.startedAt)
@@ -95,12 +95,12 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
     }
   }
   const peeked = request.method === 'POST' ? await peekBody(request, mayAskForRefs(exchange)) : undefined
-  exchange.signal.throwIfAborted()
+  exchange.throwIfLeft()
   if (peeked?.lsRefs) {
     exchange.kind = 'ls-refs'
     const answer = await options.service.listRefs(route.repository, peeked.lsRefs)
     if (answer) {
-      exchange.signal.throwIfAborted()
+      exchange.throwIfLeft()
       await sendRefs(exchange, answer, peeked.lsRefs)
       exchange.outcome = answer.reuse
       return
@@ -108,12 +108,11 @@ async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void>
   }
   const backend = backendRequest(exchange, route, options.remoteUserHeader)
   const { service } = options
-  const { signal, leftEarly } = exchange
-  const turn = { admitted: isAdmitted(options, exchange), queueing: signal }
+  const turn = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }
   const process =
     exchange.kind === 'receive-pack'
-      ? await service.mutate(route.repository, backend, { ...turn, signal: leftEarly })
-      : await service.passThrough(route.repository, backend, { ...turn, signal })
+      ? await service.mutate(route.repository, backend, { ...turn, signal: exchange.leftEarly })
+      : await service.passThrough(route.repository, backend, { ...turn, signal: exchange.signal })
   await passThrough(exchange, process, peeked)
   admit(options, exchange)
   exchange.outcome = 'passthrough'
@@ -125,9 +124,8 @@ async function answerAdvertisement(
   reading: Reading,
 ): Promise<void> {
   const { follower, reuse } = reading
-  if (exchange.signal.aborted) follower.close()
   // Also wakes a follower that waits for bytes that may never come.
-  exchange.signal.addEventListener('abort', () => follower.close())
+  exchange.whenLeft(() => follower.close())
   try {
     await sendAdvertisement(exchange, reading, options)
   } finally {
@@ -177,7 +175,7 @@ function kindOf({ resource, service }: Route): string {
 function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
   const { log, shed, shedStatus } = options
   const { response, request, repository } = exchange
-  if (exchange.signal.aborted) {
+  if (exchange.left) {
     exchange.outcome = 'aborted'
     return
   }

@@ -9,6 +9,14 @@ export type Outcome =
   | ('hit' | 'joined' | 'filled' | 'gathered' | 'passthrough')
   | ('not_found' | 'forbidden' | 'rejected' | 'shed' | 'aborted' | 'error')
 
+/** A client that is gone; nobody needs an answer. */
+class ClientHasLeft extends Error {
+  override readonly name = 'ClientHasLeft'
+  override readonly message = 'the client has left'
+}
+
+const ignore = (): void => {}
+
 /** Who keeps an eye on exchanges. */
 export interface Overseers {
   readonly metrics: Metrics
@@ -21,19 +29,17 @@ export class Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly startedAt = performance.now()
-  /** Aborts when the client has left before the end of its answer. */
-  readonly signal: AbortSignal
-  /**
-   * Aborts when the client has left before the end of its request. A push that has arrived whole is carried out to its
-   * end, hooks and all, whoever still listens.
-   */
-  readonly leftEarly: AbortSignal
   kind = 'other'
   protocol: `v${ProtocolVersion}` = 'v0'
   outcome: Outcome = 'error'
   repository: string | undefined
   sentBytes = 0
   readonly #overseers: Overseers
+  #left = false
+  /** Made for those who ask: most exchanges end without anybody, and a signal costs more than a hit's own work. */
+  #signal: AbortSignal | undefined
+  #leftEarly: AbortSignal | undefined
+  #callsWhenLeft: Set<() => void> | undefined
   #watched = false
 
   constructor(request: IncomingMessage, response: ServerResponse, overseers: Overseers) {
@@ -41,18 +47,11 @@ export class Exchange {
     this.response = response
     this.#overseers = overseers
     // A connection that breaks is told by 'close'; an 'error' without a listener would end the program.
-    request.on('error', () => {})
-    response.on('error', () => {})
-    const left = new AbortController()
-    this.signal = left.signal
-    const leftEarly = new AbortController()
-    this.leftEarly = leftEarly.signal
-    left.signal.addEventListener('abort', () => {
-      if (!request.complete) leftEarly.abort(left.signal.reason)
-    })
+    request.on('error', ignore)
+    response.on('error', ignore)
     const { socket } = request
     const leave = (): void => {
-      if (!response.writableFinished) left.abort(new Error('the client has left'))
+      if (!response.writableFinished) this.#leave()
     }
     // A response that waits for an earlier one on its connection is not told when that closes.
     socket.once('close', leave)
@@ -61,6 +60,49 @@ export class Exchange {
       leave()
     })
     if (request.method === 'POST') this.#watchSender()
+  }
+
+  /** Has the client left before the end of its answer? */
+  get left(): boolean {
+    return this.#left
+  }
+
+  /** @throws if the client has left */
+  throwIfLeft(): void {
+    if (this.#left) throw new ClientHasLeft()
+  }
+
+  /** Calls back when the client leaves before the end of its answer, or at once if it has. */
+  whenLeft(call: () => void): void {
+    if (this.#left) call()
+    else (this.#callsWhenLeft ??= new Set()).add(call)
+  }
+
+  /** Aborts when the client has left before the end of its answer. */
+  get signal(): AbortSignal {
+    return (this.#signal ??= this.#abortWhenLeft(() => true))
+  }
+
+  /**
+   * Aborts when the client has left before the end of its request. A push that has arrived whole is carried out to its
+   * end, hooks and all, whoever still listens.
+   */
+  get leftEarly(): AbortSignal {
+    return (this.#leftEarly ??= this.#abortWhenLeft(() => !this.request.complete))
+  }
+
+  #abortWhenLeft(applies: () => boolean): AbortSignal {
+    const controller = new AbortController()
+    this.whenLeft(() => {
+      if (applies()) controller.abort(new ClientHasLeft())
+    })
+    return controller.signal
+  }
+
+  #leave(): void {
+    if (this.#left) return
+    this.#left = true
+    for (const call of this.#callsWhenLeft ?? []) call()
   }
 
   /** Hands bytes to the client. false: it takes no more now, wait for `drained`. */
@@ -83,16 +125,16 @@ export class Exchange {
 
   /** Resolves when the client takes more bytes; false if it has left. */
   drained(): Promise<boolean> {
-    const { response, signal } = this
-    if (signal.aborted || response.destroyed) return Promise.resolve(false)
+    const { response } = this
+    if (this.#left || response.destroyed) return Promise.resolve(false)
     return new Promise((resolve) => {
       const done = (): void => {
         response.off('drain', done)
-        signal.removeEventListener('abort', done)
-        resolve(!signal.aborted)
+        this.#callsWhenLeft?.delete(done)
+        resolve(!this.#left)
       }
       response.on('drain', done)
-      signal.addEventListener('abort', done)
+      this.whenLeft(done)
     })
   }
 
@@ -138,7 +180,7 @@ export class Exchange {
 
   #whenOver(call: () => void): void {
     this.response.once('close', call)
-    this.signal.addEventListener('abort', call)
+    this.whenLeft(call)
   }
 
   #cut(reason: 'idle' | 'slow' | 'silent'): void {

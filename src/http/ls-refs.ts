@@ -16,7 +16,7 @@ export async function sendRefs(
   { listing }: RefAnswer,
   request: LsRefsRequest,
 ): Promise<void> {
-  const { response, signal } = exchange
+  const { response } = exchange
   const parts = listing.cutNow(request)
   if (parts) {
     const length = parts.reduce((sum, part) => sum + part.length, 0)
@@ -31,7 +31,7 @@ export async function sendRefs(
       if (response.writableCorked > 0) response.uncork()
       if (!(await exchange.drained())) return
     }
-    if (signal.aborted) return
+    if (exchange.left) return
   }
   response.end()
 }

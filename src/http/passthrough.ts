@@ -76,9 +76,9 @@ export async function passThrough(exchange: Exchange, process: GitProcess, peeke
   } else {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       // Who has left is not written to, but what Git still says is read, or it would wait for ever.
-      if (!exchange.signal.aborted && !exchange.write(chunk)) await exchange.drained()
+      if (!exchange.left && !exchange.write(chunk)) await exchange.drained()
     }
-    exchange.signal.throwIfAborted()
+    exchange.throwIfLeft()
     const { code } = await process.ended
     if (code === 0) response.end()
     else await abandon(exchange)
