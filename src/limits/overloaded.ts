@@ -1,6 +1,6 @@
 const messages = {
-  'queue-full': 'no slot is free, and the queue is full',
-  wait: 'no slot was free in time',
+  'queue-full': 'too many wait already',
+  wait: 'its turn did not come in time',
   full: 'too many requests are under way',
 }
 
@@ -9,7 +9,7 @@ export class Overloaded extends Error {
   override readonly name = 'Overloaded'
   /** queue-full: there was no place to wait; wait: its turn did not come in time; full: too many are here already. */
   readonly reason: 'queue-full' | 'wait' | 'full'
-  /** When to come again, from the pace at which slots were handed on: a whole number from 1 to 60. */
+  /** When to come again, from the pace at which turns came: a whole number from 1 to 60. */
   readonly retryAfterSeconds: number
 
   constructor(reason: Overloaded['reason'], retryAfterSeconds: number) {

@@ -1,18 +1,12 @@
-import { systemClock, type Clock } from './clock.js'
-import { admittedFactor, Line, type Waiter } from './line.js'
+import type { Clock } from './clock.js'
 import { Overloaded } from './overloaded.js'
+import { Queue, type QueueOptions, type QueueRequest } from './queue.js'
 
 /** fill: cheap, and shared by all who ask; pass: pass-through, for one client, for as long as that client takes. */
 export type SlotClass = 'fill' | 'pass'
 
-export interface ClassLimits {
-  /** Most slots of this class that one group has at once. */
-  readonly perGroup: number
-  /** Most who wait in this class, not counting the admitted, for whom there are four times as many places. */
-  readonly queueMax: number
-  /** Longest wait in milliseconds; four times as long for the admitted. */
-  readonly waitMs: number
-}
+/** `perGroup`: most slots of this class that one group has at once. */
+export type ClassLimits = Pick<QueueOptions, 'perGroup' | 'queueMax' | 'waitMs'>
 
 export interface SlotsOptions {
   /** Most slots that are out at once: at least 2, for each class has some that are its own. */
@@ -33,24 +27,15 @@ export interface SlotEvents {
   left?(slotClass: SlotClass): void
 }
 
-export interface SlotRequest {
+/** Its group is a repository. */
+export interface SlotRequest extends QueueRequest {
   readonly class: SlotClass
-  /** Those of one group share its limit and take turns with other groups: a repository. */
-  readonly group: string
-  /** Its client was let in a moment ago, by an earlier request: it is queued where others are shed. */
-  readonly admitted?: boolean
-  /** Leaves the queue when it aborts. */
-  readonly signal?: AbortSignal | undefined
 }
 
 /** Leave to run one process. Whoever gets one must release it. */
 export interface Slot {
   /** Hands the slot on. May be called again, to no effect. */
   readonly release: () => void
-}
-
-interface Waiting extends Waiter {
-  granted(): void
 }
 
 /** The part of all slots that is kept for a class, used or not. */
@@ -69,29 +54,23 @@ const kept: Record<SlotClass, number> = { fill: 1 / 4, pass: 1 / 2 }
  * all places in the queue.
  *
  * *No slot is lost, and none idles while somebody may have it.* A slot is counted before its promise resolves, and only
- * `release()` takes it back, once. An acquire that waits is in the line, with a timer and a listener on its signal, until
- * the first of three: its turn, its time, its signal; each takes it out of the line at once, so the other two never
- * happen. Turns come whenever a slot may have become free: at a release, and when the total grows. Nobody who comes or
+ * `release()` takes it back, once. How an acquire that waits ends, see `Queue`. Turns come whenever a slot may have become free: at a release, and when the total grows. Nobody who comes or
  * leaves makes anybody else eligible, for whoever is eligible while a slot is free has it already.
  *
  * *Memory* is bounded by the slots and the places in the two queues.
  */
 export class Slots {
   readonly #options: SlotsOptions
-  readonly #clock: Clock
-  readonly #random: () => number
-  readonly #lines: Record<SlotClass, Line<Waiting>>
+  readonly #lines: Record<SlotClass, Queue>
   #total: number
 
   /** @throws RangeError if the total is less than 2 */
   constructor(options: SlotsOptions) {
     const { fill, pass, clock, random, total } = options
     this.#options = options
-    this.#clock = clock ?? systemClock
-    this.#random = random ?? Math.random
     this.#lines = {
-      fill: new Line(fill.perGroup, fill.queueMax),
-      pass: new Line(pass.perGroup, pass.queueMax),
+      fill: new Queue({ ...fill, clock, random }),
+      pass: new Queue({ ...pass, clock, random }),
     }
     this.#total = checked(total)
   }
@@ -127,10 +106,10 @@ export class Slots {
    * not be shed, ask for those before it is let in.
    */
   refusal(request: SlotRequest): Overloaded | undefined {
-    const { class: slotClass, group, admitted = false } = request
+    const { class: slotClass, group } = request
     const line = this.#lines[slotClass]
     if (this.#isFree(slotClass) && line.isOpen(group)) return undefined
-    return line.hasPlace({ group, admitted }) ? undefined : this.#overloaded(slotClass, 'queue-full')
+    return line.refusal(request)
   }
 
   /**
@@ -149,49 +128,13 @@ export class Slots {
       line.enter(group)
       return this.#slot(slotClass, group, 0)
     }
-    const refusal = this.refusal(request)
-    if (refusal) {
-      events?.shed?.(slotClass, refusal.reason)
-      throw refusal
+    try {
+      return this.#slot(slotClass, group, await line.wait(request))
+    } catch (error) {
+      if (error instanceof Overloaded) events?.shed?.(slotClass, error.reason)
+      else events?.left?.(slotClass)
+      throw error
     }
-    return this.#wait(request)
-  }
-
-  #wait({ class: slotClass, group, signal, admitted = false }: SlotRequest): Promise<Slot> {
-    const line = this.#lines[slotClass]
-    const { events } = this.#options
-    const since = this.#clock.now()
-    return new Promise<Slot>((resolve, reject) => {
-      const settle = (): void => {
-        stopTimer()
-        signal?.removeEventListener('abort', abort)
-      }
-      const waiter: Waiting = {
-        group,
-        admitted,
-        granted: () => {
-          settle()
-          resolve(this.#slot(slotClass, group, this.#clock.now() - since))
-        },
-      }
-      const abort = (): void => {
-        line.leave(waiter)
-        settle()
-        events?.left?.(slotClass)
-        reject(signal?.reason)
-      }
-      const late = (): void => {
-        const overloaded = this.#overloaded(slotClass, 'wait')
-        line.leave(waiter)
-        settle()
-        events?.shed?.(slotClass, 'wait')
-        reject(overloaded)
-      }
-      const { waitMs } = this.#options[slotClass]
-      const stopTimer = this.#clock.after(admitted ? waitMs * admittedFactor : waitMs, late)
-      signal?.addEventListener('abort', abort, { once: true })
-      line.join(waiter, since)
-    })
   }
 
   #slot(slotClass: SlotClass, group: string, waitedMs: number): Slot {
@@ -213,7 +156,7 @@ export class Slots {
         (each) => this.#lines[each].isReady && this.#isFree(each),
       )
       if (!slotClass) return
-      this.#lines[slotClass].next(this.#clock.now())?.granted()
+      this.#lines[slotClass].advance()
     }
   }
 
@@ -228,11 +171,6 @@ export class Slots {
 
   #kept(slotClass: SlotClass): number {
     return Math.max(1, Math.floor(this.#total * kept[slotClass]))
-  }
-
-  #overloaded(slotClass: SlotClass, reason: Overloaded['reason']): Overloaded {
-    const line = this.#lines[slotClass]
-    return new Overloaded(reason, line.retryAfterSeconds(this.#clock.now(), this.#random()))
   }
 }
 

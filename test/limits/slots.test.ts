@@ -117,6 +117,7 @@ t.test('the admitted are queued where others are shed, and wait longer', async (
   t.equal(slots.waiting('pass'), 8)
   clock.advance(1)
   t.equal(slots.waiting('pass'), 0)
+  await turns()
   t.equal(events.filter((event) => event === 'shed pass wait').length, 10)
 })
 
