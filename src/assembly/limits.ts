@@ -36,6 +36,8 @@ const backingOff = { baseMs: 500, capMs: 60_000, max: 10_000 }
 /** The global limit that the adaptive mode never goes below, and how often it decides. */
 const adaptiveFloor = 4
 const adaptivePeriodMs = 1000
+/** How many more wait at the door than for a process: turns come sooner there. */
+const doorFactor = 4
 /** Milliseconds without a pause after which shedding counts as lasting, and the pause that ends it. */
 const sheddingLastsMs = 10_000
 const sheddingPauseMs = 5000
@@ -69,7 +71,16 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
     adaptive,
     backOff: new BackOff(backingOff),
     admissions: new Admissions(admitted),
-    room: new Room(settings.maxRequests),
+    room: new Room({
+      max: settings.maxRequests,
+      busyMs: settings.busySeconds > 0 ? settings.busySeconds * 1000 : Infinity,
+      queueMax: settings.queueMax * doorFactor,
+      waitMs: queue.waitMs,
+      events: {
+        waited: (ms) => metrics.doorWaitSeconds.observe(ms / 1000),
+        shed: (reason) => metrics.turnedAway.inc({ reason }),
+      },
+    }),
     readers: new ClientWatch({
       idleMs: settings.clientIdleSeconds * 1000,
       minRate: settings.clientMinRate,

@@ -85,6 +85,7 @@ export async function startSidecar(
     processesRunning: () => git.running,
     leasesOpen: () => leases.size,
     requestsUnderWay: () => limits.room.inside,
+    requestsWaiting: () => limits.room.waiting,
     slotsTotal: () => slots.total,
     slots: () =>
       (['fill', 'pass'] as const).map((each) => ({

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { GitError } from '../git/git.js'
-import { protocolVersion } from '../git/protocol.js'
+import { protocolVersion, type ProtocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
 import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
 import type { RefService } from '../service/ref-service.js'
@@ -17,7 +17,7 @@ import { Exchange, type Outcome } from './exchange.js'
 import { backendRequest, passThrough } from './passthrough.js'
 import { sendRefs } from './ls-refs.js'
 import { peekBody } from './request-body.js'
-import { refuse, Refusal } from './responses.js'
+import { refuse, Refusal, type RefusalAnswer } from './responses.js'
 import { parseTarget, type Route } from './route.js'
 
 export interface DoorOptions extends AdvertisementOptions {
@@ -60,12 +60,12 @@ async function answer(
   response: ServerResponse,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options)
-  const leave = options.room.enter()
-  // What a client that has left waited for may be long in coming; its place is free at once.
-  if (leave) exchange.whenLeft(leave)
+  let leave: (() => void) | undefined
   try {
-    if (!leave) throw new Overloaded('full', 1)
-    await dispatch(options, exchange)
+    const route = identify(exchange)
+    const admitted = isAdmitted(options, exchange)
+    leave = await options.room.enter({ group: route.repository, admitted }, exchange)
+    await dispatch(options, exchange, route)
   } catch (error) {
     fail(options, exchange, error)
   } finally {
@@ -78,17 +78,23 @@ async function answer(
   options.log.debug({ method: request.method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
 }
 
-async function dispatch(options: DoorOptions, exchange: Exchange): Promise<void> {
-  const { request } = exchange
+/** Tells what is asked for. @throws Refusal */
+function identify(exchange: Exchange): Route {
   const route = parseRoute(exchange)
-  const version = protocolVersion(request.headers['git-protocol'] as string | undefined)
   exchange.repository = route.repository
   exchange.kind = kindOf(route)
-  exchange.protocol = `v${version}`
+  exchange.protocol = `v${versionOf(exchange)}`
+  return route
+}
 
+const versionOf = ({ request }: Exchange): ProtocolVersion =>
+  protocolVersion(request.headers['git-protocol'] as string | undefined)
+
+async function dispatch(options: DoorOptions, exchange: Exchange, route: Route): Promise<void> {
+  const { request } = exchange
   if (exchange.kind === 'advertisement') {
     options.service.refuseIfFull(route.repository)
-    const reading = await options.service.advertise(route.repository, version)
+    const reading = await options.service.advertise(route.repository, versionOf(exchange))
     if (reading) {
       admit(options, exchange)
       return answerAdvertisement(options, exchange, reading)
@@ -194,14 +200,12 @@ function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
 const isReason = (cause: unknown): boolean => cause instanceof Overloaded || cause instanceof BackingOff
 
 /** The answer to an error, and the outcome that it counts as. */
-function explain(error: unknown, shedStatus: number): { refusal: Refusal; outcome: Outcome } {
+function explain(error: unknown, shedStatus: number): { refusal: RefusalAnswer; outcome: Outcome } {
   if (error instanceof Overloaded) {
     const { message, retryAfterSeconds } = error
     const headers = ['Retry-After', String(retryAfterSeconds)]
-    return {
-      refusal: new Refusal(shedStatus, `overloaded: ${message}; try again later`, headers),
-      outcome: 'shed',
-    }
+    const text = `overloaded: ${message}; try again later`
+    return { refusal: { status: shedStatus, message: text, headers }, outcome: 'shed' }
   }
   if (error instanceof BackingOff) {
     const headers = ['Retry-After', String(Math.ceil(error.retryAfterMs / 1000))]

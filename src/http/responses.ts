@@ -21,7 +21,10 @@ export class Refusal extends Error {
   }
 }
 
-export function refuse(response: ServerResponse, { status, message, headers }: Refusal): void {
+/** What is sent of it. */
+export type RefusalAnswer = Pick<Refusal, 'status' | 'message' | 'headers'>
+
+export function refuse(response: ServerResponse, { status, message, headers }: RefusalAnswer): void {
   const body = Buffer.from(message && `refstream: ${message}\n`)
   response.writeHead(status, [
     ...noCacheHeaders,

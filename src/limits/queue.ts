@@ -51,10 +51,11 @@ export class Queue extends Line<Waiting> {
 
   /**
    * Waits for its turn, which `advance` gives; who has had it counts as running.
-   * @returns milliseconds that it has waited
+   * @param granted called in the moment at which its turn comes, with the milliseconds that it has waited
+   * @returns what `granted` does
    * @throws Overloaded if there is no place, or its turn does not come in time; the signal's reason if it aborts
    */
-  wait(request: QueueRequest): Promise<number> {
+  wait<T>(request: QueueRequest, granted: (waitedMs: number) => T): Promise<T> {
     const { group, admitted = false, signal } = request
     const refusal = this.refusal(request)
     if (refusal) return Promise.reject(refusal)
@@ -69,7 +70,7 @@ export class Queue extends Line<Waiting> {
         admitted,
         granted: () => {
           settle()
-          resolve(this.#clock.now() - since)
+          resolve(granted(this.#clock.now() - since))
         },
       }
       const abort = (): void => {

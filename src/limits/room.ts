@@ -1,25 +1,125 @@
-/** A place for so many and no more: connections, or followers. */
+import { LoopUse, type LoopUseOptions } from './loop-use.js'
+import { Overloaded } from './overloaded.js'
+import { Queue, type QueueOptions, type QueueRequest } from './queue.js'
+
+export interface RoomOptions extends LoopUseOptions, Omit<QueueOptions, 'perGroup' | 'clock'> {
+  /** Most who are inside or wait. */
+  readonly max: number
+  readonly events?: RoomEvents
+  /** Calls at the end of this turn of the event loop. */
+  readonly turnEnd?: (call: () => void) => void
+}
+
+/** Who waits for an answer. */
+export interface Visitor {
+  /** Aborts when it leaves; asked for only if it has to wait. */
+  readonly signal: AbortSignal
+  /** Calls back when it leaves. */
+  whenLeft(call: () => void): void
+  /** @throws if it has left */
+  throwIfLeft(): void
+}
+
+export interface RoomEvents {
+  /** Somebody who had to wait is let in. */
+  waited?(waitedMs: number): void
+  shed?(reason: Overloaded['reason']): void
+}
+
+/** While somebody waits: the newcomers that are seen for each one that is let in. */
+const newcomersPerEntry = 3
+/** How many are let in together: they share looks at the disk, and fills. */
+const batch = 64
+
+/**
+ * The place in which requests are answered: for so many and no more, and while the event loop is busy without a pause,
+ * for one batch after another. Then newcomers wait at the door; repositories take turns, see `Line`.
+ *
+ * A loop that is asked for more than it can do must not do everything a little at a time: all answers would come too
+ * late. Nor may it see only as many newcomers as it can answer: the others would wait in the kernel, until that drops
+ * them without a word. To see one and send it away is cheap, and not free. So, while somebody waits, it sees at most
+ * three times as many as it lets in. As soon as a turn of the loop brings no newcomer, it lets in a batch: the loop has
+ * work as long as there is any.
+ *
+ * Who is inside and waits for Git, or takes bytes slowly, holds up nobody: it gives the loop nothing to do.
+ */
 export class Room {
   readonly #max: number
-  #inside = 0
+  readonly #events: RoomEvents
+  readonly #queue: Queue
+  readonly #use: LoopUse
+  readonly #turnEnd: (call: () => void) => void
+  /** Newcomers in this turn of the loop, and those of earlier turns since the last batch. */
+  #came = 0
+  #seen = 0
 
-  constructor(max: number) {
+  constructor(options: RoomOptions) {
+    const { max, events = {} } = options
     this.#max = max
+    this.#events = events
+    this.#queue = new Queue({ ...options, perGroup: Infinity })
+    this.#use = new LoopUse(options)
+    this.#turnEnd = options.turnEnd ?? ((call: () => void) => void setImmediate(call))
   }
 
   get inside(): number {
-    return this.#inside
+    return this.#queue.running
   }
 
-  /** undefined: it is full. Else what to call on leaving; called again, it does nothing. */
-  enter(): (() => void) | undefined {
-    if (this.#inside >= this.#max) return undefined
-    this.#inside++
-    let left = false
-    return () => {
-      if (left) return
-      left = true
-      this.#inside--
+  /** How many wait at the door. */
+  get waiting(): number {
+    return this.#queue.waiting
+  }
+
+  /**
+   * Comes in when it may. Its place is free at once when it leaves: what it waits for may be long in coming.
+   * @returns what to call on leaving; called again, it does nothing
+   * @throws Overloaded, or that the visitor has left
+   */
+  async enter(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): Promise<() => void> {
+    visitor.throwIfLeft()
+    this.#came++
+    try {
+      if (this.inside + this.waiting >= this.#max) throw new Overloaded('full', 1)
+      if (this.waiting > 0 || this.#use.busy) return await this.#wait(request, visitor)
+    } catch (error) {
+      if (error instanceof Overloaded) this.#events.shed?.(error.reason)
+      throw error
     }
+    this.#queue.enter(request.group)
+    return this.#visit(request.group, visitor)
+  }
+
+  #wait(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): Promise<() => void> {
+    const isFirst = this.waiting === 0
+    const turn = this.#queue.wait({ ...request, signal: visitor.signal }, (waitedMs) => {
+      this.#events.waited?.(waitedMs)
+      return this.#visit(request.group, visitor)
+    })
+    if (isFirst) {
+      this.#came = 1
+      this.#turnEnd(() => this.#endTurn())
+    }
+    return turn
+  }
+
+  #endTurn(): void {
+    this.#seen += this.#came
+    if (this.#came === 0 || this.#seen >= batch * newcomersPerEntry) {
+      this.#seen = 0
+      for (let entry = 0; entry < batch; entry++) this.#queue.advance()
+    }
+    this.#came = 0
+    if (this.waiting > 0) this.#turnEnd(() => this.#endTurn())
+  }
+
+  #visit(group: string, visitor: Visitor): () => void {
+    let inside = true
+    const leave = (): void => {
+      if (inside) this.#queue.exit(group)
+      inside = false
+    }
+    visitor.whenLeft(leave)
+    return leave
   }
 }

@@ -129,7 +129,7 @@ export class Slots {
       return this.#slot(slotClass, group, 0)
     }
     try {
-      return this.#slot(slotClass, group, await line.wait(request))
+      return await line.wait(request, (waitedMs) => this.#slot(slotClass, group, waitedMs))
     } catch (error) {
       if (error instanceof Overloaded) events?.shed?.(slotClass, error.reason)
       else events?.left?.(slotClass)

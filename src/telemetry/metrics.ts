@@ -10,6 +10,7 @@ export interface GaugeSources {
   readonly processesRunning: () => number
   readonly leasesOpen: () => number
   readonly requestsUnderWay: () => number
+  readonly requestsWaiting: () => number
   readonly slotsTotal: () => number
   readonly slots: () => Iterable<{ class: string; running: number; waiting: number }>
   readonly repositories: () => Iterable<{ mode: string; reason: string; count: number }>
@@ -93,6 +94,16 @@ export class Metrics {
       '(longer than queue-wait-seconds).',
     ['class', 'reason'],
   )
+  readonly doorWaitSeconds = this.#histogram(
+    'refstream_door_wait_seconds',
+    'Time that requests waited at the door, in seconds, for the event loop was busy; those that had to.',
+    [],
+  )
+  readonly turnedAway = this.#counter(
+    'refstream_requests_turned_away_total',
+    'Requests shed at the door. reason: full (more than max-requests), queue-full, wait (longer than queue-wait-seconds).',
+    ['reason'],
+  )
   readonly clientsCut = this.#counter(
     'refstream_clients_cut_total',
     'Connections that were cut. reason: idle (the client took nothing), slow (too little), silent (it did not send the ' +
@@ -157,6 +168,11 @@ export class Metrics {
     this.#gauge('refstream_processes_running', 'Git processes running now.', sources.processesRunning)
     this.#gauge('refstream_leases_open', 'Mutator leases open now.', sources.leasesOpen)
     this.#gauge('refstream_requests_under_way', 'Requests being answered now.', sources.requestsUnderWay)
+    this.#gauge(
+      'refstream_requests_waiting',
+      'Requests that wait at the door, for the event loop is busy.',
+      sources.requestsWaiting,
+    )
     this.#gauge('refstream_slots', 'Most Git processes at once, as of now.', sources.slotsTotal)
     const gaugeOf = (name: string, help: string, of: 'running' | 'waiting'): void => {
       const gauge = new Gauge({
@@ -190,7 +206,7 @@ export class Metrics {
     return new Counter({ name, help, labelNames, registers: [this.registry] })
   }
 
-  #histogram<L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> {
+  #histogram<L extends string = never>(name: string, help: string, labelNames: readonly L[]): Histogram<L> {
     return new Histogram({ name, help, labelNames, buckets: seconds, registers: [this.registry] })
   }
 
