@@ -86,4 +86,8 @@ t.test('the README’s table of metrics has every metric, and no other', async (
   const readme = readFileSync('README.md', 'utf8')
   const documented = [...readme.matchAll(/^\| `(refstream_\w+)/gm)].map(([, name]) => name).sort()
   t.same(documented, own)
+  t.notOk(
+    defined.some((name) => /open_fds|nodejs_active/.test(name)),
+    'none that walks through all connections',
+  )
 })
