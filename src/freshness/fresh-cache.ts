@@ -122,6 +122,11 @@ export class FreshCache {
     }
   }
 
+  /** What is committed under a key, fresh or not. */
+  committed(key: string): Entry | undefined {
+    return this.#cache.get(key)
+  }
+
   /** Throws away what is committed under a key, so that it does not come back after a restart either. */
   forget(key: string): void {
     this.#cache.erase(key)

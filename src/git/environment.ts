@@ -30,13 +30,25 @@ export function inheritedEnvironment(environment: NodeJS.ProcessEnv): NodeJS.Pro
  * Git 2.39 compares that very string.
  */
 export function trusting(environment: NodeJS.ProcessEnv, gitDir: string): NodeJS.ProcessEnv {
+  return withConfig(environment, [
+    ['safe.directory', gitDir],
+    ['safe.directory', '.'],
+  ])
+}
+
+/** The name of a configuration variable, and its value. */
+export type ConfigPair = readonly [key: string, value: string]
+
+/** Adds configuration for one process (git-config(1), GIT_CONFIG_COUNT): as `-c` does, and not on a command line. */
+export function withConfig(environment: NodeJS.ProcessEnv, pairs: readonly ConfigPair[]): NodeJS.ProcessEnv {
   const count = Number(environment['GIT_CONFIG_COUNT'] ?? 0)
+  const added = pairs.flatMap(([key, value], index) => [
+    [`GIT_CONFIG_KEY_${count + index}`, key],
+    [`GIT_CONFIG_VALUE_${count + index}`, value],
+  ])
   return {
     ...environment,
-    GIT_CONFIG_COUNT: String(count + 2),
-    [`GIT_CONFIG_KEY_${count}`]: 'safe.directory',
-    [`GIT_CONFIG_VALUE_${count}`]: gitDir,
-    [`GIT_CONFIG_KEY_${count + 1}`]: 'safe.directory',
-    [`GIT_CONFIG_VALUE_${count + 1}`]: '.',
+    GIT_CONFIG_COUNT: String(count + pairs.length),
+    ...(Object.fromEntries(added) as NodeJS.ProcessEnv),
   }
 }

@@ -1,8 +1,7 @@
 import { flushPacket, packetLength, pktLine } from './pkt-line.js'
 
-/** An ls-refs command of protocol v2 (gitprotocol-v2(5), "ls-refs"). */
-export interface LsRefsRequest {
-  readonly objectFormat: string
+/** Which refs, and what of them (gitprotocol-v2(5), "ls-refs"). */
+export interface RefQuery {
   /** Show what annotated tags point to. */
   readonly peel: boolean
   /** Show where symbolic refs point. */
@@ -11,6 +10,11 @@ export interface LsRefsRequest {
   readonly unborn: boolean
   /** Show only refs that begin with one of these, bytes as Latin-1; none: show all. */
   readonly prefixes: readonly string[]
+}
+
+/** An ls-refs command of protocol v2. */
+export interface LsRefsRequest extends RefQuery {
+  readonly objectFormat: string
 }
 
 /** From this many prefixes on Git shows all refs (ls-refs.c, TOO_MANY_PREFIXES). */

@@ -1,4 +1,4 @@
-import type { LsRefsRequest } from './ls-refs.js'
+import type { RefQuery } from './ls-refs.js'
 import { flushPacket, packetLength } from './pkt-line.js'
 
 const space = 0x20
@@ -174,7 +174,7 @@ export class RefListing {
   }
 }
 
-type Attributes = Pick<LsRefsRequest, 'peel' | 'symrefs' | 'unborn'>
+type Attributes = Pick<RefQuery, 'peel' | 'symrefs' | 'unborn'>
 
 /** A line as Latin-1 with the attributes after its name that were asked for, and the length that it then has. */
 function shorten(line: string, nameAt: number, { peel, symrefs }: Attributes): string {
@@ -202,7 +202,7 @@ function search(low: number, high: number, holds: (index: number) => boolean): n
  * needed may still come, `undefined` comes instead, and the caller waits for the listing to grow before it goes on.
  * The last part is the closing flush packet.
  */
-export function* cutListing(listing: RefListing, request: LsRefsRequest): Generator<Buffer | undefined> {
+export function* cutListing(listing: RefListing, request: RefQuery): Generator<Buffer | undefined> {
   while (listing.headFirst === undefined) yield undefined
   const first = listing.headFirst ? 1 : 0
   const prefixes = disjoint(request.prefixes)

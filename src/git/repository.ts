@@ -102,7 +102,7 @@ function headIsValid(look: Look, path: string): boolean {
 
 /**
  * The path of a repository as a URL gives it: percent-decoded once. undefined for what no repository's path can be and
- * what tries to be another one's: `..`, `.`, empty components, NUL, invalid encoding.
+ * what tries to be another one's; see `isRepositoryPath`.
  */
 export function decodeRepositoryPath(encoded: string): string | undefined {
   let path: string
@@ -113,11 +113,10 @@ export function decodeRepositoryPath(encoded: string): string | undefined {
   }
   if (path === '') return ''
   const relative = path.replace(/^\//, '')
-  return relative !== '' && isRepositoryPath(relative) ? relative : undefined
+  return isRepositoryPath(relative) ? relative : undefined
 }
 
-/** May this be the path of a repository, relative to the root? Nothing in it is resolved or passed over (R8). */
+/** Can this be the path of something below the root? Not with `..`, `.`, empty components or NUL in it (R8). */
 export function isRepositoryPath(path: string): boolean {
-  if (path === '') return true
   return path.split('/').every((name) => !['', '.', '..'].includes(name) && !name.includes('\0'))
 }

@@ -1,9 +1,13 @@
-import { trusting } from './environment.js'
+import { trusting, withConfig, type ConfigPair } from './environment.js'
 import { GitError, type Git } from './git.js'
 import { completeLsRefs } from './ls-refs.js'
+import { objectEnvironment, type ObjectDirectories } from './object-directories.js'
 import { flushPacket, pktLine, PktLineFraming } from './pkt-line.js'
 import { gitProtocol, type ProtocolVersion } from './protocol.js'
 import type { Repository } from './repository.js'
+
+/** What smart HTTP puts before the refs (gitprotocol-http(5), "Smart Server Response"). */
+export const serviceHeader: readonly Buffer[] = [pktLine('# service=git-upload-pack\n'), flushPacket]
 
 /**
  * The bytes with which `git http-backend` answers `GET info/refs?service=git-upload-pack`: in protocol v0 and v1 the
@@ -18,8 +22,29 @@ export function advertisement(
   signal: AbortSignal,
   admitted = false,
 ): AsyncGenerator<Buffer> {
-  const ahead = version === 2 ? [] : [pktLine('# service=git-upload-pack\n'), flushPacket]
+  const ahead = version === 2 ? [] : serviceHeader
   return uploadPack(git, repository, { mode: '--http-backend-info-refs', version, ahead, signal, admitted })
+}
+
+/** What somebody adds to Git's configuration and to the places of its objects, for one run; checked by those who made it. */
+export interface OwnTerms {
+  readonly config: readonly ConfigPair[]
+  readonly objects: ObjectDirectories | undefined
+}
+
+/**
+ * An advertisement as above, for one client alone. Takes a turn as pass-through does: it lasts for as long as its client
+ * takes, so the signal is that client's.
+ */
+export function ownAdvertisement(
+  git: Git,
+  repository: Repository,
+  version: ProtocolVersion,
+  own: OwnTerms,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const ahead = version === 2 ? [] : serviceHeader
+  return uploadPack(git, repository, { mode: '--http-backend-info-refs', version, ahead, signal, own })
 }
 
 /** The complete ref listing of protocol v2: peeled, with symbolic refs and an unborn HEAD. As above. */
@@ -43,15 +68,19 @@ interface Run {
   readonly signal: AbortSignal
   /** Was every client that waits for it let in before? */
   readonly admitted?: boolean
+  /** What is asked for one client alone; left out: the run is a fill. */
+  readonly own?: OwnTerms
 }
 
 async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGenerator<Buffer> {
+  const { signal, admitted = false, own } = run
   const environment = {
-    ...trusting(git.environment, repository.gitDir),
+    ...withConfig(trusting(git.environment, repository.gitDir), own?.config ?? []),
+    ...(own?.objects ? objectEnvironment(own.objects) : {}),
     GIT_PROTOCOL: gitProtocol(run.version),
   }
-  const { signal, admitted = false } = run
-  const slot = await git.turn({ class: 'fill', group: repository.commonDir, admitted, signal })
+  const slotClass = own ? 'pass' : 'fill'
+  const slot = await git.turn({ class: slotClass, group: repository.commonDir, admitted, signal })
   const process = git.spawn(['upload-pack', run.mode, repository.gitDir], {
     environment,
     signal,
@@ -73,7 +102,8 @@ async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGen
     const { code, reason } = await process.ended
     if (code !== 0) throw new GitError(`git upload-pack: ${reason}`)
     if (!framing.endsInFlush) throw new GitError('git upload-pack: its output was cut short')
-    git.filled(`${run.mode} v${run.version} ${repository.gitDir}`, performance.now() - startedAt)
+    // A slow client's run says nothing of how fast Git is.
+    if (!own) git.filled(`${run.mode} v${run.version} ${repository.gitDir}`, performance.now() - startedAt)
   } finally {
     process.end()
   }

@@ -10,6 +10,11 @@ export class ServiceDisabled extends Error {
   override readonly name = 'ServiceDisabled'
 }
 
+/** A client asks for terms of its own that it may not have. Doors say why. */
+export class BadTerms extends Error {
+  override readonly name = 'BadTerms'
+}
+
 /** The last tries to answer this failed; the next is not due yet. Doors answer 503 with Retry-After. */
 export class BackingOff extends Error {
   override readonly name = 'BackingOff'

@@ -86,7 +86,7 @@ export class LeaseService {
 
   #find(name: string): Repository {
     const path = isAbsolute(name) ? this.#belowRoot(name) : name
-    const mayBe = path !== undefined && isRepositoryPath(path)
+    const mayBe = path !== undefined && (path === '' || isRepositoryPath(path))
     const repository = mayBe ? this.#options.observer.find(path) : undefined
     if (!repository) throw new RepositoryNotFound(name)
     return repository

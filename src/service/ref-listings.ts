@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
-import type { LsRefsRequest } from '../git/ls-refs.js'
+import type { RefQuery } from '../git/ls-refs.js'
 import { cutListing, RefListing } from '../git/ref-listing.js'
 import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 
@@ -36,14 +36,14 @@ export class SharedListing {
   }
 
   /** All parts of the answer to a request, if they are views of what is here: nothing to wait for, nothing to make. */
-  cutNow(request: LsRefsRequest): Buffer[] | undefined {
+  cutNow(request: RefQuery): Buffer[] | undefined {
     return this.complete && request.peel && request.symrefs
       ? [...cutListing(this.#listing, request)].filter((part) => part !== undefined)
       : undefined
   }
 
   /** The parts, each as soon as its lines are here. @throws the fill's error */
-  async *cut(request: LsRefsRequest): AsyncGenerator<Buffer> {
+  async *cut(request: RefQuery): AsyncGenerator<Buffer> {
     for (const part of cutListing(this.#listing, request)) {
       if (part) {
         yield part

@@ -3,17 +3,18 @@ import type { FreshCache, Question, Reading, Reuse, Sight } from '../freshness/f
 import type { Observation, Observer } from '../freshness/observer.js'
 import type { Git, GitProcess } from '../git/git.js'
 import { httpBackend, type BackendRequest, type BackendTurn } from '../git/http-backend.js'
-import type { LsRefsRequest } from '../git/ls-refs.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { Repository } from '../git/repository.js'
 import { readServing, type Serving } from '../git/serving.js'
-import { advertisement, refListing } from '../git/upload-pack.js'
+import { advertisement, ownAdvertisement, refListing } from '../git/upload-pack.js'
 import type { BackOff } from '../limits/back-off.js'
 import { Overloaded } from '../limits/overloaded.js'
 import type { Slots } from '../limits/slots.js'
 import { FillError, type Entry, type FillFault, type FillResult, type Source } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import { checkTerms, type ClientTerms } from './client-terms.js'
+import { keyOf, keysOf, type EntryKind } from './entry-keys.js'
 import { BackingOff, RepositoryNotFound, ServiceDisabled } from './errors.js'
 import type { LeaseService } from './lease-service.js'
 import { RefListings, type SharedListing } from './ref-listings.js'
@@ -42,12 +43,6 @@ export interface RefAnswer {
   readonly listing: SharedListing
   readonly reuse: Reuse
 }
-
-/** What there may be of a repository in the cache. */
-const variants = { advertisement: ['v0', 'v1', 'v2'], listing: ['sha1', 'sha256'] } as const
-type Kind = keyof typeof variants
-
-const keyOf = (kind: Kind, variant: string, gitDir: string): string => `${kind} ${variant} ${gitDir}`
 
 /** What all doors offer. Paths are decoded and relative to the root; see `decodeRepositoryPath`. */
 export class RefService {
@@ -81,14 +76,33 @@ export class RefService {
   }
 
   /**
+   * An advertisement for one client alone: under terms of its own, or where bytes differ from client to client. Streamed
+   * by a process of its own, when its turn has come, and shared with nobody. The signal ends it.
+   * @throws RepositoryNotFound, ServiceDisabled, BadTerms; while it is read: GitError, Overloaded, the signal's reason
+   */
+  async advertiseAlone(
+    path: string,
+    version: ProtocolVersion,
+    terms: ClientTerms,
+    signal: AbortSignal,
+  ): Promise<AsyncGenerator<Buffer>> {
+    const { repository } = (await this.#open(path)).state
+    return ownAdvertisement(this.#options.git, repository, version, checkTerms(repository, terms), signal)
+  }
+
+  /**
    * The answer to an ls-refs command, cut from the one listing that there is for the repository's state.
-   * undefined: Git would refuse the request, so it must pass through.
+   * @param asked the object format that the client takes the repository to have; left out: whichever it has
+   * @returns undefined: Git would refuse the request, so it must pass through
    * @throws RepositoryNotFound, ServiceDisabled, FillError
    */
-  async listRefs(path: string, request: LsRefsRequest): Promise<RefAnswer | undefined> {
+  async listRefs(
+    path: string,
+    asked: { readonly objectFormat?: string } = {},
+  ): Promise<RefAnswer | undefined> {
     const { state, serving } = await this.#open(path)
     const { objectFormat } = serving
-    if (request.objectFormat !== objectFormat) return undefined
+    if (asked.objectFormat !== undefined && asked.objectFormat !== objectFormat) return undefined
     const { repository } = state
     const reading = await this.#read(path, 'listing', objectFormat, ({ refs }) => refs, state, {
       source: (signal) => refListing(this.#options.git, repository, objectFormat, signal),
@@ -152,9 +166,7 @@ export class RefService {
    * their own; what is kept of them stays, and answers nobody: their generation is the repository's.
    */
   forget(commonDir: string): void {
-    for (const kind of Object.keys(variants) as Kind[]) {
-      for (const variant of variants[kind]) this.#options.cache.forget(keyOf(kind, variant, commonDir))
-    }
+    for (const key of keysOf(commonDir)) this.#options.cache.forget(key)
   }
 
   /** What a client may read. @throws RepositoryNotFound, ServiceDisabled */
@@ -167,7 +179,7 @@ export class RefService {
 
   #read(
     path: string,
-    kind: Kind,
+    kind: EntryKind,
     variant: string,
     sight: (seen: Observation) => Sight,
     state: Observation,

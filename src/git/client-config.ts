@@ -1,0 +1,46 @@
+import type { ConfigPair } from './environment.js'
+
+/**
+ * The variables that decide an advertisement and start no program, in lower case (git-config(1); upload-pack.c; ls-refs.c;
+ * bundle-uri.c). `uploadpack.packObjectsHook` is the reason for a list of names and no pattern.
+ */
+const allowed = new Set([
+  ...['transfer.hiderefs', 'transfer.advertisesid', 'transfer.advertiseobjectinfo', 'lsrefs.unborn'],
+  ...['uploadpack.hiderefs', 'uploadpack.allowfilter', 'uploadpack.allowrefinwant', 'uploadpack.keepalive'],
+  ...[
+    'uploadpack.allowtipsha1inwant',
+    'uploadpack.allowreachablesha1inwant',
+    'uploadpack.allowanysha1inwant',
+  ],
+  ...['uploadpack.allowsidebandall', 'uploadpack.advertisebundleuris', 'uploadpack.blobpackfileuri'],
+  // These change nothing here, but go with the others in what clients send for every service alike.
+  ...['receive.hiderefs', 'protocol.version'],
+])
+
+/** `uploadpackfilter.allow`, `uploadpackfilter.<filter>.allow`, `uploadpackfilter.tree.maxDepth`. */
+const filter = /^uploadpackfilter(\.[a-z:]{1,64})?\.(allow|maxdepth)$/
+
+/** Options of one request, and bytes of one. The environment has room for them beside all else. */
+const optionsMax = 256
+const optionMax = 4096
+
+/**
+ * Configuration that a client asks for, written `KEY=VALUE`, or `KEY` for true. Nothing else reaches Git (R8).
+ * @returns the pairs, or why one of them is refused, for the client to read
+ */
+export function parseClientConfig(options: readonly string[]): ConfigPair[] | { readonly refused: string } {
+  if (options.length > optionsMax) return { refused: `there are more than ${optionsMax} config options` }
+  const pairs: ConfigPair[] = []
+  for (const option of options) {
+    const [key = '', ...rest] = option.split('=')
+    const name = key.toLowerCase()
+    const value = rest.length > 0 ? rest.join('=') : 'true'
+    const shown = JSON.stringify(key.slice(0, 100))
+    if (!allowed.has(name) && !filter.test(name)) return { refused: `config option ${shown} is not allowed` }
+    if (Buffer.byteLength(option) > optionMax || /\p{Cc}/u.test(value)) {
+      return { refused: `config option ${shown} has a bad value` }
+    }
+    pairs.push([name, value])
+  }
+  return pairs
+}

@@ -1,0 +1,59 @@
+import { relative } from 'node:path'
+import type { FreshCache } from '../freshness/fresh-cache.js'
+import type { Leases } from '../freshness/leases.js'
+import type { ModeDecision, Modes } from '../freshness/modes.js'
+import type { Observer } from '../freshness/observer.js'
+import { keysOf } from './entry-keys.js'
+import { RepositoryNotFound } from './errors.js'
+
+/** What is known of a repository at one moment. */
+export interface RepositoryStat {
+  /** Relative to the root; `.` is the root itself. */
+  readonly repository: string
+  readonly exported: boolean
+  readonly decision: ModeDecision
+  /** Can its state be named now? */
+  readonly settled: boolean
+  readonly leasesOpen: number
+  /** What is committed for it, fresh or not: of which kind, and bytes. */
+  readonly entries: readonly { readonly kind: string; readonly bytes: number }[]
+}
+
+export interface CacheInspectorOptions {
+  /** The repositories root, absolute and free of links. */
+  readonly root: string
+  readonly observer: Observer
+  readonly modes: Modes
+  readonly leases: Leases
+  readonly cache: FreshCache
+}
+
+/** Tells operators what a running sidecar makes of a repository. */
+export class CacheInspector {
+  readonly #options: CacheInspectorOptions
+
+  constructor(options: CacheInspectorOptions) {
+    this.#options = options
+  }
+
+  /** @param path decoded and relative to the root @throws RepositoryNotFound */
+  async stat(path: string): Promise<RepositoryStat> {
+    const { root, observer, modes, leases, cache } = this.#options
+    const seen = await observer.observe(path)
+    if (!seen) throw new RepositoryNotFound(path)
+    const { repository, exported, refs } = seen
+    const { gitDir, commonDir } = repository
+    const entries = keysOf(gitDir).flatMap((key) => {
+      const entry = cache.committed(key)
+      return entry ? [{ kind: key.slice(0, -gitDir.length - 1), bytes: entry.length }] : []
+    })
+    return {
+      repository: relative(root, gitDir) || '.',
+      exported,
+      decision: modes.of(repository),
+      settled: refs.unsettledMs === 0,
+      leasesOpen: leases.of(commonDir).open,
+      entries,
+    }
+  }
+}
