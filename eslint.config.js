@@ -10,7 +10,7 @@ import tseslint from 'typescript-eslint'
 const floors = [
   ['cli'],
   ['assembly'],
-  ['http', 'admin'],
+  ['http', 'grpc', 'admin'],
   ['service'],
   ['freshness'],
   ['streamcache', 'git'],

@@ -1,6 +1,5 @@
 import { chmodSync, rmSync, statSync } from 'node:fs'
-import type { Server } from 'node:http'
-import { createConnection, type AddressInfo } from 'node:net'
+import { createConnection, type AddressInfo, type Server } from 'node:net'
 import type { Address, UnixAddress } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
 

@@ -5,6 +5,7 @@ import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import { CompressedForms } from '../http/compressed-forms.js'
+import { CacheInspector } from '../service/cache-inspector.js'
 import { RefService } from '../service/ref-service.js'
 import type { Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
@@ -14,6 +15,7 @@ import { openFreshness } from './freshness.js'
 import { findGround } from './ground.js'
 import { openLimits } from './limits.js'
 import { readSecret } from './secret.js'
+import { findStorages } from './storages.js'
 
 /** A sidecar that listens. */
 export interface Sidecar {
@@ -21,6 +23,8 @@ export interface Sidecar {
   readonly url: string
   /** Where /metrics and the lease API are: the first of the addresses, `unix:/path` for a Unix socket. */
   readonly adminUrl: string
+  /** Where gRPC's clients connect, `HOST:PORT` or `unix:/path`; undefined: nowhere. */
+  readonly grpcTarget: string | undefined
   /**
    * Not ready, no new connections; what is under way may go on for `drainSeconds`, then it is cut and its Git processes
    * are ended. Resolves when nothing is left.
@@ -50,6 +54,7 @@ export async function startSidecar(
     complained: (complaint) => log.warn(complaint, 'git complained'),
   })
   const { root, git } = ground
+  const storages = findStorages(root, settings.gitalyStorages)
   const cacheDir = settings.cacheDir ?? defaultCacheDir(root, environment)
   const cache = await openCache(settings, cacheDir, metrics, log)
   const { slot } = cache
@@ -63,13 +68,14 @@ export async function startSidecar(
     metrics,
     log,
   })
+  const freshCache = new FreshCache(cache)
   const service: RefService = new RefService({
     root,
     exportAll: settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined,
     git,
     observer,
     leases: leaseService,
-    cache: new FreshCache(cache),
+    cache: freshCache,
     listingsMaxBytes: settings.hotMaxBytes,
     slots,
     backOff: limits.backOff,
@@ -132,6 +138,21 @@ export async function startSidecar(
       ],
       version: packageVersion(),
     },
+    grpc: {
+      ...limits,
+      service,
+      metrics,
+      log,
+      leases: leaseService,
+      inspector: new CacheInspector({ root, observer, modes, leases, cache: freshCache }),
+      storages,
+      leaseMaxSeconds: settings.leaseMaxSeconds,
+      invalidated,
+      notReady: readiness,
+      reflection: settings.grpcReflection,
+      clientIdleMs: settings.clientIdleSeconds * 1000,
+      authorize: () => Promise.resolve(),
+    },
     log,
   }).catch(async (error: unknown) => {
     await stop()
@@ -140,6 +161,7 @@ export async function startSidecar(
   return {
     url: doors.url,
     adminUrl: doors.adminUrl,
+    grpcTarget: doors.grpcTarget,
     killProcesses: () => git.killAll(),
     close: async () => {
       draining = true

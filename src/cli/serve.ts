@@ -10,9 +10,10 @@ export async function serve(flags: Flags): Promise<void> {
   const log = createLog(settings.logLevel)
   for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)
   const sidecar = await startSidecar(settings, log)
-  const { url, adminUrl } = sidecar
+  const { url, adminUrl, grpcTarget } = sidecar
   const metrics = adminUrl.startsWith('http') ? { metrics: `${adminUrl}/metrics` } : {}
-  log.info({ root: settings.root, url, admin: adminUrl, ...metrics }, 'listening')
+  const grpc = grpcTarget === undefined ? {} : { grpc: grpcTarget }
+  log.info({ root: settings.root, url, admin: adminUrl, ...metrics, ...grpc }, 'listening')
 
   process.on('exit', () => sidecar.killProcesses())
   let stopping = false

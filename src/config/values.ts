@@ -49,6 +49,16 @@ export const freshnessRule = z.string().transform((value, context) => {
   return { glob, mode: mode as 'observe' | 'lease' | 'auto' }
 })
 
+/** A name of Gitaly's for a directory of repositories. */
+export const storage = z.string().transform((value, context) => {
+  const [, name, directory] = /^([^=]+)=(.+)$/.exec(value) ?? []
+  if (name === undefined || directory === undefined) {
+    context.addIssue({ code: 'custom', message: 'not a storage' })
+    return z.NEVER
+  }
+  return { name, directory }
+})
+
 export const toggle = z.union([
   z.boolean(),
   z.enum(['true', 'false', '1', '0', 'yes', 'no']).transform((value) => ['true', '1', 'yes'].includes(value)),

@@ -133,7 +133,7 @@ export class Metrics {
   )
   readonly invalidations = this.#counter(
     'refstream_invalidations_total',
-    'Invalidations asked for, by source: api, or the kind of webhook.',
+    'Invalidations asked for, by source: api, grpc, or the kind of webhook.',
     ['source'],
   )
   readonly evictions = this.#counter(

@@ -1,0 +1,191 @@
+import type {
+  handleServerStreamingCall,
+  handleUnaryCall,
+  ServerUnaryCall,
+  ServerWritableStream,
+} from '@grpc/grpc-js'
+import type { ClientWatch } from '../limits/client-watch.js'
+import { Overloaded } from '../limits/overloaded.js'
+import type { Room } from '../limits/room.js'
+import type { ProtocolVersion } from '../git/protocol.js'
+import type { Reuse } from '../freshness/fresh-cache.js'
+import { FillError } from '../streamcache/index.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import { explain, type Explained } from './status.js'
+import { Sender } from './stream.js'
+
+/** What is known of whoever calls. */
+export type Caller = Pick<
+  ServerUnaryCall<unknown, unknown>,
+  'metadata' | 'getPeer' | 'getAuthContext' | 'getPath'
+>
+
+/** What a caller wants to do. */
+export interface Wanted {
+  /** Relative to the root, or absolute below it; undefined: a lease that it knows by its id. */
+  readonly repository: string | undefined
+  readonly service: 'upload-pack' | 'admin'
+}
+
+/** Who may call, how much at once, and who keeps an eye on it. */
+export interface CallOptions {
+  /** Asked before any repository is touched. @throws Refusal, `unauthenticated` or `denied` */
+  readonly authorize: (caller: Caller, wanted: Wanted) => Promise<void>
+  readonly metrics: Metrics
+  readonly log: Log
+  /** Clients that take their answers too slowly. */
+  readonly readers: ClientWatch
+  /** How many requests may be under way at once, at all doors. */
+  readonly room: Room
+  /** Told of each call that is shed. */
+  readonly shed: (why: Overloaded) => void
+}
+
+/** One call that is answered by a stream of data, with what is told about it afterwards. */
+export class DataCall<Request, Response> {
+  readonly request: Request
+  readonly startedAt = performance.now()
+  /** Aborts when the client has left, or its deadline has passed, before the end of its answer. */
+  readonly signal: AbortSignal
+  readonly kind: string
+  protocol: `v${ProtocolVersion}` = 'v0'
+  outcome: Reuse | 'passthrough' | 'aborted' | Explained['outcome'] = 'error'
+  repository: string | undefined
+  readonly #stream: ServerWritableStream<Request, Response>
+  readonly #sender: Sender<Response>
+  readonly #options: CallOptions
+  #ended = false
+
+  constructor(stream: ServerWritableStream<Request, Response>, kind: string, options: CallOptions) {
+    this.request = stream.request
+    this.kind = kind
+    this.#stream = stream
+    this.#options = options
+    const left = new AbortController()
+    this.signal = left.signal
+    const leave = (): void => {
+      if (!this.#ended) left.abort(new Error('the client has left'))
+    }
+    // grpc-js sends the status of a passed deadline behind what the client has not taken, and only then tells us.
+    const deadline = Number(stream.getDeadline())
+    const timer = deadline < Infinity ? setTimeout(leave, deadline - Date.now()) : undefined
+    // Also told of calls that have ended well.
+    stream.once('cancelled', () => {
+      clearTimeout(timer)
+      leave()
+    })
+    this.#sender = new Sender(stream, left.signal)
+  }
+
+  get sentBytes(): number {
+    return this.#sender.given
+  }
+
+  /** @throws Refusal */
+  async authorize(repository: string): Promise<void> {
+    this.repository = repository
+    await this.#options.authorize(this.#stream, { repository, service: 'upload-pack' })
+  }
+
+  /** Resolves when the client takes more; false: it has left. `bytes`: what the message counts as. */
+  send(message: Response, bytes: number): Promise<boolean> {
+    if (this.sentBytes === 0) {
+      const seconds = (performance.now() - this.startedAt) / 1000
+      this.#options.metrics.firstByteSeconds.observe({ door: 'grpc', kind: this.kind }, seconds)
+      const stop = this.#options.readers.watch(this.#sender, (reason) => {
+        this.#options.metrics.clientsCut.inc({ reason })
+        this.#sender.cut()
+      })
+      this.#stream.once('cancelled', stop)
+    }
+    return this.#sender.send(message, bytes)
+  }
+
+  /** Ends the answer soundly. */
+  end(): void {
+    if (this.signal.aborted) return
+    this.#ended = true
+    this.#stream.end()
+  }
+
+  /** Ends the answer by an error, behind whatever has been sent of it (R4). */
+  fail({ status }: Explained): void {
+    this.#ended = true
+    this.#stream.emit('error', status)
+  }
+
+  /** Counts the call, once all of its answer has been handed over. */
+  done(): void {
+    const { kind, protocol, outcome, sentBytes } = this
+    const { metrics } = this.#options
+    metrics.requests.inc({ door: 'grpc', kind, protocol, outcome })
+    if (sentBytes > 0) metrics.sentBytes.inc({ door: 'grpc', kind }, sentBytes)
+  }
+}
+
+/** Answers each call of a data service by this work, within the limits of all doors. */
+export function answerBy<Request, Response>(
+  options: CallOptions,
+  kind: string,
+  work: (call: DataCall<Request, Response>) => Promise<void>,
+): handleServerStreamingCall<Request, Response> {
+  return (stream) => void answer(options, new DataCall(stream, kind, options), work)
+}
+
+async function answer<Request, Response>(
+  options: CallOptions,
+  call: DataCall<Request, Response>,
+  work: (call: DataCall<Request, Response>) => Promise<void>,
+): Promise<void> {
+  const leave = options.room.enter()
+  // What a client that has left waited for may be long in coming; its place is free at once.
+  if (leave) call.signal.addEventListener('abort', leave)
+  try {
+    if (!leave) throw new Overloaded('full', 1)
+    await work(call)
+    call.end()
+  } catch (error) {
+    if (!call.signal.aborted) fail(options, call, error)
+  } finally {
+    leave?.()
+  }
+  if (call.signal.aborted) call.outcome = 'aborted'
+  call.done()
+  const { repository, kind, protocol, outcome, sentBytes } = call
+  const ms = Math.round(performance.now() - call.startedAt)
+  options.log.debug({ door: 'grpc', repository, kind, protocol, outcome, sentBytes, ms }, 'request')
+}
+
+function fail<Request, Response>(
+  { log, shed }: CallOptions,
+  call: DataCall<Request, Response>,
+  error: unknown,
+): void {
+  const explained = explain(error)
+  const { cause, outcome } = explained
+  call.outcome = outcome
+  if (cause instanceof Overloaded) shed(cause)
+  // A failed fill fails all its followers; Git's complaint has been logged once.
+  const level = error instanceof FillError ? 'debug' : 'error'
+  if (outcome === 'error')
+    log[level]({ err: error, repository: call.repository, door: 'grpc' }, 'request failed')
+  call.fail(explained)
+}
+
+/** Answers each call of an admin service by this work. */
+export function replyBy<Request, Response>(
+  log: Log,
+  work: (call: ServerUnaryCall<Request, Response>) => Promise<Response>,
+): handleUnaryCall<Request, Response> {
+  return (call, callback) => {
+    work(call).then(
+      (response) => callback(null, response),
+      (error: unknown) => {
+        const { status, outcome } = explain(error)
+        if (outcome === 'error') log.error({ err: error, method: call.getPath() }, 'an admin call failed')
+        callback(status)
+      },
+    )
+  }
+}

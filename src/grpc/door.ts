@@ -1,0 +1,139 @@
+import type { Duplex } from 'node:stream'
+import {
+  Server,
+  ServerCredentials,
+  status,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js'
+import { ReflectionService } from '@grpc/reflection'
+import { HealthImplementation } from 'grpc-health-check'
+import type { CacheInspector } from '../service/cache-inspector.js'
+import type { LeaseService } from '../service/lease-service.js'
+import { cacheService } from './cache-service.js'
+import { LeaseCalls } from './lease-service.js'
+import { packages, serviceNamed } from './proto.js'
+import { refService } from './ref-service.js'
+import { smartHttpService, type SmartHttpOptions } from './smart-http.js'
+
+export interface GrpcDoorOptions extends SmartHttpOptions {
+  readonly leases: LeaseService
+  readonly inspector: CacheInspector
+  /** Longest time that a lease may be given at once, in seconds. */
+  readonly leaseMaxSeconds: number
+  readonly invalidated: (source: string) => void
+  /** Why load balancers should send no requests; undefined: they should. */
+  readonly notReady: () => string | undefined
+  readonly reflection: boolean
+  /** Milliseconds after which a connection that answers no ping is cut: how long a client may take nothing. */
+  readonly clientIdleMs: number
+}
+
+/** Streams of one connection at once. More wait in the client; a load balancer's one connection carries many clients. */
+const streamsMax = 1000
+/** Bytes of a request: the prefixes of a ListRefs are what may be long. */
+const requestMax = 1024 * 1024
+/** Milliseconds without a call after which a connection is closed. Clients open another by themselves. */
+const idleMs = 300_000
+/** Milliseconds between pings: whoever vanished without a word shall not hold a lease for long. */
+const pingMs = 30_000
+/** Milliseconds between looks at whether this process is ready. */
+const healthMs = 1000
+
+/** The gRPC door: the same service as at the HTTP door, and what the admin door offers to mutators. */
+export class GrpcDoor {
+  readonly #server: Server
+  readonly #injector: ReturnType<Server['createConnectionInjector']>
+  readonly #health = new HealthImplementation({ '': 'SERVING' })
+  readonly #healthLook: NodeJS.Timeout
+  readonly #leaseCalls: LeaseCalls
+  /** Calls that last for as long as their clients like, and wait for news only. */
+  readonly #standing = new Set<ServerDuplexStream<unknown, unknown>>()
+  /** Services whose health is told; the empty name stands for all of them. */
+  readonly #names: readonly string[]
+  #healthy = true
+
+  constructor(options: GrpcDoorOptions) {
+    this.#server = new Server({
+      'grpc.max_concurrent_streams': streamsMax,
+      'grpc.max_receive_message_length': requestMax,
+      'grpc.max_connection_idle_ms': idleMs,
+      'grpc.keepalive_time_ms': pingMs,
+      'grpc.keepalive_timeout_ms': options.clientIdleMs,
+      // A registry of every connection and call, for a service that this door does not offer.
+      'grpc.enable_channelz': 0,
+    })
+    this.#leaseCalls = new LeaseCalls(options)
+    const services: Record<string, UntypedServiceImplementation> = {
+      'refstream.v1.RefService': refService(options),
+      'refstream.v1.LeaseService': this.#leaseCalls.handlers,
+      'refstream.v1.CacheService': cacheService(options),
+      'gitaly.SmartHTTPService': smartHttpService(options),
+    }
+    for (const [name, handlers] of Object.entries(services)) {
+      this.#server.addService(serviceNamed(name), handlers)
+      this.#health.setStatus(name, 'SERVING')
+    }
+    this.#names = ['', ...Object.keys(services)]
+    this.#healthLook = setInterval(() => this.#tell(options.notReady() === undefined), healthMs).unref()
+    this.#addStanding(['Watch'], (server) => this.#health.addToServer(server))
+    if (options.reflection) {
+      const reflection = new ReflectionService(packages)
+      this.#addStanding(['ServerReflectionInfo'], (server) => reflection.addToServer(server))
+    }
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
+  }
+
+  /** Serves a connection, on which HTTP/2 is spoken from the first byte; wrapped in TLS or not. */
+  serve(connection: Duplex): void {
+    // A connection that breaks is its client's business, also when HTTP/2 is done with it.
+    connection.on('error', () => {})
+    this.#injector.injectConnection(connection)
+  }
+
+  /** Takes no new calls. Resolves when the last has its answer, or was cut off at the end of this time. */
+  async drain(seconds: number): Promise<void> {
+    clearInterval(this.#healthLook)
+    this.#tell(false)
+    this.#leaseCalls.handOver()
+    for (const call of this.#standing) {
+      call.emit('error', { code: status.UNAVAILABLE, details: 'refstream is shutting down' })
+    }
+    const cut = setTimeout(() => this.close(), seconds * 1000)
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
+    clearTimeout(cut)
+    this.close()
+  }
+
+  /** Cuts every call. */
+  close(): void {
+    clearInterval(this.#healthLook)
+    this.#server.forceShutdown()
+  }
+
+  #tell(healthy: boolean): void {
+    if (healthy === this.#healthy) return
+    this.#healthy = healthy
+    for (const name of this.#names) this.#health.setStatus(name, healthy ? 'SERVING' : 'NOT_SERVING')
+  }
+
+  /** Adds somebody else's service, and remembers the calls of these methods for as long as they last. */
+  #addStanding(methods: readonly string[], add: (server: Pick<Server, 'addService'>) => void): void {
+    const remember = (handler: (call: ServerDuplexStream<unknown, unknown>) => void) => {
+      return (call: ServerDuplexStream<unknown, unknown>): void => {
+        this.#standing.add(call)
+        call.once('close', () => this.#standing.delete(call))
+        handler(call)
+      }
+    }
+    const addService = (definition: ServiceDefinition, handlers: UntypedServiceImplementation): void => {
+      const wrapped = Object.entries(handlers).map(([name, handler]) => {
+        const stands = methods.some((method) => method.toLowerCase() === name.toLowerCase())
+        return [name, stands ? remember(handler as Parameters<typeof remember>[0]) : handler]
+      })
+      this.#server.addService(definition, Object.fromEntries(wrapped) as UntypedServiceImplementation)
+    }
+    add({ addService })
+  }
+}

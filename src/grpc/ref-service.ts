@@ -1,0 +1,151 @@
+import type { UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { ProtocolVersion } from '../git/protocol.js'
+import type { RefQuery } from '../git/ls-refs.js'
+import { parseRefs, type Ref } from '../git/ref-line.js'
+import type { ClientTerms } from '../service/client-terms.js'
+import type { RefService } from '../service/ref-service.js'
+import { answerBy, type CallOptions, type DataCall } from './call.js'
+import type { DataMessage } from './data-message.js'
+import { repositoryPath } from './requests.js'
+import { Refusal } from './status.js'
+import { messageSize, pieces } from './stream.js'
+
+interface AdvertiseRequest {
+  readonly repository: string
+  readonly protocol: number
+  readonly configOptions: readonly string[]
+}
+
+interface ListRefsRequest extends Omit<RefQuery, 'prefixes'> {
+  readonly repository: string
+  readonly prefixes: readonly Buffer[]
+}
+
+interface ListRefsResponse {
+  readonly refs: readonly RefMessage[]
+}
+
+interface RefMessage {
+  readonly name: Buffer
+  readonly objectId: string
+  readonly symrefTarget: Buffer | undefined
+  readonly peeled: string
+}
+
+export interface RefServiceOptions extends CallOptions {
+  readonly service: RefService
+}
+
+/** refstream.v1.RefService */
+export function refService(options: RefServiceOptions): UntypedServiceImplementation {
+  const { service } = options
+  return {
+    Advertise: answerBy<AdvertiseRequest, DataMessage>(options, 'advertisement', async (call) => {
+      const { repository, protocol, configOptions } = call.request
+      const path = repositoryPath(repository)
+      if (!isVersion(protocol)) throw new Refusal('invalid', `protocol must be 0, 1 or 2, not ${protocol}`)
+      await call.authorize(path)
+      await sendAdvertisement(call, service, { path, version: protocol, terms: { configOptions } })
+    }),
+    ListRefs: answerBy<ListRefsRequest, ListRefsResponse>(options, 'ls-refs', async (call) => {
+      const { repository, prefixes, peel, symrefs, unborn } = call.request
+      const path = repositoryPath(repository)
+      await call.authorize(path)
+      call.protocol = 'v2'
+      const names = withinLimit(prefixes.map((prefix) => prefix.toString('latin1')))
+      await sendRefs(call, service, path, { peel, symrefs, unborn, prefixes: names })
+    }),
+  }
+}
+
+const isVersion = (version: number): version is ProtocolVersion => [0, 1, 2].includes(version)
+
+export interface AdvertisementWanted {
+  readonly path: string
+  readonly version: ProtocolVersion
+  readonly terms: ClientTerms
+  /** What goes out before the advertisement, with its first bytes. */
+  readonly ahead?: readonly Buffer[]
+}
+
+/** Sends an advertisement: the shared one, or where there is none, or not under these terms, one of the caller's own. */
+export async function sendAdvertisement<Request>(
+  call: DataCall<Request, DataMessage>,
+  service: RefService,
+  { path, version, terms, ahead = [] }: AdvertisementWanted,
+): Promise<void> {
+  call.protocol = `v${version}`
+  const { signal } = call
+  const reading = isPlain(terms) ? await service.advertise(path, version) : undefined
+  if (!reading) {
+    const chunks = await service.advertiseAlone(path, version, terms, signal)
+    await sendChunks(call, chunks, ahead)
+    call.outcome = 'passthrough'
+    return
+  }
+  const { follower, reuse } = reading
+  if (signal.aborted) follower.close()
+  // Also wakes a follower that waits for bytes that may never come.
+  signal.addEventListener('abort', () => follower.close())
+  await sendChunks(call, follower, ahead)
+  call.outcome = reuse
+}
+
+const isPlain = (terms: ClientTerms): boolean =>
+  !terms.configOptions?.length && !terms.objectDirectory && !terms.alternateObjectDirectories?.length
+
+/** @throws what reading the chunks throws: then the answer is not whole */
+async function sendChunks<Request>(
+  call: DataCall<Request, DataMessage>,
+  chunks: AsyncIterable<Buffer>,
+  ahead: readonly Buffer[],
+): Promise<void> {
+  let first: readonly Buffer[] = ahead
+  for await (const chunk of chunks) {
+    for (const piece of pieces(chunk)) {
+      const data = first.length > 0 ? Buffer.concat([...first, piece]) : piece
+      first = []
+      if (!(await call.send({ data }, data.length))) return
+    }
+  }
+}
+
+/** From this many prefixes on Git shows all refs (ls-refs.c, TOO_MANY_PREFIXES). */
+const withinLimit = (prefixes: string[]): string[] => (prefixes.length < 65_536 ? prefixes : [])
+
+async function sendRefs(
+  call: DataCall<ListRefsRequest, ListRefsResponse>,
+  service: RefService,
+  path: string,
+  query: RefQuery,
+): Promise<void> {
+  const answer = await service.listRefs(path)
+  if (!answer) throw new Error('a listing of whatever object format was refused')
+  call.signal.throwIfAborted()
+  for await (const part of answer.listing.cut(query)) {
+    let [refs, bytes]: [RefMessage[], number] = [[], 0]
+    for (const ref of parseRefs(part)) {
+      const size = sizeOf(ref)
+      if (bytes + size > messageSize && refs.length > 0) {
+        if (!(await call.send({ refs }, bytes))) return
+        ;[refs, bytes] = [[], 0]
+      }
+      refs.push(toMessage(ref))
+      bytes += size
+    }
+    if (refs.length > 0 && !(await call.send({ refs }, bytes))) return
+    call.signal.throwIfAborted()
+  }
+  call.outcome = answer.reuse
+}
+
+const toMessage = ({ name, objectId = '', symrefTarget, peeled = '' }: Ref): RefMessage => ({
+  name,
+  objectId,
+  symrefTarget,
+  peeled,
+})
+
+/** Bytes that a ref takes in a message, at the most. */
+const sizeOf = ({ name, objectId = '', symrefTarget, peeled = '' }: Ref): number =>
+  name.length + objectId.length + (symrefTarget?.length ?? 0) + peeled.length + 16

@@ -1,0 +1,71 @@
+import type { ServerWritableStream } from '@grpc/grpc-js'
+import type { ServerHttp2Stream } from 'node:http2'
+import { constants } from 'node:http2'
+import type { Client } from '../limits/client-watch.js'
+
+/**
+ * Bytes of a message. Measured (test/bench/grpc.mjs): smaller ones cost more per byte; larger ones gain little, and are
+ * what a client that stops reading holds of memory.
+ */
+export const messageSize = 64 * 1024
+
+/**
+ * A server stream that is sent one message at a time: the next is made when HTTP/2's flow control has let the last one go.
+ * gRPC's own queue would take sixteen, for clients that read nothing as well.
+ */
+export class Sender<Response> implements Client {
+  readonly #stream: ServerWritableStream<unknown, Response>
+  readonly #signal: AbortSignal
+  #given = 0
+  #taken = 0
+
+  /** @param signal the client has left */
+  constructor(stream: ServerWritableStream<unknown, Response>, signal: AbortSignal) {
+    this.#stream = stream
+    this.#signal = signal
+  }
+
+  /** Payload bytes of messages handed over. */
+  get given(): number {
+    return this.#given
+  }
+
+  taken(): number {
+    return this.#taken
+  }
+
+  owed(): boolean {
+    return this.#taken < this.#given
+  }
+
+  /** Resolves when the client takes more; false: it has left. @throws if the message cannot be sent */
+  send(message: Response, bytes: number): Promise<boolean> {
+    const signal = this.#signal
+    if (signal.aborted) return Promise.resolve(false)
+    this.#given += bytes
+    return new Promise((resolve, reject) => {
+      const left = (): void => resolve(false)
+      signal.addEventListener('abort', left)
+      this.#stream.write(message, (error: Error | null | undefined) => {
+        signal.removeEventListener('abort', left)
+        if (!error) this.#taken += bytes
+        if (error && !signal.aborted) reject(error)
+        else resolve(!signal.aborted)
+      })
+    })
+  }
+
+  /**
+   * Ends the call at once, whatever the client has not taken. gRPC can only end it behind that; so this reaches through
+   * to the stream of HTTP/2. Should a grpc-js not have it, the call goes when its connection does.
+   */
+  cut(): void {
+    const { call } = this.#stream as unknown as { call?: { stream?: ServerHttp2Stream } }
+    call?.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  }
+}
+
+/** A chunk in pieces of a message's size: views, nothing is copied. */
+export function* pieces(chunk: Buffer): Generator<Buffer> {
+  for (let at = 0; at < chunk.length; at += messageSize) yield chunk.subarray(at, at + messageSize)
+}
