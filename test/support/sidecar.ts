@@ -24,6 +24,8 @@ export interface SpawnedSidecar {
   readonly pid: number
   readonly url: string
   readonly adminUrl: string
+  /** Empty without --grpc. */
+  readonly grpcTarget: string
   readonly cacheDir: string
   /** Lines that it has logged. */
   readonly log: Record<string, unknown>[]
@@ -69,7 +71,7 @@ export async function startSidecar(
     })
     void ended.then(([code]) => reject(new Error(`the sidecar ended before it listened: ${code}`)))
   })
-  const { url, admin } = await listening
+  const { url, admin, grpc = '' } = await listening
   const metric: SpawnedSidecar['metric'] = async (name, labels = {}) => {
     const text = await (await fetch(`${admin as string}/metrics`)).text()
     return sumMetric(text, name, labels)
@@ -80,7 +82,8 @@ export async function startSidecar(
     return code ?? killedBy
   }
   const { pid = 0 } = child
-  return { pid, url: url as string, adminUrl: admin as string, cacheDir, log, stop, metric }
+  const where = { url: url as string, adminUrl: admin as string, grpcTarget: grpc as string }
+  return { pid, ...where, cacheDir, log, stop, metric }
 }
 
 function sumMetric(text: string, name: string, labels: Record<string, string>): number {

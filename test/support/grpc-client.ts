@@ -1,0 +1,130 @@
+import type { Test } from 'tap'
+import { connect, type ClientHttp2Stream } from 'node:http2'
+import { fileURLToPath } from 'node:url'
+import {
+  credentials,
+  makeGenericClientConstructor,
+  status,
+  type CallOptions,
+  type Client,
+  type ClientReadableStream,
+  type ServiceDefinition,
+  type ServiceError,
+} from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+
+const protoDirectory = fileURLToPath(new URL('../../src/grpc/proto/', import.meta.url))
+
+/** What the door speaks, read from its proto files as a client would. */
+export const definitions = loadSync(
+  ['ref_service', 'lease_service', 'cache_service', 'status'].map((name) => `${protoDirectory}${name}.proto`),
+  { longs: Number, defaults: true },
+)
+
+export type Message = Record<string, unknown>
+type StreamMethod = (request: object, options?: CallOptions) => ClientReadableStream<Message>
+type UnaryMethod = (
+  request: object,
+  callback: (error: ServiceError | null, reply: Message) => void,
+) => unknown
+
+/** A client of one service, whose calls go by their names. It ends with the test. */
+export class GrpcClient {
+  readonly #client: Client
+
+  constructor(t: Test, target: string, service: string | ServiceDefinition, options: object = {}) {
+    const definition = typeof service === 'string' ? (definitions[service] as ServiceDefinition) : service
+    const Constructor = makeGenericClientConstructor(definition, 'service')
+    // Each has a connection of its own.
+    const own = { 'grpc.use_local_subchannel_pool': 1, ...options }
+    this.#client = new Constructor(target, credentials.createInsecure(), own)
+    t.teardown(() => this.#client.close())
+  }
+
+  stream(method: string, request: object, options: CallOptions = {}): ClientReadableStream<Message> {
+    const client = this.#client as unknown as Record<string, StreamMethod>
+    return client[method]!(request, options)
+  }
+
+  /** All messages of a stream. Rejects with its status unless that is OK. */
+  async all(method: string, request: object, options: CallOptions = {}): Promise<Message[]> {
+    const messages: Message[] = []
+    for await (const message of this.stream(method, request, options)) messages.push(message as Message)
+    return messages
+  }
+
+  /** The bytes of a stream of `data`. */
+  async bytes(method: string, request: object, options: CallOptions = {}): Promise<Buffer> {
+    return Buffer.concat((await this.all(method, request, options)).map(({ data }) => data as Buffer))
+  }
+
+  close(): void {
+    this.#client.close()
+  }
+
+  unary(method: string, request: object): Promise<Message> {
+    const client = this.#client as unknown as Record<string, UnaryMethod>
+    return new Promise((resolve, reject) => {
+      client[method]!(request, (error, reply) => (error ? reject(error) : resolve(reply)))
+    })
+  }
+}
+
+/**
+ * A call over HTTP/2 alone, whose answer flows only while it is read: grpc-js itself reads on, whatever becomes of the
+ * messages. Its connection ends with the test.
+ */
+export function rawCall(
+  t: Test,
+  target: string,
+  path: string,
+  request: object,
+  headers: Record<string, string> = {},
+): ClientHttp2Stream {
+  const session = connect(`http://${target}`)
+  session.on('error', () => {})
+  t.teardown(() => session.destroy())
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...headers,
+  })
+  const [service = '', method = ''] = path.slice(1).split('/')
+  const message = (definitions[service] as ServiceDefinition)[method]!.requestSerialize(request)
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(message.length, 1)
+  stream.on('error', () => {})
+  stream.end(Buffer.concat([head, message]))
+  return stream
+}
+
+/** The error that a call must end in. */
+export async function errorOf(call: Promise<unknown>): Promise<ServiceError> {
+  try {
+    await call
+  } catch (error) {
+    return error as ServiceError
+  }
+  throw new Error('the call ended well')
+}
+
+/** The name of the status that a call must fail with. */
+export const codeOf = async (call: Promise<unknown>): Promise<string | undefined> =>
+  status[(await errorOf(call)).code]
+
+/** Seconds of the RetryInfo in an error's details; undefined: there is none. */
+export function retrySeconds(error: ServiceError): number | undefined {
+  const [bytes] = error.metadata.get('grpc-status-details-bin')
+  if (!bytes) return undefined
+  const { code, message, details } = decode('google.rpc.Status', bytes as Buffer)
+  const [detail] = details as { type_url: string; value: Buffer }[]
+  if (code !== error.code || message !== error.details) throw new Error('the details say something else')
+  if (detail?.type_url !== 'type.googleapis.com/google.rpc.RetryInfo') return undefined
+  const { retryDelay } = decode('google.rpc.RetryInfo', detail.value) as { retryDelay: Message }
+  return (retryDelay['seconds'] as number) + (retryDelay['nanos'] as number) / 1e9
+}
+
+const decode = (name: string, bytes: Buffer): Message =>
+  (definitions[name] as { deserialize: (bytes: Buffer) => Message }).deserialize(bytes)
