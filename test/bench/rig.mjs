@@ -98,8 +98,8 @@ export const startRefstream = (...flags) =>
       ['--cache-dir', mkdtempSync(join(directory, 'cache-'))],
     ),
     (line) => {
-      const { url, admin } = JSON.parse(line)
-      return url && { url, adminUrl: admin }
+      const { url, admin, grpc } = JSON.parse(line)
+      return url && { url, adminUrl: admin, grpc }
     },
   )
 
