@@ -53,6 +53,7 @@ export class GrpcDoor {
   /** Services whose health is told; the empty name stands for all of them. */
   readonly #names: readonly string[]
   #healthy = true
+  #closing = false
 
   constructor(options: GrpcDoorOptions) {
     this.#server = new Server({
@@ -89,11 +90,14 @@ export class GrpcDoor {
   serve(connection: Duplex): void {
     // A connection that breaks is its client's business, also when HTTP/2 is done with it.
     connection.on('error', () => {})
-    this.#injector.injectConnection(connection)
+    // grpc-js would serve it, also after its shutdown.
+    if (this.#closing) connection.destroy()
+    else this.#injector.injectConnection(connection)
   }
 
   /** Takes no new calls. Resolves when the last has its answer, or was cut off at the end of this time. */
   async drain(seconds: number): Promise<void> {
+    this.#closing = true
     clearInterval(this.#healthLook)
     this.#tell(false)
     this.#leaseCalls.handOver()
@@ -108,6 +112,7 @@ export class GrpcDoor {
 
   /** Cuts every call. */
   close(): void {
+    this.#closing = true
     clearInterval(this.#healthLook)
     this.#server.forceShutdown()
   }

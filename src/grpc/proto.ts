@@ -43,7 +43,7 @@ export interface Duration {
 
 export const toDuration = (ms: number): Duration => ({
   seconds: Math.trunc(ms / 1000),
-  nanos: Math.round((ms % 1000) * 1e6),
+  nanos: Math.floor((ms % 1000) * 1e6),
 })
 
 export const toMs = ({ seconds, nanos }: Duration): number => seconds * 1000 + nanos / 1e6

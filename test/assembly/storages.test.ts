@@ -1,0 +1,23 @@
+import t from 'tap'
+import { mkdirSync, realpathSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { findStorages } from '../../src/assembly/storages.js'
+import { tempDir } from '../support/temp-dir.js'
+
+t.test('storages are the root, or directories below it', async (t) => {
+  const root = realpathSync(tempDir(t))
+  mkdirSync(join(root, 'a/b'), { recursive: true })
+  symlinkSync('a/b', join(root, 'link'))
+  const storages = [
+    ...['.', root, 'a', join(root, 'a/b'), 'link'].map((directory, index) => ({
+      name: `${index}`,
+      directory,
+    })),
+  ]
+  t.same([...findStorages(root, storages).values()], ['', '', 'a', 'a/b', 'a/b'])
+  symlinkSync(tempDir(t), join(root, 'out'))
+  for (const directory of ['..', '/', 'out', 'none', tempDir(t)]) {
+    const message = `--gitaly-storages: ${JSON.stringify(directory)} is not a directory below the root; give one, or the root`
+    t.throws(() => findStorages(root, [{ name: 'x', directory }]), { name: 'ConfigError', message })
+  }
+})

@@ -1,0 +1,133 @@
+import t from 'tap'
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import type { ServiceDefinition } from '@grpc/grpc-js'
+import { GrpcDoor, type GrpcDoorOptions } from '../../src/grpc/door.js'
+import type { Wanted } from '../../src/grpc/call.js'
+import { packages } from '../../src/grpc/proto.js'
+import { Refusal } from '../../src/grpc/status.js'
+import { ClientWatch } from '../../src/limits/client-watch.js'
+import { Room } from '../../src/limits/room.js'
+import { createLog } from '../../src/telemetry/log.js'
+import { Metrics } from '../../src/telemetry/metrics.js'
+import { eventually } from '../support/eventually.js'
+import { codeOf, GrpcClient } from '../support/grpc-client.js'
+
+type Test = ConstructorParameters<typeof GrpcClient>[0]
+
+/** A door behind which nobody is: whatever it asks of a service is written down. */
+async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize']) {
+  const touched: string[] = []
+  const nobody = new Proxy(
+    {},
+    {
+      get: (_, name) => () => {
+        touched.push(String(name))
+        throw new Error('nobody is here')
+      },
+    },
+  )
+  const door = new GrpcDoor({
+    ...{ service: nobody, leases: nobody, inspector: nobody },
+    authorize,
+    metrics: new Metrics(),
+    log: createLog('silent'),
+    readers: new ClientWatch({ idleMs: 0, minRate: 0, windowMs: 0 }),
+    room: new Room(100),
+    shed: () => {},
+    storages: new Map([['default', 'below']]),
+    leaseMaxSeconds: 60,
+    invalidated: () => {},
+    notReady: () => undefined,
+    reflection: true,
+    clientIdleMs: 60_000,
+  } as unknown as GrpcDoorOptions)
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    sockets.push(socket)
+    door.serve(socket)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    door.close()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  return { door, touched, sockets, target: `127.0.0.1:${port}` }
+}
+
+const services = ['RefService', 'LeaseService', 'CacheService'].map((name) => `refstream.v1.${name}`)
+const request = {
+  // A message for every method: what one does not know is left out of it.
+  refs: { repository: 'r.git', protocol: 2, ttl: { seconds: 1 }, id: 'x' },
+  gitaly: { repository: { storageName: 'default', relativePath: 'r.git' } },
+}
+
+t.test('no call touches a repository before its caller is let in', async (t) => {
+  for (const [reason, code] of [
+    ['unauthenticated', 'UNAUTHENTICATED'],
+    ['denied', 'PERMISSION_DENIED'],
+  ] as const) {
+    const wanted: (Wanted & { readonly path: string })[] = []
+    const { touched, target } = await openDoor(t, async (caller, what) => {
+      t.match(caller.getPeer(), /^127\.0\.0\.1:\d+$/)
+      wanted.push({ ...what, path: caller.getPath() })
+      throw new Refusal(reason, 'not you')
+    })
+    const expected: string[] = []
+    for (const name of [...services, 'gitaly.SmartHTTPService']) {
+      const definition = packages[name] as ServiceDefinition
+      const client = new GrpcClient(t, target, definition)
+      const message = name.startsWith('gitaly') ? request.gitaly : request.refs
+      for (const [method, { responseStream, path }] of Object.entries(definition)) {
+        const call = responseStream ? client.all(method, message) : client.unary(method, message)
+        t.equal(await codeOf(call), code, path)
+        expected.push(path)
+      }
+    }
+    t.same(touched, [])
+    t.same(
+      wanted.map(({ path }) => path),
+      expected,
+      'each has been asked about once',
+    )
+    const of = (path: string) => wanted.find((each) => each.path === path)
+    t.match(of('/refstream.v1.RefService/Advertise'), { repository: 'r.git', service: 'upload-pack' })
+    t.match(of('/gitaly.SmartHTTPService/InfoRefsUploadPack'), {
+      ...{ repository: 'below/r.git', service: 'upload-pack' },
+    })
+    t.match(of('/refstream.v1.LeaseService/Hold'), { repository: 'r.git', service: 'admin' })
+    t.match(of('/refstream.v1.CacheService/Stat'), { repository: 'r.git', service: 'admin' })
+  }
+})
+
+t.test('an error that nobody expected is INTERNAL, and says nothing', async (t) => {
+  const { target, touched } = await openDoor(t, () => Promise.resolve())
+  const client = new GrpcClient(t, target, 'refstream.v1.RefService')
+  t.equal(await codeOf(client.all('Advertise', { repository: 'r.git' })), 'INTERNAL')
+  t.same(touched, ['advertise'])
+})
+
+t.test('connections that speak no HTTP/2, or break, harm nobody', async (t) => {
+  const { target, sockets, door } = await openDoor(t, async () => {
+    throw new Refusal('denied', 'x')
+  })
+  const [host = '', port] = target.split(':')
+  for (const bytes of ['GET / HTTP/1.1\r\n\r\n', '\0'.repeat(100), '']) {
+    const socket = connect(Number(port), host)
+    await once(socket, 'connect')
+    socket.on('error', () => {})
+    socket.write(bytes)
+    if (bytes === '') socket.resetAndDestroy()
+    else await once(socket.resume(), 'close')
+  }
+  const client = new GrpcClient(t, target, 'refstream.v1.RefService')
+  t.equal(await codeOf(client.all('Advertise', { repository: 'r.git' })), 'PERMISSION_DENIED')
+  sockets.at(-1)?.destroy(new Error('broken'))
+  await eventually('it connects again', async () => {
+    return (await codeOf(client.all('Advertise', { repository: 'r.git' }))) === 'PERMISSION_DENIED'
+  })
+  await door.drain(10)
+  t.equal(await codeOf(client.all('Advertise', { repository: 'r.git' })), 'UNAVAILABLE')
+})

@@ -1,0 +1,44 @@
+import t from 'tap'
+import { status, type ServiceError } from '@grpc/grpc-js'
+import { TooManyLeases } from '../../src/freshness/leases.js'
+import { GitError } from '../../src/git/git.js'
+import { explain, Refusal } from '../../src/grpc/status.js'
+import { Overloaded } from '../../src/limits/overloaded.js'
+import { BackingOff, BadTerms, RepositoryNotFound, ServiceDisabled } from '../../src/service/errors.js'
+import { FillError } from '../../src/streamcache/index.js'
+import { retrySeconds } from '../support/grpc-client.js'
+
+t.test('each error has its status, and counts as one outcome', async (t) => {
+  const overloaded = new Overloaded('wait', 7)
+  const backingOff = new BackingOff(1500, new Error('x'))
+  const of = (cause: Error) => new FillError('producer', 'x', { cause })
+  for (const [error, code, outcome, retry] of [
+    [overloaded, 'RESOURCE_EXHAUSTED', 'shed', 7],
+    [of(overloaded), 'RESOURCE_EXHAUSTED', 'shed', 7],
+    [backingOff, 'UNAVAILABLE', 'error', 1.5],
+    [of(backingOff), 'UNAVAILABLE', 'error', 1.5],
+    [of(new GitError('x')), 'UNAVAILABLE', 'error'],
+    [new FillError('timeout', 'x'), 'UNAVAILABLE', 'error'],
+    [new GitError('x'), 'UNAVAILABLE', 'error'],
+    [new RepositoryNotFound('r'), 'NOT_FOUND', 'not_found'],
+    [new ServiceDisabled('x'), 'PERMISSION_DENIED', 'forbidden'],
+    [new BadTerms('x'), 'INVALID_ARGUMENT', 'rejected'],
+    [new TooManyLeases('x'), 'RESOURCE_EXHAUSTED', 'shed'],
+    [new Refusal('invalid', 'x'), 'INVALID_ARGUMENT', 'rejected'],
+    [new Refusal('not-found', 'x'), 'NOT_FOUND', 'not_found'],
+    [new Refusal('unauthenticated', 'x'), 'UNAUTHENTICATED', 'forbidden'],
+    [new Refusal('denied', 'x'), 'PERMISSION_DENIED', 'forbidden'],
+    [new Refusal('closing', 'x'), 'UNAVAILABLE', 'error'],
+    [new TypeError('x'), 'INTERNAL', 'error'],
+  ] as const) {
+    const explained = explain(error)
+    t.equal(status[explained.status.code], code, `${error.name}: ${code}`)
+    t.equal(explained.outcome, outcome)
+    t.equal(retrySeconds(explained.status as unknown as ServiceError), retry)
+  }
+})
+
+t.test('what is not for the client is not told', async (t) => {
+  t.notMatch(explain(new TypeError('/srv/git')).status.details, '/srv')
+  t.notMatch(explain(new GitError('/srv/git')).status.details, '/srv')
+})
