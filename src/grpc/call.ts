@@ -6,7 +6,7 @@ import type {
 } from '@grpc/grpc-js'
 import type { ClientWatch } from '../limits/client-watch.js'
 import { Overloaded } from '../limits/overloaded.js'
-import type { Room } from '../limits/room.js'
+import type { Room, Visitor } from '../limits/room.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { Reuse } from '../freshness/fresh-cache.js'
 import { FillError } from '../streamcache/index.js'
@@ -43,7 +43,7 @@ export interface CallOptions {
 }
 
 /** One call that is answered by a stream of data, with what is told about it afterwards. */
-export class DataCall<Request, Response> {
+export class DataCall<Request, Response> implements Visitor {
   readonly request: Request
   readonly startedAt = performance.now()
   /** Aborts when the client has left, or its deadline has passed, before the end of its answer. */
@@ -56,6 +56,7 @@ export class DataCall<Request, Response> {
   readonly #sender: Sender<Response>
   readonly #options: CallOptions
   #ended = false
+  #leaveRoom: (() => void) | undefined
 
   constructor(stream: ServerWritableStream<Request, Response>, kind: string, options: CallOptions) {
     this.request = stream.request
@@ -82,10 +83,21 @@ export class DataCall<Request, Response> {
     return this.#sender.given
   }
 
-  /** @throws Refusal */
-  async authorize(repository: string): Promise<void> {
+  /** Comes in if it may, when there is room. @throws Refusal, Overloaded, or that the client has left */
+  async enter(repository: string): Promise<void> {
     this.repository = repository
-    await this.#options.authorize(this.#stream, { repository, service: 'upload-pack' })
+    const { authorize, room } = this.#options
+    await authorize(this.#stream, { repository, service: 'upload-pack' })
+    this.#leaveRoom = await room.enter({ group: repository }, this)
+  }
+
+  whenLeft(call: () => void): void {
+    if (this.signal.aborted) call()
+    else this.signal.addEventListener('abort', call)
+  }
+
+  throwIfLeft(): void {
+    this.signal.throwIfAborted()
   }
 
   /** Resolves when the client takes more; false: it has left. `bytes`: what the message counts as. */
@@ -115,8 +127,9 @@ export class DataCall<Request, Response> {
     this.#stream.emit('error', status)
   }
 
-  /** Counts the call, once all of its answer has been handed over. */
+  /** Leaves, and counts the call, once all of its answer has been handed over. */
   done(): void {
+    this.#leaveRoom?.()
     const { kind, protocol, outcome, sentBytes } = this
     const { metrics } = this.#options
     metrics.requests.inc({ door: 'grpc', kind, protocol, outcome })
@@ -138,17 +151,11 @@ async function answer<Request, Response>(
   call: DataCall<Request, Response>,
   work: (call: DataCall<Request, Response>) => Promise<void>,
 ): Promise<void> {
-  const leave = options.room.enter()
-  // What a client that has left waited for may be long in coming; its place is free at once.
-  if (leave) call.signal.addEventListener('abort', leave)
   try {
-    if (!leave) throw new Overloaded('full', 1)
     await work(call)
     call.end()
   } catch (error) {
     if (!call.signal.aborted) fail(options, call, error)
-  } finally {
-    leave?.()
   }
   if (call.signal.aborted) call.outcome = 'aborted'
   call.done()

@@ -44,13 +44,13 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
       const { repository, protocol, configOptions } = call.request
       const path = repositoryPath(repository)
       if (!isVersion(protocol)) throw new Refusal('invalid', `protocol must be 0, 1 or 2, not ${protocol}`)
-      await call.authorize(path)
+      await call.enter(path)
       await sendAdvertisement(call, service, { path, version: protocol, terms: { configOptions } })
     }),
     ListRefs: answerBy<ListRefsRequest, ListRefsResponse>(options, 'ls-refs', async (call) => {
       const { repository, prefixes, peel, symrefs, unborn } = call.request
       const path = repositoryPath(repository)
-      await call.authorize(path)
+      await call.enter(path)
       call.protocol = 'v2'
       const names = withinLimit(prefixes.map((prefix) => prefix.toString('latin1')))
       await sendRefs(call, service, path, { peel, symrefs, unborn, prefixes: names })
@@ -84,9 +84,8 @@ export async function sendAdvertisement<Request>(
     return
   }
   const { follower, reuse } = reading
-  if (signal.aborted) follower.close()
   // Also wakes a follower that waits for bytes that may never come.
-  signal.addEventListener('abort', () => follower.close())
+  call.whenLeft(() => follower.close())
   await sendChunks(call, follower, ahead)
   call.outcome = reuse
 }

@@ -31,7 +31,7 @@ export function smartHttpService(options: SmartHttpOptions): UntypedServiceImple
       const { repository, gitConfigOptions, gitProtocol } = call.request
       if (!repository) throw new Refusal('invalid', 'repository is missing')
       const path = repositoryIn(storages, repository.storageName, repository.relativePath)
-      await call.authorize(path)
+      await call.enter(path)
       const version = protocolVersion(gitProtocol)
       await sendAdvertisement(call, service, {
         path,

@@ -33,7 +33,7 @@ async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize']) {
     metrics: new Metrics(),
     log: createLog('silent'),
     readers: new ClientWatch({ idleMs: 0, minRate: 0, windowMs: 0 }),
-    room: new Room(100),
+    room: new Room({ max: 100, busyMs: Infinity, queueMax: 0, waitMs: 0 }),
     shed: () => {},
     storages: new Map([['default', 'below']]),
     leaseMaxSeconds: 60,
