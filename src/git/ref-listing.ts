@@ -21,7 +21,9 @@ interface Segment {
 const shortestLine = 4 + 40 + 1 + 1 + 1
 
 function newSegment(firstLine: number, atLeast: number): Segment {
-  const bytes = Buffer.allocUnsafeSlow(Math.max(segmentSize, atLeast))
+  const size = Math.max(segmentSize, atLeast)
+  // A resizable buffer is left out by fork(2), see streamcache/memory.ts.
+  const bytes = Buffer.from(new ArrayBuffer(size, { maxByteLength: size }), 0, size)
   return { bytes, firstLine, lines: new Uint32Array(Math.ceil(bytes.length / shortestLine) + 2), count: 0 }
 }
 

@@ -1,3 +1,5 @@
+import { allocate } from './memory.js'
+
 /** Bytes per block: what one write to a fast follower carries, and what a slow one may hold. */
 export const blockSize = 256 * 1024
 
@@ -29,7 +31,7 @@ export class Blocks {
 
   #allocate(): Buffer {
     this.#bytes += blockSize
-    return Buffer.allocUnsafeSlow(blockSize)
+    return allocate(blockSize)
   }
 
   /** From an offset to the end of its block; undefined if that block is absent. */
@@ -70,7 +72,7 @@ export class Blocks {
     const used = this.#length - index * blockSize
     const block = this.#blocks[index]
     if (!block || used === block.length) return
-    const exact = Buffer.allocUnsafeSlow(used)
+    const exact = allocate(used)
     block.copy(exact, 0, 0, used)
     this.#blocks[index] = exact
     this.#bytes -= block.length - used

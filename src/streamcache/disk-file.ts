@@ -1,6 +1,7 @@
 import { rmSync, type BigIntStats } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { DiskWatch } from './disk-watch.js'
+import { allocate } from './memory.js'
 
 /** Proof that a file is not, or no longer, what was committed. */
 export class Damage extends Error {
@@ -70,7 +71,7 @@ export class DiskFile {
   /** Exactly that many bytes. @throws Damage if the file has fewer; the system's error */
   async read(position: number, length: number): Promise<Buffer> {
     const handle = await this.open()
-    const buffer = Buffer.allocUnsafeSlow(length)
+    const buffer = allocate(length)
     for (let filled = 0; filled < length;) {
       const [at, left] = [filled, length - filled]
       const { bytesRead } = await this.#watch.run(() => handle.read(buffer, at, left, position + at))
