@@ -12,7 +12,7 @@ export function openCache(
   log: Log,
 ): Promise<StreamCache> {
   /** One line when the disk begins to fail, not one for each request. */
-  let quietUntil = 0
+  let quietUntil = -Infinity
   return StreamCache.open({
     directory,
     maxBytes: settings.cacheMaxBytes,
@@ -50,8 +50,9 @@ export function openCache(
       },
       storeFailed: (operation, err) => {
         metrics.storeErrors.inc({ operation })
-        if (Date.now() < quietUntil) return
-        quietUntil = Date.now() + 60_000
+        const now = performance.now()
+        if (now < quietUntil) return
+        quietUntil = now + 60_000
         log.error({ err, operation, directory }, 'the cache directory fails; requests are served uncached')
       },
     },
