@@ -1,5 +1,5 @@
 // A large advertisement at the gRPC door beside the HTTP door: throughput of one client after the other, in one run, the
-// doors by turns; and what messages of other sizes would give.
+// doors by turns.
 //
 //   make build && node test/bench/grpc.mjs [REFS]
 import grpc from '@grpc/grpc-js'
