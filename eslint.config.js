@@ -13,7 +13,7 @@ const floors = [
   ['http', 'grpc', 'admin'],
   ['service'],
   ['freshness'],
-  ['streamcache', 'git'],
+  ['streamcache', 'git', 'access'],
   ['config', 'telemetry', 'limits'],
 ]
 

@@ -1,4 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { parseCredentials } from '../access/credentials.js'
+import type { Tokens } from '../access/tokens.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Endpoint } from './endpoint.js'
@@ -13,6 +15,8 @@ export interface AdminOptions {
   /** The operations of the API. */
   readonly endpoints: readonly Endpoint[]
   readonly version: string
+  /** Those who may ask, as of now; undefined: whoever reaches the address. */
+  readonly tokens?: (() => Tokens) | undefined
 }
 
 /** The admin door: what operators, their monitors and mutators ask. */
@@ -30,7 +34,7 @@ export function createAdminDoor(options: AdminOptions): Server {
 }
 
 async function answer(
-  { metrics, notReady, endpoints }: AdminOptions,
+  { metrics, notReady, endpoints, tokens }: AdminOptions,
   document: object,
   request: IncomingMessage,
   response: ServerResponse,
@@ -38,8 +42,12 @@ async function answer(
   // Browsers say for whom they ask, whenever it is more than a plain GET: also for a page whose host name has been made
   // to mean this address, which may send JSON (DNS rebinding).
   if (request.headers.origin !== undefined) return sendProblem(response, 403, 'web pages may not ask here')
+  const path = request.url?.split('?', 1)[0] ?? ''
+  if (tokens && !isOpen(path) && !holdsToken(tokens(), request)) {
+    response.setHeader('WWW-Authenticate', 'Bearer realm="refstream admin"')
+    return sendProblem(response, 401, 'a token of admin-token-file is needed: Authorization: Bearer TOKEN')
+  }
   if (await route(endpoints, request, response)) return
-  const path = request.url?.split('?', 1)[0]
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD')
     text(response, 405, 'use GET')
@@ -56,6 +64,15 @@ async function answer(
     response.end(JSON.stringify(document))
   } else
     text(response, 404, 'there are /metrics, /healthz, /readyz, and the API that /openapi.json describes')
+}
+
+/** Load balancers' probes have no token and learn next to nothing; webhooks are signed. */
+const isOpen = (path: string): boolean =>
+  path === '/healthz' || path === '/readyz' || path.startsWith('/v1/webhooks/')
+
+function holdsToken(tokens: Tokens, { headers }: IncomingMessage): boolean {
+  const credentials = parseCredentials(headers.authorization)
+  return credentials?.scheme === 'bearer' && tokens.nameOf(credentials.token) !== undefined
 }
 
 function text(response: ServerResponse, status: number, line: string): void {

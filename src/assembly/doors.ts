@@ -6,13 +6,23 @@ import { GrpcDoor, type GrpcDoorOptions } from '../grpc/door.js'
 import { createDoor, type DoorOptions } from '../http/door.js'
 import type { Log } from '../telemetry/log.js'
 import { listen } from './listen.js'
+import type { Tls } from './tls.js'
 
 export interface DoorsOptions {
   readonly settings: Settings
   readonly door: DoorOptions
   readonly admin: AdminOptions
   readonly grpc: GrpcDoorOptions
+  /** undefined: there are no `tls:` addresses. */
+  readonly tls: Tls | undefined
   readonly log: Log
+}
+
+/** A server that connections are handed to, and what takes them for it: on TCP itself, on TLS a server before it. */
+interface Open {
+  readonly server: NetServer
+  readonly front: NetServer
+  readonly url: string
 }
 
 const defaultAdmin: Address = { host: '127.0.0.1', port: 8081 }
@@ -20,8 +30,10 @@ const defaultAdmin: Address = { host: '127.0.0.1', port: 8081 }
 /** The doors that are open: one for Git's clients, one or more for the admin, and one for gRPC if that is asked for. */
 export class Doors {
   readonly #options: DoorsOptions
-  readonly #open: Server[] = []
-  readonly #door: Server
+  readonly #open: Open[] = []
+  readonly #http: Server
+  readonly #admins: Server[] = []
+  readonly #grpc: GrpcDoor | undefined
   /** Connections on which no request has come yet. Node counts them as busy until the head of one is overdue. */
   readonly #unused = new Set<Socket>()
   url = ''
@@ -29,27 +41,23 @@ export class Doors {
   adminUrl = ''
   /** `HOST:PORT`, or `unix:/path`, as gRPC's clients take it. */
   grpcTarget: string | undefined
-  #grpc: { readonly door: GrpcDoor; readonly server: NetServer } | undefined
 
   private constructor(options: DoorsOptions) {
     this.#options = options
-    this.#door = createDoor(options.door)
-    this.#door.on('connection', (socket: Socket) => {
+    this.#http = createDoor(options.door)
+    this.#http.on('connection', (socket: Socket) => {
       this.#unused.add(socket)
       socket.once('close', () => this.#unused.delete(socket))
     })
-    this.#door.on('request', ({ socket }: IncomingMessage) => this.#unused.delete(socket))
+    this.#http.on('request', ({ socket }: IncomingMessage) => this.#unused.delete(socket))
+    if (options.settings.grpc) this.#grpc = new GrpcDoor(options.grpc)
   }
 
   /** @throws ConfigError if one of them cannot be opened; then none is */
   static async open(options: DoorsOptions): Promise<Doors> {
     const doors = new Doors(options)
     try {
-      doors.url = await doors.#listen(doors.#door, options.settings.listen, 'listen')
-      const [first = ''] = await doors.#openAdmin(options.settings.admin)
-      doors.adminUrl = first
-      const { grpc } = options.settings
-      if (grpc) doors.grpcTarget = await doors.#openGrpc(grpc)
+      await doors.#openAll(options.settings)
       return doors
     } catch (error) {
       await doors.close()
@@ -57,61 +65,70 @@ export class Doors {
     }
   }
 
-  async #openAdmin(addresses: Settings['admin']): Promise<string[]> {
-    const openAt = (address: Address | UnixAddress): Promise<string> =>
-      this.#listen(createAdminDoor(this.#options.admin), address, 'admin')
-    const urls: string[] = []
-    for (const address of addresses ?? []) urls.push(await openAt(address))
-    if (addresses) return urls
+  async #openAll({ listen, admin, grpc }: Settings): Promise<void> {
+    this.url = await this.#listen(this.#http, listen, 'listen')
+    const openAdmin = (address: Address | UnixAddress): Promise<string> => {
+      const door = createAdminDoor(this.#options.admin)
+      this.#admins.push(door)
+      return this.#listen(door, address, 'admin')
+    }
+    for (const address of admin ?? []) {
+      const url = await openAdmin(address)
+      this.adminUrl ||= url
+    }
     // If nobody has said where, a port that is taken is no reason not to start.
-    return [await openAt(defaultAdmin).catch(() => openAt({ ...defaultAdmin, port: 0 }))]
+    if (!admin) {
+      this.adminUrl = await openAdmin(defaultAdmin).catch((error: Error) => {
+        if ((error.cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+        return openAdmin({ ...defaultAdmin, port: 0 })
+      })
+    }
+    if (!grpc) return
+    const server = createServer({ noDelay: true }, (socket) => this.#grpc?.serve(socket))
+    const url = await this.#listen(server, grpc, 'grpc', 'h2')
+    this.grpcTarget = url.replace(/^https?:\/\//, '')
   }
 
-  async #openGrpc(address: Address | UnixAddress): Promise<string> {
-    const door = new GrpcDoor(this.#options.grpc)
-    const server = createServer({ noDelay: true }, (socket) => door.serve(socket))
-    this.#grpc = { door, server }
-    const url = await listen(server, address, 'grpc')
-    this.#reportErrors(server)
-    return url.replace(/^http:\/\//, '')
-  }
-
-  async #listen(server: Server, address: Address | UnixAddress, option: string): Promise<string> {
-    const url = await listen(server, address, option)
-    this.#open.push(server)
-    this.#reportErrors(server)
+  async #listen(
+    server: NetServer,
+    address: Address | UnixAddress,
+    option: string,
+    protocol = 'http/1.1',
+  ): Promise<string> {
+    const front = 'tls' in address ? this.#options.tls!.front(server, protocol) : server
+    const url = await listen(front, address, option)
+    this.#open.push({ server, front, url })
+    // accept() fails when file descriptors run out; those who are connected go on.
+    front.on('error', (err) => this.#options.log.error({ err }, 'a connection could not be accepted'))
     return url
-  }
-
-  /** accept() fails when file descriptors run out; those who are connected go on. */
-  #reportErrors(server: NetServer): void {
-    server.on('error', (err) => this.#options.log.error({ err }, 'a connection could not be accepted'))
   }
 
   /** Takes no new clients. Resolves when the last has its answer, or was cut off at the end of this time. */
   async drain(seconds: number): Promise<void> {
-    this.#grpc?.server.close()
-    await Promise.all([this.#drainHttp(seconds), this.#grpc?.door.drain(seconds)])
-  }
-
-  async #drainHttp(seconds: number): Promise<void> {
-    const closed = new Promise((resolve) => this.#door.close(resolve))
+    const data = this.#open.filter(({ server }) => !this.#admins.some((admin) => admin === server))
+    const closed = Promise.all(data.map(closeOpen))
+    this.#options.tls?.endHandshakes()
     for (const socket of this.#unused) socket.destroy()
-    const cut = setTimeout(() => this.#door.closeAllConnections(), seconds * 1000)
+    const cut = setTimeout(() => this.#http.closeAllConnections(), seconds * 1000)
     // A kept-alive connection becomes idle when its answer is done.
-    const idle = setInterval(() => this.#door.closeIdleConnections(), 100)
-    await closed
+    const idle = setInterval(() => this.#http.closeIdleConnections(), 100)
+    await Promise.all([closed, this.#grpc?.drain(seconds)])
     clearTimeout(cut)
     clearInterval(idle)
   }
 
   /** Closes all at once. */
   async close(): Promise<void> {
-    this.#grpc?.door.close()
-    this.#grpc?.server.close()
-    for (const server of this.#open) {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    }
+    this.#options.tls?.endHandshakes()
+    this.#grpc?.close()
+    for (const door of [this.#http, ...this.#admins]) door.closeAllConnections()
+    await Promise.all(this.#open.map(closeOpen))
   }
+}
+
+/** Resolves when the last connection has gone; does nothing if it has been closed before. */
+async function closeOpen({ server, front }: Open): Promise<void> {
+  const closed = new Promise((resolve) => front.close(resolve))
+  if (front !== server) server.close()
+  await closed
 }

@@ -4,7 +4,7 @@ import type { Address, UnixAddress } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
 
 /**
- * Opens a server's door.
+ * Opens a server's door. For a `tls:` address, the server is what takes TLS connections (assembly/tls.ts).
  * @returns where it is: a URL, or `unix:/path`
  * @throws ConfigError that names the option if it cannot be opened there
  */
@@ -13,14 +13,16 @@ export async function listen(
   address: Address | UnixAddress,
   option: string,
 ): Promise<string> {
-  const name = 'path' in address ? `unix:${address.path}` : `${address.host}:${address.port}`
+  const name =
+    'path' in address ? `unix:${address.path}` : `${address.tls ? 'tls:' : ''}${address.host}:${address.port}`
   try {
     if ('path' in address) return await listenOnSocket(server, address)
     await started(server, () => server.listen(address.port, address.host))
     const { address: host, family, port } = server.address() as AddressInfo
-    return `http://${family === 'IPv6' ? `[${host}]` : host}:${port}`
+    return `${address.tls ? 'https' : 'http'}://${family === 'IPv6' ? `[${host}]` : host}:${port}`
   } catch (error) {
-    throw new ConfigError(`--${option}: cannot listen on ${name}: ${(error as Error).message}`)
+    const message = `--${option}: cannot listen on ${name}: ${(error as Error).message}`
+    throw new ConfigError(message, { cause: error })
   }
 }
 

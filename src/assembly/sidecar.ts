@@ -14,6 +14,7 @@ import { Doors } from './doors.js'
 import { openFreshness } from './freshness.js'
 import { findGround } from './ground.js'
 import { openLimits } from './limits.js'
+import { openLocks } from './locks.js'
 import { readSecret } from './secret.js'
 import { findStorages } from './storages.js'
 
@@ -30,6 +31,8 @@ export interface Sidecar {
    * are ended. Resolves when nothing is left.
    */
   close(): Promise<void>
+  /** Reads certificates, tokens and passwords again; what cannot be used changes nothing, and is logged. */
+  reload(): void
   /** Ends every Git process at once, for a program that is about to die. */
   killProcesses(): void
 }
@@ -45,6 +48,7 @@ export async function startSidecar(
 ): Promise<Sidecar> {
   const secret = readSecret(settings.webhookSecretFile)
   const metrics = new Metrics()
+  const locks = openLocks(settings, metrics, log)
   const limits = openLimits(settings, metrics, log)
   const { slots } = limits
   const ground = findGround(settings, environment, {
@@ -111,6 +115,7 @@ export async function startSidecar(
     await git.close()
     leases.close()
     limits.close()
+    locks.close()
   }
   const doors = await Doors.open({
     settings,
@@ -137,6 +142,7 @@ export async function startSidecar(
         ...webhookEndpoints({ leases: leaseService, secret, invalidated }),
       ],
       version: packageVersion(),
+      tokens: locks.adminTokens,
     },
     grpc: {
       ...limits,
@@ -153,6 +159,7 @@ export async function startSidecar(
       clientIdleMs: settings.clientIdleSeconds * 1000,
       authorize: () => Promise.resolve(),
     },
+    tls: locks.tls,
     log,
   }).catch(async (error: unknown) => {
     await stop()
@@ -162,6 +169,7 @@ export async function startSidecar(
     url: doors.url,
     adminUrl: doors.adminUrl,
     grpcTarget: doors.grpcTarget,
+    reload: () => locks.reload(),
     killProcesses: () => git.killAll(),
     close: async () => {
       draining = true

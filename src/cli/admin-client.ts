@@ -1,25 +1,32 @@
-import { request, type RequestOptions } from 'node:http'
+import { request as requestHttp, type RequestOptions } from 'node:http'
+import { request as requestHttps } from 'node:https'
 import { InvalidArgumentError, Option } from 'commander'
 import type { Settings } from '../config/options.js'
 
 /** The option with which a command is told where the sidecar's admin door is. */
 export const adminOption = (): Option =>
-  new Option('--admin <ADDRESS>', 'the sidecar: HOST:PORT or unix:/PATH')
+  new Option(
+    '--admin <ADDRESS>',
+    'the sidecar: HOST:PORT, tls:HOST:PORT or unix:/PATH; REFSTREAM_ADMIN_TOKEN is the token that it needs',
+  )
     .env('REFSTREAM_ADMIN')
     .argParser(parseAdminAddress)
     .default(defaultAdmin)
 
-/** Of several, as `serve` takes them, the first. @returns `http://HOST:PORT` or `unix:/PATH` */
+/** Of several, as `serve` takes them, the first. @returns `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH` */
 export function parseAdminAddress(list: string): string {
   const [text = ''] = list.split(',')
   // sockaddr_un has room for 107 bytes, unix(7).
   if (/^unix:\/\P{Cc}+$/u.test(text) && Buffer.byteLength(text) <= 'unix:'.length + 107) return text
-  const match = /^(?:http:\/\/)?((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5}))\/?$/.exec(text)
-  const port = Number(match?.[2])
+  const match = /^(http:\/\/|https:\/\/|tls:)?((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5}))\/?$/.exec(
+    text,
+  )
+  const port = Number(match?.[3])
   if (!match || port === 0 || port > 65535) {
-    throw new InvalidArgumentError('It must be HOST:PORT, http://HOST:PORT or unix:/PATH.')
+    throw new InvalidArgumentError('It must be HOST:PORT, tls:HOST:PORT, a URL of these, or unix:/PATH.')
   }
-  return `http://${match[1]}`
+  const tls = match[1] === 'tls:' || match[1] === 'https://'
+  return `${tls ? 'https' : 'http'}://${match[2]}`
 }
 
 const defaultAdmin = 'http://127.0.0.1:8081'
@@ -28,8 +35,8 @@ const defaultAdmin = 'http://127.0.0.1:8081'
 export function adminUrl([address]: Settings['admin'] = []): string {
   if (!address) return defaultAdmin
   if ('path' in address) return `unix:${address.path}`
-  const { host, port } = address
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const { host, port, tls } = address
+  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 export interface AdminAnswer {
@@ -42,21 +49,26 @@ export interface AdminAnswer {
 const answerWithinMs = 5000
 
 /**
- * Asks a sidecar's admin door.
- * @param address `http://HOST:PORT` or `unix:/PATH`
+ * Asks a sidecar's admin door, with the token in REFSTREAM_ADMIN_TOKEN if there is one.
+ * @param address `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`
  * @throws the system's error if there is no answer
  */
 export function askAdmin(address: string, method: string, path: string, body?: object): Promise<AdminAnswer> {
   const socketPath = /^unix:(.*)$/.exec(address)?.[1]
+  const token = process.env['REFSTREAM_ADMIN_TOKEN']
   const bytes = Buffer.from(body ? JSON.stringify(body) : '')
   const options: RequestOptions = {
     method,
     signal: AbortSignal.timeout(answerWithinMs),
     // Node does not frame the body of a DELETE by itself.
-    headers: body ? { 'Content-Type': 'application/json', 'Content-Length': bytes.length } : {},
+    headers: {
+      ...(token ? { Authorization: `Bearer ${token}` } : {}),
+      ...(body ? { 'Content-Type': 'application/json', 'Content-Length': bytes.length } : {}),
+    },
     ...(socketPath === undefined ? {} : { socketPath }),
   }
   const url = socketPath === undefined ? address : 'http://localhost'
+  const request = url.startsWith('https:') ? requestHttps : requestHttp
   return new Promise((resolve, reject) => {
     request(url + path, options, (response) => {
       const chunks: Buffer[] = []

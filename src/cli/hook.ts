@@ -12,10 +12,14 @@ export function addHookCommand(program: Command): void {
     .command('install')
     .description('Install or update the hook; one that is there already is chained.')
     .addOption(adminOption())
+    .option(
+      '--token-file <FILE>',
+      'file whose first line is the token that the sidecar needs; the hook reads it',
+    )
     .argument('<REPO...>')
-    .action((repositories: string[], { admin }: { admin: string }) =>
+    .action((repositories: string[], { admin, tokenFile }: { admin: string; tokenFile?: string }) =>
       forEach(repositories, async (repository) => {
-        await installHook(repository, admin)
+        await installHook(repository, admin, tokenFile && resolve(tokenFile))
         return `installed, admin ${admin}`
       }),
     )

@@ -15,6 +15,7 @@ export async function serve(flags: Flags): Promise<void> {
   const grpc = grpcTarget === undefined ? {} : { grpc: grpcTarget }
   log.info({ root: settings.root, url, admin: adminUrl, ...metrics, ...grpc }, 'listening')
 
+  process.on('SIGHUP', () => sidecar.reload())
   process.on('exit', () => sidecar.killProcesses())
   let stopping = false
   const stop = (signal: NodeJS.Signals): void => {

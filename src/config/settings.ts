@@ -24,6 +24,9 @@ export function readFlags(flags: Readonly<Record<string, unknown>>): Source {
   return values
 }
 
+/** Variables for the commands, apart from those of settings. */
+const notSettings = new Set(['REFSTREAM_CONFIG', 'REFSTREAM_ADMIN_TOKEN'])
+
 /**
  * REFSTREAM_… variables. Unknown ones are not refused: Kubernetes puts REFSTREAM_PORT and the like into every pod that
  * lives beside a service called refstream. They are handed to `unknown`, which may warn.
@@ -35,7 +38,7 @@ export function readEnvironment(
   const values = new Map()
   const known = new Map<string, Option>(options.map((option) => [environmentName(option), option]))
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith('REFSTREAM_') || name === 'REFSTREAM_CONFIG') continue
+    if (!name.startsWith('REFSTREAM_') || notSettings.has(name)) continue
     const option = known.get(name)
     if (option) values.set(option, { value, from: name })
     else unknown(name)

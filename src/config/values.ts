@@ -2,10 +2,12 @@ import { z } from 'zod'
 
 export const text = z.string().min(1)
 
-/** A host and a port, as `--listen` takes them. Port 0 lets the system choose. */
+/** A host and a port, as `--listen` takes them, after `tls:` for TLS. Port 0 lets the system choose. */
 export interface Address {
   readonly host: string
   readonly port: number
+  /** Do clients speak TLS there? */
+  readonly tls?: true
 }
 
 /** A Unix socket, written `unix:/path`. */
@@ -14,13 +16,13 @@ export interface UnixAddress {
 }
 
 export const address = z.string().transform((value, context): Address => {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(value)
-  const port = Number(match?.[3])
+  const match = /^(tls:)?(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(value)
+  const port = Number(match?.[4])
   if (!match || port > 65535) {
     context.addIssue({ code: 'custom', message: 'not an address' })
     return z.NEVER
   }
-  return { host: (match[1] ?? match[2]) as string, port }
+  return { host: (match[2] ?? match[3]) as string, port, ...(match[1] ? { tls: true } : {}) }
 })
 
 /** The kernel keeps a socket's path in 108 bytes, the last of them zero (unix(7)). */

@@ -7,8 +7,10 @@ import { simpleGit } from 'simple-git'
 export interface HookState {
   /** Whose hook is there, if any. */
   readonly hook: 'none' | 'ours' | 'another'
-  /** Where it finds the sidecar: `http://HOST:PORT` or `unix:/PATH`. */
+  /** Where it finds the sidecar: `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`. */
   readonly admin?: string
+  /** The file with the token that the sidecar wants. */
+  readonly tokenFile?: string | undefined
   /** Does it run the hook that was there before? */
   readonly chained: boolean
   /** Is it what `installHook` would write today? */
@@ -36,12 +38,13 @@ interface Places {
 /**
  * Lays down the hook, or brings an older one up to date; a hook that is there already is chained.
  * @param repository path of a bare repository, a worktree or a `.git`
- * @param admin the sidecar's admin address, `http://HOST:PORT` or `unix:/PATH`
+ * @param admin the sidecar's admin address, `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`
+ * @param tokenFile absolute path of a file whose first line is the sidecar's admin token; read whenever the hook runs
  * @throws HookError, or a file system's error
  */
-export async function installHook(repository: string, admin: string): Promise<void> {
+export async function installHook(repository: string, admin: string, tokenFile?: string): Promise<void> {
   const places = await find(repository)
-  const text = render(admin)
+  const text = render(admin, tokenFile)
   fs.mkdirSync(dirname(places.hook), { recursive: true })
   const temporary = `${places.hook}.${process.pid}.tmp`
   try {
@@ -124,20 +127,29 @@ function gitEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(set.map((name) => [name, process.env[name]]))
 }
 
-function render(admin: string): string {
-  const quoted = admin.replaceAll("'", String.raw`'\''`)
-  return fs.readFileSync(template, 'utf8').replace('@ADMIN@', () => quoted)
+function render(admin: string, tokenFile = ''): string {
+  const quoted = (text: string): string => text.replaceAll("'", String.raw`'\''`)
+  return fs
+    .readFileSync(template, 'utf8')
+    .replace('@ADMIN@', () => quoted(admin))
+    .replace('@TOKEN_FILE@', () => quoted(tokenFile))
+}
+
+/** What `render` has put in for a variable. */
+function rendered(text: string, variable: string): string | undefined {
+  return new RegExp(`^ *${variable}='(.*)'$`, 'm').exec(text)?.[1]?.replaceAll(String.raw`'\''`, "'")
 }
 
 function readState(places: Places): HookState {
   const chained = fs.lstatSync(places.chained, { throwIfNoEntry: false }) !== undefined
   if (!fs.lstatSync(places.hook, { throwIfNoEntry: false })) return { hook: 'none', chained, current: false }
   const text = fs.existsSync(places.hook) ? fs.readFileSync(places.hook, 'utf8') : ''
-  const admin = /^ *admin='(.*)'$/m.exec(text)?.[1]?.replaceAll(String.raw`'\''`, "'")
+  const admin = rendered(text, 'admin')
+  const tokenFile = rendered(text, 'token_file') || undefined
   if (!text.includes(`\n${signature}`) || admin === undefined) {
     return { hook: 'another', chained, current: false }
   }
-  return { hook: 'ours', admin, chained, current: text === render(admin) }
+  return { hook: 'ours', admin, tokenFile, chained, current: text === render(admin, tokenFile) }
 }
 
 /** Gives the hook that is there its second name; the first stays until ours takes it, so that it is never missing. */

@@ -1,10 +1,17 @@
 import type { Socket } from 'node:net'
 import type { Client } from './client-watch.js'
 
-/** What Node keeps to itself of a socket. */
-interface Inside {
+/** What Node keeps to itself of a connection. */
+interface Handle {
   /** Bytes that it was given, and those of them that the kernel has not taken. */
-  readonly _handle?: { readonly bytesWritten?: number; readonly writeQueueSize?: number } | null
+  readonly bytesWritten?: number
+  readonly writeQueueSize?: number
+  /** Of a TLS connection: the one that carries it. */
+  readonly _parent?: Handle | null
+}
+
+interface Inside {
+  readonly _handle?: Handle | null
 }
 
 /**
@@ -16,7 +23,8 @@ interface Inside {
 export function socketClient(socket: Socket): Client {
   return {
     taken() {
-      const { bytesWritten, writeQueueSize } = (socket as Inside)._handle ?? {}
+      const handle = (socket as Inside)._handle
+      const { bytesWritten, writeQueueSize } = handle?._parent ?? handle ?? {}
       if (bytesWritten === undefined || writeQueueSize === undefined) {
         return socket.bytesWritten - socket.writableLength
       }

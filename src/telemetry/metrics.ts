@@ -152,6 +152,24 @@ export class Metrics {
     ['operation'],
   )
 
+  readonly tlsRefused = this.#counter(
+    'refstream_tls_refused_total',
+    'TLS connections that were refused. reason: handshake (no TLS, nothing in common, or too slow), client (it has no ' +
+      'certificate that may come in).',
+    ['reason'],
+  )
+  readonly reloads = this.#counter(
+    'refstream_reloads_total',
+    'Times that files were read again, by what is in them: tls, auth-tokens, auth-htpasswd, admin-tokens. result: ok, ' +
+      'failed (what was read before stays in force).',
+    ['what', 'result'],
+  )
+
+  readonly tlsExpiry = new Gauge({
+    name: 'refstream_tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate expires that clients are shown, in seconds since 1970; absent without TLS.',
+    registers: [this.registry],
+  })
   readonly storeFull = new Gauge({
     name: 'refstream_store_full',
     help: '1 while the cache’s filesystem has too little room left, so that nothing is stored; else 0.',
@@ -163,6 +181,7 @@ export class Metrics {
     this.loserWrites.inc(0)
     this.loserBytes.inc(0)
     for (const end of ['changed', 'unchanged', 'expired']) this.leasesEnded.inc({ end }, 0)
+    this.tlsExpiry.remove()
     collectDefaultMetrics({ register: this.registry })
     for (const name of slowMetrics) this.registry.removeSingleMetric(name)
   }

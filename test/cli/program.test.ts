@@ -27,7 +27,7 @@ t.test('--version and --help', async (t) => {
   t.equal(help.status, 0)
   for (const flag of [
     '--root <DIR>',
-    '--listen <HOST:PORT>',
+    '--listen <ADDRESS>',
     '--export-all',
     '--config <FILE>',
     'REFSTREAM_GIT',

@@ -1,0 +1,17 @@
+/** What an Authorization header says (RFC 7617, RFC 6750). */
+export type Credentials =
+  | { readonly scheme: 'basic'; readonly user: string; readonly password: string }
+  | { readonly scheme: 'bearer'; readonly token: string }
+  | { readonly scheme: 'other' }
+
+/** undefined: there is no header, so nobody in particular asks. */
+export function parseCredentials(header: string | undefined): Credentials | undefined {
+  if (header === undefined) return undefined
+  const [, scheme = '', value = ''] = /^([A-Za-z]+) +([\x21-\x7e]+) *$/.exec(header) ?? []
+  if (/^bearer$/i.test(scheme)) return { scheme: 'bearer', token: value }
+  if (!/^basic$/i.test(scheme)) return { scheme: 'other' }
+  const text = Buffer.from(value, 'base64').toString()
+  const colon = text.indexOf(':')
+  if (colon < 0) return { scheme: 'other' }
+  return { scheme: 'basic', user: text.slice(0, colon), password: text.slice(colon + 1) }
+}

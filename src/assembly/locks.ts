@@ -1,0 +1,87 @@
+import type { Socket } from 'node:net'
+import { Tokens } from '../access/tokens.js'
+import type { Settings } from '../config/options.js'
+import { ConfigError } from '../config/settings.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import { checkExposure } from './exposure.js'
+import { Tls } from './tls.js'
+import { WatchedFiles } from './watched-files.js'
+
+/** All that keeps strangers out, by the settings. What is in files is read again when they change. */
+export interface Locks {
+  /** undefined: there is no certificate. */
+  readonly tls: Tls | undefined
+  /** Whose tokens open the admin API; undefined: it is open. */
+  readonly adminTokens: (() => Tokens) | undefined
+  /** By its certificate, the name of the client at the other end; undefined: it has shown none. */
+  readonly clientName: (socket: Socket) => string | undefined
+  /** Reads all files again. */
+  reload(): void
+  close(): void
+}
+
+const pollMs = 5000
+/** Longest time for a TLS handshake, if the head of a request may take longer. */
+const handshakeMaxMs = 10_000
+
+/** @throws ConfigError */
+export function openLocks(settings: Settings, metrics: Metrics, log: Log): Locks {
+  checkExposure(settings)
+  const files = new WatchedFiles({
+    pollMs,
+    reloaded: (what) => {
+      metrics.reloads.inc({ what, result: 'ok' })
+      log.info({ what }, 'files were read again')
+    },
+    failed: (what, err) => {
+      metrics.reloads.inc({ what, result: 'failed' })
+      log.error({ err, what }, 'files have changed and cannot be used; what was read before stays in force')
+    },
+  })
+  /** At the start, there is nothing to fall back on. */
+  const watch = (what: string, paths: readonly (string | undefined)[], read: () => void): void => {
+    const given = paths.filter((path) => path !== undefined)
+    try {
+      files.add(what, given, read)
+    } catch (error) {
+      throw new ConfigError(`${what}: cannot use ${given.join(', ')}: ${(error as Error).message}`)
+    }
+  }
+
+  try {
+    const tls = openTls(settings, metrics, log, watch)
+    const adminTokens = readTokens('admin-tokens', settings.adminTokenFile, watch)
+    return {
+      tls,
+      adminTokens,
+      clientName: (socket) => tls?.nameOf(socket),
+      reload: () => files.reload(),
+      close: () => files.close(),
+    }
+  } catch (error) {
+    files.close()
+    throw error
+  }
+}
+
+type Watch = (what: string, paths: readonly (string | undefined)[], read: () => void) => void
+
+function openTls(settings: Settings, metrics: Metrics, log: Log, watch: Watch): Tls | undefined {
+  const { tlsCert: cert, tlsKey: key, tlsClientCa: clientCa, tlsClientNames: clientNames } = settings
+  if (cert === undefined || key === undefined) return undefined
+  const handshakeMs = Math.min(settings.requestIdleSeconds * 1000, handshakeMaxMs)
+  let tls: Tls | undefined
+  watch('tls', [cert, key, clientCa, clientNames], () => {
+    if (tls) tls.reload()
+    else tls = new Tls({ files: { cert, key, clientCa, clientNames }, handshakeMs, metrics, log })
+  })
+  return tls
+}
+
+function readTokens(what: string, path: string | undefined, watch: Watch): (() => Tokens) | undefined {
+  if (path === undefined) return undefined
+  let tokens: Tokens | undefined
+  watch(what, [path], () => (tokens = Tokens.read(path)))
+  return () => tokens!
+}
