@@ -39,4 +39,25 @@ export function checkExposure(settings: Settings): void {
       '--admin: an address that others can reach needs --admin-token-file; or use loopback, or unix:/PATH',
     )
   }
+  checkData(settings)
+}
+
+function checkData(settings: Settings): void {
+  const { listen, authTokens, authHtpasswd, authUrl, tlsClientCa, remoteUserHeader } = settings
+  const files = authTokens ?? authHtpasswd
+  if (authUrl !== undefined && files !== undefined) {
+    throw new ConfigError(
+      '--auth-url does not go with --auth-tokens and --auth-htpasswd: one of them decides',
+    )
+  }
+  if (remoteUserHeader !== undefined && (authUrl ?? files) !== undefined) {
+    throw new ConfigError('--remote-user-header does not go with --auth-…: names come from one place')
+  }
+  const asks = (authUrl ?? files) !== undefined || ('tls' in listen && tlsClientCa !== undefined)
+  if (!asks && !isLocal(listen) && !settings.insecureNoAuth) {
+    throw new ConfigError(
+      '--listen: an address that others can reach needs --auth-tokens, --auth-htpasswd, --auth-url, or tls: with ' +
+        '--tls-client-ca; or say --insecure-no-auth',
+    )
+  }
 }

@@ -1,5 +1,11 @@
 import type { Socket } from 'node:net'
+import { Access } from '../access/access.js'
+import { Authorizer } from '../access/forward.js'
+import { Htpasswd } from '../access/htpasswd.js'
+import { PasswordChecks } from '../access/password-checks.js'
+import { Rules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
+import { Verdicts } from '../access/verdicts.js'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
 import type { Log } from '../telemetry/log.js'
@@ -14,19 +20,35 @@ export interface Locks {
   readonly tls: Tls | undefined
   /** Whose tokens open the admin API; undefined: it is open. */
   readonly adminTokens: (() => Tokens) | undefined
+  /** Who may do what. */
+  readonly access: Access
   /** By its certificate, the name of the client at the other end; undefined: it has shown none. */
   readonly clientName: (socket: Socket) => string | undefined
   /** Reads all files again. */
   reload(): void
-  close(): void
+  close(): Promise<void>
 }
 
 const pollMs = 5000
 /** Longest time for a TLS handshake, if the head of a request may take longer. */
 const handshakeMaxMs = 10_000
 
-/** @throws ConfigError */
-export function openLocks(settings: Settings, metrics: Metrics, log: Log): Locks {
+/** Most verdicts that are remembered, and most passwords that wait to be checked. */
+const verdictsMax = 100_000
+const passwordQueueMax = 256
+/** Milliseconds between two lines about an authoriser that fails. */
+const authorizerQuietMs = 60_000
+
+/**
+ * @param locate the path below the root of the repository that a path means, if there is one
+ * @throws ConfigError
+ */
+export function openLocks(
+  settings: Settings,
+  metrics: Metrics,
+  log: Log,
+  locate: (repository: string) => string | undefined,
+): Locks {
   checkExposure(settings)
   const files = new WatchedFiles({
     pollMs,
@@ -52,12 +74,34 @@ export function openLocks(settings: Settings, metrics: Metrics, log: Log): Locks
   try {
     const tls = openTls(settings, metrics, log, watch)
     const adminTokens = readTokens('admin-tokens', settings.adminTokenFile, watch)
+    const tokens = readTokens('auth-tokens', settings.authTokens, watch)
+    const checks = new PasswordChecks(passwordQueueMax, (good) =>
+      metrics.authChecks.inc({ by: 'password', result: good ? 'allowed' : 'denied' }),
+    )
+    const authorizer = openAuthorizer(settings, metrics, log)
+    const remembering = { forMs: settings.authCacheSeconds * 1000, max: verdictsMax }
+    const file = readHtpasswd(settings.authHtpasswd, watch)
+    const access = new Access({
+      tokens,
+      passwords: file && { file, checks, verdicts: new Verdicts(remembering) },
+      authorizer: authorizer && {
+        asked: authorizer,
+        verdicts: new Verdicts(remembering),
+      },
+      rules: settings.access && new Rules(settings.access),
+      locate,
+    })
     return {
       tls,
       adminTokens,
+      access,
       clientName: (socket) => tls?.nameOf(socket),
       reload: () => files.reload(),
-      close: () => files.close(),
+      close: async () => {
+        files.close()
+        authorizer?.close()
+        await checks.close()
+      },
     }
   } catch (error) {
     files.close()
@@ -84,4 +128,29 @@ function readTokens(what: string, path: string | undefined, watch: Watch): (() =
   let tokens: Tokens | undefined
   watch(what, [path], () => (tokens = Tokens.read(path)))
   return () => tokens!
+}
+
+function readHtpasswd(path: string | undefined, watch: Watch): (() => Htpasswd) | undefined {
+  if (path === undefined) return undefined
+  let passwords: Htpasswd | undefined
+  watch('auth-htpasswd', [path], () => (passwords = Htpasswd.read(path)))
+  return () => passwords!
+}
+
+function openAuthorizer(settings: Settings, metrics: Metrics, log: Log): Authorizer | undefined {
+  const { authUrl: url, authForwardHeaders: headers, authUserHeader: userHeader } = settings
+  if (url === undefined) return undefined
+  let quietUntil = 0
+  return new Authorizer({
+    url,
+    headers,
+    userHeader,
+    timeoutMs: settings.authTimeoutSeconds * 1000,
+    answered: (result) => metrics.authChecks.inc({ by: 'url', result }),
+    failed: (reason) => {
+      if (performance.now() < quietUntil) return
+      quietUntil = performance.now() + authorizerQuietMs
+      log.error({ url, reason }, 'auth-url gives no answer that can be used: nobody is let in')
+    },
+  })
 }

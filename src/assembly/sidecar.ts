@@ -48,7 +48,7 @@ export async function startSidecar(
 ): Promise<Sidecar> {
   const secret = readSecret(settings.webhookSecretFile)
   const metrics = new Metrics()
-  const locks = openLocks(settings, metrics, log)
+  const locks = openLocks(settings, metrics, log, (path) => service.locate(path))
   const limits = openLimits(settings, metrics, log)
   const { slots } = limits
   const ground = findGround(settings, environment, {
@@ -115,12 +115,14 @@ export async function startSidecar(
     await git.close()
     leases.close()
     limits.close()
-    locks.close()
+    await locks.close()
   }
   const doors = await Doors.open({
     settings,
     door: {
       ...limits,
+      access: locks.access,
+      clientName: locks.clientName,
       service,
       metrics,
       log,

@@ -61,6 +61,22 @@ export const storage = z.string().transform((value, context) => {
   return { name, directory }
 })
 
+/** Who may read, or push to, the repositories whose path matches. */
+export const accessRule = z.string().transform((value, context) => {
+  const [, glob, action, names] = /^(.+)=(read|push):([^:]+)$/.exec(value) ?? []
+  const list = names?.split('+').map((name) => name.trim()) ?? []
+  if (glob === undefined || action === undefined || list.length === 0 || list.includes('')) {
+    context.addIssue({ code: 'custom', message: 'not a rule' })
+    return z.NEVER
+  }
+  return { glob, action: action as 'read' | 'push', names: list }
+})
+
+/** A URL to ask, with no credentials in it: they would be logged, and sent instead of the client's. */
+export const httpUrl = z
+  .url({ protocol: /^https?$/ })
+  .refine((value) => URL.canParse(value) && new URL(value).username + new URL(value).password === '')
+
 export const toggle = z.union([
   z.boolean(),
   z.enum(['true', 'false', '1', '0', 'yes', 'no']).transform((value) => ['true', '1', 'yes'].includes(value)),

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/access.js'
 import { GitError } from '../git/git.js'
 import { protocolVersion, type ProtocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
@@ -13,6 +14,7 @@ import type { Room } from '../limits/room.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
+import { authorize, type AuthorizeOptions } from './authorize.js'
 import { Exchange, type Outcome } from './exchange.js'
 import { backendRequest, passThrough } from './passthrough.js'
 import { sendRefs } from './ls-refs.js'
@@ -20,12 +22,10 @@ import { peekBody } from './request-body.js'
 import { refuse, Refusal, type RefusalAnswer } from './responses.js'
 import { parseTarget, type Route } from './route.js'
 
-export interface DoorOptions extends AdvertisementOptions {
+export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions {
   readonly service: RefService
   readonly metrics: Metrics
   readonly log: Log
-  /** In lower case. */
-  readonly remoteUserHeader: string | undefined
   /** Clients that take their answers too slowly, and those that send their requests too slowly. */
   readonly readers: ClientWatch
   readonly senders: ClientWatch
@@ -42,7 +42,12 @@ export interface DoorOptions extends AdvertisementOptions {
 
 /** The HTTP door: Git's smart and dumb HTTP protocols in, answers out (gitprotocol-http(5)). */
 export function createDoor(options: DoorOptions): Server {
-  const server = createServer((request, response) => void answer(options, request, response))
+  const server = createServer((request, response) => void answer(options, request, response, false))
+  // A client that asks before it sends a body is told to send it when it may, and not before.
+  server.on(
+    'checkContinue',
+    (request: IncomingMessage, response: ServerResponse) => void answer(options, request, response, true),
+  )
   // A push may take as long as its client's line needs; only the head of a request has to come soon.
   server.requestTimeout = 0
   server.headersTimeout = options.requestIdleMs
@@ -58,8 +63,10 @@ async function answer(
   options: DoorOptions,
   request: IncomingMessage,
   response: ServerResponse,
+  waits: boolean,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options)
+  exchange.bodyWaits = waits
   let leave: (() => void) | undefined
   try {
     const route = identify(exchange)
@@ -92,6 +99,9 @@ const versionOf = ({ request }: Exchange): ProtocolVersion =>
 
 async function dispatch(options: DoorOptions, exchange: Exchange, route: Route): Promise<void> {
   const { request } = exchange
+  const user = await authorize(options, exchange, route)
+  exchange.throwIfLeft()
+
   if (exchange.kind === 'advertisement') {
     options.service.refuseIfFull(route.repository)
     const reading = await options.service.advertise(route.repository, versionOf(exchange))
@@ -100,6 +110,7 @@ async function dispatch(options: DoorOptions, exchange: Exchange, route: Route):
       return answerAdvertisement(options, exchange, reading)
     }
   }
+  exchange.letBodyCome()
   const peeked = request.method === 'POST' ? await peekBody(request, mayAskForRefs(exchange)) : undefined
   exchange.throwIfLeft()
   if (peeked?.lsRefs) {
@@ -112,7 +123,7 @@ async function dispatch(options: DoorOptions, exchange: Exchange, route: Route):
       return
     }
   }
-  const backend = backendRequest(exchange, route, options.remoteUserHeader)
+  const backend = backendRequest(exchange, route, user)
   const { service } = options
   const turn = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }
   const process =
@@ -190,11 +201,11 @@ function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
   const { refusal, outcome } = explain(cause, shedStatus)
   exchange.outcome = outcome
   if (cause instanceof Overloaded) shed(cause)
-  // A failed fill fails all its followers; Git's complaint has been logged once.
-  const level = error instanceof FillError ? 'debug' : 'error'
+  // A failed fill fails all its followers; Git's complaint, or the authoriser's failure, has been logged once.
+  const level = error instanceof FillError || error instanceof AuthorizerUnavailable ? 'debug' : 'error'
   if (outcome === 'error') log[level]({ err: error, repository, method: request.method }, 'request failed')
   if (response.headersSent) exchange.breakOff()
-  else refuse(response, refusal)
+  else refuse(response, refusal, exchange.bodyWaits)
 }
 
 const isReason = (cause: unknown): boolean => cause instanceof Overloaded || cause instanceof BackingOff
@@ -211,6 +222,17 @@ function explain(error: unknown, shedStatus: number): { refusal: RefusalAnswer; 
     const headers = ['Retry-After', String(Math.ceil(error.retryAfterMs / 1000))]
     return { refusal: new Refusal(503, error.message, headers), outcome: 'error' }
   }
+  if (error instanceof Unauthenticated) {
+    const refusal = new Refusal(401, error.message, challengesOf(error))
+    return { refusal, outcome: 'unauthenticated' }
+  }
+  if (error instanceof Forbidden) {
+    return { refusal: new Refusal(403, error.message, challengesOf(error)), outcome: 'forbidden' }
+  }
+  if (error instanceof AuthorizerUnavailable) {
+    const message = 'nobody can say now who may do this; try again later'
+    return { refusal: new Refusal(503, message, ['Retry-After', '1']), outcome: 'error' }
+  }
   if (error instanceof RepositoryNotFound) return { refusal: new Refusal(404), outcome: 'not_found' }
   if (error instanceof ServiceDisabled) return { refusal: new Refusal(403), outcome: 'forbidden' }
   if (error instanceof Refusal) {
@@ -224,6 +246,9 @@ function explain(error: unknown, shedStatus: number): { refusal: RefusalAnswer; 
   }
   return { refusal: new Refusal(500, 'internal error; see the log of refstream'), outcome: 'error' }
 }
+
+const challengesOf = ({ challenges }: Unauthenticated | Forbidden): string[] =>
+  challenges.flatMap((challenge) => ['WWW-Authenticate', challenge])
 
 /** A connection on which no request could be read. */
 function rejectConnection(error: NodeJS.ErrnoException, socket: Duplex): void {

@@ -7,7 +7,7 @@ import type { Metrics } from '../telemetry/metrics.js'
 /** What became of a request, as `refstream_requests_total` counts it. */
 export type Outcome =
   | ('hit' | 'joined' | 'filled' | 'gathered' | 'passthrough')
-  | ('not_found' | 'forbidden' | 'rejected' | 'shed' | 'aborted' | 'error')
+  | ('not_found' | 'unauthenticated' | 'forbidden' | 'rejected' | 'shed' | 'aborted' | 'error')
 
 /** A client that is gone; nobody needs an answer. */
 class ClientHasLeft extends Error {
@@ -34,6 +34,8 @@ export class Exchange {
   outcome: Outcome = 'error'
   repository: string | undefined
   sentBytes = 0
+  /** Does the client wait for a word before it sends the body (RFC 9110, section 10.1.1)? */
+  bodyWaits = false
   readonly #overseers: Overseers
   #left = false
   /** Made for those who ask: most exchanges end without anybody, and a signal costs more than a hit's own work. */
@@ -105,6 +107,11 @@ export class Exchange {
     for (const call of this.#callsWhenLeft ?? []) call()
   }
 
+  letBodyCome(): void {
+    if (this.bodyWaits) this.response.writeContinue()
+    this.bodyWaits = false
+  }
+
   /** Hands bytes to the client. false: it takes no more now, wait for `drained`. */
   write(chunk: Buffer): boolean {
     if (this.sentBytes === 0) {
@@ -174,8 +181,9 @@ export class Exchange {
     const owed = (): boolean => !request.complete && request.readableLength === 0
     const watched = { taken: () => socket.bytesRead, owed }
     const stop = this.#overseers.senders.watch(watched, () => this.#cut('silent'))
-    request.once('end', stop)
-    this.#whenOver(stop)
+    // Also after an answer that came before the end of the request: what is left of that is read and dropped.
+    request.once('end', stop).once('close', stop)
+    this.signal.addEventListener('abort', stop)
   }
 
   #whenOver(call: () => void): void {

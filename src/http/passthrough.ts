@@ -17,7 +17,7 @@ const services = ['git-upload-pack', 'git-receive-pack', 'git-upload-archive']
 export function backendRequest(
   exchange: Exchange,
   route: Route,
-  remoteUserHeader: string | undefined,
+  remoteUser: string | undefined,
 ): Omit<BackendRequest, 'exportAll'> {
   const { headers, method, socket } = exchange.request
   if (route.resource === '/info/refs' && route.service !== undefined && !services.includes(route.service)) {
@@ -33,24 +33,13 @@ export function backendRequest(
     contentLength: headers['content-length'],
     contentEncoding: encoding === 'gzip' || encoding === 'x-gzip' ? encoding : undefined,
     gitProtocol: gitProtocol(protocolVersion(headers['git-protocol'] as string | undefined)),
-    remoteUser: remoteUserHeader === undefined ? undefined : remoteUser(exchange, remoteUserHeader),
+    remoteUser,
     remoteAddress: socket.remoteAddress,
   }
 }
 
 const visible = (value: string | undefined): string | undefined =>
   value !== undefined && /^[\x20-\x7e]{1,256}$/.test(value) ? value : undefined
-
-/** The user whom a proxy in front has named. Twice is once too often: one of them may be the client's own word. */
-function remoteUser(exchange: Exchange, header: string): string | undefined {
-  const values = exchange.request.headersDistinct[header] ?? []
-  if (values.length > 1) throw new Refusal(400, `the request has more than one ${header}`)
-  const name = values[0]
-  if (name === undefined || name === '') return undefined
-  if (!/^[^\p{Cc}]{1,256}$/u.test(name)) throw new Refusal(400, `the request's ${header} is not a name`)
-  // Header values arrive as Latin-1; names in UTF-8 get their bytes back.
-  return Buffer.from(name, 'latin1').toString()
-}
 
 /**
  * Streams a request into http-backend, after what has been read of it, and its response out. Both ways are as fast as

@@ -24,11 +24,17 @@ export class Refusal extends Error {
 /** What is sent of it. */
 export type RefusalAnswer = Pick<Refusal, 'status' | 'message' | 'headers'>
 
-export function refuse(response: ServerResponse, { status, message, headers }: RefusalAnswer): void {
+/** @param bodyWaits may the body still come, or not? Then no other request can follow on its connection */
+export function refuse(
+  response: ServerResponse,
+  { status, message, headers }: RefusalAnswer,
+  bodyWaits = false,
+): void {
   const body = Buffer.from(message && `refstream: ${message}\n`)
   response.writeHead(status, [
     ...noCacheHeaders,
     ...headers,
+    ...(bodyWaits ? ['Connection', 'close'] : []),
     ...(message ? ['Content-Type', 'text/plain; charset=utf-8'] : []),
     ...['Content-Length', String(body.length)],
   ])

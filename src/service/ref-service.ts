@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { relative } from 'node:path'
 import type { FreshCache, Question, Reading, Reuse, Sight } from '../freshness/fresh-cache.js'
 import type { Observation, Observer } from '../freshness/observer.js'
 import type { Git, GitProcess } from '../git/git.js'
@@ -153,6 +154,13 @@ export class RefService {
     if (slots.waiting('pass') === 0) return
     const refusal = slots.refusal({ class: 'pass', group: this.#find(path).commonDir, admitted: true })
     if (refusal) throw refusal
+  }
+
+  /** Where a repository's refs are, as a path below the root, whatever name it is asked for by; undefined: there is none. */
+  locate(path: string): string | undefined {
+    const { root, observer } = this.#options
+    const repository = observer.find(path)
+    return repository && relative(root, repository.commonDir).replace(/(^|\/)\.git$/, '')
   }
 
   #find(path: string): Repository {

@@ -37,7 +37,7 @@ export class Metrics {
   readonly requests = this.#counter(
     'refstream_requests_total',
     'Requests answered. outcome: hit (a committed entry), joined (a fill that was running), filled (this request ' +
-      'started the fill), gathered (waited for the next fill), passthrough (Git answered), not_found, forbidden, ' +
+      'started the fill), gathered (waited for the next fill), passthrough (Git answered), not_found, unauthenticated, forbidden, ' +
       'rejected (a bad request), shed (overload: told to come again), aborted (the client left), error (the answer failed).',
     ['door', 'kind', 'protocol', 'outcome'],
   )
@@ -157,6 +157,12 @@ export class Metrics {
     'TLS connections that were refused. reason: handshake (no TLS, nothing in common, or too slow), client (it has no ' +
       'certificate that may come in).',
     ['reason'],
+  )
+  readonly authChecks = this.#counter(
+    'refstream_auth_checks_total',
+    'Checks that took more than a lookup; those who ask the same share one. by: password (bcrypt), url (auth-url was ' +
+      'asked). result: allowed, denied, failed (no answer that could be used: nobody was let in).',
+    ['by', 'result'],
   )
   readonly reloads = this.#counter(
     'refstream_reloads_total',

@@ -127,29 +127,3 @@ t.test('the hook brings its token over TCP', async (t) => {
   const { body } = await metrics({ Authorization: 'Bearer t%s\\n' })
   t.match(body.toString(), /refstream_leases_ended_total\{end="changed"\} 1/)
 })
-
-t.test('what would let everybody in does not start', async (t) => {
-  const root = tempDir(t)
-  const refused = async (...args: string[]) => {
-    const { status, output } = await run(
-      { cwd: root },
-      process.execPath,
-      program,
-      'serve',
-      '--root',
-      root,
-      ...args,
-    )
-    t.equal(status, 2, output)
-    return output
-  }
-  t.match(await refused('--admin', '0.0.0.0:0'), /--admin-token-file/)
-  t.match(await refused('--admin', '127.0.0.1:0,git.example:0'), /--admin-token-file/)
-  t.match(await refused('--listen', 'tls:127.0.0.1:0'), /--tls-cert/)
-  t.match(await refused('--tls-cert', '/nothing', '--tls-key', '/nothing'), /tls: cannot use .*ENOENT/)
-  t.match(await refused('--tls-client-names', '/x', '--tls-cert', '/x'), /--tls-client-ca/)
-  writeFileSync(join(root, 'tokens'), 'ops:plain\n')
-  const output = await refused('--admin-token-file', join(root, 'tokens'))
-  t.match(output, /tokens:1: /)
-  t.notMatch(output, /plain/)
-})

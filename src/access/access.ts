@@ -1,0 +1,112 @@
+import { parseCredentials } from './credentials.js'
+import { AuthorizerUnavailable, Forbidden, Unauthenticated } from './errors.js'
+import type { Authorizer, Said } from './forward.js'
+import type { Htpasswd, PasswordVerdict } from './htpasswd.js'
+import type { PasswordChecks } from './password-checks.js'
+import { isPush, type Grant, type Question } from './question.js'
+import type { Rules } from './rules.js'
+import type { Tokens } from './tokens.js'
+import type { Verdicts } from './verdicts.js'
+
+/** How it is found out who asks. What is read from files is asked for anew each time, for it may have changed. */
+export interface AccessOptions {
+  readonly tokens?: (() => Tokens) | undefined
+  readonly passwords?:
+    | {
+        readonly file: () => Htpasswd
+        readonly checks: PasswordChecks
+        readonly verdicts: Verdicts<PasswordVerdict>
+      }
+    | undefined
+  readonly authorizer?: { readonly asked: Authorizer; readonly verdicts: Verdicts<Said> } | undefined
+  /** Who may what; undefined: whoever is let in may all. */
+  readonly rules?: Rules | undefined
+  /** The path below the root of the repository that a path means, if there is one. */
+  readonly locate: (repository: string) => string | undefined
+}
+
+const realm = 'realm="refstream"'
+
+/**
+ * Who may do what. It is asked before a repository is looked at, and answers alike whether there is one or not.
+ *
+ * First it finds out who asks: by the authoriser, or else by a token, a password, or the name that the connection
+ * brought. Then the rules decide. Credentials that are wrong are refused even where none were needed, so that nobody
+ * takes himself for somebody.
+ */
+export class Access {
+  readonly #options: AccessOptions
+  readonly #challenges: readonly string[]
+
+  constructor(options: AccessOptions) {
+    this.#options = options
+    this.#challenges = [`Basic ${realm}, charset="UTF-8"`, ...(options.tokens ? [`Bearer ${realm}`] : [])]
+  }
+
+  /** @throws Unauthenticated, Forbidden, AuthorizerUnavailable, Overloaded */
+  async check(question: Question): Promise<Grant> {
+    const user = await this.#identify(question)
+    const { rules } = this.#options
+    if (rules) {
+      if (!this.#allowed(rules, question, user)) throw this.#refusal(user)
+    } else if (user === undefined && this.#wantsNames) throw this.#refusal(undefined)
+    return { user: user === '' ? undefined : user }
+  }
+
+  /** Are there credentials to ask for? */
+  get #wantsNames(): boolean {
+    return this.#options.tokens !== undefined || this.#options.passwords !== undefined
+  }
+
+  /** undefined: nobody in particular; empty: somebody let in who has no name. */
+  async #identify(question: Question): Promise<string | undefined> {
+    const { authorizer, tokens, passwords } = this.#options
+    if (authorizer) return this.#authorize(authorizer, question)
+    if (!this.#wantsNames) return question.knownAs
+    const { authorization } = question.headers
+    const credentials = parseCredentials(typeof authorization === 'string' ? authorization : undefined)
+    if (!credentials) return question.knownAs
+    if (credentials.scheme !== 'other') {
+      const { scheme } = credentials
+      // As with GitHub and GitLab, a token may also stand where Git asks for a password.
+      const secret = scheme === 'basic' ? credentials.password : credentials.token
+      const name = tokens?.().nameOf(secret)
+      if (name !== undefined) return name
+      if (scheme === 'basic' && passwords) {
+        const { file, checks, verdicts } = passwords
+        const group = question.remoteAddress ?? ''
+        if (await file().check(credentials.user, secret, group, checks, verdicts)) return credentials.user
+      }
+    }
+    throw new Unauthenticated(this.#challenges)
+  }
+
+  async #authorize(
+    { asked, verdicts }: NonNullable<AccessOptions['authorizer']>,
+    question: Question,
+  ): Promise<string> {
+    const said = await verdicts.of([asked.hears(question)], () => asked.ask(question))
+    if (said.verdict === 'allowed') return said.user ?? question.knownAs ?? ''
+    if (said.verdict === 'forbidden') throw new Forbidden(said.challenges)
+    throw new Unauthenticated(said.challenges.length > 0 ? said.challenges : this.#challenges)
+  }
+
+  /**
+   * By the repository's own path, whatever name it was asked for by. Where there is none, all must be allowed that its
+   * path could mean, so that the answer does not tell.
+   */
+  #allowed(rules: Rules, question: Question, user: string | undefined): boolean {
+    const { repository } = question
+    const action = isPush(question) ? 'push' : 'read'
+    const found = this.#options.locate(repository)
+    const paths = found === undefined ? [repository, `${repository}.git`] : [found]
+    return paths.every((path) => rules.allow(action, path, user))
+  }
+
+  /** Who has not said who he is may do so; who has will not get further by saying it again. */
+  #refusal(user: string | undefined): Error {
+    return user === undefined && this.#wantsNames ? new Unauthenticated(this.#challenges) : new Forbidden()
+  }
+}
+
+export { AuthorizerUnavailable, Forbidden, Unauthenticated }

@@ -1,0 +1,113 @@
+import { Agent as HttpAgent, request as requestHttp, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import { AuthorizerUnavailable } from './errors.js'
+import type { Question } from './question.js'
+
+export interface AuthorizerOptions {
+  /** Where it is asked. */
+  readonly url: string
+  readonly timeoutMs: number
+  /** Names, in lower case, of the request headers that it is told. */
+  readonly headers: readonly string[]
+  /** Name, in lower case, of the header of its answer that has the user's name. */
+  readonly userHeader: string
+  readonly answered?: (result: 'allowed' | 'denied' | 'failed') => void
+  /** Told why it could not be used. */
+  readonly failed?: (reason: string) => void
+}
+
+/** What the authoriser said. */
+export type Said =
+  | { readonly verdict: 'allowed'; readonly user: string | undefined }
+  | { readonly verdict: 'unauthenticated' | 'forbidden'; readonly challenges: readonly string[] }
+
+/** Connections to it at once; more questions wait for one, within their time. */
+const socketsMax = 64
+
+/** A service of the operator's that says who may: asked by a GET without a body, answered by a status. */
+export class Authorizer {
+  readonly #options: AuthorizerOptions
+  readonly #agent: HttpAgent
+  readonly #request: typeof requestHttp
+
+  constructor(options: AuthorizerOptions) {
+    this.#options = options
+    const tls = options.url.startsWith('https:')
+    const agent = { keepAlive: true, maxSockets: socketsMax }
+    this.#agent = tls ? new HttpsAgent(agent) : new HttpAgent(agent)
+    this.#request = tls ? requestHttps : requestHttp
+  }
+
+  /** What it is told of a request, apart from method and URI: requests that differ in this may get different answers. */
+  hears(question: Question): Record<string, string | string[]> {
+    const told: Record<string, string | string[]> = {}
+    for (const name of this.#options.headers) {
+      const value = question.headers[name]
+      if (value !== undefined) told[name] = value
+    }
+    return {
+      ...told,
+      'x-refstream-repository': encodeURI(question.repository),
+      'x-refstream-service': question.service,
+      'x-refstream-door': question.door,
+      ...(question.remoteAddress === undefined ? {} : { 'x-forwarded-for': question.remoteAddress }),
+      ...(question.knownAs === undefined ? {} : { 'x-refstream-client': encodeURI(question.knownAs) }),
+    }
+  }
+
+  /** @throws AuthorizerUnavailable, if there is no answer in time or it says neither yes nor no */
+  async ask(question: Question): Promise<Said> {
+    try {
+      const said = await this.#ask(question)
+      this.#options.answered?.(said.verdict === 'allowed' ? 'allowed' : 'denied')
+      return said
+    } catch (error) {
+      this.#options.answered?.('failed')
+      const failure =
+        error instanceof AuthorizerUnavailable ? error : new AuthorizerUnavailable(reasonOf(error))
+      this.#options.failed?.(failure.message)
+      throw failure
+    }
+  }
+
+  async #ask(question: Question): Promise<Said> {
+    const headers = {
+      ...this.hears(question),
+      'x-original-method': question.method,
+      'x-original-uri': question.uri,
+    }
+    const { url, timeoutMs, userHeader } = this.#options
+    const signal = AbortSignal.timeout(timeoutMs)
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      this.#request(url, { agent: this.#agent, headers, signal }, resolve).on('error', reject).end()
+    })
+    // Only the head counts.
+    response.on('error', () => {}).resume()
+    const { statusCode: status = 0, headersDistinct } = response
+    const challenges = headersDistinct['www-authenticate'] ?? []
+    if (status >= 200 && status < 300)
+      return { verdict: 'allowed', user: userOf(headersDistinct[userHeader]) }
+    if (status === 401) return { verdict: 'unauthenticated', challenges }
+    if (status === 403) return { verdict: 'forbidden', challenges }
+    throw new AuthorizerUnavailable(`status ${status}`)
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+}
+
+/** A short word of the system's: never anything of what was sent. */
+function reasonOf(error: unknown): string {
+  const { name, code } = error as NodeJS.ErrnoException
+  return name === 'TimeoutError' || code === 'ABORT_ERR' ? 'no answer in time' : (code ?? name)
+}
+
+function userOf(values: readonly string[] | undefined): string | undefined {
+  // Header values arrive as Latin-1; names in UTF-8 get their bytes back.
+  const name = Buffer.from(values?.[0] ?? '', 'latin1').toString()
+  if (name === '') return undefined
+  if ((values?.length ?? 0) > 1 || !/^[^\p{Cc}]{1,256}$/u.test(name))
+    throw new AuthorizerUnavailable('bad user name')
+  return name
+}

@@ -1,0 +1,24 @@
+/** May this be done? As a door asks it, before anything else is looked at. */
+export interface Question {
+  readonly door: 'http' | 'grpc'
+  /** The service that Git is asked for; `dumb` for files. */
+  readonly service: 'git-upload-pack' | 'git-receive-pack' | 'git-upload-archive' | 'dumb'
+  /** Path below the root, decoded, as the client wrote it. */
+  readonly repository: string
+  /** Header fields or metadata of the request, names in lower case. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly method: string
+  /** Path and query of the request, as they came. */
+  readonly uri: string
+  readonly remoteAddress: string | undefined
+  /** The client's name by its certificate, or by a proxy in front that is trusted to tell it. */
+  readonly knownAs: string | undefined
+}
+
+/** Who was let in. */
+export interface Grant {
+  /** undefined: somebody without a name. */
+  readonly user: string | undefined
+}
+
+export const isPush = ({ service }: Pick<Question, 'service'>): boolean => service === 'git-receive-pack'

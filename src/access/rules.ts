@@ -1,0 +1,31 @@
+import picomatch from 'picomatch'
+import { matchesName } from './names.js'
+
+/** Who may read, or push to, the repositories whose path below the root matches. */
+export interface AccessRule {
+  readonly glob: string
+  readonly action: 'read' | 'push'
+  /** Names, with * for any characters; `anyone` is also who has none. */
+  readonly names: readonly string[]
+}
+
+/** Rules by repository: of those on an action, the first whose glob matches decides; where none does, nobody may. */
+export class Rules {
+  readonly #rules: readonly { readonly rule: AccessRule; readonly matches: (path: string) => boolean }[]
+
+  constructor(rules: readonly AccessRule[]) {
+    this.#rules = rules.map((rule) => ({ rule, matches: matcher(rule.glob) }))
+  }
+
+  /** @param user undefined: somebody without a name */
+  allow(action: AccessRule['action'], path: string, user: string | undefined): boolean {
+    const found = this.#rules.find(({ rule, matches }) => rule.action === action && matches(path || '.'))
+    if (!found) return false
+    return found.rule.names.some(
+      (name) => name === 'anyone' || (user !== undefined && matchesName(name, user)),
+    )
+  }
+}
+
+const matcher = (glob: string): ((path: string) => boolean) =>
+  glob === '**' ? () => true : picomatch(glob, { dot: true })

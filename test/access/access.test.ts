@@ -1,0 +1,197 @@
+import t from 'tap'
+import { hashSync } from 'bcryptjs'
+import fc from 'fast-check'
+import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Access, type AccessOptions } from '../../src/access/access.js'
+import { Authorizer, type Said } from '../../src/access/forward.js'
+import { Htpasswd } from '../../src/access/htpasswd.js'
+import { PasswordChecks } from '../../src/access/password-checks.js'
+import type { Question } from '../../src/access/question.js'
+import { Rules } from '../../src/access/rules.js'
+import { Tokens } from '../../src/access/tokens.js'
+import { Verdicts } from '../../src/access/verdicts.js'
+import { serveAuthorizer } from '../support/authorizer.js'
+import { tempDir } from '../support/temp-dir.js'
+
+const question = (part: Partial<Question>): Question => ({
+  door: 'http',
+  service: 'git-upload-pack',
+  repository: 'r.git',
+  headers: {},
+  method: 'GET',
+  uri: '/',
+  remoteAddress: '192.0.2.1',
+  knownAs: undefined,
+  ...part,
+})
+const basic = (user: string, password: string): string =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+
+/** `user` if it is allowed, else the error's name. */
+const outcome = (access: Access, asked: Question): Promise<string> =>
+  access.check(asked).then(
+    ({ user }) => `as ${user}`,
+    (error: unknown) => (error as Error).name,
+  )
+
+t.test('doors × credentials × repositories × services', async (t) => {
+  const directory = tempDir(t)
+  const [tokens, htpasswd] = [join(directory, 't'), join(directory, 'h')]
+  writeFileSync(tokens, `robot:${createHash('sha256').update('token').digest('hex')}\n`)
+  writeFileSync(htpasswd, `alice:${hashSync('a', 4)}\nbob:${hashSync('b', 4)}\n`)
+  const checks = new PasswordChecks(100)
+  t.teardown(() => checks.close())
+  const options: AccessOptions = {
+    tokens: () => Tokens.read(tokens),
+    passwords: {
+      file: () => Htpasswd.read(htpasswd),
+      checks,
+      verdicts: new Verdicts({ forMs: 1000, max: 10 }),
+    },
+    rules: new Rules([
+      { glob: 'pub/**', action: 'read', names: ['anyone'] },
+      { glob: 'secret.git', action: 'read', names: ['alice'] },
+      { glob: '**', action: 'read', names: ['*'] },
+      { glob: '**', action: 'push', names: ['ali*', 'robot'] },
+    ]),
+    // Links, and names without `.git`, lead to what they mean.
+    locate: (path) =>
+      ({ secret: 'secret.git', 'secret.git': 'secret.git', 'pub/link': 'secret.git', 'pub/x': 'pub/x' })[
+        path
+      ],
+  }
+  const access = new Access(options)
+  const credentials = {
+    none: undefined,
+    alice: basic('alice', 'a'),
+    bob: basic('bob', 'b'),
+    robot: 'Bearer token',
+    'robot as Git sends it': basic('anything', 'token'),
+    'alice with bob’s password': basic('alice', 'b'),
+    'an unknown user': basic('carol', 'a'),
+    'an unknown token': 'Bearer b',
+    'another scheme': 'Negotiate token',
+  }
+  const users: Record<string, string | undefined> = {
+    none: undefined,
+    alice: 'alice',
+    bob: 'bob',
+    robot: 'robot',
+    'robot as Git sends it': 'robot',
+  }
+  const expected = (who: string, repository: string, push: boolean): string => {
+    if (!(who in users)) return 'Unauthenticated'
+    const user = users[who]
+    const secret = ['secret', 'secret.git', 'pub/link'].includes(repository)
+    const mayRead = secret ? user === 'alice' : user !== undefined || repository.startsWith('pub/')
+    const may = push ? user === 'alice' || user === 'robot' : mayRead
+    return may ? `as ${user}` : user === undefined ? 'Unauthenticated' : 'Forbidden'
+  }
+  for (const door of ['http', 'grpc'] as const)
+    for (const [who, authorization] of Object.entries(credentials))
+      for (const repository of ['pub/x', 'pub/none', 'secret', 'secret.git', 'pub/link', 'other.git', 'none'])
+        for (const service of ['git-upload-pack', 'git-receive-pack', 'dumb'] as const) {
+          const asked = question({ door, service, repository, headers: { authorization } })
+          const want = expected(who, repository, service === 'git-receive-pack')
+          t.equal(await outcome(access, asked), want, [door, who, repository, service].join(', '))
+        }
+
+  const hidden = new Access({ ...options, locate: () => undefined })
+  for (const repository of ['secret', 'secret.git']) {
+    const asked = question({ repository, headers: { authorization: credentials.bob } })
+    t.equal(
+      await outcome(hidden, asked),
+      'Forbidden',
+      `${repository} would say the same if it were not there`,
+    )
+  }
+})
+
+t.test('names that the connection brings', async (t) => {
+  const rules = new Rules([{ glob: '**', action: 'read', names: ['ci-*'] }])
+  const access = new Access({ rules, locate: () => undefined })
+  t.equal(await outcome(access, question({ knownAs: 'ci-1' })), 'as ci-1')
+  t.equal(await outcome(access, question({ knownAs: 'x' })), 'Forbidden')
+  t.equal(await outcome(access, question({})), 'Forbidden')
+  t.equal(await outcome(new Access({ locate: () => undefined }), question({})), 'as undefined')
+})
+
+t.test('what one credential is allowed is never another’s', async (t) => {
+  const { url } = await serveAuthorizer(t, (request, response) => {
+    // Who is allowed what follows from what was asked, so that an answer tells to which question.
+    const { headers } = request
+    const text = JSON.stringify(
+      ['authorization', 'cookie', 'x-refstream-repository', 'x-refstream-service', 'x-forwarded-for'].map(
+        (name) => headers[name],
+      ),
+    )
+    const digest = createHash('sha256').update(text).digest()
+    if (digest[0]! % 3 === 0) response.writeHead(403).end()
+    else response.writeHead(200, { 'Remote-User': digest.toString('hex') }).end()
+  })
+  const word = (...words: (string | undefined)[]) => fc.constantFrom(...words)
+  const asked = fc.record({
+    headers: fc.record({
+      authorization: word('Bearer a', 'Bearer b', undefined),
+      cookie: word('a', 'b', undefined),
+    }),
+    repository: fc.constantFrom('a', 'b'),
+    service: fc.constantFrom('git-upload-pack', 'git-receive-pack'),
+    remoteAddress: fc.constantFrom('192.0.2.1', '192.0.2.2'),
+  })
+  const own = ({ headers, repository, service, remoteAddress }: Partial<Question>): string => {
+    const parts = [headers!['authorization'], headers!['cookie'], repository, service, remoteAddress]
+    const digest = createHash('sha256').update(JSON.stringify(parts)).digest()
+    return digest[0]! % 3 === 0 ? 'Forbidden' : `as ${digest.toString('hex')}`
+  }
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(asked, { minLength: 2, maxLength: 30 }),
+      fc.boolean(),
+      async (all, remember) => {
+        const headers = ['authorization', 'cookie']
+        const asking = new Authorizer({ url, timeoutMs: 60_000, headers, userHeader: 'remote-user' })
+        const verdicts = new Verdicts<Said>({ forMs: remember ? 60_000 : 0, max: 100 })
+        const access = new Access({ authorizer: { asked: asking, verdicts }, locate: () => undefined })
+        const parts = all.map((part) => question(part as Partial<Question>))
+        const half = parts.length >> 1
+        const answers = [
+          ...(await Promise.all(parts.slice(0, half).map((part) => outcome(access, part)))),
+          ...(await Promise.all(parts.slice(half).map((part) => outcome(access, part)))),
+        ]
+        asking.close()
+        return answers.every((answer, index) => answer === own(parts[index]!))
+      },
+    ),
+    { numRuns: 30 },
+  )
+})
+
+t.test('passwords are checked beside the event loop, a bounded number of them', async (t) => {
+  const file = join(tempDir(t), 'h')
+  writeFileSync(file, `alice:${hashSync('a', 4)}\n`)
+  const htpasswd = Htpasswd.read(file)
+  let count = 0
+  const checks = new PasswordChecks(20, () => count++)
+  t.teardown(() => checks.close())
+  const verdicts = new Verdicts<{ good: boolean }>({ forMs: 60_000, max: 100 })
+  const check = (password: string, group: string, user = 'alice') =>
+    htpasswd.check(user, password, group, checks, verdicts).catch((error: unknown) => (error as Error).name)
+
+  const storm = Array.from({ length: 100 }, (_, index) => check(`wrong ${index}`, 'attacker'))
+  t.equal(await check('a', 'other'), true, 'a storm of one leaves places for others')
+  const results = await Promise.all(storm)
+  t.same(new Set(results), new Set([false, 'Overloaded']))
+  t.ok(count < 20, `${count} were checked`)
+  const before = count
+  t.same(await Promise.all([check('a', 'x'), check('a', 'y'), check('wrong 0', 'x')]), [true, true, false])
+  t.equal(count, before, 'what is known is not checked again')
+  t.same(await Promise.all([check('b', 'x'), check('b', 'y'), check('b', 'z', 'nobody')]), [
+    false,
+    false,
+    false,
+  ])
+  t.equal(count, before + 2, 'who ask the same share one check; a name that nobody has costs one too')
+})
