@@ -18,7 +18,6 @@ node_modules/.package-lock.json: package.json package-lock.json
 
 build: node_modules/.package-lock.json
 	npm run --silent build
-	@mkdir -p dist/grpc/proto && cp src/grpc/proto/*.proto dist/grpc/proto/
 
 run: build
 	@fixtures/run "$(ROOT)" "$(LISTEN)" "$(ADMIN)"

@@ -78,8 +78,8 @@ export class Doors {
     }
     // If nobody has said where, a port that is taken is no reason not to start.
     if (!admin) {
-      this.adminUrl = await openAdmin(defaultAdmin).catch((error: Error) => {
-        if ((error.cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+      this.adminUrl = await openAdmin(defaultAdmin).catch((error: unknown) => {
+        if (!isTaken((error as Error).cause)) throw error
         return openAdmin({ ...defaultAdmin, port: 0 })
       })
     }
@@ -125,6 +125,8 @@ export class Doors {
     await Promise.all(this.#open.map(closeOpen))
   }
 }
+
+const isTaken = (cause: unknown): boolean => (cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE'
 
 /** Resolves when the last connection has gone; does nothing if it has been closed before. */
 async function closeOpen({ server, front }: Open): Promise<void> {

@@ -20,7 +20,7 @@ export function isLocal(address: Address | UnixAddress): boolean {
  */
 export function checkExposure(settings: Settings): void {
   const admin = settings.admin ?? []
-  const addresses = { listen: [settings.listen], admin }
+  const addresses = { listen: [settings.listen], admin, grpc: settings.grpc ? [settings.grpc] : [] }
   for (const [option, list] of Object.entries(addresses)) {
     if (list.some((address) => 'tls' in address) && !(settings.tlsCert && settings.tlsKey)) {
       throw new ConfigError(`--${option}: a tls: address needs --tls-cert and --tls-key`)
@@ -43,7 +43,7 @@ export function checkExposure(settings: Settings): void {
 }
 
 function checkData(settings: Settings): void {
-  const { listen, authTokens, authHtpasswd, authUrl, tlsClientCa, remoteUserHeader } = settings
+  const { listen, grpc, authTokens, authHtpasswd, authUrl, tlsClientCa, remoteUserHeader } = settings
   const files = authTokens ?? authHtpasswd
   if (authUrl !== undefined && files !== undefined) {
     throw new ConfigError(
@@ -53,10 +53,11 @@ function checkData(settings: Settings): void {
   if (remoteUserHeader !== undefined && (authUrl ?? files) !== undefined) {
     throw new ConfigError('--remote-user-header does not go with --auth-…: names come from one place')
   }
-  const asks = (authUrl ?? files) !== undefined || ('tls' in listen && tlsClientCa !== undefined)
-  if (!asks && !isLocal(listen) && !settings.insecureNoAuth) {
+  if ((authUrl ?? files) !== undefined || settings.insecureNoAuth) return
+  for (const [option, address] of Object.entries({ listen, ...(grpc ? { grpc } : {}) })) {
+    if (isLocal(address) || ('tls' in address && tlsClientCa !== undefined)) continue
     throw new ConfigError(
-      '--listen: an address that others can reach needs --auth-tokens, --auth-htpasswd, --auth-url, or tls: with ' +
+      `--${option}: an address that others can reach needs --auth-tokens, --auth-htpasswd, --auth-url, or tls: with ` +
         '--tls-client-ca; or say --insecure-no-auth',
     )
   }

@@ -3,6 +3,7 @@ import { webhookEndpoints } from '../admin/webhooks.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
+import { authorizeBy } from '../grpc/authorize.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import { CompressedForms } from '../http/compressed-forms.js'
 import { CacheInspector } from '../service/cache-inspector.js'
@@ -12,6 +13,7 @@ import { Metrics } from '../telemetry/metrics.js'
 import { openCache } from './cache.js'
 import { Doors } from './doors.js'
 import { openFreshness } from './freshness.js'
+import { isLocal } from './exposure.js'
 import { findGround } from './ground.js'
 import { openLimits } from './limits.js'
 import { openLocks } from './locks.js'
@@ -159,7 +161,10 @@ export async function startSidecar(
       notReady: readiness,
       reflection: settings.grpcReflection,
       clientIdleMs: settings.clientIdleSeconds * 1000,
-      authorize: () => Promise.resolve(),
+      authorize: authorizeBy({
+        ...locks,
+        adminOpen: settings.grpc !== undefined && isLocal(settings.grpc),
+      }),
     },
     tls: locks.tls,
     log,

@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
 import {
   Server,
   ServerCredentials,
@@ -11,13 +11,17 @@ import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
 import type { CacheInspector } from '../service/cache-inspector.js'
 import type { LeaseService } from '../service/lease-service.js'
+import type { Authorize } from './authorize.js'
+import type { Caller, Wanted } from './call.js'
 import { cacheService } from './cache-service.js'
 import { LeaseCalls } from './lease-service.js'
 import { packages, serviceNamed } from './proto.js'
 import { refService } from './ref-service.js'
 import { smartHttpService, type SmartHttpOptions } from './smart-http.js'
 
-export interface GrpcDoorOptions extends SmartHttpOptions {
+export interface GrpcDoorOptions extends Omit<SmartHttpOptions, 'authorize'> {
+  /** Asked before any repository is touched. */
+  readonly authorize: Authorize
   readonly leases: LeaseService
   readonly inspector: CacheInspector
   /** Longest time that a lease may be given at once, in seconds. */
@@ -48,6 +52,8 @@ export class GrpcDoor {
   readonly #health = new HealthImplementation({ '': 'SERVING' })
   readonly #healthLook: NodeJS.Timeout
   readonly #leaseCalls: LeaseCalls
+  /** Connections by their clients' ends, as grpc-js names them in a call. */
+  readonly #connections = new Map<string, Socket>()
   /** Calls that last for as long as their clients like, and wait for news only. */
   readonly #standing = new Set<ServerDuplexStream<unknown, unknown>>()
   /** Services whose health is told; the empty name stands for all of them. */
@@ -65,12 +71,17 @@ export class GrpcDoor {
       // A registry of every connection and call, for a service that this door does not offer.
       'grpc.enable_channelz': 0,
     })
-    this.#leaseCalls = new LeaseCalls(options)
+    const calls = {
+      ...options,
+      authorize: (caller: Caller, wanted: Wanted) =>
+        options.authorize(caller, wanted, this.#connections.get(caller.getPeer())),
+    }
+    this.#leaseCalls = new LeaseCalls(calls)
     const services: Record<string, UntypedServiceImplementation> = {
-      'refstream.v1.RefService': refService(options),
+      'refstream.v1.RefService': refService(calls),
       'refstream.v1.LeaseService': this.#leaseCalls.handlers,
-      'refstream.v1.CacheService': cacheService(options),
-      'gitaly.SmartHTTPService': smartHttpService(options),
+      'refstream.v1.CacheService': cacheService(calls),
+      'gitaly.SmartHTTPService': smartHttpService(calls),
     }
     for (const [name, handlers] of Object.entries(services)) {
       this.#server.addService(serviceNamed(name), handlers)
@@ -87,9 +98,17 @@ export class GrpcDoor {
   }
 
   /** Serves a connection, on which HTTP/2 is spoken from the first byte; wrapped in TLS or not. */
-  serve(connection: Duplex): void {
+  serve(connection: Socket): void {
     // A connection that breaks is its client's business, also when HTTP/2 is done with it.
     connection.on('error', () => {})
+    const { remoteAddress, remotePort } = connection
+    if (remotePort !== undefined) {
+      const peer = `${remoteAddress}:${remotePort}`
+      this.#connections.set(peer, connection)
+      connection.once('close', () => {
+        if (this.#connections.get(peer) === connection) this.#connections.delete(peer)
+      })
+    }
     // grpc-js would serve it, also after its shutdown.
     if (this.#closing) connection.destroy()
     else this.#injector.injectConnection(connection)

@@ -1,4 +1,5 @@
 import { Metadata, status, type StatusObject } from '@grpc/grpc-js'
+import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/errors.js'
 import { TooManyLeases } from '../freshness/leases.js'
 import { GitError } from '../git/git.js'
 import { Overloaded } from '../limits/overloaded.js'
@@ -20,13 +21,13 @@ export class Refusal extends Error {
 const refusals = {
   invalid: [status.INVALID_ARGUMENT, 'rejected'],
   'not-found': [status.NOT_FOUND, 'not_found'],
-  unauthenticated: [status.UNAUTHENTICATED, 'forbidden'],
+  unauthenticated: [status.UNAUTHENTICATED, 'unauthenticated'],
   denied: [status.PERMISSION_DENIED, 'forbidden'],
   closing: [status.UNAVAILABLE, 'error'],
 } as const
 
 /** What became of a call that failed, as `refstream_requests_total` counts it. */
-type Outcome = 'not_found' | 'forbidden' | 'rejected' | 'shed' | 'error'
+type Outcome = 'not_found' | 'unauthenticated' | 'forbidden' | 'rejected' | 'shed' | 'error'
 
 export interface Explained {
   readonly status: StatusObject
@@ -56,6 +57,11 @@ export function explain(error: unknown): Explained {
   if (cause instanceof Refusal) {
     const [code, outcome] = refusals[cause.reason]
     return told(code, cause.message, outcome)
+  }
+  if (cause instanceof Unauthenticated) return told(status.UNAUTHENTICATED, cause.message, 'unauthenticated')
+  if (cause instanceof Forbidden) return told(status.PERMISSION_DENIED, cause.message, 'forbidden')
+  if (cause instanceof AuthorizerUnavailable) {
+    return told(status.UNAVAILABLE, 'nobody can say now who may read this; try again', 'error')
   }
   if (cause instanceof BadTerms) return told(status.INVALID_ARGUMENT, cause.message, 'rejected')
   if (cause instanceof RepositoryNotFound) {

@@ -1,0 +1,60 @@
+import type { Metadata } from '@grpc/grpc-js'
+import type { Socket } from 'node:net'
+import type { Access } from '../access/access.js'
+import { parseCredentials } from '../access/credentials.js'
+import type { Tokens } from '../access/tokens.js'
+import type { Caller, Wanted } from './call.js'
+import { Refusal } from './status.js'
+
+export interface AuthorizeOptions {
+  readonly access: Access
+  /** Whose tokens open the lease and the cache service. */
+  readonly adminTokens: (() => Tokens) | undefined
+  /** Are these services open where there are no such tokens? */
+  readonly adminOpen: boolean
+  /** The name that a client's certificate gives it. */
+  readonly clientName: (socket: Socket) => string | undefined
+}
+
+/** Asks whether a call may be answered. `socket`: its connection. @throws Refusal, and what Access.check throws */
+export type Authorize = (caller: Caller, wanted: Wanted, socket: Socket | undefined) => Promise<void>
+
+/** By the same rules as the other doors: data is for those who may read, leases are for those who hold an admin token. */
+export function authorizeBy(options: AuthorizeOptions): Authorize {
+  return async (caller, { repository, service }, socket) => {
+    const headers = headersOf(caller.metadata)
+    if (service === 'admin') return checkAdmin(options, headers)
+    await options.access.check({
+      door: 'grpc',
+      service: 'git-upload-pack',
+      repository: repository ?? '',
+      headers,
+      method: 'POST',
+      uri: caller.getPath(),
+      remoteAddress: socket?.remoteAddress,
+      knownAs: socket && options.clientName(socket),
+    })
+  }
+}
+
+type Headers = Readonly<Record<string, string | string[]>>
+
+/** @throws Refusal */
+function checkAdmin({ adminTokens, adminOpen }: AuthorizeOptions, { authorization }: Headers): void {
+  if (!adminTokens) {
+    if (adminOpen) return
+    throw new Refusal('denied', 'an address that others can reach serves this with --admin-token-file only')
+  }
+  const credentials = parseCredentials(typeof authorization === 'string' ? authorization : undefined)
+  if (credentials?.scheme === 'bearer' && adminTokens().nameOf(credentials.token) !== undefined) return
+  throw new Refusal('unauthenticated', 'an admin token is needed: authorization: Bearer TOKEN')
+}
+
+/** Metadata as header fields; binary values are nobody's credentials. */
+function headersOf(metadata: Metadata): Headers {
+  const fields = Object.keys(metadata.getMap()).map((name): [string, string | string[]] => {
+    const values = metadata.get(name).filter((value) => typeof value === 'string')
+    return [name, values.length === 1 ? values[0]! : values]
+  })
+  return Object.fromEntries(fields)
+}
