@@ -126,7 +126,8 @@ export class Doors {
   }
 }
 
-const isTaken = (cause: unknown): boolean => (cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE'
+const isTaken = (cause: unknown): boolean =>
+  (cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE'
 
 /** Resolves when the last connection has gone; does nothing if it has been closed before. */
 async function closeOpen({ server, front }: Open): Promise<void> {
