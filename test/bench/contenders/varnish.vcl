@@ -7,7 +7,7 @@ import std;
 
 backend default {
   .host = "127.0.0.1";
-  .port = "@BACKEND@";
+  .port = "@GIT_PORT@";
   .first_byte_timeout = 300s;
   .between_bytes_timeout = 300s;
 }

@@ -1,0 +1,143 @@
+// What a server and all that it starts cost: a cgroup of its own where one may make one (cgroup v2), else the sum over its
+// tree of processes (proc_pid_stat(5)), which counts a child that has ended once its parent has waited for it.
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, rmdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK']))
+const read = (path) => readFileSync(path, 'utf8')
+
+let made = 0
+/** A cgroup below the root of the cgroup v2 hierarchy that lets processes in; undefined where that is not allowed. */
+function makeCgroup() {
+  const mount = /^\S+ (\S+) cgroup2 /m.exec(read('/proc/mounts'))?.[1]
+  if (!mount) return undefined
+  const path = join(mount, `refstream-bench-${process.pid}-${made++}`)
+  try {
+    mkdirSync(path)
+    execFileSync('sh', ['-c', 'echo $$ > "$0/cgroup.procs"', path], { stdio: 'ignore' })
+    return path
+  } catch {
+    return undefined
+  }
+}
+
+/** Parent, and ticks of CPU with those of children that were waited for, of each process that is there. */
+function processTable() {
+  const table = new Map()
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = read(`/proc/${pid}/stat`)
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const ticks = fields.slice(11, 15).reduce((sum, value) => sum + Number(value), 0)
+      table.set(Number(pid), { parent: Number(fields[1]), ticks })
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return table
+}
+
+/** The account of one contender. Its processes are started by `spawn`, and all are ended by `close`. */
+export class Account {
+  #cgroup = makeCgroup()
+  #leaders = []
+  #log
+  // A benchmark that fails leaves nobody behind.
+  #abandon = () => this.pids().forEach(end)
+
+  /** What its processes say goes to this file. */
+  constructor(log) {
+    this.#log = openSync(log, 'a')
+    process.once('exit', this.#abandon)
+  }
+
+  get method() {
+    return this.#cgroup ? 'cgroup v2, cpu.stat' : '/proc/PID/stat over the tree of processes'
+  }
+
+  spawn(command, args) {
+    const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+    const whole = this.#cgroup ? ['sh', '-c', enter, this.#cgroup, command, ...args] : [command, ...args]
+    const child = spawn(whole[0], whole.slice(1), { stdio: ['ignore', this.#log, this.#log] })
+    this.#leaders.push(child)
+    return child
+  }
+
+  pids() {
+    if (this.#cgroup) return read(join(this.#cgroup, 'cgroup.procs')).split('\n').filter(Boolean).map(Number)
+    return this.#tree(processTable())
+  }
+
+  #tree(table) {
+    const found = new Set(this.#leaders.filter(({ exitCode }) => exitCode === null).map(({ pid }) => pid))
+    for (let size = -1; size !== found.size;) {
+      size = found.size
+      for (const [pid, { parent }] of table) if (found.has(parent)) found.add(pid)
+    }
+    return [...found]
+  }
+
+  cpuSeconds() {
+    if (this.#cgroup) return Number(/usage_usec (\d+)/.exec(read(join(this.#cgroup, 'cpu.stat')))[1]) / 1e6
+    const table = processTable()
+    return this.#tree(table).reduce((sum, pid) => sum + (table.get(pid)?.ticks ?? 0), 0) / ticksPerSecond
+  }
+
+  /** Memory in bytes; what processes share is counted once (proc_pid_smaps(5), Pss). Without the kernel's socket buffers. */
+  memoryBytes() {
+    const pss = (pid) => {
+      try {
+        return Number(/^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))[1]) * 1024
+      } catch {
+        return 0
+      }
+    }
+    return this.pids().reduce((sum, pid) => sum + pss(pid), 0)
+  }
+
+  /** Ends the leaders, in the reverse order of their start, and then whatever they left behind. */
+  async close() {
+    const others = this.pids()
+    for (const leader of this.#leaders.toReversed()) {
+      if (leader.exitCode !== null || leader.signalCode !== null) continue
+      const ended = once(leader, 'exit')
+      leader.kill('SIGTERM')
+      await Promise.race([ended, sleep(10_000, undefined, { ref: false })])
+      if (leader.exitCode === null && leader.signalCode === null) {
+        leader.kill('SIGKILL')
+        await ended
+      }
+    }
+    this.#leaders = []
+    process.off('exit', this.#abandon)
+    closeSync(this.#log)
+    if (!this.#cgroup) return this.#endTree(others)
+    while (this.pids().length > 0) {
+      for (const pid of this.pids()) end(pid)
+      await sleep(10)
+    }
+    rmdirSync(this.#cgroup)
+  }
+
+  /** A number may be another's by now: only who is still a Git process of this bench is ended. */
+  #endTree(pids) {
+    for (const pid of pids) {
+      try {
+        if (/git|fcgiwrap/.test(read(`/proc/${pid}/comm`))) end(pid)
+      } catch {
+        // It has ended.
+      }
+    }
+  }
+}
+
+function end(pid) {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
+}

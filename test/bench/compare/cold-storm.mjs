@@ -1,0 +1,41 @@
+// A cold storm: many clients ask at once for what no cache has; in a second form one slow client has asked just before.
+import { cost, eachInTurn, summarize, wake } from './measure.mjs'
+import { faults, judge, requestFile, truth } from './requests.mjs'
+import { load, startLoad } from './tools.mjs'
+
+export const title = 'Cold storm'
+
+/** What makes a connection over loopback like one over a real, slow line. */
+export const slowLine = { pace: 50_000, rcvbuf: 4096, mss: 1460 }
+
+export async function run({ contenders, repositories, quick }, { slowFirst = false } = {}) {
+  const { small, large, huge } = repositories
+  const clients = quick ? 100 : 200
+  const rows = []
+  for (const repository of [large, huge].filter(Boolean)) {
+    const requests = requestFile(repository, 'advertisement', { closing: true })
+    const expected = truth(repository, 'advertisement')
+    for (let round = 0; round < (quick ? 1 : 3); round++) {
+      await eachInTurn(contenders, async (server) => {
+        await wake(server, small)
+        const options = { port: server.port, requests, timeout: 300 }
+        const { result, ...costs } = await cost(server, async () => {
+          const slow = slowFirst && startLoad('slow', { ...options, ...slowLine, clients: 1, seconds: 600 })
+          await slow?.asked
+          const figures = await load('burst', { ...options, clients })
+          slow?.stop?.()
+          await slow?.result
+          return figures
+        })
+        const { first, last } = result
+        rows.push({
+          ...{ server: server.name, clients, refs: repository.refs, bytes: expected.length, ...costs },
+          ...{ firstP50: first.p50, firstP99: first.p99, lastP50: last.p50, lastP99: last.p99 },
+          generatorBusy: result.busy,
+          faults: faults(judge(result.answers, expected)),
+        })
+      })
+    }
+  }
+  return { rows: summarize(rows, ['refs', 'server']), rounds: rows }
+}

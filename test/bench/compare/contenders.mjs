@@ -1,0 +1,203 @@
+// The contenders, each with its configuration from contenders/ on loopback ports of its own, all over the same root and
+// with the same Git, which counts its processes.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createConnection, createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { directory, root } from '../rig.mjs'
+import { Account } from './account.mjs'
+import { files } from './requests.mjs'
+import { countingGit, countingHttpBackend } from './tools.mjs'
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url))
+const templates = here('../contenders/')
+
+export async function freePort() {
+  const server = createServer()
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** Does somebody listen there? */
+const listens = (where) =>
+  new Promise((resolve) => {
+    const socket = createConnection(where, () => (socket.destroy(), resolve(true)))
+    socket.once('error', () => resolve(false))
+  })
+
+async function listening(where, child) {
+  const deadline = performance.now() + 30_000
+  while (!(await listens(where))) {
+    const gone = child.exitCode !== null || child.signalCode !== null
+    if (gone || performance.now() > deadline) throw new Error(`did not start: ${child.spawnargs.join(' ')}`)
+    await sleep(2)
+  }
+}
+
+/** Writes all configurations to a directory, with these values in the place of @NAME@. */
+function configure(place, values) {
+  for (const name of readdirSync(templates)) {
+    const text = readFileSync(join(templates, name), 'utf8')
+    writeFileSync(
+      join(place, name),
+      text.replace(/@([A-Z_]+)@/g, (whole, key) => values[key] ?? whole),
+    )
+  }
+}
+
+function startNginx(account, place, file) {
+  // Its workers read a directory that is ours alone.
+  const user = process.getuid() === 0 ? 'user root;' : ''
+  return account.spawn('nginx', ['-p', place, '-c', join(place, file), '-g', `daemon off; ${user}`])
+}
+
+/** As many Git processes at once as refstream has by default; two cores are busy with far fewer. */
+async function startFcgiwrap(account, socket) {
+  rmSync(socket, { force: true })
+  const child = account.spawn('fcgiwrap', ['-c', '16', '-s', `unix:${socket}`])
+  await listening({ path: socket }, child)
+}
+
+async function startGitBehindNginx(account, place, file, port) {
+  await startFcgiwrap(account, join(place, 'fcgi.sock'))
+  await listening({ port, host: '127.0.0.1' }, startNginx(account, place, file))
+}
+
+/** name → how it starts in a place with a port, and how one who changes refs tells it. */
+const definitions = {
+  nginx: {
+    needs: ['nginx', 'fcgiwrap'],
+    start: ({ account, place, port }) => startGitBehindNginx(account, place, 'nginx.conf', port),
+  },
+  'nginx cache': {
+    needs: ['nginx', 'fcgiwrap'],
+    start: ({ account, place, port }) => startGitBehindNginx(account, place, 'nginx-cache.conf', port),
+    invalidation: 'delete the entries’ files',
+    invalidate({ place }, repository) {
+      for (const protocol of ['', 'version=2']) {
+        const key = `/${repository.name}/info/refs?service=git-upload-pack ${protocol}`
+        const name = createHash('md5').update(key).digest('hex')
+        rmSync(join(place, 'cache', name.at(-1), name.slice(-3, -1), name), { force: true })
+      }
+    },
+  },
+  varnish: {
+    needs: ['varnishd', 'nginx', 'fcgiwrap'],
+    async start({ account, place, port, backend }) {
+      await startGitBehindNginx(account, place, 'nginx.conf', backend)
+      const args = ['-F', '-n', join(place, 'varnish'), '-f', join(place, 'varnish.vcl')]
+      // Threads enough for slow clients, and enough from the start for a storm. -j none: it changes to no other user.
+      const settings = ['thread_pool_min=200', 'thread_pool_max=5000', 'http_gzip_support=off']
+      const child = account.spawn('varnishd', [
+        ...[...args, '-j', 'none', '-a', `127.0.0.1:${port}`, '-s', 'malloc,4G'],
+        ...settings.flatMap((setting) => ['-p', setting]),
+      ])
+      await listening({ port, host: '127.0.0.1' }, child)
+    },
+    invalidation: 'BAN by URL',
+    async invalidate({ url }, repository) {
+      const target = `${url}/${repository.name}/info/refs?service=git-upload-pack`
+      const response = await fetch(target, { method: 'BAN' })
+      if (!response.ok) throw new Error(`BAN: ${response.status}`)
+    },
+  },
+  refstream: {
+    needs: [],
+    async start({ account, place, port, nodeFlags = [] }) {
+      const cli = here('../../../dist/cli/main.js')
+      const args = ['serve', '--config', join(place, 'refstream.toml'), '--root', root, '--git', countingGit]
+      const where = ['--listen', `127.0.0.1:${port}`, '--admin', '127.0.0.1:0']
+      const cache = ['--cache-dir', join(place, 'cache')]
+      const child = account.spawn(process.execPath, [...nodeFlags, cli, ...args, ...where, ...cache])
+      await listening({ port, host: '127.0.0.1' }, child)
+    },
+    invalidation: 'none is needed',
+  },
+}
+
+/** Not contenders: what servers do that have nothing to decide. */
+const references = {
+  'bare node:http': {
+    async start({ account, port }) {
+      const args = [join(templates, 'bare-node.mjs'), String(port), files]
+      await listening({ port, host: '127.0.0.1' }, account.spawn(process.execPath, args))
+    },
+  },
+  'nginx, static file': {
+    needs: ['nginx'],
+    async start({ account, place, port }) {
+      await listening({ port, host: '127.0.0.1' }, startNginx(account, place, 'nginx-static.conf'))
+    },
+  },
+}
+
+const isThere = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
+
+function prepared([name, definition]) {
+  const missing = (definition.needs ?? []).filter((program) => !isThere(program))
+  return { name, ...definition, missing }
+}
+export const contenders = () => Object.entries(definitions).map(prepared)
+export const referenceServers = () => Object.entries(references).map(prepared)
+
+/** Starts one with an empty cache; `restart` stops it and starts it on the same place and port. */
+export async function start(contender, options = {}) {
+  const place = mkdtempSync(join(directory, 'server-'))
+  const [port, backend] = [await freePort(), await freePort()]
+  configure(place, {
+    PORT: port,
+    GIT_PORT: contender.name === 'varnish' ? backend : port,
+    ROOT: root,
+    FILES: files,
+    SOCKET: join(place, 'fcgi.sock'),
+    GIT_HTTP_BACKEND: countingHttpBackend,
+  })
+  mkdirSync(join(place, 'cache'))
+  let account
+  const server = {
+    ...{ name: contender.name, place, port, url: `http://127.0.0.1:${port}` },
+    cpuSeconds: () => account.cpuSeconds(),
+    memoryBytes: () => account.memoryBytes(),
+    pids: () => account.pids(),
+    get method() {
+      return account.method
+    },
+    invalidate: async (repository) => contender.invalidate?.(server, repository),
+    launch() {
+      account = new Account(join(place, 'log'))
+      return contender.start({ account, place, port, backend, ...options })
+    },
+    halt: () => account.close(),
+    async stop() {
+      await account.close()
+      rmSync(place, { recursive: true, force: true })
+    },
+  }
+  await server.launch()
+  return server
+}
+
+/** Names and versions of what is compared. */
+export function versions() {
+  const first = (command, ...args) => {
+    const { stdout, stderr } = spawnSync(command, args)
+    return /[^\n]*\d[^\n]*/.exec(`${stdout}${stderr}`)?.[0].trim()
+  }
+  const installed = (name) =>
+    spawnSync('dpkg-query', ['-W', '-f', '${Version}', name]).stdout?.toString() || undefined
+  return {
+    git: first('git', '--version'),
+    node: process.version,
+    refstream: execFileSync('git', ['describe', '--always', '--dirty'], { cwd: here('.') })
+      .toString()
+      .trim(),
+    nginx: first('nginx', '-v'),
+    fcgiwrap: installed('fcgiwrap'),
+    varnish: first('varnishd', '-V'),
+  }
+}

@@ -1,0 +1,58 @@
+// How a scenario measures: contenders in turn, what a piece of work costs each, medians over rounds.
+import { median } from '../rig.mjs'
+import { start } from './contenders.mjs'
+import { requestFile } from './requests.mjs'
+import { countProcesses, load } from './tools.mjs'
+
+/** Runs `visit(server, contender)` on a new server of each contender in turn, and stops it whatever happens. */
+export async function eachInTurn(contenders, visit) {
+  for (const contender of contenders) {
+    const server = await start(contender)
+    try {
+      await visit(server, contender)
+    } finally {
+      await server.stop()
+    }
+  }
+}
+
+/** One whole answer, so that what can be cached is. */
+export const warm = (server, requests) =>
+  load('burst', { port: server.port, requests, clients: 1, timeout: 120 })
+
+/** Lets a server's code be loaded and warm before its cache is tried: half a second of another, small repository. */
+export const wake = (server, small) =>
+  load('closed', {
+    port: server.port,
+    requests: requestFile(small, 'advertisement'),
+    clients: 4,
+    seconds: 0.5,
+  })
+
+/** What some work costs a server: CPU seconds of it and all that it started, and Git processes. */
+export async function cost(server, work) {
+  const [cpu, since] = [server.cpuSeconds(), countProcesses()]
+  const started = performance.now()
+  const result = await work()
+  const seconds = (performance.now() - started) / 1000
+  const { all, uploadPack } = since()
+  return { result, seconds, cpuSeconds: server.cpuSeconds() - cpu, processes: all, uploadPacks: uploadPack }
+}
+
+/** The median of each number over rounds; other values are those of the first round, faults those of all. */
+export function medians(rows) {
+  const over = (key) =>
+    typeof rows[0][key] === 'number' ? median(rows.map((row) => row[key])) : rows[0][key]
+  const faults = [...new Set(rows.map((row) => row.faults).filter(Boolean))].join('; ')
+  return { ...Object.fromEntries(Object.keys(rows[0]).map((key) => [key, over(key)])), faults }
+}
+
+/** Rows that belong together (the same `keys`), as their medians, in the order of first appearance. */
+export function summarize(rows, keys) {
+  const groups = new Map()
+  for (const row of rows) {
+    const name = keys.map((key) => row[key]).join()
+    groups.set(name, [...(groups.get(name) ?? []), row])
+  }
+  return [...groups.values()].map(medians)
+}

@@ -1,0 +1,92 @@
+// A mutation storm: a ref changes five times a second while clients read in a closed loop. Whoever changes it then tells
+// the cache in the cache's own way, and a change counts as finished only when that is done.
+import { execFile, execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { hrtime } from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { cost, eachInTurn, summarize, wake, warm } from './measure.mjs'
+import { marker } from './repositories.mjs'
+import { files, requestFile, truth } from './requests.mjs'
+import { hashOf, load } from './tools.mjs'
+
+export const title = 'Mutation storm'
+const perSecond = 5
+const git = promisify(execFile)
+const now = () => Number(hrtime.bigint()) / 1e6
+
+/** Hash of the whole answer → which version of the marker it shows. */
+function versionsByHash(repository, count) {
+  truth(repository, 'advertisement')
+  const body = readFileSync(join(files, repository.name, 'info/refs'))
+  const at = body.indexOf(` ${marker}\n`) - 40
+  const hashes = Array.from({ length: count }, (_, version) => {
+    body.write(repository.commits[version], at, 'latin1')
+    return [hashOf(body).hash, version]
+  })
+  return new Map(hashes)
+}
+
+/** Changes the marker until the deadline; gives when each version began and had ended to be written and told. */
+async function change(repository, server, seconds) {
+  const writes = [{ start: -Infinity, end: -Infinity }]
+  const begun = now()
+  for (let turn = 1; turn <= seconds * perSecond; turn++) {
+    await sleep(Math.max(0, begun + (turn * 1000) / perSecond - now()))
+    if (now() > begun + seconds * 1000) break
+    const write = { start: now(), end: Infinity }
+    writes.push(write)
+    await git('git', ['-C', repository.path, 'update-ref', marker, repository.commits[turn]])
+    await server.invalidate(repository)
+    write.end = now()
+  }
+  return writes
+}
+
+function judge(records, versions, writes) {
+  const verdict = { fresh: 0, stale: 0, wrong: 0, oldestMs: 0 }
+  for (const { result, status, hash, due, last } of records) {
+    const version = result === 'ok' && status === 200 ? versions.get(hash) : undefined
+    if (version === undefined || !(writes[version]?.start < last)) {
+      verdict.wrong++
+      continue
+    }
+    // Another version was in place, and told, before the question.
+    const replaced = writes[version + 1]?.end ?? Infinity
+    verdict[replaced < due ? 'stale' : 'fresh']++
+    if (replaced < due) verdict.oldestMs = Math.max(verdict.oldestMs, due - replaced)
+  }
+  return verdict
+}
+
+export async function run({ contenders, repositories, quick }) {
+  const { small, large } = repositories
+  const [clients, seconds] = quick ? [50, 4] : [100, 20]
+  const versions = versionsByHash(large, seconds * perSecond + 1)
+  const requests = requestFile(large, 'advertisement')
+  const rows = []
+  for (let round = 0; round < (quick ? 1 : 2); round++) {
+    await eachInTurn(contenders, async (server, contender) => {
+      execFileSync('git', ['-C', large.path, 'update-ref', marker, large.commits[0]])
+      await wake(server, small)
+      await warm(server, requests)
+      const options = { port: server.port, requests, clients, seconds, timeout: 120, records: 1 }
+      const { result, ...costs } = await cost(server, async () => {
+        const changing = change(large, server, seconds)
+        return { ...(await load('closed', options)), writes: await changing }
+      })
+      const { oldestMs, ...verdict } = judge(result.records, versions, result.writes)
+      rows.push({
+        ...{ server: server.name, tells: contender.invalidation ?? 'nothing to tell', clients, ...costs },
+        ...{ updates: result.writes.length - 1, reads: result.requests, ...verdict, oldestStaleMs: oldestMs },
+        readsPerSecond: result.requests / result.seconds,
+        cpuPerThousand: costs.cpuSeconds / (result.requests / 1000),
+        ...{ p50: result.last.p50, p99: result.last.p99, generatorBusy: result.busy },
+        faults: verdict.wrong > 0 ? `${verdict.wrong} wrong` : '',
+      })
+    })
+  }
+  execFileSync('git', ['-C', large.path, 'update-ref', marker, large.commits[0]])
+  return { rows: summarize(rows, ['server']), rounds: rows }
+}
