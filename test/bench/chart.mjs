@@ -2,7 +2,7 @@
 
 const [width, height] = [380, 260]
 const margin = { top: 66, right: 18, bottom: 48, left: 62 }
-const style = `
+export const style = `
   text { font: 12px system-ui, sans-serif; fill: #24292f }
   .paper { fill: #ffffff } .title { font-size: 15px; font-weight: 600 } .panel { font-weight: 600 }
   .grid { stroke: #d8dee4 } .axis { stroke: #57606a } .label { fill: #57606a }
@@ -14,8 +14,8 @@ const style = `
     .label { fill: #9da7b3 } .c0 { stroke: #58a6ff } .c1 { stroke: #ff7b72 } .c2 { stroke: #56d364 }
   }`
 
-const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
-const short = (value) =>
+export const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+export const short = (value) =>
   value >= 1e6
     ? `${+(value / 1e6).toPrecision(3)}M`
     : value >= 1e4

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { directory, root } from '../rig.mjs'
 import { Account } from './account.mjs'
+import { isThere } from './packages.mjs'
 import { files } from './requests.mjs'
 import { countingGit, countingHttpBackend } from './tools.mjs'
 
@@ -136,8 +137,6 @@ const references = {
   },
 }
 
-const isThere = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
-
 function prepared([name, definition]) {
   const missing = (definition.needs ?? []).filter((program) => !isThere(program))
   return { name, ...definition, missing }
@@ -178,7 +177,12 @@ export async function start(contender, options = {}) {
       rmSync(place, { recursive: true, force: true })
     },
   }
-  await server.launch()
+  try {
+    await server.launch()
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
   return server
 }
 

@@ -4,15 +4,21 @@ import { start } from './contenders.mjs'
 import { requestFile } from './requests.mjs'
 import { countProcesses, load } from './tools.mjs'
 
+/** What went wrong with a contender, in words: the others go on. */
+export const failures = []
+
 /** Runs `visit(server, contender)` on a new server of each contender in turn, and stops it whatever happens. */
 export async function eachInTurn(contenders, visit) {
   for (const contender of contenders) {
-    const server = await start(contender)
+    let server
     try {
+      server = await start(contender)
       await visit(server, contender)
-    } finally {
-      await server.stop()
+    } catch (error) {
+      console.error(error)
+      failures.push(`${contender.name}: ${error.message}`)
     }
+    await server?.stop()
   }
 }
 

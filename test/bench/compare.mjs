@@ -1,0 +1,68 @@
+// refstream beside nginx, nginx's cache and Varnish, in turn, in one run, with a report.
+//
+//   make bench                          all; writes test/bench/results/compare.*
+//   make bench QUICK=1                  small numbers, under three minutes; writes .run/bench/compare.*
+//   node test/bench/compare.mjs warm-hits restart      only these scenarios; writes .run/bench/compare.*
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { install } from './compare/packages.mjs'
+import { machine as describe } from './compare/machine.mjs'
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+
+const names = [
+  'warm-hits',
+  'cold-storm',
+  'real-clients',
+  'mutation-storm',
+  'slow-first',
+  'restart',
+  'slow-clients',
+]
+const chosen = process.argv.length > 2 ? process.argv.slice(2) : names
+const quick = Boolean(process.env.QUICK)
+const machine = describe()
+const started = performance.now()
+
+const lacking = install()
+if (lacking.includes('cc')) throw new Error('a C compiler is needed')
+// Only now: these compile programs in C.
+const { contenders: all, start, versions } = await import('./compare/contenders.mjs')
+const { failures } = await import('./compare/measure.mjs')
+const { makeRepository } = await import('./compare/repositories.mjs')
+const { picture, report } = await import('./compare/report.mjs')
+
+const contenders = all().filter(({ missing }) => missing.length === 0)
+const missing = all()
+  .filter((each) => each.missing.length > 0)
+  .map((each) => `${each.name}, for want of ${each.missing.join(' and ')}`)
+missing.forEach((each) => console.error(`left out: ${each}`))
+
+const repositories = {
+  small: makeRepository('small.git', 20),
+  middle: makeRepository('middle.git', 10_000),
+  large: makeRepository('large.git', 100_000),
+  ...(quick ? {} : { huge: makeRepository('huge.git', 500_000) }),
+}
+const probe = await start(contenders.find(({ name }) => name === 'refstream'))
+const { method } = probe
+await probe.stop()
+
+const committed = !quick && chosen.length === names.length
+const place = fileURLToPath(new URL(committed ? 'results/' : '../../.run/bench/', import.meta.url))
+mkdirSync(place, { recursive: true })
+const minutes = () => ((performance.now() - started) / 60_000).toFixed(1)
+const scenarios = {}
+for (const scenario of chosen) {
+  console.error(`${minutes()} min: ${scenario}`)
+  const { title, run } = await import(`./compare/${scenario}.mjs`)
+  scenarios[scenario] = { title, ...(await run({ contenders, repositories, quick })) }
+  // After each, so that a run that is ended early leaves what it has.
+  const names = contenders.map(({ name }) => name)
+  const facts = { name: 'compare', quick, machine, versions: versions(), method, contenders: names, missing }
+  Object.assign(facts, { failures, minutes: minutes(), scenarios })
+  writeFileSync(`${place}compare.md`, `${report(facts)}\n`)
+  writeFileSync(`${place}compare.json`, `${JSON.stringify(facts, null, 1)}\n`)
+  writeFileSync(`${place}compare-${scenario}.svg`, picture(scenario, scenarios[scenario], names))
+}
+console.error(`${minutes()} min: the report is ${place}compare.md`)
