@@ -10,7 +10,7 @@ import { machine as describe } from './compare/machine.mjs'
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
-const names = [
+const order = [
   'warm-hits',
   'cold-storm',
   'real-clients',
@@ -19,7 +19,7 @@ const names = [
   'restart',
   'slow-clients',
 ]
-const chosen = process.argv.length > 2 ? process.argv.slice(2) : names
+const chosen = process.argv.length > 2 ? process.argv.slice(2) : order
 const quick = Boolean(process.env.QUICK)
 const machine = describe()
 const started = performance.now()
@@ -48,18 +48,18 @@ const probe = await start(contenders.find(({ name }) => name === 'refstream'))
 const { method } = probe
 await probe.stop()
 
-const committed = !quick && chosen.length === names.length
+const committed = !quick && chosen.length === order.length
 const place = fileURLToPath(new URL(committed ? 'results/' : '../../.run/bench/', import.meta.url))
 mkdirSync(place, { recursive: true })
 const minutes = () => ((performance.now() - started) / 60_000).toFixed(1)
 const scenarios = {}
+const [names, programs] = [contenders.map(({ name }) => name), versions()]
 for (const scenario of chosen) {
   console.error(`${minutes()} min: ${scenario}`)
   const { title, run } = await import(`./compare/${scenario}.mjs`)
   scenarios[scenario] = { title, ...(await run({ contenders, repositories, quick })) }
   // After each, so that a run that is ended early leaves what it has.
-  const names = contenders.map(({ name }) => name)
-  const facts = { name: 'compare', quick, machine, versions: versions(), method, contenders: names, missing }
+  const facts = { name: 'compare', quick, machine, versions: programs, method, contenders: names, missing }
   Object.assign(facts, { failures, minutes: minutes(), scenarios })
   writeFileSync(`${place}compare.md`, `${report(facts)}\n`)
   writeFileSync(`${place}compare.json`, `${JSON.stringify(facts, null, 1)}\n`)

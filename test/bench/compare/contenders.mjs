@@ -1,6 +1,6 @@
 // The contenders, each with its configuration from contenders/ on loopback ports of its own, all over the same root and
 // with the same Git, which counts its processes.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
@@ -188,20 +188,17 @@ export async function start(contender, options = {}) {
 
 /** Names and versions of what is compared. */
 export function versions() {
-  const first = (command, ...args) => {
+  const version = (command, ...args) => {
     const { stdout, stderr } = spawnSync(command, args)
-    return /[^\n]*\d[^\n]*/.exec(`${stdout}${stderr}`)?.[0].trim()
+    return /\d+\.\d[\w.~+-]*/.exec(`${stdout}${stderr}`)?.[0]
   }
-  const installed = (name) =>
-    spawnSync('dpkg-query', ['-W', '-f', '${Version}', name]).stdout?.toString() || undefined
+  const describe = ['-C', here('.'), 'describe', '--always', '--dirty']
   return {
-    git: first('git', '--version'),
+    refstream: spawnSync('git', describe).stdout.toString().trim(),
     node: process.version,
-    refstream: execFileSync('git', ['describe', '--always', '--dirty'], { cwd: here('.') })
-      .toString()
-      .trim(),
-    nginx: first('nginx', '-v'),
-    fcgiwrap: installed('fcgiwrap'),
-    varnish: first('varnishd', '-V'),
+    git: version('git', '--version'),
+    nginx: version('nginx', '-v'),
+    fcgiwrap: version('dpkg-query', '-W', '-f', '${Version}', 'fcgiwrap'),
+    varnish: version('varnishd', '-V'),
   }
 }

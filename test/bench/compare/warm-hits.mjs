@@ -25,7 +25,7 @@ export async function run({ contenders, repositories, quick }) {
         if (!contenders.includes(contender) && kind !== 'advertisement') continue
         await warm(server, requests)
         const clients = truth.length > 1e6 ? 8 : 32
-        const options = { port: server.port, requests, clients, seconds: quick ? 0.7 : 5, timeout: 60 }
+        const options = { port: server.port, requests, clients, seconds: quick ? 0.7 : 4, timeout: 60 }
         // Machines of our time run hot code faster: a first, short run does not count.
         await load('closed', { ...options, seconds: quick ? 0.3 : 1 })
         const { result, ...costs } = await cost(server, () => load('closed', options))
