@@ -226,7 +226,7 @@ export function report({
     `- Contenders’ configurations, with reasons: \`test/bench/contenders/\`. Clients and servers share the machine, over loopback.`,
     `- CPU is that of a server and all that it started: ${method}. Git processes are counted by a wrapper that all use alike.`,
     `- Each answer’s bytes are hashed and compared with Git’s own; “wrong answers” says whose were not the same.`,
-    `- The load generator is \`test/bench/load.c\`, one thread. Its own CPU share stands in each row.`,
+    `- The load generator is \`test/bench/load/load.c\`, one thread. Its own CPU share stands in each row.`,
     ...missing.map((each) => `- Left out: ${each}.`),
     ...failures.map((each) => `- Failed: ${each}.`),
     ...Object.entries(scenarios).flatMap(([scenario, { title, rows }]) => [

@@ -7,12 +7,12 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { directory } from '../rig.mjs'
 
-const source = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url))
+const source = (name) => fileURLToPath(new URL(name, import.meta.url))
 const compile = (name, output, ...flags) =>
   execFileSync('cc', ['-O2', ...flags, '-o', output, source(name), '-lm'])
 
 const generator = join(directory, 'load')
-compile('load.c', generator)
+compile('../load/load.c', generator)
 
 const calls = join(directory, 'git-calls')
 const execPath = join(directory, 'git-exec')

@@ -27,20 +27,14 @@
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include "answer.h"
-
-struct request {
-  char name[64];
-  double weight;
-  char *bytes;
-  size_t length;
-};
+#include "request.h"
+#include "record.h"
 
 struct client {
   int fd; /* -1: idle */
@@ -52,30 +46,13 @@ struct client {
   struct answer answer;
 };
 
-struct record {
-  int request, status;
-  const char *result;
-  double due, sent, joined, first, last;
-  uint64_t length, hash;
-};
-
 static char buffer[256 * 1024];
-static struct request *requests;
-static int request_count;
-static double total_weight;
 static struct client **clients;
 static int client_count, running, poller, port;
-static struct record *records;
-static size_t record_count, record_room;
-static uint64_t all_bytes, random_state = 1;
+static uint64_t all_bytes;
 static double timeout_ms = 120000, pace, deadline;
 static int rcvbuf, mss, asked;
 static bool closed_loop;
-
-static void die(const char *what) {
-  perror(what);
-  exit(1);
-}
 
 static double now(void) {
   struct timespec time;
@@ -83,45 +60,12 @@ static double now(void) {
   return time.tv_sec * 1e3 + time.tv_nsec / 1e6;
 }
 
-/* From 0 to 1, the same for the same seed (SplitMix64). */
-static double random_share(void) {
-  uint64_t mixed = random_state += 0x9e3779b97f4a7c15u;
-  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
-  return ((mixed ^ (mixed >> 31)) >> 11) / 9007199254740992.0;
-}
-
-static const struct request *pick(void) {
-  double at = random_share() * total_weight;
-  for (int index = 0; index < request_count; index++)
-    if ((at -= requests[index].weight) < 0) return &requests[index];
-  return &requests[0];
-}
-
-static void read_requests(const char *path) {
-  FILE *file = fopen(path, "r");
-  if (!file) die(path);
-  struct request each;
-  while (fscanf(file, "%63s %lf %zu", each.name, &each.weight, &each.length) == 3) {
-    fgetc(file);
-    each.bytes = malloc(each.length + 1);
-    if (fread(each.bytes, 1, each.length, file) != each.length) die("a request that is cut short");
-    requests = realloc(requests, sizeof each * (request_count + 1));
-    requests[request_count++] = each;
-    total_weight += each.weight;
-  }
-  fclose(file);
-  if (request_count == 0) die("no requests");
-}
-
 static void ask(struct client *client, double due);
 
 static void finish(struct client *client, const char *result) {
   double last = now();
-  if (record_count == record_room)
-    records = realloc(records, sizeof *records * (record_room = record_room ? record_room * 2 : 1024));
   struct answer *answer = &client->answer;
-  records[record_count++] = (struct record){
+  note((struct record){
       .request = client->request - requests,
       .status = answer->status,
       .result = result,
@@ -132,7 +76,7 @@ static void finish(struct client *client, const char *result) {
       .last = last,
       .length = answer->body.length,
       .hash = hash_value(answer->body),
-  };
+  });
   running--;
   bool again = closed_loop && last < deadline;
   if (client->fd >= 0 && !(again && answer->part == WHOLE && !answer->closes)) {
@@ -263,77 +207,6 @@ static void look_at_all(double time) {
   }
 }
 
-static int ascending(const void *a, const void *b) {
-  double left = *(const double *)a, right = *(const double *)b;
-  return (left > right) - (left < right);
-}
-
-static void quantiles(const char *name, double *values, size_t count) {
-  qsort(values, count, sizeof *values, ascending);
-  double at[4] = {0.5, 0.9, 0.99, 1};
-  for (int index = 0; index < 4; index++) {
-    size_t rank = ceil(at[index] * count);
-    at[index] = count ? values[rank > 0 ? rank - 1 : 0] : 0;
-  }
-  printf(",\"%s\":{\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"max\":%.3f}", name, at[0], at[1], at[2], at[3]);
-}
-
-static bool same_answer(const struct record *a, const struct record *b) {
-  return a->request == b->request && a->status == b->status && a->length == b->length && a->hash == b->hash &&
-         strcmp(a->result, b->result) == 0;
-}
-
-static void print_answer(const struct record *record) {
-  printf("\"name\":\"%s\",\"result\":\"%s\",\"status\":%d,\"length\":%llu,\"hash\":\"%016llx\"",
-         requests[record->request].name, record->result, record->status, (unsigned long long)record->length,
-         (unsigned long long)record->hash);
-}
-
-static void report(double begun, bool each) {
-  double wall = now() - begun;
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  double cpu = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-  for (size_t index = 0; each && index < record_count; index++) {
-    const struct record *record = &records[index];
-    printf("{");
-    print_answer(record);
-    printf(",\"due\":%.3f,\"sent\":%.3f,\"joined\":%.3f,\"first\":%.3f,\"last\":%.3f}\n", record->due, record->sent,
-           record->joined, record->first, record->last);
-  }
-  printf("{\"requests\":%zu,\"bytes\":%llu,\"seconds\":%.4f,\"cpuSeconds\":%.4f", record_count,
-         (unsigned long long)all_bytes, wall / 1e3, cpu);
-  size_t begun_answers = 0;
-  for (int index = 0; index < client_count; index++) begun_answers += clients[index]->fd >= 0 && clients[index]->first > 0;
-  printf(",\"underWay\":%zu", begun_answers);
-  double *values = malloc(sizeof *values * (record_count + 1));
-  size_t first = 0, last = 0, late = 0;
-  for (size_t index = 0; index < record_count; index++)
-    if (records[index].first) values[first++] = records[index].first - records[index].due;
-  quantiles("first", values, first);
-  for (size_t index = 0; index < record_count; index++)
-    if (strcmp(records[index].result, "ok") == 0) values[last++] = records[index].last - records[index].due;
-  quantiles("last", values, last);
-  for (size_t index = 0; index < record_count; index++) values[late++] = records[index].sent - records[index].due;
-  quantiles("late", values, late);
-  printf(",\"answers\":[");
-  struct record kinds[256];
-  size_t counts[256], kind_count = 0;
-  for (size_t index = 0; index < record_count; index++) {
-    size_t kind = 0;
-    while (kind < kind_count && !same_answer(&kinds[kind], &records[index])) kind++;
-    if (kind == 256) kind = 255;
-    else if (kind == kind_count) kinds[kind_count] = records[index], counts[kind_count++] = 0;
-    counts[kind]++;
-  }
-  for (size_t kind = 0; kind < kind_count; kind++) {
-    printf("%s{", kind ? "," : "");
-    print_answer(&kinds[kind]);
-    printf(",\"count\":%zu}", counts[kind]);
-  }
-  printf("]}\n");
-}
-
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "", *file = NULL;
   double seconds = 0, rate = 0;
@@ -412,6 +285,8 @@ int main(int argc, char **argv) {
     }
     if (now() - looked >= (slow ? 20 : 50)) look_at_all(looked = now());
   }
-  report(begun, each);
+  size_t under_way = 0;
+  for (int index = 0; index < client_count; index++) under_way += clients[index]->fd >= 0 && clients[index]->first > 0;
+  report(now() - begun, all_bytes, under_way, each);
   return 0;
 }
