@@ -61,16 +61,13 @@ export function comparisons(scenarios, contenderNames) {
         const best = others.reduce((a, b) => ((most ? b[key] > a[key] : b[key] < a[key]) ? b : a))
         const ratio = most ? best[key] / ours[key] : ours[key] / best[key]
         const tie = ours[key] === best[key]
-        const note = best.stale > 0 ? `${best.server} (${best.stale} stale)` : best.server
-        return [...[{ scenario, title, label, key, refs: ours.refs, kind: ours.kind, ours: ours[key] }]].map(
-          (each) => ({
-            ...each,
-            best: best[key],
-            bestName: note,
-            ratio: tie ? 1 : ratio,
-            faults: ours.faults,
-          }),
-        )
+        return [
+          {
+            ...{ scenario, title, label, key, ours: ours[key], best: best[key] },
+            ...{ refs: ours.refs, faults: ours.faults, ratio: tie ? 1 : ratio },
+            bestName: best.stale > 0 ? `${best.server} (${best.stale} stale)` : best.server,
+          },
+        ]
       })
     }),
   )

@@ -1,0 +1,111 @@
+// What the report says of each scenario: what was done, which figures it gives, and what its picture shows.
+
+/** figure of a row → the head of its column; each stands for the same in every table. */
+export const heads = {
+  server: 'server',
+  kind: 'asked for',
+  protocol: 'protocol',
+  operation: 'command',
+  tells: 'told by',
+  refs: 'refs',
+  bytes: 'bytes',
+  clients: 'clients',
+  answered: 'being answered',
+  updates: 'updates',
+  requestsPerSecond: 'requests/s',
+  readsPerSecond: 'reads/s',
+  megabytesPerSecond: 'MB/s',
+  seconds: 'wall, s',
+  firstP50: 'first byte p50, ms',
+  firstP99: 'first byte p99, ms',
+  lastP50: 'last byte p50, ms',
+  lastP99: 'last byte p99, ms',
+  p50: 'p50, ms',
+  p99: 'p99, ms',
+  ms: 'first right answer, ms',
+  aloneMs: 'fast read alone, ms',
+  besideMs: 'beside them, ms',
+  cpuSeconds: 'CPU, s',
+  cpuSecondsPerSecond: 'CPU, s per s',
+  cpuPerGigabyte: 'CPU s per GB',
+  cpuPerThousand: 'CPU s per 1,000',
+  megabytes: 'memory, MB',
+  kilobytesPerClient: 'KB per client',
+  kernelKilobytesPerClient: 'kernel, KB per client',
+  processes: 'Git processes',
+  uploadPacks: 'of them upload-pack',
+  stale: 'stale',
+  oldestStaleMs: 'oldest stale, ms',
+  generatorBusy: 'generator CPU',
+  faults: 'wrong answers',
+}
+
+const words = (text) => text.split(' ')
+const storm = {
+  columns: words(
+    'refs server processes uploadPacks firstP50 firstP99 lastP50 lastP99 cpuSeconds generatorBusy faults',
+  ),
+  panels: { by: ['refs'], keys: ['lastP99', 'cpuSeconds'] },
+}
+
+/** scenario → text, columns, and panels: a panel per key and per group of rows that are alike in `by`. */
+export const sections = {
+  'warm-hits': {
+    about: [
+      'Clients on keep-alive connections, each asks again as soon as it has its answer: 32 of them, 8 where answers are larger',
+      'than 1 MB. `ls-refs` asks for one branch in protocol v2. bare node:http and nginx with a static file are no contenders:',
+      'they write the same bytes and decide nothing. Where the generator’s CPU is near 100 %, requests/s and MB/s are its',
+      'limit and not the server’s; CPU per GB and per 1,000 requests hold all the same.',
+    ],
+    columns: words(
+      'kind refs bytes server requestsPerSecond megabytesPerSecond cpuPerGigabyte cpuPerThousand p99 processes generatorBusy faults',
+    ),
+    panels: { by: ['kind', 'refs'], keys: ['cpuPerThousand'] },
+  },
+  'cold-storm': {
+    about: [
+      'Clients that all ask at once, on new connections, for an advertisement that no cache has. Each server is new, and has',
+      'answered requests for another repository for half a second, so that its code is warm.',
+    ],
+    ...storm,
+  },
+  'slow-first': { about: ['The same, after one client that takes 50 KB/s has sent its request.'], ...storm },
+  'mutation-storm': {
+    about: [
+      'Five times a second `git update-ref` changes a ref, and then tells the cache in its own way: for nginx the entries’',
+      'files are deleted, Varnish gets a BAN, refstream is told nothing. Readers in a closed loop. An answer is stale if it',
+      'shows a value that had been replaced, and the cache told so, before the question was sent.',
+    ],
+    columns: words(
+      'server tells updates clients readsPerSecond p50 p99 processes stale oldestStaleMs cpuPerThousand generatorBusy faults',
+    ),
+    panels: { by: [], keys: ['p99', 'cpuPerThousand', 'stale', 'processes'] },
+  },
+  'real-clients': {
+    about: [
+      'Git clients, each a process of its own, all at once, after one has warmed the cache. Wall is until the last has ended,',
+      'and is mostly the clients’ own work; CPU is that of the server and its children.',
+    ],
+    columns: words('protocol operation refs clients server seconds cpuSeconds processes faults'),
+    panels: { by: ['protocol', 'operation'], keys: ['cpuSeconds'] },
+  },
+  'slow-clients': {
+    about: [
+      'Clients that take 50 KB/s, each with a receive buffer of 4 KB and Ethernet’s segment size, all on one warm entry.',
+      'Memory is that of the server’s processes, with shared pages counted once (Pss); what the kernel holds for the sockets',
+      'is beside it. A fast client reads the same entry, alone and beside them.',
+    ],
+    columns: words(
+      'server clients answered megabytes kilobytesPerClient kernelKilobytesPerClient cpuSecondsPerSecond processes aloneMs besideMs generatorBusy faults',
+    ),
+    panels: { by: [], keys: ['kilobytesPerClient', 'besideMs'] },
+  },
+  restart: {
+    about: [
+      'The server has answered, is stopped, and starts on the same cache directory: time until a client, who tries all the',
+      'while, has the whole right answer. Varnish keeps its cache in memory; plain nginx has none.',
+    ],
+    columns: words('server refs ms processes faults'),
+    panels: { by: [], keys: ['ms'] },
+  },
+}
