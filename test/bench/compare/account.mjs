@@ -1,5 +1,5 @@
 // What a server and all that it starts cost: a cgroup of its own where one may make one (cgroup v2), else the sum over its
-// tree of processes (proc_pid_stat(5)), which counts a child that has ended once its parent has waited for it.
+// tree of processes (proc_pid_stat(5)), which counts a child that has ended only if its parent has waited for it.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, rmdirSync } from 'node:fs'
@@ -55,7 +55,9 @@ export class Account {
   }
 
   get method() {
-    return this.#cgroup ? 'cgroup v2, cpu.stat' : '/proc/PID/stat over the tree of processes'
+    if (this.#cgroup) return 'cgroup v2, cpu.stat'
+    // fcgiwrap's workers ignore SIGCHLD: nobody is told what their children cost.
+    return '/proc/PID/stat over the tree of processes, which misses Git under fcgiwrap, so nginx and Varnish cost more than is said'
   }
 
   spawn(command, args) {

@@ -3,42 +3,17 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { directory, root } from '../rig.mjs'
 import { Account } from './account.mjs'
 import { isThere } from './packages.mjs'
+import { freePort, listening } from './ports.mjs'
 import { files } from './requests.mjs'
 import { countingGit, countingHttpBackend } from './tools.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 const templates = here('../contenders/')
-
-export async function freePort() {
-  const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
-/** Does somebody listen there? */
-const listens = (where) =>
-  new Promise((resolve) => {
-    const socket = createConnection(where, () => (socket.destroy(), resolve(true)))
-    socket.once('error', () => resolve(false))
-  })
-
-async function listening(where, child) {
-  const deadline = performance.now() + 30_000
-  while (!(await listens(where))) {
-    const gone = child.exitCode !== null || child.signalCode !== null
-    if (gone || performance.now() > deadline) throw new Error(`did not start: ${child.spawnargs.join(' ')}`)
-    await sleep(2)
-  }
-}
 
 /** Writes all configurations to a directory, with these values in the place of @NAME@. */
 function configure(place, values) {
