@@ -5,9 +5,15 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
 const packages = { cc: 'gcc libc6-dev', nginx: 'nginx-light', fcgiwrap: 'fcgiwrap', varnishd: 'varnish' }
 const policy = '/usr/sbin/policy-rc.d'
 
+// Servers live there, and not everybody looks there.
+process.env.PATH += ':/usr/sbin'
+
 export const isThere = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
 
-/** Programs that are missing in the end. Nothing that is installed is started: each contender is started by us. */
+/**
+ * Programs that are missing in the end; with NO_INSTALL=1 nothing is installed. No service of a package is started: each
+ * contender is started by us.
+ */
 export function install() {
   const missing = () => Object.keys(packages).filter((program) => !isThere(program))
   const wanted = missing().flatMap((program) => packages[program].split(' '))
