@@ -62,7 +62,7 @@ function judge(records, versions, writes) {
 
 export async function run({ contenders, repositories, quick }) {
   const { small, large } = repositories
-  const [clients, seconds] = quick ? [50, 4] : [100, 20]
+  const [clients, seconds] = quick ? [50, 3] : [100, 20]
   const versions = versionsByHash(large, seconds * perSecond + 1)
   const requests = requestFile(large, 'advertisement')
   const rows = []

@@ -27,55 +27,58 @@ function makeClone(repository, index) {
   return path
 }
 
-export async function run({ contenders, repositories, quick }) {
-  const repository = quick ? repositories.middle : repositories.large
-  const clients = quick ? 10 : 50
-  const clones = Array.from({ length: clients }, (_, index) => makeClone(repository, index))
-  const expected = Object.fromEntries(
-    [[], ['refs/heads/main']].map((patterns) => {
-      const output = execFileSync('git', ['ls-remote', repository.path, ...patterns], { maxBuffer: 2 ** 28 })
-      return [patterns.length, `0 ${createHash('sha1').update(output).digest('hex')}`]
-    }),
-  )
-  const nothing = `0 ${createHash('sha1').digest('hex')}`
-  const fetching = [
-    '-c',
-    'gc.auto=0',
-    '-c',
-    'maintenance.auto=false',
-    'fetch',
-    '--quiet',
-    '--no-write-fetch-head',
-  ]
-  const operations = {
-    'ls-remote, all refs': { right: expected[0], args: (url) => ['ls-remote', url] },
-    'ls-remote, one ref': { right: expected[1], args: (url) => ['ls-remote', url, 'refs/heads/main'] },
+const digestOf = (text) => createHash('sha1').update(text).digest('hex')
+const quiet = ['-c', 'gc.auto=0', '-c', 'maintenance.auto=false', 'fetch', '--quiet', '--no-write-fetch-head']
+
+/** What is asked; a client that fetches from a very large repository does so much itself that nothing else is to be seen. */
+function operations({ middle, large }, quick, clients) {
+  const listed = quick ? middle : large
+  const clones = Array.from({ length: clients }, (_, index) => makeClone(middle, index))
+  const listing = (...patterns) => ({
+    repository: listed,
+    right: digestOf(execFileSync('git', ['ls-remote', listed.path, ...patterns], { maxBuffer: 2 ** 28 })),
+    args: (url) => ['ls-remote', url, ...patterns],
+  })
+  return {
+    'ls-remote, all refs': listing(),
+    'ls-remote, one ref': listing('refs/heads/main'),
     'fetch, nothing new': {
-      right: nothing,
-      args: (url, clone) => ['-C', clone, ...fetching, url, '+refs/heads/*:refs/heads/*'],
+      repository: middle,
+      right: digestOf(''),
+      args: (url, client) => ['-C', clones[client], ...quiet, url, '+refs/heads/*:refs/heads/*'],
     },
   }
+}
+
+export async function run({ contenders, repositories, quick }) {
+  const clients = quick ? 10 : 50
+  const asked = operations(repositories, quick, clients)
+  // In v0 a server cannot tell what its client looks for.
+  const turns = [0, 2].flatMap((version) =>
+    Object.entries(asked)
+      .filter(([operation]) => version === 2 || operation !== 'ls-remote, one ref')
+      .map(([operation, each]) => ({ version, operation, ...each })),
+  )
   const rows = []
-  await eachInTurn(contenders, async (server) => {
-    await wake(server, repositories.small)
-    const url = `${server.url}/${repository.name}`
-    for (const version of [0, 2]) {
-      for (const [operation, { right, args }] of Object.entries(operations)) {
-        // In v0 a server cannot tell what its client looks for.
-        if (version === 0 && operation === 'ls-remote, one ref') continue
-        const one = (clone) => git(['-c', `protocol.version=${version}`, ...args(url, clone)])
-        await one(clones[0])
-        const { result, ...costs } = await cost(server, () => Promise.all(clones.map(one)))
-        const wrong = result.filter((each) => each !== right).length
+  for (let round = 0; round < (quick ? 1 : 3); round++) {
+    await eachInTurn(contenders, async (server) => {
+      await wake(server, repositories.small)
+      for (const { version, operation, repository, right, args } of turns) {
+        const url = `${server.url}/${repository.name}`
+        const one = (_, client) => git(['-c', `protocol.version=${version}`, ...args(url, client)])
+        await one(undefined, 0)
+        const all = () => Promise.all(Array.from({ length: clients }, one))
+        const { result, ...costs } = await cost(server, all)
+        const wrong = result.filter((each) => each !== `0 ${right}`).length
         rows.push({
           ...{ server: server.name, protocol: `v${version}`, operation, clients, refs: repository.refs },
           ...{ ...costs, faults: wrong > 0 ? `${wrong} wrong or failed` : '' },
         })
       }
-    }
-  })
-  rows.sort((a, b) => a.protocol.localeCompare(b.protocol) || order(operations, a) - order(operations, b))
+    })
+  }
+  const place = ({ protocol, operation }) =>
+    turns.findIndex((turn) => `v${turn.version}` === protocol && turn.operation === operation)
+  rows.sort((a, b) => place(a) - place(b))
   return { rows: summarize(rows, ['protocol', 'operation', 'server']), rounds: rows }
 }
-
-const order = (operations, { operation }) => Object.keys(operations).indexOf(operation)

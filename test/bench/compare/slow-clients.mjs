@@ -15,7 +15,7 @@ const socketBytes = () =>
 
 export async function run({ contenders, repositories, quick }) {
   const { small, large } = repositories
-  const [clients, seconds] = quick ? [300, 3] : [2000, 15]
+  const [clients, seconds] = quick ? [300, 2] : [2000, 15]
   const requests = requestFile(large, 'advertisement', { closing: true })
   const expected = truth(large, 'advertisement')
   const rows = []

@@ -25,9 +25,9 @@ export async function run({ contenders, repositories, quick }) {
         if (!contenders.includes(contender) && kind !== 'advertisement') continue
         await warm(server, requests)
         const clients = truth.length > 1e6 ? 8 : 32
-        const options = { port: server.port, requests, clients, seconds: quick ? 0.7 : 4, timeout: 60 }
+        const options = { port: server.port, requests, clients, seconds: quick ? 0.5 : 4, timeout: 60 }
         // Machines of our time run hot code faster: a first, short run does not count.
-        await load('closed', { ...options, seconds: quick ? 0.3 : 1 })
+        await load('closed', { ...options, seconds: quick ? 0.2 : 1 })
         const { result, ...costs } = await cost(server, () => load('closed', options))
         rows.push({
           ...{ server: server.name, kind, refs: repository.refs, bytes: truth.length, ...costs },
