@@ -46,7 +46,13 @@ export class Account {
   #leaders = []
   #log
   // A benchmark that fails leaves nobody behind.
-  #abandon = () => this.pids().forEach(end)
+  #abandon = () => {
+    for (let turn = 0; turn < 100; turn++) {
+      this.pids().forEach(end)
+      if (!this.#cgroup || this.#removed()) return
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+    }
+  }
 
   /** What its processes say goes to this file. */
   constructor(log) {
@@ -117,11 +123,20 @@ export class Account {
     process.off('exit', this.#abandon)
     closeSync(this.#log)
     if (!this.#cgroup) return this.#endTree(others)
-    while (this.pids().length > 0) {
-      for (const pid of this.pids()) end(pid)
+    while (!this.#removed()) {
+      this.pids().forEach(end)
       await sleep(10)
     }
-    rmdirSync(this.#cgroup)
+  }
+
+  /** A cgroup can be removed when nobody is left in it. */
+  #removed() {
+    try {
+      rmdirSync(this.#cgroup)
+      return true
+    } catch {
+      return false
+    }
   }
 
   /** A number may be another's by now: only who is still a Git process of this bench is ended. */
