@@ -1,4 +1,4 @@
-// Real Git clients, many at once, on warm caches: `git ls-remote` of all refs and of one, and `git fetch` of nothing new.
+// Real Git clients, many at once, on warm caches: `git ls-remote`, and `git fetch` of one branch and of all, with nothing new.
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -34,19 +34,17 @@ const quiet = ['-c', 'gc.auto=0', '-c', 'maintenance.auto=false', 'fetch', '--qu
 function operations({ middle, large }, quick, clients) {
   const listed = quick ? middle : large
   const clones = Array.from({ length: clients }, (_, index) => makeClone(middle, index))
-  const listing = (...patterns) => ({
-    repository: listed,
-    right: digestOf(execFileSync('git', ['ls-remote', listed.path, ...patterns], { maxBuffer: 2 ** 28 })),
-    args: (url) => ['ls-remote', url, ...patterns],
+  const all = execFileSync('git', ['ls-remote', listed.path], { maxBuffer: 2 ** 28 })
+  const fetching = (repository, refs) => ({
+    repository,
+    right: digestOf(''),
+    args: (url, client) => ['-C', clones[client], ...quiet, url, refs],
   })
   return {
-    'ls-remote, all refs': listing(),
-    'ls-remote, one ref': listing('refs/heads/main'),
-    'fetch, nothing new': {
-      repository: middle,
-      right: digestOf(''),
-      args: (url, client) => ['-C', clones[client], ...quiet, url, '+refs/heads/*:refs/heads/*'],
-    },
+    'ls-remote, all refs': { repository: listed, right: digestOf(all), args: (url) => ['ls-remote', url] },
+    // All repositories have the same commits. (`git ls-remote URL REF` asks for all refs.)
+    'fetch, one branch': fetching(listed, 'refs/heads/main'),
+    'fetch, nothing new': fetching(middle, '+refs/heads/*:refs/heads/*'),
   }
 }
 
@@ -56,7 +54,7 @@ export async function run({ contenders, repositories, quick }) {
   // In v0 a server cannot tell what its client looks for.
   const turns = [0, 2].flatMap((version) =>
     Object.entries(asked)
-      .filter(([operation]) => version === 2 || operation !== 'ls-remote, one ref')
+      .filter(([operation]) => version === 2 || operation !== 'fetch, one branch')
       .map(([operation, each]) => ({ version, operation, ...each })),
   )
   const rows = []
