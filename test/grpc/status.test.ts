@@ -26,7 +26,7 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
     [new TooManyLeases('x'), 'RESOURCE_EXHAUSTED', 'shed'],
     [new Refusal('invalid', 'x'), 'INVALID_ARGUMENT', 'rejected'],
     [new Refusal('not-found', 'x'), 'NOT_FOUND', 'not_found'],
-    [new Refusal('unauthenticated', 'x'), 'UNAUTHENTICATED', 'forbidden'],
+    [new Refusal('unauthenticated', 'x'), 'UNAUTHENTICATED', 'unauthenticated'],
     [new Refusal('denied', 'x'), 'PERMISSION_DENIED', 'forbidden'],
     [new Refusal('closing', 'x'), 'UNAVAILABLE', 'error'],
     [new TypeError('x'), 'INTERNAL', 'error'],
