@@ -22,6 +22,8 @@ export interface Limits {
   readonly readers: ClientWatch
   /** Clients that send their requests too slowly. */
   readonly senders: ClientWatch
+  /** Git processes of pass-through that move no byte. */
+  readonly processes: ClientWatch
   /** A request is told to come again. */
   readonly shed: (why: Overloaded) => void
   /** Are requests being shed, and have they been for a while? */
@@ -87,6 +89,11 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
       windowMs: settings.clientIdleSeconds * 1000,
     }),
     senders: new ClientWatch({ idleMs: settings.requestIdleSeconds * 1000, minRate: 0, windowMs: 1000 }),
+    processes: new ClientWatch({
+      idleMs: settings.passThroughSilenceSeconds * 1000,
+      minRate: 0,
+      windowMs: 1000,
+    }),
     shed: ({ reason, message }) => {
       if (shedding.add()) log.warn({ reason }, `requests are shed: ${message}`)
     },

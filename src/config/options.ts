@@ -396,6 +396,15 @@ export const options = [
     defaultText: '2',
   },
   {
+    key: 'passThroughSilenceSeconds',
+    name: 'pass-through-silence-seconds',
+    value: 'SECONDS',
+    help: 'longest time in which no byte comes to or from the Git process of a fetch, a push or the like; then it is killed',
+    allowed: secondsAllowed,
+    schema: timerSeconds.prefault(600),
+    defaultText: '600',
+  },
+  {
     key: 'maxProcesses',
     name: 'max-processes',
     value: 'NUMBER',

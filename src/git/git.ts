@@ -1,4 +1,5 @@
 import { ChildProcess, spawn, type SpawnOptions as NodeSpawnOptions } from 'node:child_process'
+import { Socket } from 'node:net'
 import { PassThrough, Readable, type Writable } from 'node:stream'
 import type { Slot, SlotRequest, Slots } from '../limits/slots.js'
 import { inheritedEnvironment } from './environment.js'
@@ -177,6 +178,12 @@ export class GitProcess {
   /** The last of what the process said on standard error. */
   get stderr(): string {
     return this.#stderr.toString().trim()
+  }
+
+  /** Bytes that it has been handed and that have been read of it. */
+  get moved(): number {
+    const written = this.stdin instanceof Socket ? this.stdin.bytesWritten : 0
+    return written + (this.stdout instanceof Socket ? this.stdout.bytesRead : 0)
   }
 
   /** Has it been asked to end before it did? */

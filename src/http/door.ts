@@ -29,6 +29,8 @@ export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions {
   /** Clients that take their answers too slowly, and those that send their requests too slowly. */
   readonly readers: ClientWatch
   readonly senders: ClientWatch
+  /** Git processes that answer what passes through. */
+  readonly processes: ClientWatch
   /** Milliseconds in which the head of a request must come. */
   readonly requestIdleMs: number
   readonly admissions: Admissions
@@ -42,7 +44,12 @@ export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions {
 
 /** The HTTP door: Git's smart and dumb HTTP protocols in, answers out (gitprotocol-http(5)). */
 export function createDoor(options: DoorOptions): Server {
-  const server = createServer((request, response) => void answer(options, request, response, false))
+  // Node looks for heads that are overdue at intervals.
+  const connectionsCheckingInterval = Math.min(30_000, Math.ceil(options.requestIdleMs / 4))
+  const server = createServer(
+    { connectionsCheckingInterval },
+    (request, response) => void answer(options, request, response, false),
+  )
   // A client that asks before it sends a body is told to send it when it may, and not before.
   server.on(
     'checkContinue',

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { GitProcess } from '../git/git.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { ClientWatch } from '../limits/client-watch.js'
 import { socketClient } from '../limits/socket-client.js'
@@ -22,6 +23,8 @@ export interface Overseers {
   readonly metrics: Metrics
   readonly readers: ClientWatch
   readonly senders: ClientWatch
+  /** Git processes to which nothing comes and from which nothing comes. */
+  readonly processes: ClientWatch
 }
 
 /** One request and its response, with what is told about them afterwards. */
@@ -122,6 +125,17 @@ export class Exchange {
     const takesMore = this.response.write(chunk)
     if (!takesMore) this.#watchReader()
     return takesMore
+  }
+
+  /** Ends a process that moves no byte for too long; its client is told as of any that fails. */
+  watchProcess(process: GitProcess): void {
+    const { metrics, processes } = this.#overseers
+    const watched = { taken: () => process.moved, owed: () => true }
+    const stop = processes.watch(watched, () => {
+      metrics.passThroughCut.inc()
+      process.end()
+    })
+    void process.ended.then(stop)
   }
 
   /** Counts bytes that compression has spared the line. */

@@ -48,6 +48,7 @@ const visible = (value: string | undefined): string | undefined =>
  */
 export async function passThrough(exchange: Exchange, process: GitProcess, peeked?: Peeked): Promise<void> {
   const { request, response } = exchange
+  exchange.watchProcess(process)
   if (peeked) process.stdin.write(peeked.beginning)
   if (peeked?.ended) process.stdin.end()
   else request.pipe(process.stdin)

@@ -122,6 +122,10 @@ export class Metrics {
       'rest of its request).',
     ['reason'],
   )
+  readonly passThroughCut = this.#counter(
+    'refstream_pass_through_cut_total',
+    'Fetches, pushes and the like whose Git process was ended because no byte came to it or from it for too long.',
+  )
   readonly leasesOpened = this.#counter(
     'refstream_leases_opened_total',
     'Mutator leases that were opened, those of pushes through refstream among them.',

@@ -139,3 +139,20 @@ t.test('http-backend says what is no head of an answer', async (t) => {
     await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
   }
 })
+
+t.test('Git hangs in what passes through: it is ended and counted, and its client is told', async (t) => {
+  const { wrapper, sidecar } = await startWrapped(t, '--pass-through-silence-seconds', '0.5')
+  for (const [plan, told] of [
+    ['exec sleep 1000\n', /^503$/],
+    [`printf 'Content-Length: 9\\r\\n\\r\\nhalf'; exec sleep 1000\n`, /^broken off$/],
+  ] as const) {
+    wrapper.plan(plan, 'http-backend')
+    const cut = await sidecar.metric('refstream_pass_through_cut_total')
+    const answer = await whole(`${sidecar.url}/r.git/HEAD`)
+    t.match(String(answer?.status ?? 'broken off'), told)
+    t.equal(await sidecar.metric('refstream_pass_through_cut_total'), cut + 1)
+    await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+  }
+  wrapper.plan(undefined)
+  t.equal((await ask(`${sidecar.url}/r.git/HEAD`)).status, 200)
+})
