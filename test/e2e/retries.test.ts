@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'
 import { eventually } from '../support/eventually.js'
 import { plans } from '../support/git-wrapper.js'
-import { ask } from '../support/http-client.js'
+import { ask, eventuallyGet } from '../support/http-client.js'
 import { startWrapped } from '../support/wrapped-sidecar.js'
 
 /** The answer, or undefined if it broke off. */
@@ -141,7 +141,7 @@ t.test('http-backend says what is no head of an answer', async (t) => {
 })
 
 t.test('Git hangs in what passes through: it is ended and counted, and its client is told', async (t) => {
-  const { wrapper, sidecar } = await startWrapped(t, '--pass-through-silence-seconds', '0.5')
+  const { wrapper, sidecar } = await startWrapped(t, '--pass-through-silence-seconds', '1')
   for (const [plan, told] of [
     ['exec sleep 1000\n', /^503$/],
     [`printf 'Content-Length: 9\\r\\n\\r\\nhalf'; exec sleep 1000\n`, /^broken off$/],
@@ -154,5 +154,5 @@ t.test('Git hangs in what passes through: it is ended and counted, and its clien
     await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
   }
   wrapper.plan(undefined)
-  t.equal((await ask(`${sidecar.url}/r.git/HEAD`)).status, 200)
+  await eventuallyGet(`${sidecar.url}/r.git/HEAD`, 200)
 })
