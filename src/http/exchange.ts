@@ -4,6 +4,7 @@ import type { ProtocolVersion } from '../git/protocol.js'
 import type { ClientWatch } from '../limits/client-watch.js'
 import { socketClient } from '../limits/socket-client.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import { reset } from './reset.js'
 
 /** What became of a request, as `refstream_requests_total` counts it. */
 export type Outcome =
@@ -165,7 +166,7 @@ export class Exchange {
    */
   breakOff(): void {
     const { request, response } = this
-    if (request.httpVersion === '1.0') response.socket?.resetAndDestroy()
+    if (request.httpVersion === '1.0') reset(request.socket)
     else response.destroy()
   }
 

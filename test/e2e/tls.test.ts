@@ -1,7 +1,9 @@
 import t from 'tap'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { copyFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
 import { Authority } from '../support/certificates.js'
 import { eventually } from '../support/eventually.js'
 import { installHook } from '../../src/git/hook.js'
@@ -126,4 +128,26 @@ t.test('the hook brings its token over TCP', async (t) => {
   t.equal((await run({ cwd: repository }, 'git', 'branch', 'x')).status, 0)
   const { body } = await metrics({ Authorization: 'Bearer t%s\\n' })
   t.match(body.toString(), /refstream_leases_ended_total\{end="changed"\} 1/)
+})
+
+t.test('an answer that breaks off over TLS, to a client of HTTP/1.0', async (t) => {
+  const root = realpathSync(tempDir(t))
+  makeRepository(root, 'r.git')
+  const authority = new Authority(t)
+  const { cert, key } = authority.issue({ san: 'IP:127.0.0.1' })
+  const sidecar = await startSidecar(t, root, {
+    args: ['--export-all', '--listen', 'tls:127.0.0.1:0', '--tls-cert', cert, '--tls-key', key],
+  })
+  // Git begins its answer, and fails.
+  const body = `0032want ${'1'.repeat(40)}\n00000009done\n`
+  const type = 'Content-Type: application/x-git-upload-pack-request'
+  const socket = connectTls({ port: Number(new URL(sidecar.url).port), ca: readFileSync(authority.cert) })
+  const ended = once(socket, 'end')
+  socket.on('data', () => {})
+  socket.write(
+    `POST /r.git/git-upload-pack HTTP/1.0\r\n${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  )
+  await t.rejects(ended, { code: 'ECONNRESET' }, 'it is not taken for whole')
+  t.equal(await sidecar.metric('refstream_requests_total', { kind: 'upload-pack' }), 1)
+  t.equal(await sidecar.stop(), 0, 'the program goes on')
 })
