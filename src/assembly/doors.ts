@@ -49,7 +49,9 @@ export class Doors {
       this.#unused.add(socket)
       socket.once('close', () => this.#unused.delete(socket))
     })
-    this.#http.on('request', ({ socket }: IncomingMessage) => this.#unused.delete(socket))
+    for (const event of ['request', 'checkContinue']) {
+      this.#http.on(event, ({ socket }: IncomingMessage) => this.#unused.delete(socket))
+    }
     if (options.settings.grpc) this.#grpc = new GrpcDoor(options.grpc)
   }
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { ask, connect, infoRefs } from '../support/http-client.js'
+import { ask, connect, infoRefs, raw } from '../support/http-client.js'
 import { eventually } from '../support/eventually.js'
 import { makeGitWrapper } from '../support/git-wrapper.js'
 import { addPackedBranches, makeRepository } from '../support/repositories.js'
@@ -86,6 +86,23 @@ t.test('nor do connections on which nothing was ever asked', async (t) => {
   // The longest time to drain is half a minute, and for the head of a request a whole one.
   const exit = sidecar.stop()
   await closed
+  t.equal(await exit, 0)
+})
+
+t.test('a request whose body was asked for is finished', async (t) => {
+  const { wrapper, sidecar } = await setUp(t)
+  wrapper.plan(waits, 'http-backend')
+  const head =
+    'POST /r.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n'
+  const answer = raw(
+    sidecar.url,
+    `${head}Content-Type: application/x-git-upload-pack-request\r\nConnection: close\r\n\r\n0000`,
+  )
+  await eventually('Git runs', () => wrapper.saw('paused'))
+  const exit = sidecar.stop()
+  await eventually('new connections are refused', () => refused(sidecar.url))
+  wrapper.signal('go')
+  t.match(await answer, /HTTP\/1\.1 200 /)
   t.equal(await exit, 0)
 })
 
