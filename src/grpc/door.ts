@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net'
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
+  setLogVerbosity,
   status,
   type ServerDuplexStream,
   type ServiceDefinition,
@@ -62,6 +64,8 @@ export class GrpcDoor {
   #closing = false
 
   constructor(options: GrpcDoorOptions) {
+    // On stderr, it shows metadata that it cannot read: credentials too.
+    setLogVerbosity(logVerbosity.NONE)
     this.#server = new Server({
       'grpc.max_concurrent_streams': streamsMax,
       'grpc.max_receive_message_length': requestMax,

@@ -51,7 +51,9 @@ export function smartHttpService(options: SmartHttpOptions): UntypedServiceImple
 function repositoryIn(storages: ReadonlyMap<string, string>, name: string, relativePath: string): string {
   const storage = storages.get(name)
   if (storage === undefined) {
-    throw new Refusal('invalid', `there is no storage ${JSON.stringify(name)}; see --gitaly-storages`)
+    // A status is sent in a head, and HTTP/2's clients take no long ones.
+    const shown = JSON.stringify(name.slice(0, 100))
+    throw new Refusal('invalid', `there is no storage ${shown}; see --gitaly-storages`)
   }
   const path = repositoryPath(relativePath)
   return storage === '' ? path : `${storage}/${path}`

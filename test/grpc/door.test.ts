@@ -1,7 +1,7 @@
 import t from 'tap'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import type { ServiceDefinition } from '@grpc/grpc-js'
+import { setLogger, type ServiceDefinition } from '@grpc/grpc-js'
 import { GrpcDoor, type GrpcDoorOptions } from '../../src/grpc/door.js'
 import type { Wanted } from '../../src/grpc/call.js'
 import { packages } from '../../src/grpc/proto.js'
@@ -11,7 +11,7 @@ import { Room } from '../../src/limits/room.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { eventually } from '../support/eventually.js'
-import { codeOf, GrpcClient } from '../support/grpc-client.js'
+import { codeOf, GrpcClient, rawCall } from '../support/grpc-client.js'
 
 type Test = ConstructorParameters<typeof GrpcClient>[0]
 
@@ -130,4 +130,25 @@ t.test('connections that speak no HTTP/2, or break, harm nobody', async (t) => {
   })
   await door.drain(10)
   t.equal(await codeOf(client.all('Advertise', { repository: 'r.git' })), 'UNAVAILABLE')
+})
+
+t.test('credentials that cannot be read are not logged', async (t) => {
+  const lines: unknown[] = []
+  const { target } = await openDoor(t, async () => {
+    throw new Refusal('unauthenticated', 'not you')
+  })
+  setLogger({ ...console, error: (...line: unknown[]) => lines.push(line) })
+  t.teardown(() => setLogger(console))
+  const headers = { authorization: 'Bearer s3cr\u00e9t' }
+  const call = rawCall(t, target, '/refstream.v1.RefService/Advertise', { repository: 'r.git' }, headers)
+  const [answer] = (await once(call, 'response')) as [Record<string, string>]
+  t.equal(answer['grpc-status'], '16')
+  t.same(lines, [])
+})
+
+t.test('a long name in a request does not keep its refusal from its client', async (t) => {
+  const { target } = await openDoor(t, () => Promise.resolve())
+  const client = new GrpcClient(t, target, packages['gitaly.SmartHTTPService'] as ServiceDefinition)
+  const repository = { storageName: 'x'.repeat(500_000), relativePath: 'r.git' }
+  t.equal(await codeOf(client.all('InfoRefsUploadPack', { repository })), 'INVALID_ARGUMENT')
 })
