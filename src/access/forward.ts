@@ -76,11 +76,8 @@ export class Authorizer {
       'x-original-method': question.method,
       'x-original-uri': question.uri,
     }
-    const { url, timeoutMs, userHeader } = this.#options
-    const signal = AbortSignal.timeout(timeoutMs)
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      this.#request(url, { agent: this.#agent, headers, signal }, resolve).on('error', reject).end()
-    })
+    const { timeoutMs, userHeader } = this.#options
+    const response = await this.#get(headers, AbortSignal.timeout(timeoutMs))
     // Only the head counts.
     response.on('error', () => {}).resume()
     const { statusCode: status = 0, headersDistinct } = response
@@ -90,6 +87,19 @@ export class Authorizer {
     if (status === 401) return { verdict: 'unauthenticated', challenges }
     if (status === 403) return { verdict: 'forbidden', challenges }
     throw new AuthorizerUnavailable(`status ${status}`)
+  }
+
+  /** An idle connection may be closed just when it is used; then the next one is (RFC 9110, section 9.2.2). */
+  #get(headers: Record<string, string | string[]>, signal: AbortSignal): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const request = this.#request(this.#options.url, { agent: this.#agent, headers, signal }, resolve)
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        const stale = request.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '')
+        if (stale) resolve(this.#get(headers, signal))
+        else reject(error)
+      })
+      request.end()
+    })
   }
 
   close(): void {

@@ -7,8 +7,8 @@ export interface PasswordVerdict {
   readonly good: boolean
 }
 
-/** The largest cost (log2 of rounds) that is taken: each step doubles the time of a check; 12 takes a quarter of a second. */
-const costMax = 14
+/** The costs (log2 of rounds) that are taken: bcrypt has none below 4; each step doubles the time; 12 takes a quarter of a second. */
+const [costMin, costMax] = [4, 14]
 
 /** Users and their passwords, as `htpasswd -B` writes them. */
 export class Htpasswd {
@@ -28,8 +28,8 @@ export class Htpasswd {
       const cost = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(hash)?.[1]
       if (cost === undefined)
         throw new BadLine(path, number, 'the hash is not bcrypt; make it with htpasswd -B')
-      if (Number(cost) > costMax)
-        throw new BadLine(path, number, `the cost is ${cost}; the largest is ${costMax}`)
+      if (Number(cost) < costMin || Number(cost) > costMax)
+        throw new BadLine(path, number, `the cost is ${cost}; ${costMin} to ${costMax} are taken`)
       if (hashes.has(user)) throw new BadLine(path, number, 'this name was there before')
       hashes.set(user, hash)
     }

@@ -195,3 +195,25 @@ t.test('passwords are checked beside the event loop, a bounded number of them', 
   ])
   t.equal(count, before + 2, 'who ask the same share one check; a name that nobody has costs one too')
 })
+
+t.test('hashes that no password could be checked with are refused when they are read', async (t) => {
+  const file = join(tempDir(t), 'h')
+  for (const cost of ['03', '15']) {
+    writeFileSync(file, `alice:${hashSync('a', 4).replace('$04$', `$${cost}$`)}\n`)
+    t.throws(() => Htpasswd.read(file), { message: new RegExp(`:1: the cost is ${cost};`) })
+  }
+})
+
+t.test('an authoriser may close connections that it has answered on', async (t) => {
+  const answered = new WeakSet()
+  const { url } = await serveAuthorizer(t, ({ socket }, response) => {
+    // Where it had an idle connection closed, the question comes too late.
+    if (answered.has(socket)) socket.destroy()
+    else response.end()
+    answered.add(socket)
+  })
+  const asked = new Authorizer({ url, timeoutMs: 60_000, headers: [], userHeader: 'remote-user' })
+  t.teardown(() => asked.close())
+  await Promise.all([asked.ask(question({})), asked.ask(question({}))])
+  t.match(await asked.ask(question({})), { verdict: 'allowed' })
+})
