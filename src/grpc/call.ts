@@ -83,12 +83,16 @@ export class DataCall<Request, Response> implements Visitor {
     return this.#sender.given
   }
 
-  /** Comes in if it may, when there is room. @throws Refusal, Overloaded, or that the client has left */
+  /**
+   * Comes in when there is room, if it may: the authoriser has only so many to answer for as the room holds.
+   * @throws Refusal, Overloaded, or that the client has left
+   */
   async enter(repository: string): Promise<void> {
     this.repository = repository
     const { authorize, room } = this.#options
-    await authorize(this.#stream, { repository, service: 'upload-pack' })
     this.#leaveRoom = await room.enter({ group: repository }, this)
+    await authorize(this.#stream, { repository, service: 'upload-pack' })
+    this.throwIfLeft()
   }
 
   whenLeft(call: () => void): void {

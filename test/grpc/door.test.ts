@@ -15,6 +15,8 @@ import { codeOf, GrpcClient, rawCall } from '../support/grpc-client.js'
 
 type Test = ConstructorParameters<typeof GrpcClient>[0]
 
+const roomMax = 100
+
 /** A door behind which nobody is: whatever it asks of a service is written down. */
 async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize']) {
   const touched: string[] = []
@@ -33,7 +35,7 @@ async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize']) {
     metrics: new Metrics(),
     log: createLog('silent'),
     readers: new ClientWatch({ idleMs: 0, minRate: 0, windowMs: 0 }),
-    room: new Room({ max: 100, busyMs: Infinity, queueMax: 0, waitMs: 0 }),
+    room: new Room({ max: roomMax, busyMs: Infinity, queueMax: 0, waitMs: 0 }),
     shed: () => {},
     storages: new Map([['default', 'below']]),
     leaseMaxSeconds: 60,
@@ -151,4 +153,23 @@ t.test('a long name in a request does not keep its refusal from its client', asy
   const client = new GrpcClient(t, target, packages['gitaly.SmartHTTPService'] as ServiceDefinition)
   const repository = { storageName: 'x'.repeat(500_000), relativePath: 'r.git' }
   t.equal(await codeOf(client.all('InfoRefsUploadPack', { repository })), 'INVALID_ARGUMENT')
+})
+
+t.test('only so many are asked about at once as there is room for', async (t) => {
+  let answer = (): void => {}
+  const answered = new Promise<void>((resolve) => (answer = resolve))
+  let asked = 0
+  const { target } = await openDoor(t, async () => {
+    asked++
+    await answered
+    throw new Refusal('denied', 'not you')
+  })
+  const client = new GrpcClient(t, target, 'refstream.v1.RefService')
+  const ask = () => codeOf(client.all('Advertise', { repository: 'r.git' }))
+  const inside = Array.from({ length: roomMax }, ask)
+  await eventually('all are asked about', () => asked === roomMax)
+  t.equal(await Promise.race([ask(), eventually('one more', () => asked > roomMax)]), 'RESOURCE_EXHAUSTED')
+  answer()
+  t.same(new Set(await Promise.all(inside)), new Set(['PERMISSION_DENIED']))
+  t.equal(await ask(), 'PERMISSION_DENIED', 'who is refused leaves')
 })
