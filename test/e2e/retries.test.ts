@@ -153,6 +153,6 @@ t.test('Git hangs in what passes through: it is ended and counted, and its clien
     t.equal(await sidecar.metric('refstream_pass_through_cut_total'), cut + 1)
     await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
   }
-  wrapper.plan(undefined)
+  wrapper.plan(undefined, 'http-backend')
   await eventuallyGet(`${sidecar.url}/r.git/HEAD`, 200)
 })
