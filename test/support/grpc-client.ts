@@ -1,11 +1,13 @@
 import type { Test } from 'tap'
-import { connect, type ClientHttp2Stream } from 'node:http2'
+import { connect, type ClientHttp2Stream, type SecureClientSessionOptions } from 'node:http2'
 import { fileURLToPath } from 'node:url'
 import {
   credentials,
   makeGenericClientConstructor,
+  Metadata,
   status,
   type CallOptions,
+  type ChannelCredentials,
   type Client,
   type ClientReadableStream,
   type ServiceDefinition,
@@ -22,28 +24,49 @@ export const definitions = loadSync(
 )
 
 export type Message = Record<string, unknown>
-type StreamMethod = (request: object, options?: CallOptions) => ClientReadableStream<Message>
+type StreamMethod = (
+  request: object,
+  metadata: Metadata,
+  options: CallOptions,
+) => ClientReadableStream<Message>
 type UnaryMethod = (
   request: object,
+  metadata: Metadata,
   callback: (error: ServiceError | null, reply: Message) => void,
 ) => unknown
+
+/** Who a client says that it is. */
+export interface Identity {
+  /** Sent with every call. */
+  readonly metadata?: Record<string, string>
+  /** How it speaks TLS; undefined: it does not. */
+  readonly credentials?: ChannelCredentials
+}
 
 /** A client of one service, whose calls go by their names. It ends with the test. */
 export class GrpcClient {
   readonly #client: Client
+  readonly #metadata = new Metadata()
 
-  constructor(t: Test, target: string, service: string | ServiceDefinition, options: object = {}) {
+  constructor(
+    t: Test,
+    target: string,
+    service: string | ServiceDefinition,
+    options: object = {},
+    identity: Identity = {},
+  ) {
     const definition = typeof service === 'string' ? (definitions[service] as ServiceDefinition) : service
     const Constructor = makeGenericClientConstructor(definition, 'service')
     // Each has a connection of its own.
     const own = { 'grpc.use_local_subchannel_pool': 1, ...options }
-    this.#client = new Constructor(target, credentials.createInsecure(), own)
+    this.#client = new Constructor(target, identity.credentials ?? credentials.createInsecure(), own)
+    for (const [name, value] of Object.entries(identity.metadata ?? {})) this.#metadata.set(name, value)
     t.teardown(() => this.#client.close())
   }
 
   stream(method: string, request: object, options: CallOptions = {}): ClientReadableStream<Message> {
     const client = this.#client as unknown as Record<string, StreamMethod>
-    return client[method]!(request, options)
+    return client[method]!(request, this.#metadata, options)
   }
 
   /** All messages of a stream. Rejects with its status unless that is OK. */
@@ -65,7 +88,7 @@ export class GrpcClient {
   unary(method: string, request: object): Promise<Message> {
     const client = this.#client as unknown as Record<string, UnaryMethod>
     return new Promise((resolve, reject) => {
-      client[method]!(request, (error, reply) => (error ? reject(error) : resolve(reply)))
+      client[method]!(request, this.#metadata, (error, reply) => (error ? reject(error) : resolve(reply)))
     })
   }
 }
@@ -80,8 +103,9 @@ export function rawCall(
   path: string,
   request: object,
   headers: Record<string, string> = {},
+  tls?: SecureClientSessionOptions,
 ): ClientHttp2Stream {
-  const session = connect(`http://${target}`)
+  const session = connect(`${tls ? 'https' : 'http'}://${target}`, tls)
   session.on('error', () => {})
   t.teardown(() => session.destroy())
   const stream = session.request({

@@ -1,0 +1,106 @@
+import t from 'tap'
+import { Metadata } from '@grpc/grpc-js'
+import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import type { Access } from '../../src/access/access.js'
+import { Forbidden } from '../../src/access/errors.js'
+import type { Question } from '../../src/access/question.js'
+import { Tokens } from '../../src/access/tokens.js'
+import { authorizeBy, type AuthorizeOptions } from '../../src/grpc/authorize.js'
+import type { Caller } from '../../src/grpc/call.js'
+import { tempDir } from '../support/temp-dir.js'
+
+const path = '/refstream.v1.RefService/ListRefs'
+
+function callerWith(...fields: [string, string | Buffer][]): Caller {
+  const metadata = new Metadata()
+  for (const [name, value] of fields) metadata.add(name, value)
+  return { metadata, getPath: () => path, getPeer: () => 'x', getAuthContext: () => ({}) }
+}
+
+/** What is asked of access, which says yes unless it is told otherwise. */
+function asking(options: Partial<AuthorizeOptions> = {}, error?: Error) {
+  const asked: Question[] = []
+  const check = async (question: Question) => {
+    asked.push(question)
+    if (error) throw error
+    return { user: undefined }
+  }
+  const authorize = authorizeBy({
+    access: { check } as unknown as Access,
+    adminTokens: undefined,
+    adminOpen: false,
+    clientName: () => undefined,
+    ...options,
+  })
+  return { asked, authorize }
+}
+
+const data = { repository: 'team/r.git', service: 'upload-pack' } as const
+const admin = { repository: undefined, service: 'admin' } as const
+
+t.test('a call for data is a question like any other', async (t) => {
+  const socket = new Socket()
+  Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' })
+  const { asked, authorize } = asking({ clientName: (of) => (of === socket ? 'ci-1' : undefined) })
+  const fields: [string, string | Buffer][] = [
+    ['Authorization', 'Bearer x'],
+    ['x-team', 'a'],
+    ['x-team', 'b'],
+    ['x-proof-bin', Buffer.from('x')],
+  ]
+  await authorize(callerWith(...fields), data, socket)
+  const headers = { authorization: 'Bearer x', 'x-team': ['a', 'b'], 'x-proof-bin': [] }
+  const question = {
+    ...{ door: 'grpc', service: 'git-upload-pack', repository: 'team/r.git' },
+    ...{ headers, method: 'POST', uri: path },
+  }
+  t.same(asked, [{ ...question, remoteAddress: '192.0.2.1', knownAs: 'ci-1' }])
+  await authorize(callerWith(...fields), data, undefined)
+  t.same(
+    asked[1],
+    { ...question, remoteAddress: undefined, knownAs: undefined },
+    'who is gone, or comes by a Unix socket, has no name',
+  )
+  const no = asking({}, new Forbidden())
+  await t.rejects(no.authorize(callerWith(), data, socket), { name: 'Forbidden' })
+})
+
+t.test('an admin service wants an admin token, and asks nobody else', async (t) => {
+  const file = join(tempDir(t), 'tokens')
+  const write = (token: string): void =>
+    writeFileSync(file, `ops:${createHash('sha256').update(token).digest('hex')}\n`)
+  write('one')
+  let tokens = Tokens.read(file)
+  for (const adminOpen of [true, false]) {
+    const { asked, authorize } = asking({ adminTokens: () => tokens, adminOpen })
+    const call = (...values: string[]): Promise<void> =>
+      authorize(
+        callerWith(...values.map((value): [string, string] => ['authorization', value])),
+        admin,
+        undefined,
+      )
+    await call('Bearer one')
+    await call('bearer one')
+    const basic = `Basic ${Buffer.from('ops:one').toString('base64')}`
+    for (const wrong of [[], [''], ['one'], ['Bearer two'], [basic], ['Bearer one', 'Bearer one']]) {
+      await t.rejects(call(...wrong), { name: 'Refusal', reason: 'unauthenticated' }, wrong.join())
+    }
+    write('two')
+    tokens = Tokens.read(file)
+    await call('Bearer two')
+    await t.rejects(call('Bearer one'), { reason: 'unauthenticated' }, 'what was read again counts')
+    write('one')
+    tokens = Tokens.read(file)
+    t.same(asked, [])
+  }
+})
+
+t.test('without admin tokens, an admin service is open where only this machine comes in', async (t) => {
+  await asking({ adminOpen: true }).authorize(callerWith(), admin, undefined)
+  const closed = asking({ adminOpen: false }).authorize
+  const call = closed(callerWith(['authorization', 'Bearer x']), admin, undefined)
+  await t.rejects(call, { name: 'Refusal', reason: 'denied', message: /--admin-token-file/ })
+})
