@@ -160,6 +160,7 @@ export async function startSidecar(
       invalidated,
       notReady: readiness,
       reflection: settings.grpcReflection,
+      requestIdleMs: settings.requestIdleSeconds * 1000,
       clientIdleMs: settings.clientIdleSeconds * 1000,
       authorize: authorizeBy({
         ...locks,

@@ -17,6 +17,7 @@ import type { Authorize } from './authorize.js'
 import type { Caller, Wanted } from './call.js'
 import { cacheService } from './cache-service.js'
 import { LeaseCalls } from './lease-service.js'
+import { requestWait } from './request-wait.js'
 import { packages, serviceNamed } from './proto.js'
 import { refService } from './ref-service.js'
 import { smartHttpService, type SmartHttpOptions } from './smart-http.js'
@@ -32,12 +33,16 @@ export interface GrpcDoorOptions extends Omit<SmartHttpOptions, 'authorize'> {
   /** Why load balancers should send no requests; undefined: they should. */
   readonly notReady: () => string | undefined
   readonly reflection: boolean
+  /** Milliseconds in which the message of a request must come. */
+  readonly requestIdleMs: number
   /** Milliseconds after which a connection that answers no ping is cut: how long a client may take nothing. */
   readonly clientIdleMs: number
 }
 
 /** Streams of one connection at once. More wait in the client; a load balancer's one connection carries many clients. */
 const streamsMax = 1000
+/** Requests on all connections whose message is still coming. */
+const comingMax = 200
 /** Bytes of a request: the prefixes of a ListRefs are what may be long. */
 const requestMax = 1024 * 1024
 /** Milliseconds without a call after which a connection is closed. Clients open another by themselves. */
@@ -74,6 +79,7 @@ export class GrpcDoor {
       'grpc.keepalive_timeout_ms': options.clientIdleMs,
       // A registry of every connection and call, for a service that this door does not offer.
       'grpc.enable_channelz': 0,
+      interceptors: [requestWait({ idleMs: options.requestIdleMs, max: comingMax })],
     })
     const calls = {
       ...options,
@@ -108,10 +114,13 @@ export class GrpcDoor {
     const { remoteAddress, remotePort } = connection
     if (remotePort !== undefined) {
       const peer = `${remoteAddress}:${remotePort}`
+      // One port of a client's may be connected to two addresses of ours; calls would be taken for each other's.
+      if (this.#connections.has(peer)) {
+        connection.destroy()
+        return
+      }
       this.#connections.set(peer, connection)
-      connection.once('close', () => {
-        if (this.#connections.get(peer) === connection) this.#connections.delete(peer)
-      })
+      connection.once('close', () => this.#connections.delete(peer))
     }
     // grpc-js would serve it, also after its shutdown.
     if (this.#closing) connection.destroy()

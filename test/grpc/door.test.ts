@@ -18,7 +18,7 @@ type Test = ConstructorParameters<typeof GrpcClient>[0]
 const roomMax = 100
 
 /** A door behind which nobody is: whatever it asks of a service is written down. */
-async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize']) {
+async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize'], host = '127.0.0.1') {
   const touched: string[] = []
   const nobody = new Proxy(
     {},
@@ -49,7 +49,7 @@ async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize']) {
     sockets.push(socket)
     door.serve(socket)
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(0, host)
   await once(server, 'listening')
   t.teardown(() => {
     door.close()
@@ -59,6 +59,7 @@ async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize']) {
   return { door, touched, sockets, target: `127.0.0.1:${port}` }
 }
 
+const refsPath = '/refstream.v1.RefService/ListRefs'
 const services = ['RefService', 'LeaseService', 'CacheService'].map((name) => `refstream.v1.${name}`)
 const request = {
   // A message for every method: what one does not know is left out of it.
@@ -172,4 +173,29 @@ t.test('only so many are asked about at once as there is room for', async (t) =>
   answer()
   t.same(new Set(await Promise.all(inside)), new Set(['PERMISSION_DENIED']))
   t.equal(await ask(), 'PERMISSION_DENIED', 'who is refused leaves')
+})
+
+t.test('a client is not taken for another whose end of the connection has the same name', async (t) => {
+  const askedBy: number[] = []
+  const { target, sockets } = await openDoor(
+    t,
+    async (_, __, socket) => {
+      askedBy.push(socket ? sockets.indexOf(socket) : -1)
+      throw new Refusal('denied', 'x')
+    },
+    '0.0.0.0',
+  )
+  const port = Number(target.split(':')[1])
+  const call = (host: string, localPort?: number) => {
+    const socket = connect({ port, host, localAddress: '127.0.0.1', ...(localPort && { localPort }) })
+    const createConnection = () => socket
+    return { socket, stream: rawCall(t, `${host}:${port}`, refsPath, request.refs, {}, { createConnection }) }
+  }
+  const first = call('127.0.0.1')
+  await once(first.stream.resume(), 'close')
+  t.same(askedBy, [0])
+  const second = call('127.0.0.2', first.socket.localPort)
+  await once(second.stream.resume(), 'close')
+  t.equal(sockets.length, 2)
+  t.same(askedBy, [0], 'the second is not served while the first is there')
 })

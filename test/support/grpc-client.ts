@@ -1,5 +1,10 @@
 import type { Test } from 'tap'
-import { connect, type ClientHttp2Stream, type SecureClientSessionOptions } from 'node:http2'
+import {
+  connect,
+  type ClientHttp2Stream,
+  type ClientSessionOptions,
+  type SecureClientSessionOptions,
+} from 'node:http2'
 import { fileURLToPath } from 'node:url'
 import {
   credentials,
@@ -95,7 +100,7 @@ export class GrpcClient {
 
 /**
  * A call over HTTP/2 alone, whose answer flows only while it is read: grpc-js itself reads on, whatever becomes of the
- * messages. Its connection ends with the test.
+ * messages. Its connection ends with the test, and speaks TLS if it is told a `ca`.
  */
 export function rawCall(
   t: Test,
@@ -103,9 +108,9 @@ export function rawCall(
   path: string,
   request: object,
   headers: Record<string, string> = {},
-  tls?: SecureClientSessionOptions,
+  options: ClientSessionOptions | SecureClientSessionOptions = {},
 ): ClientHttp2Stream {
-  const session = connect(`${tls ? 'https' : 'http'}://${target}`, tls)
+  const session = connect(`${'ca' in options ? 'https' : 'http'}://${target}`, options)
   session.on('error', () => {})
   t.teardown(() => session.destroy())
   const stream = session.request({
