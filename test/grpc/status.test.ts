@@ -1,5 +1,6 @@
 import t from 'tap'
 import { status, type ServiceError } from '@grpc/grpc-js'
+import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../../src/access/errors.js'
 import { TooManyLeases } from '../../src/freshness/leases.js'
 import { GitError } from '../../src/git/git.js'
 import { explain, Refusal } from '../../src/grpc/status.js'
@@ -27,6 +28,9 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
     [new Refusal('invalid', 'x'), 'INVALID_ARGUMENT', 'rejected'],
     [new Refusal('not-found', 'x'), 'NOT_FOUND', 'not_found'],
     [new Refusal('unauthenticated', 'x'), 'UNAUTHENTICATED', 'unauthenticated'],
+    [new Unauthenticated([]), 'UNAUTHENTICATED', 'unauthenticated'],
+    [new Forbidden(), 'PERMISSION_DENIED', 'forbidden'],
+    [new AuthorizerUnavailable('secret'), 'UNAVAILABLE', 'error'],
     [new Refusal('denied', 'x'), 'PERMISSION_DENIED', 'forbidden'],
     [new Refusal('closing', 'x'), 'UNAVAILABLE', 'error'],
     [new TypeError('x'), 'INTERNAL', 'error'],
@@ -34,6 +38,7 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
     const explained = explain(error)
     t.equal(status[explained.status.code], code, `${error.name}: ${code}`)
     t.equal(explained.outcome, outcome)
+    t.notMatch(explained.status.details, /secret/)
     t.equal(retrySeconds(explained.status as unknown as ServiceError), retry)
   }
 })
