@@ -89,6 +89,7 @@ export class Tls {
       ...this.#material.context,
       ALPNProtocols: [protocol],
       handshakeTimeout: handshakeMs,
+      noDelay: true,
       requestCert: this.#material.clients !== undefined,
       // Who comes without a good certificate is sent away below, where it can be told why.
       rejectUnauthorized: false,
