@@ -24,7 +24,9 @@ const protoDirectory = fileURLToPath(new URL('../../src/grpc/proto/', import.met
 
 /** What the door speaks, read from its proto files as a client would. */
 export const definitions = loadSync(
-  ['ref_service', 'lease_service', 'cache_service', 'status'].map((name) => `${protoDirectory}${name}.proto`),
+  ['ref_service', 'lease_service', 'cache_service', 'gitaly_smart_http', 'status'].map(
+    (name) => `${protoDirectory}${name}.proto`,
+  ),
   { longs: Number, defaults: true },
 )
 
