@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { status } from '@grpc/grpc-js'
 import { serveAuthorizer } from '../support/authorizer.js'
 import { eventually } from '../support/eventually.js'
-import { errorOf, GrpcClient, rawCall } from '../support/grpc-client.js'
+import { errorOf, GrpcClient } from '../support/grpc-client.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { git, makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
@@ -194,16 +194,6 @@ t.test('doors × credentials × repositories; and nothing of the credentials is 
   const ops = calls(opsBearer, lease['id'])
   for (const method of ['Renew', 'Release', 'Hold', 'Invalidate', 'Stat'] as const) await ops[method]()
 
-  const malformed = rawCall(
-    t,
-    sidecar.grpcTarget,
-    '/refstream.v1.RefService/Advertise',
-    { repository },
-    {
-      authorization: `Bearer \xe9${wrong}`,
-    },
-  )
-  await once(malformed.resume(), 'close')
   writeFileSync(admins, `ops:${sha256('another')}\n`)
   writeFileSync(tokens, `robot:${sha256('another')}\n`)
   process.kill(sidecar.pid, 'SIGHUP')
