@@ -1,3 +1,4 @@
+import { constants, type ServerHttp2Stream } from 'node:http2'
 import {
   ResponderBuilder,
   ServerInterceptingCall,
@@ -27,7 +28,12 @@ export function requestWait({ idleMs, max }: RequestWaitOptions): ServerIntercep
       timer = undefined
       waiting--
     }
-    const refuse = (code: status, details: string): void => call.sendStatus({ code, details })
+    const refuse = (code: status, details: string): void => {
+      call.sendStatus({ code, details })
+      // grpc-js would wait for the rest of the request. Should another version not have it here, the connection's end does.
+      const { stream } = call as { stream?: ServerHttp2Stream }
+      setImmediate(() => stream?.close(constants.NGHTTP2_NO_ERROR))
+    }
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         if (waiting >= max) {
