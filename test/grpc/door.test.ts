@@ -42,6 +42,7 @@ async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize'], host =
     invalidated: () => {},
     notReady: () => undefined,
     reflection: true,
+    requestIdleMs: 60_000,
     clientIdleMs: 60_000,
   } as unknown as GrpcDoorOptions)
   const sockets: Socket[] = []
