@@ -1,4 +1,4 @@
-import { constants, type ServerHttp2Stream } from 'node:http2'
+import { constants } from 'node:http2'
 import {
   ResponderBuilder,
   ServerInterceptingCall,
@@ -6,6 +6,7 @@ import {
   status,
   type ServerInterceptor,
 } from '@grpc/grpc-js'
+import { http2Stream } from './http2-stream.js'
 
 export interface RequestWaitOptions {
   /** Milliseconds in which the message of a request must have come. */
@@ -30,9 +31,8 @@ export function requestWait({ idleMs, max }: RequestWaitOptions): ServerIntercep
     }
     const refuse = (code: status, details: string): void => {
       call.sendStatus({ code, details })
-      // grpc-js would wait for the rest of the request. Should another version not have it here, the connection's end does.
-      const { stream } = call as { stream?: ServerHttp2Stream }
-      setImmediate(() => stream?.close(constants.NGHTTP2_NO_ERROR))
+      // grpc-js would wait for the rest of the request.
+      setImmediate(() => http2Stream(call)?.close(constants.NGHTTP2_NO_ERROR))
     }
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {

@@ -1,7 +1,7 @@
 import type { ServerWritableStream } from '@grpc/grpc-js'
-import type { ServerHttp2Stream } from 'node:http2'
 import { constants } from 'node:http2'
 import type { Client } from '../limits/client-watch.js'
+import { http2Stream } from './http2-stream.js'
 
 /**
  * Bytes of a message. Measured with test/bench/grpc.mjs: at 32 KiB a client with HTTP/2's default window of 64 KB gets a fifth
@@ -55,13 +55,10 @@ export class Sender<Response> implements Client {
     })
   }
 
-  /**
-   * Ends the call at once, whatever the client has not taken. gRPC can only end it behind that; so this reaches through
-   * to the stream of HTTP/2. Should a grpc-js not have it, the call goes when its connection does.
-   */
+  /** Ends the call at once, whatever the client has not taken. gRPC can only end it behind that. */
   cut(): void {
-    const { call } = this.#stream as unknown as { call?: { stream?: ServerHttp2Stream } }
-    call?.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    const { call } = this.#stream as unknown as { call?: unknown }
+    http2Stream(call)?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 }
 
