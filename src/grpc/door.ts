@@ -61,6 +61,8 @@ export class GrpcDoor {
   readonly #leaseCalls: LeaseCalls
   /** Connections by their clients' ends, as grpc-js names them in a call. */
   readonly #connections = new Map<string, Socket>()
+  /** All connections, those on Unix sockets too. */
+  readonly #open = new Set<Socket>()
   /** Calls that last for as long as their clients like, and wait for news only. */
   readonly #standing = new Set<ServerDuplexStream<unknown, unknown>>()
   /** Services whose health is told; the empty name stands for all of them. */
@@ -123,8 +125,13 @@ export class GrpcDoor {
       connection.once('close', () => this.#connections.delete(peer))
     }
     // grpc-js would serve it, also after its shutdown.
-    if (this.#closing) connection.destroy()
-    else this.#injector.injectConnection(connection)
+    if (this.#closing) {
+      connection.destroy()
+      return
+    }
+    this.#open.add(connection)
+    connection.once('close', () => this.#open.delete(connection))
+    this.#injector.injectConnection(connection)
   }
 
   /** Takes no new calls. Resolves when the last has its answer, or was cut off at the end of this time. */
@@ -147,6 +154,8 @@ export class GrpcDoor {
     this.#closing = true
     clearInterval(this.#healthLook)
     this.#server.forceShutdown()
+    // It does not reach connections that were handed to it.
+    for (const connection of this.#open) connection.destroy()
   }
 
   #tell(healthy: boolean): void {
