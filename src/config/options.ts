@@ -6,6 +6,7 @@ import {
   count,
   countOrZero,
   freshnessRule,
+  forwardedHeader,
   headerName,
   httpUrl,
   list,
@@ -168,8 +169,9 @@ export const options = [
     name: 'auth-forward-headers',
     value: 'NAMES',
     help: 'request headers that auth-url is told; answers are kept apart by their values',
-    allowed: 'names of request headers with commas in between, such as Authorization,Cookie',
-    schema: list(headerName).prefault('Authorization'),
+    allowed:
+      'names of request headers with commas in between, such as Authorization,Cookie; none that frames a message, such as Host',
+    schema: list(forwardedHeader).prefault('Authorization'),
     defaultText: 'Authorization',
   },
   {

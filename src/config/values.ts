@@ -115,3 +115,18 @@ export const headerName = z
   .string()
   .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/)
   .transform((name) => name.toLowerCase())
+
+/** Those that say where a message goes and where it ends (RFC 9110, section 7.6.1; RFC 9112, section 6) go no further. */
+const framing = [
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]
+/** A header that may be handed on to another server. */
+export const forwardedHeader = headerName.refine((name) => !framing.includes(name))

@@ -108,6 +108,7 @@ t.test('a mistake is one line that names where, what and what is allowed', async
   fails(flag('drainSeconds', '-1'), '--drain-seconds', '"-1"', 'seconds')
   fails(flag('fillTimeoutSeconds', '0'), '--fill-timeout-seconds', '"0"')
   fails(flag('remoteUserHeader', 'X User'), '--remote-user-header', 'X User')
+  fails(flag('authForwardHeaders', 'Cookie, Host'), '--auth-forward-headers', 'Cookie, Host')
   fails(flag('logLevel', 'loud'), '--log-level', '"loud"', 'debug')
   for (const wrong of ['', ',', 'a:1,', 'unix:relative', 'unix:/', 'unix:/a\nb', '127.0.0.1']) {
     fails(flag('admin', wrong), '--admin', JSON.stringify(wrong), 'unix:/path')
