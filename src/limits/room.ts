@@ -1,9 +1,10 @@
+import { admittedFactor } from './line.js'
 import { LoopUse, type LoopUseOptions } from './loop-use.js'
 import { Overloaded } from './overloaded.js'
 import { Queue, type QueueOptions, type QueueRequest } from './queue.js'
 
 export interface RoomOptions extends LoopUseOptions, Omit<QueueOptions, 'perGroup' | 'clock'> {
-  /** Most who are inside or wait. */
+  /** Most who are inside or wait; four times as many if they were let in before. */
   readonly max: number
   readonly events?: RoomEvents
   /** Calls at the end of this turn of the event loop. */
@@ -80,7 +81,8 @@ export class Room {
     visitor.throwIfLeft()
     this.#came++
     try {
-      if (this.inside + this.waiting >= this.#max) throw new Overloaded('full', 1)
+      const max = request.admitted ? this.#max * admittedFactor : this.#max
+      if (this.inside + this.waiting >= max) throw new Overloaded('full', 1)
       if (this.waiting > 0 || this.#use.busy) return await this.#wait(request, visitor)
     } catch (error) {
       if (error instanceof Overloaded) this.#events.shed?.(error.reason)

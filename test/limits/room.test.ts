@@ -83,6 +83,15 @@ t.test('so many and no more; each leaves once', async (t) => {
   t.equal(room.inside, 2)
 })
 
+t.test('who was let in before is not sent away when it is full', async (t) => {
+  const { room, errors, come } = create({ max: 2 })
+  for (let count = 0; count < 2; count++) come('a')
+  for (let count = 0; count < 7; count++) come('a', true)
+  await turns()
+  t.equal(room.inside, 8)
+  t.match(errors, [{ reason: 'full' }])
+})
+
 t.test('who leaves frees the place at once, by signal too', async (t) => {
   const { room, entered, errors, come } = create()
   const client = new AbortController()
