@@ -8,7 +8,7 @@ const tag = 0x0a
 
 /**
  * A DataMessage on the wire, for grpc-js, which asks only for its length and then copies it behind the head of a frame. So
- * an advertisement's bytes are copied once, and not twice: a quarter of the processor time that it costs.
+ * an advertisement’s bytes are copied once, and not twice.
  */
 export function encodeData({ data }: DataMessage): Buffer {
   const head = [tag]
