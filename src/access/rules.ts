@@ -1,4 +1,4 @@
-import picomatch from 'picomatch'
+import { pathMatcher } from '../config/glob.js'
 import { matchesName } from './names.js'
 
 /** Who may read, or push to, the repositories whose path below the root matches. */
@@ -14,7 +14,7 @@ export class Rules {
   readonly #rules: readonly { readonly rule: AccessRule; readonly matches: (path: string) => boolean }[]
 
   constructor(rules: readonly AccessRule[]) {
-    this.#rules = rules.map((rule) => ({ rule, matches: matcher(rule.glob) }))
+    this.#rules = rules.map((rule) => ({ rule, matches: pathMatcher(rule.glob) }))
   }
 
   /** @param user undefined: somebody without a name */
@@ -26,6 +26,3 @@ export class Rules {
     )
   }
 }
-
-const matcher = (glob: string): ((path: string) => boolean) =>
-  glob === '**' ? () => true : picomatch(glob, { dot: true })

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
-import picomatch from 'picomatch'
 import { relative } from 'node:path'
+import { pathMatcher } from '../config/glob.js'
 import { networkFilesystem } from '../git/filesystem.js'
 import type { Repository } from '../git/repository.js'
 
@@ -52,7 +52,7 @@ export class Modes {
 
   constructor(options: ModesOptions) {
     this.#options = options
-    this.#rules = options.rules.map((rule) => ({ rule, matches: matcher(rule.glob) }))
+    this.#rules = options.rules.map((rule) => ({ rule, matches: pathMatcher(rule.glob) }))
   }
 
   of(repository: Repository): ModeDecision {
@@ -96,9 +96,4 @@ export class Modes {
       ? { mode: 'observe', reason: 'local' }
       : { mode: 'lease', reason: 'network', detail: filesystem }
   }
-}
-
-/** A mode for all is also for a root that is itself a repository, which has no name below it: it goes by `.`. */
-function matcher(glob: string): (path: string) => boolean {
-  return glob === '**' ? () => true : picomatch(glob, { dot: true })
 }
