@@ -63,8 +63,7 @@ export class Access {
     const { authorizer, tokens, passwords } = this.#options
     if (authorizer) return this.#authorize(authorizer, question)
     if (!this.#wantsNames) return question.knownAs
-    const { authorization } = question.headers
-    const credentials = parseCredentials(typeof authorization === 'string' ? authorization : undefined)
+    const credentials = parseCredentials(question.headers['authorization'])
     if (!credentials) return question.knownAs
     if (credentials.scheme !== 'other') {
       const { scheme } = credentials

@@ -4,9 +4,9 @@ export type Credentials =
   | { readonly scheme: 'bearer'; readonly token: string }
   | { readonly scheme: 'other' }
 
-/** undefined: there is no header, so nobody in particular asks. */
-export function parseCredentials(header: string | undefined): Credentials | undefined {
-  if (header === undefined) return undefined
+/** undefined: there is no header, or more than one, so nobody in particular asks. */
+export function parseCredentials(header: string | string[] | undefined): Credentials | undefined {
+  if (typeof header !== 'string') return undefined
   const [, scheme = '', value = ''] = /^([A-Za-z]+) +([\x21-\x7e]+) *$/.exec(header) ?? []
   if (/^bearer$/i.test(scheme)) return { scheme: 'bearer', token: value }
   if (!/^basic$/i.test(scheme)) return { scheme: 'other' }

@@ -1,4 +1,5 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { parseCredentials } from './credentials.js'
 import { BadLine, linesOf } from './names.js'
 
 /** Who a token is for, and its hash. */
@@ -41,5 +42,11 @@ export class Tokens {
     const digest = createHash('sha256').update(token).digest()
     const found = this.#known.get(keyed(digest))
     return found && timingSafeEqual(found.digest, digest) ? found.name : undefined
+  }
+
+  /** Does an Authorization header bear one of them (RFC 6750)? */
+  areBorneBy(authorization: string | string[] | undefined): boolean {
+    const credentials = parseCredentials(authorization)
+    return credentials?.scheme === 'bearer' && this.nameOf(credentials.token) !== undefined
   }
 }

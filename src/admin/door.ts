@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { parseCredentials } from '../access/credentials.js'
 import type { Tokens } from '../access/tokens.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -43,7 +42,7 @@ async function answer(
   // to mean this address, which may send JSON (DNS rebinding).
   if (request.headers.origin !== undefined) return sendProblem(response, 403, 'web pages may not ask here')
   const path = request.url?.split('?', 1)[0] ?? ''
-  if (tokens && !isOpen(path) && !holdsToken(tokens(), request)) {
+  if (tokens && !isOpen(path) && !tokens().areBorneBy(request.headers.authorization)) {
     response.setHeader('WWW-Authenticate', 'Bearer realm="refstream admin"')
     return sendProblem(response, 401, 'a token of admin-token-file is needed: Authorization: Bearer TOKEN')
   }
@@ -69,11 +68,6 @@ async function answer(
 /** Load balancers' probes have no token and learn next to nothing; webhooks are signed. */
 const isOpen = (path: string): boolean =>
   path === '/healthz' || path === '/readyz' || path.startsWith('/v1/webhooks/')
-
-function holdsToken(tokens: Tokens, { headers }: IncomingMessage): boolean {
-  const credentials = parseCredentials(headers.authorization)
-  return credentials?.scheme === 'bearer' && tokens.nameOf(credentials.token) !== undefined
-}
 
 function text(response: ServerResponse, status: number, line: string): void {
   response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' })

@@ -1,7 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
-import { parseCredentials } from '../access/credentials.js'
 import type { Tokens } from '../access/tokens.js'
 import type { Caller, Wanted } from './call.js'
 import { Refusal } from './status.js'
@@ -45,8 +44,7 @@ function checkAdmin({ adminTokens, adminOpen }: AuthorizeOptions, { authorizatio
     if (adminOpen) return
     throw new Refusal('denied', 'an address that others can reach serves this with --admin-token-file only')
   }
-  const credentials = parseCredentials(typeof authorization === 'string' ? authorization : undefined)
-  if (credentials?.scheme === 'bearer' && adminTokens().nameOf(credentials.token) !== undefined) return
+  if (adminTokens().areBorneBy(authorization)) return
   throw new Refusal('unauthenticated', 'an admin token is needed: authorization: Bearer TOKEN')
 }
 
