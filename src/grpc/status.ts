@@ -3,7 +3,7 @@ import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/err
 import { TooManyLeases } from '../freshness/leases.js'
 import { GitError } from '../git/git.js'
 import { Overloaded } from '../limits/overloaded.js'
-import { BackingOff, BadTerms, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
+import { BackingOff, BadTerms, causeOf, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
 import { FillError } from '../streamcache/index.js'
 import { encode, toDuration } from './proto.js'
 
@@ -38,8 +38,7 @@ export interface Explained {
 
 /** The status to an error, and the outcome that it counts as. */
 export function explain(error: unknown): Explained {
-  // A fill that was shed, or that its key's back-off forbids, fails with that as its cause.
-  const cause = error instanceof FillError && isReason(error.cause) ? error.cause : error
+  const cause = causeOf(error)
   const told = (code: status, details: string, outcome: Outcome, retryMs?: number): Explained => ({
     status: {
       code,
@@ -77,8 +76,6 @@ export function explain(error: unknown): Explained {
   }
   return told(status.INTERNAL, 'internal error; see the log of refstream', 'error')
 }
-
-const isReason = (cause: unknown): boolean => cause instanceof Overloaded || cause instanceof BackingOff
 
 /** When to come again, as gRPC's libraries read it: a google.rpc.RetryInfo in a google.rpc.Status (AIP-193). */
 function retryInfo(code: status, message: string, retryMs: number): Metadata {

@@ -4,7 +4,7 @@ import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/acc
 import { GitError } from '../git/git.js'
 import { protocolVersion, type ProtocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
-import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
+import { BackingOff, causeOf, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
 import type { RefService } from '../service/ref-service.js'
 import { FillError } from '../streamcache/index.js'
 import type { Admissions } from '../limits/admissions.js'
@@ -203,8 +203,7 @@ function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
     exchange.outcome = 'aborted'
     return
   }
-  // A fill that was shed, or that its key's back-off forbids, fails with that as its cause.
-  const cause = error instanceof FillError && isReason(error.cause) ? error.cause : error
+  const cause = causeOf(error)
   const { refusal, outcome } = explain(cause, shedStatus)
   exchange.outcome = outcome
   if (cause instanceof Overloaded) shed(cause)
@@ -214,8 +213,6 @@ function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
   if (response.headersSent) exchange.breakOff()
   else refuse(response, refusal, exchange.bodyWaits)
 }
-
-const isReason = (cause: unknown): boolean => cause instanceof Overloaded || cause instanceof BackingOff
 
 /** The answer to an error, and the outcome that it counts as. */
 function explain(error: unknown, shedStatus: number): { refusal: RefusalAnswer; outcome: Outcome } {

@@ -1,4 +1,5 @@
 import { Overloaded } from '../limits/overloaded.js'
+import { FillError } from '../streamcache/index.js'
 
 /** There is no such repository under the root, or it is not exported. Doors answer as Git does: 404, nothing more. */
 export class RepositoryNotFound extends Error {
@@ -27,6 +28,12 @@ export class BackingOff extends Error {
     })
     this.retryAfterMs = retryAfterMs
   }
+}
+
+/** Why a request failed: of a fill that was shed, or that its key's back-off forbids, that. */
+export function causeOf(error: unknown): unknown {
+  const cause = error instanceof FillError ? error.cause : undefined
+  return cause instanceof Overloaded || cause instanceof BackingOff ? cause : error
 }
 
 /** Might another try at once not fail so? */
