@@ -17,8 +17,8 @@ export interface LsRefsRequest extends RefQuery {
   readonly objectFormat: string
 }
 
-/** From this many prefixes on Git shows all refs (ls-refs.c, TOO_MANY_PREFIXES). */
-const tooManyPrefixes = 65_536
+/** The prefixes of a query that count: from 65,536 on Git shows all refs (ls-refs.c, TOO_MANY_PREFIXES). */
+export const countedPrefixes = (prefixes: string[]): string[] => (prefixes.length < 65_536 ? prefixes : [])
 
 /**
  * Is a request body, of which this is the beginning, an ls-refs command? Its first packet tells, if it is all there;
@@ -54,7 +54,7 @@ export function parseLsRefs(body: Buffer): LsRefsRequest | undefined {
     else if (parameter.startsWith('ref-prefix ')) prefixes.push(parameter.slice('ref-prefix '.length))
     else return undefined
   }
-  return { objectFormat, ...flags, prefixes: prefixes.length < tooManyPrefixes ? prefixes : [] }
+  return { objectFormat, ...flags, prefixes: countedPrefixes(prefixes) }
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { ProtocolVersion } from '../git/protocol.js'
-import type { RefQuery } from '../git/ls-refs.js'
+import { countedPrefixes, type RefQuery } from '../git/ls-refs.js'
 import { parseRefs, type Ref } from '../git/ref-line.js'
 import type { ClientTerms } from '../service/client-terms.js'
 import type { RefService } from '../service/ref-service.js'
@@ -52,7 +52,7 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
       const path = repositoryPath(repository)
       await call.enter(path)
       call.protocol = 'v2'
-      const names = withinLimit(prefixes.map((prefix) => prefix.toString('latin1')))
+      const names = countedPrefixes(prefixes.map((prefix) => prefix.toString('latin1')))
       await sendRefs(call, service, path, { peel, symrefs, unborn, prefixes: names })
     }),
   }
@@ -108,9 +108,6 @@ async function sendChunks<Request>(
     }
   }
 }
-
-/** From this many prefixes on Git shows all refs (ls-refs.c, TOO_MANY_PREFIXES). */
-const withinLimit = (prefixes: string[]): string[] => (prefixes.length < 65_536 ? prefixes : [])
 
 async function sendRefs(
   call: DataCall<ListRefsRequest, ListRefsResponse>,
