@@ -1,7 +1,7 @@
-import { realpathSync } from 'node:fs'
-import { relative, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
+import { pathBelow } from '../git/repository.js'
 
 /**
  * Gitaly's storages by name, as paths relative to the root.
@@ -13,7 +13,7 @@ export function findStorages(
 ): ReadonlyMap<string, string> {
   const found = new Map<string, string>()
   for (const { name, directory } of storages) {
-    const path = below(root, resolve(root, directory))
+    const path = pathBelow(root, resolve(root, directory))
     if (path === undefined) {
       throw new ConfigError(
         `--gitaly-storages: ${JSON.stringify(directory)} is not a directory below the root; give one, or the root`,
@@ -22,13 +22,4 @@ export function findStorages(
     found.set(name, path)
   }
   return found
-}
-
-function below(root: string, directory: string): string | undefined {
-  try {
-    const path = relative(root, realpathSync.native(directory))
-    return path === '..' || path.startsWith('../') ? undefined : path
-  } catch {
-    return undefined
-  }
 }

@@ -1,5 +1,5 @@
 import { lstatSync, readFileSync, readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
-import { dirname, isAbsolute, sep } from 'node:path'
+import { dirname, isAbsolute, relative, sep } from 'node:path'
 import type { Look } from './look.js'
 
 /** A repository on this disk; both paths are absolute and free of links. */
@@ -101,6 +101,19 @@ function headIsValid(look: Look, path: string): boolean {
 }
 
 /**
+ * An absolute path, relative to the root, which is itself free of links; '' is the root. Links are followed: undefined
+ * for what does not exist, may not be entered, or lies outside.
+ */
+export function pathBelow(root: string, path: string): string | undefined {
+  try {
+    const below = relative(root, realpathSync.native(path))
+    return below === '..' || below.startsWith('../') ? undefined : below
+  } catch {
+    return undefined
+  }
+}
+
+/**
  * The path of a repository as a URL gives it: percent-decoded once. undefined for what no repository's path can be and
  * what tries to be another one's; see `isRepositoryPath`.
  */
@@ -112,8 +125,8 @@ export function decodeRepositoryPath(encoded: string): string | undefined {
     return undefined
   }
   if (path === '') return ''
-  const relative = path.replace(/^\//, '')
-  return isRepositoryPath(relative) ? relative : undefined
+  const below = path.replace(/^\//, '')
+  return isRepositoryPath(below) ? below : undefined
 }
 
 /** Can this be the path of something below the root? Not with `..`, `.`, empty components or NUL in it (R8). */

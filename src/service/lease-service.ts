@@ -1,9 +1,8 @@
 import { isAbsolute, relative } from 'node:path'
-import { realpathSync } from 'node:fs'
 import { TooManyLeases, type Lease, type Leases } from '../freshness/leases.js'
 import type { Modes } from '../freshness/modes.js'
 import type { Observer } from '../freshness/observer.js'
-import { isRepositoryPath, type Repository } from '../git/repository.js'
+import { isRepositoryPath, pathBelow, type Repository } from '../git/repository.js'
 import { RepositoryNotFound } from './errors.js'
 
 /** Milliseconds for which a mutator inside this process holds its lease; it renews at a third. */
@@ -85,20 +84,11 @@ export class LeaseService {
   }
 
   #find(name: string): Repository {
-    const path = isAbsolute(name) ? this.#belowRoot(name) : name
+    const path = isAbsolute(name) ? pathBelow(this.#options.root, name) : name
     const mayBe = path !== undefined && (path === '' || isRepositoryPath(path))
     const repository = mayBe ? this.#options.observer.find(path) : undefined
     if (!repository) throw new RepositoryNotFound(name)
     return repository
-  }
-
-  #belowRoot(path: string): string | undefined {
-    try {
-      const below = relative(this.#options.root, realpathSync.native(path))
-      return below === '..' || below.startsWith('../') ? undefined : below
-    } catch {
-      return undefined
-    }
   }
 
   #view(lease: Lease): LeaseView {

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { createLookMemory, Look } from '../../src/git/look.js'
-import { decodeRepositoryPath, enterRepo, type Repository } from '../../src/git/repository.js'
+import { decodeRepositoryPath, enterRepo, pathBelow, type Repository } from '../../src/git/repository.js'
 import { git, gitEnvironment, initBare, makeCommit, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -219,6 +219,25 @@ t.test('paths as URLs give them', async (t) => {
   const refused = ['/..', '/a/../b', '/%2e%2e/b', '/a%2f..%2fb', '/.', '/a/./b', '//a', '/a//b', '/a/', '/']
   for (const encoded of [...refused, '/a%00', '/%', '/%zz', '/%ff', '/%c0%ae%c0%ae/', '/%ed%a0%80']) {
     t.equal(decoded(encoded), undefined, encoded)
+  }
+})
+
+t.test('absolute paths below the root, by whatever links', async (t) => {
+  const directory = newRoot(t)
+  const root = join(directory, 'root')
+  mkdirSync(join(root, 'a/..b'), { recursive: true })
+  mkdirSync(join(directory, 'root2'))
+  symlinkSync('root', join(directory, 'in'))
+  symlinkSync('../root2', join(root, 'out'))
+  symlinkSync('loop', join(root, 'loop'))
+  const below = (path: string): string | undefined => pathBelow(root, join(directory, path))
+  t.equal(below('root'), '')
+  t.equal(below('root/a/'), 'a')
+  t.equal(below('in/a/..b'), 'a/..b')
+  t.equal(pathBelow(join(root, 'a'), join(root, 'a/..b')), '..b', 'two dots begin a name like any other')
+  t.equal(pathBelow('/', root), root.slice(1))
+  for (const path of ['', 'root2', 'root/out', 'root/loop', 'root/none', 'none']) {
+    t.equal(below(path), undefined, path)
   }
 })
 
