@@ -1,7 +1,7 @@
 import type { Settings } from '../config/options.js'
 import { retriable } from '../service/errors.js'
-import { StreamCache } from '../streamcache/index.js'
-import type { Log } from '../telemetry/log.js'
+import { StreamCache, type StoreOperation } from '../streamcache/index.js'
+import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
 /** The engine, by the settings, with its events counted and logged. */
@@ -11,8 +11,9 @@ export function openCache(
   metrics: Metrics,
   log: Log,
 ): Promise<StreamCache> {
-  /** One line when the disk begins to fail, not one for each request. */
-  let quietUntil = -Infinity
+  const tellFailure = atMostEvery(60_000, (operation: StoreOperation, err: unknown) =>
+    log.error({ err, operation, directory }, 'the cache directory fails; requests are served uncached'),
+  )
   return StreamCache.open({
     directory,
     maxBytes: settings.cacheMaxBytes,
@@ -50,10 +51,7 @@ export function openCache(
       },
       storeFailed: (operation, err) => {
         metrics.storeErrors.inc({ operation })
-        const now = performance.now()
-        if (now < quietUntil) return
-        quietUntil = now + 60_000
-        log.error({ err, operation, directory }, 'the cache directory fails; requests are served uncached')
+        tellFailure(operation, err)
       },
     },
   })

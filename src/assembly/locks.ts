@@ -8,7 +8,7 @@ import { Tokens } from '../access/tokens.js'
 import { Verdicts } from '../access/verdicts.js'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
-import type { Log } from '../telemetry/log.js'
+import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { checkExposure } from './exposure.js'
 import { Tls } from './tls.js'
@@ -140,17 +140,14 @@ function readHtpasswd(path: string | undefined, watch: Watch): (() => Htpasswd) 
 function openAuthorizer(settings: Settings, metrics: Metrics, log: Log): Authorizer | undefined {
   const { authUrl: url, authForwardHeaders: headers, authUserHeader: userHeader } = settings
   if (url === undefined) return undefined
-  let quietUntil = 0
   return new Authorizer({
     url,
     headers,
     userHeader,
     timeoutMs: settings.authTimeoutSeconds * 1000,
     answered: (result) => metrics.authChecks.inc({ by: 'url', result }),
-    failed: (reason) => {
-      if (performance.now() < quietUntil) return
-      quietUntil = performance.now() + authorizerQuietMs
-      log.error({ url, reason }, 'auth-url gives no answer that can be used: nobody is let in')
-    },
+    failed: atMostEvery(authorizerQuietMs, (reason) =>
+      log.error({ url, reason }, 'auth-url gives no answer that can be used: nobody is let in'),
+    ),
   })
 }

@@ -1,0 +1,19 @@
+import t from 'tap'
+import { atMostEvery } from '../../src/telemetry/log.js'
+
+t.test('a call that is made at most so often', async (t) => {
+  let now = 0
+  const clock = (): number => now
+  const told: string[] = []
+  const tell = atMostEvery(1000, (what: string) => told.push(what), clock)
+  for (const at of [0, 0, 999, 1000, 1500, 1999.5, 5000, 5999, 6000]) {
+    now = at
+    tell(`${at}`)
+  }
+  t.same(told, ['0', '1000', '5000', '6000'], 'what was dropped puts nothing off')
+  const others: string[] = []
+  const tellOther = atMostEvery(1000, (what: string) => others.push(what), clock)
+  tellOther('x')
+  tell('y')
+  t.same([others, told.length], [['x'], 4], 'each has a silence of its own')
+})
