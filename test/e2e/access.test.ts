@@ -1,18 +1,18 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { hashSync } from 'bcryptjs'
-import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
+import { realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { serveAuthorizer } from '../support/authorizer.js'
+import { contents } from '../support/contents.js'
 import { eventually } from '../support/eventually.js'
 import { run } from '../support/hooked.js'
 import { ask, infoRefs, raw } from '../support/http-client.js'
 import { git, gitEnvironment, makeRepository } from '../support/repositories.js'
+import { sha256 } from '../support/sha256.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 const basic = (user: string, password: string) => ({
   Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
 })
@@ -28,14 +28,6 @@ function files(t: Test) {
   )
   return { tokens, htpasswd }
 }
-
-/** All that a directory's files hold. */
-const contents = (directory: string): string =>
-  readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .map((path) => path + readFileSync(path, 'latin1'))
-    .join('\n')
 
 t.test('real clients with passwords and tokens', async (t) => {
   const root = realpathSync(tempDir(t))

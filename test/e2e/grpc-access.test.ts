@@ -3,19 +3,19 @@ import type { Test } from 'tap'
 import { hashSync } from 'bcryptjs'
 import fc from 'fast-check'
 import { once } from 'node:events'
-import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
+import { realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { status } from '@grpc/grpc-js'
 import { serveAuthorizer } from '../support/authorizer.js'
+import { contents } from '../support/contents.js'
 import { eventually } from '../support/eventually.js'
 import { errorOf, GrpcClient } from '../support/grpc-client.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { git, makeRepository } from '../support/repositories.js'
+import { sha256 } from '../support/sha256.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 const secrets = { token: 'tok-5up3rs3cret', admin: 'adm-5up3rs3cret', password: 'pass-5up3rs3cret' }
@@ -83,14 +83,6 @@ const makeNamed = (root: string, name: string): string => {
   return repository
 }
 const namesIn = (text: string): string[] => [...new Set(text.match(/(?<=only-in-)\w+/g))]
-
-/** All that a directory's files hold, and their names. */
-const contents = (directory: string): string =>
-  readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .map((path) => path + readFileSync(path, 'latin1'))
-    .join('\n')
 
 t.test('doors × credentials × repositories; and nothing of the credentials is kept', async (t) => {
   const root = realpathSync(tempDir(t))

@@ -1,5 +1,4 @@
 import t from 'tap'
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { copyFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,11 +9,10 @@ import { installHook } from '../../src/git/hook.js'
 import { hookOf, run } from '../support/hooked.js'
 import { ask } from '../support/http-client.js'
 import { gitEnvironment, makeRepository } from '../support/repositories.js'
+import { sha256 } from '../support/sha256.js'
 import { program, startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 import { readFileSync } from 'node:fs'
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 t.test('Git’s own clients over TLS, with certificates of theirs', async (t) => {
   const root = realpathSync(tempDir(t))
