@@ -22,7 +22,6 @@ export interface DoorsOptions {
 interface Open {
   readonly server: NetServer
   readonly front: NetServer
-  readonly url: string
 }
 
 const defaultAdmin: Address = { host: '127.0.0.1', port: 8081 }
@@ -99,7 +98,7 @@ export class Doors {
   ): Promise<string> {
     const front = 'tls' in address ? this.#options.tls!.front(server, protocol) : server
     const url = await listen(front, address, option)
-    this.#open.push({ server, front, url })
+    this.#open.push({ server, front })
     // accept() fails when file descriptors run out; those who are connected go on.
     front.on('error', (err) => this.#options.log.error({ err }, 'a connection could not be accepted'))
     return url

@@ -16,10 +16,7 @@ import { explain, type Explained } from './status.js'
 import { Sender } from './stream.js'
 
 /** What is known of whoever calls. */
-export type Caller = Pick<
-  ServerUnaryCall<unknown, unknown>,
-  'metadata' | 'getPeer' | 'getAuthContext' | 'getPath'
->
+export type Caller = Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPeer' | 'getPath'>
 
 /** What a caller wants to do. */
 export interface Wanted {

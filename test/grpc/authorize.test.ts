@@ -17,7 +17,7 @@ const path = '/refstream.v1.RefService/ListRefs'
 function callerWith(...fields: [string, string | Buffer][]): Caller {
   const metadata = new Metadata()
   for (const [name, value] of fields) metadata.add(name, value)
-  return { metadata, getPath: () => path, getPeer: () => 'x', getAuthContext: () => ({}) }
+  return { metadata, getPath: () => path, getPeer: () => 'x' }
 }
 
 /** What is asked of access, which says yes unless it is told otherwise. */
