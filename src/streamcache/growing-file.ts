@@ -10,6 +10,9 @@ import { Spill, type Spilled, type SpillEvents } from './spill.js'
 /** Bytes that may wait for the disk before the writer waits too. */
 const maxUnwritten = 16 * 1024 * 1024
 
+/** Milliseconds that bytes may be here before those who wait for more are told. */
+const lingerMs = 10
+
 export interface GrowingFileOptions extends SpillEvents {
   readonly hot: HotTier
   /** R3: how far, in bytes, the writer may be ahead of the fastest follower. */
@@ -43,6 +46,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   readonly #followers = new Set<Follower>()
   readonly #bytesCame = new Signal()
   readonly #roomCame = new Signal()
+  #telling: NodeJS.Timeout | undefined
   /** Of what has been appended; a stored file has none. */
   #hash: Hash | undefined
   #sha256: string | undefined
@@ -112,14 +116,35 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     if (this.#state !== 'growing') return
     this.#hash ??= createHash('sha256')
     this.#hash.update(chunk)
+    const before = this.length
     this.#blocks.append(chunk)
-    this.#bytesCame.notify()
+    this.#tell(before)
     if (this.spill.storing && this.length > (this.#options.maxStoredBytes ?? Infinity)) {
       this.#options.outgrown?.(this)
     }
     this.spill.flush()
     this.#options.hot.keep(this)
-    while (this.#mustPause()) await this.#roomCame.wait()
+    while (this.#mustPause()) {
+      // Those who are to make room must know of what there is.
+      this.#tellNow()
+      await this.#roomCame.wait()
+    }
+  }
+
+  /**
+   * Tells those who wait at the end: of the first bytes at once, and then of whole blocks, or after a short time. Git
+   * writes a few kilobytes at a time, and one write to each of many clients costs little more for a block.
+   */
+  #tell(before: number): void {
+    const block = Math.floor(before / blockSize)
+    if (before === 0 || Math.floor(this.length / blockSize) > block) this.#tellNow()
+    else this.#telling ??= setTimeout(() => this.#tellNow(), lingerMs)
+  }
+
+  #tellNow(): void {
+    clearTimeout(this.#telling)
+    this.#telling = undefined
+    this.#bytesCame.notify()
   }
 
   /** What has been appended so far. */
@@ -136,7 +161,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#hash = undefined
     this.#blocks.seal()
     this.#options.hot.keep(this)
-    this.#bytesCame.notify()
+    this.#tellNow()
   }
 
   /** The bad end: every follower gets this error, wherever it is. */
@@ -145,7 +170,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#state = 'failed'
     this.#error = error
     this.spill.stop()
-    this.#bytesCame.notify()
+    this.#tellNow()
     this.#roomCame.notify()
   }
 

@@ -31,6 +31,40 @@ t.test('followers get bytes before the end, each from byte 0', async (t) => {
   t.equal(test.followers, 0)
 })
 
+t.test(
+  'who waits at the end is told of the first bytes at once, then of whole blocks, or after a moment',
+  async (t) => {
+    const { file } = await growingFile(t)
+    const follower = file.follow()
+    let came = ''
+    const read = async (): Promise<void> => void (came = `${(await follower.read())?.length}`)
+    /** What has come before anything else could happen, a timer for instance. */
+    const atOnce = async (): Promise<string> => {
+      for (let hop = 0; hop < 20; hop++) await Promise.resolve()
+      const seen = came
+      came = ''
+      return seen
+    }
+    void read()
+    await file.append(Buffer.alloc(100))
+    t.equal(await atOnce(), '100')
+    const second = read()
+    await file.append(Buffer.alloc(100))
+    t.equal(await atOnce(), '')
+    await file.append(Buffer.alloc(blockSize))
+    t.equal(await atOnce(), `${blockSize - 100}`)
+    await second
+    await read()
+    t.equal(await atOnce(), '200')
+    const last = read()
+    await file.append(Buffer.alloc(1))
+    t.equal(await atOnce(), '')
+    await last
+    t.equal(came, '1')
+    follower.close()
+  },
+)
+
 t.test('failure reaches every follower, wherever it is, and nobody may come', async (t) => {
   const { file } = await growingFile(t)
   const [atEnd, atStart] = [file.follow(), file.follow()]
