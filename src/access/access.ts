@@ -43,9 +43,16 @@ export class Access {
     this.#challenges = [`Basic ${realm}, charset="UTF-8"`, ...(options.tokens ? [`Bearer ${realm}`] : [])]
   }
 
-  /** @throws Unauthenticated, Forbidden, AuthorizerUnavailable, Overloaded */
-  async check(question: Question): Promise<Grant> {
-    const user = await this.#identify(question)
+  /**
+   * At once if nobody else has to be asked.
+   * @throws Unauthenticated, Forbidden, AuthorizerUnavailable, Overloaded, or rejects with them
+   */
+  check(question: Question): Grant | Promise<Grant> {
+    if (!this.#options.authorizer && !this.#wantsNames) return this.#judge(question, question.knownAs)
+    return this.#identify(question).then((user) => this.#judge(question, user))
+  }
+
+  #judge(question: Question, user: string | undefined): Grant {
     const { rules } = this.#options
     if (rules) {
       if (!this.#allowed(rules, question, user)) throw this.#refusal(user)
@@ -62,7 +69,6 @@ export class Access {
   async #identify(question: Question): Promise<string | undefined> {
     const { authorizer, tokens, passwords } = this.#options
     if (authorizer) return this.#authorize(authorizer, question)
-    if (!this.#wantsNames) return question.knownAs
     const credentials = parseCredentials(question.headers['authorization'])
     if (!credentials) return question.knownAs
     if (credentials.scheme !== 'other') {

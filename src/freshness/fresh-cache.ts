@@ -20,11 +20,12 @@ export interface Question {
   /** A look that begins after the call. @throws if there is nothing to look at */
   observe(): Promise<Sight>
   readonly source: Source
-  /** Does somebody hold what a committed entry says in memory, so that it need not be loaded? */
-  holds?(entry: Entry): boolean
   /** Told when a fill for this question starts; `ended` resolves when it ends. Must not throw. */
   filling?(entry: Entry, ended: Promise<FillResult>): void
 }
+
+/** Does somebody hold what a committed entry says in memory, so that it need not be loaded? */
+export type Holds = (entry: Entry) => boolean
 
 /** How an answer came about: from a committed entry, by joining a fill, by starting one, by waiting for the next. */
 export type Reuse = 'hit' | 'joined' | 'filled' | 'gathered'
@@ -37,6 +38,7 @@ export interface Reading {
 }
 
 type Hit = Omit<Reading, 'reuse'>
+type Asked = Question & { readonly holds: Holds | undefined }
 
 /** States younger than this many milliseconds are waited out; it covers a timer tick, not whole seconds. */
 const patienceMs = 25
@@ -49,7 +51,7 @@ interface Start {
 
 /** Those who wait for a key's next turn. */
 interface Gathering {
-  readonly question: Question
+  readonly asked: Asked
   readonly start: Promise<Start>
   readonly resolve: (start: Promise<Start>) => void
 }
@@ -99,21 +101,30 @@ export class FreshCache {
   }
 
   /**
-   * Bytes for a key that are no older than `seen`, which must come from a look that began after the request arrived.
-   * @throws what observe() throws, or the fill's error
+   * Bytes for a key that are no older than `seen`, which must come from a look that began after the request arrived: at
+   * once, if they are at hand; only then it is not asked how to make them.
+   * @throws what observe() throws, or the fill's error; or rejects with it
    */
-  async read(key: string, seen: Sight, question: Question): Promise<Reading> {
-    let sight = await settle(seen, question)
+  read(key: string, seen: Sight, ask: () => Question, holds?: Holds): Reading | Promise<Reading> {
+    const hit = this.#hit(key, seen, holds)
+    if (!hit || hit instanceof Promise) return this.#find(key, seen, { ...ask(), holds }, hit)
+    return { ...hit, reuse: 'hit' }
+  }
+
+  async #find(key: string, seen: Sight, asked: Asked, loading?: Promise<Hit | undefined>): Promise<Reading> {
+    const loaded = await loading
+    if (loaded) return { ...loaded, reuse: 'hit' }
+    let sight = await settle(seen, asked)
     for (let gathered = false; ; gathered = true) {
       // From one await to the next nothing else runs: what is decided here rests on one state of the cache.
-      for (let hit = this.#hit(key, sight, question); hit; hit = this.#hit(key, sight, question)) {
+      for (let hit = this.#hit(key, sight, asked.holds); hit; hit = this.#hit(key, sight, asked.holds)) {
         const found = await hit
         if (found) return { ...found, reuse: gathered ? 'gathered' : 'hit' }
       }
       const turn = this.#turns.get(key)
-      if (!turn) return follow(this.#fill(key, sight, question, {}), 'filled')
+      if (!turn) return follow(this.#fill(key, sight, asked, {}), 'filled')
       if (turn.entry?.joinable && this.mayJoin(turn.entry, sight)) return follow(turn.entry, 'joined')
-      turn.gathering ??= gather(question)
+      turn.gathering ??= gather(asked)
       // Those who follow this fill shall not hold up those who wait for the next.
       turn.entry?.hurry()
       const start = await turn.gathering.start
@@ -152,12 +163,12 @@ export class FreshCache {
    * A follower of the committed entry, if that stands for this state; a promise while it is being loaded, which gives
    * undefined if it is damaged, and then it is gone.
    */
-  #hit(key: string, sight: Sight, question: Question): Hit | Promise<Hit | undefined> | undefined {
+  #hit(key: string, sight: Sight, holds: Holds | undefined): Hit | Promise<Hit | undefined> | undefined {
     const entry = this.#cache.get(key)
     if (!entry || !this.#standsFor(entry, sight)) return undefined
     // Attached before it is loaded, so that an eviction meanwhile does not take it away.
     const follower = entry.follow()
-    const loaded = question.holds?.(entry) || entry.load()
+    const loaded = holds?.(entry) || entry.load()
     if (loaded === true) return { entry, follower }
     return Promise.resolve(loaded).then((sound) => {
       if (sound) return { entry, follower }
@@ -167,18 +178,18 @@ export class FreshCache {
     })
   }
 
-  #fill(key: string, sight: Sight, question: Question, turn: Turn): Entry {
+  #fill(key: string, sight: Sight, asked: Asked, turn: Turn): Entry {
     const { token, unsettledMs, generation, openings } = sight
     const unchanged = async (): Promise<boolean> => {
-      const second = await question.observe()
+      const second = await asked.observe()
       return second.openings === openings && this.#standsFor(entry, second)
     }
     const name = unsettledMs === 0 ? token : undefined
     // Of the same token and yet no hit: its time has passed, so this fill is not made in vain.
     if (name !== undefined && this.#cache.get(key)?.token === name) this.#cache.remove(key)
-    const { entry, ended } = this.#cache.fill(key, name, question.source, unchanged)
+    const { entry, ended } = this.#cache.fill(key, name, asked.source, unchanged)
     this.#births.set(entry, { generation, openings, atMs: performance.now() })
-    question.filling?.(entry, ended)
+    asked.filling?.(entry, ended)
     turn.entry = entry
     this.#turns.set(key, turn)
     void ended.then(() => {
@@ -196,15 +207,15 @@ export class FreshCache {
     // From here on newcomers gather for the turn after this one: this one's look is about to begin.
     const turn: Turn = {}
     this.#turns.set(key, turn)
-    gathering.resolve(this.#takeTurn(key, turn, gathering.question))
+    gathering.resolve(this.#takeTurn(key, turn, gathering.asked))
   }
 
-  async #takeTurn(key: string, turn: Turn, question: Question): Promise<Start> {
+  async #takeTurn(key: string, turn: Turn, asked: Asked): Promise<Start> {
     try {
-      const sight = await settle(await question.observe(), question)
+      const sight = await settle(await asked.observe(), asked)
       // Often the turn before has just committed this very state.
-      const committed = await this.#hit(key, sight, question)
-      if (!committed) return { sight, entry: this.#fill(key, sight, question, turn) }
+      const committed = await this.#hit(key, sight, asked.holds)
+      if (!committed) return { sight, entry: this.#fill(key, sight, asked, turn) }
       committed.follower.close()
       this.#endTurn(key, turn)
       return { sight, entry: undefined }
@@ -217,18 +228,18 @@ export class FreshCache {
 
 const follow = (entry: Entry, reuse: Reuse): Reading => ({ entry, follower: entry.follow(), reuse })
 
-function gather(question: Question): Gathering {
+function gather(asked: Asked): Gathering {
   let resolve!: Gathering['resolve']
   const start = new Promise<Start>((settled) => (resolve = settled))
-  return { question, start, resolve }
+  return { asked, start, resolve }
 }
 
 /**
  * A state that is only a clock's tick too young is waited out once: a few milliseconds buy an entry that everybody
  * after this request can share.
  */
-async function settle(sight: Sight, question: Question): Promise<Sight> {
+async function settle(sight: Sight, asked: Asked): Promise<Sight> {
   if (sight.unsettledMs === 0 || sight.unsettledMs > patienceMs) return sight
   await sleep(sight.unsettledMs)
-  return question.observe()
+  return asked.observe()
 }

@@ -27,12 +27,14 @@ export async function sendAdvertisement(
   const condition = request.headers['if-none-match']
   // Git's clients never ask so. Those who do get a tag each time, which a growing entry has only at its end.
   if (condition !== undefined) await entry.end()
-  let chunk = await follower.read()
+  const first = follower.read()
+  let chunk = first instanceof Promise ? await first : first
 
   const acceptEncoding = request.headers['accept-encoding']
   const form = compressed.find(entry, acceptEncoding)
   const tag = etag || condition !== undefined ? entityTag(entry, form?.coding) : undefined
-  const headers = [...gitHeaders, ...(tag === undefined ? [] : ['ETag', tag])]
+  const headers = [...gitHeaders]
+  if (tag !== undefined) headers.push('ETag', tag)
   if (compressed.varies(entry.length, acceptEncoding)) headers.push('Vary', 'Accept-Encoding')
   if (condition !== undefined && matchesEntry(condition, entry)) {
     response.writeHead(304, headers).end()
@@ -49,8 +51,10 @@ export async function sendAdvertisement(
   if (request.method === 'HEAD') chunk = null
   else if (form) return sendForm(exchange, form)
   while (chunk && !exchange.left) {
+    if (follower.offset === follower.size) return exchange.end(chunk)
     if (!exchange.write(chunk) && !(await exchange.drained())) return
-    chunk = await follower.read()
+    const next = follower.read()
+    chunk = next instanceof Promise ? await next : next
   }
   if (!exchange.left) response.end()
 }

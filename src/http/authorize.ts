@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
-import type { Question } from '../access/question.js'
+import type { Grant, Question } from '../access/question.js'
 import type { Exchange } from './exchange.js'
 import { Refusal } from './responses.js'
 import type { Route } from './route.js'
@@ -15,16 +15,15 @@ export interface AuthorizeOptions {
 
 /**
  * Asks whether a request may be answered.
- * @returns the name of the user who asks, if he has one
  * @throws Refusal, and what Access.check throws
  */
-export async function authorize(
+export function authorize(
   { access, clientName, remoteUserHeader }: AuthorizeOptions,
   { request }: Exchange,
   route: Route,
-): Promise<string | undefined> {
+): Grant | Promise<Grant> {
   const { headers, method = '', url = '', socket } = request
-  const grant = await access.check({
+  return access.check({
     door: 'http',
     service: serviceOf(route),
     repository: route.repository,
@@ -38,7 +37,6 @@ export async function authorize(
         ? clientName(socket)
         : remoteUser(request.headersDistinct[remoteUserHeader], remoteUserHeader),
   })
-  return grant.user
 }
 
 function serviceOf({ resource, service }: Route): Question['service'] {

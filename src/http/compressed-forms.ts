@@ -70,8 +70,8 @@ export class CompressedForms {
   /** The best form of a whole entry that a client accepts, if it is there; if not, it will be soon. */
   find(entry: Entry, acceptEncoding: string | undefined): CompressedForm | undefined {
     const { size } = entry
-    const coding = preferred(acceptEncoding)
-    if (size === undefined || !this.#suits(size) || !coding) return undefined
+    const coding = size !== undefined && this.#suits(size) && preferred(acceptEncoding)
+    if (!coding) return undefined
     const form = this.#forms.get(entry)?.get(coding.name)
     if (!form) void this.#make(entry, coding)
     return form
@@ -102,10 +102,21 @@ async function compress(entry: Entry, coding: Coding): Promise<CompressedForm> {
   return { coding: coding.name, chunks, length: chunks.reduce((sum, { length }) => sum + length, 0) }
 }
 
+/** Headers are few: each kind of client has one. */
+const preferences = new LRUCache<string, { readonly coding: Coding | undefined }>({ max: 100 })
+
 /** The best coding that an Accept-Encoding header allows (RFC 9110, section 12.5.3). */
-function preferred(header: string | undefined): Coding | undefined {
+function preferred(header = ''): Coding | undefined {
+  const known = preferences.get(header)
+  if (known) return known.coding
+  const coding = findPreferred(header)
+  preferences.set(header, { coding })
+  return coding
+}
+
+function findPreferred(header: string): Coding | undefined {
   const weights = new Map<string, number>()
-  for (const item of (header ?? '').toLowerCase().split(',')) {
+  for (const item of header.toLowerCase().split(',')) {
     const [, name, weight] = /^\s*([^\s;]+)\s*(?:;\s*q=([\d.]+)\s*)?$/.exec(item) ?? []
     if (name !== undefined) weights.set(name, Number(weight ?? 1))
   }

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/access.js'
 import { GitError } from '../git/git.js'
-import { protocolVersion, type ProtocolVersion } from '../git/protocol.js'
+import { protocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
 import { BackingOff, causeOf, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
 import type { RefService } from '../service/ref-service.js'
@@ -78,7 +78,8 @@ async function answer(
   try {
     const route = identify(exchange)
     const admitted = isAdmitted(options, exchange)
-    leave = await options.room.enter({ group: route.repository, admitted }, exchange)
+    const entered = options.room.enter({ group: route.repository, admitted }, exchange)
+    leave = entered instanceof Promise ? await entered : entered
     await dispatch(options, exchange, route)
   } catch (error) {
     fail(options, exchange, error)
@@ -87,9 +88,14 @@ async function answer(
   }
   if (exchange.left && exchange.outcome !== 'error') exchange.outcome = 'aborted'
   exchange.done()
-  const { kind, protocol, outcome, repository, sentBytes } = exchange
+  if (options.log.isLevelEnabled('debug')) logRequest(options, exchange)
+}
+
+function logRequest({ log }: DoorOptions, exchange: Exchange): void {
+  const { request, kind, version, outcome, repository, sentBytes } = exchange
   const ms = Math.round(performance.now() - exchange.startedAt)
-  options.log.debug({ method: request.method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
+  const told = { method: request.method, repository, kind, protocol: `v${version}`, outcome, sentBytes, ms }
+  log.debug(told, 'request')
 }
 
 /** Tells what is asked for. @throws Refusal */
@@ -97,21 +103,19 @@ function identify(exchange: Exchange): Route {
   const route = parseRoute(exchange)
   exchange.repository = route.repository
   exchange.kind = kindOf(route)
-  exchange.protocol = `v${versionOf(exchange)}`
+  exchange.version = protocolVersion(exchange.request.headers['git-protocol'] as string | undefined)
   return route
 }
 
-const versionOf = ({ request }: Exchange): ProtocolVersion =>
-  protocolVersion(request.headers['git-protocol'] as string | undefined)
-
 async function dispatch(options: DoorOptions, exchange: Exchange, route: Route): Promise<void> {
   const { request } = exchange
-  const user = await authorize(options, exchange, route)
+  const granted = authorize(options, exchange, route)
+  const { user } = granted instanceof Promise ? await granted : granted
   exchange.throwIfLeft()
 
   if (exchange.kind === 'advertisement') {
     options.service.refuseIfFull(route.repository)
-    const reading = await options.service.advertise(route.repository, versionOf(exchange))
+    const reading = await options.service.advertise(route.repository, exchange.version)
     if (reading) {
       admit(options, exchange)
       return answerAdvertisement(options, exchange, reading)
@@ -172,9 +176,9 @@ function isAdmitted({ admissions }: DoorOptions, { request, repository = '' }: E
 }
 
 /** Could the body be an ls-refs command that http-backend would hand to upload-pack? */
-function mayAskForRefs({ kind, protocol, request }: Exchange): boolean {
+function mayAskForRefs({ kind, version, request }: Exchange): boolean {
   const type = request.headers['content-type']
-  return kind === 'upload-pack' && protocol === 'v2' && type === 'application/x-git-upload-pack-request'
+  return kind === 'upload-pack' && version === 2 && type === 'application/x-git-upload-pack-request'
 }
 
 /** @throws Refusal */

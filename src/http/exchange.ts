@@ -34,7 +34,7 @@ export class Exchange {
   readonly response: ServerResponse
   readonly startedAt = performance.now()
   kind = 'other'
-  protocol: `v${ProtocolVersion}` = 'v0'
+  version: ProtocolVersion = 0
   outcome: Outcome = 'error'
   repository: string | undefined
   sentBytes = 0
@@ -45,26 +45,27 @@ export class Exchange {
   /** Made for those who ask: most exchanges end without anybody, and a signal costs more than a hit's own work. */
   #signal: AbortSignal | undefined
   #leftEarly: AbortSignal | undefined
-  #callsWhenLeft: Set<() => void> | undefined
+  readonly #callsWhenLeft: (() => void)[] = []
   #watched = false
+  /** Of him who waits for the client to take more, or has waited. */
+  #goOn: ((takesMore: boolean) => void) | undefined
 
   constructor(request: IncomingMessage, response: ServerResponse, overseers: Overseers) {
     this.request = request
     this.response = response
     this.#overseers = overseers
     // A connection that breaks is told by 'close'; an 'error' without a listener would end the program.
-    request.on('error', ignore)
     response.on('error', ignore)
-    const { socket } = request
     const leave = (): void => {
       if (!response.writableFinished) this.#leave()
     }
+    response.once('close', leave)
     // A response that waits for an earlier one on its connection is not told when that closes.
-    socket.once('close', leave)
-    response.once('close', () => {
-      socket.off('close', leave)
-      leave()
-    })
+    if (!response.socket) {
+      const { socket } = request
+      socket.once('close', leave)
+      response.once('close', () => socket.off('close', leave))
+    }
     if (request.method === 'POST') this.#watchSender()
   }
 
@@ -81,7 +82,7 @@ export class Exchange {
   /** Calls back when the client leaves before the end of its answer, or at once if it has. */
   whenLeft(call: () => void): void {
     if (this.#left) call()
-    else (this.#callsWhenLeft ??= new Set()).add(call)
+    else this.#callsWhenLeft.push(call)
   }
 
   /** Aborts when the client has left before the end of its answer. */
@@ -108,7 +109,7 @@ export class Exchange {
   #leave(): void {
     if (this.#left) return
     this.#left = true
-    for (const call of this.#callsWhenLeft ?? []) call()
+    for (const call of this.#callsWhenLeft) call()
   }
 
   letBodyCome(): void {
@@ -118,14 +119,24 @@ export class Exchange {
 
   /** Hands bytes to the client. false: it takes no more now, wait for `drained`. */
   write(chunk: Buffer): boolean {
+    this.#count(chunk)
+    const takesMore = this.response.write(chunk)
+    if (!takesMore) this.#watchReader()
+    return takesMore
+  }
+
+  /** Hands over the last bytes. */
+  end(chunk: Buffer): void {
+    this.#count(chunk)
+    this.response.end(chunk)
+  }
+
+  #count(chunk: Buffer): void {
     if (this.sentBytes === 0) {
       const seconds = (performance.now() - this.startedAt) / 1000
       this.#overseers.metrics.firstByteSeconds.observe({ door: 'http', kind: this.kind }, seconds)
     }
     this.sentBytes += chunk.length
-    const takesMore = this.response.write(chunk)
-    if (!takesMore) this.#watchReader()
-    return takesMore
   }
 
   /** Ends a process that moves no byte for too long; its client is told as of any that fails. */
@@ -149,15 +160,12 @@ export class Exchange {
   drained(): Promise<boolean> {
     const { response } = this
     if (this.#left || response.destroyed) return Promise.resolve(false)
-    return new Promise((resolve) => {
-      const done = (): void => {
-        response.off('drain', done)
-        this.#callsWhenLeft?.delete(done)
-        resolve(!this.#left)
-      }
-      response.on('drain', done)
-      this.whenLeft(done)
-    })
+    if (!this.#goOn) {
+      const goOn = (): void => this.#goOn?.(!this.#left)
+      response.on('drain', goOn)
+      this.whenLeft(goOn)
+    }
+    return new Promise((resolve) => (this.#goOn = resolve))
   }
 
   /**
@@ -172,9 +180,9 @@ export class Exchange {
 
   /** Counts the exchange, once all of its response has been handed over; that it also goes out is watched. */
   done(): void {
-    const { kind, protocol, outcome } = this
+    const { kind, version, outcome } = this
     const { metrics } = this.#overseers
-    metrics.requests.inc({ door: 'http', kind, protocol, outcome })
+    metrics.requests.inc({ door: 'http', kind, protocol: `v${version}`, outcome })
     if (this.sentBytes > 0) metrics.sentBytes.inc({ door: 'http', kind }, this.sentBytes)
     if (this.response.writableLength > 0) this.#watchReader()
   }
@@ -191,6 +199,8 @@ export class Exchange {
 
   #watchSender(): void {
     const { request } = this
+    // That the body breaks off is told by 'close' as well.
+    request.on('error', ignore)
     const { socket } = request
     // What has come and waits here to be read is not the client's fault.
     const owed = (): boolean => !request.complete && request.readableLength === 0

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { decodeRepositoryPath } from '../git/repository.js'
 
 /** A request target that Git serves: which repository, and what of it. */
@@ -27,8 +28,22 @@ const pathMax = 4096
 
 export type RouteError = 'not-a-target' | 'too-long'
 
+/** Targets of the last requests, a megabyte of them at most: a cache's clients ask for the same again and again. */
+const known = new LRUCache<string, { readonly parsed: Route | RouteError | undefined }>({
+  maxSize: 1_000_000,
+  sizeCalculation: (_, target) => target.length + 100,
+})
+
 /** undefined: nothing that Git serves is there. */
 export function parseTarget(target: string): Route | RouteError | undefined {
+  const seen = known.get(target)
+  if (seen) return seen.parsed
+  const parsed = parse(target)
+  known.set(target, { parsed })
+  return parsed
+}
+
+function parse(target: string): Route | RouteError | undefined {
   // The absolute form, as sent to proxies, is the same request (RFC 9112, section 3.2.2).
   const origin = target.replace(/^https?:\/\/[^/?#]*/i, '')
   const [path, query] = splitOnce(origin, '?')

@@ -73,23 +73,27 @@ export class Room {
   }
 
   /**
-   * Comes in when it may. Its place is free at once when it leaves: what it waits for may be long in coming.
+   * Comes in when it may: at once if it need not wait. Its place is free at once when it leaves: what it waits for may be long in coming.
    * @returns what to call on leaving; called again, it does nothing
-   * @throws Overloaded, or that the visitor has left
+   * @throws Overloaded, or that the visitor has left; or rejects with them
    */
-  async enter(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): Promise<() => void> {
+  enter(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): (() => void) | Promise<() => void> {
     visitor.throwIfLeft()
     this.#came++
-    try {
-      const max = request.admitted ? this.#max * admittedFactor : this.#max
-      if (this.inside + this.waiting >= max) throw new Overloaded('full', 1)
-      if (this.waiting > 0 || this.#use.busy) return await this.#wait(request, visitor)
-    } catch (error) {
-      if (error instanceof Overloaded) this.#events.shed?.(error.reason)
-      throw error
+    const max = request.admitted ? this.#max * admittedFactor : this.#max
+    if (this.inside + this.waiting >= max) throw this.#shed(new Overloaded('full', 1))
+    if (this.waiting > 0 || this.#use.busy) {
+      return this.#wait(request, visitor).catch((error: unknown) => {
+        throw error instanceof Overloaded ? this.#shed(error) : error
+      })
     }
     this.#queue.enter(request.group)
     return this.#visit(request.group, visitor)
+  }
+
+  #shed(why: Overloaded): Overloaded {
+    this.#events.shed?.(why.reason)
+    return why
   }
 
   #wait(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): Promise<() => void> {

@@ -50,7 +50,7 @@ export class RefService {
   readonly #options: RefServiceOptions
   readonly #listings: RefListings
   /** By repository and configuration state. */
-  readonly #serving = new LRUCache<string, Promise<Serving>>({ max: 10_000 })
+  readonly #serving = new LRUCache<string, Serving | Promise<Serving>>({ max: 10_000 })
   /** The same by look, for states that cannot be named. */
   readonly #servingNow = new WeakMap<Observation, Promise<Serving>>()
 
@@ -68,12 +68,12 @@ export class RefService {
     const { state, serving } = await this.#open(path)
     if (!serving.shared) return undefined
     const { repository } = state
-    const sight = (seen: Observation): Sight => (version === 2 ? seen.capabilities : seen.refs)
+    const sight = version === 2 ? capabilitiesOf : refsOf
     // Whoever follows a fill that is tried again was let in.
     let tries = 0
-    return this.#read(path, 'advertisement', `v${version}`, sight, state, {
-      source: (signal) => advertisement(this.#options.git, repository, version, signal, tries++ > 0),
-    })
+    return this.#read(path, 'advertisement', `v${version}`, sight, state, (signal) =>
+      advertisement(this.#options.git, repository, version, signal, tries++ > 0),
+    )
   }
 
   /**
@@ -105,10 +105,10 @@ export class RefService {
     const { objectFormat } = serving
     if (asked.objectFormat !== undefined && asked.objectFormat !== objectFormat) return undefined
     const { repository } = state
-    const reading = await this.#read(path, 'listing', objectFormat, ({ refs }) => refs, state, {
-      source: (signal) => refListing(this.#options.git, repository, objectFormat, signal),
-      holds: (entry) => this.#listings.holds(entry),
-    })
+    const found = this.#read(path, 'listing', objectFormat, refsOf, state, (signal) =>
+      refListing(this.#options.git, repository, objectFormat, signal),
+    )
+    const reading = found instanceof Promise ? await found : found
     const listing = this.#listings.of(reading.entry)
     // The listing follows the entry by itself.
     reading.follower.close()
@@ -180,7 +180,8 @@ export class RefService {
   /** What a client may read. @throws RepositoryNotFound, ServiceDisabled */
   async #open(path: string): Promise<{ state: Observation; serving: Serving }> {
     const state = await this.#exported(path)
-    const serving = await this.#readServing(state)
+    const known = this.#readServing(state)
+    const serving = known instanceof Promise ? await known : known
     if (!serving.uploadPack) throw new ServiceDisabled('http.uploadpack is off')
     return { state, serving }
   }
@@ -191,16 +192,19 @@ export class RefService {
     variant: string,
     sight: (seen: Observation) => Sight,
     state: Observation,
-    question: Pick<Question, 'source' | 'holds'>,
-  ): Promise<Reading> {
+    source: Source,
+  ): Reading | Promise<Reading> {
     const key = keyOf(kind, variant, state.repository.gitDir)
-    return this.#options.cache.read(key, sight(state), {
-      ...question,
-      source: this.#unlessBackingOff(key, question.source),
+    const question = (): Question => ({
+      source: this.#unlessBackingOff(key, source),
       observe: async () => sight(await this.#exported(path)),
       filling: (entry, ended) => this.#countFill(kind, entry, ended),
     })
+    return this.#options.cache.read(key, sight(state), question, kind === 'listing' ? this.#holds : undefined)
   }
+
+  /** Listings are read in a form of their own. */
+  readonly #holds = (entry: Entry): boolean => this.#listings.holds(entry)
 
   #throwIfBackingOff(key: string): void {
     const blocked = this.#options.backOff.blocked(key)
@@ -222,7 +226,7 @@ export class RefService {
   }
 
   /** One answer of Git's for all who ask about the same state, or with the same look. */
-  #readServing(state: Observation): Promise<Serving> {
+  #readServing(state: Observation): Serving | Promise<Serving> {
     const { token, unsettledMs } = state.capabilities
     const known = unsettledMs === 0 ? this.#serving.get(token) : this.#servingNow.get(state)
     if (known) return known
@@ -236,7 +240,10 @@ export class RefService {
     )
     if (unsettledMs === 0) {
       this.#serving.set(token, serving)
-      serving.catch(() => this.#serving.delete(token))
+      serving.then(
+        (known) => this.#serving.set(token, known),
+        () => this.#serving.delete(token),
+      )
     } else this.#servingNow.set(state, serving)
     return serving
   }
@@ -272,6 +279,9 @@ export class RefService {
     if (fault !== 'closed') backOff.failed(key, error)
   }
 }
+
+const refsOf = ({ refs }: Observation): Sight => refs
+const capabilitiesOf = ({ capabilities }: Observation): Sight => capabilities
 
 /** Why a fill failed, as the metrics name it. */
 function faultOf(error: unknown): FillFault | 'shed' | 'backing-off' {

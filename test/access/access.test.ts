@@ -30,11 +30,13 @@ const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 
 /** `user` if it is allowed, else the error's name. */
-const outcome = (access: Access, asked: Question): Promise<string> =>
-  access.check(asked).then(
-    ({ user }) => `as ${user}`,
-    (error: unknown) => (error as Error).name,
-  )
+const outcome = async (access: Access, asked: Question): Promise<string> => {
+  try {
+    return `as ${(await access.check(asked)).user}`
+  } catch (error) {
+    return (error as Error).name
+  }
+}
 
 t.test('doors × credentials × repositories × services', async (t) => {
   const directory = tempDir(t)

@@ -64,7 +64,7 @@ class World {
   }
 
   async read(key = 'key'): Promise<Reading> {
-    return this.fresh.read(key, await this.question.observe(), this.question)
+    return this.fresh.read(key, await this.question.observe(), () => this.question)
   }
 
   /** Ends a running fill with this text. */
@@ -206,7 +206,7 @@ t.test('a state that is milliseconds too young is looked at again, once', async 
       return world.question.observe()
     },
   }
-  const reading = await world.fresh.read('key', world.sight, patient)
+  const reading = await world.fresh.read('key', world.sight, () => patient)
   t.equal(world.looks, 1)
   await world.finish(0, 'text')
   t.equal((await collect(reading.follower)).toString(), 'text')
@@ -258,7 +258,7 @@ t.test('newcomers during a gathering’s look wait for the turn after it', async
   const slow: Question = { ...world.question, observe: () => held.then(() => unsettled) }
   const first = world.ask()
   await world.started(1)
-  const gathered = world.fresh.read('key', unsettled, slow)
+  const gathered = world.fresh.read('key', unsettled, () => slow)
   await world.finish(0, 'one')
   await first
   const newcomer = world.ask()
@@ -418,7 +418,8 @@ t.test('what an earlier process kept is of generation 0 and as old as can be', a
     await before.cache.close()
     const { cache } = await openCache(t, { directory: before.directory })
     const { source } = new ManualSource().push(Buffer.from('new')).end()
-    const reading = await new FreshCache(cache).read('key', sight, { observe: async () => sight, source })
+    const question = { observe: async () => sight, source }
+    const reading = await new FreshCache(cache).read('key', sight, () => question)
     t.equal(reading.reuse, reuse)
     t.equal((await collect(reading.follower)).toString(), reuse === 'hit' ? 'old' : 'new')
   }
@@ -445,7 +446,7 @@ t.test('what is forgotten does not come back, even if it is just being kept', as
       return world.sight
     },
   }
-  const { follower } = await world.fresh.read('key', world.sight, question)
+  const { follower } = await world.fresh.read('key', world.sight, () => question)
   await world.started(2)
   await world.finish(1, 'two')
   t.equal((await collect(follower)).toString(), 'two', 'those who follow it are served')

@@ -32,10 +32,10 @@ function create(options: Partial<RoomOptions> = {}) {
       whenLeft: (call: () => void) => signal.addEventListener('abort', call),
       throwIfLeft: () => signal.throwIfAborted(),
     }
-    room.enter({ group, admitted }, visitor).then(
-      (leave) => entered.push({ group, leave }),
-      (error: unknown) => errors.push(error),
-    )
+    const enter = async (): Promise<void> => {
+      entered.push({ group, leave: await room.enter({ group, admitted }, visitor) })
+    }
+    enter().catch((error: unknown) => errors.push(error))
   }
   /** The loop comes to the end of a turn. */
   const endTurn = async (): Promise<void> => {

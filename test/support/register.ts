@@ -167,7 +167,7 @@ export class Register {
     try {
       const stale = this.#fault === 'stale looks' ? this.#lastSight : undefined
       const sight = stale ?? (await this.#question.observe())
-      const { follower, reuse } = await this.#fresh.read('register', sight, this.#question)
+      const { follower, reuse } = await this.#fresh.read('register', sight, () => this.#question)
       this.reuses.push(reuse)
       text = (await collect(follower)).toString()
     } catch (error) {
