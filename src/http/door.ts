@@ -61,8 +61,11 @@ export function createDoor(options: DoorOptions): Server {
   // Longer than a proxy in front keeps its idle connections, so that it closes first.
   server.keepAliveTimeout = 75_000
   server.on('clientError', rejectConnection)
-  // Each of a connection's pipelined requests listens for its end.
-  server.on('connection', (socket) => socket.setMaxListeners(0))
+  server.on('connection', (socket) => {
+    // Each of a connection's pipelined requests listens for its end.
+    socket.setMaxListeners(0)
+    options.room.connected()
+  })
   return server
 }
 

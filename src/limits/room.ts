@@ -1,4 +1,5 @@
 import { admittedFactor } from './line.js'
+import { systemClock, type Clock } from './clock.js'
 import { LoopUse, type LoopUseOptions } from './loop-use.js'
 import { Overloaded } from './overloaded.js'
 import { Queue, type QueueOptions, type QueueRequest } from './queue.js'
@@ -31,6 +32,8 @@ export interface RoomEvents {
 const newcomersPerEntry = 3
 /** How many are let in together: they share looks at the disk, and fills. */
 const batch = 64
+/** Longest time in milliseconds for which connections that come one after another are waited for. */
+const arrivalMs = 20
 
 /**
  * The place in which requests are answered: for so many and no more, and while the event loop is busy without a pause,
@@ -42,6 +45,10 @@ const batch = 64
  * three times as many as it lets in. As soon as a turn of the loop brings no newcomer, it lets in a batch: the loop has
  * work as long as there is any.
  *
+ * Nor must the first of many who come at once be answered while the others are still in the kernel: libuv accepts one
+ * connection in each turn of the loop (uv__server_io), and a turn in which much is sent is long. So all wait, for a
+ * moment, until a turn has brought no connection.
+ *
  * Who is inside and waits for Git, or takes bytes slowly, holds up nobody: it gives the loop nothing to do.
  */
 export class Room {
@@ -50,6 +57,10 @@ export class Room {
   readonly #queue: Queue
   readonly #use: LoopUse
   readonly #turnEnd: (call: () => void) => void
+  readonly #clock: Clock
+  #connections = 0
+  /** While connections are coming: resolves when they have come. */
+  #arrival: Promise<void> | undefined
   /** Newcomers in this turn of the loop, and those of earlier turns since the last batch. */
   #came = 0
   #seen = 0
@@ -60,6 +71,7 @@ export class Room {
     this.#events = events
     this.#queue = new Queue({ ...options, perGroup: Infinity })
     this.#use = new LoopUse(options)
+    this.#clock = options.clock ?? systemClock
     this.#turnEnd = options.turnEnd ?? ((call: () => void) => void setImmediate(call))
   }
 
@@ -72,12 +84,34 @@ export class Room {
     return this.#queue.waiting
   }
 
+  /** A connection has come: soon there will be a request on it. */
+  connected(): void {
+    this.#connections++
+    this.#arrival ??= this.#allHaveCome().finally(() => (this.#arrival = undefined))
+  }
+
+  async #allHaveCome(): Promise<void> {
+    const latest = this.#clock.now() + arrivalMs
+    const turnEnd = (): Promise<void> => new Promise(this.#turnEnd)
+    await turnEnd()
+    let seen
+    do {
+      seen = this.#connections
+      await turnEnd()
+    } while (this.#connections > seen && this.#clock.now() < latest)
+  }
+
   /**
    * Comes in when it may: at once if it need not wait. Its place is free at once when it leaves: what it waits for may be long in coming.
    * @returns what to call on leaving; called again, it does nothing
    * @throws Overloaded, or that the visitor has left; or rejects with them
    */
   enter(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): (() => void) | Promise<() => void> {
+    if (this.#arrival) return this.#arrival.then(() => this.#enter(request, visitor))
+    return this.#enter(request, visitor)
+  }
+
+  #enter(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): (() => void) | Promise<() => void> {
     visitor.throwIfLeft()
     this.#came++
     const max = request.admitted ? this.#max * admittedFactor : this.#max

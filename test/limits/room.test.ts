@@ -187,3 +187,25 @@ t.test('a client that leaves the line frees its place at once', async (t) => {
   t.match(errors, [{ message: 'left' }])
   t.notOk(events.some((event) => event.startsWith('shed')))
 })
+
+t.test('while each turn brings a connection, requests wait for the others, and not for long', async (t) => {
+  const { room, clock, come, endTurn, turnsAsked } = create()
+  for (let turn = 0; turn < 10; turn++) {
+    room.connected()
+    come('a')
+    await endTurn()
+    t.equal(room.inside, 0)
+  }
+  await endTurn()
+  t.equal(room.inside, 10)
+  t.equal(turnsAsked(), 0)
+
+  room.connected()
+  await endTurn()
+  clock.advance(20)
+  room.connected()
+  come('a')
+  await endTurn()
+  t.equal(room.inside, 11, 'more may come for ever')
+  await endTurn()
+})
