@@ -208,7 +208,7 @@ export class Exchange {
     const stop = this.#overseers.senders.watch(watched, () => this.#cut('silent'))
     // Also after an answer that came before the end of the request: what is left of that is read and dropped.
     request.once('end', stop).once('close', stop)
-    this.signal.addEventListener('abort', stop)
+    this.whenLeft(stop)
   }
 
   #whenOver(call: () => void): void {
