@@ -2,17 +2,20 @@ import type { IncomingMessage, Server } from 'node:http'
 import { createServer, type Server as NetServer, type Socket } from 'node:net'
 import { createAdminDoor, type AdminOptions } from '../admin/door.js'
 import type { Address, Settings, UnixAddress } from '../config/options.js'
-import { GrpcDoor, type GrpcDoorOptions } from '../grpc/door.js'
+import type { AuthorizeOptions } from '../grpc/authorize.js'
+import type { GrpcDoor, GrpcDoorOptions } from '../grpc/door.js'
 import { createDoor, type DoorOptions } from '../http/door.js'
 import type { Log } from '../telemetry/log.js'
 import { listen } from './listen.js'
 import type { Tls } from './tls.js'
 
+type GrpcOptions = Omit<GrpcDoorOptions, 'authorize'> & { readonly authorize: AuthorizeOptions }
+
 export interface DoorsOptions {
   readonly settings: Settings
   readonly door: DoorOptions
   readonly admin: AdminOptions
-  readonly grpc: GrpcDoorOptions
+  readonly grpc: GrpcOptions
   /** undefined: there are no `tls:` addresses. */
   readonly tls: Tls | undefined
   readonly log: Log
@@ -32,7 +35,7 @@ export class Doors {
   readonly #open: Open[] = []
   readonly #http: Server
   readonly #admins: Server[] = []
-  readonly #grpc: GrpcDoor | undefined
+  #grpc: GrpcDoor | undefined
   /** Connections on which no request has come yet. Node counts them as busy until the head of one is overdue. */
   readonly #unused = new Set<Socket>()
   url = ''
@@ -51,7 +54,6 @@ export class Doors {
     for (const event of ['request', 'checkContinue']) {
       this.#http.on(event, ({ socket }: IncomingMessage) => this.#unused.delete(socket))
     }
-    if (options.settings.grpc) this.#grpc = new GrpcDoor(options.grpc)
   }
 
   /** @throws ConfigError if one of them cannot be opened; then none is */
@@ -85,6 +87,7 @@ export class Doors {
       })
     }
     if (!grpc) return
+    this.#grpc = await makeGrpcDoor(this.#options.grpc)
     const server = createServer({ noDelay: true }, (socket) => this.#grpc?.serve(socket))
     const url = await this.#listen(server, grpc, 'grpc', 'h2')
     this.grpcTarget = url.replace(/^https?:\/\//, '')
@@ -125,6 +128,13 @@ export class Doors {
     for (const door of [this.#http, ...this.#admins]) door.closeAllConnections()
     await Promise.all(this.#open.map(closeOpen))
   }
+}
+
+/** Its libraries are many: only who asks for this door waits until they are loaded. */
+async function makeGrpcDoor({ authorize, ...options }: GrpcOptions): Promise<GrpcDoor> {
+  const { GrpcDoor } = await import('../grpc/door.js')
+  const { authorizeBy } = await import('../grpc/authorize.js')
+  return new GrpcDoor({ ...options, authorize: authorizeBy(authorize) })
 }
 
 const isTaken = (cause: unknown): boolean =>

@@ -3,7 +3,6 @@ import { webhookEndpoints } from '../admin/webhooks.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
-import { authorizeBy } from '../grpc/authorize.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import { CompressedForms } from '../http/compressed-forms.js'
 import { CacheInspector } from '../service/cache-inspector.js'
@@ -162,10 +161,7 @@ export async function startSidecar(
       reflection: settings.grpcReflection,
       requestIdleMs: settings.requestIdleSeconds * 1000,
       clientIdleMs: settings.clientIdleSeconds * 1000,
-      authorize: authorizeBy({
-        ...locks,
-        adminOpen: settings.grpc !== undefined && isLocal(settings.grpc),
-      }),
+      authorize: { ...locks, adminOpen: settings.grpc !== undefined && isLocal(settings.grpc) },
     },
     tls: locks.tls,
     log,

@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
 import { resolve } from 'node:path'
-import { HookError, inspectHook, installHook, removeHook } from '../git/hook.js'
 import { adminOption, askAdmin } from './admin-client.js'
+
+/** Loaded when it is needed: a sidecar starts without it. */
+const load = () => import('../git/hook.js')
 
 /** `refstream hook install|status|remove REPO…`: one line for each repository. */
 export function addHookCommand(program: Command): void {
@@ -19,6 +21,7 @@ export function addHookCommand(program: Command): void {
     .argument('<REPO...>')
     .action((repositories: string[], { admin, tokenFile }: { admin: string; tokenFile?: string }) =>
       forEach(repositories, async (repository) => {
+        const { installHook } = await load()
         await installHook(repository, admin, tokenFile && resolve(tokenFile))
         return `installed, admin ${admin}`
       }),
@@ -33,9 +36,10 @@ export function addHookCommand(program: Command): void {
     .description('Remove the hook and put back the one that it chained.')
     .argument('<REPO...>')
     .action((repositories: string[]) =>
-      forEach(repositories, async (repository) =>
-        (await removeHook(repository)) ? 'removed' : 'not installed',
-      ),
+      forEach(repositories, async (repository) => {
+        const { removeHook } = await load()
+        return (await removeHook(repository)) ? 'removed' : 'not installed'
+      }),
     )
 }
 
@@ -48,6 +52,7 @@ async function forEach(
     try {
       process.stdout.write(`${repository}: ${await act(resolve(repository))}\n`)
     } catch (error) {
+      const { HookError } = await load()
       if (!(error instanceof HookError) && !isSystemError(error)) throw error
       process.stderr.write(`refstream: ${repository}: ${error.message}\n`)
       process.exitCode = 2
@@ -59,6 +64,7 @@ const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && 'syscall' in error
 
 async function describe(repository: string): Promise<string> {
+  const { inspectHook } = await load()
   const { hook, admin, chained, current } = await inspectHook(repository)
   if (hook !== 'ours' || admin === undefined) {
     return hook === 'another' ? 'not installed; another reference-transaction hook is there' : 'not installed'

@@ -1,5 +1,5 @@
 import { startSidecar } from '../assembly/sidecar.js'
-import { createLog } from '../telemetry/log.js'
+import { createLog, prettyOutput } from '../telemetry/log.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
 /** `refstream serve`: runs until a signal ends it. */
@@ -7,7 +7,7 @@ export async function serve(flags: Flags): Promise<void> {
   const unknown: string[] = []
   const settings = readSettings(flags, (name) => unknown.push(name))
 
-  const log = createLog(settings.logLevel)
+  const log = createLog(settings.logLevel, process.stdout.isTTY ? await prettyOutput() : undefined)
   for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)
   const sidecar = await startSidecar(settings, log)
   const { url, adminUrl, grpcTarget } = sidecar

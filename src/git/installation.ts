@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'
-import { simpleGit } from 'simple-git'
 import type { ConfigScopes } from './config-files.js'
 import type { ConfigVariable } from './config-parser.js'
 import type { Git } from './git.js'
@@ -44,20 +43,17 @@ const answerWithinMs = 5000
 /** Asks Git about itself; what it does not tell falls back to what most builds of Git do. */
 export async function inspectInstallation(git: Git): Promise<Installation> {
   const { environment } = git
-  const timeout = { block: answerWithinMs }
-  const binary = simpleGit({ binary: git.path, timeout, unsafe: { allowUnsafeCustomBinary: true } })
-  const [version, execPath, systemFile] = await Promise.all([
-    binary.version().catch(() => undefined),
+  const [said, execPath, systemFile] = await Promise.all([
+    ask(git, ['--version'], environment),
     ask(git, ['--exec-path'], environment),
     // The editor is given the path of the file, whether it exists or not; `git var` tells it since 2.42 only.
     ask(git, ['config', '--system', '--edit'], { ...environment, GIT_EDITOR: 'echo' }),
   ])
-  const [oldMajor, oldMinor] = oldestGit.split('.').map(Number) as [number, number]
+  // Builds add words of their own: `git version 2.39.5 (Apple Git-154)`.
+  const [, version = 'unknown', major, minor] = /^git version ((\d+)\.(\d+)\S*)/.exec(said ?? '') ?? []
   return {
-    version: version?.installed ? `${version.major}.${version.minor}.${version.patch}` : 'unknown',
-    supported: Boolean(
-      version && (version.major > oldMajor || (version.major === oldMajor && version.minor >= oldMinor)),
-    ),
+    version,
+    supported: isSupported(Number(major), Number(minor)),
     programs: [git.path, ...(execPath ? [join(execPath, 'git')] : [])],
     scopes: {
       files: [systemFile ?? '/etc/gitconfig', ...userFiles(environment)],
@@ -66,6 +62,11 @@ export async function inspectInstallation(git: Git): Promise<Installation> {
     },
     environmentDigest: digest(git.path, environment),
   }
+}
+
+function isSupported(major: number, minor: number): boolean {
+  const [oldMajor, oldMinor] = oldestGit.split('.').map(Number) as [number, number]
+  return major > oldMajor || (major === oldMajor && minor >= oldMinor)
 }
 
 async function ask(

@@ -1,12 +1,15 @@
 import { pino, type DestinationStream, type Logger } from 'pino'
-import pretty from 'pino-pretty'
 
 export type Log = Logger
 
-/** JSON lines on standard output, or coloured text if that is a terminal. */
-export function createLog(level: string, destination?: DestinationStream): Log {
-  const output = destination ?? (process.stdout.isTTY ? pretty({ ignore: 'pid,hostname' }) : undefined)
-  return output ? pino({ level }, output) : pino({ level })
+/** JSON lines, on standard output if no other destination is given. */
+export const createLog = (level: string, destination?: DestinationStream): Log =>
+  destination ? pino({ level }, destination) : pino({ level })
+
+/** Coloured text on standard output, for people. */
+export async function prettyOutput(): Promise<DestinationStream> {
+  const { default: pretty } = await import('pino-pretty')
+  return pretty({ ignore: 'pid,hostname' })
 }
 
 /**
