@@ -22,7 +22,8 @@ export interface Derived {
 /** Memory for what looks derive; shared by all looks, bounded by number of files. */
 export type LookMemory = LRUCache<string, Derived>
 
-export const createLookMemory = (): LookMemory => new LRUCache({ max: 50_000 })
+/** Counted by `maxSize`, so that it grows with what is remembered; `max` would lay out the room for all of it at once. */
+export const createLookMemory = (): LookMemory => new LRUCache({ maxSize: 50_000, sizeCalculation: () => 1 })
 
 /**
  * One look at a repository on disk: collects what it sees into a digest, and knows whether that can be trusted.
