@@ -6,7 +6,7 @@ import { readSettings, type Flags } from './setting-flags.js'
 
 /** `refstream doctor`: a line for each thing that was looked at; exit code 1 if something is wrong. */
 export async function doctor(paths: readonly string[], flags: Flags): Promise<void> {
-  const settings = readSettings(flags)
+  const settings = await readSettings(flags)
   const { root, git } = findGround(settings, process.env)
   const wrong = (line: string): void => {
     say(line)

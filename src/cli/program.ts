@@ -46,8 +46,8 @@ function createProgram(): Command {
     .command('check')
     .description('Check the keys and values of a configuration file.')
     .argument('<FILE>')
-    .action((file: string) => {
-      checkFile(file)
+    .action(async (file: string) => {
+      await checkFile(file)
       process.stdout.write(`${file}: ok\n`)
     })
   addHookCommand(program)

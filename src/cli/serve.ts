@@ -5,7 +5,7 @@ import { readSettings, type Flags } from './setting-flags.js'
 /** `refstream serve`: runs until a signal ends it. */
 export async function serve(flags: Flags): Promise<void> {
   const unknown: string[] = []
-  const settings = readSettings(flags, (name) => unknown.push(name))
+  const settings = await readSettings(flags, (name) => unknown.push(name))
 
   const log = createLog(settings.logLevel, process.stdout.isTTY ? await prettyOutput() : undefined)
   for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)

@@ -21,8 +21,8 @@ export function addSettingFlags(command: Command): Command {
  * @param unknown told of REFSTREAM_ variables that are no settings
  * @throws ConfigError
  */
-export function readSettings(flags: Flags, unknown?: (name: string) => void): Settings {
+export async function readSettings(flags: Flags, unknown?: (name: string) => void): Promise<Settings> {
   const environment = readEnvironment(process.env, unknown)
   const file = (flags['config'] as string | undefined) ?? process.env['REFSTREAM_CONFIG']
-  return resolveSettings(readFlags(flags), environment, ...(file ? [readFile(file)] : []))
+  return resolveSettings(readFlags(flags), environment, ...(file ? [await readFile(file)] : []))
 }

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { parse, TomlError } from 'smol-toml'
 import { environmentName, options, type Option, type Settings } from './options.js'
 
 /** A setting that cannot be used. The message is one line for the person who wrote it; commands exit 2 on it. */
@@ -47,9 +46,9 @@ export function readEnvironment(
 }
 
 /** The TOML file's text. @throws ConfigError if it cannot be read or parsed, or has a key that is no setting. */
-export function readFile(path: string): Source {
+export async function readFile(path: string): Promise<Source> {
   const values = new Map()
-  for (const [name, value] of Object.entries(parseToml(path))) {
+  for (const [name, value] of Object.entries(await parseToml(path))) {
     const option = options.find((candidate) => candidate.name === name)
     if (!option) {
       throw new ConfigError(
@@ -61,13 +60,15 @@ export function readFile(path: string): Source {
   return values
 }
 
-function parseToml(path: string): Record<string, unknown> {
+async function parseToml(path: string): Promise<Record<string, unknown>> {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new ConfigError(`config: cannot read ${path}: ${(error as Error).message}`)
   }
+  // Most sidecars start without a file, and without waiting for its parser.
+  const { parse, TomlError } = await import('smol-toml')
   try {
     return parse(text)
   } catch (error) {
@@ -96,8 +97,8 @@ export function resolveSettings(...sources: Source[]): Settings {
 }
 
 /** Checks a file's keys and values alone; settings that it leaves out are no fault of it. @throws ConfigError */
-export function checkFile(path: string): void {
-  const source = readFile(path)
+export async function checkFile(path: string): Promise<void> {
+  const source = await readFile(path)
   const root = options.find((option) => option.key === 'root') as Option
   resolveSettings(source, new Map([[root, { value: '.', from: '' }]]))
 }

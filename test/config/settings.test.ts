@@ -35,14 +35,14 @@ t.test('flags beat the environment, which beats the file', async (t) => {
   const settings = resolveSettings(
     readFlags({ root: '/flag' }),
     readEnvironment({ REFSTREAM_ROOT: '/env', REFSTREAM_GIT: '/env/git' }),
-    readFile(path),
+    await readFile(path),
   )
   t.match(settings, { root: '/flag', git: '/env/git', drainSeconds: 7, exportAll: true })
 })
 
 t.test('values as text and as TOML has them', async (t) => {
   const path = toml(t, 'root = "/r"\nhot-max-bytes = 1000\ncache-max-bytes = "2GiB"\nlisten = "[::1]:0"\n')
-  const settings = resolveSettings(readFile(path))
+  const settings = resolveSettings(await readFile(path))
   t.equal(settings.hotMaxBytes, 1000)
   t.equal(settings.cacheMaxBytes, 2 * 1024 ** 3)
   t.same(settings.listen, { host: '::1', port: 0 })
@@ -61,7 +61,7 @@ t.test('lists: with commas, or as TOML has them', async (t) => {
     t,
     'root = "/r"\nadmin = ["unix:/run/x,y", "a:1"]\nfreshness = ["{a,b}/*=lease", "auto"]\n',
   )
-  const settings = resolveSettings(readFile(path))
+  const settings = resolveSettings(await readFile(path))
   t.same(settings.admin, [{ path: '/run/x,y' }, { host: 'a', port: 1 }])
   t.same(settings.freshness, [
     { glob: '{a,b}/*', mode: 'lease' },
@@ -85,20 +85,29 @@ t.test('freshness, and what belongs to it', async (t) => {
     { glob: '**', mode: 'auto' },
   ])
   const path = toml(t, 'root = "/r"\nmax-ref-directories = 1\nunleased-max-age-seconds = 0.5\n')
-  t.match(resolveSettings(readFile(path)), { maxRefDirectories: 1, unleasedMaxAgeSeconds: 0.5 })
+  t.match(resolveSettings(await readFile(path)), { maxRefDirectories: 1, unleasedMaxAgeSeconds: 0.5 })
 })
 
 t.test('a mistake is one line that names where, what and what is allowed', async (t) => {
+  const explains = (error: unknown, parts: string[]): void => {
+    t.ok(error instanceof ConfigError)
+    const { message } = error as Error
+    t.notMatch(message, /\n/)
+    for (const part of parts) t.ok(message.includes(part), `${message} names ${part}`)
+  }
   const fails = (make: () => unknown, ...parts: string[]): void => {
     try {
       make()
       t.fail(`no error for ${parts.join(' ')}`)
     } catch (error) {
-      t.ok(error instanceof ConfigError)
-      const { message } = error as Error
-      t.notMatch(message, /\n/)
-      for (const part of parts) t.ok(message.includes(part), `${message} names ${part}`)
+      explains(error, parts)
     }
+  }
+  const rejects = async (made: Promise<unknown>, ...parts: string[]): Promise<void> => {
+    await made.then(
+      () => t.fail(`no error for ${parts.join(' ')}`),
+      (error: unknown) => explains(error, parts),
+    )
   }
   const flag = (key: string, value: string) => () => resolveSettings(readFlags({ root: '/r', [key]: value }))
   fails(() => resolveSettings(), '--root', 'missing')
@@ -126,14 +135,14 @@ t.test('a mistake is one line that names where, what and what is allowed', async
     () => resolveSettings(readEnvironment({ REFSTREAM_ROOT: '/r', REFSTREAM_LISTEN: 'x' })),
     'REFSTREAM_LISTEN',
   )
-  fails(() => readFile(toml(t, 'port = 8080\n')), 'port', '8080', 'listen', 'cache-dir')
-  fails(() => readFile(toml(t, 'listen = \n')), 'refstream.toml:1:', 'TOML')
-  fails(() => checkFile(toml(t, 'export-all = "maybe"\n')), 'export-all', 'maybe', 'true or false')
-  fails(() => readFile('/nonexistent/x.toml'), '/nonexistent/x.toml')
+  await rejects(readFile(toml(t, 'port = 8080\n')), 'port', '8080', 'listen', 'cache-dir')
+  await rejects(readFile(toml(t, 'listen = \n')), 'refstream.toml:1:', 'TOML')
+  await rejects(checkFile(toml(t, 'export-all = "maybe"\n')), 'export-all', 'maybe', 'true or false')
+  await rejects(readFile('/nonexistent/x.toml'), '/nonexistent/x.toml')
 })
 
 t.test('a file may be checked without a root in it', async (t) => {
-  t.doesNotThrow(() => checkFile(toml(t, 'drain-seconds = 1\n')))
+  await t.resolves(checkFile(toml(t, 'drain-seconds = 1\n')))
 })
 
 t.test('unknown variables of the environment are reported, not refused', async (t) => {
