@@ -35,7 +35,7 @@ export class Doors {
   readonly #open: Open[] = []
   readonly #http: Server
   readonly #admins: Server[] = []
-  #grpc: GrpcDoor | undefined
+  readonly #grpc: GrpcDoor | undefined
   /** Connections on which no request has come yet. Node counts them as busy until the head of one is overdue. */
   readonly #unused = new Set<Socket>()
   url = ''
@@ -44,8 +44,9 @@ export class Doors {
   /** `HOST:PORT`, or `unix:/path`, as gRPC's clients take it. */
   grpcTarget: string | undefined
 
-  private constructor(options: DoorsOptions) {
+  private constructor(options: DoorsOptions, grpc: GrpcDoor | undefined) {
     this.#options = options
+    this.#grpc = grpc
     this.#http = createDoor(options.door)
     this.#http.on('connection', (socket: Socket) => {
       this.#unused.add(socket)
@@ -58,7 +59,7 @@ export class Doors {
 
   /** @throws ConfigError if one of them cannot be opened; then none is */
   static async open(options: DoorsOptions): Promise<Doors> {
-    const doors = new Doors(options)
+    const doors = new Doors(options, options.settings.grpc && (await makeGrpcDoor(options.grpc)))
     try {
       await doors.#openAll(options.settings)
       return doors
@@ -87,7 +88,6 @@ export class Doors {
       })
     }
     if (!grpc) return
-    this.#grpc = await makeGrpcDoor(this.#options.grpc)
     const server = createServer({ noDelay: true }, (socket) => this.#grpc?.serve(socket))
     const url = await this.#listen(server, grpc, 'grpc', 'h2')
     this.grpcTarget = url.replace(/^https?:\/\//, '')
