@@ -90,8 +90,14 @@ t.test('a program that is no Git, or an old one, is told and not fatal', async (
     programs: { length: 1 },
     scopes: { files: ['/etc/gitconfig', '/nonexistent/.config/git/config', '/nonexistent/.gitconfig'] },
   })
-  const old = fake('case $1 in --version) echo git version 2.38.9;; *) exec git "$@";; esac')
-  t.match(await inspect({}, old), { version: '2.38.9', supported: false })
-  const future = fake('case $1 in --version) echo git version 3.0.0;; *) exec git "$@";; esac')
-  t.match(await inspect({}, future), { version: '3.0.0', supported: true })
+  const saying = (words: string): Promise<Installation> =>
+    inspect({}, fake(`case $1 in --version) echo '${words}';; *) exec git "$@";; esac`))
+  t.match(await saying('git version 2.38.9'), { version: '2.38.9', supported: false })
+  t.match(await saying('git version 2.39.5 (Apple Git-154)'), { version: '2.39.5', supported: true })
+  t.match(await saying('git version 2.100.0.rc1.23.gabc'), {
+    version: '2.100.0.rc1.23.gabc',
+    supported: true,
+  })
+  t.match(await saying('git version 3.0.0'), { version: '3.0.0', supported: true })
+  t.match(await saying('another program, version 3'), { version: 'unknown', supported: false })
 })
