@@ -8,6 +8,7 @@ import { readPressure } from '../limits/pressure.js'
 import { Room } from '../limits/room.js'
 import { Slots } from '../limits/slots.js'
 import { Spell } from '../limits/spell.js'
+import { TurnBudget } from '../limits/turn-budget.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
@@ -24,6 +25,7 @@ export interface Limits {
   readonly senders: ClientWatch
   /** Git processes of pass-through that move no byte. */
   readonly processes: ClientWatch
+  readonly sending: TurnBudget
   /** A request is told to come again. */
   readonly shed: (why: Overloaded) => void
   /** Are requests being shed, and have they been for a while? */
@@ -40,6 +42,8 @@ const adaptiveFloor = 4
 const adaptivePeriodMs = 1000
 /** How many more wait at the door than for a process: turns come sooner there. */
 const doorFactor = 4
+/** Bytes that are handed to clients from memory in one turn of the event loop: two milliseconds of it. */
+const bytesPerTurn = 4 * 1024 * 1024
 /** Milliseconds without a pause after which shedding counts as lasting, and the pause that ends it. */
 const sheddingLastsMs = 10_000
 const sheddingPauseMs = 5000
@@ -94,6 +98,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
       minRate: 0,
       windowMs: 1000,
     }),
+    sending: new TurnBudget(bytesPerTurn),
     shed: ({ reason, message }) => {
       if (shedding.add()) log.warn({ reason }, `requests are shed: ${message}`)
     },

@@ -50,7 +50,10 @@ export async function sendAdvertisement(
 
   if (request.method === 'HEAD') chunk = null
   else if (form) return sendForm(exchange, form)
-  while (chunk && !exchange.left) {
+  while (chunk) {
+    const turn = exchange.turn(chunk.length)
+    if (turn) await turn
+    if (exchange.left) return
     if (follower.offset === follower.size) return exchange.end(chunk)
     if (!exchange.write(chunk) && !(await exchange.drained())) return
     const next = follower.read()
@@ -62,6 +65,8 @@ export async function sendAdvertisement(
 async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {
   const { response } = exchange
   for (const chunk of chunks) {
+    const turn = exchange.turn(chunk.length)
+    if (turn) await turn
     if (!exchange.write(chunk) && !(await exchange.drained())) return
   }
   response.end()

@@ -11,6 +11,7 @@ import type { Admissions } from '../limits/admissions.js'
 import { Overloaded } from '../limits/overloaded.js'
 import type { ClientWatch } from '../limits/client-watch.js'
 import type { Room } from '../limits/room.js'
+import type { TurnBudget } from '../limits/turn-budget.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
@@ -31,6 +32,7 @@ export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions {
   readonly senders: ClientWatch
   /** Git processes that answer what passes through. */
   readonly processes: ClientWatch
+  readonly sending: TurnBudget
   /** Milliseconds in which the head of a request must come. */
   readonly requestIdleMs: number
   readonly admissions: Admissions

@@ -3,6 +3,7 @@ import type { GitProcess } from '../git/git.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { ClientWatch } from '../limits/client-watch.js'
 import { socketClient } from '../limits/socket-client.js'
+import type { TurnBudget } from '../limits/turn-budget.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { reset } from './reset.js'
 
@@ -26,6 +27,8 @@ export interface Overseers {
   readonly senders: ClientWatch
   /** Git processes to which nothing comes and from which nothing comes. */
   readonly processes: ClientWatch
+  /** Of what is sent from memory. */
+  readonly sending: TurnBudget
 }
 
 /** One request and its response, with what is told about them afterwards. */
@@ -115,6 +118,11 @@ export class Exchange {
   letBodyCome(): void {
     if (this.bodyWaits) this.response.writeContinue()
     this.bodyWaits = false
+  }
+
+  /** undefined: so many bytes may be sent now; otherwise it resolves when they may. */
+  turn(bytes: number): Promise<void> | undefined {
+    return this.#overseers.sending.take(bytes)
   }
 
   /** Hands bytes to the client. false: it takes no more now, wait for `drained`. */

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { LsRefsRequest } from '../git/ls-refs.js'
 import type { RefAnswer } from '../service/ref-service.js'
 import type { Exchange } from './exchange.js'
@@ -27,13 +28,22 @@ export async function sendRefs(
   for await (const part of parts ?? listing.cut(request)) {
     if (!response.headersSent) response.writeHead(200, headers)
     for (const piece of pieces(part)) {
+      const turn = exchange.turn(piece.length)
+      if (turn) {
+        uncork(response)
+        await turn
+      }
+      if (exchange.left) return
       if (exchange.write(piece)) continue
-      if (response.writableCorked > 0) response.uncork()
+      uncork(response)
       if (!(await exchange.drained())) return
     }
-    if (exchange.left) return
   }
   response.end()
+}
+
+function uncork(response: ServerResponse): void {
+  if (response.writableCorked > 0) response.uncork()
 }
 
 /** Bytes per write: a client that stops reading holds no more. */
