@@ -4,7 +4,7 @@ import { flushPacket, packetLength } from './pkt-line.js'
 const space = 0x20
 
 /** Bytes per segment. Appending never copies more than that at once, so that it never takes long. */
-const segmentSize = 256 * 1024
+const segmentSize = 1024 * 1024
 
 /** A stretch of a listing: whole lines only. */
 interface Segment {

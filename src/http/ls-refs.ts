@@ -47,7 +47,7 @@ function uncork(response: ServerResponse): void {
 }
 
 /** Bytes per write: a client that stops reading holds no more. */
-const pieceSize = 256 * 1024
+const pieceSize = 1024 * 1024
 
 function* pieces(part: Buffer): Generator<Buffer> {
   for (let at = 0; at < part.length; at += pieceSize) yield part.subarray(at, at + pieceSize)

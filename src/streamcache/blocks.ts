@@ -1,7 +1,7 @@
 import { allocate } from './memory.js'
 
 /** Bytes per block: what one write to a fast follower carries, and what a slow one may hold. */
-export const blockSize = 256 * 1024
+export const blockSize = 1024 * 1024
 
 /** The bytes of a growing file in memory, cut into blocks of one size, any of which may be absent. */
 export class Blocks {

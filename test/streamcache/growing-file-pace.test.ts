@@ -1,7 +1,6 @@
 import t from 'tap'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { blockSize } from '../../src/streamcache/blocks.js'
 import { eventually } from '../support/eventually.js'
 import { growingFile, noSpace } from '../support/growing-file.js'
 import { bytesOf, collect, pending, readUntil, turns } from '../support/sources.js'
@@ -29,7 +28,7 @@ t.test('with a disk, only the fastest follower counts', async (t) => {
 })
 
 t.test('a paused writer goes on when the followers leave, and when the file fails', async (t) => {
-  const { file, directory } = await growingFile(t, { maxLeadBytes: blockSize })
+  const { file, directory } = await growingFile(t, { maxLeadBytes: mib / 4 })
   const [first, second] = [file.follow(), file.follow()]
   const paused = file.append(bytesOf(1, 0, mib))
   first.close()

@@ -9,8 +9,9 @@ export const title = 'Cold storm'
 export const slowLine = { pace: 50_000, rcvbuf: 4096, mss: 1460 }
 
 export async function run({ contenders, repositories, quick }, { slowFirst = false } = {}) {
-  const { small, large, huge } = repositories
+  const { small, middle, large, huge } = repositories
   const clients = quick ? 100 : 200
+  const elsewhere = requestFile(middle, 'advertisement', { closing: true })
   const rows = []
   for (const repository of [large, huge].filter(Boolean)) {
     const requests = requestFile(repository, 'advertisement', { closing: true })
@@ -18,6 +19,8 @@ export async function run({ contenders, repositories, quick }, { slowFirst = fal
     for (let round = 0; round < (quick ? 1 : 3); round++) {
       await eachInTurn(contenders, async (server) => {
         await wake(server, small)
+        // Storms run other code than hits do.
+        await load('burst', { port: server.port, requests: elsewhere, clients, timeout: 300 })
         const options = { port: server.port, requests, timeout: 300 }
         const { result, ...costs } = await cost(server, async () => {
           const slow = slowFirst && startLoad('slow', { ...options, ...slowLine, clients: 1, seconds: 600 })

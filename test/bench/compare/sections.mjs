@@ -65,7 +65,7 @@ export const sections = {
   'cold-storm': {
     about: [
       'Clients that all ask at once, on new connections, for an advertisement that no cache has. Each server is new, and has',
-      'answered requests for another repository for half a second, so that its code is warm.',
+      'answered requests for another repository for half a second and a storm on a third, so that its code is warm.',
     ],
     ...storm,
   },
@@ -83,7 +83,7 @@ export const sections = {
   },
   'real-clients': {
     about: [
-      'Git clients, each a process of its own, all at once, after one has warmed the cache. Wall is until the last has ended,',
+      'Git clients, each a process of its own, all at once, after some have warmed the cache and the code. Wall is until the last has ended,',
       'and is mostly the clients’ own work; CPU is that of the server and its children.',
     ],
     columns: words('protocol operation refs clients server seconds cpuSeconds processes faults'),
