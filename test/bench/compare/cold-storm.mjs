@@ -18,7 +18,7 @@ export async function run({ contenders, repositories, quick }, { slowFirst = fal
     const expected = truth(repository, 'advertisement')
     for (let round = 0; round < (quick ? 1 : 3); round++) {
       await eachInTurn(contenders, async (server) => {
-        await wake(server, small)
+        await wake(server, small, quick)
         // Storms run other code than hits do.
         await load('burst', { port: server.port, requests: elsewhere, clients, timeout: 300 })
         const options = { port: server.port, requests, timeout: 300 }

@@ -26,14 +26,16 @@ export async function eachInTurn(contenders, visit) {
 export const warm = (server, requests) =>
   load('burst', { port: server.port, requests, clients: 1, timeout: 120 })
 
-/** Lets a server's code be loaded and warm before its cache is tried: half a second of another, small repository. */
-export const wake = (server, small) =>
-  load('closed', {
-    port: server.port,
-    requests: requestFile(small, 'advertisement'),
-    clients: 4,
-    seconds: 0.5,
-  })
+/**
+ * Lets a server's code be loaded and warm before its cache is tried: it answers each kind of request for another, small
+ * repository for a while. A server runs for weeks; what its compiler does in its first seconds is not what it costs.
+ */
+export async function wake(server, small, quick) {
+  for (const kind of ['advertisement', 'capabilities', 'ls-refs']) {
+    const requests = requestFile(small, kind)
+    await load('closed', { port: server.port, requests, clients: 4, seconds: quick ? 0.3 : 1 })
+  }
+}
 
 /** What some work costs a server: CPU seconds of it and all that it started, and Git processes. */
 export async function cost(server, work) {

@@ -87,7 +87,7 @@ export async function run({ contenders, repositories, quick }) {
   for (let round = 0; round < (quick ? 1 : 2); round++) {
     await eachInTurn(contenders, async (server, contender) => {
       execFileSync('git', ['-C', large.path, 'update-ref', marker, large.commits[0]])
-      await wake(server, small)
+      await wake(server, small, quick)
       await warm(server, requests)
       const options = { port: server.port, requests, clients, seconds, timeout: 120, records: 1 }
       const { result, ...costs } = await cost(server, async () => {

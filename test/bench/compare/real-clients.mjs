@@ -60,7 +60,7 @@ export async function run({ contenders, repositories, quick }) {
   const rows = []
   for (let round = 0; round < (quick ? 1 : 3); round++) {
     await eachInTurn(contenders, async (server) => {
-      await wake(server, repositories.small)
+      await wake(server, repositories.small, quick)
       for (const { version, operation, repository, right, args } of turns) {
         const url = `${server.url}/${repository.name}`
         const one = (_, client) => git(['-c', `protocol.version=${version}`, ...args(url, client)])

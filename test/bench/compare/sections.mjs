@@ -65,7 +65,7 @@ export const sections = {
   'cold-storm': {
     about: [
       'Clients that all ask at once, on new connections, for an advertisement that no cache has. Each server is new, and has',
-      'answered requests for another repository for half a second and a storm on a third, so that its code is warm.',
+      'answered requests of all kinds for another repository for a while and a storm on a third, so that its code is warm.',
     ],
     ...storm,
   },

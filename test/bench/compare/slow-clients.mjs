@@ -20,7 +20,7 @@ export async function run({ contenders, repositories, quick }) {
   const expected = truth(large, 'advertisement')
   const rows = []
   await eachInTurn(contenders, async (server) => {
-    await wake(server, small)
+    await wake(server, small, quick)
     const options = { port: server.port, requests, timeout: 60 }
     const fast = async () => {
       const reads = []

@@ -1,6 +1,6 @@
 // Warm hits by size: what an answer from a cache costs, beside two servers that have nothing to decide.
 import { referenceServers } from './contenders.mjs'
-import { cost, eachInTurn, summarize, warm } from './measure.mjs'
+import { cost, eachInTurn, summarize, wake, warm } from './measure.mjs'
 import { faults, judge, requestFile, truth } from './requests.mjs'
 import { load } from './tools.mjs'
 
@@ -21,6 +21,7 @@ export async function run({ contenders, repositories, quick }) {
   const rows = []
   for (let round = 0; round < (quick ? 1 : 3); round++) {
     await eachInTurn([...contenders, ...references], async (server, contender) => {
+      if (contenders.includes(contender)) await wake(server, small, quick)
       for (const { repository, kind, requests, truth } of cases) {
         if (!contenders.includes(contender) && kind !== 'advertisement') continue
         await warm(server, requests)
