@@ -1,38 +1,28 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/access.js'
-import { GitError } from '../git/git.js'
+import { AuthorizerUnavailable } from '../access/access.js'
 import { protocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
-import { BackingOff, causeOf, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
+import { causeOf } from '../service/errors.js'
 import type { RefService } from '../service/ref-service.js'
 import { FillError } from '../streamcache/index.js'
 import type { Admissions } from '../limits/admissions.js'
 import { Overloaded } from '../limits/overloaded.js'
-import type { ClientWatch } from '../limits/client-watch.js'
 import type { Room } from '../limits/room.js'
-import type { TurnBudget } from '../limits/turn-budget.js'
 import type { Log } from '../telemetry/log.js'
-import type { Metrics } from '../telemetry/metrics.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
-import { Exchange, type Outcome } from './exchange.js'
+import { Exchange, type Overseers } from './exchange.js'
 import { backendRequest, passThrough } from './passthrough.js'
 import { sendRefs } from './ls-refs.js'
 import { peekBody } from './request-body.js'
-import { refuse, Refusal, type RefusalAnswer } from './responses.js'
+import { refuse, Refusal } from './responses.js'
 import { parseTarget, type Route } from './route.js'
+import { explain } from './status.js'
 
-export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions {
+export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions, Overseers {
   readonly service: RefService
-  readonly metrics: Metrics
   readonly log: Log
-  /** Clients that take their answers too slowly, and those that send their requests too slowly. */
-  readonly readers: ClientWatch
-  readonly senders: ClientWatch
-  /** Git processes that answer what passes through. */
-  readonly processes: ClientWatch
-  readonly sending: TurnBudget
   /** Milliseconds in which the head of a request must come. */
   readonly requestIdleMs: number
   readonly admissions: Admissions
@@ -222,46 +212,6 @@ function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
   if (response.headersSent) exchange.breakOff()
   else refuse(response, refusal, exchange.bodyWaits)
 }
-
-/** The answer to an error, and the outcome that it counts as. */
-function explain(error: unknown, shedStatus: number): { refusal: RefusalAnswer; outcome: Outcome } {
-  if (error instanceof Overloaded) {
-    const { message, retryAfterSeconds } = error
-    const headers = ['Retry-After', String(retryAfterSeconds)]
-    const text = `overloaded: ${message}; try again later`
-    return { refusal: { status: shedStatus, message: text, headers }, outcome: 'shed' }
-  }
-  if (error instanceof BackingOff) {
-    const headers = ['Retry-After', String(Math.ceil(error.retryAfterMs / 1000))]
-    return { refusal: new Refusal(503, error.message, headers), outcome: 'error' }
-  }
-  if (error instanceof Unauthenticated) {
-    const refusal = new Refusal(401, error.message, challengesOf(error))
-    return { refusal, outcome: 'unauthenticated' }
-  }
-  if (error instanceof Forbidden) {
-    return { refusal: new Refusal(403, error.message, challengesOf(error)), outcome: 'forbidden' }
-  }
-  if (error instanceof AuthorizerUnavailable) {
-    const message = 'nobody can say now who may do this; try again later'
-    return { refusal: new Refusal(503, message, ['Retry-After', '1']), outcome: 'error' }
-  }
-  if (error instanceof RepositoryNotFound) return { refusal: new Refusal(404), outcome: 'not_found' }
-  if (error instanceof ServiceDisabled) return { refusal: new Refusal(403), outcome: 'forbidden' }
-  if (error instanceof Refusal) {
-    const outcome = error.status === 404 ? 'not_found' : error.status === 403 ? 'forbidden' : 'rejected'
-    return { refusal: error, outcome }
-  }
-  if (error instanceof FillError || error instanceof GitError) {
-    const message =
-      'Git could not answer for this repository; try again, and see the log of refstream for why'
-    return { refusal: new Refusal(503, message), outcome: 'error' }
-  }
-  return { refusal: new Refusal(500, 'internal error; see the log of refstream'), outcome: 'error' }
-}
-
-const challengesOf = ({ challenges }: Unauthenticated | Forbidden): string[] =>
-  challenges.flatMap((challenge) => ['WWW-Authenticate', challenge])
 
 /** A connection on which no request could be read. */
 function rejectConnection(error: NodeJS.ErrnoException, socket: Duplex): void {

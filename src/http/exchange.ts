@@ -23,7 +23,9 @@ const ignore = (): void => {}
 /** Who keeps an eye on exchanges. */
 export interface Overseers {
   readonly metrics: Metrics
+  /** Clients that take their answers too slowly. */
   readonly readers: ClientWatch
+  /** Those that send their requests too slowly. */
   readonly senders: ClientWatch
   /** Git processes to which nothing comes and from which nothing comes. */
   readonly processes: ClientWatch

@@ -1,0 +1,50 @@
+import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/access.js'
+import { GitError } from '../git/git.js'
+import { Overloaded } from '../limits/overloaded.js'
+import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
+import { FillError } from '../streamcache/index.js'
+import type { Outcome } from './exchange.js'
+import { Refusal, type RefusalAnswer } from './responses.js'
+
+/**
+ * The answer to an error, and the outcome that it counts as.
+ * @param shedStatus to requests that are shed
+ */
+export function explain(error: unknown, shedStatus: number): { refusal: RefusalAnswer; outcome: Outcome } {
+  if (error instanceof Overloaded) {
+    const { message, retryAfterSeconds } = error
+    const headers = ['Retry-After', String(retryAfterSeconds)]
+    const text = `overloaded: ${message}; try again later`
+    return { refusal: { status: shedStatus, message: text, headers }, outcome: 'shed' }
+  }
+  if (error instanceof BackingOff) {
+    const headers = ['Retry-After', String(Math.ceil(error.retryAfterMs / 1000))]
+    return { refusal: new Refusal(503, error.message, headers), outcome: 'error' }
+  }
+  if (error instanceof Unauthenticated) {
+    const refusal = new Refusal(401, error.message, challengesOf(error))
+    return { refusal, outcome: 'unauthenticated' }
+  }
+  if (error instanceof Forbidden) {
+    return { refusal: new Refusal(403, error.message, challengesOf(error)), outcome: 'forbidden' }
+  }
+  if (error instanceof AuthorizerUnavailable) {
+    const message = 'nobody can say now who may do this; try again later'
+    return { refusal: new Refusal(503, message, ['Retry-After', '1']), outcome: 'error' }
+  }
+  if (error instanceof RepositoryNotFound) return { refusal: new Refusal(404), outcome: 'not_found' }
+  if (error instanceof ServiceDisabled) return { refusal: new Refusal(403), outcome: 'forbidden' }
+  if (error instanceof Refusal) {
+    const outcome = error.status === 404 ? 'not_found' : error.status === 403 ? 'forbidden' : 'rejected'
+    return { refusal: error, outcome }
+  }
+  if (error instanceof FillError || error instanceof GitError) {
+    const message =
+      'Git could not answer for this repository; try again, and see the log of refstream for why'
+    return { refusal: new Refusal(503, message), outcome: 'error' }
+  }
+  return { refusal: new Refusal(500, 'internal error; see the log of refstream'), outcome: 'error' }
+}
+
+const challengesOf = ({ challenges }: Unauthenticated | Forbidden): string[] =>
+  challenges.flatMap((challenge) => ['WWW-Authenticate', challenge])
