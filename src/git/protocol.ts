@@ -7,7 +7,8 @@ export type ProtocolVersion = 0 | 1 | 2
  * determine_protocol_version_server).
  */
 export function protocolVersion(header: string | undefined): ProtocolVersion {
-  const items = (header ?? '').split(':')
+  if (header === undefined) return 0
+  const items = header.split(':')
   if (items.includes('version=2')) return 2
   return items.includes('version=1') ? 1 : 0
 }

@@ -24,18 +24,26 @@ export interface QueueRequest {
 }
 
 interface Waiting extends Waiter {
-  granted(): void
+  readonly since: number
+  /** Its turn has come. */
+  readonly granted: (waitedMs: number) => void
+  /** Its time is up. */
+  readonly late: (why: Overloaded) => void
 }
 
 /**
- * A line in which one waits for one's turn as for a promise. Who waits is in the line, with a timer and a listener on its
- * signal, until the first of three: its turn, its time, its signal; each takes it out of the line at once, so the other
- * two never happen.
+ * A line in which one waits for one's turn. Who waits is in the line until the first of three: its turn, the end of its
+ * time, or its own leaving; each takes it out of the line at once, so the other two never happen. All who wait share
+ * one timer, which runs only while there are any.
  */
 export class Queue extends Line<Waiting> {
   readonly #waitMs: number
   readonly #clock: Clock
   readonly #random: () => number
+  /** Those who wait, in the order in which their time is up. */
+  readonly #newcomers = new Set<Waiting>()
+  readonly #admitted = new Set<Waiting>()
+  #stopTimer: (() => void) | undefined
 
   constructor({ perGroup, queueMax, waitMs, clock, random }: QueueOptions) {
     super(perGroup, queueMax)
@@ -50,49 +58,99 @@ export class Queue extends Line<Waiting> {
   }
 
   /**
-   * Waits for its turn, which `advance` gives; who has had it counts as running.
-   * @param granted called in the moment at which its turn comes, with the milliseconds that it has waited
+   * Takes a place, which there must be: see refusal().
+   * @param granted called when its turn has come, which `advance` gives; who has had it counts as running
+   * @param late called when its time is up
+   * @returns what gives the place up; it says whether there was still one to give up
+   */
+  stand(
+    { group, admitted = false }: QueueRequest,
+    granted: Waiting['granted'],
+    late: Waiting['late'],
+  ): () => boolean {
+    const waiting: Waiting = { group, admitted, since: this.#clock.now(), granted, late }
+    const others = admitted ? this.#admitted : this.#newcomers
+    others.add(waiting)
+    this.join(waiting, waiting.since)
+    this.#lookIn(this.#waitMs)
+    return () => {
+      if (!others.has(waiting)) return false
+      this.leave(waiting)
+      this.#forget(waiting)
+      return true
+    }
+  }
+
+  /**
+   * Waits for its turn as for a promise.
+   * @param granted called in the moment at which its turn comes
    * @returns what `granted` does
    * @throws Overloaded if there is no place, or its turn does not come in time; the signal's reason if it aborts
    */
-  wait<T>(request: QueueRequest, granted: (waitedMs: number) => T): Promise<T> {
-    const { group, admitted = false, signal } = request
+  async wait<T>(request: QueueRequest, granted: (waitedMs: number) => T): Promise<T> {
+    const { signal } = request
     const refusal = this.refusal(request)
-    if (refusal) return Promise.reject(refusal)
-    const since = this.#clock.now()
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        stopTimer()
-        signal?.removeEventListener('abort', abort)
-      }
-      const waiter: Waiting = {
-        group,
-        admitted,
-        granted: () => {
-          settle()
-          resolve(granted(this.#clock.now() - since))
-        },
-      }
-      const abort = (): void => {
-        this.leave(waiter)
-        settle()
-        reject(signal?.reason)
-      }
-      const late = (): void => {
-        const overloaded = this.#overloaded('wait')
-        this.leave(waiter)
-        settle()
-        reject(overloaded)
-      }
-      const stopTimer = this.#clock.after(admitted ? this.#waitMs * admittedFactor : this.#waitMs, late)
-      signal?.addEventListener('abort', abort, { once: true })
-      this.join(waiter, since)
-    })
+    if (refusal) throw refusal
+    let abort: (() => void) | undefined
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        const leave = this.stand(request, (waitedMs) => resolve(granted(waitedMs)), reject)
+        abort = () => {
+          leave()
+          reject(signal?.reason)
+        }
+        signal?.addEventListener('abort', abort)
+      })
+    } finally {
+      if (abort) signal?.removeEventListener('abort', abort)
+    }
   }
 
   /** Gives the next one its turn, if somebody is ready for it. */
   advance(): void {
-    this.next(this.#clock.now())?.granted()
+    const now = this.#clock.now()
+    const next = this.next(now)
+    if (!next) return
+    this.#forget(next)
+    next.granted(now - next.since)
+  }
+
+  #patienceMs({ admitted }: Waiting): number {
+    return admitted ? this.#waitMs * admittedFactor : this.#waitMs
+  }
+
+  #lookIn(ms: number): void {
+    this.#stopTimer ??= this.#clock.after(ms, () => this.#lookAtTime())
+  }
+
+  #lookAtTime(): void {
+    this.#stopTimer = undefined
+    const now = this.#clock.now()
+    // Whoever comes meanwhile has at least as much time.
+    let nextMs = this.#waitMs
+    for (const others of [this.#newcomers, this.#admitted]) {
+      for (const waiting of others) {
+        const leftMs = waiting.since + this.#patienceMs(waiting) - now
+        if (leftMs > 0) {
+          nextMs = Math.min(nextMs, leftMs)
+          break
+        }
+        const why = this.#overloaded('wait')
+        this.leave(waiting)
+        this.#forget(waiting)
+        waiting.late(why)
+      }
+    }
+    // A timer may go off a little before its time.
+    if (this.waiting > 0) this.#lookIn(Math.max(1, nextMs))
+  }
+
+  #forget(waiting: Waiting): void {
+    const others = waiting.admitted ? this.#admitted : this.#newcomers
+    others.delete(waiting)
+    if (this.waiting > 0) return
+    this.#stopTimer?.()
+    this.#stopTimer = undefined
   }
 
   #overloaded(reason: Overloaded['reason']): Overloaded {

@@ -14,8 +14,6 @@ export interface RoomOptions extends LoopUseOptions, Omit<QueueOptions, 'perGrou
 
 /** Who waits for an answer. */
 export interface Visitor {
-  /** Aborts when it leaves; asked for only if it has to wait. */
-  readonly signal: AbortSignal
   /** Calls back when it leaves. */
   whenLeft(call: () => void): void
   /** @throws if it has left */
@@ -102,7 +100,8 @@ export class Room {
   }
 
   /**
-   * Comes in when it may: at once if it need not wait. Its place is free at once when it leaves: what it waits for may be long in coming.
+   * Comes in when it may: at once if it need not wait. Its place is free at once when it leaves: what it waits for may be
+   * long in coming.
    * @returns what to call on leaving; called again, it does nothing
    * @throws Overloaded, or that the visitor has left; or rejects with them
    */
@@ -116,11 +115,7 @@ export class Room {
     this.#came++
     const max = request.admitted ? this.#max * admittedFactor : this.#max
     if (this.inside + this.waiting >= max) throw this.#shed(new Overloaded('full', 1))
-    if (this.waiting > 0 || this.#use.busy) {
-      return this.#wait(request, visitor).catch((error: unknown) => {
-        throw error instanceof Overloaded ? this.#shed(error) : error
-      })
-    }
+    if (this.waiting > 0 || this.#use.busy) return this.#wait(request, visitor)
     this.#queue.enter(request.group)
     return this.#visit(request.group, visitor)
   }
@@ -131,16 +126,22 @@ export class Room {
   }
 
   #wait(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): Promise<() => void> {
-    const isFirst = this.waiting === 0
-    const turn = this.#queue.wait({ ...request, signal: visitor.signal }, (waitedMs) => {
-      this.#events.waited?.(waitedMs)
-      return this.#visit(request.group, visitor)
-    })
-    if (isFirst) {
+    const refusal = this.#queue.refusal(request)
+    if (refusal) throw this.#shed(refusal)
+    if (this.waiting === 0) {
       this.#came = 1
       this.#turnEnd(() => this.#endTurn())
     }
-    return turn
+    return new Promise((enter, reject) => {
+      const granted = (waitedMs: number): void => {
+        this.#events.waited?.(waitedMs)
+        enter(this.#visit(request.group, visitor))
+      }
+      const giveUp = this.#queue.stand(request, granted, (why) => reject(this.#shed(why)))
+      visitor.whenLeft(() => {
+        if (giveUp()) reject(new Error('the visitor has left'))
+      })
+    })
   }
 
   #endTurn(): void {

@@ -208,7 +208,8 @@ export class SlotsModel {
     const waiting = this.#are('waiting')
     must(!waiting.some((request) => this.#mayRun(request)), 'no slot is free while somebody may have it')
     must(!waiting.some(({ deadline }) => deadline <= this.#clock.now()), 'nobody waits too long')
-    must(this.#clock.timers === waiting.length, 'one timer for each who waits')
+    const lines = new Set(waiting.map((request) => request.class))
+    must(this.#clock.timers === lines.size, 'one timer for each line in which somebody waits')
     must(JSON.stringify(this.#events) === JSON.stringify(this.#seen), 'every end is counted, once')
     const open = waiting.some(({ class: each, group }) => {
       return this.#running(each, group) < this.#options[each].perGroup
