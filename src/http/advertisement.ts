@@ -51,13 +51,9 @@ export async function sendAdvertisement(
   if (request.method === 'HEAD') chunk = null
   else if (form) return sendForm(exchange, form)
   while (chunk) {
-    const turn = exchange.turn(chunk.length)
-    if (turn) await turn
-    if (exchange.left) return
     if (follower.offset === follower.size) return exchange.end(chunk)
-    if (!exchange.write(chunk) && !(await exchange.drained())) return
-    const next = follower.read()
-    chunk = next instanceof Promise ? await next : next
+    if (!(await exchange.send(chunk))) return
+    chunk = await follower.read()
   }
   if (!exchange.left) response.end()
 }
@@ -65,9 +61,7 @@ export async function sendAdvertisement(
 async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {
   const { response } = exchange
   for (const chunk of chunks) {
-    const turn = exchange.turn(chunk.length)
-    if (turn) await turn
-    if (!exchange.write(chunk) && !(await exchange.drained())) return
+    if (!(await exchange.send(chunk))) return
   }
   response.end()
 }

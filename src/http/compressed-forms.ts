@@ -3,6 +3,7 @@ import type { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { LRUCache } from 'lru-cache'
 import { inTurns, type Entry } from '../streamcache/index.js'
+import { writeMax } from './exchange.js'
 
 /** A content coding (RFC 9110, section 8.4.1) that this Node can make. */
 interface Coding {
@@ -15,8 +16,8 @@ const { createZstdCompress } = zlib as {
   createZstdCompress?: (options: { chunkSize: number }) => Transform
 }
 
-/** Most bytes per chunk: what one write carries. Node's own 16 KB make sixty writes of a megabyte. */
-const chunkSize = 1024 * 1024
+/** Bytes per chunk. Node's own 16 KB make sixty writes of a megabyte. */
+const chunkSize = writeMax
 
 /**
  * Best first. Level 1: object ids hardly compress, names do at any level; for 100,000 refs, level 6 makes 1 % less of

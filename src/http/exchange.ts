@@ -20,6 +20,9 @@ class ClientHasLeft extends Error {
 
 const ignore = (): void => {}
 
+/** Most bytes per write of what is in memory: a client that stops reading holds no more. */
+export const writeMax = 1024 * 1024
+
 /** Who keeps an eye on exchanges. */
 export interface Overseers {
   readonly metrics: Metrics
@@ -122,9 +125,22 @@ export class Exchange {
     this.bodyWaits = false
   }
 
-  /** undefined: so many bytes may be sent now; otherwise it resolves when they may. */
-  turn(bytes: number): Promise<void> | undefined {
-    return this.#overseers.sending.take(bytes)
+  /** Hands over bytes from memory when it is their turn. Resolves when the client takes more; false if it has left. */
+  async send(chunk: Buffer): Promise<boolean> {
+    const turn = this.#overseers.sending.take(chunk.length)
+    if (turn) {
+      this.#uncork()
+      await turn
+    }
+    if (this.#left) return false
+    if (this.write(chunk)) return true
+    this.#uncork()
+    return this.drained()
+  }
+
+  /** What has been held together for one write goes out before somebody waits. */
+  #uncork(): void {
+    if (this.response.writableCorked > 0) this.response.uncork()
   }
 
   /** Hands bytes to the client. false: it takes no more now, wait for `drained`. */
@@ -135,8 +151,16 @@ export class Exchange {
     return takesMore
   }
 
-  /** Hands over the last bytes. */
-  end(chunk: Buffer): void {
+  /** Hands over the last bytes from memory, with the end of the response, when it is their turn. */
+  end(chunk: Buffer): Promise<void> | undefined {
+    const turn = this.#overseers.sending.take(chunk.length)
+    if (turn) return turn.then(() => this.#end(chunk))
+    this.#end(chunk)
+    return undefined
+  }
+
+  #end(chunk: Buffer): void {
+    if (this.#left) return
     this.#count(chunk)
     this.response.end(chunk)
   }

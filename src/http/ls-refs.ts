@@ -1,7 +1,6 @@
-import type { ServerResponse } from 'node:http'
 import type { LsRefsRequest } from '../git/ls-refs.js'
 import type { RefAnswer } from '../service/ref-service.js'
-import type { Exchange } from './exchange.js'
+import { writeMax, type Exchange } from './exchange.js'
 import { noCacheHeaders } from './responses.js'
 
 /** In Git's order (http-backend.c, service_rpc). */
@@ -28,27 +27,12 @@ export async function sendRefs(
   for await (const part of parts ?? listing.cut(request)) {
     if (!response.headersSent) response.writeHead(200, headers)
     for (const piece of pieces(part)) {
-      const turn = exchange.turn(piece.length)
-      if (turn) {
-        uncork(response)
-        await turn
-      }
-      if (exchange.left) return
-      if (exchange.write(piece)) continue
-      uncork(response)
-      if (!(await exchange.drained())) return
+      if (!(await exchange.send(piece))) return
     }
   }
   response.end()
 }
 
-function uncork(response: ServerResponse): void {
-  if (response.writableCorked > 0) response.uncork()
-}
-
-/** Bytes per write: a client that stops reading holds no more. */
-const pieceSize = 1024 * 1024
-
 function* pieces(part: Buffer): Generator<Buffer> {
-  for (let at = 0; at < part.length; at += pieceSize) yield part.subarray(at, at + pieceSize)
+  for (let at = 0; at < part.length; at += writeMax) yield part.subarray(at, at + writeMax)
 }
