@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readHead, type BackendRequest, type BackendResponse } from '../git/http-backend.js'
-import { gitProtocol, protocolVersion } from '../git/protocol.js'
+import { gitProtocol } from '../git/protocol.js'
 import { GitError, type GitProcess } from '../git/git.js'
 import type { Exchange } from './exchange.js'
 import type { Peeked } from './request-body.js'
@@ -32,7 +32,7 @@ export function backendRequest(
     // Absent for a chunked body: http-backend then reads to the end.
     contentLength: headers['content-length'],
     contentEncoding: encoding === 'gzip' || encoding === 'x-gzip' ? encoding : undefined,
-    gitProtocol: gitProtocol(protocolVersion(headers['git-protocol'] as string | undefined)),
+    gitProtocol: gitProtocol(exchange.version),
     remoteUser,
     remoteAddress: socket.remoteAddress,
   }
