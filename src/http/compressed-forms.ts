@@ -110,16 +110,13 @@ async function compress(entry: Entry, coding: Coding): Promise<CompressedForm> {
 }
 
 /** Headers are few: each kind of client has one. */
-const preferences = new LRUCache<string, { readonly coding: Coding | undefined }>({ max: 100 })
+const preferences = new LRUCache<string, { readonly coding: Coding | undefined }>({
+  max: 100,
+  memoMethod: (header) => ({ coding: findPreferred(header) }),
+})
 
 /** The best coding that an Accept-Encoding header allows (RFC 9110, section 12.5.3). */
-function preferred(header = ''): Coding | undefined {
-  const known = preferences.get(header)
-  if (known) return known.coding
-  const coding = findPreferred(header)
-  preferences.set(header, { coding })
-  return coding
-}
+const preferred = (header = ''): Coding | undefined => preferences.memo(header).coding
 
 function findPreferred(header: string): Coding | undefined {
   const weights = new Map<string, number>()

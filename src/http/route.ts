@@ -32,16 +32,11 @@ export type RouteError = 'not-a-target' | 'too-long'
 const known = new LRUCache<string, { readonly parsed: Route | RouteError | undefined }>({
   maxSize: 1_000_000,
   sizeCalculation: (_, target) => target.length + 100,
+  memoMethod: (target) => ({ parsed: parse(target) }),
 })
 
 /** undefined: nothing that Git serves is there. */
-export function parseTarget(target: string): Route | RouteError | undefined {
-  const seen = known.get(target)
-  if (seen) return seen.parsed
-  const parsed = parse(target)
-  known.set(target, { parsed })
-  return parsed
-}
+export const parseTarget = (target: string): Route | RouteError | undefined => known.memo(target).parsed
 
 function parse(target: string): Route | RouteError | undefined {
   // The absolute form, as sent to proxies, is the same request (RFC 9112, section 3.2.2).
