@@ -2,8 +2,7 @@ import type { Command } from 'commander'
 import { resolve } from 'node:path'
 import { adminOption, askAdmin } from './admin-client.js'
 
-/** Loaded when it is needed: a sidecar starts without it. */
-const load = () => import('../git/hook.js')
+type Hook = typeof import('../git/hook.js')
 
 /** `refstream hook install|status|remove REPO…`: one line for each repository. */
 export function addHookCommand(program: Command): void {
@@ -20,8 +19,7 @@ export function addHookCommand(program: Command): void {
     )
     .argument('<REPO...>')
     .action((repositories: string[], { admin, tokenFile }: { admin: string; tokenFile?: string }) =>
-      forEach(repositories, async (repository) => {
-        const { installHook } = await load()
+      forEach(repositories, async (repository, { installHook }) => {
         await installHook(repository, admin, tokenFile && resolve(tokenFile))
         return `installed, admin ${admin}`
       }),
@@ -36,24 +34,24 @@ export function addHookCommand(program: Command): void {
     .description('Remove the hook and put back the one that it chained.')
     .argument('<REPO...>')
     .action((repositories: string[]) =>
-      forEach(repositories, async (repository) => {
-        const { removeHook } = await load()
-        return (await removeHook(repository)) ? 'removed' : 'not installed'
-      }),
+      forEach(repositories, async (repository, { removeHook }) =>
+        (await removeHook(repository)) ? 'removed' : 'not installed',
+      ),
     )
 }
 
 /** One that fails keeps nobody else from his turn. */
 async function forEach(
   repositories: readonly string[],
-  act: (repository: string) => Promise<string>,
+  act: (repository: string, hook: Hook) => Promise<string>,
 ): Promise<void> {
+  // Loaded when it is needed: a sidecar starts without it.
+  const hook = await import('../git/hook.js')
   for (const repository of repositories) {
     try {
-      process.stdout.write(`${repository}: ${await act(resolve(repository))}\n`)
+      process.stdout.write(`${repository}: ${await act(resolve(repository), hook)}\n`)
     } catch (error) {
-      const { HookError } = await load()
-      if (!(error instanceof HookError) && !isSystemError(error)) throw error
+      if (!(error instanceof hook.HookError) && !isSystemError(error)) throw error
       process.stderr.write(`refstream: ${repository}: ${error.message}\n`)
       process.exitCode = 2
     }
@@ -63,8 +61,7 @@ async function forEach(
 const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && 'syscall' in error
 
-async function describe(repository: string): Promise<string> {
-  const { inspectHook } = await load()
+async function describe(repository: string, { inspectHook }: Hook): Promise<string> {
   const { hook, admin, chained, current } = await inspectHook(repository)
   if (hook !== 'ours' || admin === undefined) {
     return hook === 'another' ? 'not installed; another reference-transaction hook is there' : 'not installed'
