@@ -14,11 +14,15 @@ export interface QueueOptions {
   readonly random?: (() => number) | undefined
 }
 
-export interface QueueRequest {
+/** Somebody who may have to wait. */
+export interface LineRequest {
   /** Those of one group share its limit and take turns with other groups. */
   readonly group: string
   /** Its client was let in a moment ago, by an earlier request: it is queued where others are shed. */
   readonly admitted?: boolean
+}
+
+export interface QueueRequest extends LineRequest {
   /** Leaves the queue when it aborts. */
   readonly signal?: AbortSignal | undefined
 }
@@ -53,7 +57,7 @@ export class Queue extends Line<Waiting> {
   }
 
   /** What such a request would be told now, for there is no place for it to wait. */
-  refusal({ group, admitted = false }: QueueRequest): Overloaded | undefined {
+  refusal({ group, admitted = false }: LineRequest): Overloaded | undefined {
     return this.hasPlace({ group, admitted }) ? undefined : this.#overloaded('queue-full')
   }
 
@@ -64,20 +68,19 @@ export class Queue extends Line<Waiting> {
    * @returns what gives the place up; it says whether there was still one to give up
    */
   stand(
-    { group, admitted = false }: QueueRequest,
+    { group, admitted = false }: LineRequest,
     granted: Waiting['granted'],
     late: Waiting['late'],
   ): () => boolean {
     const waiting: Waiting = { group, admitted, since: this.#clock.now(), granted, late }
-    const others = admitted ? this.#admitted : this.#newcomers
-    others.add(waiting)
+    const line = this.#lineOf(waiting)
+    line.add(waiting)
     this.join(waiting, waiting.since)
     this.#lookIn(this.#waitMs)
     return () => {
-      if (!others.has(waiting)) return false
-      this.leave(waiting)
-      this.#forget(waiting)
-      return true
+      const waits = line.has(waiting)
+      if (waits) this.#withdraw(waiting)
+      return waits
     }
   }
 
@@ -128,16 +131,15 @@ export class Queue extends Line<Waiting> {
     const now = this.#clock.now()
     // Whoever comes meanwhile has at least as much time.
     let nextMs = this.#waitMs
-    for (const others of [this.#newcomers, this.#admitted]) {
-      for (const waiting of others) {
+    for (const line of [this.#newcomers, this.#admitted]) {
+      for (const waiting of line) {
         const leftMs = waiting.since + this.#patienceMs(waiting) - now
         if (leftMs > 0) {
           nextMs = Math.min(nextMs, leftMs)
           break
         }
         const why = this.#overloaded('wait')
-        this.leave(waiting)
-        this.#forget(waiting)
+        this.#withdraw(waiting)
         waiting.late(why)
       }
     }
@@ -145,9 +147,17 @@ export class Queue extends Line<Waiting> {
     if (this.waiting > 0) this.#lookIn(Math.max(1, nextMs))
   }
 
+  #lineOf({ admitted }: Waiting): Set<Waiting> {
+    return admitted ? this.#admitted : this.#newcomers
+  }
+
+  #withdraw(waiting: Waiting): void {
+    this.leave(waiting)
+    this.#forget(waiting)
+  }
+
   #forget(waiting: Waiting): void {
-    const others = waiting.admitted ? this.#admitted : this.#newcomers
-    others.delete(waiting)
+    this.#lineOf(waiting).delete(waiting)
     if (this.waiting > 0) return
     this.#stopTimer?.()
     this.#stopTimer = undefined

@@ -2,7 +2,7 @@ import { admittedFactor } from './line.js'
 import { systemClock, type Clock } from './clock.js'
 import { LoopUse, type LoopUseOptions } from './loop-use.js'
 import { Overloaded } from './overloaded.js'
-import { Queue, type QueueOptions, type QueueRequest } from './queue.js'
+import { Queue, type LineRequest, type QueueOptions } from './queue.js'
 
 export interface RoomOptions extends LoopUseOptions, Omit<QueueOptions, 'perGroup' | 'clock'> {
   /** Most who are inside or wait; four times as many if they were let in before. */
@@ -105,12 +105,12 @@ export class Room {
    * @returns what to call on leaving; called again, it does nothing
    * @throws Overloaded, or that the visitor has left; or rejects with them
    */
-  enter(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): (() => void) | Promise<() => void> {
+  enter(request: LineRequest, visitor: Visitor): (() => void) | Promise<() => void> {
     if (this.#arrival) return this.#arrival.then(() => this.#enter(request, visitor))
     return this.#enter(request, visitor)
   }
 
-  #enter(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): (() => void) | Promise<() => void> {
+  #enter(request: LineRequest, visitor: Visitor): (() => void) | Promise<() => void> {
     visitor.throwIfLeft()
     this.#came++
     const max = request.admitted ? this.#max * admittedFactor : this.#max
@@ -125,7 +125,7 @@ export class Room {
     return why
   }
 
-  #wait(request: Omit<QueueRequest, 'signal'>, visitor: Visitor): Promise<() => void> {
+  #wait(request: LineRequest, visitor: Visitor): Promise<() => void> {
     const refusal = this.#queue.refusal(request)
     if (refusal) throw this.#shed(refusal)
     if (this.waiting === 0) {

@@ -19,10 +19,7 @@ export class TurnBudget {
 
   /** Leave to hand over so many bytes: undefined if it is given now; otherwise it resolves in one of the next turns. */
   take(bytes: number): Promise<void> | undefined {
-    if (!this.#ending) {
-      this.#ending = true
-      this.#turnEnd(() => this.#begin())
-    }
+    this.#awaitEnd()
     if (this.#left > 0) {
       this.#left -= bytes
       return undefined
@@ -42,9 +39,12 @@ export class TurnBudget {
       go()
     }
     this.#waiting = this.#waiting.slice(served)
-    if (this.#left < this.#bytesPerTurn) {
-      this.#ending = true
-      this.#turnEnd(() => this.#begin())
-    }
+    if (this.#left < this.#bytesPerTurn) this.#awaitEnd()
+  }
+
+  #awaitEnd(): void {
+    if (this.#ending) return
+    this.#ending = true
+    this.#turnEnd(() => this.#begin())
   }
 }
