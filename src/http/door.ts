@@ -161,13 +161,15 @@ async function answerAdvertisement(
  * A client that was let in at its GET is known for a while: its POSTs are queued where others are shed, for Git dies of a
  * 429 to a POST. Behind a proxy all clients are one, which errs on the side of queueing.
  */
-function admit({ admissions }: DoorOptions, { kind, request, repository = '' }: Exchange): void {
-  const client = request.socket.remoteAddress ?? ''
-  if (kind.endsWith('advertisement')) admissions.add(client, repository)
+function admit({ admissions }: DoorOptions, { kind, clientAddress, repository = '' }: Exchange): void {
+  if (kind.endsWith('advertisement')) admissions.add(clientAddress, repository)
 }
 
-function isAdmitted({ admissions }: DoorOptions, { request, repository = '' }: Exchange): boolean {
-  return request.method === 'POST' && admissions.has(request.socket.remoteAddress ?? '', repository)
+function isAdmitted(
+  { admissions }: DoorOptions,
+  { request, clientAddress, repository = '' }: Exchange,
+): boolean {
+  return request.method === 'POST' && admissions.has(clientAddress, repository)
 }
 
 /** Could the body be an ls-refs command that http-backend would hand to upload-pack? */

@@ -77,6 +77,11 @@ export class Exchange {
     if (request.method === 'POST') this.#watchSender()
   }
 
+  /** The address of the client at the other end, empty if the connection has gone. */
+  get clientAddress(): string {
+    return this.request.socket.remoteAddress ?? ''
+  }
+
   /** Has the client left before the end of its answer? */
   get left(): boolean {
     return this.#left
