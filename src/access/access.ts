@@ -21,9 +21,16 @@ export interface AccessOptions {
   readonly authorizer?: { readonly asked: Authorizer; readonly verdicts: Verdicts<Said> } | undefined
   /** Who may what; undefined: whoever is let in may all. */
   readonly rules?: Rules | undefined
-  /** The path below the root of the repository that a path means, if there is one. */
-  readonly locate: (repository: string) => string | undefined
+  readonly locate: Locate
 }
+
+/**
+ * Finds the repository that a path means now, if there is one: the paths below the root that rules must allow, and what
+ * tells it from all others.
+ */
+export type Locate = (
+  path: string,
+) => { readonly names: readonly string[]; readonly identity: string } | undefined
 
 const realm = 'realm="refstream"'
 
@@ -54,10 +61,14 @@ export class Access {
 
   #judge(question: Question, user: string | undefined): Grant {
     const { rules } = this.#options
-    if (rules) {
-      if (!this.#allowed(rules, question, user)) throw this.#refusal(user)
-    } else if (user === undefined && this.#wantsNames) throw this.#refusal(undefined)
-    return { user: user === '' ? undefined : user }
+    const name = user === '' ? undefined : user
+    if (!rules) {
+      if (user === undefined && this.#wantsNames) throw this.#refusal(undefined)
+      return { user: name }
+    }
+    const found = this.#options.locate(question.repository)
+    if (!this.#allowed(rules, question, user, found?.names)) throw this.#refusal(user)
+    return { user: name, identity: found?.identity ?? '' }
   }
 
   /** Are there credentials to ask for? */
@@ -100,11 +111,15 @@ export class Access {
    * By the repository's own path, whatever name it was asked for by. Where there is none, all must be allowed that its
    * path could mean, so that the answer does not tell.
    */
-  #allowed(rules: Rules, question: Question, user: string | undefined): boolean {
+  #allowed(
+    rules: Rules,
+    question: Question,
+    user: string | undefined,
+    found: readonly string[] | undefined,
+  ): boolean {
     const { repository } = question
     const action = isPush(question) ? 'push' : 'read'
-    const found = this.#options.locate(repository)
-    const paths = found === undefined ? [repository, `${repository}.git`] : [found]
+    const paths = found ?? [repository, `${repository}.git`]
     return paths.every((path) => rules.allow(action, path, user))
   }
 

@@ -19,6 +19,8 @@ export interface Question {
 export interface Grant {
   /** undefined: somebody without a name. */
   readonly user: string | undefined
+  /** Of the repository that the rules were asked about; empty: there was none. Left out: there are no rules. */
+  readonly identity?: string
 }
 
 export const isPush = ({ service }: Pick<Question, 'service'>): boolean => service === 'git-receive-pack'

@@ -4,7 +4,7 @@ import { Modes } from '../freshness/modes.js'
 import { Observer } from '../freshness/observer.js'
 import { inspectInstallation, oldestGit, type Installation } from '../git/installation.js'
 import { LeaseService } from '../service/lease-service.js'
-import type { Log } from '../telemetry/log.js'
+import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Ground } from './ground.js'
 import { openLeases } from './leases.js'
@@ -20,6 +20,9 @@ export interface FreshnessOptions {
   readonly log: Log
 }
 
+/** Milliseconds between two lines about a clock that was put back. */
+const clockQuietMs = 600_000
+
 /** All that tells whether an entry is fresh: looks, modes and leases. */
 export function openFreshness(options: FreshnessOptions) {
   const { ground, ownDirectory, changed, settings, metrics, log } = options
@@ -27,7 +30,6 @@ export function openFreshness(options: FreshnessOptions) {
   const { unleasedMaxAgeSeconds } = settings
   const leases = openLeases(ownDirectory && join(ownDirectory, 'leases'), metrics, log, changed)
   const modes = new Modes({
-    root,
     rules: settings.freshness,
     leaseOnly: ({ gitDir }, { reason, detail }) => {
       log.warn(
@@ -43,8 +45,16 @@ export function openFreshness(options: FreshnessOptions) {
     leases,
     modes,
     directoriesMax: settings.maxRefDirectories,
-    leaseMaxAgeMs: unleasedMaxAgeSeconds * 1000,
+    looseRefsMax: settings.maxLooseRefs,
+    linksAnywhere: settings.access === undefined,
+    unleasedMaxAgeMs: unleasedMaxAgeSeconds * 1000,
     observed: (result) => metrics.observations.inc({ result }),
+    clockBehind: atMostEvery(clockQuietMs, (ms: number) =>
+      log.warn(
+        { aheadSeconds: Math.round(ms / 1000) },
+        'files have timestamps in the future: the clock was put back; answers stay fresh, by the process’s own clock',
+      ),
+    ),
   })
   return { leases, modes, observer, leaseService: new LeaseService({ root, leases, observer, modes }) }
 }

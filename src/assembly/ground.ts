@@ -1,13 +1,13 @@
-import { realpathSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
 import { Git, type GitOptions } from '../git/git.js'
 import { findProgram } from '../git/installation.js'
+import { RepositoriesRoot } from '../git/repositories-root.js'
 
 /** What everything else stands on: the repositories, and the Git that serves them. */
 export interface Ground {
-  /** The repositories root, absolute and free of links. */
-  readonly root: string
+  readonly root: RepositoriesRoot
   readonly git: Git
 }
 
@@ -17,10 +17,8 @@ export function findGround(
   environment: NodeJS.ProcessEnv,
   options: Omit<GitOptions, 'path' | 'environment'> = {},
 ): Ground {
-  const root = statSync(settings.root, { throwIfNoEntry: false })?.isDirectory()
-    ? realpathSync.native(settings.root)
-    : undefined
-  if (root === undefined) {
+  const root = new RepositoriesRoot(resolve(settings.root))
+  if (root.real() === undefined) {
     const given = JSON.stringify(settings.root)
     throw new ConfigError(`--root: ${given} is not a directory; give one that holds repositories`)
   }

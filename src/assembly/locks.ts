@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { Access } from '../access/access.js'
+import { Access, type Locate } from '../access/access.js'
 import { Authorizer } from '../access/forward.js'
 import { Htpasswd } from '../access/htpasswd.js'
 import { PasswordChecks } from '../access/password-checks.js'
@@ -40,15 +40,9 @@ const passwordQueueMax = 256
 const authorizerQuietMs = 60_000
 
 /**
- * @param locate the path below the root of the repository that a path means, if there is one
  * @throws ConfigError
  */
-export function openLocks(
-  settings: Settings,
-  metrics: Metrics,
-  log: Log,
-  locate: (repository: string) => string | undefined,
-): Locks {
+export function openLocks(settings: Settings, metrics: Metrics, log: Log, locate: Locate): Locks {
   checkExposure(settings)
   const files = new WatchedFiles({
     pollMs,

@@ -60,7 +60,7 @@ export async function startSidecar(
   })
   const { root, git } = ground
   const storages = findStorages(root, settings.gitalyStorages)
-  const cacheDir = settings.cacheDir ?? defaultCacheDir(root, environment)
+  const cacheDir = settings.cacheDir ?? defaultCacheDir(root.real() ?? root.path, environment)
   const cache = await openCache(settings, cacheDir, metrics, log)
   const { slot } = cache
   if (slot)
@@ -75,7 +75,6 @@ export async function startSidecar(
   })
   const freshCache = new FreshCache(cache)
   const service: RefService = new RefService({
-    root,
     exportAll: settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined,
     git,
     observer,
@@ -109,7 +108,13 @@ export async function startSidecar(
 
   let draining = false
   const readiness = (): string | undefined =>
-    draining ? 'shutting down' : limits.shedding() ? 'overloaded: requests are shed' : undefined
+    draining
+      ? 'shutting down'
+      : limits.shedding()
+        ? 'overloaded: requests are shed'
+        : root.real() === undefined
+          ? `there is no directory ${root.path}, or it may not be entered`
+          : undefined
   const invalidated = (source: string): void => metrics.invalidations.inc({ source })
   const stop = async (): Promise<void> => {
     await cache.close()
@@ -153,7 +158,7 @@ export async function startSidecar(
       metrics,
       log,
       leases: leaseService,
-      inspector: new CacheInspector({ root, observer, modes, leases, cache: freshCache }),
+      inspector: new CacheInspector({ observer, modes, leases, cache: freshCache }),
       storages,
       leaseMaxSeconds: settings.leaseMaxSeconds,
       invalidated,

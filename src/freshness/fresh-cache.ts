@@ -13,15 +13,18 @@ export interface Sight {
   readonly openings: number
   /** Milliseconds after which what was read then is not trusted any more, were it unchanged as far as anybody knows. */
   readonly maxAgeMs: number
+  /** Which thing it is that was seen, where different things may come under one key; never part of what is compared. */
+  readonly subject?: string
 }
 
 /** How to find out what a key's bytes depend on, and how to make them. */
 export interface Question {
-  /** A look that begins after the call. @throws if there is nothing to look at */
+  /** A look that begins after the call. @throws if there is nothing to look at, or another subject than before */
   observe(): Promise<Sight>
-  readonly source: Source
-  /** Told when a fill for this question starts; `ended` resolves when it ends. Must not throw. */
-  filling?(entry: Entry, ended: Promise<FillResult>): void
+  /** What makes the bytes in the state that was seen. */
+  source(seen: Sight): Source
+  /** Told when a fill for this question starts, and in which state; `ended` resolves when it ends. Must not throw. */
+  filling?(entry: Entry, seen: Sight, ended: Promise<FillResult>): void
 }
 
 /** Does somebody hold what a committed entry says in memory, so that it need not be loaded? */
@@ -128,8 +131,10 @@ export class FreshCache {
       // Those who follow this fill shall not hold up those who wait for the next.
       turn.entry?.hurry()
       const start = await turn.gathering.start
-      if (start.entry) return follow(start.entry, 'gathered')
-      sight = start.sight
+      // Another who asked for the same key may have asked for another subject.
+      const isSame = start.sight.subject === sight.subject
+      if (start.entry && isSame) return follow(start.entry, 'gathered')
+      sight = isSame ? start.sight : await asked.observe()
     }
   }
 
@@ -187,9 +192,9 @@ export class FreshCache {
     const name = unsettledMs === 0 ? token : undefined
     // Of the same token and yet no hit: its time has passed, so this fill is not made in vain.
     if (name !== undefined && this.#cache.get(key)?.token === name) this.#cache.remove(key)
-    const { entry, ended } = this.#cache.fill(key, name, asked.source, unchanged)
+    const { entry, ended } = this.#cache.fill(key, name, asked.source(sight), unchanged)
     this.#births.set(entry, { generation, openings, atMs: performance.now() })
-    asked.filling?.(entry, ended)
+    asked.filling?.(entry, sight, ended)
     turn.entry = entry
     this.#turns.set(key, turn)
     void ended.then(() => {

@@ -1,5 +1,4 @@
 import { LRUCache } from 'lru-cache'
-import { relative } from 'node:path'
 import { pathMatcher } from '../config/glob.js'
 import { networkFilesystem } from '../git/filesystem.js'
 import type { Repository } from '../git/repository.js'
@@ -27,7 +26,6 @@ export interface ModeRule {
 }
 
 export interface ModesOptions {
-  readonly root: string
   /** The first that matches decides; none: auto. */
   readonly rules: readonly ModeRule[]
   /** Told when leases alone come to decide for a repository without anybody having said so; once for each. */
@@ -87,8 +85,8 @@ export class Modes {
     return decision
   }
 
-  #decide({ gitDir, commonDir }: Repository): ModeDecision {
-    const path = relative(this.#options.root, gitDir).replace(/(^|\/)\.git$/, '') || '.'
+  #decide({ gitName, commonDir }: Repository): ModeDecision {
+    const path = gitName.replace(/(^|\/)\.git$/, '') || '.'
     const rule = this.#rules.find(({ matches }) => matches(path))?.rule
     if (rule && rule.mode !== 'auto') return { mode: rule.mode, reason: 'configured', detail: rule.glob }
     const filesystem = networkFilesystem(commonDir)

@@ -1,7 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { createLookMemory, Look } from '../git/look.js'
-import { lookAtRefs, lookAtRepository, type LookSettings, type RepositoryState } from '../git/ref-state.js'
-import { enterRepo, type Repository } from '../git/repository.js'
+import {
+  lookAtRefs,
+  lookAtRepository,
+  type LookSettings,
+  type RepositoryState,
+  type SeenRefs,
+} from '../git/ref-state.js'
+import type { RepositoriesRoot } from '../git/repositories-root.js'
+import {
+  enterRepo,
+  identityOf,
+  type OpenRepository,
+  type Refusal,
+  type Repository,
+} from '../git/repository.js'
 import type { Sight } from './fresh-cache.js'
 import type { Leases } from './leases.js'
 import type { Modes } from './modes.js'
@@ -16,18 +29,28 @@ export interface Observation extends Omit<RepositoryState, 'capabilities'> {
 }
 
 export interface ObserverOptions {
-  /** The repositories root, absolute and free of links. */
-  readonly root: string
+  readonly root: RepositoriesRoot
   /** What is known of the Git in use; looks wait for it. */
   readonly settings: Promise<LookSettings>
   readonly leases: Leases
   readonly modes: Modes
   /** Most directories under a repository's refs/ that a look may take in, unless the mode is configured. */
   readonly directoriesMax: number
-  /** Milliseconds after which an entry is not fresh any more where leases alone decide. */
-  readonly leaseMaxAgeMs: number
+  /** Most loose refs that a look checks one by one, for writers that do not replace but overwrite them. */
+  readonly looseRefsMax: number
+  /** May links under refs/ lead to all that is below the root? Otherwise only where access is checked for. */
+  readonly linksAnywhere: boolean
+  /** Milliseconds after which an entry is not fresh any more where leases alone decide, or not all loose refs are seen. */
+  readonly unleasedMaxAgeMs: number
   readonly observed?: (result: 'settled' | 'unsettled' | 'leased' | 'missing') => void
+  /** Told, by path, why something that is there is not served. */
+  readonly refused?: (path: string, why: Refusal) => void
+  /** Told that files are stamped so many milliseconds ahead of the clock, which was put back. */
+  readonly clockBehind?: (ms: number) => void
 }
+
+/** Timestamps so many milliseconds ahead of the clock are worth a word. */
+const clockBehindMs = 1000
 
 /**
  * observe() of R2: names the state that a repository is in, by the mode that it is in.
@@ -36,7 +59,7 @@ export interface ObserverOptions {
  * change nothing. By `lease`, the disk tells only how the repository is configured, and its refs' state is named by the
  * leases: it is unsettled while one is open, and its end moves the generation on. Part of the token there is a name
  * made at start, since leases may have come and gone while nobody listened; and no entry answers for longer than
- * `leaseMaxAgeMs`, a net under changes that nobody took a lease for.
+ * `unleasedMaxAgeMs`, a net under changes that nobody took a lease for.
  *
  * What leases say is read in one piece after the disk has been looked at. An open lease is thus seen by every look that
  * begins after it was opened; and a change under a lease that ended before this moment came before any fill that
@@ -60,25 +83,56 @@ export class Observer {
 
   /** The repository that a path means. */
   find(path: string): Repository | undefined {
-    return enterRepo(new Look(this.#memory), this.#options.root, path)
+    const opened = this.#open(new Look(this.#memory), path)
+    opened?.close()
+    return opened?.repository
+  }
+
+  #open(look: Look, path: string): OpenRepository | undefined {
+    const { root, refused } = this.#options
+    return enterRepo(look, root, path, (why) => refused?.(path, why))
   }
 
   async #look(path: string): Promise<Observation | undefined> {
-    const { observed } = this.#options
     const settings = await this.#options.settings
     const look = new Look(this.#memory)
-    const state = lookAtRepository(look, settings, path)
-    if (!state) {
-      observed?.('missing')
+    const opened = this.#open(look, path)
+    try {
+      const observation = opened && (await this.#lookInto(look, settings, opened, path))
+      if (look.aheadMs > clockBehindMs) this.#options.clockBehind?.(look.aheadMs)
+      if (!observation) this.#options.observed?.('missing')
+      return observation
+    } finally {
+      opened?.close()
+    }
+  }
+
+  async #lookInto(
+    look: Look,
+    settings: LookSettings,
+    opened: OpenRepository,
+    path: string,
+  ): Promise<Observation | undefined> {
+    const { observed, unleasedMaxAgeMs } = this.#options
+    const state = lookAtRepository(look, settings, opened)
+    const refs = await this.#lookAtRefs(look, opened, state)
+    if (refs === 'outside') {
+      this.#options.refused?.(path, refs)
       return undefined
     }
-    const refs = await this.#lookAtRefs(look, state)
     const { open, openings, changes } = this.#options.leases.of(state.repository.commonDir)
-    const ofDisk = { generation: changes, openings: 0, maxAgeMs: Infinity }
+    const ofDisk = {
+      generation: changes,
+      openings: 0,
+      maxAgeMs: Infinity,
+      subject: identityOf(state.repository),
+    }
     const capabilities: Sight = { ...state.capabilities, ...ofDisk }
     if (refs) {
-      observed?.(refs.unsettledMs > 0 ? 'unsettled' : 'settled')
-      return { ...state, capabilities, refs: { ...refs, ...ofDisk } }
+      const { token, unsettledMs, allLoose } = refs
+      observed?.(unsettledMs > 0 ? 'unsettled' : 'settled')
+      const maxAgeMs = allLoose ? Infinity : unleasedMaxAgeMs
+      return { ...state, capabilities, refs: { ...ofDisk, token, unsettledMs, maxAgeMs } }
     }
     const { token, unsettledMs } = state.capabilities
     observed?.(open > 0 ? 'leased' : unsettledMs > 0 ? 'unsettled' : 'settled')
@@ -87,18 +141,25 @@ export class Observer {
       unsettledMs: open > 0 ? Infinity : unsettledMs,
       generation: changes,
       openings,
-      maxAgeMs: this.#options.leaseMaxAgeMs,
+      maxAgeMs: unleasedMaxAgeMs,
+      subject: ofDisk.subject,
     }
     return { ...state, capabilities, refs: named }
   }
 
   /** undefined: leases decide. */
-  async #lookAtRefs(look: Look, state: RepositoryState): ReturnType<typeof lookAtRefs> {
-    const { modes, leases, directoriesMax } = this.#options
+  async #lookAtRefs(
+    look: Look,
+    opened: OpenRepository,
+    state: RepositoryState,
+  ): Promise<SeenRefs | 'outside' | undefined> {
+    const { root, modes, leases, directoriesMax, looseRefsMax, linksAnywhere } = this.#options
     const { mode, reason } = modes.of(state.repository)
     if (mode === 'lease') return undefined
-    const seen = await lookAtRefs(look, state, reason === 'configured' ? Infinity : directoriesMax)
-    if (seen) return seen
+    const directories = reason === 'configured' ? Infinity : directoriesMax
+    const linksBelow = linksAnywhere ? root.real() : undefined
+    const seen = await lookAtRefs(look, opened, state, { directories, looseRefs: looseRefsMax, linksBelow })
+    if (seen !== 'directories') return seen
     modes.tooManyDirectories(state.repository)
     // Who took the disk to decide, as a push does until this look is done, may have ended a lease without a change.
     leases.invalidate(state.repository.commonDir)

@@ -1,8 +1,10 @@
 import { readFileSync, type BigIntStats } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
+import { pathText, systemPath } from './byte-path.js'
 import { parseConfig, type ConfigVariable } from './config-parser.js'
 import type { Look } from './look.js'
-import type { Repository } from './repository.js'
+import { placeOf, type Place } from './open-directory.js'
+import type { OpenRepository } from './repository.js'
 
 /** Where Git looks for configuration beside the repository's own. */
 export interface ConfigScopes {
@@ -27,45 +29,64 @@ export interface ConfigSight {
 
 /** Includes nested deeper than this are an error for Git (config.c, MAX_INCLUDE_DEPTH). */
 const includeDepthMax = 10
+/** Files that are looked at, at the most: each look takes 3 µs for each of them, while nothing else runs. */
+const filesMax = 1000
 
 /**
  * Looks at every configuration file that may decide what Git says of a repository, and at what these include;
  * conditional includes are looked at whether their condition holds or not (git-config(1), "Conditional includes").
  */
-export function lookAtConfig(look: Look, repository: Repository, scopes: ConfigScopes): ConfigSight {
+export function lookAtConfig(
+  look: Look,
+  { git, common }: Pick<OpenRepository, 'git' | 'common'>,
+  scopes: ConfigScopes,
+): ConfigSight {
   const mentioned = new Set<string>()
-  const seen = new Set<string>()
+  /** By place, the least depth at which its includes have been followed: from there, they reach farthest. */
+  const followed = new Map<string, number>()
+  const files = new Map<string, readonly ConfigVariable[] | 'absent' | 'malformed'>()
   const unclear = { syntax: false, include: false }
 
-  const take = (variables: readonly ConfigVariable[], directory: string | undefined, depth: number): void => {
+  const take = (variables: readonly ConfigVariable[], file: Place | undefined, depth: number): void => {
     for (const { name, value } of variables) {
       mentioned.add(name)
       if ((name !== 'include.path' && name !== 'includeif.path') || !value) continue
-      const path = includePath(value, directory, scopes.home)
-      if (path === undefined) unclear.include = true
-      else if (depth < includeDepthMax) visit(path, depth + 1)
+      const place = depth < includeDepthMax ? includePlace(value, file, scopes.home) : undefined
+      // Git may read on where this reader gives up.
+      if (place === undefined) unclear.include = true
+      else visit(place, depth + 1)
     }
   }
-  const visit = (path: string, depth: number): void => {
-    if (seen.has(path)) return
-    seen.add(path)
-    const stats = look.stat(path)
-    if (!stats?.isFile()) return
-    const variables = readVariables(look, path, stats)
-    if (variables) take(variables, dirname(path), depth)
-    else unclear.syntax = true
+  const visit = (place: Place, depth: number): void => {
+    const before = followed.get(place.name)
+    if (before !== undefined && before <= depth) return
+    followed.set(place.name, depth)
+    const variables = files.get(place.name) ?? read(place)
+    if (variables === 'malformed') unclear.syntax = true
+    else if (variables !== 'absent') take(variables, place, depth)
+  }
+  const read = (place: Place): readonly ConfigVariable[] | 'absent' | 'malformed' => {
+    if (files.size >= filesMax) {
+      unclear.include = true
+      return 'absent'
+    }
+    const stats = look.stat(place)
+    const variables = stats?.isFile() ? (readVariables(look, place, stats) ?? 'malformed') : 'absent'
+    files.set(place.name, variables)
+    return variables
   }
 
-  const own = [join(repository.commonDir, 'config'), join(repository.gitDir, 'config.worktree')]
-  for (const path of [...scopes.files, ...own]) visit(path, 0)
+  for (const path of scopes.files) visit(placeOf(path), 0)
+  visit(common.at('config'), 0)
+  if (look.entries(git)?.has('config.worktree') ?? true) visit(git.at('config.worktree'), 0)
   take(scopes.variables, undefined, 0)
   return { mentioned: unclear.syntax ? undefined : mentioned, hidden: unclear.include }
 }
 
-function readVariables(look: Look, path: string, stats: BigIntStats): ConfigVariable[] | undefined {
-  return look.derive('config', path, stats, () => {
+function readVariables(look: Look, place: Place, stats: BigIntStats): ConfigVariable[] | undefined {
+  return look.derive('config', place, stats, () => {
     try {
-      return parseConfig(readFileSync(path, 'utf8'))
+      return parseConfig(readFileSync(place.path, 'utf8'))
     } catch {
       // Unreadable or malformed: Git will say so itself.
       return undefined
@@ -74,18 +95,20 @@ function readVariables(look: Look, path: string, stats: BigIntStats): ConfigVari
 }
 
 /**
- * undefined for `~user/` and `%(prefix)/`, which only Git can expand, and for what it may read as other bytes: names
- * that are not UTF-8, NUL, and tabs, which Git before 2.45 makes spaces of.
+ * Where an include leads. undefined for `~user/` and `%(prefix)/`, which only Git can expand, and for what it may read
+ * as other bytes: names that are not UTF-8, NUL, and tabs, which Git before 2.45 makes spaces of.
  */
-function includePath(
-  value: string,
-  directory: string | undefined,
-  home: string | undefined,
-): string | undefined {
+function includePlace(value: string, file: Place | undefined, home: string | undefined): Place | undefined {
   if (/[\t\r\0\uFFFD]/.test(value)) return undefined
   // Not normalized: a `..` after a link means the parent of its target.
-  if (value.startsWith('~/')) return home === undefined ? undefined : `${home}/${value.slice(2)}`
+  if (value.startsWith('~/')) return home === undefined ? undefined : placeOf(`${home}/${value.slice(2)}`)
   if (value.startsWith('~') || value.startsWith('%(')) return undefined
-  if (value.startsWith('/')) return value
-  return directory === undefined ? undefined : `${directory}/${value}`
+  if (value.startsWith('/')) return placeOf(value)
+  return file && beside(file, value)
 }
+
+/** A place by its path from the directory that a file is in. */
+const beside = ({ name, path }: Place, relative: string): Place => ({
+  name: `${dirname(name)}/${relative}`,
+  path: systemPath(`${dirname(pathText(Buffer.from(path)))}/${relative}`),
+})

@@ -30,6 +30,8 @@ export interface Complaint {
 export interface SpawnOptions {
   readonly cwd?: string
   readonly environment: NodeJS.ProcessEnv
+  /** Descriptors that it gets as 3 and up, and that those get that it starts. */
+  readonly handedOn?: readonly number[]
   /** What it works on, for complaints; the working directory if left out. */
   readonly where?: string
   /** Ends the process when it aborts. */
@@ -97,19 +99,9 @@ export class Git {
     this.#options.filled?.(kind, ms)
   }
 
-  /** The whole output of a short command. @throws GitError unless its exit code is among `accept` */
-  async output(
-    args: readonly [command: string, ...rest: string[]],
-    options: SpawnOptions,
-    accept: readonly number[] = [0],
-  ): Promise<string> {
-    const process = this.spawn(args, options)
-    process.stdin.end()
-    const chunks: Buffer[] = []
-    for await (const chunk of process.stdout) chunks.push(chunk as Buffer)
-    const { code, reason } = await process.ended
-    if (code === undefined || !accept.includes(code)) throw new GitError(`git ${args[0]}: ${reason}`)
-    return Buffer.concat(chunks).toString()
+  /** The whole output of a short command. @throws GitError unless it exits with 0 */
+  output(args: readonly [command: string, ...rest: string[]], options: SpawnOptions): Promise<string> {
+    return outputOf(this.spawn(args, options))
   }
 
   /** Ends every process, now. Synchronous, so that it also serves as the last act of a dying program. */
@@ -125,6 +117,16 @@ export class Git {
   }
 }
 
+/** The whole output of a process that is given nothing. @throws GitError unless its exit code is among `accept` */
+export async function outputOf(process: GitProcess, accept: readonly number[] = [0]): Promise<string> {
+  process.stdin.end()
+  const chunks: Buffer[] = []
+  for await (const chunk of process.stdout) chunks.push(chunk as Buffer)
+  const { code, reason } = await process.ended
+  if (code === undefined || !accept.includes(code)) throw new GitError(`git ${process.command}: ${reason}`)
+  return Buffer.concat(chunks).toString()
+}
+
 /** How a process ended; `code` is undefined if a signal ended it or it never started. */
 export interface Ending {
   readonly code: number | undefined
@@ -135,6 +137,8 @@ export interface Ending {
 export class GitProcess {
   readonly stdin: Writable
   readonly stdout: Readable
+  /** The Git command that it runs. */
+  readonly command: string
   /** Resolves when the process is gone and its output is closed. Never rejects. */
   readonly ended: Promise<Ending>
   readonly #pid: number | undefined
@@ -146,9 +150,11 @@ export class GitProcess {
   #toldToEnd = false
 
   constructor(path: string, args: readonly string[], options: SpawnOptions, done: (ending: string) => void) {
-    const { cwd, environment, signal } = options
-    const child = start(path, args, { cwd, env: environment, detached: true, stdio: 'pipe' })
+    const { cwd, environment, signal, handedOn = [] } = options
+    const stdio: NodeSpawnOptions['stdio'] = ['pipe', 'pipe', 'pipe', ...handedOn]
+    const child = start(path, args, { cwd, env: environment, detached: true, stdio })
     this.#pid = child.pid
+    this.command = args[0] ?? ''
     this.stdin = child.stdin ?? new PassThrough().destroy()
     this.stdout = child.stdout ?? Readable.from([])
     this.#stderrPipe = child.stderr

@@ -1,7 +1,6 @@
-import { relative, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { GitError, type Git, type GitProcess } from './git.js'
-import { trusting } from './environment.js'
+import { spawnIn } from './git-in-repository.js'
 import { nextChunk } from './next-chunk.js'
 import type { Repository } from './repository.js'
 
@@ -44,29 +43,27 @@ export interface BackendResponse {
 const headMax = 64 * 1024
 
 /**
- * Starts `git http-backend` as CGI (RFC 3875) for one request on one repository, when there is a slot for it.
- * @throws Overloaded, or the signal's reason
+ * Starts `git http-backend` as CGI (RFC 3875) for one request on one repository, when there is a slot for it. The
+ * repository is its project root, so that there is no path for it to resolve.
+ * @throws Overloaded, RepositoryExchanged, or the signal's reason
  */
 export async function httpBackend(
   git: Git,
-  root: string,
   repository: Repository,
   request: BackendRequest,
   { admitted, queueing, signal, starting }: BackendTurn,
 ): Promise<GitProcess> {
   const slot = await git.turn({ class: 'pass', group: repository.commonDir, admitted, signal: queueing })
   starting?.()
-  const path = relative(root, repository.gitDir).split(sep).join('/')
-  return git.spawn(['http-backend'], {
-    cwd: repository.gitDir,
+  return spawnIn(git, repository, ['http-backend'], {
     signal,
     slot,
     environment: {
-      ...trusting(git.environment, repository.gitDir),
+      ...git.environment,
       GATEWAY_INTERFACE: 'CGI/1.1',
       SERVER_PROTOCOL: 'HTTP/1.1',
-      GIT_PROJECT_ROOT: root,
-      PATH_INFO: `${path && `/${path}`}${request.resource}`,
+      GIT_PROJECT_ROOT: '.',
+      PATH_INFO: request.resource,
       REQUEST_METHOD: request.method,
       QUERY_STRING: request.service === undefined ? '' : `service=${request.service}`,
       CONTENT_TYPE: request.contentType,

@@ -4,6 +4,7 @@ import { delimiter, join, resolve } from 'node:path'
 import type { ConfigScopes } from './config-files.js'
 import type { ConfigVariable } from './config-parser.js'
 import type { Git } from './git.js'
+import { placeOf, type Place } from './open-directory.js'
 
 /** The Git on this machine and what of it decides the bytes that it says. */
 export interface Installation {
@@ -11,7 +12,7 @@ export interface Installation {
   /** Is it at least the oldest that refstream is tested with? */
   readonly supported: boolean
   /** Its files; see LookSettings. */
-  readonly programs: readonly string[]
+  readonly programs: readonly Place[]
   readonly scopes: ConfigScopes
   readonly environmentDigest: string
 }
@@ -54,7 +55,7 @@ export async function inspectInstallation(git: Git): Promise<Installation> {
   return {
     version,
     supported: isSupported(Number(major), Number(minor)),
-    programs: [git.path, ...(execPath ? [join(execPath, 'git')] : [])],
+    programs: [git.path, ...(execPath ? [join(execPath, 'git')] : [])].map(placeOf),
     scopes: {
       files: [systemFile ?? '/etc/gitconfig', ...userFiles(environment)],
       home: environment['HOME'],

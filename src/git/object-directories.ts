@@ -2,7 +2,10 @@ import { realpathSync } from 'node:fs'
 import type { Repository } from './repository.js'
 import { isRepositoryPath } from './repository.js'
 
-/** Where a process finds objects instead of `objects/` (git(1), GIT_OBJECT_DIRECTORY); absolute, free of links. */
+/**
+ * Where a process finds objects instead of `objects/` (git(1), GIT_OBJECT_DIRECTORY); free of links, and relative to the
+ * repository's common directory.
+ */
 export interface ObjectDirectories {
   /** undefined: `objects/`. */
   readonly main: string | undefined
@@ -37,16 +40,22 @@ export function findObjectDirectories(
 function below(directory: string, name: string): string | undefined {
   try {
     const path = realpathSync.native(`${directory}/${name}`)
-    return path.startsWith(`${directory}/`) ? path : undefined
+    return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : undefined
   } catch {
     return undefined
   }
 }
 
-export function objectEnvironment({ main, alternates }: ObjectDirectories): NodeJS.ProcessEnv {
+/** @param commonDir the repository's common directory, as the process reaches it */
+export function objectEnvironment(
+  commonDir: string,
+  { main, alternates }: ObjectDirectories,
+): NodeJS.ProcessEnv {
+  const inside = (name: string): string => `${commonDir}/${name}`
+  const quoted = alternates.map(inside).map(quote)
   return {
-    GIT_OBJECT_DIRECTORY: main,
-    ...(alternates.length > 0 ? { GIT_ALTERNATE_OBJECT_DIRECTORIES: alternates.map(quote).join(':') } : {}),
+    GIT_OBJECT_DIRECTORY: main === undefined ? undefined : inside(main),
+    ...(quoted.length > 0 ? { GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted.join(':') } : {}),
   }
 }
 

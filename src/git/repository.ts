@@ -1,40 +1,104 @@
-import { lstatSync, readFileSync, readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
-import { dirname, isAbsolute, relative, sep } from 'node:path'
+import { readFileSync, readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
+import { dirname, isAbsolute } from 'node:path'
+import { pathText, systemPath } from './byte-path.js'
 import type { Look } from './look.js'
+import { OpenDirectory } from './open-directory.js'
+import { nameBelow, type RepositoriesRoot } from './repositories-root.js'
 
-/** A repository on this disk; both paths are absolute and free of links. */
+/** A repository on this disk, as a path meant it at one moment. Paths are absolute and free of links. */
 export interface Repository {
   /** Where HEAD is: `x.git`, `x/.git`, or `x/.git/worktrees/y` for a linked worktree. */
   readonly gitDir: string
   /** Where the refs are that worktrees share; mostly the same. */
   readonly commonDir: string
+  /** `gitDir` and `commonDir` relative to the root; empty for the root itself. */
+  readonly gitName: string
+  readonly commonName: string
+  /** What its links lead to in other places, as the same names. */
+  readonly linkedNames: readonly string[]
+  /** Of these directories and no others, whatever the paths come to mean; see `OpenDirectory`. */
+  readonly gitIdentity: string
+  readonly commonIdentity: string
+}
+
+/** Why a path means no repository that is served, although something is there. */
+export type Refusal = 'outside' | 'nested'
+
+/** A repository whose directories are held open. Whoever gets one closes it. */
+export interface OpenRepository {
+  readonly repository: Repository
+  readonly git: OpenDirectory
+  /** The same as `git` where there is but one directory. */
+  readonly common: OpenDirectory
+  /** What these are, links not followed. */
+  readonly stats: Readonly<Record<'HEAD' | 'refs', BigIntStats>> &
+    Readonly<Record<'packed-refs' | 'reftable', BigIntStats | undefined>>
+  /** Directories, absolute and free of links, that what refs are read from may lie in. */
+  readonly homes: readonly string[]
+  close(): void
 }
 
 /** In Git's order (path.c, enter_repo). */
 const suffixes = ['/.git', '', '.git/.git', '.git']
 
 /**
- * Finds the repository that a path below the root means, as Git's enter_repo() does, with one condition more: neither
- * it nor its common directory may lie outside the root, by whatever link or gitfile (R8).
+ * Opens the repository that a path below the root means, as Git's enter_repo() does, with one condition more: neither
+ * it, nor its common directory, nor what its links lead to may lie outside the root, by whatever link or gitfile (R8).
  * `path` is decoded and relative to the root; see `decodeRepositoryPath`.
+ * @param refused told why something that is there is not served, and what stands behind the path that it was found by
  */
-export function enterRepo(look: Look, root: string, path: string): Repository | undefined {
-  const base = path === '' ? root : `${root}/${path}`
+export function enterRepo(
+  look: Look,
+  root: RepositoriesRoot,
+  path: string,
+  refused: (why: Refusal, suffix: string) => void = () => {},
+): OpenRepository | undefined {
+  const base = path === '' ? root.path : `${root.path}/${path}`
   for (const suffix of suffixes) {
     const candidate = base + suffix
-    const stats = statOf(candidate)
+    const stats = statOf(systemPath(candidate))
     if (!stats) continue
-    const directory = stats.isFile() ? readGitfile(look, candidate, stats) : candidate
-    const repository = directory === undefined ? undefined : repositoryIn(look, directory)
+    const target = stats.isFile() ? readGitfile(look, candidate, stats) : candidate
+    const repository = target === undefined ? undefined : openAt(look, root, target)
     // The first that Git would take decides: to pass over one that may not be served would be to serve another one.
-    if (repository) return mayBeServed(look, root, repository) ? repository : undefined
-    if (stats.isFile()) return undefined
+    if (typeof repository === 'object') return repository
+    if (repository) refused(repository, suffix)
+    if (repository ?? stats.isFile()) return undefined
   }
   return undefined
 }
 
+/** The path of a repository means another one by now, or none. */
+export class RepositoryExchanged extends Error {
+  override readonly name = 'RepositoryExchanged'
+  override readonly message = 'the repository was exchanged while it was about to be read'
+}
+
+/**
+ * Opens the directories of a repository again. Whoever gets them closes them.
+ * @throws RepositoryExchanged if they are not the same as before
+ */
+export function reopen(repository: Repository): Pick<OpenRepository, 'git' | 'common' | 'close'> {
+  const { gitDir, gitIdentity, commonDir, commonIdentity } = repository
+  const git = OpenDirectory.open(systemPath(gitDir))
+  const common = commonDir === gitDir ? git : OpenDirectory.open(systemPath(commonDir))
+  const close = (): void => {
+    git?.close()
+    if (common !== git) common?.close()
+  }
+  if (git?.identity === gitIdentity && common?.identity === commonIdentity) return { git, common, close }
+  close()
+  throw new RepositoryExchanged()
+}
+
+/** One text for all that must be the same if a repository is. */
+export const identityOf = (repository: Repository): string => {
+  const { gitIdentity, commonIdentity, commonName, linkedNames } = repository
+  return [gitIdentity, commonIdentity, commonName, ...linkedNames].join(' ')
+}
+
 /** A directory that does not exist, or that may not be entered, is no repository; Git says 404 to both. */
-function statOf(path: string): BigIntStats | undefined {
+function statOf(path: string | Buffer): BigIntStats | undefined {
   try {
     return statSync(path, { bigint: true, throwIfNoEntry: false })
   } catch {
@@ -46,7 +110,7 @@ function statOf(path: string): BigIntStats | undefined {
 function readGitfile(look: Look, path: string, stats: BigIntStats): string | undefined {
   if (stats.size > 8192n) return undefined
   try {
-    const text = look.derive('gitfile', path, stats, () => readFileSync(path, 'utf8'))
+    const text = look.derive('gitfile', { name: path, path }, stats, () => readText(systemPath(path)))
     const target = /^gitdir: ([^\0]+?)[\r\n]*$/.exec(text)?.[1]
     return target === undefined ? undefined : from(dirname(path), target)
   } catch {
@@ -54,79 +118,169 @@ function readGitfile(look: Look, path: string, stats: BigIntStats): string | und
   }
 }
 
+const readText = (path: string | Buffer): string => pathText(readFileSync(path))
+
 /** A path as seen from a directory. Not normalized: a `..` after a link means the parent of its target. */
 const from = (directory: string, path: string): string => (isAbsolute(path) ? path : `${directory}/${path}`)
 
-/** Whether a repository is below the root, and is itself what Git enters when it is given the path of its gitDir. */
-function mayBeServed(look: Look, root: string, { gitDir, commonDir }: Repository): boolean {
-  if (!isBelow(root, gitDir) || !isBelow(root, commonDir)) return false
-  const nested = statOf(`${gitDir}/.git`)
-  return !nested || (!nested.isFile() && repositoryIn(look, `${gitDir}/.git`) === undefined)
+/** The repository in a directory; undefined: there is none. */
+function openAt(look: Look, root: RepositoriesRoot, path: string): OpenRepository | Refusal | undefined {
+  const opened: OpenDirectory[] = []
+  const close = (): void => opened.splice(0).forEach((directory) => directory.close())
+  const open = (path: string | Buffer): OpenDirectory | undefined => {
+    const directory = OpenDirectory.open(path)
+    if (directory) opened.push(directory)
+    return directory
+  }
+  let found: OpenRepository | Refusal | undefined
+  try {
+    found = inspect(look, root, path, open, close)
+  } catch {
+    // What may not be entered or read is none, as for Git.
+  }
+  if (typeof found !== 'object') close()
+  return found
 }
 
-/** The repository in a directory, if there is one. */
-function repositoryIn(look: Look, directory: string): Repository | undefined {
-  try {
-    const gitDir = realpathSync.native(directory)
-    const commonDir = commonDirOf(look, gitDir)
-    if (!headIsValid(look, `${gitDir}/HEAD`)) return undefined
-    const hasParts = ['objects', 'refs'].every((part) => statOf(`${commonDir}/${part}`)?.isDirectory())
-    return hasParts ? { gitDir, commonDir } : undefined
-  } catch {
-    return undefined
+type Open = (path: string | Buffer) => OpenDirectory | undefined
+
+function inspect(
+  look: Look,
+  root: RepositoriesRoot,
+  path: string,
+  open: Open,
+  close: () => void,
+): OpenRepository | Refusal | undefined {
+  const git = open(systemPath(path))
+  const common = git && openCommonDir(look, git, open)
+  const head = common && readHead(look, git)
+  if (!head) return undefined
+  const refs = look.peek(common.at('refs'))
+  // A directory's own timestamps tell that this one is still the same kind of thing.
+  const isPlain = look.entries(common)?.get('objects') === 'directory'
+  const objects = isPlain ? undefined : look.peek(common.at('objects'))
+  if (!refs || !(isPlain || objects)) return undefined
+  const stats = {
+    HEAD: head,
+    refs,
+    'packed-refs': look.peekIn(common, 'packed-refs'),
+    reftable: look.peekIn(common, 'reftable'),
+  }
+  const linked = followLinks(common, { ...(objects ? { objects } : {}), ...stats }, open)
+  if (!linked) return undefined
+
+  const within = namer(root)
+  const [gitName, commonName] = [within(git.path), within(common.path)]
+  const linkedNames = linked.map(({ path }) => within(path)).filter((name) => name !== undefined)
+  if (gitName === undefined || commonName === undefined || linkedNames.length < linked.length)
+    return 'outside'
+  if ((look.entries(git)?.has('.git') ?? true) && hasNested(look, root, git)) return 'nested'
+  const repository: Repository = {
+    gitDir: git.path,
+    commonDir: common.path,
+    gitName,
+    commonName,
+    linkedNames,
+    gitIdentity: git.identity,
+    commonIdentity: common.identity,
+  }
+  const homes = [...new Set([git.path, common.path, ...linked.map(({ path }) => path)])]
+  return { repository, git, common, stats, homes, close }
+}
+
+/** Where the links lead that stand for parts of a repository; undefined: it is none, for one leads nowhere. */
+function followLinks(
+  common: OpenDirectory,
+  parts: Readonly<Record<string, BigIntStats | undefined>>,
+  open: Open,
+): { readonly path: string }[] | undefined {
+  const linked: { readonly path: string }[] = []
+  for (const [part, stats] of Object.entries(parts)) {
+    const required = part === 'objects' || part === 'refs'
+    if (required && !stats?.isDirectory() && !stats?.isSymbolicLink()) return undefined
+    // What a symbolic HEAD points to is a ref (setup.c, validate_headref).
+    if (!stats?.isSymbolicLink() || part === 'HEAD') continue
+    const { path } = common.at(part)
+    const directory = open(path)
+    if (directory) linked.push(directory)
+    else if (required) return undefined
+    else linked.push({ path: realPath(path) ?? `${common.path}/${part}` })
+  }
+  return linked.filter(({ path }) => nameBelow(common.path, path) === undefined)
+}
+
+/** Names paths from the root on. That may have moved since it was resolved: before one counts as outside, it is again. */
+function namer(root: RepositoriesRoot): (path: string) => string | undefined {
+  return (path) => {
+    const name = nameFrom(root.real(), path)
+    return name ?? nameFrom(root.resolve(), path)
   }
 }
 
-const isBelow = (root: string, path: string): boolean =>
-  path === root || path.startsWith(root.endsWith(sep) ? root : root + sep)
+const nameFrom = (root: string | undefined, path: string): string | undefined =>
+  root === undefined ? undefined : nameBelow(root, path)
 
-function commonDirOf(look: Look, gitDir: string): string {
-  const path = `${gitDir}/commondir`
+/** Is it something else that Git enters when it is given a repository's path? */
+function hasNested(look: Look, root: RepositoriesRoot, git: OpenDirectory): boolean {
+  const { path } = git.at('.git')
   const stats = statOf(path)
-  if (!stats?.isFile()) return gitDir
-  const text = look.derive('commondir', path, stats, () => readFileSync(path, 'utf8'))
-  return realpathSync.native(from(gitDir, text.replace(/[\r\n]+$/, '')))
-}
-
-/** As setup.c, validate_headref: a link or a symref into refs/, or an object id. */
-function headIsValid(look: Look, path: string): boolean {
-  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false })
   if (!stats) return false
-  if (stats.isSymbolicLink()) return readlinkSync(path).startsWith('refs/')
-  // Reading anything else (a pipe) might never end.
-  if (!stats.isFile()) return false
-  return look.derive('HEAD', path, stats, () =>
-    /^(ref:\s*refs\/|[0-9a-fA-F]{40})/.test(readFileSync(path, 'latin1')),
-  )
+  if (stats.isFile()) return true
+  const nested = openAt(look, root, `${git.path}/.git`)
+  if (typeof nested === 'object') nested.close()
+  return nested !== undefined
 }
 
-/**
- * An absolute path, relative to the root, which is itself free of links; '' is the root. Links are followed: undefined
- * for what does not exist, may not be entered, or lies outside.
- */
-export function pathBelow(root: string, path: string): string | undefined {
+function openCommonDir(look: Look, git: OpenDirectory, open: Open): OpenDirectory | undefined {
+  if (look.entries(git)?.has('commondir') === false) return git
+  const place = git.at('commondir')
+  const stats = statOf(place.path)
+  if (!stats?.isFile()) return git
+  const text = look.derive('commondir', place, stats, () => readText(place.path).replace(/[\r\n]+$/, ''))
+  return open(systemPath(isAbsolute(text) ? text : `${git.workingDirectory}/${text}`))
+}
+
+/** HEAD, if it is one (setup.c, validate_headref): a link or a symref into refs/, or an object id. */
+function readHead(look: Look, git: OpenDirectory): BigIntStats | undefined {
+  const place = git.at('HEAD')
+  const stats = look.peek(place)
+  if (stats?.isSymbolicLink()) return readlinkSync(place.path).startsWith('refs/') ? stats : undefined
+  // Reading anything else (a pipe) might never end.
+  if (!stats?.isFile()) return undefined
+  const valid = look.derive('HEAD', place, stats, () =>
+    /^(ref:\s*refs\/|[0-9a-fA-F]{40})/.test(readFileSync(place.path, 'latin1')),
+  )
+  return valid ? stats : undefined
+}
+
+function realPath(path: string | Buffer): string | undefined {
   try {
-    const below = relative(root, realpathSync.native(path))
-    return below === '..' || below.startsWith('../') ? undefined : below
+    return pathText(realpathSync.native(path, 'buffer'))
   } catch {
     return undefined
   }
 }
 
 /**
- * The path of a repository as a URL gives it: percent-decoded once. undefined for what no repository's path can be and
- * what tries to be another one's; see `isRepositoryPath`.
+ * The path of a repository as a URL gives it: percent-decoded once, slashes in a row taken for one, as web servers do.
+ * Bytes that are no UTF-8 are kept, see `pathText`. undefined for what no repository's path can be and what tries to be
+ * another one's; see `isRepositoryPath`.
  */
 export function decodeRepositoryPath(encoded: string): string | undefined {
-  let path: string
-  try {
-    path = decodeURIComponent(encoded)
-  } catch {
-    return undefined
-  }
-  if (path === '') return ''
-  const below = path.replace(/^\//, '')
-  return isRepositoryPath(below) ? below : undefined
+  const bytes = decodePercent(encoded)
+  if (!bytes) return undefined
+  const path = pathText(bytes)
+    .replace(/\/{2,}/g, '/')
+    .replace(/^\/|\/$/g, '')
+  return path === '' || isRepositoryPath(path) ? path : undefined
+}
+
+/** undefined: a percent sign without two digits behind it (RFC 3986, section 2.1). */
+function decodePercent(encoded: string): Buffer | undefined {
+  if (/%(?![0-9a-fA-F]{2})/.test(encoded)) return undefined
+  // What is not encoded is ASCII, or bytes as Latin-1 (node:http).
+  const decoded = encoded.replace(/%(..)/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 16)))
+  return Buffer.from(decoded, 'latin1')
 }
 
 /** Can this be the path of something below the root? Not with `..`, `.`, empty components or NUL in it (R8). */

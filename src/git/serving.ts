@@ -1,5 +1,5 @@
-import { trusting } from './environment.js'
-import type { Git } from './git.js'
+import { outputOf, type Git } from './git.js'
+import { spawnIn } from './git-in-repository.js'
 import type { ConfigSight } from './config-files.js'
 import type { Repository } from './repository.js'
 
@@ -17,17 +17,22 @@ const answerWithinMs = 10_000
 
 /**
  * Asks Git, but only for what some configuration file mentions: mostly nothing is mentioned, and no process runs.
- * @throws GitError if Git cannot read the configuration, Overloaded
+ * @throws GitError if Git cannot read the configuration, RepositoryExchanged, Overloaded
  */
 export async function readServing(git: Git, repository: Repository, config: ConfigSight): Promise<Serving> {
-  const environment = { ...trusting(git.environment, repository.gitDir), GIT_DIR: repository.gitDir }
+  const environment = { ...git.environment, GIT_DIR: '.' }
   const ask = async (name: string, fallback: string, ...type: string[]): Promise<string> => {
     if (config.mentioned && !config.mentioned.has(name)) return fallback
     // For all who wait to be let in, and for those who have been: so with the larger part of the queue.
     const slot = await git.turn({ class: 'fill', group: repository.commonDir, admitted: true })
     // Exit code 1: the variable is not set (git-config(1)).
     const signal = AbortSignal.timeout(answerWithinMs)
-    const answer = await git.output(['config', ...type, '--get', name], { environment, signal, slot }, [0, 1])
+    const process = spawnIn(git, repository, ['config', ...type, '--get', name], {
+      environment,
+      signal,
+      slot,
+    })
+    const answer = await outputOf(process, [0, 1])
     return answer === '' ? fallback : answer.replace(/\n$/, '')
   }
   const [uploadPack, advertisesSid, objectFormat] = await Promise.all([

@@ -1,5 +1,6 @@
-import { trusting, withConfig, type ConfigPair } from './environment.js'
+import { withConfig, type ConfigPair } from './environment.js'
 import { GitError, type Git } from './git.js'
+import { commonDirInside, spawnIn } from './git-in-repository.js'
 import { completeLsRefs } from './ls-refs.js'
 import { objectEnvironment, type ObjectDirectories } from './object-directories.js'
 import { flushPacket, pktLine, PktLineFraming } from './pkt-line.js'
@@ -75,16 +76,16 @@ interface Run {
 async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGenerator<Buffer> {
   const { signal, admitted = false, own } = run
   const environment = {
-    ...withConfig(trusting(git.environment, repository.gitDir), own?.config ?? []),
-    ...(own?.objects ? objectEnvironment(own.objects) : {}),
+    ...withConfig(git.environment, own?.config ?? []),
+    ...(own?.objects ? objectEnvironment(commonDirInside(repository), own.objects) : {}),
     GIT_PROTOCOL: gitProtocol(run.version),
   }
   const slotClass = own ? 'pass' : 'fill'
   const slot = await git.turn({ class: slotClass, group: repository.commonDir, admitted, signal })
-  const process = git.spawn(['upload-pack', run.mode, repository.gitDir], {
+  // Strict: the repository is the working directory itself, and nothing beside or below it (path.c, enter_repo).
+  const process = spawnIn(git, repository, ['upload-pack', '--strict', run.mode, '.'], {
     environment,
     signal,
-    where: repository.gitDir,
     slot,
   })
   const startedAt = performance.now()

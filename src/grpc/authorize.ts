@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
 import type { Tokens } from '../access/tokens.js'
 import type { Caller, Wanted } from './call.js'
+import type { Grant } from '../access/question.js'
 import { Refusal } from './status.js'
 
 export interface AuthorizeOptions {
@@ -16,14 +17,21 @@ export interface AuthorizeOptions {
 }
 
 /** Asks whether a call may be answered. `socket`: its connection. @throws Refusal, and what Access.check throws */
-export type Authorize = (caller: Caller, wanted: Wanted, socket: Socket | undefined) => Promise<void>
+export type Authorize = (
+  caller: Caller,
+  wanted: Wanted,
+  socket: Socket | undefined,
+) => Promise<Pick<Grant, 'identity'>>
 
 /** By the same rules as the other doors: data is for those who may read, leases are for those who hold an admin token. */
 export function authorizeBy(options: AuthorizeOptions): Authorize {
   return async (caller, { repository, service }, socket) => {
     const headers = headersOf(caller.metadata)
-    if (service === 'admin') return checkAdmin(options, headers)
-    await options.access.check({
+    if (service === 'admin') {
+      checkAdmin(options, headers)
+      return {}
+    }
+    return options.access.check({
       door: 'grpc',
       service: 'git-upload-pack',
       repository: repository ?? '',

@@ -9,6 +9,8 @@ import { Overloaded } from '../limits/overloaded.js'
 import type { Room, Visitor } from '../limits/room.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { Reuse } from '../freshness/fresh-cache.js'
+import { untilUnexchanged } from '../service/errors.js'
+import type { Target } from '../service/ref-service.js'
 import { FillError } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -28,7 +30,7 @@ export interface Wanted {
 /** Who may call, how much at once, and who keeps an eye on it. */
 export interface CallOptions {
   /** Asked before any repository is touched. @throws Refusal, `unauthenticated` or `denied` */
-  readonly authorize: (caller: Caller, wanted: Wanted) => Promise<void>
+  readonly authorize: (caller: Caller, wanted: Wanted) => Promise<Pick<Target, 'identity'>>
   readonly metrics: Metrics
   readonly log: Log
   /** Clients that take their answers too slowly. */
@@ -81,15 +83,20 @@ export class DataCall<Request, Response> implements Visitor {
   }
 
   /**
-   * Comes in when there is room, if it may: the authoriser has only so many to answer for as the room holds.
-   * @throws Refusal, Overloaded, or that the client has left
+   * Comes in when there is room, and is answered by this work if it may: the authoriser has only so many to answer for
+   * as the room holds.
+   * @throws Refusal, Overloaded, that the client has left, or what the work throws
    */
-  async enter(repository: string): Promise<void> {
+  async enter(repository: string, work: (target: Target) => Promise<void>): Promise<void> {
     this.repository = repository
     const { authorize, room } = this.#options
     this.#leaveRoom = await room.enter({ group: repository }, this)
-    await authorize(this.#stream, { repository, service: 'upload-pack' })
-    this.throwIfLeft()
+    const round = async (): Promise<void> => {
+      const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
+      this.throwIfLeft()
+      await work({ path: repository, identity })
+    }
+    await untilUnexchanged(round, () => this.sentBytes === 0)
   }
 
   whenLeft(call: () => void): void {

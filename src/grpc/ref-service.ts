@@ -3,7 +3,7 @@ import type { ProtocolVersion } from '../git/protocol.js'
 import { countedPrefixes, type RefQuery } from '../git/ls-refs.js'
 import { parseRefs, type Ref } from '../git/ref-line.js'
 import type { ClientTerms } from '../service/client-terms.js'
-import type { RefService } from '../service/ref-service.js'
+import type { RefService, Target } from '../service/ref-service.js'
 import { answerBy, type CallOptions, type DataCall } from './call.js'
 import type { DataMessage } from './data-message.js'
 import { repositoryPath } from './requests.js'
@@ -44,16 +44,16 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
       const { repository, protocol, configOptions } = call.request
       const path = repositoryPath(repository)
       if (!isVersion(protocol)) throw new Refusal('invalid', `protocol must be 0, 1 or 2, not ${protocol}`)
-      await call.enter(path)
-      await sendAdvertisement(call, service, { path, version: protocol, terms: { configOptions } })
+      const wanted = { version: protocol, terms: { configOptions } }
+      await call.enter(path, (target) => sendAdvertisement(call, service, target, wanted))
     }),
     ListRefs: answerBy<ListRefsRequest, ListRefsResponse>(options, 'ls-refs', async (call) => {
       const { repository, prefixes, peel, symrefs, unborn } = call.request
       const path = repositoryPath(repository)
-      await call.enter(path)
       call.protocol = 'v2'
       const names = countedPrefixes(prefixes.map((prefix) => prefix.toString('latin1')))
-      await sendRefs(call, service, path, { peel, symrefs, unborn, prefixes: names })
+      const query = { peel, symrefs, unborn, prefixes: names }
+      await call.enter(path, (target) => sendRefs(call, service, target, query))
     }),
   }
 }
@@ -61,7 +61,6 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
 const isVersion = (version: number): version is ProtocolVersion => [0, 1, 2].includes(version)
 
 export interface AdvertisementWanted {
-  readonly path: string
   readonly version: ProtocolVersion
   readonly terms: ClientTerms
   /** What goes out before the advertisement, with its first bytes. */
@@ -72,13 +71,14 @@ export interface AdvertisementWanted {
 export async function sendAdvertisement<Request>(
   call: DataCall<Request, DataMessage>,
   service: RefService,
-  { path, version, terms, ahead = [] }: AdvertisementWanted,
+  target: Target,
+  { version, terms, ahead = [] }: AdvertisementWanted,
 ): Promise<void> {
   call.protocol = `v${version}`
   const { signal } = call
-  const reading = isPlain(terms) ? await service.advertise(path, version) : undefined
+  const reading = isPlain(terms) ? await service.advertise(target, version) : undefined
   if (!reading) {
-    const chunks = await service.advertiseAlone(path, version, terms, signal)
+    const chunks = await service.advertiseAlone(target, version, terms, signal)
     await sendChunks(call, chunks, ahead)
     call.outcome = 'passthrough'
     return
@@ -112,10 +112,10 @@ async function sendChunks<Request>(
 async function sendRefs(
   call: DataCall<ListRefsRequest, ListRefsResponse>,
   service: RefService,
-  path: string,
+  target: Target,
   query: RefQuery,
 ): Promise<void> {
-  const answer = await service.listRefs(path)
+  const answer = await service.listRefs(target)
   if (!answer) throw new Error('a listing of whatever object format was refused')
   call.signal.throwIfAborted()
   for await (const part of answer.listing.cut(query)) {

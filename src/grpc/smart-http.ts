@@ -31,10 +31,8 @@ export function smartHttpService(options: SmartHttpOptions): UntypedServiceImple
       const { repository, gitConfigOptions, gitProtocol } = call.request
       if (!repository) throw new Refusal('invalid', 'repository is missing')
       const path = repositoryIn(storages, repository.storageName, repository.relativePath)
-      await call.enter(path)
       const version = protocolVersion(gitProtocol)
-      await sendAdvertisement(call, service, {
-        path,
+      const wanted = {
         version,
         terms: {
           configOptions: gitConfigOptions,
@@ -43,7 +41,8 @@ export function smartHttpService(options: SmartHttpOptions): UntypedServiceImple
         },
         // Git leaves it out in version 2, Gitaly never does.
         ahead: version === 2 ? serviceHeader : [],
-      })
+      }
+      await call.enter(path, (target) => sendAdvertisement(call, service, target, wanted))
     }),
   }
 }

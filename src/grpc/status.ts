@@ -2,6 +2,7 @@ import { Metadata, status, type StatusObject } from '@grpc/grpc-js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/errors.js'
 import { TooManyLeases } from '../freshness/leases.js'
 import { GitError } from '../git/git.js'
+import { RepositoryExchanged } from '../git/repository.js'
 import { Overloaded } from '../limits/overloaded.js'
 import { BackingOff, BadTerms, causeOf, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
 import { FillError } from '../streamcache/index.js'
@@ -70,6 +71,8 @@ export function explain(error: unknown): Explained {
   if (cause instanceof TooManyLeases) {
     return told(status.RESOURCE_EXHAUSTED, `${cause.message}; end some, or wait`, 'shed')
   }
+  if (cause instanceof RepositoryExchanged)
+    return told(status.UNAVAILABLE, `${cause.message}; try again`, 'error')
   if (cause instanceof FillError || cause instanceof GitError) {
     const details = 'Git could not answer for this repository; see the log of refstream for why'
     return told(status.UNAVAILABLE, details, 'error')

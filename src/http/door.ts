@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { AuthorizerUnavailable } from '../access/access.js'
 import { protocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
-import { causeOf } from '../service/errors.js'
+import { causeOf, untilUnexchanged } from '../service/errors.js'
 import type { RefService } from '../service/ref-service.js'
 import { FillError } from '../streamcache/index.js'
 import type { Admissions } from '../limits/admissions.js'
@@ -75,7 +75,10 @@ async function answer(
     const admitted = isAdmitted(options, exchange)
     const entered = options.room.enter({ group: route.repository, admitted }, exchange)
     leave = entered instanceof Promise ? await entered : entered
-    await dispatch(options, exchange, route)
+    await untilUnexchanged(
+      () => dispatch(options, exchange, route),
+      () => !response.headersSent,
+    )
   } catch (error) {
     fail(options, exchange, error)
   } finally {
@@ -105,23 +108,24 @@ function identify(exchange: Exchange): Route {
 async function dispatch(options: DoorOptions, exchange: Exchange, route: Route): Promise<void> {
   const { request } = exchange
   const granted = authorize(options, exchange, route)
-  const { user } = granted instanceof Promise ? await granted : granted
+  const { user, identity } = granted instanceof Promise ? await granted : granted
   exchange.throwIfLeft()
+  const target = { path: route.repository, identity }
 
   if (exchange.kind === 'advertisement') {
-    options.service.refuseIfFull(route.repository)
-    const reading = await options.service.advertise(route.repository, exchange.version)
+    const reading = await options.service.advertise(target, exchange.version, true)
     if (reading) {
       admit(options, exchange)
       return answerAdvertisement(options, exchange, reading)
     }
   }
   exchange.letBodyCome()
-  const peeked = request.method === 'POST' ? await peekBody(request, mayAskForRefs(exchange)) : undefined
+  if (request.method === 'POST') exchange.peeked ??= await peekBody(request, mayAskForRefs(exchange))
+  const { peeked } = exchange
   exchange.throwIfLeft()
   if (peeked?.lsRefs) {
     exchange.kind = 'ls-refs'
-    const answer = await options.service.listRefs(route.repository, peeked.lsRefs)
+    const answer = await options.service.listRefs(target, peeked.lsRefs)
     if (answer) {
       exchange.throwIfLeft()
       await sendRefs(exchange, answer, peeked.lsRefs)
@@ -134,8 +138,8 @@ async function dispatch(options: DoorOptions, exchange: Exchange, route: Route):
   const turn = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }
   const process =
     exchange.kind === 'receive-pack'
-      ? await service.mutate(route.repository, backend, { ...turn, signal: exchange.leftEarly })
-      : await service.passThrough(route.repository, backend, { ...turn, signal: exchange.signal })
+      ? await service.mutate(target, backend, { ...turn, signal: exchange.leftEarly })
+      : await service.passThrough(target, backend, { ...turn, signal: exchange.signal })
   await passThrough(exchange, process, peeked)
   admit(options, exchange)
   exchange.outcome = 'passthrough'

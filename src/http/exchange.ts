@@ -5,6 +5,7 @@ import type { ClientWatch } from '../limits/client-watch.js'
 import { socketClient } from '../limits/socket-client.js'
 import type { TurnBudget } from '../limits/turn-budget.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Peeked } from './request-body.js'
 import { reset } from './reset.js'
 
 /** What became of a request, as `refstream_requests_total` counts it. */
@@ -48,6 +49,8 @@ export class Exchange {
   sentBytes = 0
   /** Does the client wait for a word before it sends the body (RFC 9110, section 10.1.1)? */
   bodyWaits = false
+  /** What has been read of its body. */
+  peeked: Peeked | undefined
   readonly #overseers: Overseers
   #left = false
   /** Made for those who ask: most exchanges end without anybody, and a signal costs more than a hit's own work. */

@@ -1,5 +1,6 @@
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/access.js'
 import { GitError } from '../git/git.js'
+import { RepositoryExchanged } from '../git/repository.js'
 import { Overloaded } from '../limits/overloaded.js'
 import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
 import { FillError } from '../streamcache/index.js'
@@ -37,6 +38,10 @@ export function explain(error: unknown, shedStatus: number): { refusal: RefusalA
   if (error instanceof Refusal) {
     const outcome = error.status === 404 ? 'not_found' : error.status === 403 ? 'forbidden' : 'rejected'
     return { refusal: error, outcome }
+  }
+  if (error instanceof RepositoryExchanged) {
+    const message = `${error.message}; try again`
+    return { refusal: new Refusal(503, message, ['Retry-After', '1']), outcome: 'error' }
   }
   if (error instanceof FillError || error instanceof GitError) {
     const message =

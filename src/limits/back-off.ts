@@ -22,6 +22,7 @@ export interface Blocked {
 }
 
 interface Failures {
+  readonly state: string
   readonly count: number
   readonly error: unknown
   readonly until: number
@@ -54,19 +55,25 @@ export class BackOff {
     this.#failures = new LRUCache({ max, ttl: 2 * capMs, ttlResolution: 0, perf: clock })
   }
 
-  /** undefined: try. */
-  blocked(key: string): Blocked | undefined {
-    const failures = this.#failures.get(key)
+  /** undefined: try. `state`: of what is tried; after a change of it, it may go well. */
+  blocked(key: string, state = ''): Blocked | undefined {
+    const failures = this.#of(key, state)
     const retryAfterMs = (failures?.until ?? 0) - this.#clock.now()
     return failures && retryAfterMs > 0 ? { error: failures.error, retryAfterMs } : undefined
   }
 
   /** A try has failed by itself; one that was shed or given up says nothing about its key. Call once for each try. */
-  failed(key: string, error: unknown): void {
+  failed(key: string, error: unknown, state = ''): void {
     const { baseMs, capMs, random = Math.random } = this.#options
-    const count = (this.#failures.get(key)?.count ?? 0) + 1
+    const count = (this.#of(key, state)?.count ?? 0) + 1
     const bound = count === 1 ? 0 : Math.min(capMs, baseMs * 2 ** (count - 2))
-    this.#failures.set(key, { count, error, until: this.#clock.now() + random() * bound })
+    this.#failures.set(key, { state, count, error, until: this.#clock.now() + random() * bound })
+  }
+
+  /** Failures of a state that has passed count for nothing. */
+  #of(key: string, state: string): Failures | undefined {
+    const failures = this.#failures.get(key)
+    return failures?.state === state ? failures : undefined
   }
 
   succeeded(key: string): void {

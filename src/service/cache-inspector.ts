@@ -1,4 +1,3 @@
-import { relative } from 'node:path'
 import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { Leases } from '../freshness/leases.js'
 import type { ModeDecision, Modes } from '../freshness/modes.js'
@@ -20,8 +19,6 @@ export interface RepositoryStat {
 }
 
 export interface CacheInspectorOptions {
-  /** The repositories root, absolute and free of links. */
-  readonly root: string
   readonly observer: Observer
   readonly modes: Modes
   readonly leases: Leases
@@ -38,17 +35,17 @@ export class CacheInspector {
 
   /** @param path decoded and relative to the root @throws RepositoryNotFound */
   async stat(path: string): Promise<RepositoryStat> {
-    const { root, observer, modes, leases, cache } = this.#options
+    const { observer, modes, leases, cache } = this.#options
     const seen = await observer.observe(path)
     if (!seen) throw new RepositoryNotFound(path)
     const { repository, exported, refs } = seen
-    const { gitDir, commonDir } = repository
+    const { gitDir, gitName, commonDir } = repository
     const entries = keysOf(gitDir).flatMap((key) => {
       const entry = cache.committed(key)
       return entry ? [{ kind: key.slice(0, -gitDir.length - 1), bytes: entry.length }] : []
     })
     return {
-      repository: relative(root, gitDir) || '.',
+      repository: gitName || '.',
       exported,
       decision: modes.of(repository),
       settled: refs.unsettledMs === 0,

@@ -1,4 +1,5 @@
 import { Overloaded } from '../limits/overloaded.js'
+import { RepositoryExchanged } from '../git/repository.js'
 import { FillError } from '../streamcache/index.js'
 
 /** There is no such repository under the root, or it is not exported. Doors answer as Git does: 404, nothing more. */
@@ -30,12 +31,35 @@ export class BackingOff extends Error {
   }
 }
 
+/** Errors that say the same of a request as of the fill that it follows. */
+const ofFills = [Overloaded, BackingOff, RepositoryExchanged]
+
 /** Why a request failed: of a fill that was shed, or that its key's back-off forbids, that. */
 export function causeOf(error: unknown): unknown {
   const cause = error instanceof FillError ? error.cause : undefined
-  return cause instanceof Overloaded || cause instanceof BackingOff ? cause : error
+  return ofFills.some((known) => cause instanceof known) ? cause : error
 }
 
-/** Might another try at once not fail so? */
+/** Might another try of the same fill at once not fail so? */
 export const retriable = (error: unknown): boolean =>
-  !(error instanceof Overloaded || error instanceof BackingOff || error instanceof RepositoryNotFound)
+  !(error instanceof RepositoryNotFound || ofFills.some((known) => error instanceof known))
+
+/** Rounds of a request whose repository is exchanged while it is answered. */
+const roundsMax = 4
+
+/**
+ * Answers a request, and begins anew if its path came to mean another repository before the first byte: with access
+ * checked for that one (R8).
+ * @param mayRepeat has nothing been sent yet?
+ * @throws what `round` throws
+ */
+export async function untilUnexchanged<T>(round: () => Promise<T>, mayRepeat: () => boolean): Promise<T> {
+  for (let rounds = 1; ; rounds++) {
+    try {
+      return await round()
+    } catch (error) {
+      const exchanged = causeOf(error) instanceof RepositoryExchanged
+      if (!exchanged || rounds === roundsMax || !mayRepeat()) throw error
+    }
+  }
+}

@@ -3,13 +3,17 @@ import type { Git } from '../git/git.js'
 import { inspectInstallation, type Installation } from '../git/installation.js'
 import { createLookMemory, Look } from '../git/look.js'
 import { lookAtRefs, lookAtRepository } from '../git/ref-state.js'
-import { findRepositories } from '../git/repositories.js'
+import { findRepositories, type FoundRepository } from '../git/repositories.js'
+import type { RepositoriesRoot } from '../git/repositories-root.js'
+import { enterRepo, type Refusal } from '../git/repository.js'
 
 /** What a sidecar with these settings would make of a repository. */
 export interface Inspected {
   /** Relative to the root. */
   readonly path: string
-  /** undefined: there is no repository. */
+  /** Why what is there is not served. */
+  readonly refused?: Refusal
+  /** undefined: there is no repository that can be served. */
   readonly found?: {
     readonly gitDir: string
     readonly exported: boolean
@@ -18,7 +22,7 @@ export interface Inspected {
 }
 
 export interface InspectionOptions {
-  readonly root: string
+  readonly root: RepositoriesRoot
   readonly git: Git
   readonly rules: readonly ModeRule[]
   readonly directoriesMax: number
@@ -31,21 +35,35 @@ export async function inspect(
 ): Promise<{ installation: Installation; repositories: AsyncIterable<Inspected> }> {
   const installation = await inspectInstallation(git)
   const memory = createLookMemory()
-  const modes = new Modes({ root, rules })
+  const modes = new Modes({ rules })
   async function* repositories(): AsyncGenerator<Inspected> {
-    for (const path of paths.length > 0 ? paths : findRepositories(root, memory)) {
-      const look = new Look(memory)
-      const state = lookAtRepository(look, { root, ...installation }, path)
-      if (!state) {
-        yield { path }
-        continue
+    const named = paths.map((path): FoundRepository => ({ path, refused: undefined }))
+    for (const { path, refused } of paths.length > 0 ? named : findRepositories(root, memory)) {
+      yield refused ? { path, refused } : await inspectOne(path)
+    }
+  }
+  async function inspectOne(path: string): Promise<Inspected> {
+    const look = new Look(memory)
+    let refused: Refusal | undefined
+    const opened = enterRepo(look, root, path, (why) => (refused = why))
+    if (!opened) return { path, ...(refused ? { refused } : {}) }
+    try {
+      const state = lookAtRepository(look, { root, ...installation }, opened)
+      const { repository, exported } = state
+      let decision = modes.of(repository)
+      if (decision.mode === 'observe') {
+        const directories = decision.reason === 'configured' ? Infinity : directoriesMax
+        const seen = await lookAtRefs(look, opened, state, {
+          directories,
+          looseRefs: 0,
+          linksBelow: root.real(),
+        })
+        if (seen === 'outside') return { path, refused: seen }
+        if (seen === 'directories') decision = modes.tooManyDirectories(repository)
       }
-      let decision = modes.of(state.repository)
-      if (decision.mode === 'observe' && decision.reason !== 'configured') {
-        const seen = await lookAtRefs(look, state, directoriesMax)
-        if (!seen) decision = modes.tooManyDirectories(state.repository)
-      }
-      yield { path, found: { gitDir: state.repository.gitDir, exported: state.exported, decision } }
+      return { path, found: { gitDir: repository.gitDir, exported, decision } }
+    } finally {
+      opened.close()
     }
   }
   return { installation, repositories: repositories() }

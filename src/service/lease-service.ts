@@ -1,15 +1,16 @@
-import { isAbsolute, relative } from 'node:path'
+import { isAbsolute } from 'node:path'
 import { TooManyLeases, type Lease, type Leases } from '../freshness/leases.js'
 import type { Modes } from '../freshness/modes.js'
 import type { Observer } from '../freshness/observer.js'
-import { isRepositoryPath, pathBelow, type Repository } from '../git/repository.js'
+import { nameBelow, type RepositoriesRoot } from '../git/repositories-root.js'
+import { isRepositoryPath, type Repository } from '../git/repository.js'
 import { RepositoryNotFound } from './errors.js'
 
 /** Milliseconds for which a mutator inside this process holds its lease; it renews at a third. */
 const holdMs = 60_000
 
 export interface LeaseServiceOptions {
-  readonly root: string
+  readonly root: RepositoriesRoot
   readonly leases: Leases
   readonly observer: Observer
   readonly modes: Modes
@@ -84,7 +85,7 @@ export class LeaseService {
   }
 
   #find(name: string): Repository {
-    const path = isAbsolute(name) ? pathBelow(this.#options.root, name) : name
+    const path = isAbsolute(name) ? this.#options.root.relative(name) : name
     const mayBe = path !== undefined && (path === '' || isRepositoryPath(path))
     const repository = mayBe ? this.#options.observer.find(path) : undefined
     if (!repository) throw new RepositoryNotFound(name)
@@ -92,6 +93,8 @@ export class LeaseService {
   }
 
   #view(lease: Lease): LeaseView {
-    return { ...lease, repository: relative(this.#options.root, lease.repository) }
+    // The root may have moved since; then the whole path tells more.
+    const name = nameBelow(this.#options.root.real() ?? '', lease.repository)
+    return { ...lease, repository: name ?? lease.repository }
   }
 }

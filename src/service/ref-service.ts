@@ -1,11 +1,10 @@
 import { LRUCache } from 'lru-cache'
-import { relative } from 'node:path'
 import type { FreshCache, Question, Reading, Reuse, Sight } from '../freshness/fresh-cache.js'
 import type { Observation, Observer } from '../freshness/observer.js'
 import type { Git, GitProcess } from '../git/git.js'
 import { httpBackend, type BackendRequest, type BackendTurn } from '../git/http-backend.js'
 import type { ProtocolVersion } from '../git/protocol.js'
-import type { Repository } from '../git/repository.js'
+import { identityOf, RepositoryExchanged, type Repository } from '../git/repository.js'
 import { readServing, type Serving } from '../git/serving.js'
 import { advertisement, ownAdvertisement, refListing } from '../git/upload-pack.js'
 import type { BackOff } from '../limits/back-off.js'
@@ -21,8 +20,6 @@ import type { LeaseService } from './lease-service.js'
 import { RefListings, type SharedListing } from './ref-listings.js'
 
 export interface RefServiceOptions {
-  /** The repositories root, absolute and free of links. */
-  readonly root: string
   readonly exportAll: boolean
   readonly git: Git
   readonly observer: Observer
@@ -45,7 +42,25 @@ export interface RefAnswer {
   readonly reuse: Reuse
 }
 
-/** What all doors offer. Paths are decoded and relative to the root; see `decodeRepositoryPath`. */
+/** Which repository a request is about. */
+export interface Target {
+  /** Decoded and relative to the root; see `decodeRepositoryPath`. */
+  readonly path: string
+  /** Of the repository that access was checked for; left out: access is the same whichever it is. See `locate`. */
+  readonly identity?: string | undefined
+}
+
+/** A repository as access rules name it. */
+export interface Located {
+  /** Paths below the root: its own, whatever name it was asked for by, and those that its links lead to. */
+  readonly names: readonly string[]
+  readonly identity: string
+}
+
+/**
+ * What all doors offer. Each method throws RepositoryExchanged, or what it returns does, if the target's path comes to
+ * mean another repository than access was checked for, or than was looked at; see `untilUnexchanged`.
+ */
 export class RefService {
   readonly #options: RefServiceOptions
   readonly #listings: RefListings
@@ -62,16 +77,22 @@ export class RefService {
   /**
    * The advertisement of a repository (protocol v2: the capability advertisement), to be read from a follower, which
    * the caller closes. undefined: its bytes differ from client to client, so the request must pass through.
-   * @throws RepositoryNotFound, ServiceDisabled, FillError
+   * @param followedByPost will its client go on with a POST, which must not be shed then?
+   * @throws RepositoryNotFound, ServiceDisabled, Overloaded, FillError
    */
-  async advertise(path: string, version: ProtocolVersion): Promise<Reading | undefined> {
-    const { state, serving } = await this.#open(path)
-    if (!serving.shared) return undefined
+  async advertise(
+    target: Target,
+    version: ProtocolVersion,
+    followedByPost = false,
+  ): Promise<Reading | undefined> {
+    const { state, serving } = await this.#open(target)
     const { repository } = state
+    if (followedByPost) this.#refuseIfFull(repository)
+    if (!serving.shared) return undefined
     const sight = version === 2 ? capabilitiesOf : refsOf
     // Whoever follows a fill that is tried again was let in.
     let tries = 0
-    return this.#read(path, 'advertisement', `v${version}`, sight, state, (signal) =>
+    return this.#read(target, 'advertisement', `v${version}`, sight, state, (signal) =>
       advertisement(this.#options.git, repository, version, signal, tries++ > 0),
     )
   }
@@ -82,12 +103,12 @@ export class RefService {
    * @throws RepositoryNotFound, ServiceDisabled, BadTerms; while it is read: GitError, Overloaded, the signal's reason
    */
   async advertiseAlone(
-    path: string,
+    target: Target,
     version: ProtocolVersion,
     terms: ClientTerms,
     signal: AbortSignal,
   ): Promise<AsyncGenerator<Buffer>> {
-    const { repository } = (await this.#open(path)).state
+    const { repository } = (await this.#open(target)).state
     return ownAdvertisement(this.#options.git, repository, version, checkTerms(repository, terms), signal)
   }
 
@@ -98,14 +119,14 @@ export class RefService {
    * @throws RepositoryNotFound, ServiceDisabled, FillError
    */
   async listRefs(
-    path: string,
+    target: Target,
     asked: { readonly objectFormat?: string } = {},
   ): Promise<RefAnswer | undefined> {
-    const { state, serving } = await this.#open(path)
+    const { state, serving } = await this.#open(target)
     const { objectFormat } = serving
     if (asked.objectFormat !== undefined && asked.objectFormat !== objectFormat) return undefined
     const { repository } = state
-    const found = this.#read(path, 'listing', objectFormat, refsOf, state, (signal) =>
+    const found = this.#read(target, 'listing', objectFormat, refsOf, state, (signal) =>
       refListing(this.#options.git, repository, objectFormat, signal),
     )
     const reading = found instanceof Promise ? await found : found
@@ -124,49 +145,46 @@ export class RefService {
    * Starts `git http-backend` on a request that refstream does not answer itself, when its turn has come.
    * @throws RepositoryNotFound, Overloaded, or the queueing signal's reason
    */
-  async passThrough(path: string, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
-    return this.#runBackend(this.#find(path), request, turn)
+  async passThrough(target: Target, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
+    return this.#runBackend((await this.#observe(target)).repository, request, turn)
   }
 
   /** The same for a request that may change the repository: a push. Holds a lease while the process runs. */
-  async mutate(path: string, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
-    const repository = this.#find(path)
+  async mutate(target: Target, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
+    const { repository } = await this.#observe(target)
     let end: (() => void) | undefined
     const starting = (): void => {
       end = this.#options.leases.hold(repository, 'push')
     }
-    const process = await this.#runBackend(repository, request, { ...turn, starting })
-    void process.ended.then(() => end?.())
-    return process
+    try {
+      const process = await this.#runBackend(repository, request, { ...turn, starting })
+      void process.ended.then(() => end?.())
+      return process
+    } catch (error) {
+      end?.()
+      throw error
+    }
   }
 
   #runBackend(repository: Repository, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
-    const { root, git, exportAll } = this.#options
-    return httpBackend(git, root, repository, { ...request, exportAll }, turn)
+    const { git, exportAll } = this.#options
+    return httpBackend(git, repository, { ...request, exportAll }, turn)
   }
 
-  /**
-   * Lets nobody in whose fetch could not even be queued: its POST would have to be shed, and Git dies of that (R5).
-   * @throws RepositoryNotFound, Overloaded
-   */
-  refuseIfFull(path: string): void {
+  /** Lets nobody in whose fetch could not even be queued: its POST would have to be shed, and Git dies of that (R5). */
+  #refuseIfFull({ commonDir }: Repository): void {
     const { slots } = this.#options
     if (slots.waiting('pass') === 0) return
-    const refusal = slots.refusal({ class: 'pass', group: this.#find(path).commonDir, admitted: true })
+    const refusal = slots.refusal({ class: 'pass', group: commonDir, admitted: true })
     if (refusal) throw refusal
   }
 
-  /** Where a repository's refs are, as a path below the root, whatever name it is asked for by; undefined: there is none. */
-  locate(path: string): string | undefined {
-    const { root, observer } = this.#options
-    const repository = observer.find(path)
-    return repository && relative(root, repository.commonDir).replace(/(^|\/)\.git$/, '')
-  }
-
-  #find(path: string): Repository {
+  /** The repository that a path means now; undefined: there is none. */
+  locate(path: string): Located | undefined {
     const repository = this.#options.observer.find(path)
-    if (!repository) throw new RepositoryNotFound(path)
-    return repository
+    if (!repository) return undefined
+    const { commonName, linkedNames } = repository
+    return { names: [commonName, ...linkedNames].map(repositoryName), identity: identityOf(repository) }
   }
 
   /**
@@ -178,8 +196,8 @@ export class RefService {
   }
 
   /** What a client may read. @throws RepositoryNotFound, ServiceDisabled */
-  async #open(path: string): Promise<{ state: Observation; serving: Serving }> {
-    const state = await this.#exported(path)
+  async #open(target: Target): Promise<{ state: Observation; serving: Serving }> {
+    const state = await this.#exported(target)
     const known = this.#readServing(state)
     const serving = known instanceof Promise ? await known : known
     if (!serving.uploadPack) throw new ServiceDisabled('http.uploadpack is off')
@@ -187,7 +205,7 @@ export class RefService {
   }
 
   #read(
-    path: string,
+    { path }: Target,
     kind: EntryKind,
     variant: string,
     sight: (seen: Observation) => Sight,
@@ -195,10 +213,12 @@ export class RefService {
     source: Source,
   ): Reading | Promise<Reading> {
     const key = keyOf(kind, variant, state.repository.gitDir)
+    // From here on it is this very repository.
+    const target = { path, identity: identityOf(state.repository) }
     const question = (): Question => ({
-      source: this.#unlessBackingOff(key, source),
-      observe: async () => sight(await this.#exported(path)),
-      filling: (entry, ended) => this.#countFill(kind, entry, ended),
+      source: (seen) => this.#unlessBackingOff(key, stateOf(seen), source),
+      observe: async () => sight(await this.#exported(target)),
+      filling: (entry, seen, ended) => this.#countFill(kind, entry, stateOf(seen), ended),
     })
     return this.#options.cache.read(key, sight(state), question, kind === 'listing' ? this.#holds : undefined)
   }
@@ -206,22 +226,33 @@ export class RefService {
   /** Listings are read in a form of their own. */
   readonly #holds = (entry: Entry): boolean => this.#listings.holds(entry)
 
-  #throwIfBackingOff(key: string): void {
-    const blocked = this.#options.backOff.blocked(key)
+  #throwIfBackingOff(key: string, state?: string): void {
+    const blocked = this.#options.backOff.blocked(key, state)
     if (blocked) throw new BackingOff(blocked.retryAfterMs, blocked.error)
   }
 
-  /** A source that fails at once while its key's last failure is too fresh: no process is started (R7). */
-  #unlessBackingOff(key: string, source: Source): Source {
+  /**
+   * A source that fails at once while its key's last failure is too fresh, and was in the same state: no process is
+   * started (R7). A repository that was repaired is in another state.
+   */
+  #unlessBackingOff(key: string, state: string, source: Source): Source {
     return (signal) => {
-      this.#throwIfBackingOff(key)
+      this.#throwIfBackingOff(key, state)
       return source(signal)
     }
   }
 
-  async #exported(path: string): Promise<Observation> {
+  async #exported(target: Target): Promise<Observation> {
+    const state = await this.#observe(target)
+    if (!(state.exported || this.#options.exportAll)) throw new RepositoryNotFound(target.path)
+    return state
+  }
+
+  /** @throws RepositoryNotFound, RepositoryExchanged */
+  async #observe({ path, identity }: Target): Promise<Observation> {
     const state = await this.#options.observer.observe(path)
-    if (!state || !(state.exported || this.#options.exportAll)) throw new RepositoryNotFound(path)
+    if (!state) throw identity ? new RepositoryExchanged() : new RepositoryNotFound(path)
+    if (identity !== undefined && identity !== identityOf(state.repository)) throw new RepositoryExchanged()
     return state
   }
 
@@ -236,7 +267,7 @@ export class RefService {
     const serving = readServing(git, state.repository, state.config)
     serving.then(
       () => backOff.succeeded(key),
-      (error: unknown) => error instanceof Overloaded || backOff.failed(key, error),
+      (error: unknown) => saysNothing(error) || backOff.failed(key, error),
     )
     if (unsettledMs === 0) {
       this.#serving.set(token, serving)
@@ -248,7 +279,7 @@ export class RefService {
     return serving
   }
 
-  #countFill(kind: string, entry: Entry, ended: Promise<FillResult>): void {
+  #countFill(kind: string, entry: Entry, state: string, ended: Promise<FillResult>): void {
     const { fills, fillSeconds, fillBytes, loserWrites, loserBytes } = this.#options.metrics
     const stop = fillSeconds.startTimer({ kind })
     void ended.then((result) => {
@@ -258,7 +289,7 @@ export class RefService {
       fillBytes.inc({ kind }, length)
       // Again: what was not on disk yet when the listing had been read had to stay in memory.
       if (this.#listings.holds(entry)) entry.cool()
-      this.#learn(kind, result, entry)
+      this.#learn(kind, result, entry, state)
       if (result !== 'loser') return
       loserWrites.inc()
       loserBytes.inc(length)
@@ -266,7 +297,7 @@ export class RefService {
   }
 
   /** A fill that was shed or forbidden, or that this process ended because it is about to end, says nothing of its key. */
-  #learn(kind: string, result: FillResult, { key, error }: Entry): void {
+  #learn(kind: string, result: FillResult, { key, error }: Entry, state: string): void {
     const { backOff, log } = this.#options
     if (result !== 'failed') {
       backOff.succeeded(key)
@@ -274,18 +305,30 @@ export class RefService {
     }
     const fault = faultOf(error)
     this.#options.metrics.fillFailures.inc({ kind, fault })
-    if (fault === 'shed' || fault === 'backing-off') return
+    if (fault === 'shed' || fault === 'backing-off' || fault === 'exchanged') return
     log.warn({ err: error, key }, 'a fill failed')
-    if (fault !== 'closed') backOff.failed(key, error)
+    if (fault !== 'closed') backOff.failed(key, error, state)
   }
 }
 
 const refsOf = ({ refs }: Observation): Sight => refs
 const capabilitiesOf = ({ capabilities }: Observation): Sight => capabilities
 
+/** What must have changed before a failed fill may go well. */
+const stateOf = ({ token, generation }: Sight): string => `${token} ${generation}`
+
+/** The path of the repository that a path lies in, as far as the path tells: a worktree is its Git directory's. */
+const repositoryName = (path: string): string =>
+  path.replace(/\/(objects|refs|reftable|packed-refs)(\/.*)?$/, '').replace(/(^|\/)\.git$/, '')
+
+/** Errors that come of the moment, and not of the configuration that was to be read. */
+const saysNothing = (error: unknown): boolean =>
+  error instanceof Overloaded || error instanceof RepositoryExchanged
+
 /** Why a fill failed, as the metrics name it. */
-function faultOf(error: unknown): FillFault | 'shed' | 'backing-off' {
+function faultOf(error: unknown): FillFault | 'shed' | 'backing-off' | 'exchanged' {
   if (!(error instanceof FillError)) return 'producer'
   if (error.cause instanceof Overloaded) return 'shed'
+  if (error.cause instanceof RepositoryExchanged) return 'exchanged'
   return error.cause instanceof BackingOff ? 'backing-off' : error.fault
 }

@@ -59,10 +59,15 @@ t.test('doors × credentials × repositories × services', async (t) => {
       { glob: '**', action: 'push', names: ['ali*', 'robot'] },
     ]),
     // Links, and names without `.git`, lead to what they mean.
-    locate: (path) =>
-      ({ secret: 'secret.git', 'secret.git': 'secret.git', 'pub/link': 'secret.git', 'pub/x': 'pub/x' })[
-        path
-      ],
+    locate: (path) => {
+      const name = {
+        secret: 'secret.git',
+        'secret.git': 'secret.git',
+        'pub/link': 'secret.git',
+        'pub/x': 'pub/x',
+      }[path]
+      return name === undefined ? undefined : { names: [name], identity: name }
+    },
   }
   const access = new Access(options)
   const credentials = {

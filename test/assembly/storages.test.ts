@@ -1,6 +1,7 @@
 import t from 'tap'
 import { mkdirSync, realpathSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { RepositoriesRoot } from '../../src/git/repositories-root.js'
 import { findStorages } from '../../src/assembly/storages.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -14,10 +15,13 @@ t.test('storages are the root, or directories below it', async (t) => {
       directory,
     })),
   ]
-  t.same([...findStorages(root, storages).values()], ['', '', 'a', 'a/b', 'a/b'])
+  t.same([...findStorages(new RepositoriesRoot(root), storages).values()], ['', '', 'a', 'a/b', 'a/b'])
   symlinkSync(tempDir(t), join(root, 'out'))
   for (const directory of ['..', '/', 'out', 'none', tempDir(t)]) {
     const message = `--gitaly-storages: ${JSON.stringify(directory)} is not a directory below the root; give one, or the root`
-    t.throws(() => findStorages(root, [{ name: 'x', directory }]), { name: 'ConfigError', message })
+    t.throws(() => findStorages(new RepositoriesRoot(root), [{ name: 'x', directory }]), {
+      name: 'ConfigError',
+      message,
+    })
   }
 })

@@ -35,12 +35,12 @@ class World {
       if (error) throw error
       return this.sight
     },
-    source: (signal) => {
+    source: () => (signal) => {
       const source = new ManualSource()
       this.sources.push(source)
       return source.source(signal)
     },
-    filling: (_entry, ended) => {
+    filling: (_entry, _seen, ended) => {
       const index = this.results.push(undefined) - 1
       void ended.then((result) => (this.results[index] = result))
     },
@@ -418,7 +418,7 @@ t.test('what an earlier process kept is of generation 0 and as old as can be', a
     await before.cache.close()
     const { cache } = await openCache(t, { directory: before.directory })
     const { source } = new ManualSource().push(Buffer.from('new')).end()
-    const question = { observe: async () => sight, source }
+    const question = { observe: async () => sight, source: () => source }
     const reading = await new FreshCache(cache).read('key', sight, () => question)
     t.equal(reading.reuse, reuse)
     t.equal((await collect(reading.follower)).toString(), reuse === 'hit' ? 'old' : 'new')

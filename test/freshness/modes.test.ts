@@ -3,7 +3,11 @@ import { Modes, type ModeRule } from '../../src/freshness/modes.js'
 import type { Repository } from '../../src/git/repository.js'
 import { tempDir } from '../support/temp-dir.js'
 
-const at = (gitDir: string): Repository => ({ gitDir, commonDir: gitDir })
+const at = (root: string, name = ''): Repository => {
+  const gitDir = name === '' ? root : `${root}/${name}`
+  const names = { gitName: name, commonName: name, linkedNames: [] }
+  return { gitDir, commonDir: gitDir, ...names, gitIdentity: gitDir, commonIdentity: gitDir }
+}
 
 t.test('the first rule that matches the path below the root decides', async (t) => {
   const root = tempDir(t)
@@ -13,7 +17,7 @@ t.test('the first rule that matches the path below the root decides', async (t) 
     { glob: '*.git', mode: 'observe' },
     { glob: '.', mode: 'lease' },
   ]
-  const modes = new Modes({ root, rules })
+  const modes = new Modes({ rules })
   const expected: [string, string, string, string?][] = [
     ['mirrors/a.git', 'lease', 'configured', 'mirrors/**'],
     ['mirrors/deep/er/.hidden.git', 'lease', 'configured', 'mirrors/**'],
@@ -24,16 +28,16 @@ t.test('the first rule that matches the path below the root decides', async (t) 
     ['', 'lease', 'configured', '.'],
   ]
   for (const [path, mode, reason, detail] of expected) {
-    const decision = modes.of(at(path === '' ? root : `${root}/${path}`))
+    const decision = modes.of(at(root, path))
     t.same(decision, { mode, reason, ...(detail === undefined ? {} : { detail }) }, path)
   }
 })
 
 t.test('a mode for all is for all: for a root that is a repository too', async (t) => {
   const root = tempDir(t)
-  const modes = new Modes({ root, rules: [{ glob: '**', mode: 'lease' }] })
-  for (const path of [root, `${root}/.git`, `${root}/a.git`, `${root}/a/b/.c`]) {
-    t.equal(modes.of(at(path)).mode, 'lease', path)
+  const modes = new Modes({ rules: [{ glob: '**', mode: 'lease' }] })
+  for (const path of ['', '.git', 'a.git', 'a/b/.c']) {
+    t.equal(modes.of(at(root, path)).mode, 'lease', path)
   }
 })
 
@@ -41,15 +45,10 @@ t.test('too many directories: told once for each repository, and counted', async
   const root = tempDir(t)
   const told: string[] = []
   const modes = new Modes({
-    root,
     rules: [{ glob: 'c', mode: 'lease' }],
     leaseOnly: ({ gitDir }, { reason }) => told.push(`${gitDir} ${reason}`),
   })
-  const [a, b, c] = ['a', 'b', 'c'].map((name) => at(`${root}/${name}`)) as [
-    Repository,
-    Repository,
-    Repository,
-  ]
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => at(root, name)) as [Repository, Repository, Repository]
   t.equal(modes.of(a).mode, 'observe')
   t.same(modes.tooManyDirectories(a), { mode: 'lease', reason: 'directories' })
   modes.tooManyDirectories(a)
@@ -70,7 +69,7 @@ t.test('too many directories: told once for each repository, and counted', async
 t.test('it is decided anew after a while, since what is mounted may change; but told once', async (t) => {
   const told: string[] = []
   const root = tempDir(t)
-  const modes = new Modes({ root, rules: [], leaseOnly: ({ gitDir }) => told.push(gitDir) })
+  const modes = new Modes({ rules: [], leaseOnly: ({ gitDir }) => told.push(gitDir) })
   const now = performance.now.bind(performance)
   t.teardown(() => (performance.now = now))
   modes.tooManyDirectories(at(root))

@@ -6,6 +6,7 @@ import type { Sight } from '../../src/freshness/fresh-cache.js'
 import { Leases } from '../../src/freshness/leases.js'
 import { Modes, type ModeRule } from '../../src/freshness/modes.js'
 import { Observer, type Observation } from '../../src/freshness/observer.js'
+import { RepositoriesRoot } from '../../src/git/repositories-root.js'
 import { eventually } from '../support/eventually.js'
 import { git, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -20,25 +21,32 @@ interface World {
   readonly refs: () => Promise<Sight>
 }
 
-function makeWorld(t: Test, mode: ModeRule['mode'], options: { directoriesMax?: number } = {}): World {
+function makeWorld(
+  t: Test,
+  mode: ModeRule['mode'],
+  options: { directoriesMax?: number; looseRefsMax?: number; linksAnywhere?: boolean } = {},
+): World {
   const root = realpathSync(tempDir(t))
   const repository = makeRepository(root, 'r.git')
   const leases = new Leases()
   t.teardown(() => leases.close())
   const results: string[] = []
+  const repositories = new RepositoriesRoot(root)
   const make = (): Observer =>
     new Observer({
-      root,
+      root: repositories,
       settings: Promise.resolve({
-        root,
+        root: repositories,
         scopes: { files: [], home: undefined, variables: [] },
         programs: [],
         environmentDigest: '',
       }),
       leases,
-      modes: new Modes({ root, rules: [{ glob: '**', mode }] }),
+      modes: new Modes({ rules: [{ glob: '**', mode }] }),
       directoriesMax: options.directoriesMax ?? 1000,
-      leaseMaxAgeMs: 5000,
+      looseRefsMax: options.looseRefsMax ?? 1000,
+      linksAnywhere: options.linksAnywhere ?? true,
+      unleasedMaxAgeMs: 5000,
       observed: (result) => results.push(result),
     })
   const observer = make()
@@ -110,10 +118,19 @@ t.test('lease: a name made at start is part of the token', async (t) => {
     programs: [],
     environmentDigest: '',
   }
-  const modes = new Modes({ root, rules: [{ glob: '**', mode: 'lease' }] })
+  const modes = new Modes({ rules: [{ glob: '**', mode: 'lease' }] })
+  const repositories = new RepositoriesRoot(root)
   const later = new Observer({
-    ...{ root, leases, modes, directoriesMax: 1000, leaseMaxAgeMs: 5000 },
-    settings: Promise.resolve({ root, ...settings }),
+    ...{
+      leases,
+      modes,
+      directoriesMax: 1000,
+      looseRefsMax: 1000,
+      linksAnywhere: true,
+      unleasedMaxAgeMs: 5000,
+    },
+    root: repositories,
+    settings: Promise.resolve({ root: repositories, ...settings }),
   })
   const [before, after] = [await settled(observer), await settled(later)]
   t.equal(before.capabilities.token, after.capabilities.token)

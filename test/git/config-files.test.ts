@@ -3,6 +3,8 @@ import { appendFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import { lookAtConfig, type ConfigScopes, type ConfigSight } from '../../src/git/config-files.js'
 import { createLookMemory, Look } from '../../src/git/look.js'
+import { RepositoriesRoot } from '../../src/git/repositories-root.js'
+import { enterRepo } from '../../src/git/repository.js'
 import { gitWith, initBare } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -21,7 +23,9 @@ function setUp(t: Parameters<typeof tempDir>[0]) {
   }
   const see = (scopes: Partial<ConfigScopes> = {}): ConfigSight & { readonly digest: string } => {
     const look = new Look(memory)
-    const sight = lookAtConfig(look, { gitDir, commonDir: gitDir }, { ...nowhere, ...scopes })
+    const opened = enterRepo(look, new RepositoriesRoot(gitDir), '')!
+    const sight = lookAtConfig(look, opened, { ...nowhere, ...scopes })
+    opened.close()
     return { ...sight, digest: look.digest() }
   }
   /** Does the digest move when the file changes? */

@@ -2,7 +2,7 @@ import t from 'tap'
 import { once } from 'node:events'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Complaint, Git, GitError, type GitProcess } from '../../src/git/git.js'
+import { type Complaint, Git, GitError, outputOf, type GitProcess } from '../../src/git/git.js'
 import { eventually } from '../support/eventually.js'
 import { gitEnvironment } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -56,7 +56,7 @@ t.test('output, exit codes, and what is counted', async (t) => {
   t.equal(await git.output(['one'], options), 'out\n')
   t.same(complaints, [], 'who ends well and silently is not heard of')
   await t.rejects(git.output(['two'], options), new GitError('git two: exit code 3'))
-  t.equal(await git.output(['two'], options, [0, 3]), '')
+  t.equal(await outputOf(git.spawn(['two'], options), [0, 3]), '')
   t.same(started, ['one', 'two', 'two'])
   t.same(complaints[0], { command: 'two', stderr: 'oops', ending: 'exit code 3' })
   t.equal(git.running, 0)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { placeOf } from '../../src/git/open-directory.js'
 import { mkdirSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Git } from '../../src/git/git.js'
@@ -38,7 +39,7 @@ t.test('the Git on this machine', async (t) => {
   const { version, supported, programs } = await inspect()
   t.ok(git('/', '--version').includes(version), version)
   t.equal(supported, true)
-  t.same(programs, [gitPath, join(git('/', '--exec-path'), 'git')])
+  t.same(programs, [gitPath, join(git('/', '--exec-path'), 'git')].map(placeOf))
 })
 
 t.test('where Git looks for configuration', async (t) => {

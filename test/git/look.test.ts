@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLookMemory, Look } from '../../src/git/look.js'
+import { placeOf } from '../../src/git/open-directory.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const memory = createLookMemory()
@@ -29,14 +30,14 @@ const file = (name: string, text = ''): string => {
 
 t.test('every kind of change moves the digest', async (t) => {
   const path = file('changing')
-  let before = digest((look) => look.stat(path))
+  let before = digest((look) => look.stat(placeOf(path)))
   const moved = (what: string): void => {
-    const after = digest((look) => look.stat(path))
+    const after = digest((look) => look.stat(placeOf(path)))
     t.not(after, before, what)
     before = after
   }
   t.equal(
-    digest((look) => look.stat(path)),
+    digest((look) => look.stat(placeOf(path))),
     before,
     'no change, no move',
   )
@@ -63,14 +64,17 @@ t.test('a link is followed by stat and looked at itself by lstat', async (t) => 
   const target = file('target')
   const link = join(directory, 'link')
   symlinkSync(target, link)
-  const [followed, itself] = [digest((look) => look.stat(link)), digest((look) => look.lstat(link))]
+  const [followed, itself] = [
+    digest((look) => look.stat(placeOf(link))),
+    digest((look) => look.lstat(placeOf(link))),
+  ]
   writeFileSync(target, 'changed')
   t.not(
-    digest((look) => look.stat(link)),
+    digest((look) => look.stat(placeOf(link))),
     followed,
   )
   t.equal(
-    digest((look) => look.lstat(link)),
+    digest((look) => look.lstat(placeOf(link))),
     itself,
   )
 })
@@ -87,34 +91,34 @@ t.test('what cannot be there is as good as absent', async (t) => {
     `/${'x'.repeat(300)}`,
   ]) {
     const look = new Look(memory)
-    t.equal(look.stat(path), undefined, path)
+    t.equal(look.stat(placeOf(path)), undefined, path)
     t.equal(look.unsettledMs, 0)
-    t.doesNotThrow(() => look.content(path), path)
+    t.doesNotThrow(() => look.content(placeOf(path)), path)
   }
-  t.throws(() => new Look(memory).stat('a\0b'), 'a mistake of ours is none of these')
+  t.throws(() => new Look(memory).stat(placeOf('a\0b')), 'a mistake of ours is none of these')
 })
 
 t.test('content decides where stat is not trusted', async (t) => {
   const path = file('tables.list', 'one\n')
-  const before = digest((look) => look.content(path))
+  const before = digest((look) => look.content(placeOf(path)))
   t.equal(
-    digest((look) => look.content(path)),
+    digest((look) => look.content(placeOf(path))),
     before,
   )
   writeFileSync(path, 'two\n')
   t.not(
-    digest((look) => look.content(path)),
+    digest((look) => look.content(placeOf(path))),
     before,
   )
   writeFileSync(path, 'one\n')
   t.equal(
-    digest((look) => look.content(path)),
+    digest((look) => look.content(placeOf(path))),
     before,
     'the same bytes again',
   )
   t.equal(
-    digest((look) => look.content(directory)),
-    digest((look) => look.content(directory)),
+    digest((look) => look.content(placeOf(directory))),
+    digest((look) => look.content(placeOf(directory))),
     'no file at all',
   )
 })
@@ -122,11 +126,11 @@ t.test('content decides where stat is not trusted', async (t) => {
 t.test('a change is unsettled as long as another could hide behind its timestamp', async (t) => {
   const path = file('young')
   const young = new Look(memory)
-  young.stat(path)
+  young.stat(placeOf(path))
   t.ok(young.unsettledMs > 0 && young.unsettledMs <= 25, `${young.unsettledMs} ms`)
   await sleep(young.unsettledMs)
   const old = new Look(memory)
-  old.stat(path)
+  old.stat(placeOf(path))
   t.equal(old.unsettledMs, 0)
   t.equal(old.digest(), young.digest())
 })
@@ -137,7 +141,7 @@ t.test('timestamps of whole seconds are trusted after two seconds', async (t) =>
   const exact = { ...whole, ctimeNs: nanoseconds(Date.now() - 1000, false) }
   let derived = 0
   const derive = (stats: typeof whole): void => {
-    new Look(memory).derive('test', 'whole', stats, () => ++derived)
+    new Look(memory).derive('test', placeOf('whole'), stats, () => ++derived)
   }
   derive(whole)
   derive(whole)
@@ -153,7 +157,7 @@ t.test('what was derived is kept until the inode changes', async (t) => {
   let derived = 0
   const derive = (what = 'a'): number => {
     const look = new Look(memory)
-    return look.derive(what, path, look.stat(path)!, () => ++derived)
+    return look.derive(what, placeOf(path), look.stat(placeOf(path))!, () => ++derived)
   }
   t.equal(derive(), 1)
   t.equal(derive(), 1)

@@ -1,16 +1,19 @@
 import t from 'tap'
 import { execFileSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { Git, GitError } from '../../src/git/git.js'
 import type { ProtocolVersion } from '../../src/git/protocol.js'
 import type { Repository } from '../../src/git/repository.js'
 import { advertisement } from '../../src/git/upload-pack.js'
 import { eventually } from '../support/eventually.js'
 import { makeGitWrapper, plans } from '../support/git-wrapper.js'
+import { repositoryAt } from '../support/entered.js'
 import { gitEnvironment, initBare, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const path = makeRepository(tempDir(t), 'x.git')
-const repository: Repository = { gitDir: path, commonDir: path }
+const repository: Repository = repositoryAt(path)
 
 async function read(git: Git, version: ProtocolVersion = 0, from = repository): Promise<Buffer> {
   const chunks: Buffer[] = []
@@ -40,7 +43,7 @@ t.test('the bytes are those of http-backend', async (t) => {
   const empty = initBare(tempDir(t), 'empty.git')
   for (const version of [0, 1, 2] as const) {
     for (const gitDir of [path, empty]) {
-      const body = await read(git, version, { gitDir, commonDir: gitDir })
+      const body = await read(git, version, repositoryAt(gitDir))
       t.equal(body.toString(), backendBody(gitDir, version).toString(), `v${version} of ${gitDir}`)
     }
   }
@@ -105,6 +108,13 @@ t.test('abort ends the process; so does a reader who has enough', async (t) => {
 
 t.test('a repository that is gone, and a Git that is', async (t) => {
   const git = new Git({ path: 'git', environment: gitEnvironment })
-  await t.rejects(read(git, 0, { gitDir: '/nonexistent', commonDir: '/nonexistent' }), /exit code 128/)
+  const gone = initBare(tempDir(t), 'gone.git')
+  const was = repositoryAt(gone)
+  rmSync(join(gone, 'HEAD'))
+  await t.rejects(read(git, 0, was), /exit code 128/)
+  rmSync(gone, { recursive: true })
+  await t.rejects(read(git, 0, was), { name: 'RepositoryExchanged' })
+  initBare(join(gone, '..'), 'gone.git')
+  await t.rejects(read(git, 0, was), { name: 'RepositoryExchanged' }, 'another one at its path')
   await t.rejects(read(new Git({ path: '/nonexistent/git', environment: {} })), /ENOENT/)
 })

@@ -76,7 +76,7 @@ t.test('an admin service wants an admin token, and asks nobody else', async (t) 
   let tokens = Tokens.read(file)
   for (const adminOpen of [true, false]) {
     const { asked, authorize } = asking({ adminTokens: () => tokens, adminOpen })
-    const call = (...values: string[]): Promise<void> =>
+    const call = (...values: string[]): Promise<unknown> =>
       authorize(
         callerWith(...values.map((value): [string, string] => ['authorization', value])),
         admin,

@@ -107,7 +107,7 @@ t.test('no call touches a repository before its caller is let in', async (t) => 
 })
 
 t.test('an error that nobody expected is INTERNAL, and says nothing', async (t) => {
-  const { target, touched } = await openDoor(t, () => Promise.resolve())
+  const { target, touched } = await openDoor(t, () => Promise.resolve({}))
   const client = new GrpcClient(t, target, 'refstream.v1.RefService')
   t.equal(await codeOf(client.all('Advertise', { repository: 'r.git' })), 'INTERNAL')
   t.same(touched, ['advertise'])
@@ -151,7 +151,7 @@ t.test('credentials that cannot be read are not logged', async (t) => {
 })
 
 t.test('a long name in a request does not keep its refusal from its client', async (t) => {
-  const { target } = await openDoor(t, () => Promise.resolve())
+  const { target } = await openDoor(t, () => Promise.resolve({}))
   const client = new GrpcClient(t, target, packages['gitaly.SmartHTTPService'] as ServiceDefinition)
   const repository = { storageName: 'x'.repeat(500_000), relativePath: 'r.git' }
   t.equal(await codeOf(client.all('InfoRefsUploadPack', { repository })), 'INVALID_ARGUMENT')

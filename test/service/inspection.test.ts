@@ -2,6 +2,7 @@ import t from 'tap'
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { Git } from '../../src/git/git.js'
+import { RepositoriesRoot } from '../../src/git/repositories-root.js'
 import { inspect, type Inspected, type InspectionOptions } from '../../src/service/inspection.js'
 import { git, gitEnvironment, initBare, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -13,7 +14,7 @@ t.test('every repository, and what would become of it', async (t) => {
   initBare(root, 'hidden.git', { exported: false })
   initBare(root, 'mirrors/m.git')
   const options: InspectionOptions = {
-    root,
+    root: new RepositoriesRoot(root),
     git: new Git({ path: 'git', environment: gitEnvironment }),
     rules: [{ glob: 'mirrors/**', mode: 'lease' }],
     // With refs, refs/heads and refs/tags deep.git has seven.

@@ -32,6 +32,12 @@ t.test('a root that is a repository is named by its absolute path', async (t) =>
   t.same(leases.of(root), { open: 1, openings: 1, changes: 1 })
 })
 
+/** A repository that need not be there. */
+const somewhere: Repository = {
+  ...{ gitDir: '/r', commonDir: '/r', gitName: '/r', commonName: '/r' },
+  ...{ linkedNames: [], gitIdentity: '1', commonIdentity: '1' },
+}
+
 for (const mode of ['lease', 'observe'] as const) {
   t.test(`a mutator inside holds its lease for as long as it takes; ${mode}`, async (t) => {
     mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: 1e12 })
@@ -39,7 +45,7 @@ for (const mode of ['lease', 'observe'] as const) {
     const { leases, service } = makeLeaseService(t, mode)
     // Where the disk is looked at, that tells whether there was a change.
     const ended = mode === 'lease' ? 1 : 0
-    const repository: Repository = { gitDir: '/r', commonDir: '/r' }
+    const repository = somewhere
     const end = service.hold(repository, 'push')
     const other = service.hold(repository, 'push')
     for (let minute = 0; minute < 5; minute++) {
@@ -60,7 +66,7 @@ for (const mode of ['lease', 'observe'] as const) {
 t.test('with too many leases open, a change is told at its end', async (t) => {
   const { leases, service } = makeLeaseService(t)
   for (let count = 0; count < 10_000; count++) leases.open('/x', 60_000)
-  const end = service.hold({ gitDir: '/r', commonDir: '/r' }, 'push')
+  const end = service.hold(somewhere, 'push')
   t.same(leases.of('/r'), { open: 0, openings: 0, changes: 0 })
   end()
   t.same(leases.of('/r'), { open: 0, openings: 0, changes: 1 })

@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs'
 import { Leases } from '../../src/freshness/leases.js'
 import { Modes } from '../../src/freshness/modes.js'
 import { Observer } from '../../src/freshness/observer.js'
+import { RepositoriesRoot } from '../../src/git/repositories-root.js'
 import { LeaseService } from '../../src/service/lease-service.js'
 import { tempDir } from './temp-dir.js'
 
@@ -19,19 +20,21 @@ export function makeLeaseService(t: Test, mode: 'observe' | 'lease' = 'observe')
   t.teardown(() => leases.close())
   const scopes = { files: [], home: undefined, variables: [] }
   const modes = new Modes({
-    root,
     rules: [
       { glob: '**', mode },
       { glob: '/**', mode },
     ],
   })
+  const repositories = new RepositoriesRoot(root)
   const observer = new Observer({
-    root,
-    settings: Promise.resolve({ root, scopes, programs: [], environmentDigest: '' }),
+    root: repositories,
+    settings: Promise.resolve({ root: repositories, scopes, programs: [], environmentDigest: '' }),
     leases,
     modes,
     directoriesMax: Infinity,
-    leaseMaxAgeMs: 1000,
+    looseRefsMax: 0,
+    linksAnywhere: true,
+    unleasedMaxAgeMs: 1000,
   })
-  return { root, leases, service: new LeaseService({ root, leases, observer, modes }) }
+  return { root, leases, service: new LeaseService({ root: repositories, leases, observer, modes }) }
 }

@@ -7,23 +7,38 @@ import {
   lookAtRepository,
   type LookSettings,
   type RepositoryState,
-  type Seen,
+  type SeenRefs,
+  type RefLimits,
 } from '../../src/git/ref-state.js'
+import { RepositoriesRoot } from '../../src/git/repositories-root.js'
+import { enterRepo } from '../../src/git/repository.js'
 import { tempDir } from './temp-dir.js'
 
 /** A repository's whole state, as observe mode sees it. */
 export interface RefState extends RepositoryState {
-  readonly refs: Seen
+  readonly refs: SeenRefs
 }
 
 export async function lookAtRefState(
   settings: LookSettings,
   memory: LookMemory,
   path: string,
+  limits: RefLimits = {
+    directories: Infinity,
+    looseRefs: Infinity,
+    linksBelow: settings.root.real(),
+  },
 ): Promise<RefState | undefined> {
   const look = new Look(memory)
-  const state = lookAtRepository(look, settings, path)
-  return state && { ...state, refs: (await lookAtRefs(look, state, Infinity))! }
+  const opened = enterRepo(look, settings.root, path)
+  if (!opened) return undefined
+  try {
+    const state = lookAtRepository(look, settings, opened)
+    const refs = await lookAtRefs(look, opened, state, limits)
+    return typeof refs === 'string' ? undefined : { ...state, refs }
+  } finally {
+    opened.close()
+  }
 }
 
 /** A root and a way to look at what is in it. */
@@ -35,10 +50,15 @@ export interface Looker {
   readonly settled: (path: string) => Promise<RefState>
 }
 
-export function makeLooker(t: Test, settings: Partial<LookSettings> = {}): Looker {
-  const root = realpathSync(tempDir(t))
+export function makeLooker(
+  t: Test,
+  {
+    root = realpathSync(tempDir(t)),
+    ...settings
+  }: Partial<Omit<LookSettings, 'root'>> & { root?: string } = {},
+): Looker {
   const all: LookSettings = {
-    root,
+    root: new RepositoriesRoot(root),
     scopes: { files: [], home: undefined, variables: [] },
     programs: [],
     environmentDigest: '',

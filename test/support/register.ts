@@ -133,8 +133,8 @@ export class Register {
 
   readonly #question: Question = {
     observe: () => this.#looks.observe('register'),
-    source: () => this.#fill(),
-    filling: (_entry, ended) => {
+    source: () => () => this.#fill(),
+    filling: (_entry, _seen, ended) => {
       this.#filling.add(ended)
       void ended.then((result) => {
         this.#filling.delete(ended)

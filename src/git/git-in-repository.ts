@@ -1,0 +1,49 @@
+import { trusting } from './environment.js'
+import type { Git, GitProcess, SpawnOptions } from './git.js'
+import { handedOnPath } from './open-directory.js'
+import { reopen, type Repository } from './repository.js'
+
+/** The first descriptor that is not a standard one. */
+const firstHandedOn = 3
+
+/** The path of a repository's common directory for a process that `spawnIn` runs. */
+export const commonDirInside = ({ gitDir, commonDir }: Repository): string =>
+  commonDir === gitDir ? '.' : handedOnPath(commonDir, firstHandedOn)
+
+/**
+ * Runs `git COMMAND …` with a repository as its working directory: the very directory that was looked at, whatever its
+ * path has come to mean. So the repository is `.` to Git.
+ * @throws RepositoryExchanged; then the slot is released
+ */
+export function spawnIn(
+  git: Git,
+  repository: Repository,
+  args: readonly [command: string, ...rest: string[]],
+  options: Omit<SpawnOptions, 'cwd' | 'where' | 'handedOn'>,
+): GitProcess {
+  let opened: ReturnType<typeof reopen>
+  try {
+    opened = reopen(repository)
+  } catch (error) {
+    options.slot?.release()
+    throw error
+  }
+  const { git: gitDir, common } = opened
+  // A linked worktree's file `commondir` is a path too: without it, there is nothing for Git to resolve.
+  const linked = common !== gitDir
+  try {
+    return git.spawn(args, {
+      ...options,
+      cwd: gitDir.workingDirectory,
+      where: repository.gitDir,
+      handedOn: linked ? [common.descriptor] : [],
+      environment: {
+        ...trusting(options.environment, repository.gitDir),
+        ...(linked ? { GIT_COMMON_DIR: commonDirInside(repository) } : {}),
+      },
+    })
+  } finally {
+    // The process has begun, or never will: its working directory is its own.
+    opened.close()
+  }
+}

@@ -1,0 +1,60 @@
+import { realpathSync, statSync } from 'node:fs'
+
+/**
+ * The directory below which repositories are served. Its path may lead through links that are moved while refstream
+ * runs (a deployment, git-sync): each request sees what it means then.
+ */
+export class RepositoriesRoot {
+  /** As it was given: absolute, with the links in it. */
+  readonly path: string
+  #identity = ''
+  #real = ''
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /** Where it is now: absolute and free of links; undefined: there is no such directory, or it may not be entered. */
+  real(): string | undefined {
+    try {
+      const stats = statSync(this.path, { bigint: true, throwIfNoEntry: false })
+      if (!stats?.isDirectory()) return undefined
+      const identity = `${stats.dev}:${stats.ino}`
+      return identity === this.#identity ? this.#real : this.#resolve(identity)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** The same, resolved anew: a directory may have another name than a moment ago, and be the same. */
+  resolve(): string | undefined {
+    this.#identity = ''
+    return this.real()
+  }
+
+  #resolve(identity: string): string {
+    this.#real = realpathSync.native(this.path)
+    this.#identity = identity
+    return this.#real
+  }
+
+  /**
+   * An absolute path as one relative to the root; '' is the root. Links are followed: undefined for what does not exist,
+   * may not be entered, or lies outside.
+   */
+  relative(path: string): string | undefined {
+    try {
+      const root = this.resolve()
+      return root === undefined ? undefined : nameBelow(root, realpathSync.native(path))
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** The path from a root to something at or below it; both absolute and free of links. undefined: it lies outside. */
+export function nameBelow(root: string, path: string): string | undefined {
+  if (path === root) return ''
+  const start = root === '/' ? root : `${root}/`
+  return path.startsWith(start) ? path.slice(start.length) : undefined
+}
