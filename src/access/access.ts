@@ -28,9 +28,9 @@ export interface AccessOptions {
  * Finds the repository that a path means now, if there is one: the paths below the root that rules must allow, and what
  * tells it from all others.
  */
-export type Locate = (
-  path: string,
-) => { readonly names: readonly string[]; readonly identity: string } | undefined
+export type Locate = (path: string) => Located | undefined | Promise<Located | undefined>
+
+type Located = { readonly names: readonly string[]; readonly identity: string }
 
 const realm = 'realm="refstream"'
 
@@ -59,16 +59,19 @@ export class Access {
     return this.#identify(question).then((user) => this.#judge(question, user))
   }
 
-  #judge(question: Question, user: string | undefined): Grant {
+  #judge(question: Question, user: string | undefined): Grant | Promise<Grant> {
     const { rules } = this.#options
     const name = user === '' ? undefined : user
     if (!rules) {
       if (user === undefined && this.#wantsNames) throw this.#refusal(undefined)
       return { user: name }
     }
+    const grant = (found: Located | undefined): Grant => {
+      if (!this.#allowed(rules, question, user, found?.names)) throw this.#refusal(user)
+      return { user: name, identity: found?.identity ?? '' }
+    }
     const found = this.#options.locate(question.repository)
-    if (!this.#allowed(rules, question, user, found?.names)) throw this.#refusal(user)
-    return { user: name, identity: found?.identity ?? '' }
+    return found instanceof Promise ? found.then(grant) : grant(found)
   }
 
   /** Are there credentials to ask for? */

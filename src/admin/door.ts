@@ -10,7 +10,7 @@ export interface AdminOptions {
   readonly metrics: Metrics
   readonly log: Log
   /** Why load balancers should send no requests; undefined: they should. */
-  readonly notReady: () => string | undefined
+  readonly notReady: () => string | undefined | Promise<string | undefined>
   /** The operations of the API. */
   readonly endpoints: readonly Endpoint[]
   readonly version: string
@@ -52,7 +52,7 @@ async function answer(
     text(response, 405, 'use GET')
   } else if (path === '/healthz') text(response, 200, 'ok')
   else if (path === '/readyz') {
-    const reason = notReady()
+    const reason = await notReady()
     text(response, reason === undefined ? 200 : 503, reason ?? 'ready')
   } else if (path === '/metrics') {
     const body = await metrics.registry.metrics()

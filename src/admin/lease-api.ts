@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { TooManyLeases } from '../freshness/leases.js'
+import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import { RepositoryNotFound } from '../service/errors.js'
 import type { LeaseService, LeaseView } from '../service/lease-service.js'
 import { Problem, type Endpoint } from './endpoint.js'
@@ -52,7 +53,10 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
   })
   const invalidation = z.strictObject({ repository })
   const notFound = { 404: { description: 'There is no such lease: ended before, or expired.' } }
-  const noRepository = { 404: { description: 'There is no such repository below the root.' } }
+  const noRepository = {
+    404: { description: 'There is no such repository below the root.' },
+    503: { description: 'The filesystem that it lies on does not answer.' },
+  }
 
   return [
     {
@@ -66,9 +70,9 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
         429: { description: 'Too many leases are open.' },
         ...noRepository,
       },
-      handle: ({ body }) => {
+      handle: async ({ body }) => {
         const { repository, ttlSeconds, reason } = body as z.infer<typeof opening>
-        const lease = explained(() => leases.open(repository, ttlSeconds * 1000, reason))
+        const lease = await explained(() => leases.open(repository, ttlSeconds * 1000, reason))
         return { status: 201, body: toJson(lease) }
       },
     },
@@ -115,8 +119,8 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
         'Forget what is known of a repository. Requests that arrive after the response get a new answer.',
       body: invalidation,
       answers: { 204: { description: 'It is forgotten.' }, ...noRepository },
-      handle: ({ body }) => {
-        explained(() => leases.invalidate((body as z.infer<typeof invalidation>).repository))
+      handle: async ({ body }) => {
+        await explained(() => leases.invalidate((body as z.infer<typeof invalidation>).repository))
         invalidated('api')
         return { status: 204 }
       },
@@ -124,14 +128,15 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
   ]
 }
 
-function explained<T>(work: () => T): T {
+async function explained<T>(work: () => T | Promise<T>): Promise<T> {
   try {
-    return work()
+    return await work()
   } catch (error) {
     if (error instanceof RepositoryNotFound) {
       throw new Problem(404, `there is no repository ${JSON.stringify(error.message)} below the root`)
     }
     if (error instanceof TooManyLeases) throw new Problem(429, `${error.message}; end some, or wait`)
+    if (error instanceof FilesystemUnanswered) throw new Problem(503, `${error.message}; try again later`)
     throw error
   }
 }

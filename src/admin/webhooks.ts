@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
+import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import { RepositoryNotFound } from '../service/errors.js'
 import type { LeaseService } from '../service/lease-service.js'
 import { Problem, type Call, type Endpoint } from './endpoint.js'
@@ -71,13 +72,14 @@ export function webhookEndpoints({ leases, secret, invalidated }: WebhookOptions
       204: { description: 'Taken; the repository that it names is invalidated.' },
       403: { description: 'The signature is wrong, or there is no secret to check it with.' },
       404: { description: 'The repository that it names is not below the root.' },
+      503: { description: 'The filesystem that it lies on does not answer.' },
     },
-    handle: (call) => {
+    handle: async (call) => {
       if (secret === undefined) throw new Problem(403, 'webhooks are off: webhook-secret-file is not set')
       if (!sender.signed(call, secret)) throw new Problem(403, 'the signature does not match the secret')
       const name = repositoryIn(call, sender)
       if (name !== undefined) {
-        invalidate(leases, name)
+        await invalidate(leases, name)
         invalidated(sender.name)
       }
       return { status: 204 }
@@ -97,12 +99,13 @@ function repositoryIn(call: Call, { repository }: Sender): string | undefined {
 }
 
 /** Gitea keeps repositories under lower-case names, whatever case it shows. */
-function invalidate(leases: LeaseService, name: string): void {
+async function invalidate(leases: LeaseService, name: string): Promise<void> {
   for (const candidate of new Set([name, name.toLowerCase()])) {
     try {
-      leases.invalidate(candidate)
+      await leases.invalidate(candidate)
       return
     } catch (error) {
+      if (error instanceof FilesystemUnanswered) throw new Problem(503, `${error.message}; try again later`)
       if (!(error instanceof RepositoryNotFound)) throw error
     }
   }

@@ -26,11 +26,12 @@ const clockQuietMs = 600_000
 /** All that tells whether an entry is fresh: looks, modes and leases. */
 export function openFreshness(options: FreshnessOptions) {
   const { ground, ownDirectory, changed, settings, metrics, log } = options
-  const { root, git } = ground
+  const { root, git, mounts, disks } = ground
   const { unleasedMaxAgeSeconds } = settings
   const leases = openLeases(ownDirectory && join(ownDirectory, 'leases'), metrics, log, changed)
   const modes = new Modes({
     rules: settings.freshness,
+    mounts,
     leaseOnly: ({ gitDir }, { reason, detail }) => {
       log.warn(
         { repository: gitDir, reason, detail, unleasedMaxAgeSeconds },
@@ -41,6 +42,7 @@ export function openFreshness(options: FreshnessOptions) {
   const installation = inspectInstallation(git).then((found) => checkVersion(found, log))
   const observer = new Observer({
     root,
+    disks,
     settings: installation.then((found) => ({ root, ...found })),
     leases,
     modes,

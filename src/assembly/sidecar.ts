@@ -4,6 +4,7 @@ import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
+import type { Complaint } from '../git/git.js'
 import { CompressedForms } from '../http/compressed-forms.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { RefService } from '../service/ref-service.js'
@@ -13,11 +14,11 @@ import { openCache } from './cache.js'
 import { Doors } from './doors.js'
 import { openFreshness } from './freshness.js'
 import { isLocal } from './exposure.js'
-import { findGround } from './ground.js'
+import { answered, findGround } from './ground.js'
 import { openLimits } from './limits.js'
 import { openLocks } from './locks.js'
 import { readSecret } from './secret.js'
-import { findStorages } from './storages.js'
+import { locateStorages } from './storages.js'
 
 /** A sidecar that listens. */
 export interface Sidecar {
@@ -52,15 +53,26 @@ export async function startSidecar(
   const locks = openLocks(settings, metrics, log, (path) => service.locate(path))
   const limits = openLimits(settings, metrics, log)
   const { slots } = limits
-  const ground = findGround(settings, environment, {
+  const gitEvents = {
     slots,
-    filled: (kind, ms) => limits.adaptive?.took(kind, ms),
-    started: (command) => metrics.processesStarted.inc({ command }),
-    complained: (complaint) => log.warn(complaint, 'git complained'),
+    filled: (kind: string, ms: number) => limits.adaptive?.took(kind, ms),
+    started: (command: string) => metrics.processesStarted.inc({ command }),
+    complained: (complaint: Complaint) => log.warn(complaint, 'git complained'),
+  }
+  const ground = await findGround(settings, environment, gitEvents, {
+    unanswered: () => metrics.observations.inc({ result: 'timeout' }),
+    stopped: (mounts) =>
+      log.error(
+        { mounts },
+        'a filesystem does not answer: requests for repositories on it get 503 until it does',
+      ),
+    resumed: (mounts) => log.info({ mounts }, 'the filesystem answers again'),
   })
-  const { root, git } = ground
-  const storages = findStorages(root, settings.gitalyStorages)
-  const cacheDir = settings.cacheDir ?? defaultCacheDir(root.real() ?? root.path, environment)
+  const { root, disks, helpers, git } = ground
+  const storages = await locateStorages(root, settings.gitalyStorages, (path) =>
+    answered('--gitaly-storages', settings, disks.relative(path)),
+  )
+  const cacheDir = settings.cacheDir ?? defaultCacheDir(root.latest ?? root.path, environment)
   const cache = await openCache(settings, cacheDir, metrics, log)
   const { slot } = cache
   if (slot)
@@ -93,6 +105,7 @@ export async function startSidecar(
     hotBytes: () => cache.hotBytes,
     listingBytes: () => service.listingBytes,
     processesRunning: () => git.running,
+    helpers: () => helpers.census,
     leasesOpen: () => leases.size,
     requestsUnderWay: () => limits.room.inside,
     requestsWaiting: () => limits.room.waiting,
@@ -107,18 +120,20 @@ export async function startSidecar(
   })
 
   let draining = false
-  const readiness = (): string | undefined =>
-    draining
-      ? 'shutting down'
-      : limits.shedding()
-        ? 'overloaded: requests are shed'
-        : root.real() === undefined
-          ? `there is no directory ${root.path}, or it may not be entered`
-          : undefined
+  const rootFault = (real: string | undefined): string | undefined =>
+    real === undefined ? `there is no directory ${root.path}, or it may not be entered` : undefined
+  const readiness = (): string | undefined | Promise<string | undefined> => {
+    if (draining) return 'shutting down'
+    if (limits.shedding()) return 'overloaded: requests are shed'
+    const real = disks.root()
+    if (!(real instanceof Promise)) return rootFault(real)
+    return real.then(rootFault, () => `the filesystem of ${root.path} does not answer`)
+  }
   const invalidated = (source: string): void => metrics.invalidations.inc({ source })
   const stop = async (): Promise<void> => {
     await cache.close()
     await git.close()
+    helpers.close()
     leases.close()
     limits.close()
     await locks.close()

@@ -8,7 +8,7 @@ import type { RepositoriesRoot } from '../git/repositories-root.js'
  * @throws ConfigError if one is no directory at or below the root
  */
 export function findStorages(
-  root: RepositoriesRoot,
+  root: Pick<RepositoriesRoot, 'path' | 'relative'>,
   storages: Settings['gitalyStorages'],
 ): ReadonlyMap<string, string> {
   const found = new Map<string, string>()
@@ -22,4 +22,21 @@ export function findStorages(
     found.set(name, path)
   }
   return found
+}
+
+/**
+ * The same where a directory may be on a mount that may hang.
+ * @param relative see `RepositoriesRoot`
+ */
+export async function locateStorages(
+  { path }: Pick<RepositoriesRoot, 'path'>,
+  storages: Settings['gitalyStorages'],
+  relative: (path: string) => Promise<string | undefined>,
+): Promise<ReadonlyMap<string, string>> {
+  const known = new Map<string, string | undefined>()
+  for (const { directory } of storages) {
+    const absolute = resolve(path, directory)
+    known.set(absolute, await relative(absolute))
+  }
+  return findStorages({ path, relative: (absolute) => known.get(absolute) }, storages)
 }

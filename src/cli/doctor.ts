@@ -7,13 +7,16 @@ import { readSettings, type Flags } from './setting-flags.js'
 /** `refstream doctor`: a line for each thing that was looked at; exit code 1 if something is wrong. */
 export async function doctor(paths: readonly string[], flags: Flags): Promise<void> {
   const settings = await readSettings(flags)
-  const { root, git } = findGround(settings, process.env)
+  const { root, git, disks, mounts, helpers } = await findGround(settings, process.env)
   const wrong = (line: string): void => {
     say(line)
     process.exitCode = 1
   }
   const { freshness: rules, maxRefDirectories: directoriesMax, unleasedMaxAgeSeconds } = settings
-  const { installation, repositories } = await inspect({ root, git, rules, directoriesMax }, paths)
+  const { installation, repositories } = await inspect(
+    { root, git, rules, directoriesMax, disks, mounts },
+    paths,
+  )
   const { version, supported } = installation
   if (supported) say(`git: ${git.path}, version ${version}`)
   else wrong(`git: ${git.path}, version ${version}, is not supported: ${oldestGit} is the oldest that is`)
@@ -25,13 +28,15 @@ export async function doctor(paths: readonly string[], flags: Flags): Promise<vo
   else wrong(`sidecar: not ready at ${admin}: ${String(ready.body).trim()}`)
 
   for await (const repository of repositories) {
-    const { path, found } = repository
-    if (!found) wrong(`${path}: no repository`)
+    const { path, found, unanswered } = repository
+    if (unanswered) wrong(`${path || '.'}: the filesystem at ${unanswered.join(', ')} does not answer`)
+    else if (!found) wrong(`${path}: no repository`)
     else {
       const exported = found.exported || settings.exportAll === true
       say(describe(path, { ...found, exported }, unleasedMaxAgeSeconds))
     }
   }
+  helpers.close()
 }
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`)

@@ -557,6 +557,15 @@ export const options = [
     defaultText: '1000',
   },
   {
+    key: 'observeTimeoutSeconds',
+    name: 'observe-timeout-seconds',
+    value: 'SECONDS',
+    help: 'longest wait for an answer of a network filesystem, or an unknown one, about a repository; then its clients get 503',
+    allowed: secondsAllowed,
+    schema: timerSeconds.prefault(5),
+    defaultText: '5',
+  },
+  {
     key: 'leaseMaxSeconds',
     name: 'lease-max-seconds',
     value: 'SECONDS',

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { pathMatcher } from '../config/glob.js'
 import { networkFilesystem } from '../git/filesystem.js'
+import type { MountTable } from '../git/mounts.js'
 import type { Repository } from '../git/repository.js'
 
 /**
@@ -30,6 +31,8 @@ export interface ModesOptions {
   readonly rules: readonly ModeRule[]
   /** Told when leases alone come to decide for a repository without anybody having said so; once for each. */
   readonly leaseOnly?: (repository: Repository, decision: ModeDecision) => void
+  /** Tells on which filesystem a repository lies; left out, the filesystem itself is asked. */
+  readonly mounts?: MountTable | undefined
 }
 
 /** Repositories whose decision is remembered, and for how many milliseconds: what is mounted may change. */
@@ -64,6 +67,11 @@ export class Modes {
     return this.#remember(repository, { mode: 'lease', reason: 'directories' })
   }
 
+  /** Takes over what another process has decided. */
+  adopt(repository: Repository, decision: ModeDecision): void {
+    this.#remember(repository, decision)
+  }
+
   /** How many of the repositories that were asked for lately are in which mode, and why. */
   *census(): Iterable<{ mode: Mode; reason: ModeReason; count: number }> {
     const counts = new Map<string, { mode: Mode; reason: ModeReason; count: number }>()
@@ -89,7 +97,7 @@ export class Modes {
     const path = gitName.replace(/(^|\/)\.git$/, '') || '.'
     const rule = this.#rules.find(({ matches }) => matches(path))?.rule
     if (rule && rule.mode !== 'auto') return { mode: rule.mode, reason: 'configured', detail: rule.glob }
-    const filesystem = networkFilesystem(commonDir)
+    const filesystem = networkFilesystem(commonDir, this.#options.mounts)
     return filesystem === undefined
       ? { mode: 'observe', reason: 'local' }
       : { mode: 'lease', reason: 'network', detail: filesystem }

@@ -1,20 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { createLookMemory, Look } from '../git/look.js'
-import {
-  lookAtRefs,
-  lookAtRepository,
-  type LookSettings,
-  type RepositoryState,
-  type SeenRefs,
-} from '../git/ref-state.js'
+import type { LookSettings, RepositoryState } from '../git/ref-state.js'
 import type { RepositoriesRoot } from '../git/repositories-root.js'
-import {
-  enterRepo,
-  identityOf,
-  type OpenRepository,
-  type Refusal,
-  type Repository,
-} from '../git/repository.js'
+import { identityOf, type Refusal, type Repository } from '../git/repository.js'
+import { Disk, type DiskLook, type DiskOptions, type Found, type GitFacts } from './disk.js'
+import { Disks } from './disks.js'
 import type { Sight } from './fresh-cache.js'
 import type { Leases } from './leases.js'
 import type { Modes } from './modes.js'
@@ -28,18 +17,14 @@ export interface Observation extends Omit<RepositoryState, 'capabilities'> {
   readonly capabilities: Sight
 }
 
-export interface ObserverOptions {
+export interface ObserverOptions extends Omit<DiskOptions, 'guard'> {
   readonly root: RepositoriesRoot
+  /** How the disk is asked; left out: on the event loop, whatever filesystem it is. */
+  readonly disks?: Disks
   /** What is known of the Git in use; looks wait for it. */
   readonly settings: Promise<LookSettings>
   readonly leases: Leases
   readonly modes: Modes
-  /** Most directories under a repository's refs/ that a look may take in, unless the mode is configured. */
-  readonly directoriesMax: number
-  /** Most loose refs that a look checks one by one, for writers that do not replace but overwrite them. */
-  readonly looseRefsMax: number
-  /** May links under refs/ lead to all that is below the root? Otherwise only where access is checked for. */
-  readonly linksAnywhere: boolean
   /** Milliseconds after which an entry is not fresh any more where leases alone decide, or not all loose refs are seen. */
   readonly unleasedMaxAgeMs: number
   readonly observed?: (result: 'settled' | 'unsettled' | 'leased' | 'missing') => void
@@ -67,60 +52,64 @@ const clockBehindMs = 1000
  */
 export class Observer {
   readonly #options: ObserverOptions
-  readonly #memory = createLookMemory()
+  readonly #disks: Disks
+  readonly #facts: Promise<GitFacts>
   readonly #looks: SharedLooks<Observation | undefined>
   readonly #start = randomUUID()
 
   constructor(options: ObserverOptions) {
     this.#options = options
+    this.#disks = options.disks ?? new Disks(new Disk(options))
+    this.#facts = options.settings.then(({ scopes, programs, environmentDigest }) => ({
+      scopes,
+      programs,
+      environmentDigest,
+    }))
+    // Whoever looks hears of it.
+    this.#facts.catch(() => {})
     this.#looks = new SharedLooks((path) => this.#look(path))
   }
 
-  /** What is known now of the repository that a path means, shared by all who ask meanwhile; undefined: there is none. */
+  /** Asks the disk, wherever it is. */
+  get disks(): Disks {
+    return this.#disks
+  }
+
+  /**
+   * What is known now of the repository that a path means, shared by all who ask meanwhile; undefined: there is none.
+   * @throws FilesystemUnanswered
+   */
   observe(path: string): Promise<Observation | undefined> {
     return this.#looks.observe(path)
   }
 
-  /** The repository that a path means. */
-  find(path: string): Repository | undefined {
-    const opened = this.#open(new Look(this.#memory), path)
-    opened?.close()
-    return opened?.repository
-  }
-
-  #open(look: Look, path: string): OpenRepository | undefined {
-    const { root, refused } = this.#options
-    return enterRepo(look, root, path, (why) => refused?.(path, why))
+  /** The repository that a path means: at once where the disk is a local one. @throws FilesystemUnanswered */
+  find(path: string): Repository | undefined | Promise<Repository | undefined> {
+    const take = ({ repository, refused }: Found): Repository | undefined => {
+      if (refused) this.#options.refused?.(path, refused)
+      return repository
+    }
+    const found = this.#disks.find(path)
+    return found instanceof Promise ? found.then(take) : take(found)
   }
 
   async #look(path: string): Promise<Observation | undefined> {
-    const settings = await this.#options.settings
-    const look = new Look(this.#memory)
-    const opened = this.#open(look, path)
-    try {
-      const observation = opened && (await this.#lookInto(look, settings, opened, path))
-      if (look.aheadMs > clockBehindMs) this.#options.clockBehind?.(look.aheadMs)
-      if (!observation) this.#options.observed?.('missing')
-      return observation
-    } finally {
-      opened?.close()
-    }
+    const { modes, observed, refused, clockBehind } = this.#options
+    const look = await this.#disks.look(path, await this.#facts, modes)
+    if (look.refused) refused?.(path, look.refused)
+    if (look.aheadMs > clockBehindMs) clockBehind?.(look.aheadMs)
+    if (look.seen) return this.#name(look.seen)
+    observed?.('missing')
+    return undefined
   }
 
-  async #lookInto(
-    look: Look,
-    settings: LookSettings,
-    opened: OpenRepository,
-    path: string,
-  ): Promise<Observation | undefined> {
-    const { observed, unleasedMaxAgeMs } = this.#options
-    const state = lookAtRepository(look, settings, opened)
-    const refs = await this.#lookAtRefs(look, opened, state)
-    if (refs === 'outside') {
-      this.#options.refused?.(path, refs)
-      return undefined
-    }
-    const { open, openings, changes } = this.#options.leases.of(state.repository.commonDir)
+  /** Lays what leases say now over what the disk shows. */
+  #name({ state, refs }: NonNullable<DiskLook['seen']>): Observation {
+    const { leases, observed, unleasedMaxAgeMs } = this.#options
+    const { commonDir } = state.repository
+    // Who took the disk to decide, as a push does until this look is done, may have ended a lease without a change.
+    if (refs === 'directories') leases.invalidate(commonDir)
+    const { open, openings, changes } = leases.of(commonDir)
     const ofDisk = {
       generation: changes,
       openings: 0,
@@ -128,7 +117,7 @@ export class Observer {
       subject: identityOf(state.repository),
     }
     const capabilities: Sight = { ...state.capabilities, ...ofDisk }
-    if (refs) {
+    if (refs && refs !== 'directories') {
       const { token, unsettledMs, allLoose } = refs
       observed?.(unsettledMs > 0 ? 'unsettled' : 'settled')
       const maxAgeMs = allLoose ? Infinity : unleasedMaxAgeMs
@@ -145,24 +134,5 @@ export class Observer {
       subject: ofDisk.subject,
     }
     return { ...state, capabilities, refs: named }
-  }
-
-  /** undefined: leases decide. */
-  async #lookAtRefs(
-    look: Look,
-    opened: OpenRepository,
-    state: RepositoryState,
-  ): Promise<SeenRefs | 'outside' | undefined> {
-    const { root, modes, leases, directoriesMax, looseRefsMax, linksAnywhere } = this.#options
-    const { mode, reason } = modes.of(state.repository)
-    if (mode === 'lease') return undefined
-    const directories = reason === 'configured' ? Infinity : directoriesMax
-    const linksBelow = linksAnywhere ? root.real() : undefined
-    const seen = await lookAtRefs(look, opened, state, { directories, looseRefs: looseRefsMax, linksBelow })
-    if (seen !== 'directories') return seen
-    modes.tooManyDirectories(state.repository)
-    // Who took the disk to decide, as a push does until this look is done, may have ended a lease without a change.
-    leases.invalidate(state.repository.commonDir)
-    return undefined
   }
 }

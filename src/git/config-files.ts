@@ -108,7 +108,8 @@ function includePlace(value: string, file: Place | undefined, home: string | und
 }
 
 /** A place by its path from the directory that a file is in. */
-const beside = ({ name, path }: Place, relative: string): Place => ({
+const beside = ({ name, path, real = name }: Place, relative: string): Place => ({
   name: `${dirname(name)}/${relative}`,
   path: systemPath(`${dirname(pathText(Buffer.from(path)))}/${relative}`),
+  real: `${dirname(real)}/${relative}`,
 })

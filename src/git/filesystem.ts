@@ -1,4 +1,5 @@
 import { statfsSync } from 'node:fs'
+import type { MountTable } from './mounts.js'
 
 /**
  * Filesystems whose timestamps may come late, from another host's clock, or out of a cache: a change that another host
@@ -24,8 +25,27 @@ const networkTypes = new Map([
   [0x786f4256, 'vboxsf'],
 ])
 
-/** The name of the network filesystem that a path lies on; undefined: it is on a local one, as far as one can know. */
-export function networkFilesystem(path: string): string | undefined {
+/** Types as the table of mounts has them, where they are other words than the names above. */
+const names = new Map([
+  ['nfs4', 'nfs'],
+  ['smbfs', 'smb'],
+  ['smb3', 'smb2'],
+  ['fuseblk', 'fuse'],
+  ['virtiofs', 'fuse'],
+])
+const networkNames = new Set(networkTypes.values())
+
+/**
+ * The name of the network filesystem that a path lies on; undefined: it is on a local one, as far as one can know.
+ * @param path free of links
+ * @param mounts asked instead of the filesystem, which may not answer
+ */
+export function networkFilesystem(path: string, mounts?: MountTable): string | undefined {
+  const type = mounts?.at(path)?.type
+  if (type !== undefined) {
+    const name = names.get(type) ?? type.replace(/^fuse\..*/, 'fuse')
+    return networkNames.has(name) ? name : undefined
+  }
   try {
     // Some architectures have it signed.
     return networkTypes.get(statfsSync(path).type >>> 0)

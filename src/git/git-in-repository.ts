@@ -1,6 +1,8 @@
 import { trusting } from './environment.js'
 import type { Git, GitProcess, SpawnOptions } from './git.js'
 import { handedOnPath } from './open-directory.js'
+import { RemotePath } from './path-guard.js'
+import { inRemoteDirectory } from './remote-directory.js'
 import { reopen, type Repository } from './repository.js'
 
 /** The first descriptor that is not a standard one. */
@@ -21,10 +23,12 @@ export function spawnIn(
   args: readonly [command: string, ...rest: string[]],
   options: Omit<SpawnOptions, 'cwd' | 'where' | 'handedOn'>,
 ): GitProcess {
+  const environment = trusting(options.environment, repository.gitDir)
   let opened: ReturnType<typeof reopen>
   try {
-    opened = reopen(repository)
+    opened = reopen(repository, git.guard)
   } catch (error) {
+    if (error instanceof RemotePath) return spawnInRemote(git, repository, args, { ...options, environment })
     options.slot?.release()
     throw error
   }
@@ -38,7 +42,7 @@ export function spawnIn(
       where: repository.gitDir,
       handedOn: linked ? [common.descriptor] : [],
       environment: {
-        ...trusting(options.environment, repository.gitDir),
+        ...environment,
         ...(linked ? { GIT_COMMON_DIR: commonDirInside(repository) } : {}),
       },
     })
@@ -46,4 +50,21 @@ export function spawnIn(
     // The process has begun, or never will: its working directory is its own.
     opened.close()
   }
+}
+
+/** The same where this process must not open the directory. If it is another one, the process ends with an error. */
+function spawnInRemote(
+  git: Git,
+  repository: Repository,
+  args: readonly [command: string, ...rest: string[]],
+  options: Omit<SpawnOptions, 'cwd' | 'where' | 'handedOn'>,
+): GitProcess {
+  const linked = repository.commonDir !== repository.gitDir
+  const common = linked ? { GIT_COMMON_DIR: commonDirInside(repository) } : {}
+  return git.spawn(args, {
+    ...options,
+    launcher: inRemoteDirectory(repository),
+    where: repository.gitDir,
+    environment: { ...options.environment, ...common },
+  })
 }

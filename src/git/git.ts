@@ -3,12 +3,17 @@ import { Socket } from 'node:net'
 import { PassThrough, Readable, type Writable } from 'node:stream'
 import type { Slot, SlotRequest, Slots } from '../limits/slots.js'
 import { inheritedEnvironment } from './environment.js'
+import type { MountTable } from './mounts.js'
+import { RemotePath, type PathGuard } from './path-guard.js'
+import { remoteProgram, type Launcher } from './remote-directory.js'
 
 export interface GitOptions {
   /** The Git program: a path, or a name to look up in PATH. */
   readonly path: string
   /** The environment that Git processes are made from, before what each needs is added. */
   readonly environment: NodeJS.ProcessEnv
+  /** Tells what may hang; left out: nothing is feared. */
+  readonly mounts?: MountTable
   /** Who may run when; left out, everybody at once. */
   readonly slots?: Slots
   readonly started?: (command: string) => void
@@ -29,6 +34,8 @@ export interface Complaint {
 
 export interface SpawnOptions {
   readonly cwd?: string
+  /** What starts it instead of this process; it begins in the root directory then. */
+  readonly launcher?: Launcher
   readonly environment: NodeJS.ProcessEnv
   /** Descriptors that it gets as 3 and up, and that those get that it starts. */
   readonly handedOn?: readonly number[]
@@ -52,6 +59,10 @@ const freeSlot: Slot = { release: () => {} }
 const stderrMax = 4096
 /** Milliseconds between asking a process to end and ending it. */
 const killAfterMs = 2000
+/** Milliseconds that a killed process has to go. One that is stuck in the kernel does not. */
+const goneAfterMs = 3000
+/** Processes that may be stuck so without holding a slot; they use no processor. More keep theirs. */
+const stuckMax = 16
 
 /** Starts every Git process for requests, and knows all that run, so that none is left behind. */
 export class Git {
@@ -59,6 +70,9 @@ export class Git {
   readonly environment: NodeJS.ProcessEnv
   readonly #options: GitOptions
   readonly #running = new Set<GitProcess>()
+  /** Processes that were given up before they were gone. */
+  #stuck = 0
+  #closing = false
 
   constructor(options: GitOptions) {
     this.#options = options
@@ -67,7 +81,12 @@ export class Git {
   }
 
   get running(): number {
-    return this.#running.size
+    return this.#running.size + this.#stuck
+  }
+
+  /** What keeps this process from mounts that may hang; undefined: there are none. */
+  get guard(): PathGuard | undefined {
+    return this.#options.mounts?.guard()
   }
 
   /**
@@ -81,8 +100,14 @@ export class Git {
   /** Runs `git COMMAND …`. Never throws: a program that cannot be started shows in `ended`. */
   spawn(args: readonly [command: string, ...rest: string[]], options: SpawnOptions): GitProcess {
     const command = args[0]
-    const process = new GitProcess(this.path, args, options, (ending) => {
+    const launcher = options.launcher ?? (this.#isRemote ? remoteProgram : undefined)
+    const mayGiveUp = (): boolean => this.#closing || this.#stuck < stuckMax
+    const process = new GitProcess(this.path, args, { ...options, launcher }, mayGiveUp, (ending) => {
       this.#running.delete(process)
+      if (!process.isGone) {
+        this.#stuck++
+        void process.gone.then(() => this.#stuck--)
+      }
       options.slot?.release()
       const { stderr, toldToEnd } = process
       if (!toldToEnd && (stderr || ending !== 'exit code 0')) {
@@ -92,6 +117,19 @@ export class Git {
     this.#running.add(process)
     this.#options.started?.(command)
     return process
+  }
+
+  /** Is the program itself on a mount that may hang? */
+  get #isRemote(): boolean {
+    const { guard } = this
+    if (!guard) return false
+    try {
+      guard.check(this.path)
+      return false
+    } catch (error) {
+      if (error instanceof RemotePath) return true
+      throw error
+    }
   }
 
   /** Tells how long a fill took. */
@@ -111,6 +149,7 @@ export class Git {
 
   /** Asks every process to end and waits until all have. */
   async close(): Promise<void> {
+    this.#closing = true
     const running = [...this.#running]
     for (const process of running) process.end()
     await Promise.all(running.map((process) => process.ended))
@@ -139,8 +178,13 @@ export class GitProcess {
   readonly stdout: Readable
   /** The Git command that it runs. */
   readonly command: string
-  /** Resolves when the process is gone and its output is closed. Never rejects. */
+  /**
+   * Resolves when the process is gone and its output is closed, or when it was killed and is given up, for it is stuck in
+   * the kernel. Never rejects.
+   */
   readonly ended: Promise<Ending>
+  /** Resolves when it is gone, in any case. */
+  readonly gone: Promise<unknown>
   readonly #pid: number | undefined
   readonly #stderrPipe: Readable | null
   #stderr = Buffer.alloc(0)
@@ -148,11 +192,24 @@ export class GitProcess {
   #exited = false
   #gone = false
   #toldToEnd = false
+  #giveUp: () => void = () => {}
+  readonly #mayGiveUp: () => boolean
 
-  constructor(path: string, args: readonly string[], options: SpawnOptions, done: (ending: string) => void) {
-    const { cwd, environment, signal, handedOn = [] } = options
+  /** @param mayGiveUp asked when it was killed and has not gone: may it be left alone? */
+  constructor(
+    path: string,
+    args: readonly string[],
+    options: Omit<SpawnOptions, 'launcher'> & { readonly launcher: Launcher | undefined },
+    mayGiveUp: () => boolean,
+    done: (ending: string) => void,
+  ) {
+    const { launcher, environment, signal, handedOn = [] } = options
     const stdio: NodeSpawnOptions['stdio'] = ['pipe', 'pipe', 'pipe', ...handedOn]
-    const child = start(path, args, { cwd, env: environment, detached: true, stdio })
+    const [program, ...before] = launcher ?? [path]
+    const cwd = launcher ? '/' : options.cwd
+    const line = launcher ? [...before, path, ...args] : args
+    const child = start(program, line, { cwd, env: environment, detached: true, stdio })
+    this.#mayGiveUp = mayGiveUp
     this.#pid = child.pid
     this.command = args[0] ?? ''
     this.stdin = child.stdin ?? new PassThrough().destroy()
@@ -166,14 +223,18 @@ export class GitProcess {
     const abort = (): void => this.end()
     signal?.addEventListener('abort', abort, { once: true })
     child.once('exit', () => (this.#exited = true))
-    this.ended = new Promise<Ending>((resolve) => {
+    const gone = new Promise<Ending>((resolve) => {
       child.once('error', (error) => resolve({ code: undefined, reason: error.message }))
       child.once('close', (code, killedBy) => {
         if (code === null) resolve({ code: undefined, reason: `killed by ${killedBy}` })
         else resolve({ code, reason: `exit code ${code}` })
       })
-    }).then((ending) => {
-      this.#gone = true
+    })
+    const givenUp = new Promise<Ending>((resolve) => {
+      this.#giveUp = () => resolve({ code: undefined, reason: 'killed, and stuck in the kernel' })
+    })
+    this.gone = gone.then(() => (this.#gone = true))
+    this.ended = Promise.race([gone, givenUp]).then((ending) => {
       signal?.removeEventListener('abort', abort)
       done(ending.reason)
       return ending
@@ -192,6 +253,10 @@ export class GitProcess {
     return written + (this.stdout instanceof Socket ? this.stdout.bytesRead : 0)
   }
 
+  get isGone(): boolean {
+    return this.#gone
+  }
+
   /** Has it been asked to end before it did? */
   get toldToEnd(): boolean {
     return this.#toldToEnd
@@ -202,13 +267,16 @@ export class GitProcess {
     if (this.#gone) return
     this.#toldToEnd = true
     this.kill('SIGTERM')
-    const timer = setTimeout(() => {
+    let timer = setTimeout(() => {
       this.kill('SIGKILL')
       // Whoever has left the process group and still holds a pipe keeps nobody waiting for its end.
       this.stdout.destroy()
       this.#stderrPipe?.destroy()
+      timer = setTimeout(() => {
+        if (this.#mayGiveUp()) this.#giveUp()
+      }, goneAfterMs).unref()
     }, killAfterMs).unref()
-    void this.ended.then(() => clearTimeout(timer))
+    void this.gone.then(() => clearTimeout(timer))
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -5,6 +5,7 @@ import type { ConfigScopes } from './config-files.js'
 import type { ConfigVariable } from './config-parser.js'
 import type { Git } from './git.js'
 import { placeOf, type Place } from './open-directory.js'
+import type { PathGuard } from './path-guard.js'
 
 /** The Git on this machine and what of it decides the bytes that it says. */
 export interface Installation {
@@ -23,12 +24,14 @@ export const oldestGit = '2.39'
 /**
  * The absolute path of a program, by PATH if it is a mere name.
  * undefined: there is no such program, or it may not be run
+ * @throws RemotePath
  */
-export function findProgram(name: string, path: string | undefined): string | undefined {
+export function findProgram(name: string, path: string | undefined, guard?: PathGuard): string | undefined {
   const candidates = name.includes('/')
     ? [resolve(name)]
     : (path ?? '').split(delimiter).map((directory) => join(directory || '.', name))
   return candidates.find((candidate) => {
+    guard?.check(resolve(candidate))
     try {
       accessSync(candidate, constants.X_OK)
       // A directory may be "run" too.

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { lstatSync, readdirSync, readFileSync, statSync, type BigIntStats } from 'node:fs'
 import { LRUCache } from 'lru-cache'
 import type { OpenDirectory, Place } from './open-directory.js'
+import type { PathGuard } from './path-guard.js'
 
 /**
  * Milliseconds in which two changes may leave the same timestamp: Linux stamps files with the time of the last timer
@@ -48,6 +49,8 @@ const systemClocks: LookClocks = { wall: () => Date.now(), steady: () => perform
  * pool, and an ordinary look is some twenty of them. Whoever looks at many files yields between them.
  */
 export class Look {
+  /** Asked before anything is touched by a path that may lead elsewhere; undefined: there is nothing to fear. */
+  readonly guard: PathGuard | undefined
   readonly #memory: LookMemory
   readonly #clocks: LookClocks
   readonly #startedAtMs: number
@@ -59,7 +62,8 @@ export class Look {
   #unsettledMs = 0
   #aheadMs = 0
 
-  constructor(memory: LookMemory, clocks: LookClocks = systemClocks) {
+  constructor(memory: LookMemory, clocks: LookClocks = systemClocks, guard?: PathGuard) {
+    this.guard = guard
     this.#memory = memory
     this.#clocks = clocks
     this.#startedAtMs = clocks.wall()
@@ -69,9 +73,10 @@ export class Look {
   /**
    * Looks at a file or directory and takes device, inode, size and timestamps into the digest; links are followed.
    * undefined: there is none that Git could read, which is taken in too.
-   * @throws the system's error if even that cannot be known (EIO)
+   * @throws the system's error if even that cannot be known (EIO), RemotePath
    */
   stat(place: Place): BigIntStats | undefined {
+    if (this.guard) this.#check(this.guard, place)
     const stats = this.#read(place, statSync)
     this.take(place, stats)
     return stats
@@ -132,6 +137,11 @@ export class Look {
     this.#seen.push(text)
   }
 
+  #check(guard: PathGuard, { name, real }: Place): void {
+    if (real === name) guard.checkOnce(real)
+    else if (real !== undefined) guard.check(real)
+  }
+
   #read({ name, path }: Place, stat: typeof statSync): BigIntStats | undefined {
     try {
       return stat(path, { bigint: true, throwIfNoEntry: false })
@@ -149,7 +159,8 @@ export class Look {
   }
 
   /** Takes a file's bytes into the digest, for files whose stat may stay the same over a change. */
-  content({ name, path }: Place): void {
+  content({ name, path, real }: Place): void {
+    if (this.guard && real !== undefined) this.guard.check(real)
     try {
       const isFile = statSync(path, { throwIfNoEntry: false })?.isFile()
       this.note(`${name} ${isFile ? readFileSync(path, 'latin1') : '-'}`)

@@ -1,4 +1,5 @@
 import { realpathSync } from 'node:fs'
+import type { PathGuard } from './path-guard.js'
 import type { Repository } from './repository.js'
 import { isRepositoryPath } from './repository.js'
 
@@ -19,16 +20,18 @@ const alternatesMax = 32
  * Directories that a client names, relative to the repository, such as a push's quarantine. An empty `main` means none.
  * They must be there, and in the repository, by whatever link (R8).
  * @returns why one is refused, for the client to read
+ * @throws RemotePath
  */
 export function findObjectDirectories(
   { commonDir }: Repository,
   main: string,
   alternates: readonly string[],
+  guard?: PathGuard,
 ): ObjectDirectories | { readonly refused: string } {
   if (alternates.length > alternatesMax) return { refused: `there are more than ${alternatesMax} alternates` }
   const found: string[] = []
   for (const name of [...(main === '' ? [] : [main]), ...alternates]) {
-    const path = isRepositoryPath(name) ? below(commonDir, name) : undefined
+    const path = isRepositoryPath(name) ? below(commonDir, name, guard) : undefined
     if (path === undefined) {
       return { refused: `object directory ${JSON.stringify(name.slice(0, 200))} is not in the repository` }
     }
@@ -37,7 +40,8 @@ export function findObjectDirectories(
   return main === '' ? { main: undefined, alternates: found } : { main: found[0], alternates: found.slice(1) }
 }
 
-function below(directory: string, name: string): string | undefined {
+function below(directory: string, name: string, guard: PathGuard | undefined): string | undefined {
+  guard?.check(`${directory}/${name}`)
   try {
     const path = realpathSync.native(`${directory}/${name}`)
     return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : undefined

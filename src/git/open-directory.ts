@@ -16,10 +16,12 @@ export interface Place {
   readonly name: string
   /** For system calls. */
   readonly path: string | Buffer
+  /** What a guard checks before the place is touched: where it is, by names; left out: that was checked. */
+  readonly real?: string
 }
 
 /** A place by its absolute path. */
-export const placeOf = (path: string): Place => ({ name: path, path: systemPath(path) })
+export const placeOf = (path: string): Place => ({ name: path, path: systemPath(path), real: path })
 
 /** Linux's O_PATH (open(2)), which Node does not name: a directory need not be readable to be entered. */
 const openPath = 0o10000000
@@ -78,7 +80,11 @@ export class OpenDirectory {
 
   /** A place in it, by a relative path. */
   at(relative: string): Place {
-    return { name: `${this.identity}/${relative}`, path: systemPath(`${this.#prefix}/${relative}`) }
+    return {
+      name: `${this.identity}/${relative}`,
+      path: systemPath(`${this.#prefix}/${relative}`),
+      real: `${this.path}/${relative}`,
+    }
   }
 
   /** The directory itself, as a working directory for processes that are started while it is open. */

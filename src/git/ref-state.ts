@@ -1,5 +1,6 @@
 import { readdirSync, realpathSync, type BigIntStats } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { pathText } from './byte-path.js'
 import { lookAtConfig, type ConfigScopes, type ConfigSight } from './config-files.js'
 import type { Look } from './look.js'
 import type { Place } from './open-directory.js'
@@ -58,7 +59,7 @@ const looksPerTurn = 200
  */
 export function lookAtRepository(
   look: Look,
-  settings: LookSettings,
+  settings: Omit<LookSettings, 'root'>,
   opened: OpenRepository,
 ): RepositoryState {
   const { repository, git, stats } = opened
@@ -168,6 +169,7 @@ class RefsWalk {
       const { directories, files, links } = this.#list(place, stats)
       for (const link of links) {
         const linked = { name: `${path.name}/${link}`, path: `${path.path}/${link}` }
+        this.#look.guard?.check(realOf(top, linked))
         if (this.#leadsOutside(bytes(linked))) return 'outside'
         waiting.push(linked)
       }
@@ -209,6 +211,7 @@ class RefsWalk {
     } catch {
       return false
     }
+    this.#look.guard?.checkBelow(real)
     return !this.#homes.some((home) => nameBelow(home, real) !== undefined)
   }
 }
@@ -217,6 +220,10 @@ class RefsWalk {
 type Latin1Place = Readonly<Record<'name' | 'path', string>>
 
 const latin1 = ({ name, path }: Place): Latin1Place => ({ name, path: Buffer.from(path).toString('latin1') })
+
+/** Where a place below another one is, by names. */
+const realOf = (top: Place, { name }: Latin1Place): string =>
+  top.real! + pathText(Buffer.from(name.slice(top.name.length), 'latin1'))
 
 const bytes = ({ name, path }: Latin1Place): Place => ({
   name,

@@ -1,4 +1,5 @@
 import { realpathSync, statSync } from 'node:fs'
+import type { PathGuard } from './path-guard.js'
 
 /**
  * The directory below which repositories are served. Its path may lead through links that are moved while refstream
@@ -7,15 +8,22 @@ import { realpathSync, statSync } from 'node:fs'
 export class RepositoriesRoot {
   /** As it was given: absolute, with the links in it. */
   readonly path: string
+  readonly #guard: () => PathGuard | undefined
   #identity = ''
   #real = ''
 
-  constructor(path: string) {
+  /** @param guard asked before the root is touched */
+  constructor(path: string, guard: () => PathGuard | undefined = () => undefined) {
     this.path = path
+    this.#guard = guard
   }
 
-  /** Where it is now: absolute and free of links; undefined: there is no such directory, or it may not be entered. */
+  /**
+   * Where it is now: absolute and free of links; undefined: there is no such directory, or it may not be entered.
+   * @throws RemotePath
+   */
   real(): string | undefined {
+    this.#guard()?.checkOnce(this.path)
     try {
       const stats = statSync(this.path, { bigint: true, throwIfNoEntry: false })
       if (!stats?.isDirectory()) return undefined
@@ -24,6 +32,20 @@ export class RepositoriesRoot {
     } catch {
       return undefined
     }
+  }
+
+  /** The same without a wait: if the root is on a mount that may hang, where it was when it was asked for last. */
+  get latest(): string | undefined {
+    try {
+      return this.real()
+    } catch {
+      return this.#real || undefined
+    }
+  }
+
+  /** Tells where another process has found it. */
+  learn(real: string): void {
+    this.#real = real
   }
 
   /** The same, resolved anew: a directory may have another name than a moment ago, and be the same. */
@@ -41,10 +63,12 @@ export class RepositoriesRoot {
   /**
    * An absolute path as one relative to the root; '' is the root. Links are followed: undefined for what does not exist,
    * may not be entered, or lies outside.
+   * @throws RemotePath
    */
   relative(path: string): string | undefined {
+    const root = this.resolve()
+    this.#guard()?.check(path)
     try {
-      const root = this.resolve()
       return root === undefined ? undefined : nameBelow(root, realpathSync.native(path))
     } catch {
       return undefined

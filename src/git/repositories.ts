@@ -12,37 +12,50 @@ export interface FoundRepository {
   readonly refused: Refusal | undefined
 }
 
+/** Something in a directory that may be a repository, or lead to one. */
+interface Below {
+  /** Relative to the root. */
+  readonly path: string
+  readonly isLink: boolean
+}
+
+/** What a directory is: a repository, or something that may hold some. */
+export interface Visit {
+  readonly found?: FoundRepository
+  readonly below: readonly Below[]
+}
+
 /** All repositories below the root. Directories inside of repositories are not searched, nor what links lead to. */
 export function* findRepositories(
   root: RepositoriesRoot,
   memory: LookMemory,
   path = '',
+  isLink = false,
 ): Generator<FoundRepository> {
-  let refused: Refusal | undefined
-  // `x` means x.git too: only what lies at the path itself counts here.
-  const opened = enterRepo(new Look(memory), root, path, (why, suffix) => {
-    if (!suffix.endsWith('.git') || suffix === '/.git') refused = why
-  })
-  opened?.close()
-  const here = opened && [path, path === '' ? '.git' : `${path}/.git`].includes(opened.repository.gitName)
-  if (here || refused) {
-    yield { path, refused }
-    return
-  }
-  for (const { name, isLink } of list(path === '' ? root.path : `${root.path}/${path}`)) {
-    const below = path === '' ? name : `${path}/${name}`
-    if (!isLink) yield* findRepositories(root, memory, below)
-    else yield* refusedLink(root, memory, below)
-  }
+  const { found, below } = visitDirectory(new Look(memory), root, path, isLink)
+  if (found) yield found
+  for (const each of below) yield* findRepositories(root, memory, each.path, each.isLink)
 }
 
-/** A link to a repository below the root is another name for one that is found by its own. */
-function* refusedLink(root: RepositoriesRoot, memory: LookMemory, path: string): Generator<FoundRepository> {
+/** What is at a path, for whoever searches directory by directory. @throws RemotePath if the look has a guard */
+export function visitDirectory(look: Look, root: RepositoriesRoot, path: string, isLink: boolean): Visit {
   let refused: Refusal | undefined
-  enterRepo(new Look(memory), root, path, (why, suffix) => {
-    if (suffix === '') refused = why
-  })?.close()
-  if (refused) yield { path, refused }
+  // `x` means x.git too: only what lies at the path itself counts here.
+  const opened = enterRepo(look, root, path, (why, suffix) => {
+    if (isLink ? suffix === '' : !suffix.endsWith('.git') || suffix === '/.git') refused = why
+  })
+  opened?.close()
+  // A link to a repository below the root is another name for one that is found by its own.
+  if (isLink) return { ...(refused ? { found: { path, refused } } : {}), below: [] }
+  const here = opened && [path, path === '' ? '.git' : `${path}/.git`].includes(opened.repository.gitName)
+  if (here || refused) return { found: { path, refused }, below: [] }
+  const directory = path === '' ? root.path : `${root.path}/${path}`
+  look.guard?.check(directory)
+  const below = list(directory).map(({ name, isLink }) => ({
+    path: path === '' ? name : `${path}/${name}`,
+    isLink,
+  }))
+  return { below }
 }
 
 /** The directories and links in a directory. */

@@ -3,6 +3,7 @@ import { dirname, isAbsolute } from 'node:path'
 import { pathText, systemPath } from './byte-path.js'
 import type { Look } from './look.js'
 import { OpenDirectory } from './open-directory.js'
+import { RemotePath, type PathGuard } from './path-guard.js'
 import { nameBelow, type RepositoriesRoot } from './repositories-root.js'
 
 /** A repository on this disk, as a path meant it at one moment. Paths are absolute and free of links. */
@@ -46,6 +47,7 @@ const suffixes = ['/.git', '', '.git/.git', '.git']
  * it, nor its common directory, nor what its links lead to may lie outside the root, by whatever link or gitfile (R8).
  * `path` is decoded and relative to the root; see `decodeRepositoryPath`.
  * @param refused told why something that is there is not served, and what stands behind the path that it was found by
+ * @throws RemotePath if the look has a guard
  */
 export function enterRepo(
   look: Look,
@@ -56,9 +58,11 @@ export function enterRepo(
   const base = path === '' ? root.path : `${root.path}/${path}`
   for (const suffix of suffixes) {
     const candidate = base + suffix
+    look.guard?.check(candidate)
     const stats = statOf(systemPath(candidate))
     if (!stats) continue
     const target = stats.isFile() ? readGitfile(look, candidate, stats) : candidate
+    if (target !== undefined && target !== candidate) look.guard?.check(target)
     const repository = target === undefined ? undefined : openAt(look, root, target)
     // The first that Git would take decides: to pass over one that may not be served would be to serve another one.
     if (typeof repository === 'object') return repository
@@ -76,10 +80,15 @@ export class RepositoryExchanged extends Error {
 
 /**
  * Opens the directories of a repository again. Whoever gets them closes them.
- * @throws RepositoryExchanged if they are not the same as before
+ * @throws RepositoryExchanged if they are not the same as before, RemotePath
  */
-export function reopen(repository: Repository): Pick<OpenRepository, 'git' | 'common' | 'close'> {
+export function reopen(
+  repository: Repository,
+  guard?: PathGuard,
+): Pick<OpenRepository, 'git' | 'common' | 'close'> {
   const { gitDir, gitIdentity, commonDir, commonIdentity } = repository
+  guard?.check(gitDir)
+  guard?.check(commonDir)
   const git = OpenDirectory.open(systemPath(gitDir))
   const common = commonDir === gitDir ? git : OpenDirectory.open(systemPath(commonDir))
   const close = (): void => {
@@ -123,26 +132,35 @@ const readText = (path: string | Buffer): string => pathText(readFileSync(path))
 /** A path as seen from a directory. Not normalized: a `..` after a link means the parent of its target. */
 const from = (directory: string, path: string): string => (isAbsolute(path) ? path : `${directory}/${path}`)
 
-/** The repository in a directory; undefined: there is none. */
+/** The repository in a directory, whose path was checked; undefined: there is none. */
 function openAt(look: Look, root: RepositoriesRoot, path: string): OpenRepository | Refusal | undefined {
   const opened: OpenDirectory[] = []
   const close = (): void => opened.splice(0).forEach((directory) => directory.close())
-  const open = (path: string | Buffer): OpenDirectory | undefined => {
+  const open: Open = (path, real) => {
+    if (real !== undefined) look.guard?.check(real)
     const directory = OpenDirectory.open(path)
-    if (directory) opened.push(directory)
+    if (directory) {
+      opened.push(directory)
+      look.guard?.checkBelow(directory.path)
+    }
     return directory
   }
   let found: OpenRepository | Refusal | undefined
   try {
     found = inspect(look, root, path, open, close)
-  } catch {
+  } catch (error) {
     // What may not be entered or read is none, as for Git.
+    if (error instanceof RemotePath) {
+      close()
+      throw error
+    }
   }
   if (typeof found !== 'object') close()
   return found
 }
 
-type Open = (path: string | Buffer) => OpenDirectory | undefined
+/** `real`: where it is, by names; left out: that was checked. */
+type Open = (path: string | Buffer, real?: string) => OpenDirectory | undefined
 
 function inspect(
   look: Look,
@@ -201,7 +219,7 @@ function followLinks(
     // What a symbolic HEAD points to is a ref (setup.c, validate_headref).
     if (!stats?.isSymbolicLink() || part === 'HEAD') continue
     const { path } = common.at(part)
-    const directory = open(path)
+    const directory = open(path, `${common.path}/${part}`)
     if (directory) linked.push(directory)
     else if (required) return undefined
     else linked.push({ path: realPath(path) ?? `${common.path}/${part}` })
@@ -222,7 +240,8 @@ const nameFrom = (root: string | undefined, path: string): string | undefined =>
 
 /** Is it something else that Git enters when it is given a repository's path? */
 function hasNested(look: Look, root: RepositoriesRoot, git: OpenDirectory): boolean {
-  const { path } = git.at('.git')
+  const { path, real } = git.at('.git')
+  look.guard?.check(real!)
   const stats = statOf(path)
   if (!stats) return false
   if (stats.isFile()) return true
@@ -234,10 +253,12 @@ function hasNested(look: Look, root: RepositoriesRoot, git: OpenDirectory): bool
 function openCommonDir(look: Look, git: OpenDirectory, open: Open): OpenDirectory | undefined {
   if (look.entries(git)?.has('commondir') === false) return git
   const place = git.at('commondir')
+  look.guard?.check(place.real!)
   const stats = statOf(place.path)
   if (!stats?.isFile()) return git
   const text = look.derive('commondir', place, stats, () => readText(place.path).replace(/[\r\n]+$/, ''))
-  return open(systemPath(isAbsolute(text) ? text : `${git.workingDirectory}/${text}`))
+  const path = isAbsolute(text) ? text : `${git.workingDirectory}/${text}`
+  return open(systemPath(path), from(git.path, text))
 }
 
 /** HEAD, if it is one (setup.c, validate_headref): a link or a symref into refs/, or an object id. */

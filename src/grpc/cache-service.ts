@@ -21,7 +21,7 @@ export function cacheService(options: CacheServiceOptions): UntypedServiceImplem
     Invalidate: replyBy<RepositoryRequest, object>(log, async (call) => {
       const repository = mutatorPath(call.request.repository)
       await authorize(call, { repository, service: 'admin' })
-      leases.invalidate(repository)
+      await leases.invalidate(repository)
       invalidated('grpc')
       return {}
     }),

@@ -7,6 +7,7 @@ import type {
 import type { ClientWatch } from '../limits/client-watch.js'
 import { Overloaded } from '../limits/overloaded.js'
 import type { Room, Visitor } from '../limits/room.js'
+import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { Reuse } from '../freshness/fresh-cache.js'
 import { untilUnexchanged } from '../service/errors.js'
@@ -181,8 +182,9 @@ function fail<Request, Response>(
   const { cause, outcome } = explained
   call.outcome = outcome
   if (cause instanceof Overloaded) shed(cause)
-  // A failed fill fails all its followers; Git's complaint has been logged once.
-  const level = error instanceof FillError ? 'debug' : 'error'
+  // A failed fill fails all its followers; Git's complaint, or that a filesystem does not answer, has been logged once.
+  const isLogged = error instanceof FillError || error instanceof FilesystemUnanswered
+  const level = isLogged ? 'debug' : 'error'
   if (outcome === 'error')
     log[level]({ err: error, repository: call.repository, door: 'grpc' }, 'request failed')
   call.fail(explained)

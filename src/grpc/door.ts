@@ -31,7 +31,7 @@ export interface GrpcDoorOptions extends Omit<SmartHttpOptions, 'authorize'> {
   readonly leaseMaxSeconds: number
   readonly invalidated: (source: string) => void
   /** Why load balancers should send no requests; undefined: they should. */
-  readonly notReady: () => string | undefined
+  readonly notReady: () => string | undefined | Promise<string | undefined>
   readonly reflection: boolean
   /** Milliseconds in which the message of a request must come. */
   readonly requestIdleMs: number
@@ -100,7 +100,7 @@ export class GrpcDoor {
       this.#health.setStatus(name, 'SERVING')
     }
     this.#names = ['', ...Object.keys(services)]
-    this.#healthLook = setInterval(() => this.#tell(options.notReady() === undefined), healthMs).unref()
+    this.#healthLook = setInterval(() => void this.#lookAtHealth(options.notReady), healthMs).unref()
     this.#addStanding(['Watch'], (server) => this.#health.addToServer(server))
     if (options.reflection) {
       const reflection = new ReflectionService(packages)
@@ -156,6 +156,12 @@ export class GrpcDoor {
     this.#server.forceShutdown()
     // It does not reach connections that were handed to it.
     for (const connection of this.#open) connection.destroy()
+  }
+
+  async #lookAtHealth(notReady: GrpcDoorOptions['notReady']): Promise<void> {
+    const reason = notReady()
+    const healthy = (reason instanceof Promise ? await reason : reason) === undefined
+    if (!this.#closing) this.#tell(healthy)
   }
 
   #tell(healthy: boolean): void {

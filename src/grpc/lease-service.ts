@@ -57,7 +57,7 @@ export class LeaseCalls {
         const ms = this.#checkTtl(ttl)
         if (ms === undefined) throw new Refusal('invalid', 'ttl is missing')
         await this.#options.authorize(call, { repository, service: 'admin' })
-        return toMessage(leases.open(repository, ms, checkReason(reason)))
+        return toMessage(await leases.open(repository, ms, checkReason(reason)))
       }),
       Renew: replyBy<RenewRequest, LeaseMessage>(log, async (call) => {
         const { id, ttl } = call.request
@@ -95,9 +95,14 @@ export class LeaseCalls {
     const repository = mutatorPath(stream.request.repository)
     const reason = checkReason(stream.request.reason)
     await authorize(stream, { repository, service: 'admin' })
-    if (stream.cancelled) return
-    const lease = leases.open(repository, holdMs, reason)
+    const left = (): boolean => stream.cancelled
+    if (left()) return
+    const lease = await leases.open(repository, holdMs, reason)
     const { id } = lease
+    if (left()) {
+      leases.end(id, true)
+      return
+    }
     const end = (error?: Refusal): void => {
       if (!this.#holds.delete(id)) return
       clearInterval(renewal)

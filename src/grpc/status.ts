@@ -1,6 +1,7 @@
 import { Metadata, status, type StatusObject } from '@grpc/grpc-js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/errors.js'
 import { TooManyLeases } from '../freshness/leases.js'
+import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import { GitError } from '../git/git.js'
 import { RepositoryExchanged } from '../git/repository.js'
 import { Overloaded } from '../limits/overloaded.js'
@@ -73,6 +74,10 @@ export function explain(error: unknown): Explained {
   }
   if (cause instanceof RepositoryExchanged)
     return told(status.UNAVAILABLE, `${cause.message}; try again`, 'error')
+  if (cause instanceof FilesystemUnanswered) {
+    const { message, retryAfterSeconds } = cause
+    return told(status.UNAVAILABLE, `${message}; try again later`, 'error', retryAfterSeconds * 1000)
+  }
   if (cause instanceof FillError || cause instanceof GitError) {
     const details = 'Git could not answer for this repository; see the log of refstream for why'
     return told(status.UNAVAILABLE, details, 'error')

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { AuthorizerUnavailable } from '../access/access.js'
+import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import { protocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
 import { causeOf, untilUnexchanged } from '../service/errors.js'
@@ -212,8 +213,12 @@ function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
   const { refusal, outcome } = explain(cause, shedStatus)
   exchange.outcome = outcome
   if (cause instanceof Overloaded) shed(cause)
-  // A failed fill fails all its followers; Git's complaint, or the authoriser's failure, has been logged once.
-  const level = error instanceof FillError || error instanceof AuthorizerUnavailable ? 'debug' : 'error'
+  // A failed fill fails all its followers; Git's complaint, the authoriser's failure, or that a filesystem does not
+  // answer, has been logged once.
+  const isLogged = [FillError, AuthorizerUnavailable, FilesystemUnanswered].some(
+    (known) => error instanceof known,
+  )
+  const level = isLogged ? 'debug' : 'error'
   if (outcome === 'error') log[level]({ err: error, repository, method: request.method }, 'request failed')
   if (response.headersSent) exchange.breakOff()
   else refuse(response, refusal, exchange.bodyWaits)

@@ -1,4 +1,5 @@
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/access.js'
+import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import { GitError } from '../git/git.js'
 import { RepositoryExchanged } from '../git/repository.js'
 import { Overloaded } from '../limits/overloaded.js'
@@ -42,6 +43,10 @@ export function explain(error: unknown, shedStatus: number): { refusal: RefusalA
   if (error instanceof RepositoryExchanged) {
     const message = `${error.message}; try again`
     return { refusal: new Refusal(503, message, ['Retry-After', '1']), outcome: 'error' }
+  }
+  if (error instanceof FilesystemUnanswered) {
+    const headers = ['Retry-After', String(error.retryAfterSeconds)]
+    return { refusal: new Refusal(503, `${error.message}; try again later`, headers), outcome: 'error' }
   }
   if (error instanceof FillError || error instanceof GitError) {
     const message =

@@ -1,5 +1,5 @@
 import { parseClientConfig } from '../git/client-config.js'
-import { findObjectDirectories } from '../git/object-directories.js'
+import type { Disks } from '../freshness/disks.js'
 import type { Repository } from '../git/repository.js'
 import type { OwnTerms } from '../git/upload-pack.js'
 import { BadTerms } from './errors.js'
@@ -13,12 +13,16 @@ export interface ClientTerms {
   readonly alternateObjectDirectories?: readonly string[]
 }
 
-/** @throws BadTerms */
-export function checkTerms(repository: Repository, terms: ClientTerms): OwnTerms {
+/** @throws BadTerms, FilesystemUnanswered */
+export async function checkTerms(
+  repository: Repository,
+  terms: ClientTerms,
+  findObjects: Disks['objects'],
+): Promise<OwnTerms> {
   const { configOptions = [], objectDirectory = '', alternateObjectDirectories = [] } = terms
   const config = parseClientConfig(configOptions)
   if ('refused' in config) throw new BadTerms(config.refused)
-  const objects = findObjectDirectories(repository, objectDirectory, alternateObjectDirectories)
+  const objects = await findObjects(repository, objectDirectory, alternateObjectDirectories)
   if ('refused' in objects) throw new BadTerms(objects.refused)
   return { config, objects }
 }

@@ -1,4 +1,5 @@
 import { Overloaded } from '../limits/overloaded.js'
+import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import { RepositoryExchanged } from '../git/repository.js'
 import { FillError } from '../streamcache/index.js'
 
@@ -32,7 +33,7 @@ export class BackingOff extends Error {
 }
 
 /** Errors that say the same of a request as of the fill that it follows. */
-const ofFills = [Overloaded, BackingOff, RepositoryExchanged]
+const ofFills = [Overloaded, BackingOff, RepositoryExchanged, FilesystemUnanswered]
 
 /** Why a request failed: of a fill that was shed, or that its key's back-off forbids, that. */
 export function causeOf(error: unknown): unknown {

@@ -1,11 +1,12 @@
+import { Disk, type GitFacts } from '../freshness/disk.js'
+import { Disks } from '../freshness/disks.js'
 import { Modes, type ModeDecision, type ModeRule } from '../freshness/modes.js'
+import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import type { Git } from '../git/git.js'
 import { inspectInstallation, type Installation } from '../git/installation.js'
-import { createLookMemory, Look } from '../git/look.js'
-import { lookAtRefs, lookAtRepository } from '../git/ref-state.js'
-import { findRepositories, type FoundRepository } from '../git/repositories.js'
+import type { MountTable } from '../git/mounts.js'
 import type { RepositoriesRoot } from '../git/repositories-root.js'
-import { enterRepo, type Refusal } from '../git/repository.js'
+import type { Refusal } from '../git/repository.js'
 
 /** What a sidecar with these settings would make of a repository. */
 export interface Inspected {
@@ -13,6 +14,8 @@ export interface Inspected {
   readonly path: string
   /** Why what is there is not served. */
   readonly refused?: Refusal
+  /** Where filesystems are mounted that did not answer. */
+  readonly unanswered?: readonly string[]
   /** undefined: there is no repository that can be served. */
   readonly found?: {
     readonly gitDir: string
@@ -26,45 +29,48 @@ export interface InspectionOptions {
   readonly git: Git
   readonly rules: readonly ModeRule[]
   readonly directoriesMax: number
+  /** Left out: the disk is asked at once, whatever it is. */
+  readonly disks?: Disks
+  readonly mounts?: MountTable
 }
 
 /** The Git in use, and each of the repositories at these paths, or all below the root if there are no paths. */
 export async function inspect(
-  { root, git, rules, directoriesMax }: InspectionOptions,
+  options: InspectionOptions,
   paths: readonly string[],
 ): Promise<{ installation: Installation; repositories: AsyncIterable<Inspected> }> {
+  const { root, git, rules, directoriesMax, mounts } = options
+  const { disks = new Disks(new Disk({ root, directoriesMax, looseRefsMax: 0, linksAnywhere: true })) } =
+    options
   const installation = await inspectInstallation(git)
-  const memory = createLookMemory()
-  const modes = new Modes({ rules })
-  async function* repositories(): AsyncGenerator<Inspected> {
-    const named = paths.map((path): FoundRepository => ({ path, refused: undefined }))
-    for (const { path, refused } of paths.length > 0 ? named : findRepositories(root, memory)) {
-      yield refused ? { path, refused } : await inspectOne(path)
-    }
-  }
+  const { scopes, programs, environmentDigest } = installation
+  const facts: GitFacts = { scopes, programs, environmentDigest }
+  const modes = new Modes({ rules, mounts })
+
   async function inspectOne(path: string): Promise<Inspected> {
-    const look = new Look(memory)
-    let refused: Refusal | undefined
-    const opened = enterRepo(look, root, path, (why) => (refused = why))
-    if (!opened) return { path, ...(refused ? { refused } : {}) }
+    const { seen, refused } = await disks.look(path, facts, modes)
+    if (!seen) return { path, ...(refused ? { refused } : {}) }
+    const { state, decision } = seen
+    const { repository, exported } = state
+    return { path, found: { gitDir: repository.gitDir, exported, decision } }
+  }
+  async function* search(path: string, isLink: boolean): AsyncGenerator<Inspected> {
     try {
-      const state = lookAtRepository(look, { root, ...installation }, opened)
-      const { repository, exported } = state
-      let decision = modes.of(repository)
-      if (decision.mode === 'observe') {
-        const directories = decision.reason === 'configured' ? Infinity : directoriesMax
-        const seen = await lookAtRefs(look, opened, state, {
-          directories,
-          looseRefs: 0,
-          linksBelow: root.real(),
-        })
-        if (seen === 'outside') return { path, refused: seen }
-        if (seen === 'directories') decision = modes.tooManyDirectories(repository)
-      }
-      return { path, found: { gitDir: repository.gitDir, exported, decision } }
-    } finally {
-      opened.close()
+      const { found, below } = await disks.visit(path, isLink)
+      if (found) yield found.refused ? { path, refused: found.refused } : await inspectOne(path)
+      for (const each of below) yield* search(each.path, each.isLink)
+    } catch (error) {
+      yield unanswered(path, error)
     }
   }
-  return { installation, repositories: repositories() }
+  async function* inspectNamed(): AsyncGenerator<Inspected> {
+    for (const path of paths) yield await inspectOne(path).catch((error: unknown) => unanswered(path, error))
+  }
+  return { installation, repositories: paths.length > 0 ? inspectNamed() : search('', false) }
+}
+
+/** @throws any other error */
+function unanswered(path: string, error: unknown): Inspected {
+  if (error instanceof FilesystemUnanswered) return { path, unanswered: error.mounts }
+  throw error
 }

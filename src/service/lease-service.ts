@@ -31,11 +31,14 @@ export class LeaseService {
   }
 
   /**
-   * From now on the repository may be changing. Every answer that begins after this has returned honours it.
-   * @throws RepositoryNotFound, TooManyLeases
+   * From now on the repository may be changing. Every answer that begins after this has returned, or resolved, honours
+   * it. At once, unless the repository's filesystem may hang.
+   * @throws RepositoryNotFound, TooManyLeases, FilesystemUnanswered, or rejects with them
    */
-  open(name: string, ttlMs: number, reason?: string): LeaseView {
-    return this.#view(this.#options.leases.open(this.#find(name).commonDir, ttlMs, reason))
+  open(name: string, ttlMs: number, reason?: string): LeaseView | Promise<LeaseView> {
+    return after(this.#find(name), ({ commonDir }) =>
+      this.#view(this.#options.leases.open(commonDir, ttlMs, reason)),
+    )
   }
 
   /** undefined: there is no such lease, perhaps because it has expired. */
@@ -56,9 +59,12 @@ export class LeaseService {
     return this.#options.leases.list().map((lease) => this.#view(lease))
   }
 
-  /** Nothing that was known of the repository's refs is used again. @throws RepositoryNotFound */
-  invalidate(name: string): void {
-    this.#options.leases.invalidate(this.#find(name).commonDir)
+  /**
+   * Nothing that was known of the repository's refs is used again.
+   * @throws RepositoryNotFound, FilesystemUnanswered, or rejects with them
+   */
+  invalidate(name: string): void | Promise<void> {
+    return after(this.#find(name), ({ commonDir }) => this.#options.leases.invalidate(commonDir))
   }
 
   /**
@@ -84,17 +90,27 @@ export class LeaseService {
     }
   }
 
-  #find(name: string): Repository {
-    const path = isAbsolute(name) ? this.#options.root.relative(name) : name
-    const mayBe = path !== undefined && (path === '' || isRepositoryPath(path))
-    const repository = mayBe ? this.#options.observer.find(path) : undefined
-    if (!repository) throw new RepositoryNotFound(name)
-    return repository
+  #find(name: string): Repository | Promise<Repository> {
+    const { observer } = this.#options
+    const path = isAbsolute(name) ? observer.disks.relative(name) : name
+    const found = after(path, (path) => {
+      const mayBe = path !== undefined && (path === '' || isRepositoryPath(path))
+      return mayBe ? observer.find(path) : undefined
+    })
+    return after(found, (repository) => {
+      if (!repository) throw new RepositoryNotFound(name)
+      return repository
+    })
   }
 
   #view(lease: Lease): LeaseView {
     // The root may have moved since; then the whole path tells more.
-    const name = nameBelow(this.#options.root.real() ?? '', lease.repository)
+    const name = nameBelow(this.#options.root.latest ?? '', lease.repository)
     return { ...lease, repository: name ?? lease.repository }
   }
+}
+
+/** Goes on with a value at once if it is there, and otherwise when it is. */
+function after<T, R>(value: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
+  return value instanceof Promise ? value.then(next) : next(value)
 }

@@ -109,7 +109,9 @@ export class RefService {
     signal: AbortSignal,
   ): Promise<AsyncGenerator<Buffer>> {
     const { repository } = (await this.#open(target)).state
-    return ownAdvertisement(this.#options.git, repository, version, checkTerms(repository, terms), signal)
+    const { git, observer } = this.#options
+    const own = await checkTerms(repository, terms, (...asked) => observer.disks.objects(...asked))
+    return ownAdvertisement(git, repository, version, own, signal)
   }
 
   /**
@@ -179,12 +181,10 @@ export class RefService {
     if (refusal) throw refusal
   }
 
-  /** The repository that a path means now; undefined: there is none. */
-  locate(path: string): Located | undefined {
+  /** The repository that a path means now; undefined: there is none. @throws FilesystemUnanswered */
+  locate(path: string): Located | undefined | Promise<Located | undefined> {
     const repository = this.#options.observer.find(path)
-    if (!repository) return undefined
-    const { commonName, linkedNames } = repository
-    return { names: [commonName, ...linkedNames].map(repositoryName), identity: identityOf(repository) }
+    return repository instanceof Promise ? repository.then(located) : located(repository)
   }
 
   /**
@@ -310,6 +310,12 @@ export class RefService {
     if (fault !== 'closed') backOff.failed(key, error, state)
   }
 }
+
+const located = (repository: Repository | undefined): Located | undefined =>
+  repository && {
+    names: [repository.commonName, ...repository.linkedNames].map(repositoryName),
+    identity: identityOf(repository),
+  }
 
 const refsOf = ({ refs }: Observation): Sight => refs
 const capabilitiesOf = ({ capabilities }: Observation): Sight => capabilities

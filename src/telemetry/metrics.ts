@@ -13,6 +13,7 @@ export interface GaugeSources {
   readonly requestsWaiting: () => number
   readonly slotsTotal: () => number
   readonly slots: () => Iterable<{ class: string; running: number; waiting: number }>
+  readonly helpers: () => { running: number; stuck: number }
   readonly repositories: () => Iterable<{ mode: string; reason: string; count: number }>
 }
 
@@ -98,7 +99,7 @@ export class Metrics {
   readonly observations = this.#counter(
     'refstream_observations_total',
     'Looks at a repository. result: settled, unsettled (changed too recently to be trusted), leased (a mutator lease is ' +
-      'open where leases decide), missing.',
+      'open where leases decide), missing, timeout (its filesystem did not answer, or has not since the last try).',
     ['result'],
   )
   readonly slotWaitSeconds = this.#histogram(
@@ -196,6 +197,7 @@ export class Metrics {
     // Every outcome that an operator alerts on exists from the first scrape, at 0.
     this.loserWrites.inc(0)
     this.loserBytes.inc(0)
+    this.observations.inc({ result: 'timeout' }, 0)
     for (const end of ['changed', 'unchanged', 'expired']) this.leasesEnded.inc({ end }, 0)
     this.tlsExpiry.remove()
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision })
@@ -235,6 +237,17 @@ export class Metrics {
     }
     gaugeOf('refstream_slots_running', 'Git processes that run in their turn.', 'running')
     gaugeOf('refstream_slots_waiting', 'Git processes that wait for their turn.', 'waiting')
+    const helpers = new Gauge({
+      name: 'refstream_observers',
+      help:
+        'Processes that look at repositories on network filesystems and unknown ones. state: running, stuck (killed ' +
+        'because the filesystem does not answer, and not gone yet).',
+      labelNames: ['state'],
+      registers: [this.registry],
+      collect: () => {
+        for (const [state, count] of Object.entries(sources.helpers())) helpers.set({ state }, count)
+      },
+    })
     const repositories = new Gauge({
       name: 'refstream_repositories',
       help:

@@ -74,6 +74,7 @@ t.test('the README’s table of metrics has every metric, and no other', async (
     hotBytes: zero,
     listingBytes: zero,
     processesRunning: zero,
+    helpers: () => ({ running: 0, stuck: 0 }),
     leasesOpen: zero,
     requestsUnderWay: zero,
     requestsWaiting: zero,

@@ -195,5 +195,5 @@ t.test('what is no repository is missing', async (t) => {
   t.equal(await observer.observe('x.git'), undefined)
   t.same(results, ['missing'])
   t.equal(observer.find('x.git'), undefined)
-  t.match(observer.find('r')?.gitDir, /\/r\.git$/)
+  t.match((await observer.find('r'))?.gitDir, /\/r\.git$/)
 })

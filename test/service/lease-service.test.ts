@@ -8,7 +8,7 @@ t.test('holders see names below the root, and leases that worktrees share', asyn
   const { root, leases, service } = makeLeaseService(t)
   const path = makeRepository(root, 'group/r.git')
   git(path, 'worktree', 'add', '--quiet', '--detach', `${root}/tree`, 'main')
-  const lease = service.open('group/r', 60_000, 'why')
+  const lease = await service.open('group/r', 60_000, 'why')
   t.match(lease, { repository: 'group/r.git', reason: 'why', ttlMs: 60_000 })
   t.match(service.open('tree', 60_000), { repository: 'group/r.git' }, 'its refs are the repository’s')
   t.equal(leases.of(path).open, 2)
