@@ -64,6 +64,7 @@ function spawnInRemote(
   return git.spawn(args, {
     ...options,
     launcher: inRemoteDirectory(repository),
+    cwd: '/',
     where: repository.gitDir,
     environment: { ...options.environment, ...common },
   })

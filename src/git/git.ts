@@ -34,7 +34,7 @@ export interface Complaint {
 
 export interface SpawnOptions {
   readonly cwd?: string
-  /** What starts it instead of this process; it begins in the root directory then. */
+  /** What starts it instead of this process. */
   readonly launcher?: Launcher
   readonly environment: NodeJS.ProcessEnv
   /** Descriptors that it gets as 3 and up, and that those get that it starts. */
@@ -206,7 +206,8 @@ export class GitProcess {
     const { launcher, environment, signal, handedOn = [] } = options
     const stdio: NodeSpawnOptions['stdio'] = ['pipe', 'pipe', 'pipe', ...handedOn]
     const [program, ...before] = launcher ?? [path]
-    const cwd = launcher ? '/' : options.cwd
+    // This process's own directory may be on such a mount.
+    const cwd = options.cwd ?? (launcher ? '/' : undefined)
     const line = launcher ? [...before, path, ...args] : args
     const child = start(program, line, { cwd, env: environment, detached: true, stdio })
     this.#mayGiveUp = mayGiveUp
