@@ -1,0 +1,34 @@
+import type { Test } from 'tap'
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { findProgram } from '../../src/git/installation.js'
+import { eventually } from './eventually.js'
+
+/** Why there can be no mount here; false: there can. */
+export const noMount: string | false =
+  process.getuid?.() !== 0
+    ? 'only root can mount'
+    : !existsSync('/dev/fuse')
+      ? 'there is no /dev/fuse'
+      : !findProgram('bindfs', process.env['PATH']) && 'there is no bindfs'
+
+export interface HangableMount {
+  /** From now on whoever touches it waits, as on a network filesystem whose server has gone. */
+  stop(): void
+  resume(): void
+}
+
+/** Shows a directory at another place by a filesystem that can be made to hang. It goes with the test. */
+export async function mountHangable(t: Test, directory: string, point: string): Promise<HangableMount> {
+  // Nothing is remembered, so that every question reaches it.
+  const timeouts = ['attr', 'entry', 'negative'].map((each) => `${each}_timeout=0`).join()
+  const daemon = spawn('bindfs', ['-f', '-o', timeouts, directory, point], { stdio: 'ignore' })
+  const kill = (signal: NodeJS.Signals): void => void daemon.kill(signal)
+  t.teardown(() => {
+    // Whoever waits for it gets an error.
+    kill('SIGKILL')
+    execFileSync('umount', ['-l', point])
+  })
+  await eventually('it is mounted', () => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${point} `))
+  return { stop: () => kill('SIGSTOP'), resume: () => kill('SIGCONT') }
+}
