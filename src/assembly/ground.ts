@@ -39,10 +39,16 @@ export async function findGround(
     looseRefsMax: settings.maxLooseRefs,
     linksAnywhere: settings.access === undefined,
   }
+  let git: Git | undefined
   const helpers = new DiskHelpers({
     config: { ...limits, root: root.path, rules: settings.freshness },
     limitMs: settings.observeTimeoutSeconds * 1000,
     ...events,
+    stopped: (where) => {
+      events.stopped?.(where)
+      // Clients who wait for what Git does there hear of it, and others get its slots.
+      git?.giveUpOn(where)
+    },
   })
   const disks = new Disks(new Disk({ ...limits, root, guard }), helpers)
   try {
@@ -56,7 +62,8 @@ export async function findGround(
     if (path === undefined) {
       throw new ConfigError(`--git: there is no program ${settings.git}; give the path of Git's binary`)
     }
-    return { root, mounts, disks, helpers, git: new Git({ path, environment, mounts, ...options }) }
+    git = new Git({ path, environment, mounts, ...options })
+    return { root, mounts, disks, helpers, git }
   } catch (error) {
     helpers.close()
     throw error

@@ -8,6 +8,14 @@ import { reopen, type Repository } from './repository.js'
 /** The first descriptor that is not a standard one. */
 const firstHandedOn = 3
 
+export interface InRepository extends Omit<
+  SpawnOptions,
+  'cwd' | 'where' | 'handedOn' | 'mount' | 'launcher'
+> {
+  /** Is it to be given up if the repository's filesystem does not answer? */
+  readonly mayGiveUp?: boolean
+}
+
 /** The path of a repository's common directory for a process that `spawnIn` runs. */
 export const commonDirInside = ({ gitDir, commonDir }: Repository): string =>
   commonDir === gitDir ? '.' : handedOnPath(commonDir, firstHandedOn)
@@ -21,14 +29,15 @@ export function spawnIn(
   git: Git,
   repository: Repository,
   args: readonly [command: string, ...rest: string[]],
-  options: Omit<SpawnOptions, 'cwd' | 'where' | 'handedOn'>,
+  options: InRepository,
 ): GitProcess {
   const environment = trusting(options.environment, repository.gitDir)
   let opened: ReturnType<typeof reopen>
   try {
     opened = reopen(repository, git.guard)
   } catch (error) {
-    if (error instanceof RemotePath) return spawnInRemote(git, repository, args, { ...options, environment })
+    if (error instanceof RemotePath)
+      return spawnInRemote(git, repository, args, { ...options, environment }, error.mount.point)
     options.slot?.release()
     throw error
   }
@@ -57,7 +66,8 @@ function spawnInRemote(
   git: Git,
   repository: Repository,
   args: readonly [command: string, ...rest: string[]],
-  options: Omit<SpawnOptions, 'cwd' | 'where' | 'handedOn'>,
+  options: InRepository,
+  mount: string,
 ): GitProcess {
   const linked = repository.commonDir !== repository.gitDir
   const common = linked ? { GIT_COMMON_DIR: commonDirInside(repository) } : {}
@@ -65,6 +75,7 @@ function spawnInRemote(
     ...options,
     launcher: inRemoteDirectory(repository),
     cwd: '/',
+    mount: options.mayGiveUp ? mount : undefined,
     where: repository.gitDir,
     environment: { ...options.environment, ...common },
   })

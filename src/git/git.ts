@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import { PassThrough, Readable, type Writable } from 'node:stream'
 import type { Slot, SlotRequest, Slots } from '../limits/slots.js'
 import { inheritedEnvironment } from './environment.js'
+import { FilesystemUnanswered } from './filesystem-unanswered.js'
 import type { MountTable } from './mounts.js'
 import { RemotePath, type PathGuard } from './path-guard.js'
 import { remoteProgram, type Launcher } from './remote-directory.js'
@@ -37,6 +38,8 @@ export interface SpawnOptions {
   /** What starts it instead of this process. */
   readonly launcher?: Launcher
   readonly environment: NodeJS.ProcessEnv
+  /** Where the mount is that it works on, if that may hang, and it is to be given up then; see `giveUpOn`. */
+  readonly mount?: string | undefined
   /** Descriptors that it gets as 3 and up, and that those get that it starts. */
   readonly handedOn?: readonly number[]
   /** What it works on, for complaints; the working directory if left out. */
@@ -61,6 +64,8 @@ const stderrMax = 4096
 const killAfterMs = 2000
 /** Milliseconds that a killed process has to go. One that is stuck in the kernel does not. */
 const goneAfterMs = 3000
+/** When to come again if a filesystem does not answer: those who do learn at once whether it does. */
+const retryAfterSeconds = 5
 /** Processes that may be stuck so without holding a slot; they use no processor. More keep theirs. */
 const stuckMax = 16
 
@@ -142,6 +147,11 @@ export class Git {
     return outputOf(this.spawn(args, options))
   }
 
+  /** Ends the processes that work on these mounts, which do not answer, and were started to be given up so. */
+  giveUpOn(mounts: readonly string[]): void {
+    for (const process of this.#running) process.giveUpOn(mounts)
+  }
+
   /** Ends every process, now. Synchronous, so that it also serves as the last act of a dying program. */
   killAll(): void {
     for (const process of this.#running) process.kill('SIGKILL')
@@ -192,6 +202,8 @@ export class GitProcess {
   #exited = false
   #gone = false
   #toldToEnd = false
+  #unanswered: FilesystemUnanswered | undefined
+  readonly #mount: string | undefined
   #giveUp: () => void = () => {}
   readonly #mayGiveUp: () => boolean
 
@@ -211,6 +223,7 @@ export class GitProcess {
     const line = launcher ? [...before, path, ...args] : args
     const child = start(program, line, { cwd, env: environment, detached: true, stdio })
     this.#mayGiveUp = mayGiveUp
+    this.#mount = options.mount
     this.#pid = child.pid
     this.command = args[0] ?? ''
     this.stdin = child.stdin ?? new PassThrough().destroy()
@@ -261,6 +274,17 @@ export class GitProcess {
   /** Has it been asked to end before it did? */
   get toldToEnd(): boolean {
     return this.#toldToEnd
+  }
+
+  /** Why it was given up, if it was. */
+  get unanswered(): FilesystemUnanswered | undefined {
+    return this.#unanswered
+  }
+
+  giveUpOn(mounts: readonly string[]): void {
+    if (this.#mount === undefined || !mounts.includes(this.#mount)) return
+    this.#unanswered = new FilesystemUnanswered([this.#mount], retryAfterSeconds)
+    this.end()
   }
 
   /** Asks the process group to end, and ends it if it does not. */

@@ -31,8 +31,11 @@ export async function readServing(git: Git, repository: Repository, config: Conf
       environment,
       signal,
       slot,
+      mayGiveUp: true,
     })
-    const answer = await outputOf(process, [0, 1])
+    const answer = await outputOf(process, [0, 1]).catch((error: unknown) => {
+      throw process.unanswered ?? error
+    })
     return answer === '' ? fallback : answer.replace(/\n$/, '')
   }
   const [uploadPack, advertisesSid, objectFormat] = await Promise.all([

@@ -87,6 +87,7 @@ async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGen
     environment,
     signal,
     slot,
+    mayGiveUp: !own,
   })
   const startedAt = performance.now()
   process.stdin.end(run.input)
@@ -105,6 +106,8 @@ async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGen
     if (!framing.endsInFlush) throw new GitError('git upload-pack: its output was cut short')
     // A slow client's run says nothing of how fast Git is.
     if (!own) git.filled(`${run.mode} v${run.version} ${repository.gitDir}`, performance.now() - startedAt)
+  } catch (error) {
+    throw process.unanswered ?? error
   } finally {
     process.end()
   }

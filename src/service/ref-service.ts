@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { FreshCache, Question, Reading, Reuse, Sight } from '../freshness/fresh-cache.js'
 import type { Observation, Observer } from '../freshness/observer.js'
+import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import type { Git, GitProcess } from '../git/git.js'
 import { httpBackend, type BackendRequest, type BackendTurn } from '../git/http-backend.js'
 import type { ProtocolVersion } from '../git/protocol.js'
@@ -305,7 +306,7 @@ export class RefService {
     }
     const fault = faultOf(error)
     this.#options.metrics.fillFailures.inc({ kind, fault })
-    if (fault === 'shed' || fault === 'backing-off' || fault === 'exchanged') return
+    if (['shed', 'backing-off', 'exchanged', 'unanswered'].includes(fault)) return
     log.warn({ err: error, key }, 'a fill failed')
     if (fault !== 'closed') backOff.failed(key, error, state)
   }
@@ -329,12 +330,13 @@ const repositoryName = (path: string): string =>
 
 /** Errors that come of the moment, and not of the configuration that was to be read. */
 const saysNothing = (error: unknown): boolean =>
-  error instanceof Overloaded || error instanceof RepositoryExchanged
+  error instanceof Overloaded || error instanceof RepositoryExchanged || error instanceof FilesystemUnanswered
 
 /** Why a fill failed, as the metrics name it. */
-function faultOf(error: unknown): FillFault | 'shed' | 'backing-off' | 'exchanged' {
+function faultOf(error: unknown): FillFault | 'shed' | 'backing-off' | 'exchanged' | 'unanswered' {
   if (!(error instanceof FillError)) return 'producer'
   if (error.cause instanceof Overloaded) return 'shed'
   if (error.cause instanceof RepositoryExchanged) return 'exchanged'
+  if (error.cause instanceof FilesystemUnanswered) return 'unanswered'
   return error.cause instanceof BackingOff ? 'backing-off' : error.fault
 }

@@ -58,7 +58,7 @@ export class Metrics {
   readonly fillFailures = this.#counter(
     'refstream_fill_failures_total',
     'Fills that failed, by fault: producer (Git), first-byte, silence and timeout (it hung and was killed), shed (no ' +
-      'turn), backing-off (tried too soon after other failures), exchanged (its path came to mean another repository), closed (refstream was ending).',
+      'turn), backing-off (tried too soon after other failures), exchanged (its path came to mean another repository), unanswered (its filesystem does not answer), closed (refstream was ending).',
     ['kind', 'fault'],
   )
   readonly fillRetries = this.#counter(

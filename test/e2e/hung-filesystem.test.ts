@@ -6,6 +6,7 @@ import { mkdirSync, realpathSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually } from '../support/eventually.js'
 import { GrpcClient } from '../support/grpc-client.js'
+import { makeGitWrapper } from '../support/git-wrapper.js'
 import { mountHangable, noMount } from '../support/hangable-mount.js'
 import { ask, eventuallyGet, infoRefs } from '../support/http-client.js'
 import { git, makeRepository } from '../support/repositories.js'
@@ -120,3 +121,28 @@ t.test('a root that hangs: the start, /readyz and doctor say so', options, async
   t.match(some.stdout, /^local\.git: observe, on a local filesystem$/m)
   t.equal(await sidecar.stop(), 0)
 })
+
+t.test(
+  'Git that works on it when it hangs is given up: who waits for a fill hears of it',
+  options,
+  async (t) => {
+    const { root, mount } = await makeWorld(t)
+    const wrapper = makeGitWrapper(t)
+    const args = ['--observe-timeout-seconds', '2', '--git', wrapper.path, '--max-processes', '4']
+    const sidecar = await startSidecar(t, root, { args })
+    wrapper.plan('touch "$dir/hangs"\nexec sleep 1000\n')
+    const waiting = ask(infoRefs(sidecar.url, 'far/r.git'))
+    await eventually('it hangs', () => wrapper.saw('hangs'))
+    mount.stop()
+    t.equal((await ask(infoRefs(sidecar.url, 'far/r.git'))).status, 503)
+    const { status, headers } = await waiting
+    t.equal(status, 503)
+    t.match(headers['retry-after'], /^\d+$/)
+    await eventually('its slot is free', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+    t.equal(await sidecar.metric('refstream_fill_failures_total', { fault: 'unanswered' }), 1)
+    wrapper.plan(undefined)
+    t.equal((await ask(infoRefs(sidecar.url, 'local.git'))).status, 200)
+    mount.resume()
+    await eventuallyGet(infoRefs(sidecar.url, 'far/r.git'), 200)
+  },
+)
