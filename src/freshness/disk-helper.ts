@@ -28,7 +28,7 @@ interface Waiting {
 }
 
 /** Milliseconds without a question after which a helper's process is ended. */
-const idleMs = 60_000
+const idleMs = 300_000
 /** Milliseconds before the next try after a process has ended without any answer: it would again. */
 const restartMs = 1000
 
