@@ -27,6 +27,10 @@ t.test('no path leaves the root', async (t) => {
   for (const path of ['/r.git', '/r', '/inner/r.git', '/r%2egit', '/%72.git', '/real%2Fr.git']) {
     t.equal(await status(path + query), '200', path)
   }
+  // As web servers in front of Git's own server take them.
+  for (const path of ['//r.git', '/r.git/', '/r.git//', '/inner//r.git', '///inner/%2Fr.git/']) {
+    t.equal(await status(path + query), '200', path)
+  }
   t.equal(
     await status(`http://elsewhere.example/r.git${query}`),
     '200',
@@ -40,7 +44,7 @@ t.test('no path leaves the root', async (t) => {
       '/..%2fsecret.git',
       '/r.git/../../secret.git',
     ],
-    ...['/%252e%252e/secret.git', '//r.git', '/./r.git', '/r.git/.', '/r.git%00', '/r.git%00.git', '/r.git/'],
+    ...['/%252e%252e/secret.git', '/./r.git', '/r.git/.', '/r.git%00', '/r.git%00.git', '//../secret.git'],
     ...[
       '/link.git',
       '/link',
