@@ -251,7 +251,7 @@ export class RefService {
   /** @throws RepositoryNotFound, RepositoryExchanged */
   async #observe({ path, identity }: Target): Promise<Observation> {
     const state = await this.#options.observer.observe(path)
-    if (!state) throw identity ? new RepositoryExchanged() : new RepositoryNotFound(path)
+    if (!state) throw new RepositoryNotFound(path)
     if (identity !== undefined && identity !== identityOf(state.repository)) throw new RepositoryExchanged()
     return state
   }

@@ -195,7 +195,7 @@ t.test('links inside the root are followed; nothing leaves it (R8)', async (t) =
 t.test('parts that are links are as good as what they lead to (R8)', async (t) => {
   const directory = newRoot(t)
   const root = join(directory, 'root')
-  makeRepository(directory, 'outside.git')
+  git(makeRepository(directory, 'outside.git'), 'pack-refs', '--all')
   const secret = makeRepository(root, 'secret.git')
   git(secret, 'pack-refs', '--all')
   mkdirSync(join(secret, 'reftable'))
