@@ -153,7 +153,7 @@ export class Metrics {
   )
   readonly discarded = this.#counter(
     'refstream_store_discarded_total',
-    'Files found in the cache directory that could not be used. reason: temp (a crash left it), truncated, corrupt.',
+    'Files found in the cache directory that could not be used. reason: temp (a crash left it), truncated, corrupt, format (another version wrote it).',
     ['reason'],
   )
   readonly storeErrors = this.#counter(

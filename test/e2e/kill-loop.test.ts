@@ -19,7 +19,7 @@ function fault(path: string): string | undefined {
   const bytes = readFileSync(path)
   const length = footerLength(bytes.subarray(-tailLength))
   if (length === undefined) return 'no footer'
-  const footer = decodeFooter(bytes.subarray(-tailLength - length, -tailLength))
+  const footer = decodeFooter(bytes.subarray(-tailLength - length))
   if (!footer) return 'no footer'
   const content = bytes.subarray(0, -tailLength - length)
   if (content.length !== footer.length) return 'its length'
