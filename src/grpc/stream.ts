@@ -40,19 +40,28 @@ export class Sender<Response> implements Client {
 
   /** Resolves when the client takes more; false: it has left. @throws if the message cannot be sent */
   send(message: Response, bytes: number): Promise<boolean> {
-    const signal = this.#signal
-    if (signal.aborted) return Promise.resolve(false)
+    if (this.#signal.aborted) return Promise.resolve(false)
     this.#given += bytes
-    return new Promise((resolve, reject) => {
+    const { written, gone } = this.#wait(bytes)
+    this.#stream.write(message, written)
+    return gone
+  }
+
+  /** Apart from send(), so that what waits here does not keep the message, which gRPC has copied. */
+  #wait(bytes: number): { written: (error?: Error | null) => void; gone: Promise<boolean> } {
+    const signal = this.#signal
+    let written!: (error?: Error | null) => void
+    const gone = new Promise<boolean>((resolve, reject) => {
       const left = (): void => resolve(false)
       signal.addEventListener('abort', left)
-      this.#stream.write(message, (error: Error | null | undefined) => {
+      written = (error) => {
         signal.removeEventListener('abort', left)
         if (!error) this.#taken += bytes
         if (error && !signal.aborted) reject(error)
         else resolve(!signal.aborted)
-      })
+      }
     })
+    return { written, gone }
   }
 
   /** Ends the call at once, whatever the client has not taken. gRPC can only end it behind that. */
