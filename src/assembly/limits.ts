@@ -6,6 +6,7 @@ import { ClientWatch } from '../limits/client-watch.js'
 import type { Overloaded } from '../limits/overloaded.js'
 import { readPressure } from '../limits/pressure.js'
 import { Room } from '../limits/room.js'
+import { Shares } from '../limits/shares.js'
 import { Slots } from '../limits/slots.js'
 import { Spell } from '../limits/spell.js'
 import { TurnBudget } from '../limits/turn-budget.js'
@@ -19,6 +20,8 @@ export interface Limits {
   readonly backOff: BackOff
   readonly admissions: Admissions
   readonly room: Room
+  /** Bytes of request bodies in memory, by clients. */
+  readonly bodies: Shares
   /** Clients that take their answers too slowly. */
   readonly readers: ClientWatch
   /** Clients that send their requests too slowly. */
@@ -42,6 +45,8 @@ const adaptiveFloor = 4
 const adaptivePeriodMs = 1000
 /** How many more wait at the door than for a process: turns come sooner there. */
 const doorFactor = 4
+/** A client may have three quarters of what is for all: behind a proxy that is not trusted all clients are one. */
+const clientFactor = 3
 /** Bytes that are handed to clients from memory in one turn of the event loop: two milliseconds of it. */
 const bytesPerTurn = 4 * 1024 * 1024
 /** Milliseconds without a pause after which shedding counts as lasting, and the pause that ends it. */
@@ -87,6 +92,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
         shed: (reason) => metrics.turnedAway.inc({ reason }),
       },
     }),
+    bodies: new Shares(settings.maxBodyMemoryBytes, clientFactor),
     readers: new ClientWatch({
       idleMs: settings.clientIdleSeconds * 1000,
       minRate: settings.clientMinRate,

@@ -476,6 +476,15 @@ export const options = [
     defaultText: '20000',
   },
   {
+    key: 'maxBodyMemoryBytes',
+    name: 'max-body-memory-bytes',
+    value: 'SIZE',
+    help: 'most bytes of request bodies in memory, three quarters of it for one client address; more go to Git unread',
+    allowed: sizeAllowed,
+    schema: bytes.prefault('64MiB'),
+    defaultText: '64MiB',
+  },
+  {
     key: 'busySeconds',
     name: 'busy-seconds',
     value: 'SECONDS',

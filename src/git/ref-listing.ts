@@ -205,9 +205,15 @@ function search(low: number, high: number, holds: (index: number) => boolean): n
   return low
 }
 
+/** Prefixes that are looked up without a pause: some milliseconds in a large listing. */
+export const prefixesAtOnce = 512
+
+const nothing = Buffer.alloc(0)
+
 /**
  * Finds the lines that a request asks for, in order. Where a line that is needed may still come, `undefined` comes
- * instead, and the caller waits for the listing to grow before it goes on.
+ * instead, and the caller waits for the listing to grow before it goes on. After some prefixes comes an empty range, so
+ * that others can have their turn.
  */
 function* findLines(listing: RefListing, request: RefQuery): Generator<LineRange | undefined> {
   while (listing.headFirst === undefined) yield undefined
@@ -217,7 +223,9 @@ function* findLines(listing: RefListing, request: RefQuery): Generator<LineRange
   if (first === 1 && showsHead && prefixes.some((prefix) => 'HEAD'.startsWith(prefix)))
     yield { start: 0, end: 1 }
   let at = first
+  let sought = 0
   for (const prefix of prefixes) {
+    if (++sought % prefixesAtOnce === 0) yield { start: at, end: at }
     const bytes = Buffer.from(prefix, 'latin1')
     for (let done = false; !done;) {
       const range = listing.range(bytes, at)
@@ -237,8 +245,9 @@ function* findLines(listing: RefListing, request: RefQuery): Generator<LineRange
  */
 export function* cutListing(listing: RefListing, request: RefQuery): Generator<Buffer | undefined> {
   for (const range of findLines(listing, request)) {
-    if (range) yield* listing.encode(range, request)
-    else yield undefined
+    if (!range) yield undefined
+    else if (range.start === range.end) yield nothing
+    else yield* listing.encode(range, request)
   }
   yield flushPacket
 }

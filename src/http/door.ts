@@ -1,21 +1,24 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { AuthorizerUnavailable } from '../access/access.js'
+import type { LsRefsRequest } from '../git/ls-refs.js'
 import { protocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
 import { causeOf, untilUnexchanged } from '../service/errors.js'
-import type { RefService } from '../service/ref-service.js'
+import type { RefService, Target } from '../service/ref-service.js'
 import { FillError } from '../streamcache/index.js'
 import type { Admissions } from '../limits/admissions.js'
+import { clientGroup } from '../limits/client-group.js'
 import { Overloaded } from '../limits/overloaded.js'
 import type { Room } from '../limits/room.js'
+import { Holding, type Shares } from '../limits/shares.js'
 import type { Log } from '../telemetry/log.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
 import { Exchange, type Overseers } from './exchange.js'
 import { backendRequest, passThrough } from './passthrough.js'
 import { sendRefs } from './ls-refs.js'
-import { peekBody } from './request-body.js'
+import { peekBody, type Peeked } from './request-body.js'
 import { refuse, Refusal } from './responses.js'
 import { parseTarget, type Route } from './route.js'
 import { explain } from './status.js'
@@ -28,6 +31,8 @@ export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions, Ove
   readonly admissions: Admissions
   /** How many requests may be under way at once. */
   readonly room: Room
+  /** Bytes of request bodies that may be in memory, by clients. */
+  readonly bodies: Shares
   /** Told of each request that is shed. */
   readonly shed: (why: Overloaded) => void
   /** To requests that are shed. */
@@ -83,6 +88,7 @@ async function answer(
     fail(options, exchange, error)
   } finally {
     leave?.()
+    exchange.memory?.release()
   }
   if (exchange.left && exchange.outcome !== 'error') exchange.outcome = 'aborted'
   exchange.done()
@@ -120,19 +126,39 @@ async function dispatch(options: DoorOptions, exchange: Exchange, route: Route):
     }
   }
   exchange.letBodyCome()
-  if (request.method === 'POST') exchange.peeked ??= await peekBody(request, mayAskForRefs(exchange))
+  if (request.method !== 'POST') return answerByGit(options, exchange, target, route, user)
+  exchange.memory ??= new Holding(options.bodies, clientGroup(exchange.clientAddress))
+  exchange.peeked ??= await peekBody(request, mayAskForRefs(exchange), exchange.memory)
   const { peeked } = exchange
   exchange.throwIfLeft()
-  if (peeked?.lsRefs) {
-    exchange.kind = 'ls-refs'
-    const answer = await options.service.listRefs(target, peeked.lsRefs)
-    if (answer) {
-      exchange.throwIfLeft()
-      await sendRefs(exchange, answer, peeked.lsRefs)
-      exchange.outcome = answer.reuse
-      return
-    }
-  }
+  const isAnswered = peeked.lsRefs && (await answerRefs(options, exchange, target, peeked.lsRefs))
+  if (!isAnswered) await answerByGit(options, exchange, target, route, user, peeked)
+}
+
+/** @returns whether it could: if not, Git is to say why */
+async function answerRefs(
+  { service }: DoorOptions,
+  exchange: Exchange,
+  target: Target,
+  asked: LsRefsRequest,
+): Promise<boolean> {
+  exchange.kind = 'ls-refs'
+  const answer = await service.listRefs(target, asked)
+  if (!answer) return false
+  exchange.throwIfLeft()
+  await sendRefs(exchange, answer, asked)
+  exchange.outcome = answer.reuse
+  return true
+}
+
+async function answerByGit(
+  options: DoorOptions,
+  exchange: Exchange,
+  target: Target,
+  route: Route,
+  user: string | undefined,
+  peeked?: Peeked,
+): Promise<void> {
   const backend = backendRequest(exchange, route, user)
   const { service } = options
   const turn = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }

@@ -5,6 +5,7 @@ import type { ClientWatch } from '../limits/client-watch.js'
 import { socketClient } from '../limits/socket-client.js'
 import type { TurnBudget } from '../limits/turn-budget.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Holding } from '../limits/shares.js'
 import type { Peeked } from './request-body.js'
 import { reset } from './reset.js'
 
@@ -49,8 +50,9 @@ export class Exchange {
   sentBytes = 0
   /** Does the client wait for a word before it sends the body (RFC 9110, section 10.1.1)? */
   bodyWaits = false
-  /** What has been read of its body. */
+  /** What has been read of its body, and what that takes of the memory that there is for bodies. */
   peeked: Peeked | undefined
+  memory: Holding | undefined
   readonly #overseers: Overseers
   #left = false
   /** Made for those who ask: most exchanges end without anybody, and a signal costs more than a hit's own work. */

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { RefQuery } from '../git/ls-refs.js'
-import { cutListing, cutWhole, RefListing, type WholeAnswer } from '../git/ref-listing.js'
+import { cutListing, cutWhole, prefixesAtOnce, RefListing, type WholeAnswer } from '../git/ref-listing.js'
 import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 
 /** An entry's ref listing, read into memory once for all who ask. */
@@ -37,7 +37,8 @@ export class SharedListing {
 
   /** The answer to a request, if its parts are views of what is here: nothing to wait for, nothing to make. */
   cutNow(request: RefQuery): WholeAnswer | undefined {
-    return this.complete && request.peel && request.symrefs ? cutWhole(this.#listing, request) : undefined
+    const isPlain = request.peel && request.symrefs && request.prefixes.length < prefixesAtOnce
+    return this.complete && isPlain ? cutWhole(this.#listing, request) : undefined
   }
 
   /**
@@ -47,7 +48,7 @@ export class SharedListing {
   async *cut(request: RefQuery): AsyncGenerator<Buffer> {
     for (const part of cutListing(this.#listing, request)) {
       if (part) {
-        yield part
+        if (part.length > 0) yield part
         // It may have been made line by line; others shall have their turn before the next.
         await nextTurn()
       } else if (this.#error === undefined) await this.#grew.wait()

@@ -11,6 +11,7 @@ export interface GaugeSources {
   readonly leasesOpen: () => number
   readonly requestsUnderWay: () => number
   readonly requestsWaiting: () => number
+  readonly requestBodyBytes: () => number
   readonly slotsTotal: () => number
   readonly slots: () => Iterable<{ class: string; running: number; waiting: number }>
   readonly repositories: () => Iterable<{ mode: string; reason: string; count: number }>
@@ -220,6 +221,11 @@ export class Metrics {
       'refstream_requests_waiting',
       'Requests that wait at the door, for the event loop is busy.',
       sources.requestsWaiting,
+    )
+    this.#gauge(
+      'refstream_request_body_bytes',
+      'Bytes of memory for request bodies that were read before their turn, and for ls-refs commands being answered.',
+      sources.requestBodyBytes,
     )
     this.#gauge('refstream_slots', 'Most Git processes at once, as of now.', sources.slotsTotal)
     const gaugeOf = (name: string, help: string, of: 'running' | 'waiting'): void => {

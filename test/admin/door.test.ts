@@ -76,6 +76,7 @@ t.test('the README’s table of metrics has every metric, and no other', async (
     processesRunning: zero,
     leasesOpen: zero,
     requestsUnderWay: zero,
+    requestBodyBytes: zero,
     requestsWaiting: zero,
     slotsTotal: zero,
     slots: () => [],
