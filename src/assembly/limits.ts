@@ -20,6 +20,8 @@ export interface Limits {
   readonly backOff: BackOff
   readonly admissions: Admissions
   readonly room: Room
+  /** Requests that wait for an earlier one on their connection, by clients. */
+  readonly pipelined: Shares
   /** Bytes of request bodies in memory, by clients. */
   readonly bodies: Shares
   /** Clients that take their answers too slowly. */
@@ -92,6 +94,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
         shed: (reason) => metrics.turnedAway.inc({ reason }),
       },
     }),
+    pipelined: new Shares(settings.maxRequests, clientFactor),
     bodies: new Shares(settings.maxBodyMemoryBytes, clientFactor),
     readers: new ClientWatch({
       idleMs: settings.clientIdleSeconds * 1000,

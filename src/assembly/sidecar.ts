@@ -96,6 +96,7 @@ export async function startSidecar(
     leasesOpen: () => leases.size,
     requestsUnderWay: () => limits.room.inside,
     requestsWaiting: () => limits.room.waiting,
+    requestsPipelined: () => limits.pipelined.taken,
     requestBodyBytes: () => limits.bodies.taken,
     slotsTotal: () => slots.total,
     slots: () =>

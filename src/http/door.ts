@@ -15,6 +15,7 @@ import { Holding, type Shares } from '../limits/shares.js'
 import type { Log } from '../telemetry/log.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
+import { Connection, type ConnectionsOptions } from './connection.js'
 import { Exchange, type Overseers } from './exchange.js'
 import { backendRequest, passThrough } from './passthrough.js'
 import { sendRefs } from './ls-refs.js'
@@ -31,6 +32,8 @@ export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions, Ove
   readonly admissions: Admissions
   /** How many requests may be under way at once. */
   readonly room: Room
+  /** Requests that may wait for an earlier one on their connection, by clients. */
+  readonly pipelined: Shares
   /** Bytes of request bodies that may be in memory, by clients. */
   readonly bodies: Shares
   /** Told of each request that is shed. */
@@ -43,14 +46,16 @@ export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions, Ove
 export function createDoor(options: DoorOptions): Server {
   // Node looks for heads that are overdue at intervals.
   const connectionsCheckingInterval = Math.min(30_000, Math.ceil(options.requestIdleMs / 4))
-  const server = createServer(
-    { connectionsCheckingInterval },
-    (request, response) => void answer(options, request, response, false),
-  )
+  const take = (request: IncomingMessage, response: ServerResponse, bodyWaits = false): void =>
+    Connection.of(request.socket).take(request, response, bodyWaits)
+  const server = createServer({ connectionsCheckingInterval }, (request, response) => take(request, response))
   // A client that asks before it sends a body is told to send it when it may, and not before.
-  server.on(
-    'checkContinue',
-    (request: IncomingMessage, response: ServerResponse) => void answer(options, request, response, true),
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+    take(request, response, true),
+  )
+  // What else a client may expect (RFC 9110, section 10.1.1) means nothing to Git.
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+    take(request, response),
   )
   // A push may take as long as its client's line needs; only the head of a request has to come soon.
   server.requestTimeout = 0
@@ -58,9 +63,13 @@ export function createDoor(options: DoorOptions): Server {
   // Longer than a proxy in front keeps its idle connections, so that it closes first.
   server.keepAliveTimeout = 75_000
   server.on('clientError', rejectConnection)
+  const connections: ConnectionsOptions = {
+    answer: (request, response, bodyWaits) => void answer(options, request, response, bodyWaits),
+    pipelined: options.pipelined,
+    cut: () => options.metrics.clientsCut.inc({ reason: 'pipelining' }),
+  }
   server.on('connection', (socket) => {
-    // Each of a connection's pipelined requests listens for its end.
-    socket.setMaxListeners(0)
+    new Connection(socket, connections)
     options.room.connected()
   })
   return server
@@ -70,10 +79,10 @@ async function answer(
   options: DoorOptions,
   request: IncomingMessage,
   response: ServerResponse,
-  waits: boolean,
+  bodyWaits: boolean,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options)
-  exchange.bodyWaits = waits
+  exchange.bodyWaits = bodyWaits
   let leave: (() => void) | undefined
   try {
     const route = identify(exchange)
@@ -166,7 +175,8 @@ async function answerByGit(
     exchange.kind === 'receive-pack'
       ? await service.mutate(target, backend, { ...turn, signal: exchange.leftEarly })
       : await service.passThrough(target, backend, { ...turn, signal: exchange.signal })
-  await passThrough(exchange, process, peeked)
+  const isWhole = await passThrough(exchange, process, peeked)
+  if (!isWhole) return
   admit(options, exchange)
   exchange.outcome = 'passthrough'
 }
@@ -245,11 +255,9 @@ function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
   else refuse(response, refusal, exchange.bodyWaits)
 }
 
-/** A connection on which no request could be read. */
+/** What comes on a connection is no request. */
 function rejectConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
-  // Node's own property, as in its own handler: the response under way on this connection.
-  const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse }
-  if (!socket.writable || error.code === 'ECONNRESET' || response?.headersSent) {
+  if (error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
@@ -265,5 +273,5 @@ function rejectConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
     'Content-Type: text/plain; charset=utf-8',
     `Content-Length: ${body.length}`,
   ]
-  socket.end(`HTTP/1.1 ${status}\r\n${head.join('\r\n')}\r\n\r\n${body}`)
+  Connection.of(socket).reject(`HTTP/1.1 ${status}\r\n${head.join('\r\n')}\r\n\r\n${body}`)
 }

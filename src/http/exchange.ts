@@ -6,8 +6,8 @@ import { socketClient } from '../limits/socket-client.js'
 import type { TurnBudget } from '../limits/turn-budget.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Holding } from '../limits/shares.js'
+import { Connection } from './connection.js'
 import type { Peeked } from './request-body.js'
-import { reset } from './reset.js'
 
 /** What became of a request, as `refstream_requests_total` counts it. */
 export type Outcome =
@@ -37,6 +37,10 @@ export interface Overseers {
   /** Of what is sent from memory. */
   readonly sending: TurnBudget
 }
+
+/** Also a GET may have one, which its sender may be slow to send. */
+const hasBody = ({ method, headers }: IncomingMessage): boolean =>
+  method === 'POST' || 'transfer-encoding' in headers || (headers['content-length'] ?? '0') !== '0'
 
 /** One request and its response, with what is told about them afterwards. */
 export class Exchange {
@@ -73,13 +77,7 @@ export class Exchange {
       if (!response.writableFinished) this.#leave()
     }
     response.once('close', leave)
-    // A response that waits for an earlier one on its connection is not told when that closes.
-    if (!response.socket) {
-      const { socket } = request
-      socket.once('close', leave)
-      response.once('close', () => socket.off('close', leave))
-    }
-    if (request.method === 'POST') this.#watchSender()
+    if (hasBody(request)) this.#watchSender()
   }
 
   /** The address of the client at the other end, empty if the connection has gone. */
@@ -212,14 +210,9 @@ export class Exchange {
     return new Promise((resolve) => (this.#goOn = resolve))
   }
 
-  /**
-   * Ends a response that cannot be finished so that its client sees it (R4): the connection closes before the length or
-   * the last chunk that was announced. HTTP/1.0 announces neither, so there it is reset.
-   */
+  /** Ends a response that cannot be finished so that its client sees it; see Connection. */
   breakOff(): void {
-    const { request, response } = this
-    if (request.httpVersion === '1.0') reset(request.socket)
-    else response.destroy()
+    Connection.of(this.request.socket).breakOff()
   }
 
   /** Counts the exchange, once all of its response has been handed over; that it also goes out is watched. */
@@ -236,7 +229,6 @@ export class Exchange {
     if (this.#watched) return
     this.#watched = true
     const { socket } = this.request
-    // What is written of a response that waits for an earlier one on its connection is not on its way to the client.
     const stop = this.#overseers.readers.watch(socketClient(socket), (reason) => this.#cut(reason))
     this.#whenOver(stop)
   }

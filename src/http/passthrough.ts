@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { ErrorEnding } from '../git/error-ending.js'
 import { readHead, type BackendRequest, type BackendResponse } from '../git/http-backend.js'
 import { gitProtocol } from '../git/protocol.js'
 import { GitError, type GitProcess } from '../git/git.js'
@@ -44,9 +44,14 @@ const visible = (value: string | undefined): string | undefined =>
 /**
  * Streams a request into http-backend, after what has been read of it, and its response out. Both ways are as fast as
  * the slower side.
- * @throws GitError if no answer comes; if a response stops short, the connection is destroyed
+ * @returns whether the response is whole; if it is not, its client sees that it is broken
+ * @throws GitError if no answer comes
  */
-export async function passThrough(exchange: Exchange, process: GitProcess, peeked?: Peeked): Promise<void> {
+export async function passThrough(
+  exchange: Exchange,
+  process: GitProcess,
+  peeked?: Peeked,
+): Promise<boolean> {
   const { request, response } = exchange
   exchange.watchProcess(process)
   if (peeked) process.stdin.write(peeked.beginning)
@@ -63,15 +68,46 @@ export async function passThrough(exchange: Exchange, process: GitProcess, peeke
   if (request.method === 'HEAD') {
     process.end()
     response.end()
-  } else {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      // Who has left is not written to, but what Git still says is read, or it would wait for ever.
-      if (!exchange.left && !exchange.write(chunk)) await exchange.drained()
+    return true
+  }
+  const ending = new Ending(head.headers)
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    ending.push(chunk)
+    // Who has left is not written to, but what Git still says is read, or it would wait for ever.
+    if (!exchange.left && !exchange.write(chunk)) await exchange.drained()
+  }
+  exchange.throwIfLeft()
+  const { code } = await process.ended
+  const isWhole = code === 0 || ending.isWhole
+  if (isWhole) response.end()
+  else exchange.breakOff()
+  return isWhole
+}
+
+/** Tells whether an answer of http-backend's has come whole, though Git says that it failed: what its client can see. */
+class Ending {
+  readonly #length: number | undefined
+  readonly #error: ErrorEnding | undefined
+  #received = 0
+
+  constructor(headers: readonly string[]) {
+    const value = (name: string): string | undefined => {
+      const at = headers.findIndex((each, index) => index % 2 === 0 && each.toLowerCase() === name)
+      return at < 0 ? undefined : headers[at + 1]
     }
-    exchange.throwIfLeft()
-    const { code } = await process.ended
-    if (code === 0) response.end()
-    else await abandon(exchange)
+    const length = value('content-length')
+    this.#length = length === undefined ? undefined : Number(length)
+    const isPackets = /^application\/x-git-[a-z]+-(?:pack|archive)-(?:result|advertisement)$/
+    this.#error = isPackets.test(value('content-type') ?? '') ? new ErrorEnding() : undefined
+  }
+
+  push(chunk: Buffer): void {
+    this.#received += chunk.length
+    this.#error?.push(chunk)
+  }
+
+  get isWhole(): boolean {
+    return this.#length === this.#received || this.#error?.isTold === true
   }
 }
 
@@ -89,17 +125,4 @@ function writeHead(
     response.statusMessage = ''
     throw new GitError(`git http-backend: ${(error as Error).message}`, { cause: error })
   }
-}
-
-/**
- * Ends a response that Git did not finish: what is written goes out, so that an error message in it arrives, then the
- * connection ends without the response's own end, so that nobody takes it for whole (R4).
- */
-async function abandon(exchange: Exchange): Promise<void> {
-  const { request, response } = exchange
-  response.flushHeaders()
-  // Node hands what was written to the socket at the end of this turn.
-  await nextTurn()
-  if (request.httpVersion === '1.0') exchange.breakOff()
-  else response.socket?.destroySoon()
 }

@@ -11,6 +11,7 @@ export interface GaugeSources {
   readonly leasesOpen: () => number
   readonly requestsUnderWay: () => number
   readonly requestsWaiting: () => number
+  readonly requestsPipelined: () => number
   readonly requestBodyBytes: () => number
   readonly slotsTotal: () => number
   readonly slots: () => Iterable<{ class: string; running: number; waiting: number }>
@@ -126,7 +127,7 @@ export class Metrics {
   readonly clientsCut = this.#counter(
     'refstream_clients_cut_total',
     'Connections that were cut. reason: idle (the client took nothing), slow (too little), silent (it did not send the ' +
-      'rest of its request).',
+      'rest of its request), pipelining (too many requests wait for others on their connections).',
     ['reason'],
   )
   readonly passThroughCut = this.#counter(
@@ -221,6 +222,11 @@ export class Metrics {
       'refstream_requests_waiting',
       'Requests that wait at the door, for the event loop is busy.',
       sources.requestsWaiting,
+    )
+    this.#gauge(
+      'refstream_requests_pipelined',
+      'Requests that wait for an earlier one on their connection.',
+      sources.requestsPipelined,
     )
     this.#gauge(
       'refstream_request_body_bytes',

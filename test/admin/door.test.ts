@@ -77,6 +77,7 @@ t.test('the README’s table of metrics has every metric, and no other', async (
     leasesOpen: zero,
     requestsUnderWay: zero,
     requestBodyBytes: zero,
+    requestsPipelined: zero,
     requestsWaiting: zero,
     slotsTotal: zero,
     slots: () => [],

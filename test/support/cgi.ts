@@ -18,6 +18,8 @@ export interface CgiRequest {
   readonly headers?: Record<string, string>
   readonly body?: Buffer
   readonly environment?: NodeJS.ProcessEnv
+  /** Told Git's exit code, which must be 0 otherwise. */
+  readonly ended?: (code: number | null) => void
 }
 
 /** What `git http-backend` answers, run by hand as CGI (git-http-backend(1)). */
@@ -45,7 +47,9 @@ export function runHttpBackend(root: string, request: CgiRequest): PlainAnswer {
       ...request.environment,
     },
   })
-  if (status !== 0) throw new Error(`git http-backend: exit code ${status}: ${stderr.toString()}`)
+  request.ended?.(status)
+  if (status !== 0 && !request.ended)
+    throw new Error(`git http-backend: exit code ${status}: ${stderr.toString()}`)
   const end = stdout.indexOf('\r\n\r\n')
   const lines = stdout.toString('latin1', 0, end).split('\r\n')
   const pairs = lines.map((line) => [line.slice(0, line.indexOf(':')), line.replace(/^[^:]*: /, '')] as const)
