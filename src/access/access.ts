@@ -94,7 +94,7 @@ export class Access {
         if (await file().check(credentials.user, secret, group, checks, verdicts)) return credentials.user
       }
     }
-    throw new Unauthenticated(this.#challenges)
+    throw new Unauthenticated(this.#challenges, true)
   }
 
   async #authorize(
@@ -104,7 +104,8 @@ export class Access {
     const said = await verdicts.of([asked.hears(question)], () => asked.ask(question))
     if (said.verdict === 'allowed') return said.user ?? question.knownAs ?? ''
     if (said.verdict === 'forbidden') throw new Forbidden(said.challenges)
-    throw new Unauthenticated(said.challenges.length > 0 ? said.challenges : this.#challenges)
+    const given = question.headers['authorization'] !== undefined
+    throw new Unauthenticated(said.challenges.length > 0 ? said.challenges : this.#challenges, given)
   }
 
   /**

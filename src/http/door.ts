@@ -175,7 +175,7 @@ async function answerByGit(
     exchange.kind === 'receive-pack'
       ? await service.mutate(target, backend, { ...turn, signal: exchange.leftEarly })
       : await service.passThrough(target, backend, { ...turn, signal: exchange.signal })
-  const isWhole = await passThrough(exchange, process, peeked)
+  const isWhole = await passThrough(exchange, process, user, peeked)
   if (!isWhole) return
   admit(options, exchange)
   exchange.outcome = 'passthrough'

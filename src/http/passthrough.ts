@@ -45,11 +45,13 @@ const visible = (value: string | undefined): string | undefined =>
  * Streams a request into http-backend, after what has been read of it, and its response out. Both ways are as fast as
  * the slower side.
  * @returns whether the response is whole; if it is not, its client sees that it is broken
- * @throws GitError if no answer comes
+ * @param remoteUser as http-backend was told
+ * @throws GitError if no answer comes; Refusal of a push that Git has refused without a word
  */
 export async function passThrough(
   exchange: Exchange,
   process: GitProcess,
+  remoteUser: string | undefined,
   peeked?: Peeked,
 ): Promise<boolean> {
   const { request, response } = exchange
@@ -64,6 +66,10 @@ export async function passThrough(
   })
   const head = await readHead(process)
   const { body } = head
+  if (head.status === 403 && exchange.kind.startsWith('receive-pack')) {
+    body.resume()
+    throw new Refusal(403, noPush(remoteUser))
+  }
   writeHead(exchange, process, head)
   if (request.method === 'HEAD') {
     process.end()
@@ -83,6 +89,12 @@ export async function passThrough(
   else exchange.breakOff()
   return isWhole
 }
+
+/** Git's clients show it, behind `remote:`. */
+const noPush = (remoteUser: string | undefined): string =>
+  remoteUser === undefined
+    ? 'this repository takes no pushes from clients whose user the server does not know (http.receivepack is not true)'
+    : 'this repository takes no pushes over HTTP (http.receivepack is false)'
 
 /** Tells whether an answer of http-backend's has come whole, though Git says that it failed: what its client can see. */
 class Ending {

@@ -1,6 +1,8 @@
 import t from 'tap'
+import { hashSync } from 'bcryptjs'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -166,6 +168,33 @@ t.test('a client that is told of an overload while it sends a pack gets to read 
   for await (const chunk of response.setEncoding('utf8')) text += chunk as string
   t.match(text, /^refstream: /)
   push.destroy()
+})
+
+t.test('who may not push, and who has the wrong password, is told so', async (t) => {
+  const root = tempDir(t)
+  const repository = makeRepository(root, 'r.git')
+  const files = tempDir(t)
+  writeFileSync(join(files, 'htpasswd'), `alice:${hashSync('right', 4)}\n`)
+  const open = await startSidecar(t, root)
+  const args = ['--auth-htpasswd', join(files, 'htpasswd')]
+  const closed = await startSidecar(t, root, { args })
+  const push = (url: string): Promise<string> =>
+    says('-C', repository, 'push', `${url}/r.git`, 'main:refs/heads/new')
+  const by = (login: string): string => closed.url.replace('//', `//${login}@`)
+  t.match(
+    await push(open.url),
+    /^remote: refstream: this repository takes no pushes from clients whose user/m,
+  )
+  t.match(await push(by('alice:wrong')), /^remote: refstream: .* are wrong/m)
+  t.equal((await ask(infoRefs(closed.url, 'r.git'))).body.toString().includes('are needed'), true)
+  git(repository, 'config', 'http.receivepack', 'false')
+  t.match(await push(by('alice:right')), /^remote: refstream: this repository takes no pushes over HTTP/m)
+  // A POST without a GET before it: Git shows no text of such an answer, others may.
+  const headers = { 'Content-Type': 'application/x-git-receive-pack-request' }
+  const posted = await ask(`${open.url}/r.git/git-receive-pack`, { method: 'POST', headers, body: '0000' })
+  t.equal(posted.status, 403)
+  t.match(posted.body.toString(), /^refstream: this repository takes no pushes/)
+  t.equal(await outcomes(open, 'forbidden'), 2)
 })
 
 t.test('what is no request, sent after one, does not spoil its answer', async (t) => {
