@@ -130,6 +130,12 @@ export class Metrics {
       'rest of its request), pipelining (too many requests wait for others on their connections).',
     ['reason'],
   )
+  readonly incomingCut = this.#counter(
+    'refstream_grpc_requests_cut_total',
+    'gRPC calls ended before their request had come. reason: silent (nothing of it came for too long), memory (all that ' +
+      'were coming held too much; of the address that held most, the one that was silent longest).',
+    ['reason'],
+  )
   readonly passThroughCut = this.#counter(
     'refstream_pass_through_cut_total',
     'Fetches, pushes and the like whose Git process was ended because no byte came to it or from it for too long.',
