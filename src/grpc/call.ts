@@ -82,6 +82,11 @@ export class DataCall<Request, Response> implements Visitor {
     return this.#sender.given
   }
 
+  /** Bytes that the next message of the answer shall have. */
+  get messageSize(): number {
+    return this.#sender.messageSize
+  }
+
   /**
    * Comes in when there is room, and is answered by this work if it may: the authoriser has only so many to answer for
    * as the room holds.

@@ -9,7 +9,7 @@ import type { DataMessage } from './data-message.js'
 import { RefsWriter, type RefsMessage } from './refs-message.js'
 import { repositoryPath } from './requests.js'
 import { Refusal } from './status.js'
-import { messageSize, pieces } from './stream.js'
+import { pieces } from './stream.js'
 
 interface AdvertiseRequest {
   readonly repository: string
@@ -93,7 +93,7 @@ async function sendChunks<Request>(
 ): Promise<void> {
   let first: readonly Buffer[] = ahead
   for await (const chunk of chunks) {
-    for (const piece of pieces(chunk)) {
+    for (const piece of pieces(chunk, call)) {
       const data = first.length > 0 ? Buffer.concat([...first, piece]) : piece
       first = []
       if (!(await call.send({ data }, data.length))) return
@@ -110,7 +110,7 @@ async function sendRefs(
   const answer = await service.listRefs(target)
   if (!answer) throw new Error('a listing of whatever object format was refused')
   call.signal.throwIfAborted()
-  const writer = new RefsWriter(messageSize)
+  const writer = new RefsWriter(call)
   const send = (): Promise<boolean> => {
     const message = writer.take()
     return call.send(message, message.encoded.length)

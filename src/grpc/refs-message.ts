@@ -17,13 +17,15 @@ const tags = { refs: 0x0a, name: 0x0a, objectId: 0x12, symrefTarget: 0x1a, peele
 
 /** Writes messages of about the same size, one after the other. */
 export class RefsWriter {
-  readonly #messageSize: number
+  readonly #to: { readonly messageSize: number }
   #bytes = Buffer.alloc(0)
   #used = 0
+  /** Of the message that is being written. */
+  #most = 0
 
-  /** @param messageSize most bytes of a message, unless one ref alone takes more */
-  constructor(messageSize: number) {
-    this.#messageSize = messageSize
+  /** @param to most bytes of a message that is begun then, unless one ref alone takes more */
+  constructor(to: { readonly messageSize: number }) {
+    this.#to = to
   }
 
   /** Bytes of the message so far. */
@@ -35,8 +37,11 @@ export class RefsWriter {
   add(ref: Ref): boolean {
     const inner = innerSize(ref)
     const size = fieldSize(inner)
-    if (this.#used + size > this.#messageSize && this.#used > 0) return false
-    if (this.#used === 0) this.#bytes = Buffer.allocUnsafe(Math.max(size, this.#messageSize))
+    if (this.#used + size > this.#most && this.#used > 0) return false
+    if (this.#used === 0) {
+      this.#most = this.#to.messageSize
+      this.#bytes = Buffer.allocUnsafe(Math.max(size, this.#most))
+    }
     this.#head(tags.refs, inner)
     this.#data(tags.name, ref.name)
     this.#text(tags.objectId, ref.objectId)

@@ -1,10 +1,10 @@
 import t from 'tap'
 import { once } from 'node:events'
-import { constants } from 'node:http2'
+import { connect, constants } from 'node:http2'
 import { status, type ServiceError } from '@grpc/grpc-js'
 import { addPackedBranches, makeRepository } from '../support/repositories.js'
 import { makeGitWrapper, plans, type GitWrapper } from '../support/git-wrapper.js'
-import { codeOf, errorOf, GrpcClient, rawCall, retrySeconds } from '../support/grpc-client.js'
+import { codeOf, errorOf, GrpcClient, rawCall, rawCallOn, retrySeconds } from '../support/grpc-client.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { eventually } from '../support/eventually.js'
 import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
@@ -92,6 +92,25 @@ t.test('what slow readers hold of memory does not grow with what they asked for'
   await counted('aborted', count)
   await followers(0)
 })
+
+t.test(
+  'a connection that reads nothing holds a bounded number of bytes, whatever it asked for',
+  async (t) => {
+    const { sidecar, client, followers } = await setUp(t, 30_000)
+    await client.bytes('Advertise', request)
+    const memory = (): Promise<number> => sidecar.metric('nodejs_external_memory_bytes')
+    const before = await memory()
+    const session = connect(`http://${sidecar.grpcTarget}`, { settings: { initialWindowSize: 0 } })
+    t.teardown(() => session.destroy())
+    await once(session, 'remoteSettings')
+    session.setMaxListeners(0)
+    const streams = Array.from({ length: 900 }, () => rawCallOn(t, session, advertise, request))
+    await followers(900)
+    await Promise.all(streams.map((stream) => once(stream, 'response')))
+    const held = (await memory()) - before
+    t.ok(held < 30e6, `${held} bytes, not 64 KiB for each stream`)
+  },
+)
 
 for (const [method, kind] of [
   ['Advertise', 'advertisement'],

@@ -26,7 +26,7 @@ t.test('messages are those of protobuf’s own library, and as long as they may 
       fc.array(ref, { minLength: 1, maxLength: 40 }),
       fc.integer({ min: 1, max: 100_000 }),
       (refs, most) => {
-        const writer = new RefsWriter(most)
+        const writer = new RefsWriter({ messageSize: most })
         const messages: Buffer[] = []
         for (const one of refs) {
           if (writer.add(one)) continue
