@@ -7,7 +7,7 @@ import { FreshCache } from '../freshness/fresh-cache.js'
 import { CompressedForms } from '../http/compressed-forms.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { RefService } from '../service/ref-service.js'
-import type { Log } from '../telemetry/log.js'
+import { droppedLines, type Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openCache } from './cache.js'
 import { Doors } from './doors.js'
@@ -106,6 +106,7 @@ export async function startSidecar(
         waiting: slots.waiting(each),
       })),
     repositories: () => modes.census(),
+    logLinesDropped: () => droppedLines(log),
   })
 
   let draining = false

@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { endWithOutput } from './broken-output.js'
 import { run } from './program.js'
 
+endWithOutput()
 await run(process.argv)

@@ -1,13 +1,19 @@
 import { startSidecar } from '../assembly/sidecar.js'
-import { createLog, prettyOutput } from '../telemetry/log.js'
+import { LogOutput, standardOutput } from '../telemetry/log-output.js'
+import { logTo, prettyLines } from '../telemetry/log.js'
 import { readSettings, type Flags } from './setting-flags.js'
+
+/** Milliseconds for which the last lines of the log may keep the program from its end. */
+const flushMs = 500
 
 /** `refstream serve`: runs until a signal ends it. */
 export async function serve(flags: Flags): Promise<void> {
   const unknown: string[] = []
   const settings = await readSettings(flags, (name) => unknown.push(name))
 
-  const log = createLog(settings.logLevel, process.stdout.isTTY ? await prettyOutput() : undefined)
+  const output = new LogOutput(standardOutput())
+  process.once('exit', () => output.end(flushMs))
+  const log = logTo(output, settings.logLevel, process.stdout.isTTY ? await prettyLines() : undefined)
   for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)
   const sidecar = await startSidecar(settings, log)
   const { url, adminUrl, grpcTarget } = sidecar

@@ -7,7 +7,7 @@ import { http2Stream } from './http2-stream.js'
  * Bytes of a message. Measured with test/bench/grpc.mjs: at 32 KiB a client with HTTP/2's default window of 64 KB gets a fifth
  * less in the same time, at 128 KiB nobody gets more, and a client that stops reading holds so much memory.
  */
-const messageSize = 64 * 1024
+export const messageSize = 64 * 1024
 
 /** Bytes of messages that one connection has not taken, beyond which further ones are small. */
 const connectionBytes = 4 * 1024 * 1024

@@ -16,6 +16,7 @@ export interface GaugeSources {
   readonly slotsTotal: () => number
   readonly slots: () => Iterable<{ class: string; running: number; waiting: number }>
   readonly repositories: () => Iterable<{ mode: string; reason: string; count: number }>
+  readonly logLinesDropped: () => number
 }
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
@@ -253,6 +254,11 @@ export class Metrics {
     }
     gaugeOf('refstream_slots_running', 'Git processes that run in their turn.', 'running')
     gaugeOf('refstream_slots_waiting', 'Git processes that wait for their turn.', 'waiting')
+    this.#countedElsewhere(
+      'refstream_log_lines_dropped_total',
+      'Lines of the log that could not be written and were dropped: the disk was full, or what reads them did not.',
+      sources.logLinesDropped,
+    )
     const repositories = new Gauge({
       name: 'refstream_repositories',
       help:
@@ -264,6 +270,18 @@ export class Metrics {
         repositories.reset()
         for (const { mode, reason, count } of sources.repositories())
           repositories.set({ mode, reason }, count)
+      },
+    })
+  }
+
+  #countedElsewhere(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.reset()
+        this.inc(read())
       },
     })
   }

@@ -82,6 +82,7 @@ t.test('the README’s table of metrics has every metric, and no other', async (
     slotsTotal: zero,
     slots: () => [],
     repositories: () => [],
+    logLinesDropped: () => 0,
   })
   const defined = metrics.registry.getMetricsAsArray().map(({ name }) => name)
   const own = defined.filter((name) => name.startsWith('refstream_')).sort()
