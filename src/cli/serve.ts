@@ -6,6 +6,11 @@ import { readSettings, type Flags } from './setting-flags.js'
 /** Milliseconds for which the last lines of the log may keep the program from its end. */
 const flushMs = 500
 
+/** Said where `leaveProcessOne` has found no way. */
+const orphansStay =
+  'refstream is process 1, and Node does not reap processes that others leave to it: they stay as zombies; run it with an ' +
+  'init (docker run --init, tini), or by the program `refstream` that npm installs'
+
 /** `refstream serve`: runs until a signal ends it. */
 export async function serve(flags: Flags): Promise<void> {
   const unknown: string[] = []
@@ -14,6 +19,7 @@ export async function serve(flags: Flags): Promise<void> {
   const output = new LogOutput(standardOutput())
   process.once('exit', () => output.end(flushMs))
   const log = logTo(output, settings.logLevel, process.stdout.isTTY ? await prettyLines() : undefined)
+  if (process.pid === 1) log.warn(orphansStay)
   for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)
   const sidecar = await startSidecar(settings, log)
   const { url, adminUrl, grpcTarget } = sidecar
