@@ -3,8 +3,9 @@ import type { Tokens } from '../access/tokens.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Endpoint } from './endpoint.js'
+import { Bodies } from './bodies.js'
 import { openApi } from './openapi.js'
-import { route, sendProblem } from './router.js'
+import { bodiesMax, route, sendProblem } from './router.js'
 
 export interface AdminOptions {
   readonly metrics: Metrics
@@ -18,14 +19,21 @@ export interface AdminOptions {
   readonly tokens?: (() => Tokens) | undefined
 }
 
+/** Milliseconds in which a request must come whole, and between two looks for those that are late. */
+const requestMs = 60_000
+const lateCheckMs = 5000
+
 /** The admin door: what operators, their monitors and mutators ask. */
 export function createAdminDoor(options: AdminOptions): Server {
   const document = openApi(options.endpoints, options.version)
-  return createServer((request, response) => {
+  const { metrics, log } = options
+  const bodies = new Bodies(bodiesMax, () => metrics.adminRefused.inc({ reason: 'bodies' }))
+  const limits = { requestTimeout: requestMs, connectionsCheckingInterval: lateCheckMs }
+  return createServer(limits, (request, response) => {
     // A connection that breaks is its client's business.
     request.on('error', () => {})
-    answer(options, document, request, response).catch((err: unknown) => {
-      options.log.error({ err, method: request.method, url: request.url }, 'an admin request failed')
+    answer(options, document, bodies, request, response).catch((err: unknown) => {
+      log.error({ err, method: request.method, url: request.url }, 'an admin request failed')
       if (!response.headersSent) sendProblem(response, 500, 'internal error; see the log of refstream')
       else response.destroy()
     })
@@ -35,6 +43,7 @@ export function createAdminDoor(options: AdminOptions): Server {
 async function answer(
   { metrics, notReady, endpoints, tokens }: AdminOptions,
   document: object,
+  bodies: Bodies,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -46,7 +55,7 @@ async function answer(
     response.setHeader('WWW-Authenticate', 'Bearer realm="refstream admin"')
     return sendProblem(response, 401, 'a token of admin-token-file is needed: Authorization: Bearer TOKEN')
   }
-  if (await route(endpoints, request, response)) return
+  if (await route(endpoints, request, response, bodies)) return
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD')
     text(response, 405, 'use GET')

@@ -155,6 +155,12 @@ export class Metrics {
     'Invalidations asked for, by source: api, grpc, or the kind of webhook.',
     ['source'],
   )
+  readonly adminRefused = this.#counter(
+    'refstream_admin_refused_total',
+    'Requests to the admin address that were refused before they were read. reason: bodies (the bodies of all such ' +
+      'requests need more than 64 MiB: the largest is told to come again), host (a host name that is not of this address).',
+    ['reason'],
+  )
   readonly evictions = this.#counter(
     'refstream_store_evictions_total',
     'Committed entries dropped while sound. reason: size (over cache-max-bytes), entries (over cache-max-entries), age, superseded (a newer state).',
