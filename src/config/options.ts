@@ -207,7 +207,7 @@ export const options = [
     value: 'RULES',
     help: 'who may read or push: GLOB=read:NAMES or GLOB=push:NAMES, the first that matches; without a match nobody may',
     allowed:
-      'rules with commas in between, such as "pub/**=read:anyone, **=read:*, **=push:alice+ci-*"; * is any characters',
+      'rules with commas in between, such as "pub/**=read:anyone, **=read:*, **=push:alice+ci-*"; in names, * is any characters; in globs, *, **, ?, [a-z], {a,b} as in the shell, and \\ before ( ) " for themselves',
     schema: list(accessRule).optional(),
     defaultText: 'none: whoever is let in may do what Git’s configuration allows',
   },
@@ -543,7 +543,7 @@ export const options = [
     value: 'RULES',
     help: 'how to tell that an answer is fresh, by repository: GLOB=MODE, the first that matches, or a MODE for all',
     allowed:
-      'rules with commas in between, such as "mirrors/**=lease, auto"; modes are observe, lease and auto',
+      'rules with commas in between, such as "mirrors/**=lease, auto"; modes are observe, lease and auto; in globs, *, **, ?, [a-z], {a,b} as in the shell, and \\ before ( ) " for themselves',
     schema: list(freshnessRule).prefault('auto'),
     defaultText: 'auto',
   },

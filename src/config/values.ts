@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { BadGlob, globMatcher } from './glob.js'
 
 export const text = z.string().min(1)
 
@@ -41,11 +42,23 @@ export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
     ])
     .pipe(z.array(item).min(1))
 
+/** Why a glob cannot be used; undefined: it can. */
+function faultOf(glob: string): string | undefined {
+  try {
+    globMatcher(glob)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof BadGlob)) throw error
+    return `${JSON.stringify(glob)} is not a glob: ${error.message}`
+  }
+}
+
 /** A way to tell whether answers are fresh, for the repositories whose path matches. */
 export const freshnessRule = z.string().transform((value, context) => {
   const [, glob = '**', mode] = /^(?:(.+)=)?(observe|lease|auto)$/.exec(value) ?? []
-  if (mode === undefined) {
-    context.addIssue({ code: 'custom', message: 'not a rule' })
+  const fault = mode === undefined ? 'not a rule' : faultOf(glob)
+  if (fault !== undefined) {
+    context.addIssue({ code: 'custom', message: fault })
     return z.NEVER
   }
   return { glob, mode: mode as 'observe' | 'lease' | 'auto' }
@@ -65,8 +78,10 @@ export const storage = z.string().transform((value, context) => {
 export const accessRule = z.string().transform((value, context) => {
   const [, glob, action, names] = /^(.+)=(read|push):([^:]+)$/.exec(value) ?? []
   const list = names?.split('+').map((name) => name.trim()) ?? []
-  if (glob === undefined || action === undefined || list.length === 0 || list.includes('')) {
-    context.addIssue({ code: 'custom', message: 'not a rule' })
+  const isRule = action !== undefined && list.length > 0 && !list.includes('')
+  const fault = glob === undefined || !isRule ? 'not a rule' : faultOf(glob)
+  if (glob === undefined || fault !== undefined) {
+    context.addIssue({ code: 'custom', message: fault ?? 'not a rule' })
     return z.NEVER
   }
   return { glob, action: action as 'read' | 'push', names: list }
