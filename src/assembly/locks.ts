@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { Access, type Locate } from '../access/access.js'
 import { Authorizer } from '../access/forward.js'
 import { Htpasswd } from '../access/htpasswd.js'
+import { TrustedProxies } from '../access/proxies.js'
 import { PasswordChecks } from '../access/password-checks.js'
 import { Rules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
@@ -24,6 +25,8 @@ export interface Locks {
   readonly access: Access
   /** By its certificate, the name of the client at the other end; undefined: it has shown none. */
   readonly clientName: (socket: Socket) => string | undefined
+  /** Who may say for whom a request is. */
+  readonly proxies: TrustedProxies
   /** Reads all files again. */
   reload(): void
   close(): Promise<void>
@@ -90,6 +93,7 @@ export function openLocks(settings: Settings, metrics: Metrics, log: Log, locate
       adminTokens,
       access,
       clientName: (socket) => tls?.nameOf(socket),
+      proxies: new TrustedProxies(settings.trustedProxies ?? []),
       reload: () => files.reload(),
       close: async () => {
         files.close()

@@ -17,6 +17,7 @@ import {
   timerMax,
   timerSeconds,
   toggle,
+  trustedProxy,
   unixAddress,
 } from './values.js'
 
@@ -159,7 +160,7 @@ export const options = [
     key: 'authUrl',
     name: 'auth-url',
     value: 'URL',
-    help: 'whom to ask instead, by a GET: 2xx allows, 401 and 403 are handed on, anything else denies',
+    help: 'whom to ask instead, by a GET: 2xx allows, 401 and 403 are handed on, a redirect (302, 303, 307) is a 401, anything else denies',
     allowed: 'an http: or https: URL without a user name and password',
     schema: httpUrl.optional(),
     defaultText: 'none',
@@ -253,6 +254,16 @@ export const options = [
     allowed: 'the name of a request header, such as X-Remote-User',
     schema: headerName.optional(),
     defaultText: 'none: every client is anonymous',
+  },
+  {
+    key: 'trustedProxies',
+    name: 'trusted-proxies',
+    value: 'ADDRESSES',
+    help: 'proxies in front whose X-Forwarded-For, -Proto and -Host are believed; several with commas',
+    allowed:
+      'addresses, networks such as 10.0.0.0/8 or fd00::/8, or unix for Unix sockets; several with commas',
+    schema: list(trustedProxy).optional(),
+    defaultText: 'none: the client is whoever connects',
   },
   {
     key: 'git',

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { BadGlob, globMatcher } from './glob.js'
 
@@ -86,6 +87,22 @@ export const accessRule = z.string().transform((value, context) => {
   }
   return { glob, action: action as 'read' | 'push', names: list }
 })
+
+/** Whom to believe for whom it asks: a network, an address (all of its bits), or whoever comes by a Unix socket. */
+export const trustedProxy = z
+  .string()
+  .transform((value, context): 'unix' | { readonly address: string; readonly bits: number } => {
+    if (value === 'unix') return value
+    const [, address = '', given] = /^([\da-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(value) ?? []
+    const all = isIP(address) === 4 ? 32 : 128
+    const bits = Number(given ?? all)
+    // Addresses of clients are told apart as IPv4, whatever the socket is: see access/proxies.ts.
+    const [, mapped] = /^::ffff:([\d.]+)$/i.exec(address) ?? []
+    if (mapped !== undefined && bits >= 96 && bits <= all) return { address: mapped, bits: bits - 96 }
+    if (isIP(address) !== 0 && bits <= all) return { address, bits }
+    context.addIssue({ code: 'custom', message: 'not an address or a network' })
+    return z.NEVER
+  })
 
 /** A URL to ask, with no credentials in it: they would be logged, and sent instead of the client's. */
 export const httpUrl = z

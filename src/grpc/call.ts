@@ -18,7 +18,8 @@ import { explain, type Explained } from './status.js'
 import { Sender } from './stream.js'
 
 /** What is known of whoever calls. */
-export type Caller = Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPeer' | 'getPath'>
+export type Caller = Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPeer' | 'getPath'> &
+  Partial<Pick<ServerUnaryCall<unknown, unknown>, 'getHost'>>
 
 /** What a caller wants to do. */
 export interface Wanted {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { peerOf, TrustedProxies, type Client } from '../access/proxies.js'
 import type { GitProcess } from '../git/git.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { ClientWatch } from '../limits/client-watch.js'
@@ -21,6 +22,7 @@ class ClientHasLeft extends Error {
 }
 
 const ignore = (): void => {}
+const noProxies = new TrustedProxies([])
 
 /** Most bytes per write of what is in memory: a client that stops reading holds no more. */
 export const writeMax = 1024 * 1024
@@ -36,6 +38,8 @@ export interface Overseers {
   readonly processes: ClientWatch
   /** Of what is sent from memory. */
   readonly sending: TurnBudget
+  /** Who may say for whom a request is; undefined: nobody. */
+  readonly proxies?: TrustedProxies | undefined
 }
 
 /** Also a GET may have one, which its sender may be slow to send. */
@@ -63,6 +67,7 @@ export class Exchange {
   #signal: AbortSignal | undefined
   #leftEarly: AbortSignal | undefined
   readonly #callsWhenLeft: (() => void)[] = []
+  #client: Client | undefined
   #watched = false
   /** Of him who waits for the client to take more, or has waited. */
   #goOn: ((takesMore: boolean) => void) | undefined
@@ -80,9 +85,15 @@ export class Exchange {
     if (hasBody(request)) this.#watchSender()
   }
 
-  /** The address of the client at the other end, empty if the connection has gone. */
+  /** Whom the request comes from, as it was when somebody first wanted to know. */
+  get client(): Client {
+    const { socket, headers } = this.request
+    return (this.#client ??= (this.#overseers.proxies ?? noProxies).clientOf(peerOf(socket), headers))
+  }
+
+  /** The client's address, by whatever trusted proxies it comes; empty if the connection has gone. */
   get clientAddress(): string {
-    return this.request.socket.remoteAddress ?? ''
+    return this.client.address ?? ''
   }
 
   /** Has the client left before the end of its answer? */

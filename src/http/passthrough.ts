@@ -19,7 +19,7 @@ export function backendRequest(
   route: Route,
   remoteUser: string | undefined,
 ): Omit<BackendRequest, 'exportAll'> {
-  const { headers, method, socket } = exchange.request
+  const { headers, method } = exchange.request
   if (route.resource === '/info/refs' && route.service !== undefined && !services.includes(route.service)) {
     throw new Refusal(403)
   }
@@ -34,7 +34,7 @@ export function backendRequest(
     contentEncoding: encoding === 'gzip' || encoding === 'x-gzip' ? encoding : undefined,
     gitProtocol: gitProtocol(exchange.version),
     remoteUser,
-    remoteAddress: socket.remoteAddress,
+    remoteAddress: exchange.client.address,
   }
 }
 
