@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { BlockList, isIP, SocketAddress, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
@@ -33,6 +34,11 @@ export interface Client {
  */
 export class TrustedProxies {
   readonly #list = new BlockList()
+  /** What the list says, which takes microseconds, of the addresses seen last. */
+  readonly #trusted = new LRUCache<string, boolean>({
+    max: 10_000,
+    memoMethod: (address) => this.#list.check(address, familyOf(address)),
+  })
   readonly #unix: boolean
   readonly #none: boolean
 
@@ -75,7 +81,7 @@ export class TrustedProxies {
   }
 
   #trusts(address: string): boolean {
-    return this.#list.check(address, familyOf(address))
+    return this.#trusted.memo(address)
   }
 }
 
