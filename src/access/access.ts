@@ -90,8 +90,8 @@ export class Access {
       if (name !== undefined) return name
       if (scheme === 'basic' && passwords) {
         const { file, checks, verdicts } = passwords
-        const group = question.remoteAddress ?? ''
-        if (await file().check(credentials.user, secret, group, checks, verdicts)) return credentials.user
+        const address = question.remoteAddress ?? ''
+        if (await file().check(credentials.user, secret, address, checks, verdicts)) return credentials.user
       }
     }
     throw new Unauthenticated(this.#challenges, true)

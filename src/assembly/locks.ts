@@ -80,7 +80,7 @@ export function openLocks(settings: Settings, metrics: Metrics, log: Log, locate
     const file = readHtpasswd(settings.authHtpasswd, watch)
     const access = new Access({
       tokens,
-      passwords: file && { file, checks, verdicts: new Verdicts(remembering) },
+      passwords: file && { file, checks, verdicts: new Verdicts({ ...remembering, timeless: true }) },
       authorizer: authorizer && {
         asked: authorizer,
         verdicts: new Verdicts(remembering),
