@@ -4,6 +4,7 @@ import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Endpoint } from './endpoint.js'
 import { Bodies } from './bodies.js'
+import { Hosts } from './hosts.js'
 import { openApi } from './openapi.js'
 import { bodiesMax, route, sendProblem } from './router.js'
 
@@ -17,6 +18,8 @@ export interface AdminOptions {
   readonly version: string
   /** Those who may ask, as of now; undefined: whoever reaches the address. */
   readonly tokens?: (() => Tokens) | undefined
+  /** Names, besides `localhost`, by which requests to a loopback address may call it. */
+  readonly hosts?: readonly string[] | undefined
 }
 
 /** Milliseconds in which a request must come whole, and between two looks for those that are late. */
@@ -28,10 +31,17 @@ export function createAdminDoor(options: AdminOptions): Server {
   const document = openApi(options.endpoints, options.version)
   const { metrics, log } = options
   const bodies = new Bodies(bodiesMax, () => metrics.adminRefused.inc({ reason: 'bodies' }))
+  const hosts = new Hosts(options.hosts ?? [])
   const limits = { requestTimeout: requestMs, connectionsCheckingInterval: lateCheckMs }
   return createServer(limits, (request, response) => {
     // A connection that breaks is its client's business.
     request.on('error', () => {})
+    const refusal = hosts.refusal(request)
+    if (refusal !== undefined) {
+      metrics.adminRefused.inc({ reason: 'host' })
+      sendProblem(response, 403, refusal)
+      return
+    }
     answer(options, document, bodies, request, response).catch((err: unknown) => {
       log.error({ err, method: request.method, url: request.url }, 'an admin request failed')
       if (!response.headersSent) sendProblem(response, 500, 'internal error; see the log of refstream')
@@ -47,8 +57,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  // Browsers say for whom they ask, whenever it is more than a plain GET: also for a page whose host name has been made
-  // to mean this address, which may send JSON (DNS rebinding).
+  // Browsers say for whom they ask, whenever it is more than a plain GET.
   if (request.headers.origin !== undefined) return sendProblem(response, 403, 'web pages may not ask here')
   const path = request.url?.split('?', 1)[0] ?? ''
   if (tokens && !isOpen(path) && !tokens().areBorneBy(request.headers.authorization)) {

@@ -14,6 +14,11 @@ export function isLocal(address: Address | UnixAddress): boolean {
   return version === 0 ? host === 'localhost' : loopback.check(host, `ipv${version as 4 | 6}`)
 }
 
+/** The names by which admin addresses are called: as they were given, and more that were said. */
+export function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
+  return [...admin.flatMap((address) => ('host' in address ? [address.host] : [])), ...adminHosts]
+}
+
 /**
  * Refuses settings by which everybody could come in where hardly anybody means it.
  * @throws ConfigError

@@ -12,7 +12,7 @@ import { Metrics } from '../telemetry/metrics.js'
 import { openCache } from './cache.js'
 import { Doors } from './doors.js'
 import { openFreshness } from './freshness.js'
-import { isLocal } from './exposure.js'
+import { adminHosts, isLocal } from './exposure.js'
 import { findGround } from './ground.js'
 import { openLimits } from './limits.js'
 import { openLocks } from './locks.js'
@@ -155,6 +155,7 @@ export async function startSidecar(
       ],
       version: packageVersion(),
       tokens: locks.adminTokens,
+      hosts: adminHosts(settings),
     },
     grpc: {
       ...limits,

@@ -8,6 +8,7 @@ import {
   freshnessRule,
   forwardedHeader,
   headerName,
+  hostName,
   httpUrl,
   list,
   positiveSeconds,
@@ -228,6 +229,15 @@ export const options = [
     allowed: 'the path of a file',
     schema: text.optional(),
     defaultText: 'none: whoever reaches the address, which must be loopback or a Unix socket',
+  },
+  {
+    key: 'adminHosts',
+    name: 'admin-hosts',
+    value: 'NAMES',
+    help: 'host names, besides localhost, by which requests may call a loopback admin address; several with commas',
+    allowed: 'host names without a port, such as admin.example.com; several with commas',
+    schema: list(hostName).optional(),
+    defaultText: 'none, but those in --admin',
   },
   {
     key: 'cacheDir',

@@ -148,6 +148,9 @@ export const headerName = z
   .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/)
   .transform((name) => name.toLowerCase())
 
+/** A name of a machine, as in a URL. */
+export const hostName = z.string().regex(/^[\w-]{1,63}(\.[\w-]{1,63})*\.?$/)
+
 /** Those that say where a message goes and where it ends (RFC 9110, section 7.6.1; RFC 9112, section 6) go no further. */
 const framing = [
   'connection',
