@@ -120,8 +120,14 @@ export class Access {
   ): boolean {
     const { repository } = question
     const action = isPush(question) ? 'push' : 'read'
+    const { locate } = this.#options
     const paths = found ?? [repository, `${repository}.git`]
-    return paths.every((path) => rules.allow(action, path, user))
+    return paths.every((path) => {
+      // One that is not there would also be found by names that are free.
+      const isMeantBy = (other: string): boolean =>
+        (locate(other)?.names[0] ?? (found === undefined ? path : undefined)) === path
+      return rules.allow(action, { path, isMeantBy }, user)
+    })
   }
 
   /** Who has not said who he is may do so; who has will not get further by saying it again. */

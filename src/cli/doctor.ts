@@ -2,6 +2,7 @@ import { oldestGit } from '../git/installation.js'
 import { findGround } from '../assembly/ground.js'
 import { inspect, type Inspected } from '../service/inspection.js'
 import { adminUrl, askAdmin } from './admin-client.js'
+import { tellIdleRules } from './idle-rules.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
 /** `refstream doctor`: a line for each thing that was looked at; exit code 1 if something is wrong. */
@@ -24,14 +25,17 @@ export async function doctor(paths: readonly string[], flags: Flags): Promise<vo
   else if (ready.status === 200) say(`sidecar: ready at ${admin}`)
   else wrong(`sidecar: not ready at ${admin}: ${String(ready.body).trim()}`)
 
+  const present: string[] = []
   for await (const repository of repositories) {
     const { path, found } = repository
+    if (found) present.push(path)
     if (!found) wrong(`${path}: no repository`)
     else {
       const exported = found.exported || settings.exportAll === true
       say(describe(path, { ...found, exported }, unleasedMaxAgeSeconds))
     }
   }
+  if (paths.length === 0) for (const line of tellIdleRules(settings, present)) say(line)
 }
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`)

@@ -16,33 +16,38 @@ type Name = string | readonly (Character | typeof any)[]
 /** Most alternatives that the braces of a glob may mean together. */
 const alternativesMax = 100
 
+export interface Glob {
+  /** Does it begin with `!`? Then it is for all that does not have its form. */
+  readonly negated: boolean
+  /** Does a path have its form, whatever that means? */
+  readonly fits: (path: string) => boolean
+}
+
 /**
- * Makes what tells whether a repository has a name of this form, by all of its names below the root:
- * `*` is any characters of one name, `**` any number of names (also none, but at the end after a name that ends in `*`),
- * `?` one character, `[a-z]` or `[!a-z]` one of a class, `{a,b}` either; `\` takes the next character as it is, and `!`
- * before all the rest means all others. `**` alone is for all, also for a root that is itself a repository, which has no
- * name below it: it goes by `.`.
+ * Reads a glob for paths: `*` is any characters of one name, `**` any number of names (also none, but at the end after a
+ * name that ends in `*`), `?` one character, `[a-z]` or `[!a-z]` one of a class, `{a,b}` either; `\` takes the next
+ * character as it is, and `!` before all the rest means all others. `**` alone is for all, also for a root that is itself a
+ * repository, which has no name below it: it goes by `.`.
  *
- * The time is at most the length of the name times that of the glob with its alternatives written out.
+ * The time of `fits` is at most the length of the path times that of the glob with its alternatives written out.
  * @throws BadGlob
  */
-export function globMatcher(glob: string): (names: Iterable<string>) => boolean {
+export function parseGlob(glob: string): Glob {
   const [, marks = '', rest = ''] = /^(!*)(?:\.\/)?(.*)$/s.exec(glob) ?? []
   const forms = alternatives(rest).map(parse)
-  const negated = marks.length % 2 === 1
-  return (names) => {
-    for (const name of names) {
-      const parts = name.split('/')
-      if (forms.some((form) => hasForm(form, parts, nameFits))) return !negated
-    }
-    return negated
+  return {
+    negated: marks.length % 2 === 1,
+    fits: (path) => {
+      const names = path.split('/')
+      return forms.some((form) => hasForm(form, names, nameFits))
+    },
   }
 }
 
-/** The same for one name. @throws BadGlob */
+/** Makes what tells whether a glob is for a path. @throws BadGlob */
 export function pathMatcher(glob: string): (path: string) => boolean {
-  const matches = globMatcher(glob)
-  return (path) => matches([path])
+  const { negated, fits } = parseGlob(glob)
+  return (path) => fits(path) !== negated
 }
 
 function nameFits(form: Name, name: string): boolean {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { BadGlob, globMatcher } from './glob.js'
+import { BadGlob, parseGlob } from './glob.js'
 
 export const text = z.string().min(1)
 
@@ -46,7 +46,7 @@ export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
 /** Why a glob cannot be used; undefined: it can. */
 function faultOf(glob: string): string | undefined {
   try {
-    globMatcher(glob)
+    parseGlob(glob)
     return undefined
   } catch (error) {
     if (!(error instanceof BadGlob)) throw error

@@ -52,6 +52,25 @@ t.test('a line for everything', async (t) => {
   ])
 })
 
+t.test('rules that are for no repository', async (t) => {
+  const root = tempDir(t)
+  initBare(root, 'a.git')
+  const admin = ['--admin', `unix:${join(root, 'no.sock')}`]
+  const rules = ['--access', 'a=read:ci, b/**=push:x+y, **=read:*', '--freshness', 'c=lease, auto']
+  const { code, lines } = await doctor('--root', root, ...admin, ...rules)
+  t.equal(code, 0)
+  t.match(lines.slice(3), [
+    /^--access: the rule b\/\*\*=push:x\+y matches no repository; .*/,
+    /^--freshness: the rule c=lease matches no repository; .*/,
+  ])
+  t.equal(lines.length, 5)
+  t.equal(
+    (await doctor('--root', root, ...admin, ...rules, 'a.git')).lines.length,
+    3,
+    'some of many tell nothing',
+  )
+})
+
 t.test('what is wrong', async (t) => {
   const root = tempDir(t)
   const old = join(tempDir(t), 'git')

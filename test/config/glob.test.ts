@@ -1,7 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
 import picomatch from 'picomatch'
-import { BadGlob, globMatcher, pathMatcher } from '../../src/config/glob.js'
+import { BadGlob, pathMatcher } from '../../src/config/glob.js'
 
 t.test('what a glob matches', async (t) => {
   const rows: [glob: string, yes: string[], no: string[]][] = [
@@ -55,21 +55,6 @@ t.test('one that has no meaning is refused, and it is said why', async (t) => {
   }
   t.throws(() => pathMatcher('+(a)'), { message: /for the character itself/ })
   pathMatcher('{a,b}'.repeat(6))
-})
-
-t.test('of several names, one is enough; for a negated glob, none may match', async (t) => {
-  t.ok(globMatcher('a')(['a.git', 'a']))
-  t.notOk(globMatcher('a')(['a.git']))
-  t.notOk(globMatcher('!a')(['a.git', 'a']))
-  t.ok(globMatcher('!a')(['a.git', 'b']))
-  let asked = 0
-  const names = function* () {
-    yield 'a'
-    asked++
-    yield 'b'
-  }
-  t.ok(globMatcher('a')(names()))
-  t.equal(asked, 0, 'later names are only asked for if an earlier one does not match')
 })
 
 t.test('as picomatch, of whose syntax it is a part', async () => {
