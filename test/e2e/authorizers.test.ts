@@ -10,6 +10,9 @@ import { git, gitEnvironment, makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
+/** An authoriser that shares its processor with much else may take its time. */
+const patient = ['--auth-timeout-seconds', '60']
+
 const authorization = `Basic ${Buffer.from('alice:secret').toString('base64')}`
 
 interface Said {
@@ -135,7 +138,7 @@ t.test('real Git asks for a password where a browser would go to a login page', 
     if (knows(headers)) response.end()
     else response.writeHead(302, { Location: 'https://auth.example.com/' }).end()
   })
-  const sidecar = await startSidecar(t, root, { args: ['--auth-url', url] })
+  const sidecar = await startSidecar(t, root, { args: [...patient, '--auth-url', url] })
   const host = sidecar.url.slice('http://'.length)
   const client = (...args: string[]) =>
     run({ cwd: work, environment: { ...gitEnvironment, HOME: work } }, 'git', ...args)
@@ -161,6 +164,7 @@ t.test('nobody but a trusted proxy is believed, by whatever door', async (t) => 
   ]) {
     const sidecar = await startSidecar(t, root, {
       args: [
+        ...patient,
         ...['--auth-url', url, '--grpc', '127.0.0.1:0', ...trusted],
         ...['--auth-forward-headers', `${names},X-Real-IP,X-Original-URL,X-Forwarded-Uri`],
       ],
@@ -208,7 +212,7 @@ t.test('an answer is kept apart by whom and what it was given for', async (t) =>
     response.writeHead(known ? 200 : 403).end()
   })
   const sidecar = await startSidecar(t, root, {
-    args: ['--auth-url', url, '--auth-cache-seconds', '3600', '--trusted-proxies', '127.0.0.1'],
+    args: [...patient, '--auth-url', url, '--auth-cache-seconds', '3600', '--trusted-proxies', '127.0.0.1'],
   })
   const status = async (more: Record<string, string>): Promise<number> =>
     (await ask(infoRefs(sidecar.url, 'r.git'), { headers: { ...proxied, ...more } })).status
