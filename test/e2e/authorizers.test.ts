@@ -112,12 +112,8 @@ for (const [name, { userHeader, answer }] of Object.entries(products)) {
     })
     const sidecar = await startSidecar(t, root, {
       args: [
-        '--auth-url',
-        url,
-        '--auth-user-header',
-        userHeader,
-        '--trusted-proxies',
-        '127.0.0.1,10.0.0.0/8',
+        ...[...patient, '--auth-url', url, '--auth-user-header', userHeader],
+        ...['--trusted-proxies', '127.0.0.1,10.0.0.0/8'],
       ],
     })
     const get = (headers: Record<string, string>) =>
