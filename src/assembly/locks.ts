@@ -7,11 +7,11 @@ import { PasswordChecks } from '../access/password-checks.js'
 import { Rules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
 import { Verdicts } from '../access/verdicts.js'
+import { checkExposure } from '../config/cross-checks.js'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import { checkExposure } from './exposure.js'
 import { Tls } from './tls.js'
 import { WatchedFiles } from './watched-files.js'
 
@@ -42,6 +42,12 @@ const passwordQueueMax = 256
 /** Milliseconds between two lines about an authoriser that fails. */
 const authorizerQuietMs = 60_000
 
+/** @param what is in the files, as the metrics name it */
+export function cannotUse(what: string, paths: readonly (string | undefined)[], error: unknown): ConfigError {
+  const files = paths.filter((path) => path !== undefined).join(', ')
+  return new ConfigError(`${what}: cannot use ${files}: ${(error as Error).message}`)
+}
+
 /**
  * @throws ConfigError
  */
@@ -64,7 +70,7 @@ export function openLocks(settings: Settings, metrics: Metrics, log: Log, locate
     try {
       files.add(what, given, read)
     } catch (error) {
-      throw new ConfigError(`${what}: cannot use ${given.join(', ')}: ${(error as Error).message}`)
+      throw cannotUse(what, given, error)
     }
   }
 

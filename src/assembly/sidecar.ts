@@ -1,5 +1,6 @@
 import { leaseEndpoints } from '../admin/lease-api.js'
 import { webhookEndpoints } from '../admin/webhooks.js'
+import { adminHosts, isLocal } from '../config/cross-checks.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
@@ -12,10 +13,10 @@ import { Metrics } from '../telemetry/metrics.js'
 import { openCache } from './cache.js'
 import { Doors } from './doors.js'
 import { openFreshness } from './freshness.js'
-import { adminHosts, isLocal } from './exposure.js'
 import { findGround } from './ground.js'
 import { openLimits } from './limits.js'
 import { openLocks } from './locks.js'
+import { checkSettings } from './preflight.js'
 import { readSecret } from './secret.js'
 import { findStorages } from './storages.js'
 
@@ -47,6 +48,7 @@ export async function startSidecar(
   log: Log,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Sidecar> {
+  checkSettings(settings, environment)
   const secret = readSecret(settings.webhookSecretFile)
   const metrics = new Metrics()
   const locks = openLocks(settings, metrics, log, (path) => service.locate(path))

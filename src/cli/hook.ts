@@ -60,6 +60,8 @@ async function forEach(
   const hook = await import('../git/hook.js')
   for (const repository of repositories) {
     try {
+      // It would mean the working directory, which is likely meant by nobody: `hook install "$UNSET"`.
+      if (repository === '') throw new hook.HookError('the path is empty; give that of a repository')
       process.stdout.write(`${repository}: ${await act(resolve(repository), hook)}\n`)
     } catch (error) {
       if (!(error instanceof hook.HookError) && !isSystemError(error)) throw error

@@ -19,7 +19,7 @@ export function addLeaseCommand(program: Command): void {
     .command('run')
     .description('Run a command under a lease, which ends when the command does.')
     .addOption(adminOption())
-    .requiredOption('--repository <PATH>', 'path below the root, as in the URL, or absolute')
+    .requiredOption('--repository <PATH>', 'path below the root, as in the URL, or absolute', parsePath)
     .option('--ttl-seconds <SECONDS>', 'time limit, renewed at a third of it', parseSeconds, 60)
     .option('--reason <TEXT>', 'what GET /v1/leases tells of it')
     .argument('<COMMAND...>', 'after --')
@@ -29,6 +29,11 @@ export function addLeaseCommand(program: Command): void {
       process.exitCode = await run(command as string, args)
       await lease.end()
     })
+}
+
+function parsePath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must be the path of a repository; . is the root.')
+  return text
 }
 
 function parseSeconds(text: string): number {

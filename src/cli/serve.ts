@@ -12,15 +12,17 @@ const orphansStay =
   'init (docker run --init, tini), or by the program `refstream` that npm installs'
 
 /** `refstream serve`: runs until a signal ends it. */
-export async function serve(flags: Flags): Promise<void> {
+export async function serve(flags: Flags, mistakes: readonly string[]): Promise<void> {
   const unknown: string[] = []
-  const settings = await readSettings(flags, (name) => unknown.push(name))
+  const settings = await readSettings(flags, mistakes, (name, hint) =>
+    unknown.push(`${name} is set in the environment, but is no setting of refstream${hint}`),
+  )
 
   const output = new LogOutput(standardOutput())
   process.once('exit', () => output.end(flushMs))
   const log = logTo(output, settings.logLevel, process.stdout.isTTY ? await prettyLines() : undefined)
   if (process.pid === 1) log.warn(orphansStay)
-  for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)
+  for (const line of unknown) log.warn(line)
   const sidecar = await startSidecar(settings, log)
   const { url, adminUrl, grpcTarget } = sidecar
   const metrics = adminUrl.startsWith('http') ? { metrics: `${adminUrl}/metrics` } : {}

@@ -49,8 +49,8 @@ t.test('a rule means a repository, however it is spelled; and no other', async (
   mkdirSync(`${root}/a`)
   mkdirSync(`${root}/b/HEAD`, { recursive: true })
   mkdirSync(`${root}/c/.git`, { recursive: true })
-  const modes = new Modes({ root, rules })
-  const modeOf = (path: string): string => modes.of(at(`${root}/${path}`)).mode
+  const modes = new Modes({ rules })
+  const modeOf = (path: string): string => modes.of(at(root, path)).mode
   t.same(['a.git', 'b.git', 'b', 'c.git', 'c/.git'].map(modeOf), [
     'lease',
     'observe',

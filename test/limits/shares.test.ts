@@ -41,7 +41,11 @@ t.test('what there is is never exceeded, and somebody new finds some of it', asy
         } else {
           const refusal = shares.take(group, amount)
           const expected =
-            amount > left ? 'full' : group !== undefined && has + amount > (left - amount + 1) * factor ? 'share' : undefined
+            amount > left
+              ? 'full'
+              : group !== undefined && has + amount > (left - amount + 1) * factor
+                ? 'share'
+                : undefined
           if (refusal !== expected) return false
           if (refusal === undefined) own.set(group, has + amount)
         }
