@@ -1,8 +1,5 @@
 #!/usr/bin/env node
-import { endWithOutput } from './broken-output.js'
-import { leaveProcessOne } from './process-one.js'
-import { run } from './program.js'
+// Before all else: what is imported below may be more than an old Node understands.
+import './node-floor.cjs'
 
-await leaveProcessOne()
-endWithOutput()
-await run(process.argv)
+void import('./command.js')
