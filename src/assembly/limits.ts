@@ -86,6 +86,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
     admissions: new Admissions(admitted),
     room: new Room({
       max: settings.maxRequests,
+      clientFactor,
       busyMs: settings.busySeconds > 0 ? settings.busySeconds * 1000 : Infinity,
       queueMax: settings.queueMax * doorFactor,
       waitMs: queue.waitMs,
@@ -101,7 +102,11 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
       minRate: settings.clientMinRate,
       windowMs: settings.clientIdleSeconds * 1000,
     }),
-    senders: new ClientWatch({ idleMs: settings.requestIdleSeconds * 1000, minRate: 0, windowMs: 1000 }),
+    senders: new ClientWatch({
+      idleMs: settings.requestIdleSeconds * 1000,
+      minRate: settings.requestMinRate,
+      windowMs: settings.requestIdleSeconds * 1000,
+    }),
     processes: new ClientWatch({
       idleMs: settings.passThroughSilenceSeconds * 1000,
       minRate: 0,

@@ -141,6 +141,7 @@ export async function startSidecar(
       remoteUserHeader: settings.remoteUserHeader,
       etag: settings.etag,
       requestIdleMs: settings.requestIdleSeconds * 1000,
+      maxHeaderBytes: settings.maxHeaderBytes,
       shedStatus: settings.shedStatus,
       compressed: new CompressedForms({
         minBytes: settings.compression === 'on' ? settings.compressionMinBytes : undefined,

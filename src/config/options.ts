@@ -491,7 +491,7 @@ export const options = [
     key: 'maxRequests',
     name: 'max-requests',
     value: 'NUMBER',
-    help: 'most requests under way at once, whatever they wait for; more are shed',
+    help: 'most requests under way at once, whatever they wait for, three quarters of them of one client address; more are shed',
     allowed: 'a whole number, such as 16',
     schema: count.prefault(20_000),
     defaultText: '20000',
@@ -548,6 +548,31 @@ export const options = [
     allowed: secondsAllowed,
     schema: timerSeconds.prefault(60),
     defaultText: '60',
+  },
+  {
+    key: 'maxHeaderBytes',
+    name: 'max-header-bytes',
+    value: 'SIZE',
+    help: 'most bytes of a request’s head; a longer one gets 431',
+    allowed: 'a number of bytes from 8KiB on, or one with a unit: 64KiB, 1MiB',
+    schema: bytes
+      .pipe(
+        z
+          .int()
+          .min(8192)
+          .max(16 * 1024 * 1024),
+      )
+      .prefault('64KiB'),
+    defaultText: '64KiB',
+  },
+  {
+    key: 'requestMinRate',
+    name: 'request-min-rate',
+    value: 'SIZE',
+    help: 'bytes per second that a client must send of a request’s body, over request-idle-seconds; 0: any',
+    allowed: sizeAllowed,
+    schema: bytes.prefault('64'),
+    defaultText: '64',
   },
   {
     key: 'drainSeconds',

@@ -11,6 +11,8 @@ export interface ConnectionsOptions {
   readonly answer: (request: IncomingMessage, response: ServerResponse, bodyWaits: boolean) => void
   /** Requests that have been read and wait for an earlier one on their connection, by clients. */
   readonly pipelined: Shares
+  /** So many requests were read and will not be answered, for their connection has ended. */
+  readonly dropped: (count: number) => void
   /** A connection was cut, for there was no place for its requests. */
   readonly cut: () => void
 }
@@ -19,6 +21,12 @@ interface Waiting {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly bodyWaits: boolean
+}
+
+/** What Node keeps to itself of a connection (_http_server.js): while `_paused` is set, it does not read on. */
+interface Inside {
+  _paused?: boolean
+  readonly parser?: { resume(): void } | null
 }
 
 /** Requests that wait for an earlier one before no more are read: a client that leaves is noticed only while it is read. */
@@ -86,7 +94,7 @@ export class Connection {
   #start(request: IncomingMessage, response: ServerResponse, bodyWaits: boolean): void {
     this.#request = request
     this.#response = response
-    response.once('close', this.#goOn)
+    response.on('close', this.#goOn)
     this.#options.answer(request, response, bodyWaits)
   }
 
@@ -99,22 +107,32 @@ export class Connection {
     }
     const { request, response, bodyWaits } = this.#waiting.shift() as Waiting
     this.#options.pipelined.give(this.#client)
-    if (this.#isPaused && this.#waiting.length < readAhead) {
-      this.#isPaused = false
-      this.#socket.resume()
-    }
+    if (this.#isPaused && this.#waiting.length < readAhead) this.#resume()
     this.#start(request, response, bodyWaits)
   }
 
+  /** pause() alone does not do it: Node reads on after each request that it has read, and each answer that goes out. */
   #pause(): void {
-    // Each body that is read to its end lets the connection go on.
-    this.#isPaused = true
+    if (!this.#isPaused) {
+      this.#isPaused = true
+      Object.defineProperty(this.#socket, '_paused', { configurable: true, get: () => true, set: () => {} })
+    }
     this.#socket.pause()
+  }
+
+  #resume(): void {
+    const inside = this.#socket as Inside
+    this.#isPaused = false
+    delete inside._paused
+    inside._paused = false
+    inside.parser?.resume()
+    this.#socket.resume()
   }
 
   #drop(): void {
     if (this.#waiting.length === 0) return
     this.#options.pipelined.give(this.#client, this.#waiting.length)
+    this.#options.dropped(this.#waiting.length)
     this.#waiting = []
   }
 
@@ -183,7 +201,8 @@ export class Connection {
   #linger(): void {
     const socket = this.#socket
     if (socket.destroyed) return
-    socket.resume()
+    if (this.#isPaused) this.#resume()
+    else socket.resume()
     const timer = setTimeout(() => socket.destroy(), lingerMs)
     socket.once('close', () => clearTimeout(timer))
   }

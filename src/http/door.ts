@@ -29,6 +29,8 @@ export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions, Ove
   readonly log: Log
   /** Milliseconds in which the head of a request must come. */
   readonly requestIdleMs: number
+  /** Bytes that the head of a request may have. */
+  readonly maxHeaderBytes: number
   readonly admissions: Admissions
   /** How many requests may be under way at once. */
   readonly room: Room
@@ -48,7 +50,10 @@ export function createDoor(options: DoorOptions): Server {
   const connectionsCheckingInterval = Math.min(30_000, Math.ceil(options.requestIdleMs / 4))
   const take = (request: IncomingMessage, response: ServerResponse, bodyWaits = false): void =>
     Connection.of(request.socket).take(request, response, bodyWaits)
-  const server = createServer({ connectionsCheckingInterval }, (request, response) => take(request, response))
+  const server = createServer(
+    { connectionsCheckingInterval, maxHeaderSize: options.maxHeaderBytes },
+    (request, response) => take(request, response),
+  )
   // A client that asks before it sends a body is told to send it when it may, and not before.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
     take(request, response, true),
@@ -60,12 +65,18 @@ export function createDoor(options: DoorOptions): Server {
   // A push may take as long as its client's line needs; only the head of a request has to come soon.
   server.requestTimeout = 0
   server.headersTimeout = options.requestIdleMs
+  // Bytes are counted; Node would drop all that come after the first thousand headers, whatever they are.
+  server.maxHeadersCount = 0
   // Longer than a proxy in front keeps its idle connections, so that it closes first.
   server.keepAliveTimeout = 75_000
   server.on('clientError', rejectConnection)
   const connections: ConnectionsOptions = {
     answer: (request, response, bodyWaits) => void answer(options, request, response, bodyWaits),
     pipelined: options.pipelined,
+    dropped: (count) => {
+      const labels = { door: 'http', kind: 'other', protocol: 'v0', outcome: 'aborted' }
+      options.metrics.requests.inc(labels, count)
+    },
     cut: () => options.metrics.clientsCut.inc({ reason: 'pipelining' }),
   }
   server.on('connection', (socket) => {
@@ -87,7 +98,8 @@ async function answer(
   try {
     const route = identify(exchange)
     const admitted = isAdmitted(options, exchange)
-    const entered = options.room.enter({ group: route.repository, admitted }, exchange)
+    const client = clientGroup(exchange.clientAddress)
+    const entered = options.room.enter({ group: route.repository, admitted, client }, exchange)
     leave = entered instanceof Promise ? await entered : entered
     await untilUnexchanged(
       () => dispatch(options, exchange, route),

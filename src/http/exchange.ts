@@ -81,7 +81,7 @@ export class Exchange {
     const leave = (): void => {
       if (!response.writableFinished) this.#leave()
     }
-    response.once('close', leave)
+    response.on('close', leave)
     if (hasBody(request)) this.#watchSender()
   }
 
@@ -252,7 +252,9 @@ export class Exchange {
     // What has come and waits here to be read is not the client's fault.
     const owed = (): boolean => !request.complete && request.readableLength === 0
     const watched = { taken: () => socket.bytesRead, owed }
-    const stop = this.#overseers.senders.watch(watched, () => this.#cut('silent'))
+    const stop = this.#overseers.senders.watch(watched, (reason) =>
+      this.#cut(reason === 'idle' ? 'silent' : 'trickling'),
+    )
     // Also after an answer that came before the end of the request: what is left of that is read and dropped.
     request.once('end', stop).once('close', stop)
     this.whenLeft(stop)
@@ -263,7 +265,7 @@ export class Exchange {
     this.whenLeft(call)
   }
 
-  #cut(reason: 'idle' | 'slow' | 'silent'): void {
+  #cut(reason: 'idle' | 'slow' | 'silent' | 'trickling'): void {
     this.#overseers.metrics.clientsCut.inc({ reason })
     this.request.socket.destroy()
   }

@@ -9,13 +9,16 @@ export type NoShare = 'full' | 'share'
 export class Shares {
   readonly #max: number
   readonly #factor: number
+  readonly #free: number
   /** Of groups that have something. */
   readonly #own = new Map<string, number>()
   #taken = 0
 
-  constructor(max: number, factor: number) {
+  /** @param free what each group may have whatever is left, as long as there is any */
+  constructor(max: number, factor: number, free = 0) {
     this.#max = max
     this.#factor = factor
+    this.#free = free
   }
 
   get taken(): number {
@@ -32,7 +35,7 @@ export class Shares {
     if (group !== undefined) {
       const own = (this.#own.get(group) ?? 0) + amount
       // The last one is for whoever has hardly any.
-      if (own > (left + 1) * this.#factor) return 'share'
+      if (own > Math.max(this.#free, (left + 1) * this.#factor)) return 'share'
       this.#own.set(group, own)
     }
     this.#taken += amount

@@ -122,13 +122,14 @@ export class Metrics {
   )
   readonly turnedAway = this.#counter(
     'refstream_requests_turned_away_total',
-    'Requests shed at the door. reason: full (more than max-requests), queue-full, wait (longer than queue-wait-seconds).',
+    'Requests shed at the door. reason: full (more than max-requests), share (too many of one client address), ' +
+      'queue-full, wait (longer than queue-wait-seconds).',
     ['reason'],
   )
   readonly clientsCut = this.#counter(
     'refstream_clients_cut_total',
     'Connections that were cut. reason: idle (the client took nothing), slow (too little), silent (it did not send the ' +
-      'rest of its request), pipelining (too many requests wait for others on their connections).',
+      'rest of its request), trickling (it sent too little of it), pipelining (too many requests wait for others on their connections).',
     ['reason'],
   )
   readonly incomingCut = this.#counter(

@@ -63,6 +63,15 @@ t.test('what there is is never exceeded, and somebody new finds some of it', asy
   t.end()
 })
 
+t.test('a few are for everybody', async (t) => {
+  const shares = new Shares(6, 3, 4)
+  for (let count = 0; count < 4; count++) t.equal(shares.take('a'), undefined)
+  t.equal(shares.take('a'), undefined, 'its share is more')
+  t.equal(shares.take('a'), 'share')
+  t.equal(shares.take('b'), undefined)
+  t.equal(shares.take('c'), 'full')
+})
+
 t.test('a holding gives back all that it has, once', async (t) => {
   const shares = new Shares(100, 3)
   const holding = new Holding(shares, 'a')
