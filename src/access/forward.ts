@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, request as requestHttp, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import { timerMaxMs } from '../limits/clock.js'
 import { AuthorizerUnavailable } from './errors.js'
 import type { Question } from './question.js'
 
@@ -98,7 +99,7 @@ export class Authorizer {
       'x-forwarded-uri': uri,
     }
     const { timeoutMs, userHeader } = this.#options
-    const response = await this.#get(headers, AbortSignal.timeout(timeoutMs))
+    const response = await this.#get(headers, AbortSignal.timeout(Math.min(timeoutMs, timerMaxMs)))
     // Only the head counts.
     response.on('error', () => {}).resume()
     const { statusCode: status = 0, headersDistinct } = response

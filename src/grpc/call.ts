@@ -5,6 +5,7 @@ import type {
   ServerWritableStream,
 } from '@grpc/grpc-js'
 import type { ClientWatch } from '../limits/client-watch.js'
+import { callAfter } from '../limits/clock.js'
 import { Overloaded } from '../limits/overloaded.js'
 import type { Room, Visitor } from '../limits/room.js'
 import type { ProtocolVersion } from '../git/protocol.js'
@@ -70,10 +71,10 @@ export class DataCall<Request, Response> implements Visitor {
     }
     // grpc-js sends the status of a passed deadline behind what the client has not taken, and only then tells us.
     const deadline = Number(stream.getDeadline())
-    const timer = deadline < Infinity ? setTimeout(leave, deadline - Date.now()) : undefined
+    const stopTimer = deadline < Infinity ? callAfter(deadline - Date.now(), leave) : undefined
     // Also told of calls that have ended well.
     stream.once('cancelled', () => {
-      clearTimeout(timer)
+      stopTimer?.()
       leave()
     })
     this.#sender = new Sender(stream, left.signal)

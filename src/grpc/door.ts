@@ -9,6 +9,7 @@ import {
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
 import type { CacheInspector } from '../service/cache-inspector.js'
+import { callAfter, timerMaxMs } from '../limits/clock.js'
 import type { LeaseService } from '../service/lease-service.js'
 import type { Authorize } from './authorize.js'
 import type { Caller, Wanted } from './call.js'
@@ -16,6 +17,7 @@ import { cacheService } from './cache-service.js'
 import { LeaseCalls } from './lease-service.js'
 import { http2Server } from './http2-server.js'
 import { IncomingRequests } from './incoming-requests.js'
+import { liftLongDeadlines } from './long-deadlines.js'
 import { packages, serviceNamed } from './proto.js'
 import { refService } from './ref-service.js'
 import { StandingCalls } from './standing-calls.js'
@@ -83,7 +85,7 @@ export class GrpcDoor {
       'grpc.max_receive_message_length': requestMax,
       'grpc.max_connection_idle_ms': idleMs,
       'grpc.keepalive_time_ms': pingMs,
-      'grpc.keepalive_timeout_ms': options.clientIdleMs,
+      'grpc.keepalive_timeout_ms': Math.min(options.clientIdleMs, timerMaxMs),
       // A registry of every connection and call, for a service that this door does not offer.
       'grpc.enable_channelz': 0,
       interceptors: [incoming.interceptor],
@@ -114,6 +116,7 @@ export class GrpcDoor {
     }
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
     incoming.watch(http2Server(this.#server))
+    liftLongDeadlines(this.#server)
   }
 
   /** Serves a connection, on which HTTP/2 is spoken from the first byte; wrapped in TLS or not. */
@@ -148,9 +151,9 @@ export class GrpcDoor {
     this.#tell(false)
     this.#leaseCalls.handOver()
     this.#standing.end()
-    const cut = setTimeout(() => this.close(), seconds * 1000)
+    const stopTimer = callAfter(seconds * 1000, () => this.close())
     await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
-    clearTimeout(cut)
+    stopTimer()
     this.close()
   }
 

@@ -1,4 +1,5 @@
 import { constants, type Http2Server, type Http2Session, type ServerHttp2Stream } from 'node:http2'
+import { timerMaxMs } from '../limits/clock.js'
 import { isIPv6 } from 'node:net'
 import {
   ResponderBuilder,
@@ -132,11 +133,14 @@ export class IncomingRequests {
     }
     const client = this.#clientOf(session)
     const connection = this.#connectionOf(session)
-    const timer = setTimeout(() => {
-      // It is not its client that is silent.
-      if (connection.paused.has(incoming)) timer.refresh()
-      else this.#end(incoming, 'silent', status.DEADLINE_EXCEEDED, 'the request did not come in time')
-    }, this.#options.idleMs)
+    const timer = setTimeout(
+      () => {
+        // It is not its client that is silent.
+        if (connection.paused.has(incoming)) timer.refresh()
+        else this.#end(incoming, 'silent', status.DEADLINE_EXCEEDED, 'the request did not come in time')
+      },
+      Math.min(this.#options.idleMs, timerMaxMs),
+    )
     const incoming: Incoming = { stream, client, connection, timer, weight: 0, bytes: 0 }
     this.#incoming.set(stream, incoming)
     client.calls.add(incoming)

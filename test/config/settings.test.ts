@@ -257,3 +257,18 @@ t.test('unknown variables of the environment are reported, not refused', async (
   readEnvironment({ REFSTREAM_LISEN: 'x', REFSTREAM_PORT: 'x' }, (_name, hint) => unknown.push(hint))
   t.same(unknown.slice(1), ['; did you mean REFSTREAM_LISTEN?', ''])
 })
+
+t.test('times that are too long are told how long they may be', async (t) => {
+  for (const key of [
+    'fillTimeoutSeconds',
+    'drainSeconds',
+    'leaseMaxSeconds',
+    'authTimeoutSeconds',
+  ] as const) {
+    t.equal(resolveSettings(readFlags({ root: '/srv', [key]: '2000000' }))[key], 2_000_000)
+    t.throws(
+      () => resolveSettings(readFlags({ root: '/srv', [key]: '2592000' })),
+      /at most 2000000 \(23 days\)/,
+    )
+  }
+})

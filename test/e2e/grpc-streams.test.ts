@@ -249,6 +249,17 @@ t.test('a deadline that passes while its client takes nothing still frees its fo
   t.equal(idle.closed, false, 'it has not said so itself')
 })
 
+t.test('a deadline that is weeks away is none yet', async (t) => {
+  const { sidecar } = await setUp(t, 10)
+  // 32 bits of milliseconds are 1193 hours; what is left of the third then is 704 milliseconds.
+  for (const timeout of ['596H', '597H', '4294968S', '71583M', '1000H', '99999999H']) {
+    const stream = rawCall(t, sidecar.grpcTarget, advertise, request, { 'grpc-timeout': timeout })
+    const trailers = once(stream, 'trailers')
+    stream.resume()
+    t.equal(((await trailers) as { 'grpc-status'?: string }[])[0]?.['grpc-status'], '0', timeout)
+  }
+})
+
 t.test('shutdown: what is under way is finished, then it ends', async (t) => {
   const { wrapper, sidecar, client } = await setUp(t, 2000)
   wrapper.plan(plans.pause(1000))
