@@ -1,5 +1,4 @@
 import { constants, createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type { Server, Socket } from 'node:net'
 import {
   createSecureContext,
@@ -10,6 +9,7 @@ import {
 } from 'node:tls'
 import { allowedName, certificatesIn } from '../access/client-certificate.js'
 import { linesOf } from '../access/names.js'
+import { readSettingFile } from '../config/files.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
@@ -161,12 +161,12 @@ const endOf = ({ remoteAddress, remotePort, localPort }: Socket): string =>
 
 /** @throws Error that names the file if something is missing, damaged, or does not belong together */
 export function readTls({ cert, key, clientCa, clientNames }: TlsFiles): Material {
-  const pem = readFileSync(cert, 'utf8')
+  const pem = readSettingFile(cert).toString()
   const certificates = certificatesOf(cert, pem)
   const leaf = certificates[0]!
-  const ca = clientCa === undefined ? undefined : readFileSync(clientCa, 'utf8')
+  const ca = clientCa === undefined ? undefined : readSettingFile(clientCa).toString()
   const authorities = ca === undefined ? undefined : certificatesOf(clientCa!, ca)
-  const keyPem = readFileSync(key)
+  const keyPem = readSettingFile(key)
   const privateKey = privateKeyIn(key, keyPem.toString('latin1'))
   if (!leaf.checkPrivateKey(privateKey)) {
     const other = certificates.some((certificate) => certificate.checkPrivateKey(privateKey))

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readSettingFile } from './files.js'
 import { nearest } from './nearest.js'
 import { environmentName, options, type Option, type Settings } from './options.js'
 import { linesOfKeys } from './toml-lines.js'
@@ -87,7 +87,7 @@ export async function readFile(path: string): Promise<Source> {
   const values = new Map()
   let text: string
   try {
-    text = readFileSync(path, 'utf8')
+    text = readSettingFile(path).toString()
   } catch (error) {
     const mistake = `config: cannot read ${path}: ${(error as Error).message}`
     return { values, mistakes: [mistake], unread: true }

@@ -188,7 +188,8 @@ function rendered(text: string, variable: string): string | undefined {
 function readState(places: Places): HookState {
   const chained = fs.lstatSync(places.chained, { throwIfNoEntry: false }) !== undefined
   if (!fs.lstatSync(places.hook, { throwIfNoEntry: false })) return { hook: 'none', chained, current: false }
-  const text = fs.existsSync(places.hook) ? fs.readFileSync(places.hook, 'utf8') : ''
+  const isFile = fs.statSync(places.hook, { throwIfNoEntry: false })?.isFile()
+  const text = isFile ? fs.readFileSync(places.hook, 'utf8') : ''
   const admin = rendered(text, 'admin')
   const tokenFile = rendered(text, 'token_file') || undefined
   if (!text.includes(`\n${signature}`) || admin === undefined) {

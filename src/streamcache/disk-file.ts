@@ -1,4 +1,4 @@
-import { rmSync, type BigIntStats } from 'node:fs'
+import { constants, rmSync, type BigIntStats } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { DiskWatch } from './disk-watch.js'
 import { allocate } from './memory.js'
@@ -150,7 +150,8 @@ export class DiskFile {
 
   async #openCommitted(): Promise<FileHandle> {
     const handle = await this.#watch.run(
-      () => open(this.#path, 'r'),
+      // Should a pipe have its name now, nobody waits for its writer.
+      () => open(this.#path, constants.O_RDONLY | constants.O_NONBLOCK),
       (late) => void late.close().catch(() => {}),
     )
     try {
