@@ -8,6 +8,7 @@ import { FreshCache } from '../freshness/fresh-cache.js'
 import { CompressedForms } from '../http/compressed-forms.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { RefService } from '../service/ref-service.js'
+import { UnservedNotices } from '../service/unserved-notices.js'
 import { droppedLines, type Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openCache } from './cache.js'
@@ -67,8 +68,10 @@ export async function startSidecar(
   const { slot } = cache
   if (slot)
     log.info({ slot, cacheDir }, 'another process uses the cache directory; this one has its own part')
+  const notices = new UnservedNotices({ log })
   const { leases, modes, observer, leaseService } = openFreshness({
     ground,
+    notices,
     ownDirectory: cache.ownDirectory,
     changed: (repository) => service.forget(repository),
     settings,
@@ -85,6 +88,7 @@ export async function startSidecar(
     listingsMaxBytes: settings.hotMaxBytes,
     slots,
     backOff: limits.backOff,
+    notices,
     metrics,
     log,
   })

@@ -9,8 +9,8 @@ export type UnservedReason =
   | 'outside-root'
   /** This process may not read it (EACCES, EPERM). */
   | 'unreadable'
-  /** Git takes it for no repository, or cannot read it. */
-  | 'git-refuses'
+  /** Something else lies in it as `.git`, which Git would enter instead. */
+  | 'nested'
 
 const todo: Readonly<Record<UnservedReason, string>> = {
   'not-exported':
@@ -19,7 +19,8 @@ const todo: Readonly<Record<UnservedReason, string>> = {
     'a repository lies outside of the root, by a link or gitfile, so it is not served: serve a root that holds it',
   unreadable:
     'a repository cannot be read by this process, so it is not served: change its permissions or the user',
-  'git-refuses': 'Git refuses a repository, so it is not served: `refstream doctor` tells what Git says',
+  nested:
+    'something else lies in a repository as .git, which Git would enter instead, so it is not served: move one of them',
 }
 
 export interface UnservedNoticesOptions {

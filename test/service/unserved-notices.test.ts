@@ -17,7 +17,7 @@ function setUp(options: { perMinute?: number; max?: number } = {}) {
   return { notices, lines, clock }
 }
 
-const reasons: UnservedReason[] = ['not-exported', 'outside-root', 'unreadable', 'git-refuses']
+const reasons: UnservedReason[] = ['not-exported', 'outside-root', 'unreadable', 'nested']
 
 t.test('once for each repository and reason, with what to do', async (t) => {
   const { notices, lines, clock } = setUp()
@@ -35,7 +35,7 @@ t.test('once for each repository and reason, with what to do', async (t) => {
   })
   t.match(lines[1], { msg: /outside of the root/ })
   t.match(lines[2], { msg: /cannot be read/ })
-  t.match(lines[3], { msg: /refstream doctor/ })
+  t.match(lines[3], { msg: /as .git, which Git would enter/ })
   t.strictSame(Object.keys(lines[4]!), ['path', 'reason', 'msg'])
 })
 

@@ -45,7 +45,7 @@ export function explain(root: string, path: string, refused?: Refusal): string {
   if (refused === 'nested')
     return 'not served: another repository lies in it as .git, which Git would enter instead'
   const reason = explainFiles(root, path)
-  if (refused === undefined || reason.startsWith('outside')) return reason
+  if (refused !== 'outside' || reason.startsWith('outside')) return reason
   return 'not served: a link in it (refs, objects …) or its commondir leads out of the root; Git has alternates for objects'
 }
 
