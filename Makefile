@@ -15,7 +15,8 @@ QUICK  ?=
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
-	npm ci --no-audit --no-fund
+# Without package.json's prepare, which would build what is built below.
+	npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 build: node_modules/.package-lock.json

@@ -66,8 +66,20 @@ export class Access {
       if (user === undefined && this.#wantsNames) throw this.#refusal(undefined)
       return { user: name }
     }
-    const grant = (found: Located | undefined): Grant => {
-      if (!this.#allowed(rules, question, user, found?.names)) throw this.#refusal(user)
+    const known = new Map<string, Located | undefined>()
+    const grant = (found: Located | undefined): Grant | Promise<Grant> => {
+      let pending: Promise<unknown> | undefined
+      /** What cannot be told at once is asked for, and then all is decided anew. */
+      const locate = (path: string): Located | undefined => {
+        if (pending || known.has(path)) return known.get(path)
+        const located = this.#options.locate(path)
+        if (!(located instanceof Promise)) return located
+        pending = located.then((there) => known.set(path, there))
+        return undefined
+      }
+      const allowed = this.#allowed(rules, question, user, found?.names, locate)
+      if (pending) return (pending).then(() => grant(found))
+      if (!allowed) throw this.#refusal(user)
       return { user: name, identity: found?.identity ?? '' }
     }
     const found = this.#options.locate(question.repository)
@@ -93,11 +105,11 @@ export class Access {
       if (name !== undefined) return name
       if (scheme === 'basic' && passwords) {
         const { file, checks, verdicts } = passwords
-        const group = question.remoteAddress ?? ''
-        if (await file().check(credentials.user, secret, group, checks, verdicts)) return credentials.user
+        const address = question.remoteAddress ?? ''
+        if (await file().check(credentials.user, secret, address, checks, verdicts)) return credentials.user
       }
     }
-    throw new Unauthenticated(this.#challenges)
+    throw new Unauthenticated(this.#challenges, true)
   }
 
   async #authorize(
@@ -107,7 +119,8 @@ export class Access {
     const said = await verdicts.of([asked.hears(question)], () => asked.ask(question))
     if (said.verdict === 'allowed') return said.user ?? question.knownAs ?? ''
     if (said.verdict === 'forbidden') throw new Forbidden(said.challenges)
-    throw new Unauthenticated(said.challenges.length > 0 ? said.challenges : this.#challenges)
+    const given = question.headers['authorization'] !== undefined
+    throw new Unauthenticated(said.challenges.length > 0 ? said.challenges : this.#challenges, given)
   }
 
   /**
@@ -119,11 +132,17 @@ export class Access {
     question: Question,
     user: string | undefined,
     found: readonly string[] | undefined,
+    locate: (path: string) => Located | undefined,
   ): boolean {
     const { repository } = question
     const action = isPush(question) ? 'push' : 'read'
     const paths = found ?? [repository, `${repository}.git`]
-    return paths.every((path) => rules.allow(action, path, user))
+    return paths.every((path) => {
+      // One that is not there would also be found by names that are free.
+      const isMeantBy = (other: string): boolean =>
+        (locate(other)?.names[0] ?? (found === undefined ? path : undefined)) === path
+      return rules.allow(action, { path, isMeantBy }, user)
+    })
   }
 
   /** Who has not said who he is may do so; who has will not get further by saying it again. */

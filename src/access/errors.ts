@@ -4,8 +4,13 @@ export class Unauthenticated extends Error {
   /** Values of WWW-Authenticate (RFC 9110, section 11.6.1), best first. */
   readonly challenges: readonly string[]
 
-  constructor(challenges: readonly string[]) {
-    super('a user name and a password, or a token, are needed')
+  /** @param given did it give any? Then they are wrong */
+  constructor(challenges: readonly string[], given = false) {
+    super(
+      given
+        ? 'the user name and the password, or the token, are wrong'
+        : 'a user name and a password, or a token, are needed',
+    )
     this.challenges = challenges
   }
 }

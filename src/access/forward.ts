@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, request as requestHttp, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import { timerMaxMs } from '../limits/clock.js'
 import { AuthorizerUnavailable } from './errors.js'
 import type { Question } from './question.js'
 
@@ -24,6 +25,16 @@ export type Said =
 /** Connections to it at once; more questions wait for one, within their time. */
 const socketsMax = 64
 
+/** Headers of a question that tell what refstream knows. */
+const ownHeaders = new Set([
+  ...['x-refstream-repository', 'x-refstream-service', 'x-refstream-door', 'x-refstream-client'],
+  ...['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-method', 'x-forwarded-uri'],
+  ...['x-original-method', 'x-original-uri', 'x-original-url', 'x-real-ip'],
+])
+
+/** Redirects to another page, which can only be one to log in on: browsers go there, Git asks for a password on a 401. */
+const toLogin = new Set([302, 303, 307])
+
 /** A service of the operator's that says who may: asked by a GET without a body, answered by a status. */
 export class Authorizer {
   readonly #options: AuthorizerOptions
@@ -40,18 +51,24 @@ export class Authorizer {
 
   /** What it is told of a request, apart from method and URI: requests that differ in this may get different answers. */
   hears(question: Question): Record<string, string | string[]> {
+    const { remoteAddress, via, knownAs } = question
     const told: Record<string, string | string[]> = {}
     for (const name of this.#options.headers) {
       const value = question.headers[name]
-      if (value !== undefined) told[name] = value
+      // What is ours to say is never the client's word.
+      if (value !== undefined && !ownHeaders.has(name)) told[name] = value
     }
+    const route = via?.route.join(', ') ?? remoteAddress
     return {
       ...told,
       'x-refstream-repository': encodeURI(question.repository),
       'x-refstream-service': question.service,
       'x-refstream-door': question.door,
-      ...(question.remoteAddress === undefined ? {} : { 'x-forwarded-for': question.remoteAddress }),
-      ...(question.knownAs === undefined ? {} : { 'x-refstream-client': encodeURI(question.knownAs) }),
+      ...(route ? { 'x-forwarded-for': route } : {}),
+      ...(remoteAddress === undefined ? {} : { 'x-real-ip': remoteAddress }),
+      ...(via ? { 'x-forwarded-proto': via.scheme } : {}),
+      ...(via?.host === undefined ? {} : { 'x-forwarded-host': via.host }),
+      ...(knownAs === undefined ? {} : { 'x-refstream-client': encodeURI(knownAs) }),
     }
   }
 
@@ -71,20 +88,25 @@ export class Authorizer {
   }
 
   async #ask(question: Question): Promise<Said> {
+    const { method, uri, via } = question
+    // Two families of names: nginx's auth_request, as authorisers document it, and Traefik's ForwardAuth.
     const headers = {
       ...this.hears(question),
-      'x-original-method': question.method,
-      'x-original-uri': question.uri,
+      'x-original-method': method,
+      'x-original-uri': uri,
+      ...(via?.host === undefined ? {} : { 'x-original-url': `${via.scheme}://${via.host}${uri}` }),
+      'x-forwarded-method': method,
+      'x-forwarded-uri': uri,
     }
     const { timeoutMs, userHeader } = this.#options
-    const response = await this.#get(headers, AbortSignal.timeout(timeoutMs))
+    const response = await this.#get(headers, AbortSignal.timeout(Math.min(timeoutMs, timerMaxMs)))
     // Only the head counts.
     response.on('error', () => {}).resume()
     const { statusCode: status = 0, headersDistinct } = response
     const challenges = headersDistinct['www-authenticate'] ?? []
     if (status >= 200 && status < 300)
       return { verdict: 'allowed', user: userOf(headersDistinct[userHeader]) }
-    if (status === 401) return { verdict: 'unauthenticated', challenges }
+    if (status === 401 || toLogin.has(status)) return { verdict: 'unauthenticated', challenges }
     if (status === 403) return { verdict: 'forbidden', challenges }
     throw new AuthorizerUnavailable(`status ${status}`)
   }

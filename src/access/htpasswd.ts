@@ -38,13 +38,13 @@ export class Htpasswd {
 
   /**
    * Is it this user's password? A name that nobody has takes as long as one that somebody has.
-   * @param group who asks, among whom checks are shared out
+   * @param address who asks: checks are shared out among addresses, and among the users at each
    * @throws Overloaded
    */
   async check(
     user: string,
     password: string,
-    group: string,
+    address: string,
     checks: PasswordChecks,
     verdicts: Verdicts<PasswordVerdict>,
   ): Promise<boolean> {
@@ -53,8 +53,9 @@ export class Htpasswd {
     const hash = own ?? any
     if (hash === undefined) return false
     // The hash is part of the question: a password that has been changed is asked for anew.
+    const check = { user, address, password, hash, own: own !== undefined }
     const verdict = await verdicts.of([user, password, own], async () => ({
-      good: (await checks.check(password, hash, group)) && own !== undefined,
+      good: (await checks.check(check)) && check.own,
     }))
     return verdict.good
   }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readSettingFile } from '../config/files.js'
 
 /** Does a name have this form? `*` stands for any characters, as in `build-*`; everything else for itself. */
 export function matchesName(pattern: string, name: string): boolean {
@@ -17,7 +17,8 @@ export function matchesName(pattern: string, name: string): boolean {
 
 /** The lines of a file that say something, with their numbers; blank ones and those that begin with # do not. */
 export function linesOf(path: string): { line: string; number: number }[] {
-  return readFileSync(path, 'utf8')
+  return readSettingFile(path)
+    .toString()
     .split('\n')
     .map((line, index) => ({ line: line.trim(), number: index + 1 }))
     .filter(({ line }) => line !== '' && !line.startsWith('#'))

@@ -1,3 +1,5 @@
+import type { Client } from './proxies.js'
+
 /** May this be done? As a door asks it, before anything else is looked at. */
 export interface Question {
   readonly door: 'http' | 'grpc'
@@ -10,7 +12,10 @@ export interface Question {
   readonly method: string
   /** Path and query of the request, as they came. */
   readonly uri: string
+  /** The client's address, by whatever proxies it comes. */
   readonly remoteAddress: string | undefined
+  /** How it came: the addresses of the client and of the proxies after it, and what it took the server for. */
+  readonly via?: Pick<Client, 'route' | 'scheme' | 'host'> | undefined
   /** The client's name by its certificate, or by a proxy in front that is trusted to tell it. */
   readonly knownAs: string | undefined
 }

@@ -1,4 +1,4 @@
-import { pathMatcher } from '../config/glob.js'
+import { repositoryMatcher, type RuledRepository } from '../config/repository-glob.js'
 import { matchesName } from './names.js'
 
 /** Who may read, or push to, the repositories whose path below the root matches. */
@@ -11,15 +11,18 @@ export interface AccessRule {
 
 /** Rules by repository: of those on an action, the first whose glob matches decides; where none does, nobody may. */
 export class Rules {
-  readonly #rules: readonly { readonly rule: AccessRule; readonly matches: (path: string) => boolean }[]
+  readonly #rules: readonly {
+    readonly rule: AccessRule
+    readonly matches: (repository: RuledRepository) => boolean
+  }[]
 
   constructor(rules: readonly AccessRule[]) {
-    this.#rules = rules.map((rule) => ({ rule, matches: pathMatcher(rule.glob) }))
+    this.#rules = rules.map((rule) => ({ rule, matches: repositoryMatcher(rule.glob) }))
   }
 
   /** @param user undefined: somebody without a name */
-  allow(action: AccessRule['action'], path: string, user: string | undefined): boolean {
-    const found = this.#rules.find(({ rule, matches }) => rule.action === action && matches(path || '.'))
+  allow(action: AccessRule['action'], repository: RuledRepository, user: string | undefined): boolean {
+    const found = this.#rules.find(({ rule, matches }) => rule.action === action && matches(repository))
     if (!found) return false
     return found.rule.names.some(
       (name) => name === 'anyone' || (user !== undefined && matchesName(name, user)),

@@ -3,8 +3,10 @@ import type { Tokens } from '../access/tokens.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Endpoint } from './endpoint.js'
+import { Bodies } from './bodies.js'
+import { Hosts } from './hosts.js'
 import { openApi } from './openapi.js'
-import { route, sendProblem } from './router.js'
+import { bodiesMax, route, sendProblem } from './router.js'
 
 export interface AdminOptions {
   readonly metrics: Metrics
@@ -16,16 +18,32 @@ export interface AdminOptions {
   readonly version: string
   /** Those who may ask, as of now; undefined: whoever reaches the address. */
   readonly tokens?: (() => Tokens) | undefined
+  /** Names, besides `localhost`, by which requests to a loopback address may call it. */
+  readonly hosts?: readonly string[] | undefined
 }
+
+/** Milliseconds in which a request must come whole, and between two looks for those that are late. */
+const requestMs = 60_000
+const lateCheckMs = 5000
 
 /** The admin door: what operators, their monitors and mutators ask. */
 export function createAdminDoor(options: AdminOptions): Server {
   const document = openApi(options.endpoints, options.version)
-  return createServer((request, response) => {
+  const { metrics, log } = options
+  const bodies = new Bodies(bodiesMax, () => metrics.adminRefused.inc({ reason: 'bodies' }))
+  const hosts = new Hosts(options.hosts ?? [])
+  const limits = { requestTimeout: requestMs, connectionsCheckingInterval: lateCheckMs }
+  return createServer(limits, (request, response) => {
     // A connection that breaks is its client's business.
     request.on('error', () => {})
-    answer(options, document, request, response).catch((err: unknown) => {
-      options.log.error({ err, method: request.method, url: request.url }, 'an admin request failed')
+    const refusal = hosts.refusal(request)
+    if (refusal !== undefined) {
+      metrics.adminRefused.inc({ reason: 'host' })
+      sendProblem(response, 403, refusal)
+      return
+    }
+    answer(options, document, bodies, request, response).catch((err: unknown) => {
+      log.error({ err, method: request.method, url: request.url }, 'an admin request failed')
       if (!response.headersSent) sendProblem(response, 500, 'internal error; see the log of refstream')
       else response.destroy()
     })
@@ -35,18 +53,18 @@ export function createAdminDoor(options: AdminOptions): Server {
 async function answer(
   { metrics, notReady, endpoints, tokens }: AdminOptions,
   document: object,
+  bodies: Bodies,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  // Browsers say for whom they ask, whenever it is more than a plain GET: also for a page whose host name has been made
-  // to mean this address, which may send JSON (DNS rebinding).
+  // Browsers say for whom they ask, whenever it is more than a plain GET.
   if (request.headers.origin !== undefined) return sendProblem(response, 403, 'web pages may not ask here')
   const path = request.url?.split('?', 1)[0] ?? ''
   if (tokens && !isOpen(path) && !tokens().areBorneBy(request.headers.authorization)) {
     response.setHeader('WWW-Authenticate', 'Bearer realm="refstream admin"')
     return sendProblem(response, 401, 'a token of admin-token-file is needed: Authorization: Bearer TOKEN')
   }
-  if (await route(endpoints, request, response)) return
+  if (await route(endpoints, request, response, bodies)) return
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD')
     text(response, 405, 'use GET')

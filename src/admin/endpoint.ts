@@ -12,6 +12,13 @@ export interface Call {
   readonly body: unknown
 }
 
+/** Looks at a body while it comes, before anybody keeps or reads it. */
+export interface BodyCheck {
+  take(piece: Buffer): void
+  /** Called when all of it has come. @throws Problem if it is refused */
+  end(): void
+}
+
 export interface Reply {
   readonly status: number
   /** Sent as JSON; undefined: nothing is. */
@@ -30,6 +37,8 @@ export interface Endpoint {
   readonly bodyOptional?: boolean
   /** Most bytes of a body. */
   readonly bodyMax?: number
+  /** Called with the head of a request, before any of its body is read. @throws Problem if it is refused */
+  readonly admit?: (headers: Call['headers']) => BodyCheck | undefined
   /** What each status means, and the schema of its JSON. */
   readonly answers: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>
   handle(call: Call): Reply | Promise<Reply>

@@ -1,15 +1,22 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
-import { nextChunk } from '../git/next-chunk.js'
+import { Bodies } from './bodies.js'
 import { Problem, type Call, type Endpoint, type Reply } from './endpoint.js'
 
 /** Bytes of a body, if an endpoint does not say otherwise. */
 const bodyMax = 64 * 1024
+/** Bytes that are kept of all bodies together. */
+export const bodiesMax = 64 * 1024 * 1024
 
-/** Answers a request by the endpoint that it means. false: there is none at that path. @throws what an endpoint throws */
+/**
+ * Answers a request by the endpoint that it means. false: there is none at that path.
+ * @param bodies what reads the bodies of all requests
+ * @throws what an endpoint throws
+ */
 export async function route(
   endpoints: readonly Endpoint[],
   request: IncomingMessage,
   response: ServerResponse,
+  bodies = new Bodies(bodiesMax),
 ): Promise<boolean> {
   const path = request.url?.split('?', 1)[0] ?? ''
   const here = endpoints.flatMap((endpoint) => {
@@ -24,7 +31,8 @@ export async function route(
       response.setHeader('Allow', allowed)
       throw new Problem(405, `${path} takes ${allowed}`)
     }
-    send(response, await found.endpoint.handle(await readCall(found.endpoint, found.params, request)))
+    const call = await readCall(found.endpoint, found.params, request, bodies)
+    send(response, await found.endpoint.handle(call))
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     const { status, message } = error
@@ -52,25 +60,12 @@ async function readCall(
   endpoint: Endpoint,
   params: Record<string, string>,
   request: IncomingMessage,
+  bodies: Bodies,
 ): Promise<Call> {
   const { headers } = request
-  const raw = await readBody(request, endpoint.bodyMax ?? bodyMax)
+  const check = endpoint.admit?.(headers)
+  const raw = await bodies.read(request, endpoint.bodyMax ?? bodyMax, check)
   return { params, headers, raw, body: endpoint.body && parse(endpoint, headers['content-type'], raw) }
-}
-
-async function readBody(request: IncomingMessage, max: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for (;;) {
-    const chunk = await nextChunk(request)
-    if (chunk === null) break
-    length += chunk.length
-    if (length > max) throw new Problem(413, `the body is longer than ${max} bytes`)
-    chunks.push(chunk)
-  }
-  // Half a request asks for nothing; an absent body would mean something.
-  if (!request.complete) throw new Problem(400, 'the body broke off')
-  return Buffer.concat(chunks)
 }
 
 /** A web page can make a browser post a form or plain text to this address, but not JSON: so JSON it must say it is. */
@@ -97,8 +92,9 @@ function send(response: ServerResponse, { status, body }: Reply): void {
 }
 
 export function sendProblem(response: ServerResponse, status: number, detail: string): void {
-  // What is left of a body that is too long is not waited for.
-  if (status === 413) response.setHeader('Connection', 'close')
+  // What is left of a body that is too long, or for which there is no room, is not waited for.
+  if (status === 413 || status === 503) response.setHeader('Connection', 'close')
+  if (status === 503) response.setHeader('Retry-After', '1')
   sendJson(response, status, 'application/problem+json', { title: STATUS_CODES[status], status, detail })
 }
 

@@ -5,6 +5,7 @@ import type { Address, Settings, UnixAddress } from '../config/options.js'
 import type { AuthorizeOptions } from '../grpc/authorize.js'
 import type { GrpcDoor, GrpcDoorOptions } from '../grpc/door.js'
 import { createDoor, type DoorOptions } from '../http/door.js'
+import { callAfter } from '../limits/clock.js'
 import type { Log } from '../telemetry/log.js'
 import { listen } from './listen.js'
 import type { Tls } from './tls.js'
@@ -113,11 +114,11 @@ export class Doors {
     const closed = Promise.all(data.map(closeOpen))
     this.#options.tls?.endHandshakes()
     for (const socket of this.#unused) socket.destroy()
-    const cut = setTimeout(() => this.#http.closeAllConnections(), seconds * 1000)
+    const stopTimer = callAfter(seconds * 1000, () => this.#http.closeAllConnections())
     // A kept-alive connection becomes idle when its answer is done.
     const idle = setInterval(() => this.#http.closeIdleConnections(), 100)
     await Promise.all([closed, this.#grpc?.drain(seconds)])
-    clearTimeout(cut)
+    stopTimer()
     clearInterval(idle)
   }
 

@@ -4,6 +4,7 @@ import { Modes } from '../freshness/modes.js'
 import { Observer } from '../freshness/observer.js'
 import { inspectInstallation, oldestGit, type Installation } from '../git/installation.js'
 import { LeaseService } from '../service/lease-service.js'
+import type { UnservedNotices } from '../service/unserved-notices.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Ground } from './ground.js'
@@ -15,6 +16,7 @@ export interface FreshnessOptions {
   readonly ownDirectory: string | undefined
   /** Told of the common directory of a repository whose state may be another from now on. */
   readonly changed: (repository: string) => void
+  readonly notices: UnservedNotices
   readonly settings: Settings
   readonly metrics: Metrics
   readonly log: Log
@@ -25,7 +27,7 @@ const clockQuietMs = 600_000
 
 /** All that tells whether an entry is fresh: looks, modes and leases. */
 export function openFreshness(options: FreshnessOptions) {
-  const { ground, ownDirectory, changed, settings, metrics, log } = options
+  const { ground, ownDirectory, changed, notices, settings, metrics, log } = options
   const { root, git, mounts, disks } = ground
   const { unleasedMaxAgeSeconds } = settings
   const leases = openLeases(ownDirectory && join(ownDirectory, 'leases'), metrics, log, changed)
@@ -51,6 +53,7 @@ export function openFreshness(options: FreshnessOptions) {
     linksAnywhere: settings.access === undefined,
     unleasedMaxAgeMs: unleasedMaxAgeSeconds * 1000,
     observed: (result) => metrics.observations.inc({ result }),
+    refused: (path, why) => notices.tell(path || '.', why === 'outside' ? 'outside-root' : why),
     clockBehind: atMostEvery(clockQuietMs, (ms: number) =>
       log.warn(
         { aheadSeconds: Math.round(ms / 1000) },

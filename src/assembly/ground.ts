@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
@@ -6,7 +7,9 @@ import { DiskHelpers, type DiskHelpersOptions } from '../freshness/disk-helpers.
 import { Disks } from '../freshness/disks.js'
 import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
 import { Git, type GitOptions } from '../git/git.js'
+import { findProgram } from '../git/installation.js'
 import { MountTable } from '../git/mounts.js'
+import { RemotePath, type PathGuard } from '../git/path-guard.js'
 import { RepositoriesRoot } from '../git/repositories-root.js'
 
 /** What everything else stands on: the repositories, how they are asked about, and the Git that serves them. */
@@ -53,15 +56,10 @@ export async function findGround(
   const disks = new Disks(new Disk({ ...limits, root, guard }), helpers)
   try {
     const real = await answered('--root', settings, disks.root())
-    if (real === undefined) {
-      const given = JSON.stringify(settings.root)
-      throw new ConfigError(`--root: ${given} is not a directory; give one that holds repositories`)
-    }
+    if (real === undefined) throw noRoot(settings, guard())
     root.learn(real)
     const path = await answered('--git', settings, disks.program(settings.git, environment['PATH']))
-    if (path === undefined) {
-      throw new ConfigError(`--git: there is no program ${settings.git}; give the path of Git's binary`)
-    }
+    if (path === undefined) throw noGit(settings)
     git = new Git({ path, environment, mounts, ...options })
     return { root, mounts, disks, helpers, git }
   } catch (error) {
@@ -69,6 +67,42 @@ export async function findGround(
     throw error
   }
 }
+
+/** Checks the root at once. @throws ConfigError, RemotePath if it is on a mount that may hang */
+export function checkRoot(settings: Pick<Settings, 'root'>): RepositoriesRoot {
+  const mounts = new MountTable()
+  const root = new RepositoriesRoot(resolve(settings.root), () => mounts.guard())
+  if (root.real() === undefined) throw noRoot(settings, mounts.guard())
+  return root
+}
+
+/** Checks the Git program at once, unless it is on a mount that may hang. @throws ConfigError */
+export function checkGit(settings: Pick<Settings, 'git'>, environment: NodeJS.ProcessEnv): void {
+  try {
+    if (findProgram(settings.git, environment['PATH'], new MountTable().guard()) === undefined)
+      throw noGit(settings)
+  } catch (error) {
+    if (!(error instanceof RemotePath)) throw error
+  }
+}
+
+const noRoot = ({ root }: Pick<Settings, 'root'>, guard: PathGuard | undefined): ConfigError =>
+  new ConfigError(`--root: ${whyNot(root, guard)}`)
+
+function whyNot(root: string, guard: PathGuard | undefined): string {
+  const given = JSON.stringify(root)
+  const isNone = `${given} is not a directory; give one that holds repositories`
+  try {
+    guard?.check(resolve(root))
+    if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return isNone
+    return `cannot use ${given}: it may not be entered`
+  } catch (error) {
+    return error instanceof RemotePath ? isNone : `cannot use ${given}: ${(error as Error).message}`
+  }
+}
+
+const noGit = ({ git }: Pick<Settings, 'git'>): ConfigError =>
+  new ConfigError(`--git: there is no program ${git}; give the path of Git's binary`)
 
 /** @throws ConfigError if nothing answers */
 export async function answered<T>(

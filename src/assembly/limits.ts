@@ -6,6 +6,7 @@ import { ClientWatch } from '../limits/client-watch.js'
 import type { Overloaded } from '../limits/overloaded.js'
 import { readPressure } from '../limits/pressure.js'
 import { Room } from '../limits/room.js'
+import { Shares } from '../limits/shares.js'
 import { Slots } from '../limits/slots.js'
 import { Spell } from '../limits/spell.js'
 import { TurnBudget } from '../limits/turn-budget.js'
@@ -19,6 +20,10 @@ export interface Limits {
   readonly backOff: BackOff
   readonly admissions: Admissions
   readonly room: Room
+  /** Requests that wait for an earlier one on their connection, by clients. */
+  readonly pipelined: Shares
+  /** Bytes of request bodies in memory, by clients. */
+  readonly bodies: Shares
   /** Clients that take their answers too slowly. */
   readonly readers: ClientWatch
   /** Clients that send their requests too slowly. */
@@ -42,6 +47,8 @@ const adaptiveFloor = 4
 const adaptivePeriodMs = 1000
 /** How many more wait at the door than for a process: turns come sooner there. */
 const doorFactor = 4
+/** A client may have three quarters of what is for all: behind a proxy that is not trusted all clients are one. */
+const clientFactor = 3
 /** Bytes that are handed to clients from memory in one turn of the event loop: two milliseconds of it. */
 const bytesPerTurn = 4 * 1024 * 1024
 /** Milliseconds without a pause after which shedding counts as lasting, and the pause that ends it. */
@@ -79,6 +86,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
     admissions: new Admissions(admitted),
     room: new Room({
       max: settings.maxRequests,
+      clientFactor,
       busyMs: settings.busySeconds > 0 ? settings.busySeconds * 1000 : Infinity,
       queueMax: settings.queueMax * doorFactor,
       waitMs: queue.waitMs,
@@ -87,12 +95,18 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
         shed: (reason) => metrics.turnedAway.inc({ reason }),
       },
     }),
+    pipelined: new Shares(settings.maxRequests, clientFactor),
+    bodies: new Shares(settings.maxBodyMemoryBytes, clientFactor),
     readers: new ClientWatch({
       idleMs: settings.clientIdleSeconds * 1000,
       minRate: settings.clientMinRate,
       windowMs: settings.clientIdleSeconds * 1000,
     }),
-    senders: new ClientWatch({ idleMs: settings.requestIdleSeconds * 1000, minRate: 0, windowMs: 1000 }),
+    senders: new ClientWatch({
+      idleMs: settings.requestIdleSeconds * 1000,
+      minRate: settings.requestMinRate,
+      windowMs: settings.requestIdleSeconds * 1000,
+    }),
     processes: new ClientWatch({
       idleMs: settings.passThroughSilenceSeconds * 1000,
       minRate: 0,

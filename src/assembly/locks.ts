@@ -2,15 +2,16 @@ import type { Socket } from 'node:net'
 import { Access, type Locate } from '../access/access.js'
 import { Authorizer } from '../access/forward.js'
 import { Htpasswd } from '../access/htpasswd.js'
+import { TrustedProxies } from '../access/proxies.js'
 import { PasswordChecks } from '../access/password-checks.js'
 import { Rules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
 import { Verdicts } from '../access/verdicts.js'
+import { checkExposure } from '../config/cross-checks.js'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import { checkExposure } from './exposure.js'
 import { Tls } from './tls.js'
 import { WatchedFiles } from './watched-files.js'
 
@@ -24,6 +25,8 @@ export interface Locks {
   readonly access: Access
   /** By its certificate, the name of the client at the other end; undefined: it has shown none. */
   readonly clientName: (socket: Socket) => string | undefined
+  /** Who may say for whom a request is. */
+  readonly proxies: TrustedProxies
   /** Reads all files again. */
   reload(): void
   close(): Promise<void>
@@ -38,6 +41,12 @@ const verdictsMax = 100_000
 const passwordQueueMax = 256
 /** Milliseconds between two lines about an authoriser that fails. */
 const authorizerQuietMs = 60_000
+
+/** @param what is in the files, as the metrics name it */
+export function cannotUse(what: string, paths: readonly (string | undefined)[], error: unknown): ConfigError {
+  const files = paths.filter((path) => path !== undefined).join(', ')
+  return new ConfigError(`${what}: cannot use ${files}: ${(error as Error).message}`)
+}
 
 /**
  * @throws ConfigError
@@ -61,7 +70,7 @@ export function openLocks(settings: Settings, metrics: Metrics, log: Log, locate
     try {
       files.add(what, given, read)
     } catch (error) {
-      throw new ConfigError(`${what}: cannot use ${given.join(', ')}: ${(error as Error).message}`)
+      throw cannotUse(what, given, error)
     }
   }
 
@@ -77,7 +86,7 @@ export function openLocks(settings: Settings, metrics: Metrics, log: Log, locate
     const file = readHtpasswd(settings.authHtpasswd, watch)
     const access = new Access({
       tokens,
-      passwords: file && { file, checks, verdicts: new Verdicts(remembering) },
+      passwords: file && { file, checks, verdicts: new Verdicts({ ...remembering, timeless: true }) },
       authorizer: authorizer && {
         asked: authorizer,
         verdicts: new Verdicts(remembering),
@@ -90,6 +99,7 @@ export function openLocks(settings: Settings, metrics: Metrics, log: Log, locate
       adminTokens,
       access,
       clientName: (socket) => tls?.nameOf(socket),
+      proxies: new TrustedProxies(settings.trustedProxies ?? []),
       reload: () => files.reload(),
       close: async () => {
         files.close()

@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs'
+import { readSettingFile } from '../config/files.js'
 import { ConfigError } from '../config/settings.js'
 
 /** What signs webhooks. @throws ConfigError */
 export function readSecret(path: string | undefined): string | undefined {
   if (path === undefined) return undefined
   try {
-    const [line = ''] = readFileSync(path, 'utf8').split(/\r?\n/, 1)
+    const [line = ''] = readSettingFile(path).toString().split(/\r?\n/, 1)
     if (line !== '') return line
   } catch (error) {
     throw new ConfigError(`--webhook-secret-file: cannot read ${path}: ${(error as Error).message}`)

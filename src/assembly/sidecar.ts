@@ -1,5 +1,6 @@
 import { leaseEndpoints } from '../admin/lease-api.js'
 import { webhookEndpoints } from '../admin/webhooks.js'
+import { adminHosts, isLocal } from '../config/cross-checks.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
@@ -8,15 +9,16 @@ import type { Complaint } from '../git/git.js'
 import { CompressedForms } from '../http/compressed-forms.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { RefService } from '../service/ref-service.js'
-import type { Log } from '../telemetry/log.js'
+import { UnservedNotices } from '../service/unserved-notices.js'
+import { droppedLines, type Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openCache } from './cache.js'
 import { Doors } from './doors.js'
 import { openFreshness } from './freshness.js'
-import { isLocal } from './exposure.js'
 import { answered, findGround } from './ground.js'
 import { openLimits } from './limits.js'
 import { openLocks } from './locks.js'
+import { checkSettings } from './preflight.js'
 import { readSecret } from './secret.js'
 import { locateStorages } from './storages.js'
 
@@ -48,6 +50,7 @@ export async function startSidecar(
   log: Log,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Sidecar> {
+  checkSettings(settings, environment)
   const secret = readSecret(settings.webhookSecretFile)
   const metrics = new Metrics()
   const locks = openLocks(settings, metrics, log, (path) => service.locate(path))
@@ -77,8 +80,10 @@ export async function startSidecar(
   const { slot } = cache
   if (slot)
     log.info({ slot, cacheDir }, 'another process uses the cache directory; this one has its own part')
+  const notices = new UnservedNotices({ log })
   const { leases, modes, observer, leaseService } = openFreshness({
     ground,
+    notices,
     ownDirectory: cache.ownDirectory,
     changed: (repository) => service.forget(repository),
     settings,
@@ -95,6 +100,7 @@ export async function startSidecar(
     listingsMaxBytes: settings.hotMaxBytes,
     slots,
     backOff: limits.backOff,
+    notices,
     metrics,
     log,
   })
@@ -109,6 +115,8 @@ export async function startSidecar(
     leasesOpen: () => leases.size,
     requestsUnderWay: () => limits.room.inside,
     requestsWaiting: () => limits.room.waiting,
+    requestsPipelined: () => limits.pipelined.taken,
+    requestBodyBytes: () => limits.bodies.taken,
     slotsTotal: () => slots.total,
     slots: () =>
       (['fill', 'pass'] as const).map((each) => ({
@@ -117,6 +125,7 @@ export async function startSidecar(
         waiting: slots.waiting(each),
       })),
     repositories: () => modes.census(),
+    logLinesDropped: () => droppedLines(log),
   })
 
   let draining = false
@@ -144,12 +153,14 @@ export async function startSidecar(
       ...limits,
       access: locks.access,
       clientName: locks.clientName,
+      proxies: locks.proxies,
       service,
       metrics,
       log,
       remoteUserHeader: settings.remoteUserHeader,
       etag: settings.etag,
       requestIdleMs: settings.requestIdleSeconds * 1000,
+      maxHeaderBytes: settings.maxHeaderBytes,
       shedStatus: settings.shedStatus,
       compressed: new CompressedForms({
         minBytes: settings.compression === 'on' ? settings.compressionMinBytes : undefined,
@@ -166,6 +177,7 @@ export async function startSidecar(
       ],
       version: packageVersion(),
       tokens: locks.adminTokens,
+      hosts: adminHosts(settings),
     },
     grpc: {
       ...limits,
@@ -181,7 +193,11 @@ export async function startSidecar(
       reflection: settings.grpcReflection,
       requestIdleMs: settings.requestIdleSeconds * 1000,
       clientIdleMs: settings.clientIdleSeconds * 1000,
-      authorize: { ...locks, adminOpen: settings.grpc !== undefined && isLocal(settings.grpc) },
+      authorize: {
+        ...locks,
+        adminOpen: settings.grpc !== undefined && isLocal(settings.grpc),
+        unix: settings.grpc !== undefined && 'path' in settings.grpc,
+      },
     },
     tls: locks.tls,
     log,

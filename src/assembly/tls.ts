@@ -1,5 +1,4 @@
-import { constants, type X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { constants, createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import type { Server, Socket } from 'node:net'
 import {
   createSecureContext,
@@ -10,6 +9,7 @@ import {
 } from 'node:tls'
 import { allowedName, certificatesIn } from '../access/client-certificate.js'
 import { linesOf } from '../access/names.js'
+import { readSettingFile } from '../config/files.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
@@ -37,7 +37,7 @@ interface Front {
 }
 
 /** What of the files is in force. */
-interface Material {
+export interface Material {
   readonly context: SecureContextOptions
   readonly clients:
     { readonly authorities: readonly X509Certificate[]; readonly names: string[] | undefined } | undefined
@@ -56,7 +56,7 @@ export class Tls {
   /** @throws Error if the files cannot be used */
   constructor(options: TlsOptions) {
     this.#options = options
-    this.#material = read(options.files)
+    this.#material = readTls(options.files)
     this.#tellExpiry()
   }
 
@@ -66,7 +66,7 @@ export class Tls {
    * @throws Error if they cannot be used; then all stays as it was
    */
   reload(): void {
-    this.#material = read(this.#options.files)
+    this.#material = readTls(this.#options.files)
     this.#tellExpiry()
     for (const { server, sockets } of this.#fronts) {
       server.setSecureContext(this.#material.context)
@@ -159,29 +159,70 @@ export class Tls {
 const endOf = ({ remoteAddress, remotePort, localPort }: Socket): string =>
   `${remoteAddress} ${remotePort} ${localPort}`
 
-/** @throws Error if something is missing, damaged, or does not belong together */
-function read({ cert, key, clientCa, clientNames }: TlsFiles): Material {
-  const pem = readFileSync(cert, 'utf8')
-  const [leaf] = certificatesIn(pem)
-  const ca = clientCa === undefined ? undefined : readFileSync(clientCa, 'utf8')
+/** @throws Error that names the file if something is missing, damaged, or does not belong together */
+export function readTls({ cert, key, clientCa, clientNames }: TlsFiles): Material {
+  const pem = readSettingFile(cert).toString()
+  const certificates = certificatesOf(cert, pem)
+  const leaf = certificates[0]!
+  const ca = clientCa === undefined ? undefined : readSettingFile(clientCa).toString()
+  const authorities = ca === undefined ? undefined : certificatesOf(clientCa!, ca)
+  const keyPem = readSettingFile(key)
+  const privateKey = privateKeyIn(key, keyPem.toString('latin1'))
+  if (!leaf.checkPrivateKey(privateKey)) {
+    const other = certificates.some((certificate) => certificate.checkPrivateKey(privateKey))
+    const reason = other
+      ? `it belongs to a later one: the server's own must come first in ${cert}`
+      : 'a mismatch'
+    throw new Error(`the key in ${key} does not belong to the certificate in ${cert}: ${reason}`)
+  }
   const context: SecureContextOptions = {
     cert: pem,
-    key: readFileSync(key),
+    key: keyPem,
     // A session that goes on from an earlier one would not be verified again.
     ...(ca === undefined ? {} : { ca, secureOptions: constants.SSL_OP_NO_TICKET }),
   }
   createSecureContext(context)
   return {
     context,
-    expires: new Date(leaf!.validTo),
+    expires: new Date(leaf.validTo),
     clients:
-      ca === undefined
+      authorities === undefined
         ? undefined
         : {
-            authorities: certificatesIn(ca),
+            authorities,
             names: clientNames === undefined ? undefined : linesOf(clientNames).map(({ line }) => line),
           },
   }
+}
+
+/** @throws Error that names the file */
+function certificatesOf(path: string, pem: string): X509Certificate[] {
+  try {
+    return certificatesIn(pem)
+  } catch (error) {
+    const hint = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem) ? ', but a private key' : ''
+    throw new Error(`${path}: ${(error as Error).message}${hint}`, { cause: error })
+  }
+}
+
+/** @throws Error that names the file and says what is in it instead, and nothing of it: it may be secret */
+function privateKeyIn(path: string, pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem)
+  } catch (error) {
+    const hint = whatIsIn(pem, (error as NodeJS.ErrnoException).code)
+    throw new Error(`${path}: there is no private key in it that can be used${hint}`, { cause: error })
+  }
+}
+
+function whatIsIn(pem: string, code: string | undefined): string {
+  if (code === 'ERR_MISSING_PASSPHRASE' || pem.includes('ENCRYPTED')) {
+    return ': it is encrypted; make one without a passphrase (openssl pkey -in FILE -out FILE)'
+  }
+  const [, kind] = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(pem) ?? []
+  if (kind === undefined) return ': it is not PEM (-----BEGIN PRIVATE KEY-----)'
+  if (kind.endsWith('PRIVATE KEY')) return ': it is damaged, or of an unknown kind'
+  return `, but a ${kind.toLowerCase()}`
 }
 
 /** Is it, or who signed it, and so on upwards, among these? Not by names alone, which an authority's next key shares. */

@@ -62,8 +62,12 @@ export class WatchedFiles {
     }
   }
 
-  #read({ what, read }: Watched): void {
+  #read({ what, paths, read }: Watched): void {
     try {
+      for (const path of paths) {
+        if (!statSync(path).isFile())
+          throw new Error(`${path} is no regular file: it is read at the start only`)
+      }
       read()
     } catch (error) {
       this.#options.failed(what, error)
@@ -73,9 +77,11 @@ export class WatchedFiles {
   }
 }
 
-/** Tells one state of a file from another; a file that is missing is one too. */
-const identityOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string =>
-  [dev, ino, size, mtimeNs, ctimeNs].join(' ')
+/** Tells one state of a file from another; a file that is missing is one too. To read a pipe changes it. */
+const identityOf = (stats: BigIntStats): string => {
+  const { dev, ino, size, mtimeNs, ctimeNs } = stats
+  return (stats.isFIFO() ? [dev, ino] : [dev, ino, size, mtimeNs, ctimeNs]).join(' ')
+}
 const unreadable = (error: unknown): string => String((error as NodeJS.ErrnoException).code)
 
 function identityNow(path: string): string {

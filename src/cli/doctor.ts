@@ -1,49 +1,101 @@
-import { oldestGit } from '../git/installation.js'
 import { findGround } from '../assembly/ground.js'
+import { checkSettings } from '../assembly/preflight.js'
+import { defaultCacheDir } from '../config/cache-dir.js'
+import type { Settings } from '../config/options.js'
+import type { Git } from '../git/git.js'
+import { oldestGit, type Installation } from '../git/installation.js'
 import { inspect, type Inspected } from '../service/inspection.js'
 import { adminUrl, askAdmin } from './admin-client.js'
+import { tellIdleRules } from './idle-rules.js'
+import { checkCache } from './doctor/cache.js'
+import { fine, wrong, type Finding } from './doctor/finding.js'
+import { listWithGit } from './doctor/listing.js'
+import { explain, findUnserved } from './doctor/unserved.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
 /** `refstream doctor`: a line for each thing that was looked at; exit code 1 if something is wrong. */
-export async function doctor(paths: readonly string[], flags: Flags): Promise<void> {
-  const settings = await readSettings(flags)
+export async function doctor(
+  paths: readonly string[],
+  flags: Flags,
+  mistakes: readonly string[],
+): Promise<void> {
+  const settings = await readSettings(flags, mistakes)
+  checkSettings(settings, process.env)
   const { root, git, disks, mounts, helpers } = await findGround(settings, process.env)
-  const wrong = (line: string): void => {
-    say(line)
-    process.exitCode = 1
-  }
-  const { freshness: rules, maxRefDirectories: directoriesMax, unleasedMaxAgeSeconds } = settings
-  const { installation, repositories } = await inspect(
-    { root, git, rules, directoriesMax, disks, mounts },
-    paths,
-  )
-  const { version, supported } = installation
-  if (supported) say(`git: ${git.path}, version ${version}`)
-  else wrong(`git: ${git.path}, version ${version}, is not supported: ${oldestGit} is the oldest that is`)
+  const top = root.latest ?? root.path
+  const { freshness: rules, maxRefDirectories: directoriesMax } = settings
+  const options = { root, git, rules, directoriesMax, disks, mounts }
+  const { installation, repositories } = await inspect(options, paths)
+  tell(judgeGit(git, installation))
+  tell(await checkSidecar(settings))
+  tell(await checkCache(settings.cacheDir ?? defaultCacheDir(top, process.env), settings))
 
-  const admin = adminUrl(settings.admin)
-  const ready = await askAdmin(admin, 'GET', '/readyz').catch((error: unknown) => error as Error)
-  if (ready instanceof Error) say(`sidecar: none answers at ${admin} (${ready.message})`)
-  else if (ready.status === 200) say(`sidecar: ready at ${admin}`)
-  else wrong(`sidecar: not ready at ${admin}: ${String(ready.body).trim()}`)
-
+  const found = new Set<string>()
+  const told = new Set<string>()
+  /** What must not be touched: it would not answer. */
+  const hung = new Set<string>()
   for await (const repository of repositories) {
-    const { path, found, unanswered } = repository
-    if (unanswered) wrong(`${path || '.'}: the filesystem at ${unanswered.join(', ')} does not answer`)
-    else if (!found) wrong(`${path}: no repository`)
-    else {
-      const exported = found.exported || settings.exportAll === true
-      say(describe(path, { ...found, exported }, unleasedMaxAgeSeconds))
-    }
+    const { path, unanswered } = repository
+    if (repository.found) found.add(path)
+    told.add(path)
+    if (unanswered) {
+      hung.add(path)
+      tell(wrong(`${path || '.'}: the filesystem at ${unanswered.join(', ')} does not answer`))
+    } else tell(await checkRepository(repository, top, git, installation, settings))
   }
   helpers.close()
+  if (paths.length > 0) return
+  for (const { path, reason } of findUnserved(top, new Set([...found, ...hung]))) {
+    if (!told.has(path)) tell(wrong(`${path || '.'}: ${reason}`))
+  }
+  if (found.size === 0) tell(wrong(`no repository below ${top}`))
+  for (const line of tellIdleRules(settings, [...found])) tell(fine(line))
 }
 
-const say = (line: string): boolean => process.stdout.write(`${line}\n`)
+function tell({ line, wrong }: Finding): void {
+  process.stdout.write(`${line}\n`)
+  if (wrong) process.exitCode = 1
+}
+
+function judgeGit({ path }: Git, { version, supported }: Installation): Finding {
+  if (supported) return fine(`git: ${path}, version ${version}`)
+  return wrong(`git: ${path}, version ${version}, is not supported: ${oldestGit} is the oldest that is`)
+}
+
+async function checkSidecar({ admin: addresses }: Settings): Promise<Finding> {
+  const admin = adminUrl(addresses)
+  const ready = await askAdmin(admin, 'GET', '/readyz').catch((error: unknown) => error as Error)
+  if (ready instanceof Error) return fine(`sidecar: none answers at ${admin} (${ready.message})`)
+  if (ready.status === 200) return fine(`sidecar: ready at ${admin}`)
+  return wrong(`sidecar: not ready at ${admin}: ${String(ready.body).trim()}`)
+}
+
+/** Longest time in which Git must list a repository's refs, in seconds, if a fill may take longer. */
+const listingMaxSeconds = 30
+
+async function checkRepository(
+  { path, found, refused }: Inspected,
+  root: string,
+  git: Git,
+  { version }: Installation,
+  settings: Settings,
+): Promise<Finding> {
+  if (!found) return wrong(`${path || '.'}: ${explain(root, path, refused)}`)
+  const withinMs = Math.min(settings.fillTimeoutSeconds, listingMaxSeconds) * 1000
+  const { works, complaint } = await listWithGit(git, found.gitDir, version, withinMs)
+  if (!works) return wrong(`${path || '.'}: ${complaint}`)
+  const exportAll = settings.exportAll ?? process.env['GIT_HTTP_EXPORT_ALL'] !== undefined
+  const line = describe(
+    path,
+    { ...found, exported: found.exported || exportAll },
+    settings.unleasedMaxAgeSeconds,
+  )
+  return complaint === '' ? fine(line) : wrong(`${line}; Git says: ${complaint}`)
+}
 
 function describe(
   path: string,
-  { exported, decision }: NonNullable<Inspected['found']>,
+  { gitDir, exported, decision }: NonNullable<Inspected['found']>,
   maxAgeSeconds: number,
 ): string {
   const why = {
@@ -56,6 +108,8 @@ function describe(
     decision.mode === 'lease'
       ? `; changes without a lease are seen after ${maxAgeSeconds} s at the latest`
       : ''
-  const hidden = exported ? '' : '; not exported (no git-daemon-export-ok)'
+  const hidden = exported
+    ? ''
+    : `; not exported, so not served: touch ${gitDir}/git-daemon-export-ok, or serve with --export-all`
   return `${path || '.'}: ${decision.mode}, ${why}${unleased}${hidden}`
 }

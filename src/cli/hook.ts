@@ -1,6 +1,6 @@
-import type { Command } from 'commander'
+import { InvalidArgumentError, type Command } from 'commander'
 import { resolve } from 'node:path'
-import { adminOption, askAdmin } from './admin-client.js'
+import { adminOption } from './admin-client.js'
 
 type Hook = typeof import('../git/hook.js')
 
@@ -11,22 +11,24 @@ export function addHookCommand(program: Command): void {
     .description('Manage the reference-transaction hook that tells the sidecar of changes.')
   hook
     .command('install')
-    .description('Install or update the hook; one that is there already is chained.')
+    .description('Install or update the hook, and try it; one that is there already is chained.')
     .addOption(adminOption())
     .option(
       '--token-file <FILE>',
       'file whose first line is the token that the sidecar needs; the hook reads it',
+      parsePath,
     )
     .argument('<REPO...>')
     .action((repositories: string[], { admin, tokenFile }: { admin: string; tokenFile?: string }) =>
-      forEach(repositories, async (repository, { installHook }) => {
-        await installHook(repository, admin, tokenFile && resolve(tokenFile))
-        return `installed, admin ${admin}`
+      forEach(repositories, async (repository, hook) => {
+        await hook.installHook(repository, admin, tokenFile)
+        const doubt = await doubts(repository, hook)
+        return `installed, admin ${admin}${doubt && ` (${doubt})`}`
       }),
     )
   hook
     .command('status')
-    .description('Tell whether the hook is installed, and whether its sidecar answers.')
+    .description('Tell whether the hook is installed, and whether its sidecar gives it a lease.')
     .argument('<REPO...>')
     .action((repositories: string[]) => forEach(repositories, describe))
   hook
@@ -40,6 +42,15 @@ export function addHookCommand(program: Command): void {
     )
 }
 
+/** @returns it as an absolute path, which the hook needs */
+function parsePath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must be the path of a file.')
+  return resolve(text)
+}
+
+/** Exit code for a hook that is installed and does not work. */
+const failedExit = 1
+
 /** One that fails keeps nobody else from his turn. */
 async function forEach(
   repositories: readonly string[],
@@ -49,6 +60,8 @@ async function forEach(
   const hook = await import('../git/hook.js')
   for (const repository of repositories) {
     try {
+      // It would mean the working directory, which is likely meant by nobody: `hook install "$UNSET"`.
+      if (repository === '') throw new hook.HookError('the path is empty; give that of a repository')
       process.stdout.write(`${repository}: ${await act(resolve(repository), hook)}\n`)
     } catch (error) {
       if (!(error instanceof hook.HookError) && !isSystemError(error)) throw error
@@ -61,20 +74,24 @@ async function forEach(
 const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && 'syscall' in error
 
-async function describe(repository: string, { inspectHook }: Hook): Promise<string> {
-  const { hook, admin, chained, current } = await inspectHook(repository)
+async function describe(repository: string, commands: Hook): Promise<string> {
+  const { hook, admin, chained, current } = await commands.inspectHook(repository)
   if (hook !== 'ours' || admin === undefined) {
     return hook === 'another' ? 'not installed; another reference-transaction hook is there' : 'not installed'
   }
   const parts = [
-    `installed, admin ${admin} (${(await isReachable(admin)) ? 'reachable' : 'not reachable'})`,
+    `installed, admin ${admin} (${(await doubts(repository, commands)) || 'reachable'})`,
     chained ? 'chained to the hook that was there before' : 'nothing chained',
     ...(current ? [] : ['another version: install it again']),
   ]
   return parts.join(', ')
 }
 
-async function isReachable(admin: string): Promise<boolean> {
-  const answer = await askAdmin(admin, 'GET', '/healthz').catch(() => undefined)
-  return answer?.status === 200
+/** Opens a lease as the hook would. @returns why none could be opened, which makes the exit code 1; '' if one could */
+async function doubts(repository: string, { tryHook }: Hook): Promise<string> {
+  const { works, answered, reason, note = '' } = await tryHook(repository)
+  if (works) return note
+  process.exitCode ??= failedExit
+  const doubt = answered ? `reachable, but no lease can be opened: ${reason}` : `not reachable: ${reason}`
+  return note ? `${doubt}; ${note}` : doubt
 }

@@ -19,7 +19,7 @@ export function addLeaseCommand(program: Command): void {
     .command('run')
     .description('Run a command under a lease, which ends when the command does.')
     .addOption(adminOption())
-    .requiredOption('--repository <PATH>', 'path below the root, as in the URL, or absolute')
+    .requiredOption('--repository <PATH>', 'path below the root, as in the URL, or absolute', parsePath)
     .option('--ttl-seconds <SECONDS>', 'time limit, renewed at a third of it', parseSeconds, 60)
     .option('--reason <TEXT>', 'what GET /v1/leases tells of it')
     .argument('<COMMAND...>', 'after --')
@@ -29,6 +29,11 @@ export function addLeaseCommand(program: Command): void {
       process.exitCode = await run(command as string, args)
       await lease.end()
     })
+}
+
+function parsePath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must be the path of a repository; . is the root.')
+  return text
 }
 
 function parseSeconds(text: string): number {
@@ -100,10 +105,11 @@ class HeldLease {
 /** @returns its exit code, 128 + the number of the signal that ended it, or 127 if it could not be started, as in sh(1) */
 function run(command: string, args: readonly string[]): Promise<number> {
   return new Promise<number>((resolve, reject) => {
-    const child = spawn(command, args, { stdio: 'inherit' })
-    // The terminal sends an interrupt to both; the others come to this process alone.
+    // Before it is started: a signal that came in between would end this process and leave the lease open. The terminal
+    // sends an interrupt to both; the others come to this process alone.
     process.on('SIGINT', () => {})
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
+    const child = spawn(command, args, { stdio: 'inherit' })
     child.once('error', reject)
     child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]))
   }).catch((error: unknown) => {

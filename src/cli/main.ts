@@ -1,4 +1,5 @@
 #!/usr/bin/env node
-import { run } from './program.js'
+// Before all else: what is imported below may be more than an old Node understands.
+import './node-floor.cjs'
 
-await run(process.argv)
+void import('./command.js')

@@ -1,22 +1,27 @@
 import { Command, CommanderError } from 'commander'
-import { checkFile, ConfigError } from '../config/settings.js'
+import { ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
 import { addLeaseCommand } from './lease.js'
 import { addHookCommand } from './hook.js'
-import { addSettingFlags, type Flags } from './setting-flags.js'
+import { addSettingFlags, parseFlags, type Flags } from './setting-flags.js'
 
 /** Exit code for a mistake of whoever typed the command or wrote the configuration. */
 const usageExit = 2
 
 /** Reads the command line and runs the command that it names. */
 export async function run(argv: readonly string[]): Promise<void> {
+  const [command = '', ...rest] = argv.slice(2)
+  const takesSettings = command === 'serve' || command === 'doctor'
+  const { args, mistakes } = takesSettings
+    ? parseFlags(rest, command === 'doctor')
+    : { args: rest, mistakes: [] }
   try {
-    await createProgram().parseAsync(argv)
+    await createProgram(mistakes).parseAsync([...argv.slice(0, 3), ...args])
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : usageExit
     } else if (error instanceof ConfigError) {
-      process.stderr.write(`refstream: ${error.message}\n`)
+      for (const mistake of error.mistakes) process.stderr.write(`refstream: ${mistake}\n`)
       process.exitCode = usageExit
     } else {
       throw error
@@ -24,32 +29,34 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-function createProgram(): Command {
+/** @param mistakes in the flags of the command, to be told with those in other places */
+function createProgram(mistakes: readonly string[]): Command {
   const program = new Command('refstream')
     .description('A streaming info-refs cache beside a Git server.')
     .version(packageVersion())
+    // Its hints come on lines of their own.
+    .configureOutput({ outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`) })
     .exitOverride()
 
   addSettingFlags(program.command('serve'))
     .description('Serve the repositories under a root over HTTP.')
     // Loaded when it is needed: a hook's or a script's short command does not wait for a server's libraries.
-    .action(async (flags: Flags) => (await import('./serve.js')).serve(flags))
+    .action(async (flags: Flags) => (await import('./serve.js')).serve(flags, mistakes))
   addSettingFlags(program.command('doctor'))
     .description('Tell what is wrong, and how each repository is kept fresh, by the settings of serve.')
     .argument('[REPO...]', 'paths below the root; all if left out')
-    .action(async (paths: string[], flags: Flags) => (await import('./doctor.js')).doctor(paths, flags))
+    .action(async (paths: string[], flags: Flags) =>
+      (await import('./doctor.js')).doctor(paths, flags, mistakes),
+    )
   addLeaseCommand(program)
 
   program
     .command('config')
     .description('Work with configuration files.')
     .command('check')
-    .description('Check the keys and values of a configuration file.')
+    .description('Check a configuration file: its keys, its values, and all for which serve would refuse it.')
     .argument('<FILE>')
-    .action(async (file: string) => {
-      await checkFile(file)
-      process.stdout.write(`${file}: ok\n`)
-    })
+    .action(async (file: string) => (await import('./config-check.js')).checkConfig(file))
   addHookCommand(program)
   return program
 }

@@ -1,14 +1,28 @@
 import { startSidecar } from '../assembly/sidecar.js'
-import { createLog, prettyOutput } from '../telemetry/log.js'
+import { LogOutput, standardOutput } from '../telemetry/log-output.js'
+import { logTo, prettyLines } from '../telemetry/log.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
-/** `refstream serve`: runs until a signal ends it. */
-export async function serve(flags: Flags): Promise<void> {
-  const unknown: string[] = []
-  const settings = await readSettings(flags, (name) => unknown.push(name))
+/** Milliseconds for which the last lines of the log may keep the program from its end. */
+const flushMs = 500
 
-  const log = createLog(settings.logLevel, process.stdout.isTTY ? await prettyOutput() : undefined)
-  for (const name of unknown) log.warn(`${name} is set in the environment, but is no setting of refstream`)
+/** Said where `leaveProcessOne` has found no way. */
+const orphansStay =
+  'refstream is process 1, and Node does not reap processes that others leave to it: they stay as zombies; run it with an ' +
+  'init (docker run --init, tini), or by the program `refstream` that npm installs'
+
+/** `refstream serve`: runs until a signal ends it. */
+export async function serve(flags: Flags, mistakes: readonly string[]): Promise<void> {
+  const unknown: string[] = []
+  const settings = await readSettings(flags, mistakes, (name, hint) =>
+    unknown.push(`${name} is set in the environment, but is no setting of refstream${hint}`),
+  )
+
+  const output = new LogOutput(standardOutput())
+  process.once('exit', () => output.end(flushMs))
+  const log = logTo(output, settings.logLevel, process.stdout.isTTY ? await prettyLines() : undefined)
+  if (process.pid === 1) log.warn(orphansStay)
+  for (const line of unknown) log.warn(line)
   const sidecar = await startSidecar(settings, log)
   const { url, adminUrl, grpcTarget } = sidecar
   const metrics = adminUrl.startsWith('http') ? { metrics: `${adminUrl}/metrics` } : {}

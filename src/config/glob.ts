@@ -1,8 +1,171 @@
-import picomatch from 'picomatch'
+import { any, hasForm } from './sequence.js'
+
+/** A glob that has no meaning here. The message says why, and what to write. */
+export class BadGlob extends Error {
+  override readonly name = 'BadGlob'
+}
+
+/** What one character may be: itself, any, or one of a class. */
+type Character =
+  string | { readonly negated: boolean; readonly ranges: readonly (readonly [number, number])[] }
+const anyCharacter: Character = { negated: true, ranges: [] }
+
+/** What one name between slashes may be: itself, or of this form. */
+type Name = string | readonly (Character | typeof any)[]
+
+/** Most alternatives that the braces of a glob may mean together. */
+const alternativesMax = 100
+
+export interface Glob {
+  /** Does it begin with `!`? Then it is for all that does not have its form. */
+  readonly negated: boolean
+  /** Does a path have its form, whatever that means? */
+  readonly fits: (path: string) => boolean
+}
 
 /**
- * Does a repository's path below the root match? `**` is for all, also for a root that is itself a repository, which has no
- * name below it: it goes by `.`.
+ * Reads a glob for paths: `*` is any characters of one name, `**` any number of names (also none, but at the end after a
+ * name that ends in `*`), `?` one character, `[a-z]` or `[!a-z]` one of a class, `{a,b}` either; `\` takes the next
+ * character as it is, and `!` before all the rest means all others. `**` alone is for all, also for a root that is itself a
+ * repository, which has no name below it: it goes by `.`.
+ *
+ * The time of `fits` is at most the length of the path times that of the glob with its alternatives written out.
+ * @throws BadGlob
  */
-export const pathMatcher = (glob: string): ((path: string) => boolean) =>
-  glob === '**' ? () => true : picomatch(glob, { dot: true })
+export function parseGlob(glob: string): Glob {
+  const [, marks = '', rest = ''] = /^(!*)(?:\.\/)?(.*)$/s.exec(glob) ?? []
+  const forms = alternatives(rest).map(parse)
+  return {
+    negated: marks.length % 2 === 1,
+    fits: (path) => {
+      const names = path.split('/')
+      return forms.some((form) => hasForm(form, names, nameFits))
+    },
+  }
+}
+
+/** Makes what tells whether a glob is for a path. @throws BadGlob */
+export function pathMatcher(glob: string): (path: string) => boolean {
+  const { negated, fits } = parseGlob(glob)
+  return (path) => fits(path) !== negated
+}
+
+function nameFits(form: Name, name: string): boolean {
+  if (typeof form === 'string') return form === name
+  // The root's own name is nobody's who asks for any characters.
+  return name !== '.' && hasForm(form, Array.from(name), characterFits)
+}
+
+function characterFits(wanted: Character, character: string): boolean {
+  if (typeof wanted === 'string') return wanted === character
+  const code = character.codePointAt(0)!
+  return wanted.ranges.some(([from, to]) => from <= code && code <= to) !== wanted.negated
+}
+
+/** A glob's braces, written out. @throws BadGlob */
+function alternatives(glob: string): string[] {
+  const braces = firstBraces(glob)
+  if (!braces) return [glob]
+  const { start, commas, end } = braces
+  const cuts = [start, ...commas, end]
+  const rests = alternatives(glob.slice(end + 1))
+  const middles = cuts.slice(1).flatMap((cut, index) => alternatives(glob.slice(cuts[index]! + 1, cut)))
+  if (rests.length * middles.length > alternativesMax)
+    throw new BadGlob(`its braces mean more than ${alternativesMax} alternatives; write several rules`)
+  return middles.flatMap((middle) => rests.map((rest) => glob.slice(0, start) + middle + rest))
+}
+
+/** The first braces with a comma in them; others are characters like any. @throws BadGlob */
+function firstBraces(glob: string): { start: number; commas: number[]; end: number } | undefined {
+  const open: { start: number; commas: number[] }[] = []
+  let first: { start: number; commas: number[]; end: number } | undefined
+  for (let at = 0; at < glob.length; at = afterToken(glob, at)) {
+    const character = glob[at]
+    if (character === '{') open.push({ start: at, commas: [] })
+    else if (character === ',') open.at(-1)?.commas.push(at)
+    else if (character === '}') {
+      const closed = open.pop()
+      if (closed?.commas.length === 0 && /^[^/]+\.\.[^/]+$/.test(glob.slice(closed.start + 1, at)))
+        throw new BadGlob(
+          'it has a range in braces; write a class such as [a-z], or alternatives with commas',
+        )
+      if (closed && closed.commas.length > 0 && !(first && first.start < closed.start))
+        first = { ...closed, end: at }
+    }
+  }
+  return first
+}
+
+/** Where the next character, escaped character or class begins. */
+function afterToken(glob: string, at: number): number {
+  if (glob[at] === '\\') return afterCharacter(glob, at + 1)
+  return glob[at] === '[' ? (classEnd(glob, at) ?? at) + 1 : afterCharacter(glob, at)
+}
+
+/** Some characters are two units of a string. */
+const afterCharacter = (text: string, at: number): number =>
+  at + ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1)
+
+/** Where the class ends that begins here; undefined: it does not end, so it is none. */
+function classEnd(glob: string, start: number): number | undefined {
+  let at = start + 1
+  if (glob[at] === '!' || glob[at] === '^') at++
+  // As in the shell, one that comes first is one of the class.
+  if (glob[at] === ']') at++
+  while (at < glob.length && glob[at] !== ']') at += glob[at] === '\\' ? 2 : 1
+  return at < glob.length ? at : undefined
+}
+
+/** What the names of a glob without braces may be. @throws BadGlob */
+function parse(glob: string): (Name | typeof any)[] {
+  const names: (Character | typeof any)[][] = [[]]
+  for (let at = 0; at < glob.length;) {
+    const next = afterToken(glob, at)
+    const token = glob.slice(at, next)
+    if (token === '/') names.push([])
+    else names.at(-1)!.push(...meaning(token))
+    at = next
+  }
+  const forms = names.map((name) => {
+    if (name.length === 2 && name.every((part) => part === any)) return any
+    return name.every((part) => typeof part === 'string') ? name.join('') : name
+  })
+  // `a/**` is `a` too, but `*/**` only what lies in something.
+  const [before, last] = forms.slice(-2)
+  if (last === any && Array.isArray(before) && before.at(-1) === any) forms.splice(-1, 0, [any])
+  return forms
+}
+
+/** @throws BadGlob */
+function meaning(token: string): (Character | typeof any)[] {
+  if (token === '*') return [any]
+  if (token === '?') return [anyCharacter]
+  if (token.length > 1 && token.startsWith('[')) return [classOf(token)]
+  if (token.length > 1 && token.startsWith('\\')) return [token.slice(1)]
+  if ('()"'.includes(token))
+    throw new BadGlob(`${token} has no meaning in it; write \\${token} for the character itself`)
+  return [token]
+}
+
+/** @throws BadGlob */
+function classOf(token: string): Character {
+  if (token.includes('/') || token.includes('[:'))
+    throw new BadGlob(`${token}: a class has characters and ranges, such as [a-z0-9], and no slash`)
+  const negated = /^\[[!^]/.test(token)
+  const characters = Array.from(token.slice(negated ? 2 : 1, -1).matchAll(/\\?(.)/gsu), ([all, one]) => ({
+    code: one!.codePointAt(0)!,
+    isDash: all === '-',
+  }))
+  const ranges: [number, number][] = []
+  for (let at = 0; at < characters.length; at++) {
+    const [from, dash, to] = characters.slice(at, at + 3)
+    if (!dash?.isDash || !to) {
+      ranges.push([from!.code, from!.code])
+      continue
+    }
+    if (from!.code > to.code) throw new BadGlob(`${token}: a range in it ends before it begins`)
+    ranges.push([from!.code, to.code])
+    at += 2
+  }
+  return { negated, ranges }
+}

@@ -8,6 +8,7 @@ import {
   freshnessRule,
   forwardedHeader,
   headerName,
+  hostName,
   httpUrl,
   list,
   positiveSeconds,
@@ -17,6 +18,7 @@ import {
   timerMax,
   timerSeconds,
   toggle,
+  trustedProxy,
   unixAddress,
 } from './values.js'
 
@@ -44,6 +46,7 @@ export interface Option {
 
 const sizeAllowed = 'a number of bytes, or one with a unit: 512KiB, 64MiB, 2GiB'
 const secondsAllowed = 'a number of seconds, such as 30 or 0.5'
+const timerAllowed = `${secondsAllowed}, and at most ${timerMax} (23 days)`
 
 export const options = [
   {
@@ -159,7 +162,7 @@ export const options = [
     key: 'authUrl',
     name: 'auth-url',
     value: 'URL',
-    help: 'whom to ask instead, by a GET: 2xx allows, 401 and 403 are handed on, anything else denies',
+    help: 'whom to ask instead, by a GET: 2xx allows, 401 and 403 are handed on, a redirect (302, 303, 307) is a 401, anything else denies',
     allowed: 'an http: or https: URL without a user name and password',
     schema: httpUrl.optional(),
     defaultText: 'none',
@@ -197,7 +200,7 @@ export const options = [
     name: 'auth-timeout-seconds',
     value: 'SECONDS',
     help: 'longest wait for an answer of auth-url; then nobody may',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(5),
     defaultText: '5',
   },
@@ -207,7 +210,7 @@ export const options = [
     value: 'RULES',
     help: 'who may read or push: GLOB=read:NAMES or GLOB=push:NAMES, the first that matches; without a match nobody may',
     allowed:
-      'rules with commas in between, such as "pub/**=read:anyone, **=read:*, **=push:alice+ci-*"; * is any characters',
+      'rules with commas in between, such as "pub/**=read:anyone, **=read:*, **=push:alice+ci-*"; in names, * is any characters; in globs, *, **, ?, [a-z], {a,b} as in the shell, and \\ before ( ) " for themselves',
     schema: list(accessRule).optional(),
     defaultText: 'none: whoever is let in may do what Git’s configuration allows',
   },
@@ -227,6 +230,15 @@ export const options = [
     allowed: 'the path of a file',
     schema: text.optional(),
     defaultText: 'none: whoever reaches the address, which must be loopback or a Unix socket',
+  },
+  {
+    key: 'adminHosts',
+    name: 'admin-hosts',
+    value: 'NAMES',
+    help: 'host names, besides localhost, by which requests may call a loopback admin address; several with commas',
+    allowed: 'host names without a port, such as admin.example.com; several with commas',
+    schema: list(hostName).optional(),
+    defaultText: 'none, but those in --admin',
   },
   {
     key: 'cacheDir',
@@ -253,6 +265,16 @@ export const options = [
     allowed: 'the name of a request header, such as X-Remote-User',
     schema: headerName.optional(),
     defaultText: 'none: every client is anonymous',
+  },
+  {
+    key: 'trustedProxies',
+    name: 'trusted-proxies',
+    value: 'ADDRESSES',
+    help: 'proxies in front whose X-Forwarded-For, -Proto and -Host are believed; several with commas',
+    allowed:
+      'addresses, networks such as 10.0.0.0/8 or fd00::/8, or unix for Unix sockets; several with commas',
+    schema: list(trustedProxy).optional(),
+    defaultText: 'none: the client is whoever connects',
   },
   {
     key: 'git',
@@ -366,7 +388,7 @@ export const options = [
     name: 'fill-timeout-seconds',
     value: 'SECONDS',
     help: 'longest run of one fill; then its Git process is killed and its followers fail',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(300),
     defaultText: '300',
   },
@@ -375,7 +397,7 @@ export const options = [
     name: 'fill-silence-seconds',
     value: 'SECONDS',
     help: 'longest silence of a fill between two bytes; then as above',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(60),
     defaultText: '60',
   },
@@ -384,7 +406,7 @@ export const options = [
     name: 'fill-first-byte-seconds',
     value: 'SECONDS',
     help: 'longest wait for a fill’s first byte, from the start of its Git process; then as above',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(60),
     defaultText: '60',
   },
@@ -402,7 +424,7 @@ export const options = [
     name: 'pass-through-silence-seconds',
     value: 'SECONDS',
     help: 'longest time in which no byte comes to or from the Git process of a fetch, a push or the like; then it is killed',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(600),
     defaultText: '600',
   },
@@ -447,7 +469,7 @@ export const options = [
     name: 'queue-wait-seconds',
     value: 'SECONDS',
     help: 'longest wait for a process, or at the door; four times as long for clients let in before',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(15),
     defaultText: '15',
   },
@@ -470,10 +492,19 @@ export const options = [
     key: 'maxRequests',
     name: 'max-requests',
     value: 'NUMBER',
-    help: 'most requests under way at once, whatever they wait for; more are shed',
+    help: 'most requests under way at once, whatever they wait for, three quarters of them of one client address; more are shed',
     allowed: 'a whole number, such as 16',
     schema: count.prefault(20_000),
     defaultText: '20000',
+  },
+  {
+    key: 'maxBodyMemoryBytes',
+    name: 'max-body-memory-bytes',
+    value: 'SIZE',
+    help: 'most bytes of request bodies in memory, three quarters of it for one client address; more go to Git unread',
+    allowed: sizeAllowed,
+    schema: bytes.prefault('64MiB'),
+    defaultText: '64MiB',
   },
   {
     key: 'busySeconds',
@@ -497,7 +528,7 @@ export const options = [
     name: 'client-idle-seconds',
     value: 'SECONDS',
     help: 'how long a client may take nothing of an answer that is there; then its connection is cut',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(300),
     defaultText: '300',
   },
@@ -515,16 +546,41 @@ export const options = [
     name: 'request-idle-seconds',
     value: 'SECONDS',
     help: 'how long a client may send nothing of a request that it has begun; for its head, the whole of it',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(60),
     defaultText: '60',
+  },
+  {
+    key: 'maxHeaderBytes',
+    name: 'max-header-bytes',
+    value: 'SIZE',
+    help: 'most bytes of a request’s head; a longer one gets 431',
+    allowed: 'a number of bytes from 8KiB on, or one with a unit: 64KiB, 1MiB',
+    schema: bytes
+      .pipe(
+        z
+          .int()
+          .min(8192)
+          .max(16 * 1024 * 1024),
+      )
+      .prefault('64KiB'),
+    defaultText: '64KiB',
+  },
+  {
+    key: 'requestMinRate',
+    name: 'request-min-rate',
+    value: 'SIZE',
+    help: 'bytes per second that a client must send of a request’s body, over request-idle-seconds; 0: any',
+    allowed: sizeAllowed,
+    schema: bytes.prefault('64'),
+    defaultText: '64',
   },
   {
     key: 'drainSeconds',
     name: 'drain-seconds',
     value: 'SECONDS',
     help: 'how long requests under way may go on after SIGTERM or SIGINT',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: seconds.pipe(z.number().max(timerMax)).prefault(30),
     defaultText: '30',
   },
@@ -534,7 +590,7 @@ export const options = [
     value: 'RULES',
     help: 'how to tell that an answer is fresh, by repository: GLOB=MODE, the first that matches, or a MODE for all',
     allowed:
-      'rules with commas in between, such as "mirrors/**=lease, auto"; modes are observe, lease and auto',
+      'rules with commas in between, such as "mirrors/**=lease, auto"; modes are observe, lease and auto; in globs, *, **, ?, [a-z], {a,b} as in the shell, and \\ before ( ) " for themselves',
     schema: list(freshnessRule).prefault('auto'),
     defaultText: 'auto',
   },
@@ -570,7 +626,7 @@ export const options = [
     name: 'lease-max-seconds',
     value: 'SECONDS',
     help: 'longest time that a lease may be given at once; it can be renewed',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(3600),
     defaultText: '3600',
   },

@@ -1,106 +1,183 @@
-import { readFileSync } from 'node:fs'
+import { readSettingFile } from './files.js'
+import { nearest } from './nearest.js'
 import { environmentName, options, type Option, type Settings } from './options.js'
+import { linesOfKeys } from './toml-lines.js'
 
-/** A setting that cannot be used. The message is one line for the person who wrote it; commands exit 2 on it. */
+/**
+ * Settings that cannot be used. The message has one line for each mistake, for the person who made it; commands exit 2
+ * on it.
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
+  /** One for each mistake. */
+  readonly mistakes: readonly string[]
+
+  constructor(mistakes: string | readonly string[], options?: ErrorOptions) {
+    const list = typeof mistakes === 'string' ? [mistakes] : mistakes
+    super(list.join('\n'), options)
+    this.mistakes = list
+  }
 }
 
-type Values = ReadonlyMap<Option, { readonly value: unknown; readonly from: string }>
+/** Runs all checks. @throws ConfigError with the mistakes of all that throw one */
+export function checkAll(checks: readonly (() => unknown)[]): void {
+  const mistakes: string[] = []
+  for (const check of checks) {
+    try {
+      check()
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      mistakes.push(...error.mistakes)
+    }
+  }
+  if (mistakes.length > 0) throw new ConfigError(mistakes)
+}
 
-/** What was said where; `read*` below make these, `resolveSettings` lays them over each other. */
-export type Source = Values
+/** What was said in one place, and what of it makes no sense; `read*` below make these, `resolveSettings` lays them over each other. */
+export interface Source {
+  readonly values: ReadonlyMap<Option, { readonly value: unknown; readonly from: string }>
+  readonly mistakes: readonly string[]
+  /** Could it not be read at all? Then it may have said anything. */
+  readonly unread?: true
+}
 
-const namesAllowed = options.map((option) => option.name).join(', ')
+const names = options.map((option) => option.name)
 
 /** Flags as the command line gave them, by option key; undefined means not given. */
-export function readFlags(flags: Readonly<Record<string, unknown>>): Source {
+export function readFlags(
+  flags: Readonly<Record<string, unknown>>,
+  mistakes: readonly string[] = [],
+): Source {
   const values = new Map()
   for (const option of options) {
     const value = flags[option.key]
     if (value !== undefined) values.set(option, { value, from: `--${option.name}` })
   }
-  return values
+  return { values, mistakes }
 }
 
+const prefix = 'REFSTREAM_'
 /** Variables for the commands, apart from those of settings. */
 const notSettings = new Set(['REFSTREAM_CONFIG', 'REFSTREAM_ADMIN_TOKEN'])
 
 /**
  * REFSTREAM_… variables. Unknown ones are not refused: Kubernetes puts REFSTREAM_PORT and the like into every pod that
- * lives beside a service called refstream. They are handed to `unknown`, which may warn.
+ * lives beside a service called refstream. `unknown` is told of each, with what may have been meant, and may warn.
  */
 export function readEnvironment(
   environment: NodeJS.ProcessEnv,
-  unknown: (name: string) => void = () => {},
+  unknown: (name: string, hint: string) => void = () => {},
 ): Source {
   const values = new Map()
   const known = new Map<string, Option>(options.map((option) => [environmentName(option), option]))
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith('REFSTREAM_') || notSettings.has(name)) continue
+    if (!name.startsWith(prefix) || notSettings.has(name)) continue
     const option = known.get(name)
     if (option) values.set(option, { value, from: name })
-    else unknown(name)
+    else {
+      const bare = [...known.keys()].map((each) => each.slice(prefix.length))
+      unknown(name, meant(name.slice(prefix.length), bare, prefix))
+    }
   }
-  return values
+  return { values, mistakes: [] }
 }
 
-/** The TOML file's text. @throws ConfigError if it cannot be read or parsed, or has a key that is no setting. */
+/** The settings in a TOML file. Never rejects: what is wrong with it is among the mistakes. */
 export async function readFile(path: string): Promise<Source> {
   const values = new Map()
-  for (const [name, value] of Object.entries(await parseToml(path))) {
-    const option = options.find((candidate) => candidate.name === name)
-    if (!option) {
-      throw new ConfigError(
-        `${path}: unknown key ${name} (value ${show(value)}); allowed keys: ${namesAllowed}`,
-      )
-    }
-    values.set(option, { value, from: `${path}: ${name}` })
-  }
-  return values
-}
-
-async function parseToml(path: string): Promise<Record<string, unknown>> {
   let text: string
   try {
-    text = readFileSync(path, 'utf8')
+    text = readSettingFile(path).toString()
   } catch (error) {
-    throw new ConfigError(`config: cannot read ${path}: ${(error as Error).message}`)
+    const mistake = `config: cannot read ${path}: ${(error as Error).message}`
+    return { values, mistakes: [mistake], unread: true }
   }
   // Most sidecars start without a file, and without waiting for its parser.
   const { parse, TomlError } = await import('smol-toml')
+  let table: Record<string, unknown>
   try {
-    return parse(text)
+    table = parse(text)
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
-    const reason = error.message.split('\n', 1)[0]
-    throw new ConfigError(`${path}:${error.line}:${error.column}: not TOML: ${reason}`)
+    const [reason = ''] = error.message.split('\n', 1)
+    const mistake = `${path}:${error.line}:${error.column}: not TOML: ${reason.replace(/^Invalid TOML document: /, '')}`
+    return { values, mistakes: [mistake], unread: true }
   }
+  const lines = linesOfKeys(text, parse)
+  const place = (name: string): string => (lines.has(name) ? `${path}:${lines.get(name)}` : path)
+  const mistakes: string[] = []
+  for (const [name, value] of Object.entries(table)) {
+    const option = options.find((candidate) => candidate.name === name)
+    if (option) values.set(option, { value, from: `${place(name)}: ${name}` })
+    else mistakes.push(`${place(name)}: unknown key ${shown(name)} ${explainUnknown(name, value)}`)
+  }
+  const last = mistakes.pop()
+  if (last !== undefined) mistakes.push(`${last}; allowed keys: ${names.join(', ')}`)
+  return { values, mistakes }
+}
+
+function explainUnknown(name: string, value: unknown): string {
+  const isTable =
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+  return isTable
+    ? '(a table: settings are keys outside of tables)'
+    : `(value ${show(value)})${meant(name, names)}`
+}
+
+/** `; did you mean …?`, or nothing if no name is near. */
+export function meant(given: string, among: readonly string[], prefix = ''): string {
+  const name = nearest(given, among)
+  return name === undefined ? '' : `; did you mean ${prefix}${name}?`
 }
 
 /**
  * The first source that names a setting wins.
- * @throws ConfigError on the first bad value: where it was said, the value, and what is allowed
+ * @throws ConfigError with all mistakes of all sources: where it was said, the value, and what is allowed
  */
 export function resolveSettings(...sources: Source[]): Settings {
   const settings: Record<string, unknown> = {}
+  const mistakes = sources.flatMap((source) => source.mistakes)
+  const unread = sources.some((source) => source.unread)
   for (const option of options) {
-    const said = sources.map((source) => source.get(option)).find((value) => value !== undefined)
+    const said = sources.map(({ values }) => values.get(option)).find((value) => value !== undefined)
     const result = option.schema.safeParse(said?.value)
-    if (!result.success) {
-      if (!said) throw new ConfigError(`--${option.name} is missing; give ${option.allowed}`)
-      throw new ConfigError(`${said.from}: bad value ${show(said.value)}; allowed: ${option.allowed}`)
-    }
-    settings[option.key] = result.data
+    if (result.success) settings[option.key] = result.data
+    else if (said) {
+      const item = badItem(said.value, result.error.issues[0]?.path[0])
+      mistakes.push(`${said.from}: bad value ${show(said.value)}${item}; allowed: ${option.allowed}`)
+    } else if (!unread) mistakes.push(`--${option.name} is missing; give ${option.allowed}`)
   }
+  if (mistakes.length > 0) throw new ConfigError(mistakes)
   return settings as unknown as Settings
 }
 
-/** Checks a file's keys and values alone; settings that it leaves out are no fault of it. @throws ConfigError */
-export async function checkFile(path: string): Promise<void> {
+/** Checks a file's keys and values alone; a root that it leaves out is no fault of it. @throws ConfigError */
+export async function checkFile(
+  path: string,
+): Promise<{ readonly settings: Settings; readonly hasRoot: boolean }> {
   const source = await readFile(path)
   const root = options.find((option) => option.key === 'root') as Option
-  resolveSettings(source, new Map([[root, { value: '.', from: '' }]]))
+  const placeholder = { values: new Map([[root, { value: '.', from: '' }]]), mistakes: [] }
+  return { settings: resolveSettings(source, placeholder), hasRoot: source.values.has(root) }
 }
 
-const show = (value: unknown): string => (typeof value === 'bigint' ? String(value) : JSON.stringify(value))
+/** Names the item of a list that is the bad one. */
+function badItem(value: unknown, index: PropertyKey | undefined): string {
+  if (typeof index !== 'number') return ''
+  const items: unknown[] = typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : []
+  const item = items[index]
+  if (items.length < 2) return ''
+  return ` (item ${index + 1}: ${show(typeof item === 'string' ? item.trim() : item)})`
+}
+
+/** Longest part of a value that is shown. */
+const shownMax = 200
+
+/** A value as it may have been written, on one line. */
+function show(value: unknown): string {
+  const text = typeof value === 'bigint' || typeof value === 'number' ? String(value) : JSON.stringify(value)
+  return text.length > shownMax ? `${text.slice(0, shownMax)}…` : text
+}
+
+/** A key as it was written, on one line. */
+const shown = (name: string): string => (/^[\w-]+$/.test(name) ? name : show(name))

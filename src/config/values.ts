@@ -1,4 +1,6 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
+import { BadGlob, parseGlob } from './glob.js'
 
 export const text = z.string().min(1)
 
@@ -41,11 +43,23 @@ export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
     ])
     .pipe(z.array(item).min(1))
 
+/** Why a glob cannot be used; undefined: it can. */
+function faultOf(glob: string): string | undefined {
+  try {
+    parseGlob(glob)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof BadGlob)) throw error
+    return `${JSON.stringify(glob)} is not a glob: ${error.message}`
+  }
+}
+
 /** A way to tell whether answers are fresh, for the repositories whose path matches. */
 export const freshnessRule = z.string().transform((value, context) => {
   const [, glob = '**', mode] = /^(?:(.+)=)?(observe|lease|auto)$/.exec(value) ?? []
-  if (mode === undefined) {
-    context.addIssue({ code: 'custom', message: 'not a rule' })
+  const fault = mode === undefined ? 'not a rule' : faultOf(glob)
+  if (fault !== undefined) {
+    context.addIssue({ code: 'custom', message: fault })
     return z.NEVER
   }
   return { glob, mode: mode as 'observe' | 'lease' | 'auto' }
@@ -65,12 +79,30 @@ export const storage = z.string().transform((value, context) => {
 export const accessRule = z.string().transform((value, context) => {
   const [, glob, action, names] = /^(.+)=(read|push):([^:]+)$/.exec(value) ?? []
   const list = names?.split('+').map((name) => name.trim()) ?? []
-  if (glob === undefined || action === undefined || list.length === 0 || list.includes('')) {
-    context.addIssue({ code: 'custom', message: 'not a rule' })
+  const isRule = action !== undefined && list.length > 0 && !list.includes('')
+  const fault = glob === undefined || !isRule ? 'not a rule' : faultOf(glob)
+  if (glob === undefined || fault !== undefined) {
+    context.addIssue({ code: 'custom', message: fault ?? 'not a rule' })
     return z.NEVER
   }
   return { glob, action: action as 'read' | 'push', names: list }
 })
+
+/** Whom to believe for whom it asks: a network, an address (all of its bits), or whoever comes by a Unix socket. */
+export const trustedProxy = z
+  .string()
+  .transform((value, context): 'unix' | { readonly address: string; readonly bits: number } => {
+    if (value === 'unix') return value
+    const [, address = '', given] = /^([\da-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(value) ?? []
+    const all = isIP(address) === 4 ? 32 : 128
+    const bits = Number(given ?? all)
+    // Addresses of clients are told apart as IPv4, whatever the socket is: see access/proxies.ts.
+    const [, mapped] = /^::ffff:([\d.]+)$/i.exec(address) ?? []
+    if (mapped !== undefined && bits >= 96 && bits <= all) return { address: mapped, bits: bits - 96 }
+    if (isIP(address) !== 0 && bits <= all) return { address, bits }
+    context.addIssue({ code: 'custom', message: 'not an address or a network' })
+    return z.NEVER
+  })
 
 /** A URL to ask, with no credentials in it: they would be logged, and sent instead of the client's. */
 export const httpUrl = z
@@ -115,6 +147,9 @@ export const headerName = z
   .string()
   .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/)
   .transform((name) => name.toLowerCase())
+
+/** A name of a machine, as in a URL. */
+export const hostName = z.string().regex(/^[\w-]{1,63}(\.[\w-]{1,63})*\.?$/)
 
 /** Those that say where a message goes and where it ends (RFC 9110, section 7.6.1; RFC 9112, section 6) go no further. */
 const framing = [

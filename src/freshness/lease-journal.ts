@@ -1,6 +1,16 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { readRegularFile } from '../config/files.js'
 import type { Lease } from './leases.js'
 
 const schema = z.object({
@@ -11,6 +21,12 @@ const schema = z.object({
   ttlMs: z.number().positive(),
   expiresAt: z.coerce.date(),
 })
+
+/** Bytes of a lease: a path, a reason, and a few words. */
+const leaseMax = 64 * 1024
+/** Nothing but a regular file is written to, and nothing is waited for. */
+const writing =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
  * Open leases on disk, a file each, named by id. Written synchronously, before whoever opens a lease is told that it is
@@ -34,7 +50,12 @@ export class LeaseJournal {
   write(lease: Lease): void {
     const path = join(this.#directory, lease.id)
     // Renamed into place: a renewal that breaks off must not lose the lease.
-    writeFileSync(`${path}.new`, JSON.stringify(lease), { mode: 0o600 })
+    const handle = openSync(`${path}.new`, writing, 0o600)
+    try {
+      writeFileSync(handle, JSON.stringify(lease))
+    } finally {
+      closeSync(handle)
+    }
     renameSync(`${path}.new`, path)
   }
 
@@ -45,19 +66,18 @@ export class LeaseJournal {
 
   #read(name: string): Lease | undefined {
     const path = join(this.#directory, name)
-    let text: string
+    let bytes: Buffer | undefined
     try {
-      text = readFileSync(path, 'utf8')
-    } catch (error) {
+      bytes = readRegularFile(path, leaseMax)
+    } catch {
       // What the system does not let us read now may be a lease all the same: it stays for the next process.
-      if ((error as NodeJS.ErrnoException).code !== 'EISDIR') return undefined
-      text = ''
+      return undefined
     }
     try {
-      const lease = schema.parse(JSON.parse(text))
+      const lease = schema.parse(JSON.parse(bytes?.toString() ?? ''))
       if (lease.id === name) return { ...lease, reason: lease.reason }
     } catch {
-      // Broken off before anybody was told of it.
+      // Broken off before anybody was told of it, or no lease at all.
     }
     try {
       rmSync(path, { recursive: true, force: true })

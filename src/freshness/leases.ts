@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { systemClock } from '../limits/clock.js'
 import type { LeaseJournal } from './lease-journal.js'
 
 /** Somebody's word that a repository may be changing, with a time limit. */
@@ -61,7 +62,8 @@ export class Leases {
   readonly #journal: LeaseJournal | undefined
   readonly #events: LeaseEvents
   readonly #leases = new Map<string, Lease>()
-  readonly #timers = new Map<string, NodeJS.Timeout>()
+  /** What stops the timer of each. */
+  readonly #timers = new Map<string, () => void>()
   /** One for each repository that ever had a lease here: as many as there are repositories. */
   readonly #books = new Map<string, Book>()
 
@@ -118,7 +120,7 @@ export class Leases {
   end(id: string, end: LeaseEnd): Lease | undefined {
     const lease = this.#leases.get(id)
     if (!lease) return undefined
-    clearTimeout(this.#timers.get(id))
+    this.#timers.get(id)?.()
     this.#timers.delete(id)
     this.#leases.delete(id)
     this.#books.get(lease.repository)?.open.delete(lease)
@@ -137,7 +139,7 @@ export class Leases {
 
   /** Forgets the time limits; the journal stays for the next process. */
   close(): void {
-    for (const timer of this.#timers.values()) clearTimeout(timer)
+    for (const stop of this.#timers.values()) stop()
     this.#timers.clear()
   }
 
@@ -147,10 +149,13 @@ export class Leases {
     book.open.add(lease)
     book.openings += openings
     this.#leases.set(id, lease)
-    clearTimeout(this.#timers.get(id))
+    this.#timers.get(id)?.()
     // The clock may have jumped since a lease was written down; it never lasts longer than it was given.
     const leftMs = Math.min(ttlMs, Math.max(0, expiresAt.getTime() - Date.now()))
-    this.#timers.set(id, setTimeout(() => this.end(id, 'expired'), leftMs).unref())
+    this.#timers.set(
+      id,
+      systemClock.after(leftMs, () => this.end(id, 'expired')),
+    )
   }
 
   #book(repository: string): Book {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
-import { pathMatcher } from '../config/glob.js'
+import { existsSync } from 'node:fs'
+import { repositoryMatcher, type RuledRepository } from '../config/repository-glob.js'
 import { networkFilesystem } from '../git/filesystem.js'
 import type { MountTable } from '../git/mounts.js'
 import type { Repository } from '../git/repository.js'
@@ -48,12 +49,15 @@ interface Remembered {
 /** Which mode each repository is in. Decided when it is first looked at, and again after ten minutes. */
 export class Modes {
   readonly #options: ModesOptions
-  readonly #rules: readonly { readonly rule: ModeRule; readonly matches: (path: string) => boolean }[]
+  readonly #rules: readonly {
+    readonly rule: ModeRule
+    readonly matches: (repository: RuledRepository) => boolean
+  }[]
   readonly #decisions = new LRUCache<string, Remembered>({ max: rememberMax })
 
   constructor(options: ModesOptions) {
     this.#options = options
-    this.#rules = options.rules.map((rule) => ({ rule, matches: pathMatcher(rule.glob) }))
+    this.#rules = options.rules.map((rule) => ({ rule, matches: repositoryMatcher(rule.glob) }))
   }
 
   of(repository: Repository): ModeDecision {
@@ -93,9 +97,13 @@ export class Modes {
     return decision
   }
 
-  #decide({ gitName, commonDir }: Repository): ModeDecision {
-    const path = gitName.replace(/(^|\/)\.git$/, '') || '.'
-    const rule = this.#rules.find(({ matches }) => matches(path))?.rule
+  #decide({ gitDir, gitName, commonDir }: Repository): ModeDecision {
+    const root = gitDir.slice(0, gitDir.length - gitName.length)
+    const path = gitName.replace(/(^|\/)\.git$/, '')
+    // What Git would find by another name is this repository if there is none at that name itself.
+    const isMeantBy = (other: string): boolean =>
+      !['.git', 'HEAD'].some((part) => existsSync(`${root}${other}/${part}`))
+    const rule = this.#rules.find(({ matches }) => matches({ path, isMeantBy }))?.rule
     if (rule && rule.mode !== 'auto') return { mode: rule.mode, reason: 'configured', detail: rule.glob }
     const filesystem = networkFilesystem(commonDir, this.#options.mounts)
     return filesystem === undefined

@@ -45,16 +45,17 @@ export function lookAtConfig(
   /** By place, the least depth at which its includes have been followed: from there, they reach farthest. */
   const followed = new Map<string, number>()
   const files = new Map<string, readonly ConfigVariable[] | 'absent' | 'malformed'>()
+  const tooDeep: Place[] = []
   const unclear = { syntax: false, include: false }
 
   const take = (variables: readonly ConfigVariable[], file: Place | undefined, depth: number): void => {
     for (const { name, value } of variables) {
       mentioned.add(name)
       if ((name !== 'include.path' && name !== 'includeif.path') || !value) continue
-      const place = depth < includeDepthMax ? includePlace(value, file, scopes.home) : undefined
-      // Git may read on where this reader gives up.
+      const place = includePlace(value, file, scopes.home)
       if (place === undefined) unclear.include = true
-      else visit(place, depth + 1)
+      else if (depth < includeDepthMax) visit(place, depth + 1)
+      else tooDeep.push(place)
     }
   }
   const visit = (place: Place, depth: number): void => {
@@ -80,7 +81,9 @@ export function lookAtConfig(
   visit(common.at('config'), 0)
   if (look.entries(git)?.has('config.worktree') ?? true) visit(git.at('config.worktree'), 0)
   take(scopes.variables, undefined, 0)
-  return { mentioned: unclear.syntax ? undefined : mentioned, hidden: unclear.include }
+  // What is included from too deep may be seen from elsewhere; if not, this reader gives up, and a change may go unseen.
+  const hidden = unclear.include || tooDeep.some(({ name }) => !followed.has(name))
+  return { mentioned: unclear.syntax ? undefined : mentioned, hidden }
 }
 
 function readVariables(look: Look, place: Place, stats: BigIntStats): ConfigVariable[] | undefined {

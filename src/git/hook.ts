@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { simpleGit } from 'simple-git'
+import { trialOf, type HookTrial } from './hook-trial.js'
 
 /** The reference-transaction hook of one repository, as it is on disk. */
 export interface HookState {
@@ -43,6 +44,7 @@ interface Places {
  * @throws HookError, or a file system's error
  */
 export async function installHook(repository: string, admin: string, tokenFile?: string): Promise<void> {
+  if (tokenFile !== undefined) checkTokenFile(tokenFile)
   const places = await find(repository)
   const text = render(admin, tokenFile)
   fs.mkdirSync(dirname(places.hook), { recursive: true })
@@ -61,6 +63,17 @@ export async function installHook(repository: string, admin: string, tokenFile?:
 /** @throws HookError, or a file system's error */
 export async function inspectHook(repository: string): Promise<HookState> {
   return readState(await find(repository))
+}
+
+/**
+ * Opens and ends a lease as the installed hook would: with its program, its address and its token. Nothing else changes.
+ * @throws HookError if there is none of ours, or a file system's error
+ */
+export async function tryHook(repository: string): Promise<HookTrial> {
+  const places = await find(repository)
+  const { admin, tokenFile } = readState(places)
+  if (admin === undefined) throw new HookError('the hook is not installed')
+  return trialOf({ script: render(admin, tokenFile), tokenFile, ...places })
 }
 
 /** Takes the hook away and puts back the one that it chained. @returns whether there was one of ours */
@@ -95,8 +108,10 @@ async function askGit(repository: string): Promise<[commonDir: string, hooks: st
     throw new HookError('there is no such directory')
   }
   const directory = fs.realpathSync(repository)
-  // Not a repository further up, of which this is a mere directory.
-  const environment = { ...gitEnvironment(), GIT_CEILING_DIRECTORIES: dirname(directory) }
+  const inside = join(directory, '.git')
+  // Said, not left to be found: Git may be told to take no bare repository that it finds by itself
+  // (safe.bareRepository), and would find one further up, of which this is a mere directory.
+  const environment = { ...gitEnvironment(), GIT_DIR: fs.existsSync(inside) ? inside : directory }
   const git = simpleGit(directory, {
     config: ['safe.directory=*'],
     allowEnvironment: Object.keys(environment),
@@ -108,7 +123,7 @@ async function askGit(repository: string): Promise<[commonDir: string, hooks: st
     if (commonDir && hooks && rest.length === 0) return [commonDir, hooks]
     throw new Error('its path has a line feed')
   } catch (error) {
-    const line = error instanceof Error ? error.message.trim().split('\n', 1)[0] : String(error)
+    const line = (error instanceof Error ? error.message : String(error)).trim().replaceAll(/\s*\n\s*/g, ' ')
     throw new HookError(`Git finds no repository: ${line}`, { cause: error })
   }
 }
@@ -127,6 +142,36 @@ function gitEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(set.map((name) => [name, process.env[name]]))
 }
 
+/** Longest token file that is read, in bytes. */
+const tokenFileMax = 65_536
+
+/** @throws HookError if the hook could not bring a token from there */
+function checkTokenFile(path: string): void {
+  const wrong = (reason: string): HookError => new HookError(`--token-file: ${path} ${reason}`)
+  // Such a path could not be written into the hook as one line.
+  if (/\p{Cc}/u.test(path)) throw wrong('has a control character in its name')
+  let text: string
+  try {
+    const stats = fs.statSync(path)
+    if (!stats.isFile()) throw wrong('is not a file')
+    if (stats.size > tokenFileMax) throw wrong('is too long for a token')
+    text = fs.readFileSync(path, 'utf8')
+  } catch (error) {
+    if (error instanceof HookError) throw error
+    throw wrong(`cannot be read: ${(error as Error).message}`)
+  }
+  const line = (text.split('\n', 1)[0] ?? '').replace(/\r$/, '')
+  if (line === '') throw wrong('has an empty first line; put the token there')
+  if (/^[^:]+:[0-9a-fA-F]{64}$/.test(line)) {
+    throw wrong(
+      'holds a name and a hash, as the sidecar’s --admin-token-file; the hook needs the token itself',
+    )
+  }
+  // What a header takes as a token (RFC 6750).
+  if (!/^[\x21-\x7e]+$/.test(line))
+    throw wrong('has a first line that is no token: only printable ASCII, no spaces')
+}
+
 function render(admin: string, tokenFile = ''): string {
   const quoted = (text: string): string => text.replaceAll("'", String.raw`'\''`)
   return fs
@@ -143,7 +188,8 @@ function rendered(text: string, variable: string): string | undefined {
 function readState(places: Places): HookState {
   const chained = fs.lstatSync(places.chained, { throwIfNoEntry: false }) !== undefined
   if (!fs.lstatSync(places.hook, { throwIfNoEntry: false })) return { hook: 'none', chained, current: false }
-  const text = fs.existsSync(places.hook) ? fs.readFileSync(places.hook, 'utf8') : ''
+  const isFile = fs.statSync(places.hook, { throwIfNoEntry: false })?.isFile()
+  const text = isFile ? fs.readFileSync(places.hook, 'utf8') : ''
   const admin = rendered(text, 'admin')
   const tokenFile = rendered(text, 'token_file') || undefined
   if (!text.includes(`\n${signature}`) || admin === undefined) {

@@ -1,5 +1,7 @@
 import { flushPacket, packetLength, pktLine } from './pkt-line.js'
 
+const newline = 0x0a
+
 /** Which refs, and what of them (gitprotocol-v2(5), "ls-refs"). */
 export interface RefQuery {
   /** Show what annotated tags point to. */
@@ -64,6 +66,9 @@ export function parseLsRefs(body: Buffer): LsRefsRequest | undefined {
  */
 function splitPackets(buffer: Buffer, most?: number): string[] | undefined {
   const packets: string[] = []
+  const text = buffer.toString('latin1')
+  // Git would read a packet up to the NUL only.
+  if (text.includes('\0')) return undefined
   for (let at = 0; at < buffer.length && packets.length !== most;) {
     if (at + 4 > buffer.length) return most === undefined ? undefined : packets
     const length = packetLength(buffer, at)
@@ -75,10 +80,7 @@ function splitPackets(buffer: Buffer, most?: number): string[] | undefined {
     if (!(length > 4)) return undefined
     const end = at + length
     if (end > buffer.length) return most === undefined ? undefined : packets
-    const packet = buffer.toString('latin1', at + 4, end).replace(/\n$/, '')
-    // Git would read it up to the NUL only.
-    if (packet.includes('\0')) return undefined
-    packets.push(packet)
+    packets.push(text.slice(at + 4, buffer[end - 1] === newline ? end - 1 : end))
     at = end
   }
   return packets

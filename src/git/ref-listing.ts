@@ -1,5 +1,6 @@
 import type { RefQuery } from './ls-refs.js'
 import { flushPacket, packetLength } from './pkt-line.js'
+import { withoutAttributes, type Kept } from './ref-line-cut.js'
 
 const space = 0x20
 
@@ -9,6 +10,8 @@ const segmentSize = 1024 * 1024
 /** A stretch of a listing: whole lines only. */
 interface Segment {
   readonly bytes: Buffer
+  /** Bytes of the listing before it. */
+  readonly offset: number
   /** Number of its first line in the listing. */
   readonly firstLine: number
   /** Offsets in `bytes` of its lines, and of the end of the last. */
@@ -20,11 +23,12 @@ interface Segment {
 /** No line is shorter: digits, an object id of SHA-1, a space, a name of one byte, a newline. */
 const shortestLine = 4 + 40 + 1 + 1 + 1
 
-function newSegment(firstLine: number, atLeast: number): Segment {
+function newSegment(offset: number, firstLine: number, atLeast: number): Segment {
   const size = Math.max(segmentSize, atLeast)
   // A resizable buffer is left out by fork(2), see streamcache/memory.ts.
   const bytes = Buffer.from(new ArrayBuffer(size, { maxByteLength: size }), 0, size)
-  return { bytes, firstLine, lines: new Uint32Array(Math.ceil(bytes.length / shortestLine) + 2), count: 0 }
+  const lines = new Uint32Array(Math.ceil(bytes.length / shortestLine) + 2)
+  return { bytes, offset, firstLine, lines, count: 0 }
 }
 
 /**
@@ -39,6 +43,8 @@ function newSegment(firstLine: number, atLeast: number): Segment {
 export class RefListing {
   readonly #segments: Segment[] = []
   #count = 0
+  /** Of all lines, in bytes. */
+  #length = 0
   #bytes = 0
   /** A packet that the end of a chunk has cut. */
   #cut = Buffer.alloc(0)
@@ -84,7 +90,7 @@ export class RefListing {
     let segment = this.#segments.at(-1)
     if (!segment || (segment.lines[segment.count] as number) + size > segment.bytes.length) {
       this.#seal()
-      segment = newSegment(this.#count, size)
+      segment = newSegment(this.#length, this.#count, size)
       this.#segments.push(segment)
       this.#bytes += segment.bytes.length + segment.lines.byteLength
     }
@@ -92,6 +98,7 @@ export class RefListing {
     data.copy(segment.bytes, start, at, at + size)
     segment.lines[++segment.count] = start + size
     this.#count++
+    this.#length += size
     // All object ids of a repository have one length; `unborn` stands in for one on HEAD's line only.
     if (this.#nameAt === 0 && data.toString('latin1', at + 4, at + 11) !== 'unborn ') {
       this.#nameAt = data.indexOf(space, at + 4) + 1 - at
@@ -102,10 +109,10 @@ export class RefListing {
   #seal(): void {
     const last = this.#segments.pop()
     if (!last) return
-    const { firstLine, count } = last
+    const { offset, firstLine, count } = last
     const bytes = Buffer.from(last.bytes.subarray(0, last.lines[count]))
     const lines = last.lines.slice(0, count + 1)
-    this.#segments.push({ bytes, firstLine, lines, count })
+    this.#segments.push({ bytes, offset, firstLine, lines, count })
     this.#bytes += bytes.length + lines.byteLength - last.bytes.length - last.lines.byteLength
   }
 
@@ -140,53 +147,52 @@ export class RefListing {
   get headFirst(): boolean | undefined {
     const [first] = this.#segments
     if (!first) return this.#complete ? false : undefined
-    const name = this.#startsUnborn ? 11 : this.#nameAt
+    const name = this.startsUnborn ? 11 : this.#nameAt
     return first.bytes.toString('latin1', name, name + 4) === 'HEAD'
   }
 
-  get #startsUnborn(): boolean {
+  /** Is its first line that of a HEAD whose branch is not born? */
+  get startsUnborn(): boolean {
     return this.#segments[0]?.bytes.toString('latin1', 4, 11) === 'unborn '
   }
 
-  /** Lines as Git would send them for this request, a segment at a time: views where it asks for all that is known. */
-  *encode(start: number, end: number, request: Attributes): Generator<Buffer> {
-    const { peel, symrefs, unborn } = request
-    if (start === 0 && this.#startsUnborn && !(unborn && symrefs)) start = 1
+  /** Bytes of these lines with all that is known of them. */
+  size({ start, end }: LineRange): number {
+    return this.#offsetOf(end) - this.#offsetOf(start)
+  }
+
+  /** Bytes of the listing before a line, which may be one behind the last. */
+  #offsetOf(line: number): number {
+    if (line >= this.#count) return this.#length
+    const { offset, firstLine, lines } = this.#segmentOf(line)
+    return offset + (lines[line - firstLine] as number)
+  }
+
+  /**
+   * Lines as Git would send them for this request. Where it asks for all that is known they are views, of a segment
+   * each; where attributes must be left out, views of what has none of them, and copies of at most `copyMax` bytes.
+   * Nothing is made before it is asked for: a client that has stopped reading holds one part.
+   */
+  *encode({ start, end }: LineRange, request: Kept): Generator<Buffer> {
+    const whole = request.peel && request.symrefs
     while (start < end) {
-      const segment = this.#segmentOf(start)
-      const { bytes, firstLine, lines } = segment
+      const { firstLine, count, bytes, lines } = this.#segmentOf(start)
       const from = start - firstLine
-      const to = Math.min(end - firstLine, segment.count)
-      if (peel && symrefs) yield bytes.subarray(lines[from], lines[to])
-      else yield this.#withoutAttributes(segment, from, to, request)
+      // A HEAD that is not born has no attribute but the one without which it is not shown.
+      const asIs = whole || (start === 0 && this.startsUnborn)
+      const to = Math.min((asIs && !whole ? 1 : end) - firstLine, count)
+      if (asIs) yield bytes.subarray(lines[from], lines[to])
+      else yield* withoutAttributes({ bytes, lines, nameAt: this.#nameAt }, from, to, request)
       start = firstLine + to
     }
   }
-
-  /** A segment's lines without the attributes that were not asked for. */
-  #withoutAttributes({ bytes, lines }: Segment, from: number, to: number, request: Attributes): Buffer {
-    const text = bytes.toString('latin1', lines[from], lines[to])
-    const base = lines[from] as number
-    let result = ''
-    for (let line = from; line < to; line++) {
-      const whole = text.slice((lines[line] as number) - base, (lines[line + 1] as number) - base)
-      result += whole.includes(' ', this.#nameAt) ? shorten(whole, this.#nameAt, request) : whole
-    }
-    return Buffer.from(result, 'latin1')
-  }
 }
 
-type Attributes = Pick<RefQuery, 'peel' | 'symrefs' | 'unborn'>
-
-/** A line as Latin-1 with the attributes after its name that were asked for, and the length that it then has. */
-function shorten(line: string, nameAt: number, { peel, symrefs }: Attributes): string {
-  const attributes = line.indexOf(' ', nameAt)
-  const kept = line
-    .slice(attributes, -1)
-    .split(' ')
-    .filter((one) => !(one.startsWith('symref-target:') && !symrefs) && !(one.startsWith('peeled:') && !peel))
-  const text = `${line.slice(4, attributes)}${kept.join(' ')}\n`
-  return (text.length + 4).toString(16).padStart(4, '0') + text
+/** Lines by their numbers in a listing. */
+export interface LineRange {
+  readonly start: number
+  /** One behind the last. */
+  readonly end: number
 }
 
 /** The first number from `low` up to `high` for which a condition that holds for the first ones does not hold. */
@@ -199,29 +205,76 @@ function search(low: number, high: number, holds: (index: number) => boolean): n
   return low
 }
 
+/** Prefixes that are looked up without a pause: some milliseconds in a large listing. */
+export const prefixesAtOnce = 512
+
+const nothing = Buffer.alloc(0)
+
 /**
- * Cuts the answer to a request from a listing. Parts come as soon as their lines are there; where a line that is
- * needed may still come, `undefined` comes instead, and the caller waits for the listing to grow before it goes on.
- * The last part is the closing flush packet.
+ * Finds the lines that a request asks for, in order. Where a line that is needed may still come, `undefined` comes
+ * instead, and the caller waits for the listing to grow before it goes on. After some prefixes comes an empty range, so
+ * that others can have their turn.
  */
-export function* cutListing(listing: RefListing, request: RefQuery): Generator<Buffer | undefined> {
+function* findLines(listing: RefListing, request: RefQuery): Generator<LineRange | undefined> {
   while (listing.headFirst === undefined) yield undefined
   const first = listing.headFirst ? 1 : 0
   const prefixes = disjoint(request.prefixes)
-  if (first === 1 && prefixes.some((prefix) => 'HEAD'.startsWith(prefix)))
-    yield* listing.encode(0, 1, request)
+  const showsHead = !listing.startsUnborn || (request.unborn && request.symrefs)
+  if (first === 1 && showsHead && prefixes.some((prefix) => 'HEAD'.startsWith(prefix)))
+    yield { start: 0, end: 1 }
   let at = first
+  let sought = 0
   for (const prefix of prefixes) {
+    if (++sought % prefixesAtOnce === 0) yield { start: at, end: at }
     const bytes = Buffer.from(prefix, 'latin1')
     for (let done = false; !done;) {
       const range = listing.range(bytes, at)
-      yield* listing.encode(range.start, range.end, request)
+      if (range.start < range.end) yield { start: range.start, end: range.end }
       done = range.done
       // The listing may have grown, even to its end, while what there was went out: look again before waiting.
       if (!done && range.end === at) yield undefined
       at = range.end
     }
   }
+}
+
+/**
+ * Cuts the answer to a request from a listing. Parts come as soon as their lines are there; where a line that is
+ * needed may still come, `undefined` comes instead, and the caller waits for the listing to grow before it goes on.
+ * The last part is the closing flush packet.
+ */
+export function* cutListing(listing: RefListing, request: RefQuery): Generator<Buffer | undefined> {
+  for (const range of findLines(listing, request)) {
+    if (!range) yield undefined
+    else if (range.start === range.end) yield nothing
+    else yield* listing.encode(range, request)
+  }
+  yield flushPacket
+}
+
+/** An answer whose length in bytes is known before its parts are cut. */
+export interface WholeAnswer {
+  readonly length: number
+  readonly parts: Iterable<Buffer>
+}
+
+/**
+ * The same for a complete listing and a request for all that is known of its refs. What it holds until its parts have
+ * been taken is two numbers for each prefix.
+ */
+export function cutWhole(listing: RefListing, request: RefQuery): WholeAnswer {
+  const ranges: LineRange[] = []
+  let length = flushPacket.length
+  for (const range of findLines(listing, request)) {
+    if (!range) throw new Error('the listing is not complete')
+    length += listing.size(range)
+    ranges.push(range)
+  }
+  return { length, parts: partsOf(listing, ranges) }
+}
+
+function* partsOf(listing: RefListing, ranges: readonly LineRange[]): Generator<Buffer> {
+  for (const range of ranges) yield* listing.encode(range, { peel: true, symrefs: true })
   yield flushPacket
 }
 

@@ -23,7 +23,7 @@ export interface Repository {
 }
 
 /** Why a path means no repository that is served, although something is there. */
-export type Refusal = 'outside' | 'nested'
+export type Refusal = 'outside' | 'nested' | 'unreadable'
 
 /** A repository whose directories are held open. Whoever gets one closes it. */
 export interface OpenRepository {
@@ -56,21 +56,31 @@ export function enterRepo(
   refused: (why: Refusal, suffix: string) => void = () => {},
 ): OpenRepository | undefined {
   const base = path === '' ? root.path : `${root.path}/${path}`
+  let unreadable: string | undefined
   for (const suffix of suffixes) {
     const candidate = base + suffix
+    const failed = (error: unknown): void => {
+      if (isDenied(error)) unreadable ??= suffix
+    }
     look.guard?.check(candidate)
-    const stats = statOf(systemPath(candidate))
+    const stats = statOf(systemPath(candidate), failed)
     if (!stats) continue
     const target = stats.isFile() ? readGitfile(look, candidate, stats) : candidate
     if (target !== undefined && target !== candidate) look.guard?.check(target)
-    const repository = target === undefined ? undefined : openAt(look, root, target)
+    const repository = target === undefined ? undefined : openAt(look, root, target, failed)
     // The first that Git would take decides: to pass over one that may not be served would be to serve another one.
     if (typeof repository === 'object') return repository
     if (repository) refused(repository, suffix)
-    if (repository ?? stats.isFile()) return undefined
+    if (repository) return undefined
+    if (stats.isFile()) break
   }
+  if (unreadable !== undefined) refused('unreadable', unreadable)
   return undefined
 }
+
+/** May this process not do it, where Git may not either? */
+const isDenied = (error: unknown): boolean =>
+  ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')
 
 /** The path of a repository means another one by now, or none. */
 export class RepositoryExchanged extends Error {
@@ -107,10 +117,11 @@ export const identityOf = (repository: Repository): string => {
 }
 
 /** A directory that does not exist, or that may not be entered, is no repository; Git says 404 to both. */
-function statOf(path: string | Buffer): BigIntStats | undefined {
+function statOf(path: string | Buffer, failed?: (error: unknown) => void): BigIntStats | undefined {
   try {
     return statSync(path, { bigint: true, throwIfNoEntry: false })
-  } catch {
+  } catch (error) {
+    failed?.(error)
     return undefined
   }
 }
@@ -133,7 +144,12 @@ const readText = (path: string | Buffer): string => pathText(readFileSync(path))
 const from = (directory: string, path: string): string => (isAbsolute(path) ? path : `${directory}/${path}`)
 
 /** The repository in a directory, whose path was checked; undefined: there is none. */
-function openAt(look: Look, root: RepositoriesRoot, path: string): OpenRepository | Refusal | undefined {
+function openAt(
+  look: Look,
+  root: RepositoriesRoot,
+  path: string,
+  failed?: (error: unknown) => void,
+): OpenRepository | Refusal | undefined {
   const opened: OpenDirectory[] = []
   const close = (): void => opened.splice(0).forEach((directory) => directory.close())
   const open: Open = (path, real) => {
@@ -154,6 +170,7 @@ function openAt(look: Look, root: RepositoriesRoot, path: string): OpenRepositor
       close()
       throw error
     }
+    failed?.(error)
   }
   if (typeof found !== 'object') close()
   return found

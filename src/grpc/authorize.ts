@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
+import { peerOf, TrustedProxies } from '../access/proxies.js'
 import type { Tokens } from '../access/tokens.js'
 import type { Caller, Wanted } from './call.js'
 import type { Grant } from '../access/question.js'
@@ -14,6 +15,10 @@ export interface AuthorizeOptions {
   readonly adminOpen: boolean
   /** The name that a client's certificate gives it. */
   readonly clientName: (socket: Socket) => string | undefined
+  /** Who may say for whom a call is; undefined: nobody. */
+  readonly proxies?: TrustedProxies | undefined
+  /** Do clients come by a Unix socket? */
+  readonly unix?: boolean
 }
 
 /** Asks whether a call may be answered. `socket`: its connection. @throws Refusal, and what Access.check throws */
@@ -25,12 +30,15 @@ export type Authorize = (
 
 /** By the same rules as the other doors: data is for those who may read, leases are for those who hold an admin token. */
 export function authorizeBy(options: AuthorizeOptions): Authorize {
+  const proxies = options.proxies ?? new TrustedProxies([])
   return async (caller, { repository, service }, socket) => {
     const headers = headersOf(caller.metadata)
     if (service === 'admin') {
       checkAdmin(options, headers)
       return {}
     }
+    const peer = socket ? { ...peerOf(socket), unix: options.unix } : { remoteAddress: undefined }
+    const via = proxies.clientOf(peer, { ...headers, host: caller.getHost?.() })
     return options.access.check({
       door: 'grpc',
       service: 'git-upload-pack',
@@ -38,7 +46,8 @@ export function authorizeBy(options: AuthorizeOptions): Authorize {
       headers,
       method: 'POST',
       uri: caller.getPath(),
-      remoteAddress: socket?.remoteAddress,
+      remoteAddress: via.address,
+      via,
       knownAs: socket && options.clientName(socket),
     })
   }

@@ -5,6 +5,7 @@ import type {
   ServerWritableStream,
 } from '@grpc/grpc-js'
 import type { ClientWatch } from '../limits/client-watch.js'
+import { callAfter } from '../limits/clock.js'
 import { Overloaded } from '../limits/overloaded.js'
 import type { Room, Visitor } from '../limits/room.js'
 import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
@@ -19,7 +20,8 @@ import { explain, type Explained } from './status.js'
 import { Sender } from './stream.js'
 
 /** What is known of whoever calls. */
-export type Caller = Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPeer' | 'getPath'>
+export type Caller = Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPeer' | 'getPath'> &
+  Partial<Pick<ServerUnaryCall<unknown, unknown>, 'getHost'>>
 
 /** What a caller wants to do. */
 export interface Wanted {
@@ -70,10 +72,10 @@ export class DataCall<Request, Response> implements Visitor {
     }
     // grpc-js sends the status of a passed deadline behind what the client has not taken, and only then tells us.
     const deadline = Number(stream.getDeadline())
-    const timer = deadline < Infinity ? setTimeout(leave, deadline - Date.now()) : undefined
+    const stopTimer = deadline < Infinity ? callAfter(deadline - Date.now(), leave) : undefined
     // Also told of calls that have ended well.
     stream.once('cancelled', () => {
-      clearTimeout(timer)
+      stopTimer?.()
       leave()
     })
     this.#sender = new Sender(stream, left.signal)
@@ -81,6 +83,11 @@ export class DataCall<Request, Response> implements Visitor {
 
   get sentBytes(): number {
     return this.#sender.given
+  }
+
+  /** Bytes that the next message of the answer shall have. */
+  get messageSize(): number {
+    return this.#sender.messageSize
   }
 
   /**

@@ -4,22 +4,23 @@ import {
   Server,
   ServerCredentials,
   setLogVerbosity,
-  status,
-  type ServerDuplexStream,
-  type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
 import type { CacheInspector } from '../service/cache-inspector.js'
+import { callAfter, timerMaxMs } from '../limits/clock.js'
 import type { LeaseService } from '../service/lease-service.js'
 import type { Authorize } from './authorize.js'
 import type { Caller, Wanted } from './call.js'
 import { cacheService } from './cache-service.js'
 import { LeaseCalls } from './lease-service.js'
-import { requestWait } from './request-wait.js'
+import { http2Server } from './http2-server.js'
+import { IncomingRequests } from './incoming-requests.js'
+import { liftLongDeadlines } from './long-deadlines.js'
 import { packages, serviceNamed } from './proto.js'
 import { refService } from './ref-service.js'
+import { StandingCalls } from './standing-calls.js'
 import { smartHttpService, type SmartHttpOptions } from './smart-http.js'
 
 export interface GrpcDoorOptions extends Omit<SmartHttpOptions, 'authorize'> {
@@ -41,10 +42,12 @@ export interface GrpcDoorOptions extends Omit<SmartHttpOptions, 'authorize'> {
 
 /** Streams of one connection at once. More wait in the client; a load balancer's one connection carries many clients. */
 const streamsMax = 1000
-/** Requests on all connections whose message is still coming. */
-const comingMax = 200
 /** Bytes of a request: the prefixes of a ListRefs are what may be long. */
 const requestMax = 1024 * 1024
+/** Bytes of requests that have not come whole: on all connections, and of messages on one. */
+const coming = { maxBytes: 64 * 1024 * 1024, connectionBytes: 4 * requestMax }
+/** Calls of one connection that wait for news only. A client needs one for each service. */
+const standingMax = 100
 /** Milliseconds without a call after which a connection is closed. Clients open another by themselves. */
 const idleMs = 300_000
 /** Milliseconds between pings: whoever vanished without a word shall not hold a lease for long. */
@@ -63,8 +66,7 @@ export class GrpcDoor {
   readonly #connections = new Map<string, Socket>()
   /** All connections, those on Unix sockets too. */
   readonly #open = new Set<Socket>()
-  /** Calls that last for as long as their clients like, and wait for news only. */
-  readonly #standing = new Set<ServerDuplexStream<unknown, unknown>>()
+  readonly #standing: StandingCalls
   /** Services whose health is told; the empty name stands for all of them. */
   readonly #names: readonly string[]
   #healthy = true
@@ -73,16 +75,22 @@ export class GrpcDoor {
   constructor(options: GrpcDoorOptions) {
     // On stderr, it shows metadata that it cannot read: credentials too.
     setLogVerbosity(logVerbosity.NONE)
+    const incoming = new IncomingRequests({
+      ...coming,
+      idleMs: options.requestIdleMs,
+      cut: (reason) => options.metrics.incomingCut.inc({ reason }),
+    })
     this.#server = new Server({
       'grpc.max_concurrent_streams': streamsMax,
       'grpc.max_receive_message_length': requestMax,
       'grpc.max_connection_idle_ms': idleMs,
       'grpc.keepalive_time_ms': pingMs,
-      'grpc.keepalive_timeout_ms': options.clientIdleMs,
+      'grpc.keepalive_timeout_ms': Math.min(options.clientIdleMs, timerMaxMs),
       // A registry of every connection and call, for a service that this door does not offer.
       'grpc.enable_channelz': 0,
-      interceptors: [requestWait({ idleMs: options.requestIdleMs, max: comingMax })],
+      interceptors: [incoming.interceptor],
     })
+    this.#standing = new StandingCalls(this.#server, standingMax)
     const calls = {
       ...options,
       authorize: (caller: Caller, wanted: Wanted) =>
@@ -101,12 +109,14 @@ export class GrpcDoor {
     }
     this.#names = ['', ...Object.keys(services)]
     this.#healthLook = setInterval(() => void this.#lookAtHealth(options.notReady), healthMs).unref()
-    this.#addStanding(['Watch'], (server) => this.#health.addToServer(server))
+    this.#standing.addService(['Watch'], (server) => this.#health.addToServer(server))
     if (options.reflection) {
       const reflection = new ReflectionService(packages)
-      this.#addStanding(['ServerReflectionInfo'], (server) => reflection.addToServer(server))
+      this.#standing.addService(['ServerReflectionInfo'], (server) => reflection.addToServer(server))
     }
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
+    incoming.watch(http2Server(this.#server))
+    liftLongDeadlines(this.#server)
   }
 
   /** Serves a connection, on which HTTP/2 is spoken from the first byte; wrapped in TLS or not. */
@@ -140,12 +150,10 @@ export class GrpcDoor {
     clearInterval(this.#healthLook)
     this.#tell(false)
     this.#leaseCalls.handOver()
-    for (const call of this.#standing) {
-      call.emit('error', { code: status.UNAVAILABLE, details: 'refstream is shutting down' })
-    }
-    const cut = setTimeout(() => this.close(), seconds * 1000)
+    this.#standing.end()
+    const stopTimer = callAfter(seconds * 1000, () => this.close())
     await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
-    clearTimeout(cut)
+    stopTimer()
     this.close()
   }
 
@@ -168,24 +176,5 @@ export class GrpcDoor {
     if (healthy === this.#healthy) return
     this.#healthy = healthy
     for (const name of this.#names) this.#health.setStatus(name, healthy ? 'SERVING' : 'NOT_SERVING')
-  }
-
-  /** Adds somebody else's service, and remembers the calls of these methods for as long as they last. */
-  #addStanding(methods: readonly string[], add: (server: Pick<Server, 'addService'>) => void): void {
-    const remember = (handler: (call: ServerDuplexStream<unknown, unknown>) => void) => {
-      return (call: ServerDuplexStream<unknown, unknown>): void => {
-        this.#standing.add(call)
-        call.once('close', () => this.#standing.delete(call))
-        handler(call)
-      }
-    }
-    const addService = (definition: ServiceDefinition, handlers: UntypedServiceImplementation): void => {
-      const wrapped = Object.entries(handlers).map(([name, handler]) => {
-        const stands = methods.some((method) => method.toLowerCase() === name.toLowerCase())
-        return [name, stands ? remember(handler as Parameters<typeof remember>[0]) : handler]
-      })
-      this.#server.addService(definition, Object.fromEntries(wrapped) as UntypedServiceImplementation)
-    }
-    add({ addService })
   }
 }

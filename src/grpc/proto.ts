@@ -3,6 +3,7 @@ import type { ServiceDefinition } from '@grpc/grpc-js'
 import { loadSync, type MessageTypeDefinition, type PackageDefinition } from '@grpc/proto-loader'
 import { protoPath as healthProto } from 'grpc-health-check'
 import { encodeData } from './data-message.js'
+import { encodeRefs } from './refs-message.js'
 
 const file = (name: string): string => fileURLToPath(new URL(`proto/${name}.proto`, import.meta.url))
 
@@ -19,13 +20,18 @@ const definitions: PackageDefinition = loadSync(
 /** Everything that this door speaks, for reflection. */
 export const packages = definitions
 
-/** Methods that answer by DataMessages. */
-const dataMethods = ['/refstream.v1.RefService/Advertise', '/gitaly.SmartHTTPService/InfoRefsUploadPack']
+/** Methods whose answers are written here, and not by protobufjs. */
+const ownEncodings: Record<string, (message: never) => Buffer> = {
+  '/refstream.v1.RefService/Advertise': encodeData,
+  '/refstream.v1.RefService/ListRefs': encodeRefs,
+  '/gitaly.SmartHTTPService/InfoRefsUploadPack': encodeData,
+}
 
 /** A service by its full name, such as `refstream.v1.RefService`. */
 export function serviceNamed(name: string): ServiceDefinition {
   const methods = Object.entries(definitions[name] as ServiceDefinition).map(([key, method]) => {
-    return [key, dataMethods.includes(method.path) ? { ...method, responseSerialize: encodeData } : method]
+    const own = ownEncodings[method.path]
+    return [key, own ? { ...method, responseSerialize: own } : method]
   })
   return Object.fromEntries(methods) as ServiceDefinition
 }

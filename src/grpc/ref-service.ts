@@ -1,14 +1,15 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import { countedPrefixes, type RefQuery } from '../git/ls-refs.js'
-import { parseRefs, type Ref } from '../git/ref-line.js'
+import { parseRefs } from '../git/ref-line.js'
 import type { ClientTerms } from '../service/client-terms.js'
 import type { RefService, Target } from '../service/ref-service.js'
 import { answerBy, type CallOptions, type DataCall } from './call.js'
 import type { DataMessage } from './data-message.js'
+import { RefsWriter, type RefsMessage } from './refs-message.js'
 import { repositoryPath } from './requests.js'
 import { Refusal } from './status.js'
-import { messageSize, pieces } from './stream.js'
+import { pieces } from './stream.js'
 
 interface AdvertiseRequest {
   readonly repository: string
@@ -18,18 +19,7 @@ interface AdvertiseRequest {
 
 interface ListRefsRequest extends Omit<RefQuery, 'prefixes'> {
   readonly repository: string
-  readonly prefixes: readonly Buffer[]
-}
-
-interface ListRefsResponse {
-  readonly refs: readonly RefMessage[]
-}
-
-interface RefMessage {
-  readonly name: Buffer
-  readonly objectId: string
-  readonly symrefTarget: Buffer | undefined
-  readonly peeled: string
+  readonly prefixes: Buffer[]
 }
 
 export interface RefServiceOptions extends CallOptions {
@@ -47,11 +37,13 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
       const wanted = { version: protocol, terms: { configOptions } }
       await call.enter(path, (target) => sendAdvertisement(call, service, target, wanted))
     }),
-    ListRefs: answerBy<ListRefsRequest, ListRefsResponse>(options, 'ls-refs', async (call) => {
+    ListRefs: answerBy<ListRefsRequest, RefsMessage>(options, 'ls-refs', async (call) => {
       const { repository, prefixes, peel, symrefs, unborn } = call.request
       const path = repositoryPath(repository)
       call.protocol = 'v2'
       const names = countedPrefixes(prefixes.map((prefix) => prefix.toString('latin1')))
+      // The call keeps its message to its end, and a Buffer takes far more memory than the prefix in it.
+      prefixes.length = 0
       const query = { peel, symrefs, unborn, prefixes: names }
       await call.enter(path, (target) => sendRefs(call, service, target, query))
     }),
@@ -101,7 +93,7 @@ async function sendChunks<Request>(
 ): Promise<void> {
   let first: readonly Buffer[] = ahead
   for await (const chunk of chunks) {
-    for (const piece of pieces(chunk)) {
+    for (const piece of pieces(chunk, call)) {
       const data = first.length > 0 ? Buffer.concat([...first, piece]) : piece
       first = []
       if (!(await call.send({ data }, data.length))) return
@@ -110,7 +102,7 @@ async function sendChunks<Request>(
 }
 
 async function sendRefs(
-  call: DataCall<ListRefsRequest, ListRefsResponse>,
+  call: DataCall<ListRefsRequest, RefsMessage>,
   service: RefService,
   target: Target,
   query: RefQuery,
@@ -118,30 +110,19 @@ async function sendRefs(
   const answer = await service.listRefs(target)
   if (!answer) throw new Error('a listing of whatever object format was refused')
   call.signal.throwIfAborted()
+  const writer = new RefsWriter(call)
+  const send = (): Promise<boolean> => {
+    const message = writer.take()
+    return call.send(message, message.encoded.length)
+  }
   for await (const part of answer.listing.cut(query)) {
-    let [refs, bytes]: [RefMessage[], number] = [[], 0]
     for (const ref of parseRefs(part)) {
-      const size = sizeOf(ref)
-      if (bytes + size > messageSize && refs.length > 0) {
-        if (!(await call.send({ refs }, bytes))) return
-        ;[refs, bytes] = [[], 0]
-      }
-      refs.push(toMessage(ref))
-      bytes += size
+      if (writer.add(ref)) continue
+      if (!(await send())) return
+      writer.add(ref)
     }
-    if (refs.length > 0 && !(await call.send({ refs }, bytes))) return
+    if (writer.length > 0 && !(await send())) return
     call.signal.throwIfAborted()
   }
   call.outcome = answer.reuse
 }
-
-const toMessage = ({ name, objectId = '', symrefTarget, peeled = '' }: Ref): RefMessage => ({
-  name,
-  objectId,
-  symrefTarget,
-  peeled,
-})
-
-/** Bytes that a ref takes in a message, at the most. */
-const sizeOf = ({ name, objectId = '', symrefTarget, peeled = '' }: Ref): number =>
-  name.length + objectId.length + (symrefTarget?.length ?? 0) + peeled.length + 16

@@ -1,5 +1,5 @@
 import type { ServerWritableStream } from '@grpc/grpc-js'
-import { constants } from 'node:http2'
+import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Client } from '../limits/client-watch.js'
 import { http2Stream } from './http2-stream.js'
 
@@ -9,6 +9,14 @@ import { http2Stream } from './http2-stream.js'
  */
 export const messageSize = 64 * 1024
 
+/** Bytes of messages that one connection has not taken, beyond which further ones are small. */
+const connectionBytes = 4 * 1024 * 1024
+/** Bytes of a small one: of HTTP/2's frames, so that others on the connection lose little. */
+const smallSize = 16 * 1024
+
+/** Bytes of messages handed over that each connection has not taken. */
+const untaken = new WeakMap<Http2Session, number>()
+
 /**
  * A server stream that is sent one message at a time: the next is made when HTTP/2's flow control has let the last one go.
  * gRPC's own queue would take sixteen, for clients that read nothing as well.
@@ -16,6 +24,7 @@ export const messageSize = 64 * 1024
 export class Sender<Response> implements Client {
   readonly #stream: ServerWritableStream<unknown, Response>
   readonly #signal: AbortSignal
+  readonly #connection: Http2Session | undefined
   #given = 0
   #taken = 0
 
@@ -23,6 +32,17 @@ export class Sender<Response> implements Client {
   constructor(stream: ServerWritableStream<unknown, Response>, signal: AbortSignal) {
     this.#stream = stream
     this.#signal = signal
+    this.#connection = this.#http2?.session
+  }
+
+  get #http2(): ServerHttp2Stream | undefined {
+    return http2Stream((this.#stream as unknown as { call?: unknown }).call)
+  }
+
+  /** Bytes that the next message shall have. */
+  get messageSize(): number {
+    const bytes = (this.#connection && untaken.get(this.#connection)) ?? 0
+    return bytes < connectionBytes ? messageSize : smallSize
   }
 
   /** Payload bytes of messages handed over. */
@@ -40,29 +60,48 @@ export class Sender<Response> implements Client {
 
   /** Resolves when the client takes more; false: it has left. @throws if the message cannot be sent */
   send(message: Response, bytes: number): Promise<boolean> {
-    const signal = this.#signal
-    if (signal.aborted) return Promise.resolve(false)
+    if (this.#signal.aborted) return Promise.resolve(false)
     this.#given += bytes
-    return new Promise((resolve, reject) => {
+    this.#count(bytes)
+    const { written, gone } = this.#wait(bytes)
+    this.#stream.write(message, written)
+    return gone
+  }
+
+  /** Apart from send(), so that what waits here does not keep the message, which gRPC has copied. */
+  #wait(bytes: number): { written: (error?: Error | null) => void; gone: Promise<boolean> } {
+    const signal = this.#signal
+    let written!: (error?: Error | null) => void
+    const gone = new Promise<boolean>((resolve, reject) => {
       const left = (): void => resolve(false)
       signal.addEventListener('abort', left)
-      this.#stream.write(message, (error: Error | null | undefined) => {
+      written = (error) => {
         signal.removeEventListener('abort', left)
+        this.#count(-bytes)
         if (!error) this.#taken += bytes
         if (error && !signal.aborted) reject(error)
         else resolve(!signal.aborted)
-      })
+      }
     })
+    return { written, gone }
   }
 
   /** Ends the call at once, whatever the client has not taken. gRPC can only end it behind that. */
   cut(): void {
-    const { call } = this.#stream as unknown as { call?: unknown }
-    http2Stream(call)?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    this.#http2?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  }
+
+  #count(bytes: number): void {
+    const connection = this.#connection
+    if (connection) untaken.set(connection, (untaken.get(connection) ?? 0) + bytes)
   }
 }
 
-/** A chunk in pieces of a message's size: views, nothing is copied. */
-export function* pieces(chunk: Buffer): Generator<Buffer> {
-  for (let at = 0; at < chunk.length; at += messageSize) yield chunk.subarray(at, at + messageSize)
+/** A chunk in pieces of the size that a message then shall have: views, nothing is copied. */
+export function* pieces(chunk: Buffer, to: { readonly messageSize: number }): Generator<Buffer> {
+  for (let at = 0; at < chunk.length;) {
+    const piece = chunk.subarray(at, at + to.messageSize)
+    at += piece.length
+    yield piece
+  }
 }

@@ -19,7 +19,7 @@ export interface AuthorizeOptions {
  */
 export function authorize(
   { access, clientName, remoteUserHeader }: AuthorizeOptions,
-  { request }: Exchange,
+  { request, client }: Exchange,
   route: Route,
 ): Grant | Promise<Grant> {
   const { headers, method = '', url = '', socket } = request
@@ -31,7 +31,8 @@ export function authorize(
     method,
     // The absolute form may name more than a path.
     uri: url.replace(/^https?:\/\/[^/?#]*/i, ''),
-    remoteAddress: socket.remoteAddress,
+    remoteAddress: client.address,
+    via: client,
     knownAs:
       remoteUserHeader === undefined
         ? clientName(socket)

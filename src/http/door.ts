@@ -2,21 +2,25 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream'
 import { AuthorizerUnavailable } from '../access/access.js'
 import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
+import type { LsRefsRequest } from '../git/ls-refs.js'
 import { protocolVersion } from '../git/protocol.js'
 import type { Reading } from '../freshness/fresh-cache.js'
 import { causeOf, untilUnexchanged } from '../service/errors.js'
-import type { RefService } from '../service/ref-service.js'
+import type { RefService, Target } from '../service/ref-service.js'
 import { FillError } from '../streamcache/index.js'
 import type { Admissions } from '../limits/admissions.js'
+import { clientGroup } from '../limits/client-group.js'
 import { Overloaded } from '../limits/overloaded.js'
 import type { Room } from '../limits/room.js'
+import { Holding, type Shares } from '../limits/shares.js'
 import type { Log } from '../telemetry/log.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
+import { Connection, type ConnectionsOptions } from './connection.js'
 import { Exchange, type Overseers } from './exchange.js'
 import { backendRequest, passThrough } from './passthrough.js'
 import { sendRefs } from './ls-refs.js'
-import { peekBody } from './request-body.js'
+import { peekBody, type Peeked } from './request-body.js'
 import { refuse, Refusal } from './responses.js'
 import { parseTarget, type Route } from './route.js'
 import { explain } from './status.js'
@@ -26,9 +30,15 @@ export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions, Ove
   readonly log: Log
   /** Milliseconds in which the head of a request must come. */
   readonly requestIdleMs: number
+  /** Bytes that the head of a request may have. */
+  readonly maxHeaderBytes: number
   readonly admissions: Admissions
   /** How many requests may be under way at once. */
   readonly room: Room
+  /** Requests that may wait for an earlier one on their connection, by clients. */
+  readonly pipelined: Shares
+  /** Bytes of request bodies that may be in memory, by clients. */
+  readonly bodies: Shares
   /** Told of each request that is shed. */
   readonly shed: (why: Overloaded) => void
   /** To requests that are shed. */
@@ -39,24 +49,39 @@ export interface DoorOptions extends AdvertisementOptions, AuthorizeOptions, Ove
 export function createDoor(options: DoorOptions): Server {
   // Node looks for heads that are overdue at intervals.
   const connectionsCheckingInterval = Math.min(30_000, Math.ceil(options.requestIdleMs / 4))
+  const take = (request: IncomingMessage, response: ServerResponse, bodyWaits = false): void =>
+    Connection.of(request.socket).take(request, response, bodyWaits)
   const server = createServer(
-    { connectionsCheckingInterval },
-    (request, response) => void answer(options, request, response, false),
+    { connectionsCheckingInterval, maxHeaderSize: options.maxHeaderBytes },
+    (request, response) => take(request, response),
   )
   // A client that asks before it sends a body is told to send it when it may, and not before.
-  server.on(
-    'checkContinue',
-    (request: IncomingMessage, response: ServerResponse) => void answer(options, request, response, true),
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+    take(request, response, true),
+  )
+  // What else a client may expect (RFC 9110, section 10.1.1) means nothing to Git.
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+    take(request, response),
   )
   // A push may take as long as its client's line needs; only the head of a request has to come soon.
   server.requestTimeout = 0
   server.headersTimeout = options.requestIdleMs
+  // Bytes are counted; Node would drop all that come after the first thousand headers, whatever they are.
+  server.maxHeadersCount = 0
   // Longer than a proxy in front keeps its idle connections, so that it closes first.
   server.keepAliveTimeout = 75_000
   server.on('clientError', rejectConnection)
+  const connections: ConnectionsOptions = {
+    answer: (request, response, bodyWaits) => void answer(options, request, response, bodyWaits),
+    pipelined: options.pipelined,
+    dropped: (count) => {
+      const labels = { door: 'http', kind: 'other', protocol: 'v0', outcome: 'aborted' }
+      options.metrics.requests.inc(labels, count)
+    },
+    cut: () => options.metrics.clientsCut.inc({ reason: 'pipelining' }),
+  }
   server.on('connection', (socket) => {
-    // Each of a connection's pipelined requests listens for its end.
-    socket.setMaxListeners(0)
+    new Connection(socket, connections)
     options.room.connected()
   })
   return server
@@ -66,15 +91,16 @@ async function answer(
   options: DoorOptions,
   request: IncomingMessage,
   response: ServerResponse,
-  waits: boolean,
+  bodyWaits: boolean,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options)
-  exchange.bodyWaits = waits
+  exchange.bodyWaits = bodyWaits
   let leave: (() => void) | undefined
   try {
     const route = identify(exchange)
     const admitted = isAdmitted(options, exchange)
-    const entered = options.room.enter({ group: route.repository, admitted }, exchange)
+    const client = clientGroup(exchange.clientAddress)
+    const entered = options.room.enter({ group: route.repository, admitted, client }, exchange)
     leave = entered instanceof Promise ? await entered : entered
     await untilUnexchanged(
       () => dispatch(options, exchange, route),
@@ -84,6 +110,7 @@ async function answer(
     fail(options, exchange, error)
   } finally {
     leave?.()
+    exchange.memory?.release()
   }
   if (exchange.left && exchange.outcome !== 'error') exchange.outcome = 'aborted'
   exchange.done()
@@ -121,19 +148,39 @@ async function dispatch(options: DoorOptions, exchange: Exchange, route: Route):
     }
   }
   exchange.letBodyCome()
-  if (request.method === 'POST') exchange.peeked ??= await peekBody(request, mayAskForRefs(exchange))
+  if (request.method !== 'POST') return answerByGit(options, exchange, target, route, user)
+  exchange.memory ??= new Holding(options.bodies, clientGroup(exchange.clientAddress))
+  exchange.peeked ??= await peekBody(request, mayAskForRefs(exchange), exchange.memory)
   const { peeked } = exchange
   exchange.throwIfLeft()
-  if (peeked?.lsRefs) {
-    exchange.kind = 'ls-refs'
-    const answer = await options.service.listRefs(target, peeked.lsRefs)
-    if (answer) {
-      exchange.throwIfLeft()
-      await sendRefs(exchange, answer, peeked.lsRefs)
-      exchange.outcome = answer.reuse
-      return
-    }
-  }
+  const isAnswered = peeked.lsRefs && (await answerRefs(options, exchange, target, peeked.lsRefs))
+  if (!isAnswered) await answerByGit(options, exchange, target, route, user, peeked)
+}
+
+/** @returns whether it could: if not, Git is to say why */
+async function answerRefs(
+  { service }: DoorOptions,
+  exchange: Exchange,
+  target: Target,
+  asked: LsRefsRequest,
+): Promise<boolean> {
+  exchange.kind = 'ls-refs'
+  const answer = await service.listRefs(target, asked)
+  if (!answer) return false
+  exchange.throwIfLeft()
+  await sendRefs(exchange, answer, asked)
+  exchange.outcome = answer.reuse
+  return true
+}
+
+async function answerByGit(
+  options: DoorOptions,
+  exchange: Exchange,
+  target: Target,
+  route: Route,
+  user: string | undefined,
+  peeked?: Peeked,
+): Promise<void> {
   const backend = backendRequest(exchange, route, user)
   const { service } = options
   const turn = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }
@@ -141,7 +188,8 @@ async function dispatch(options: DoorOptions, exchange: Exchange, route: Route):
     exchange.kind === 'receive-pack'
       ? await service.mutate(target, backend, { ...turn, signal: exchange.leftEarly })
       : await service.passThrough(target, backend, { ...turn, signal: exchange.signal })
-  await passThrough(exchange, process, peeked)
+  const isWhole = await passThrough(exchange, process, user, peeked)
+  if (!isWhole) return
   admit(options, exchange)
   exchange.outcome = 'passthrough'
 }
@@ -224,11 +272,9 @@ function fail(options: DoorOptions, exchange: Exchange, error: unknown): void {
   else refuse(response, refusal, exchange.bodyWaits)
 }
 
-/** A connection on which no request could be read. */
+/** What comes on a connection is no request. */
 function rejectConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
-  // Node's own property, as in its own handler: the response under way on this connection.
-  const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse }
-  if (!socket.writable || error.code === 'ECONNRESET' || response?.headersSent) {
+  if (error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
@@ -244,5 +290,5 @@ function rejectConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
     'Content-Type: text/plain; charset=utf-8',
     `Content-Length: ${body.length}`,
   ]
-  socket.end(`HTTP/1.1 ${status}\r\n${head.join('\r\n')}\r\n\r\n${body}`)
+  Connection.of(socket).reject(`HTTP/1.1 ${status}\r\n${head.join('\r\n')}\r\n\r\n${body}`)
 }

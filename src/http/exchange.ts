@@ -1,12 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { peerOf, TrustedProxies, type Client } from '../access/proxies.js'
 import type { GitProcess } from '../git/git.js'
 import type { ProtocolVersion } from '../git/protocol.js'
 import type { ClientWatch } from '../limits/client-watch.js'
 import { socketClient } from '../limits/socket-client.js'
 import type { TurnBudget } from '../limits/turn-budget.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Holding } from '../limits/shares.js'
+import { Connection } from './connection.js'
 import type { Peeked } from './request-body.js'
-import { reset } from './reset.js'
 
 /** What became of a request, as `refstream_requests_total` counts it. */
 export type Outcome =
@@ -20,6 +22,7 @@ class ClientHasLeft extends Error {
 }
 
 const ignore = (): void => {}
+const noProxies = new TrustedProxies([])
 
 /** Most bytes per write of what is in memory: a client that stops reading holds no more. */
 export const writeMax = 1024 * 1024
@@ -35,7 +38,13 @@ export interface Overseers {
   readonly processes: ClientWatch
   /** Of what is sent from memory. */
   readonly sending: TurnBudget
+  /** Who may say for whom a request is; undefined: nobody. */
+  readonly proxies?: TrustedProxies | undefined
 }
+
+/** Also a GET may have one, which its sender may be slow to send. */
+const hasBody = ({ method, headers }: IncomingMessage): boolean =>
+  method === 'POST' || 'transfer-encoding' in headers || (headers['content-length'] ?? '0') !== '0'
 
 /** One request and its response, with what is told about them afterwards. */
 export class Exchange {
@@ -49,14 +58,16 @@ export class Exchange {
   sentBytes = 0
   /** Does the client wait for a word before it sends the body (RFC 9110, section 10.1.1)? */
   bodyWaits = false
-  /** What has been read of its body. */
+  /** What has been read of its body, and what that takes of the memory that there is for bodies. */
   peeked: Peeked | undefined
+  memory: Holding | undefined
   readonly #overseers: Overseers
   #left = false
   /** Made for those who ask: most exchanges end without anybody, and a signal costs more than a hit's own work. */
   #signal: AbortSignal | undefined
   #leftEarly: AbortSignal | undefined
   readonly #callsWhenLeft: (() => void)[] = []
+  #client: Client | undefined
   #watched = false
   /** Of him who waits for the client to take more, or has waited. */
   #goOn: ((takesMore: boolean) => void) | undefined
@@ -70,19 +81,19 @@ export class Exchange {
     const leave = (): void => {
       if (!response.writableFinished) this.#leave()
     }
-    response.once('close', leave)
-    // A response that waits for an earlier one on its connection is not told when that closes.
-    if (!response.socket) {
-      const { socket } = request
-      socket.once('close', leave)
-      response.once('close', () => socket.off('close', leave))
-    }
-    if (request.method === 'POST') this.#watchSender()
+    response.on('close', leave)
+    if (hasBody(request)) this.#watchSender()
   }
 
-  /** The address of the client at the other end, empty if the connection has gone. */
+  /** Whom the request comes from, as it was when somebody first wanted to know. */
+  get client(): Client {
+    const { socket, headers } = this.request
+    return (this.#client ??= (this.#overseers.proxies ?? noProxies).clientOf(peerOf(socket), headers))
+  }
+
+  /** The client's address, by whatever trusted proxies it comes; empty if the connection has gone. */
   get clientAddress(): string {
-    return this.request.socket.remoteAddress ?? ''
+    return this.client.address ?? ''
   }
 
   /** Has the client left before the end of its answer? */
@@ -210,14 +221,9 @@ export class Exchange {
     return new Promise((resolve) => (this.#goOn = resolve))
   }
 
-  /**
-   * Ends a response that cannot be finished so that its client sees it (R4): the connection closes before the length or
-   * the last chunk that was announced. HTTP/1.0 announces neither, so there it is reset.
-   */
+  /** Ends a response that cannot be finished so that its client sees it; see Connection. */
   breakOff(): void {
-    const { request, response } = this
-    if (request.httpVersion === '1.0') reset(request.socket)
-    else response.destroy()
+    Connection.of(this.request.socket).breakOff()
   }
 
   /** Counts the exchange, once all of its response has been handed over; that it also goes out is watched. */
@@ -234,7 +240,6 @@ export class Exchange {
     if (this.#watched) return
     this.#watched = true
     const { socket } = this.request
-    // What is written of a response that waits for an earlier one on its connection is not on its way to the client.
     const stop = this.#overseers.readers.watch(socketClient(socket), (reason) => this.#cut(reason))
     this.#whenOver(stop)
   }
@@ -247,7 +252,9 @@ export class Exchange {
     // What has come and waits here to be read is not the client's fault.
     const owed = (): boolean => !request.complete && request.readableLength === 0
     const watched = { taken: () => socket.bytesRead, owed }
-    const stop = this.#overseers.senders.watch(watched, () => this.#cut('silent'))
+    const stop = this.#overseers.senders.watch(watched, (reason) =>
+      this.#cut(reason === 'idle' ? 'silent' : 'trickling'),
+    )
     // Also after an answer that came before the end of the request: what is left of that is read and dropped.
     request.once('end', stop).once('close', stop)
     this.whenLeft(stop)
@@ -258,7 +265,7 @@ export class Exchange {
     this.whenLeft(call)
   }
 
-  #cut(reason: 'idle' | 'slow' | 'silent'): void {
+  #cut(reason: 'idle' | 'slow' | 'silent' | 'trickling'): void {
     this.#overseers.metrics.clientsCut.inc({ reason })
     this.request.socket.destroy()
   }

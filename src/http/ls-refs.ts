@@ -17,14 +17,13 @@ export async function sendRefs(
   request: LsRefsRequest,
 ): Promise<void> {
   const { response } = exchange
-  const parts = listing.cutNow(request)
-  if (parts) {
-    const length = parts.reduce((sum, part) => sum + part.length, 0)
-    response.writeHead(200, [...headers, 'Content-Length', String(length)])
+  const whole = listing.cutNow(request)
+  if (whole) {
+    response.writeHead(200, [...headers, 'Content-Length', String(whole.length)])
+    // What is whole goes out in as few system calls as it can.
+    response.cork()
   }
-  // What is whole goes out in as few system calls as it can.
-  if (parts) response.cork()
-  for await (const part of parts ?? listing.cut(request)) {
+  for await (const part of whole?.parts ?? listing.cut(request)) {
     if (!response.headersSent) response.writeHead(200, headers)
     for (const piece of pieces(part)) {
       if (!(await exchange.send(piece))) return

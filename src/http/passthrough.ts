@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { ErrorEnding } from '../git/error-ending.js'
 import { readHead, type BackendRequest, type BackendResponse } from '../git/http-backend.js'
 import { gitProtocol } from '../git/protocol.js'
 import { GitError, type GitProcess } from '../git/git.js'
@@ -19,7 +19,7 @@ export function backendRequest(
   route: Route,
   remoteUser: string | undefined,
 ): Omit<BackendRequest, 'exportAll'> {
-  const { headers, method, socket } = exchange.request
+  const { headers, method } = exchange.request
   if (route.resource === '/info/refs' && route.service !== undefined && !services.includes(route.service)) {
     throw new Refusal(403)
   }
@@ -34,7 +34,7 @@ export function backendRequest(
     contentEncoding: encoding === 'gzip' || encoding === 'x-gzip' ? encoding : undefined,
     gitProtocol: gitProtocol(exchange.version),
     remoteUser,
-    remoteAddress: socket.remoteAddress,
+    remoteAddress: exchange.client.address,
   }
 }
 
@@ -44,9 +44,16 @@ const visible = (value: string | undefined): string | undefined =>
 /**
  * Streams a request into http-backend, after what has been read of it, and its response out. Both ways are as fast as
  * the slower side.
- * @throws GitError if no answer comes; if a response stops short, the connection is destroyed
+ * @returns whether the response is whole; if it is not, its client sees that it is broken
+ * @param remoteUser as http-backend was told
+ * @throws GitError if no answer comes; Refusal of a push that Git has refused without a word
  */
-export async function passThrough(exchange: Exchange, process: GitProcess, peeked?: Peeked): Promise<void> {
+export async function passThrough(
+  exchange: Exchange,
+  process: GitProcess,
+  remoteUser: string | undefined,
+  peeked?: Peeked,
+): Promise<boolean> {
   const { request, response } = exchange
   exchange.watchProcess(process)
   if (peeked) process.stdin.write(peeked.beginning)
@@ -59,19 +66,60 @@ export async function passThrough(exchange: Exchange, process: GitProcess, peeke
   })
   const head = await readHead(process)
   const { body } = head
+  if (head.status === 403 && exchange.kind.startsWith('receive-pack')) {
+    body.resume()
+    throw new Refusal(403, noPush(remoteUser))
+  }
   writeHead(exchange, process, head)
   if (request.method === 'HEAD') {
     process.end()
     response.end()
-  } else {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      // Who has left is not written to, but what Git still says is read, or it would wait for ever.
-      if (!exchange.left && !exchange.write(chunk)) await exchange.drained()
+    return true
+  }
+  const ending = new Ending(head.headers)
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    ending.push(chunk)
+    // Who has left is not written to, but what Git still says is read, or it would wait for ever.
+    if (!exchange.left && !exchange.write(chunk)) await exchange.drained()
+  }
+  exchange.throwIfLeft()
+  const { code } = await process.ended
+  const isWhole = code === 0 || ending.isWhole
+  if (isWhole) response.end()
+  else exchange.breakOff()
+  return isWhole
+}
+
+/** Git's clients show it, behind `remote:`. */
+const noPush = (remoteUser: string | undefined): string =>
+  remoteUser === undefined
+    ? 'this repository takes no pushes from clients whose user the server does not know (http.receivepack is not true)'
+    : 'this repository takes no pushes over HTTP (http.receivepack is false)'
+
+/** Tells whether an answer of http-backend's has come whole, though Git says that it failed: what its client can see. */
+class Ending {
+  readonly #length: number | undefined
+  readonly #error: ErrorEnding | undefined
+  #received = 0
+
+  constructor(headers: readonly string[]) {
+    const value = (name: string): string | undefined => {
+      const at = headers.findIndex((each, index) => index % 2 === 0 && each.toLowerCase() === name)
+      return at < 0 ? undefined : headers[at + 1]
     }
-    exchange.throwIfLeft()
-    const { code } = await process.ended
-    if (code === 0) response.end()
-    else await abandon(exchange)
+    const length = value('content-length')
+    this.#length = length === undefined ? undefined : Number(length)
+    const isPackets = /^application\/x-git-[a-z]+-(?:pack|archive)-(?:result|advertisement)$/
+    this.#error = isPackets.test(value('content-type') ?? '') ? new ErrorEnding() : undefined
+  }
+
+  push(chunk: Buffer): void {
+    this.#received += chunk.length
+    this.#error?.push(chunk)
+  }
+
+  get isWhole(): boolean {
+    return this.#length === this.#received || this.#error?.isTold === true
   }
 }
 
@@ -89,17 +137,4 @@ function writeHead(
     response.statusMessage = ''
     throw new GitError(`git http-backend: ${(error as Error).message}`, { cause: error })
   }
-}
-
-/**
- * Ends a response that Git did not finish: what is written goes out, so that an error message in it arrives, then the
- * connection ends without the response's own end, so that nobody takes it for whole (R4).
- */
-async function abandon(exchange: Exchange): Promise<void> {
-  const { request, response } = exchange
-  response.flushHeaders()
-  // Node hands what was written to the socket at the end of this turn.
-  await nextTurn()
-  if (request.httpVersion === '1.0') exchange.breakOff()
-  else response.socket?.destroySoon()
 }

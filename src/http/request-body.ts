@@ -1,16 +1,20 @@
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
-import { constants, gunzip as gunzipCallback } from 'node:zlib'
+import { constants, createGunzip, gunzip as gunzipCallback } from 'node:zlib'
 import { mayBeLsRefs, parseLsRefs, type LsRefsRequest } from '../git/ls-refs.js'
 import { nextChunk } from '../git/next-chunk.js'
-import { Refusal } from './responses.js'
+import type { Holding } from '../limits/shares.js'
 
 const gunzip = promisify(gunzipCallback)
 
-/** Bytes up to which a body is read, and inflated, before it is somebody's turn. */
+/** Bytes up to which a body is read before it is somebody's turn. */
 const peekMax = 64 * 1024
-/** Compressed bytes that are sure to hold the first packet, and can inflate to half a megabyte at the most. */
-const firstPacketMax = 512
+/** The same for an ls-refs command, as it was sent and inflated: as much as Git's clients send compressed (http.postBuffer). */
+const lsRefsMax = 1024 * 1024
+/** Compressed bytes that are sure to hold the first packet, and bytes that are inflated to see it. */
+const firstPacket = { compressed: 512, inflated: 1024 }
+/** A gzip header and trailer without anything in between (RFC 1952, section 2.3). */
+const gzipMin = 18
 
 /** A request body whose beginning has been read. */
 export interface Peeked {
@@ -23,39 +27,80 @@ export interface Peeked {
 }
 
 /**
- * Reads a body to its end, or until `peekMax` bytes of it have come: whoever sends slowly waits here, and not with a
- * process that others wait for.
- * @param mayAskForRefs could it be an ls-refs command, by what else the request says? A longer one is for Git.
- * @throws Refusal 413 on a compressed ls-refs command that inflates beyond that
+ * Reads a body to its end, or until `peekMax` bytes of it have come, `lsRefsMax` of an ls-refs command: whoever sends
+ * slowly waits here, and not with a process that others wait for. What is longer is for Git, and what finds no memory.
+ * @param mayAskForRefs could it be an ls-refs command, by what else the request says?
+ * @param memory what of it is read and inflated here is taken from
  */
-export async function peekBody(request: IncomingMessage, mayAskForRefs: boolean): Promise<Peeked> {
+export async function peekBody(
+  request: IncomingMessage,
+  mayAskForRefs: boolean,
+  memory: Holding,
+): Promise<Peeked> {
   const chunks: Buffer[] = []
-  for (let length = 0; length <= peekMax;) {
+  let length = 0
+  let most = peekMax
+  for (;;) {
     const chunk = await nextChunk(request)
-    if (chunk === null) return peeked(request, Buffer.concat(chunks), mayAskForRefs)
+    if (chunk === null) return peeked(request, Buffer.concat(chunks), mayAskForRefs, memory)
     length += chunk.length
     chunks.push(chunk)
+    if (!memory.take(chunk.length)) break
+    if (length > peekMax && most === peekMax && mayAskForRefs) {
+      if (await beginsAsLsRefs(request, Buffer.concat(chunks))) most = lsRefsMax
+    }
+    if (length > most) break
   }
   return { beginning: Buffer.concat(chunks), ended: false, lsRefs: undefined }
 }
 
-async function peeked(request: IncomingMessage, whole: Buffer, mayAskForRefs: boolean): Promise<Peeked> {
-  const encoding = request.headers['content-encoding']
-  const compressed = encoding === 'gzip' || encoding === 'x-gzip'
+async function peeked(
+  request: IncomingMessage,
+  whole: Buffer,
+  mayAskForRefs: boolean,
+  memory: Holding,
+): Promise<Peeked> {
   // A body that broke off may look whole.
   const asked = mayAskForRefs && request.complete
-  const body = asked ? (compressed ? await inflate(whole) : whole) : undefined
+  const body = asked ? (isCompressed(request) ? await inflate(whole, memory) : whole) : undefined
   return { beginning: whole, ended: true, lsRefs: body && parseLsRefs(body) }
 }
 
-/** undefined: not an ls-refs command, or damaged, which is for Git to say. @throws Refusal */
-async function inflate(body: Buffer): Promise<Buffer | undefined> {
+function isCompressed({ headers }: IncomingMessage): boolean {
+  const encoding = headers['content-encoding']
+  return encoding === 'gzip' || encoding === 'x-gzip'
+}
+
+async function beginsAsLsRefs(request: IncomingMessage, beginning: Buffer): Promise<boolean> {
+  const plain = isCompressed(request) ? await inflateBeginning(beginning) : beginning
+  return mayBeLsRefs(plain.subarray(0, firstPacket.inflated)) === true
+}
+
+/** undefined: not an ls-refs command, or too long, or damaged, which is for Git to say. */
+async function inflate(body: Buffer, memory: Holding): Promise<Buffer | undefined> {
+  if (body.length < gzipMin) return undefined
+  // Its trailer says how long it is; if that is not true, the command is Git's to read.
+  const size = body.readUInt32LE(body.length - 4)
+  if (size > lsRefsMax || !mayBeLsRefs(await inflateBeginning(body)) || !memory.take(size)) return undefined
   try {
-    const flush = { finishFlush: constants.Z_SYNC_FLUSH }
-    if (!mayBeLsRefs(await gunzip(body.subarray(0, firstPacketMax), flush))) return undefined
-    return await gunzip(body, { maxOutputLength: peekMax })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') return undefined
-    throw new Refusal(413, `an ls-refs command of more than ${peekMax} bytes must not be compressed`)
+    return await gunzip(body, { maxOutputLength: size, chunkSize: Math.max(constants.Z_MIN_CHUNK, size + 1) })
+  } catch {
+    return undefined
   }
+}
+
+/** As much of a compressed body as tells what it is; nothing if it is damaged. */
+function inflateBeginning(body: Buffer): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const inflating = createGunzip({ chunkSize: firstPacket.inflated, finishFlush: constants.Z_SYNC_FLUSH })
+    const done = (bytes = Buffer.alloc(0)): void => {
+      resolve(bytes)
+      inflating.destroy()
+    }
+    inflating
+      .once('data', done)
+      .once('end', () => done())
+      .on('error', () => done())
+      .end(body.subarray(0, firstPacket.compressed))
+  })
 }

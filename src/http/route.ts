@@ -23,8 +23,9 @@ const resources: readonly (readonly [RegExp, Route['method']])[] = [
   [/\/git-(?:upload-pack|receive-pack|upload-archive)$/, 'POST'],
 ]
 
-/** Path lengths in bytes that no filesystem takes. */
+/** Path lengths that no filesystem takes, in bytes; percent-encoded, a byte may take three. */
 const pathMax = 4096
+const encodedMax = 3 * pathMax
 
 export type RouteError = 'not-a-target' | 'too-long'
 
@@ -43,12 +44,13 @@ function parse(target: string): Route | RouteError | undefined {
   const origin = target.replace(/^https?:\/\/[^/?#]*/i, '')
   const [path, query] = splitOnce(origin, '?')
   if (!path.startsWith('/')) return 'not-a-target'
-  if (path.length > pathMax) return 'too-long'
+  if (path.length > encodedMax) return 'too-long'
   for (const [pattern, method] of resources) {
     const resource = pattern.exec(path)?.[0]
     if (resource === undefined) continue
     const repository = decodeRepositoryPath(path.slice(0, -resource.length))
     if (repository === undefined) return undefined
+    if (repository.length > pathMax) return 'too-long'
     // The last one counts (http-backend.c, get_parameters).
     const service = new URLSearchParams(query).getAll('service').at(-1)
     return { repository, resource, service, method }

@@ -3,13 +3,21 @@ import { systemClock, type Clock } from './clock.js'
 import { LoopUse, type LoopUseOptions } from './loop-use.js'
 import { Overloaded } from './overloaded.js'
 import { Queue, type LineRequest, type QueueOptions } from './queue.js'
+import { Shares } from './shares.js'
 
 export interface RoomOptions extends LoopUseOptions, Omit<QueueOptions, 'perGroup' | 'clock'> {
-  /** Most who are inside or wait; four times as many if they were let in before. */
+  /** Most newcomers who are inside or wait, and a third of those who may be so if they were let in before. */
   readonly max: number
+  /** A client may have this many times what is left to others, see `Shares`; left out: all there is. */
+  readonly clientFactor?: number
   readonly events?: RoomEvents
   /** Calls at the end of this turn of the event loop. */
   readonly turnEnd?: (call: () => void) => void
+}
+
+export interface RoomRequest extends LineRequest {
+  /** Whose share its place is taken from; left out: nobody's. */
+  readonly client?: string
 }
 
 /** Who waits for an answer. */
@@ -30,12 +38,15 @@ export interface RoomEvents {
 const newcomersPerEntry = 3
 /** How many are let in together: they share looks at the disk, and fills. */
 const batch = 64
+/** Places that a client may have whatever its share is: where there are few, it is no greedy client that takes them. */
+const fewPlaces = 4
 /** Longest time in milliseconds for which connections that come one after another are waited for. */
 const arrivalMs = 20
 
 /**
  * The place in which requests are answered: for so many and no more, and while the event loop is busy without a pause,
- * for one batch after another. Then newcomers wait at the door; repositories take turns, see `Line`.
+ * for one batch after another. Then newcomers wait at the door; repositories take turns, see `Line`. Places are shared
+ * among clients, so that none has them all; those who were let in before take theirs from a part of their own.
  *
  * A loop that is asked for more than it can do must not do everything a little at a time: all answers would come too
  * late. Nor may it see only as many newcomers as it can answer: the others would wait in the kernel, until that drops
@@ -50,7 +61,8 @@ const arrivalMs = 20
  * Who is inside and waits for Git, or takes bytes slowly, holds up nobody: it gives the loop nothing to do.
  */
 export class Room {
-  readonly #max: number
+  readonly #newcomers: Shares
+  readonly #admitted: Shares
   readonly #events: RoomEvents
   readonly #queue: Queue
   readonly #use: LoopUse
@@ -64,8 +76,9 @@ export class Room {
   #seen = 0
 
   constructor(options: RoomOptions) {
-    const { max, events = {} } = options
-    this.#max = max
+    const { max, clientFactor = Infinity, events = {} } = options
+    this.#newcomers = new Shares(max, clientFactor, fewPlaces)
+    this.#admitted = new Shares(max * (admittedFactor - 1), clientFactor, fewPlaces)
     this.#events = events
     this.#queue = new Queue({ ...options, perGroup: Infinity })
     this.#use = new LoopUse(options)
@@ -105,19 +118,21 @@ export class Room {
    * @returns what to call on leaving; called again, it does nothing
    * @throws Overloaded, or that the visitor has left; or rejects with them
    */
-  enter(request: LineRequest, visitor: Visitor): (() => void) | Promise<() => void> {
+  enter(request: RoomRequest, visitor: Visitor): (() => void) | Promise<() => void> {
     if (this.#arrival) return this.#arrival.then(() => this.#enter(request, visitor))
     return this.#enter(request, visitor)
   }
 
-  #enter(request: LineRequest, visitor: Visitor): (() => void) | Promise<() => void> {
+  #enter(request: RoomRequest, visitor: Visitor): (() => void) | Promise<() => void> {
     visitor.throwIfLeft()
     this.#came++
-    const max = request.admitted ? this.#max * admittedFactor : this.#max
-    if (this.inside + this.waiting >= max) throw this.#shed(new Overloaded('full', 1))
-    if (this.waiting > 0 || this.#use.busy) return this.#wait(request, visitor)
+    const { client, admitted = false } = request
+    const places = admitted ? this.#admitted : this.#newcomers
+    const none = places.take(client)
+    if (none !== undefined) throw this.#shed(new Overloaded(none, 1))
+    if (this.waiting > 0 || this.#use.busy) return this.#wait(request, places, visitor)
     this.#queue.enter(request.group)
-    return this.#visit(request.group, visitor)
+    return this.#visit(request, places, visitor)
   }
 
   #shed(why: Overloaded): Overloaded {
@@ -125,9 +140,12 @@ export class Room {
     return why
   }
 
-  #wait(request: LineRequest, visitor: Visitor): Promise<() => void> {
+  #wait(request: RoomRequest, places: Shares, visitor: Visitor): Promise<() => void> {
     const refusal = this.#queue.refusal(request)
-    if (refusal) throw this.#shed(refusal)
+    if (refusal) {
+      places.give(request.client)
+      throw this.#shed(refusal)
+    }
     if (this.waiting === 0) {
       this.#came = 1
       this.#turnEnd(() => this.#endTurn())
@@ -135,11 +153,17 @@ export class Room {
     return new Promise((enter, reject) => {
       const granted = (waitedMs: number): void => {
         this.#events.waited?.(waitedMs)
-        enter(this.#visit(request.group, visitor))
+        enter(this.#visit(request, places, visitor))
       }
-      const giveUp = this.#queue.stand(request, granted, (why) => reject(this.#shed(why)))
+      const late = (why: Overloaded): void => {
+        places.give(request.client)
+        reject(this.#shed(why))
+      }
+      const giveUp = this.#queue.stand(request, granted, late)
       visitor.whenLeft(() => {
-        if (giveUp()) reject(new Error('the visitor has left'))
+        if (!giveUp()) return
+        places.give(request.client)
+        reject(new Error('the visitor has left'))
       })
     })
   }
@@ -154,11 +178,13 @@ export class Room {
     if (this.waiting > 0) this.#turnEnd(() => this.#endTurn())
   }
 
-  #visit(group: string, visitor: Visitor): () => void {
+  #visit({ group, client }: RoomRequest, places: Shares, visitor: Visitor): () => void {
     let inside = true
     const leave = (): void => {
-      if (inside) this.#queue.exit(group)
+      if (!inside) return
       inside = false
+      this.#queue.exit(group)
+      places.give(client)
     }
     visitor.whenLeft(leave)
     return leave

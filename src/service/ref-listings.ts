@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { RefQuery } from '../git/ls-refs.js'
-import { cutListing, RefListing } from '../git/ref-listing.js'
+import { cutListing, cutWhole, prefixesAtOnce, RefListing, type WholeAnswer } from '../git/ref-listing.js'
 import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 
 /** An entry's ref listing, read into memory once for all who ask. */
@@ -35,19 +35,21 @@ export class SharedListing {
     this.#grew.notify()
   }
 
-  /** All parts of the answer to a request, if they are views of what is here: nothing to wait for, nothing to make. */
-  cutNow(request: RefQuery): Buffer[] | undefined {
-    return this.complete && request.peel && request.symrefs
-      ? [...cutListing(this.#listing, request)].filter((part) => part !== undefined)
-      : undefined
+  /** The answer to a request, if its parts are views of what is here: nothing to wait for, nothing to make. */
+  cutNow(request: RefQuery): WholeAnswer | undefined {
+    const isPlain = request.peel && request.symrefs && request.prefixes.length < prefixesAtOnce
+    return this.complete && isPlain ? cutWhole(this.#listing, request) : undefined
   }
 
-  /** The parts, each as soon as its lines are here. @throws the fill's error */
+  /**
+   * The parts, each as soon as its lines are here and when it is asked for: whoever stops asking holds one.
+   * @throws the fill's error
+   */
   async *cut(request: RefQuery): AsyncGenerator<Buffer> {
     for (const part of cutListing(this.#listing, request)) {
       if (part) {
-        yield part
-        // A part may have been made line by line; others shall have their turn before the next.
+        if (part.length > 0) yield part
+        // It may have been made line by line; others shall have their turn before the next.
         await nextTurn()
       } else if (this.#error === undefined) await this.#grew.wait()
       if (this.#error !== undefined) throw this.#error

@@ -19,6 +19,7 @@ import { keyOf, keysOf, type EntryKind } from './entry-keys.js'
 import { BackingOff, RepositoryNotFound, ServiceDisabled } from './errors.js'
 import type { LeaseService } from './lease-service.js'
 import { RefListings, type SharedListing } from './ref-listings.js'
+import type { UnservedNotices } from './unserved-notices.js'
 
 export interface RefServiceOptions {
   readonly exportAll: boolean
@@ -31,6 +32,7 @@ export interface RefServiceOptions {
   readonly slots: Slots
   /** By key: how long after a failure the next try is due. */
   readonly backOff: BackOff
+  readonly notices: UnservedNotices
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -245,14 +247,20 @@ export class RefService {
 
   async #exported(target: Target): Promise<Observation> {
     const state = await this.#observe(target)
-    if (!(state.exported || this.#options.exportAll)) throw new RepositoryNotFound(target.path)
+    const { notices, exportAll } = this.#options
+    const name = state.repository.gitName || '.'
+    if (!(state.exported || exportAll)) {
+      notices.tell(name, 'not-exported')
+      throw new RepositoryNotFound(target.path)
+    }
+    notices.served(name)
     return state
   }
 
   /** @throws RepositoryNotFound, RepositoryExchanged */
   async #observe({ path, identity }: Target): Promise<Observation> {
     const state = await this.#options.observer.observe(path)
-    if (!state) throw identity ? new RepositoryExchanged() : new RepositoryNotFound(path)
+    if (!state) throw new RepositoryNotFound(path)
     if (identity !== undefined && identity !== identityOf(state.repository)) throw new RepositoryExchanged()
     return state
   }

@@ -1,4 +1,4 @@
-import { rmSync, type BigIntStats } from 'node:fs'
+import { constants, rmSync, type BigIntStats } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { DiskWatch } from './disk-watch.js'
 import { allocate } from './memory.js'
@@ -31,6 +31,9 @@ export class DiskFile {
   #expectedSize: number | undefined
   /** Which file it is, and when it was last written; known once it was committed or opened by this process. */
   #identity: string | undefined
+  /** When anything about the file last changed (ctime): when its bytes were known to be right, and when last seen. */
+  #trustedChange: bigint | undefined
+  #seenChange: bigint | undefined
 
   private constructor(path: string, watch: DiskWatch) {
     this.#path = path
@@ -85,11 +88,14 @@ export class DiskFile {
   async commit(path: string, size: number): Promise<void> {
     const handle = await this.open()
     await this.#watch.run(async () => {
-      this.#identity = identityOf(await handle.stat({ bigint: true }))
       await rename(this.#path, path)
       // Also if it comes late: then unlink() must find it.
       this.#path = path
       this.#expectedSize = size
+      // The rename has moved ctime, on most filesystems.
+      const stats = await handle.stat({ bigint: true })
+      this.#identity = identityOf(stats)
+      this.#trustedChange = stats.ctimeNs
     })
   }
 
@@ -102,9 +108,31 @@ export class DiskFile {
     rmSync(this.#path, { force: true })
   }
 
-  /** Its bytes are about to be checked: whichever file of the right size has its name when it is opened next is it. */
-  trustAnew(): void {
+  /**
+   * Its bytes are about to be checked: if it is not open now, whichever file of the right size has its name is it.
+   * @throws as open() does
+   */
+  async trustAnew(): Promise<void> {
     if (!this.#handle) this.#identity = undefined
+    await this.#see()
+    this.#trustedChange = this.#seenChange
+  }
+
+  /**
+   * Opens the file if it is not open. Is it the one that was committed or checked, and has nothing touched it since?
+   * Whoever writes to it can put its mtime back, and not its ctime; which a new link or a change of rights moves as
+   * well, so false does not mean that its bytes are others.
+   * @throws as open() does
+   */
+  async untouched(): Promise<boolean> {
+    await this.#see()
+    return this.#seenChange === this.#trustedChange
+  }
+
+  async #see(): Promise<void> {
+    const held = this.#handle
+    const handle = await this.open()
+    if (held) this.#seenChange = (await this.#watch.run(() => handle.stat({ bigint: true }))).ctimeNs
   }
 
   /**
@@ -122,7 +150,8 @@ export class DiskFile {
 
   async #openCommitted(): Promise<FileHandle> {
     const handle = await this.#watch.run(
-      () => open(this.#path, 'r'),
+      // Should a pipe have its name now, nobody waits for its writer.
+      () => open(this.#path, constants.O_RDONLY | constants.O_NONBLOCK),
       (late) => void late.close().catch(() => {}),
     )
     try {
@@ -141,6 +170,7 @@ export class DiskFile {
     const identity = identityOf(stats)
     this.#identity ??= identity
     if (this.#identity !== identity) throw new Damage(`${this.#path} has been replaced or written to`)
+    this.#seenChange = stats.ctimeNs
   }
 
   /** Closes the handle once pending reads and writes are done. It opens again by itself when needed. */
@@ -151,7 +181,7 @@ export class DiskFile {
   }
 }
 
-/** Not the device, which may be numbered anew at each mount; nor ctime, which a link or a change of rights moves. */
+/** Not the device, which may be numbered anew at each mount; nor ctime, of which untouched() tells. */
 const identityOf = ({ ino, size, mtimeNs }: BigIntStats): string => `${ino} ${size} ${mtimeNs}`
 
 function dropBytes(buffers: Buffer[], count: number): Buffer[] {

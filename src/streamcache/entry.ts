@@ -2,6 +2,7 @@ import { FillError } from './fill-error.js'
 import type { Follower } from './follower.js'
 import type { GrowingFile } from './growing-file.js'
 import { withRetries, type RetryOptions } from './retry.js'
+import { callAfter } from './timer.js'
 
 /**
  * Makes an entry's bytes. Runs once per fill; its end means that the bytes are whole, a throw that they are not.
@@ -102,13 +103,12 @@ export class Entry {
       for (let alive = false; ; alive = true) {
         const asked = performance.now()
         const silenceMs = this.#patienceMs(alive, limits)
-        const timer = this.#limit(timeLeft, silenceMs)
-        const next = await chunks.next().finally(() => clearTimeout(timer))
+        const stopTimer = this.#limit(timeLeft, silenceMs)
+        const next = await chunks.next().finally(stopTimer)
         if (next.done) break
         timeLeft -= performance.now() - asked
         if (next.value.length === 0) continue
-        const pause = setInterval(() => this.#unblock(), limits.fillSilenceMs)
-        await this.file.append(next.value).finally(() => clearInterval(pause))
+        await this.#append(next.value, limits)
       }
       this.file.complete()
     } catch (error) {
@@ -123,11 +123,23 @@ export class Entry {
     return alive ? firstByteMs : (fillStartMs ?? firstByteMs)
   }
 
+  async #append(chunk: Buffer, { fillSilenceMs }: FillLimits): Promise<void> {
+    let stopTimer: (() => void) | undefined
+    const wait = (): void => {
+      stopTimer = callAfter(fillSilenceMs, () => {
+        wait()
+        this.#unblock()
+      })
+    }
+    wait()
+    await this.file.append(chunk).finally(() => stopTimer?.())
+  }
+
   #unblock(): void {
     if (!this.file.unblock()) this.stop(new FillError('silence', 'its followers take no bytes'))
   }
 
-  #limit(timeLeftMs: number, silenceMs: number): NodeJS.Timeout {
+  #limit(timeLeftMs: number, silenceMs: number): () => void {
     const error =
       timeLeftMs <= silenceMs
         ? new FillError('timeout', 'the fill took too long')
@@ -135,7 +147,7 @@ export class Entry {
             this.length === 0 ? 'first-byte' : 'silence',
             `the fill was silent for ${silenceMs / 1000} seconds`,
           )
-    return setTimeout(() => this.stop(error), Math.min(timeLeftMs, silenceMs))
+    return callAfter(Math.min(timeLeftMs, silenceMs), () => this.stop(error))
   }
 
   /** Ends a growing fill with this error, for its followers at once and for its source by the signal. */

@@ -1,10 +1,15 @@
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 
 /**
- * A committed file is the entry's bytes, then this footer: its fields as JSON, the JSON's length (32 bits, big-endian),
- * and a magic word. It stands at the end because the length and the checksum are known only then.
+ * A committed file is the entry's bytes, then this footer. It stands at the end because the length and the checksum are
+ * known only then:
+ *
+ *   body | JSON of the fields | its length: 32 bits, big-endian | SHA-256 of the two before | magic word
+ *
+ * So every bit of the file is covered: the body by the SHA-256 in the JSON, the JSON by the one behind it.
  */
-const fields = z.object({
+const fields = z.strictObject({
   key: z.string(),
   token: z.string(),
   /** Bytes of the entry, without the footer. */
@@ -17,27 +22,45 @@ const fields = z.object({
 
 export type Footer = z.output<typeof fields>
 
-const magic = Buffer.from('rfstrm01')
-/** Bytes at the very end, from which the rest of a footer can be found. */
-export const tailLength = 4 + magic.length
+/** The last two digits count the formats. `rfstrm01` had no checksum of its own. */
+const magic = Buffer.from('rfstrm02')
+const lengthSize = 4
+const digestSize = 32
 
-export function encodeFooter(footer: Footer): Buffer {
-  const json = Buffer.from(JSON.stringify(footer))
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(json.length)
-  return Buffer.concat([json, length, magic])
+/** Bytes at the very end, from which the rest of a footer can be found. */
+export const tailLength = lengthSize + digestSize + magic.length
+
+export function encodeFooter({ key, token, length, sha256, committedAt }: Footer): Buffer {
+  const json = Buffer.from(JSON.stringify({ key, token, length, sha256, committedAt }))
+  const size = Buffer.alloc(lengthSize)
+  size.writeUInt32BE(json.length)
+  return Buffer.concat([json, size, digestOf(json, size), magic])
 }
 
-/** Length in bytes of the JSON, from a file's last `tailLength` bytes; undefined if these end no footer. */
+const digestOf = (json: Buffer, size: Buffer): Buffer =>
+  createHash('sha256').update(json).update(size).digest()
+
+/** Returns the length in bytes of the JSON, from a file's last `tailLength` bytes; undefined if these end no footer. */
 export function footerLength(tail: Buffer): number | undefined {
-  if (tail.length !== tailLength || !tail.subarray(4).equals(magic)) return undefined
+  if (tail.length !== tailLength || !tail.subarray(-magic.length).equals(magic)) return undefined
   return tail.readUInt32BE(0)
 }
 
-/** undefined if the JSON is not a footer's. */
-export function decodeFooter(json: Buffer): Footer | undefined {
+/** Do these bytes end a file that another version of this program has written? */
+export function endsOtherFormat(tail: Buffer): boolean {
+  const word = tail.toString('latin1', tail.length - magic.length)
+  return /^rfstrm\d\d$/.test(word) && word !== magic.toString()
+}
+
+/**
+ * Returns the fields of a whole footer, from the first byte of its JSON to the end of the file; undefined if any byte
+ * of it is not as it was written.
+ */
+export function decodeFooter(footer: Buffer): Footer | undefined {
   try {
-    return fields.parse(JSON.parse(json.toString()))
+    const read = fields.parse(JSON.parse(footer.toString('utf8', 0, footer.length - tailLength)))
+    // Written anew, it is the same to the byte: its digest is right, and it says nothing twice or besides.
+    return encodeFooter(read).equals(footer) ? read : undefined
   } catch {
     return undefined
   }

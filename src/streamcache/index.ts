@@ -7,7 +7,7 @@
  *    │  └ GrowingFile   one writer, many followers; blocks in memory, all on disk   growing-file.ts
  *    │     ├ Follower   a reader at its own offset                                  follower.ts
  *    │     ├ HotTier    the memory that all entries share                           hot-tier.ts
- *    │     └ Spill      its half on disk: written, committed, checked, removed      spill.ts
+ *    │     └ Spill      its half on disk: written, committed, checked, removed      spill.ts, chunk-sums.ts
  *    │        └ DiskFile   one file's handle, from temporary to committed           disk-file.ts
  *    ├ CommittedEntries   which of them are kept: bytes, number, age                committed-entries.ts
  *    ├ FreeSpace  what the filesystem must have left for others                     free-space.ts
@@ -15,9 +15,9 @@
  *    └ Store      the directory: temp/, entries/, what a crash left behind          store.ts, footer.ts
  *
  * It promises: bytes in order and whole, or an error, never a short end that looks sound; a committed file is whole
- * and checked (its length at each open, its SHA-256 whenever it is read into memory, and once if it is too large for
- * that); a slow or vanished follower costs the others nothing; if the
- * disk fails, streams go on in memory. It knows nothing of what the bytes mean, and when they are fresh is for its
+ * and checked (its length at each open; its SHA-256 whenever it is read into memory, and if it is too large for that,
+ * once and whenever something has touched it; a CRC-32 at every read from disk); a slow or vanished follower costs the
+ * others nothing; if the disk fails, streams go on in memory. It knows nothing of what the bytes mean, and when they are fresh is for its
  * owner to say: `token` names the state that they stand for, `confirm` tells whether that state still holds.
  */
 export { type StoreOperation } from './cache-directory.js'

@@ -19,8 +19,9 @@ export interface Produced {
   readonly sha256: string
 }
 
-/** Milliseconds before the first new try; twice as long before each that follows, more or less by chance. */
+/** Milliseconds before the first new try; twice as long before each that follows, up to a minute, more or less by chance. */
 const firstDelayMs = 50
+const maxDelayMs = 60_000
 
 /**
  * A source that is tried again when it fails (R7). Followers may have read what it produced before: a new try has to
@@ -42,7 +43,8 @@ export async function* withRetries(
       if (tries >= fillRetries || signal.aborted || final) throw error
       retried?.(error)
     }
-    await sleep(firstDelayMs * 2 ** tries * (0.5 + Math.random()), undefined, { signal })
+    const delayMs = Math.min(maxDelayMs, firstDelayMs * 2 ** tries)
+    await sleep(delayMs * (0.5 + Math.random()), undefined, { signal })
   }
 }
 

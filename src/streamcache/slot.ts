@@ -136,7 +136,9 @@ class Claim {
 }
 
 async function remove(directory: string, name: string): Promise<void> {
-  for (const path of [name, `${name}.held`]) await rm(join(directory, path), { force: true })
+  for (const path of [name, `${name}.held`]) {
+    await rm(join(directory, path), { force: true, recursive: true })
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import { blockSize, type Blocks } from './blocks.js'
+import { ChunkSums } from './chunk-sums.js'
 import { Damage, isDamage, type DiskFile } from './disk-file.js'
 import { Signal } from './signal.js'
-
-/** Bytes per read from disk: what a follower behind the hot tier holds. */
-const coldReadSize = 32 * 1024
 
 export interface SpillEvents {
   /** Told once if the disk takes no more of this file; it goes on in memory. */
@@ -40,6 +39,8 @@ export class Spill {
   #storing = true
   #refused = false
   #written = 0
+  /** Of the bytes on disk, as far as they are written and verified. */
+  #sums = new ChunkSums()
   /** Has this process made these bytes, or checked them against their checksum? */
   #verified = true
   #damaged = false
@@ -95,10 +96,14 @@ export class Spill {
     if (this.#flushing || !this.#disk || !this.#storing || unread) return
     const end = this.#blocks.length
     if (this.#written === end) return
+    const views = this.#blocks.allFrom(this.#written)
     this.#flushing = this.#disk
-      .write(this.#blocks.allFrom(this.#written), this.#written)
+      .write(views, this.#written)
       .then(
-        () => void (this.#written = end),
+        () => {
+          for (const view of views) this.#sums.append(view)
+          this.#written = end
+        },
         (error: unknown) => this.fail(error),
       )
       .then(() => {
@@ -135,12 +140,21 @@ export class Spill {
     this.#storing = false
   }
 
-  /** Bytes at an offset that have left memory. @throws if the disk fails */
+  /**
+   * Bytes at an offset that have left memory. They are the ones that were written, wherever the disk has them from.
+   * @throws if the disk fails, or gives other bytes back
+   */
   async read(offset: number): Promise<Buffer> {
     if (!this.#disk) throw new Error('these bytes are neither in memory nor on disk')
+    const { start, length, sum } = this.#sums.chunkAt(offset)
+    if (start + length <= offset) throw new Error('these bytes have not been checked')
     try {
-      return await this.#disk.read(offset, Math.min(coldReadSize, this.#written - offset))
+      const chunk = await this.#disk.read(start, length)
+      if (crc32(chunk) !== sum) throw new Damage('the disk has other bytes than were written')
+      return chunk.subarray(offset - start)
     } catch (error) {
+      // The next who wants it has all of it checked, and thrown away if it is damaged.
+      if (isDamage(error)) this.#verified = false
       // The handle of an abandoned file goes with its last reader, and its name is gone: then nobody misses these bytes.
       if (this.#fate !== 'abandoned' || this.#owner.followed) this.#events.readFailed?.(error)
       throw error
@@ -196,7 +210,7 @@ export class Spill {
     const { fits } = this.#owner
     if (this.#verified && !fits) {
       // The bytes stay on disk, where somebody may have put others; then these must be checked as well.
-      const same = await this.#disk?.open().catch((error: unknown) => {
+      const same = await this.#disk?.untouched().catch((error: unknown) => {
         if (!isDamage(error)) throw error
       })
       if (same) return true
@@ -206,17 +220,20 @@ export class Spill {
 
   async #readAll(intoMemory: boolean): Promise<boolean> {
     if (!this.#disk) return false
-    this.#disk.trustAnew()
+    await this.#disk.trustAnew()
     const { length } = this.#blocks
     const hash = createHash('sha256')
+    const sums = new ChunkSums()
     const blocks: Buffer[] = []
     for (let at = 0; at < length; at += blockSize) {
       const block = await this.#disk.read(at, Math.min(blockSize, length - at))
       hash.update(block)
+      sums.append(block)
       if (intoMemory) blocks.push(block)
     }
     if (hash.digest('hex') !== this.#owner.sha256) throw new Damage('its checksum is another')
     this.#verified = true
+    this.#sums = sums
     if (intoMemory) this.#blocks.fill(blocks)
     this.#owner.spilled()
     return true

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import fse from 'fs-extra'
 import { DiskFile, isDamage } from './disk-file.js'
 import { DiskWatch } from './disk-watch.js'
-import { decodeFooter, footerLength, tailLength, type Footer } from './footer.js'
+import { decodeFooter, endsOtherFormat, footerLength, tailLength, type Footer } from './footer.js'
 
-/** Why a file in the directory was thrown away at start. */
-export type DiscardReason = 'temp' | 'truncated' | 'corrupt'
+/** Why a file in the directory was thrown away. `format`: another version of this program wrote it. */
+export type DiscardReason = 'temp' | 'truncated' | 'corrupt' | 'format'
 
 /** A committed file that an earlier process left, with a sound footer; its bytes are not checked yet. */
 export interface Found {
@@ -90,8 +90,9 @@ export class Store {
   }
 }
 
-/** Bytes in which most footers fit. */
+/** Bytes in which most footers fit, and those of the longest that is read. */
 const footerGuess = 1024
+const footerMax = 1024 * 1024
 
 /**
  * Reads a footer. Synchronously: a cache may hold tens of thousands of files, all are read before the first request is
@@ -108,14 +109,17 @@ function readFound(path: string, watch: DiskWatch): Found | DiscardReason {
     readSync(handle, end, 0, end.length, size - end.length)
     const length = footerLength(end.subarray(-tailLength))
     // A file whose end is missing has no magic word at its end.
-    if (length === undefined || length + tailLength > size) return 'truncated'
-    let json = end.subarray(-tailLength - length, -tailLength)
-    if (length + tailLength > end.length) {
-      json = Buffer.alloc(length)
-      readSync(handle, json, 0, length, size - tailLength - length)
+    if (length === undefined) return endsOtherFormat(end) ? 'format' : 'truncated'
+    if (length + tailLength > size) return 'truncated'
+    const footerSize = length + tailLength
+    if (footerSize > footerMax) return 'corrupt'
+    let bytes = end.subarray(-footerSize)
+    if (footerSize > end.length) {
+      bytes = Buffer.alloc(footerSize)
+      readSync(handle, bytes, 0, footerSize, size - footerSize)
     }
-    const footer = decodeFooter(json)
-    if (!footer || footer.length + length + tailLength !== size) return 'corrupt'
+    const footer = decodeFooter(bytes)
+    if (!footer || footer.length + footerSize !== size) return 'corrupt'
     const committedAt = believable(footer.committedAt, stats, handle)
     return { disk: DiskFile.committed(path, size, watch), footer: { ...footer, committedAt }, size }
   } finally {

@@ -1,4 +1,5 @@
 import { pino, type DestinationStream, type Logger } from 'pino'
+import type { LogOutput } from './log-output.js'
 
 export type Log = Logger
 
@@ -6,10 +7,27 @@ export type Log = Logger
 export const createLog = (level: string, destination?: DestinationStream): Log =>
   destination ? pino({ level }, destination) : pino({ level })
 
-/** Coloured text on standard output, for people. */
-export async function prettyOutput(): Promise<DestinationStream> {
-  const { default: pretty } = await import('pino-pretty')
-  return pretty({ ignore: 'pid,hostname' })
+const outputs = new WeakMap<Log, LogOutput>()
+
+/**
+ * Logs to an output that may fail: JSON lines, or what `pretty` makes of each. When lines are written again after some
+ * were dropped, a line tells how many.
+ */
+export function logTo(output: LogOutput, level: string, pretty?: (line: string) => string): Log {
+  const write = (line: string): void => output.write(pretty ? pretty(line) : line)
+  const log = createLog(level, { write })
+  output.onRecovered((lines) => log.warn({ lines }, 'log lines were dropped, for they could not be written'))
+  outputs.set(log, output)
+  return log
+}
+
+/** Returns how many lines of a log were dropped so far. */
+export const droppedLines = (log: Log): number => outputs.get(log)?.dropped ?? 0
+
+/** Returns what makes coloured text of a line, for people. */
+export async function prettyLines(): Promise<(line: string) => string> {
+  const { prettyFactory } = await import('pino-pretty')
+  return prettyFactory({ ignore: 'pid,hostname' })
 }
 
 /**

@@ -11,10 +11,13 @@ export interface GaugeSources {
   readonly leasesOpen: () => number
   readonly requestsUnderWay: () => number
   readonly requestsWaiting: () => number
+  readonly requestsPipelined: () => number
+  readonly requestBodyBytes: () => number
   readonly slotsTotal: () => number
   readonly slots: () => Iterable<{ class: string; running: number; waiting: number }>
   readonly helpers: () => { running: number; stuck: number }
   readonly repositories: () => Iterable<{ mode: string; reason: string; count: number }>
+  readonly logLinesDropped: () => number
 }
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
@@ -120,13 +123,20 @@ export class Metrics {
   )
   readonly turnedAway = this.#counter(
     'refstream_requests_turned_away_total',
-    'Requests shed at the door. reason: full (more than max-requests), queue-full, wait (longer than queue-wait-seconds).',
+    'Requests shed at the door. reason: full (more than max-requests), share (too many of one client address), ' +
+      'queue-full, wait (longer than queue-wait-seconds).',
     ['reason'],
   )
   readonly clientsCut = this.#counter(
     'refstream_clients_cut_total',
     'Connections that were cut. reason: idle (the client took nothing), slow (too little), silent (it did not send the ' +
-      'rest of its request).',
+      'rest of its request), trickling (it sent too little of it), pipelining (too many requests wait for others on their connections).',
+    ['reason'],
+  )
+  readonly incomingCut = this.#counter(
+    'refstream_grpc_requests_cut_total',
+    'gRPC calls ended before their request had come. reason: silent (nothing of it came for too long), memory (all that ' +
+      'were coming held too much; of the address that held most, the one that was silent longest).',
     ['reason'],
   )
   readonly passThroughCut = this.#counter(
@@ -147,6 +157,12 @@ export class Metrics {
     'Invalidations asked for, by source: api, grpc, or the kind of webhook.',
     ['source'],
   )
+  readonly adminRefused = this.#counter(
+    'refstream_admin_refused_total',
+    'Requests to the admin address that were refused before they were read. reason: bodies (the bodies of all such ' +
+      'requests need more than 64 MiB: the largest is told to come again), host (a host name that is not of this address).',
+    ['reason'],
+  )
   readonly evictions = this.#counter(
     'refstream_store_evictions_total',
     'Committed entries dropped while sound. reason: size (over cache-max-bytes), entries (over cache-max-entries), age, superseded (a newer state).',
@@ -154,7 +170,7 @@ export class Metrics {
   )
   readonly discarded = this.#counter(
     'refstream_store_discarded_total',
-    'Files found in the cache directory that could not be used. reason: temp (a crash left it), truncated, corrupt.',
+    'Files found in the cache directory that could not be used. reason: temp (a crash left it), truncated, corrupt, format (another version wrote it).',
     ['reason'],
   )
   readonly storeErrors = this.#counter(
@@ -223,6 +239,16 @@ export class Metrics {
       'Requests that wait at the door, for the event loop is busy.',
       sources.requestsWaiting,
     )
+    this.#gauge(
+      'refstream_requests_pipelined',
+      'Requests that wait for an earlier one on their connection.',
+      sources.requestsPipelined,
+    )
+    this.#gauge(
+      'refstream_request_body_bytes',
+      'Bytes of memory for request bodies that were read before their turn, and for ls-refs commands being answered.',
+      sources.requestBodyBytes,
+    )
     this.#gauge('refstream_slots', 'Most Git processes at once, as of now.', sources.slotsTotal)
     const gaugeOf = (name: string, help: string, of: 'running' | 'waiting'): void => {
       const gauge = new Gauge({
@@ -248,6 +274,11 @@ export class Metrics {
         for (const [state, count] of Object.entries(sources.helpers())) helpers.set({ state }, count)
       },
     })
+    this.#countedElsewhere(
+      'refstream_log_lines_dropped_total',
+      'Lines of the log that could not be written and were dropped: the disk was full, or what reads them did not.',
+      sources.logLinesDropped,
+    )
     const repositories = new Gauge({
       name: 'refstream_repositories',
       help:
@@ -259,6 +290,18 @@ export class Metrics {
         repositories.reset()
         for (const { mode, reason, count } of sources.repositories())
           repositories.set({ mode, reason }, count)
+      },
+    })
+  }
+
+  #countedElsewhere(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.reset()
+        this.inc(read())
       },
     })
   }

@@ -116,6 +116,43 @@ t.test('doors × credentials × repositories × services', async (t) => {
   }
 })
 
+t.test('a rule means a repository, however it is spelled; and no other', async (t) => {
+  /** Of what is on disk, what a path means to Git. */
+  const onDisk = (...paths: string[]) => {
+    return (path: string) => {
+      const name = [path, `${path}.git`].find((each) => paths.includes(each))
+      return name === undefined ? undefined : { names: [name], identity: name }
+    }
+  }
+  const rules = new Rules([
+    { glob: 'a', action: 'read', names: ['ci'] },
+    { glob: 'b.git', action: 'read', names: ['ci'] },
+    { glob: 'z*', action: 'read', names: ['anyone'] },
+  ])
+  const rows: [locate: AccessOptions['locate'], asked: string, may: boolean][] = [
+    [onDisk('a.git'), 'a', true],
+    [onDisk('a.git'), 'a.git', true],
+    [onDisk('a'), 'a', true],
+    [onDisk('a', 'a.git'), 'a', true],
+    [onDisk('a', 'a.git'), 'a.git', false],
+    [onDisk('b.git'), 'b', true],
+    [onDisk('b'), 'b', false],
+    // What is not there is answered as if it were.
+    [onDisk(), 'a', true],
+    [onDisk(), 'a.git', false],
+    [onDisk('a'), 'a.git', false],
+    [onDisk(), 'b', false],
+    [onDisk(), 'z', true],
+  ]
+  for (const [locate, repository, may] of rows) {
+    const said = await outcome(new Access({ rules, locate }), question({ repository, knownAs: 'ci' }))
+    t.equal(said, may ? 'as ci' : 'Forbidden', `${repository} is ${(await locate(repository))?.identity}`)
+    // A disk that may hang is asked by somebody else, and decides the same.
+    const later = new Access({ rules, locate: async (path) => locate(path) })
+    t.equal(await outcome(later, question({ repository, knownAs: 'ci' })), said)
+  }
+})
+
 t.test('names that the connection brings', async (t) => {
   const rules = new Rules([{ glob: '**', action: 'read', names: ['ci-*'] }])
   const access = new Access({ rules, locate: () => undefined })

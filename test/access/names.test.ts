@@ -33,3 +33,9 @@ t.test('as a regular expression would', async () => {
     }),
   )
 })
+
+t.test('a long name that nearly fits takes no longer than its length', async (t) => {
+  const name = 'a'.repeat(20_000)
+  t.notOk(matchesName(`${'*a'.repeat(50)}*b`, name))
+  t.ok(matchesName('*a'.repeat(50), name))
+})

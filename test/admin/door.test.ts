@@ -1,7 +1,8 @@
 import t from 'tap'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { eventually } from '../support/eventually.js'
-import { ask, infoRefs } from '../support/http-client.js'
+import { ask, infoRefs, open } from '../support/http-client.js'
 import { makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -77,10 +78,13 @@ t.test('the README’s table of metrics has every metric, and no other', async (
     helpers: () => ({ running: 0, stuck: 0 }),
     leasesOpen: zero,
     requestsUnderWay: zero,
+    requestBodyBytes: zero,
+    requestsPipelined: zero,
     requestsWaiting: zero,
     slotsTotal: zero,
     slots: () => [],
     repositories: () => [],
+    logLinesDropped: () => 0,
   })
   const defined = metrics.registry.getMetricsAsArray().map(({ name }) => name)
   const own = defined.filter((name) => name.startsWith('refstream_')).sort()
@@ -91,4 +95,28 @@ t.test('the README’s table of metrics has every metric, and no other', async (
     defined.some((name) => /open_fds|nodejs_active/.test(name)),
     'none that walks through all connections',
   )
+})
+
+t.test('a name that has been made to mean this address gets nothing of it', async (t) => {
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const path = join(tempDir(t), 'admin.sock')
+  const { adminUrl } = await startSidecar(t, root, {
+    args: ['--admin', `127.0.0.1:0,unix:${path}`, '--admin-hosts', 'metrics.example.com'],
+  })
+  const port = new URL(adminUrl).port
+  const paths = ['/metrics', '/healthz', '/readyz', '/openapi.json', '/v1/leases', '/nothing']
+  for (const each of paths) {
+    const status = async (Host: string): Promise<number> =>
+      (await ask(adminUrl + each, { headers: { Host } })).status
+    t.equal(await status(`rebound.example:${port}`), 403, each)
+    const expected = each === '/nothing' ? 404 : 200
+    for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, 'metrics.example.com'])
+      t.equal(await status(host), expected, `${each} ${host}`)
+  }
+  const { body, headers } = await ask(`${adminUrl}/metrics`)
+  t.match(body.toString(), `refstream_admin_refused_total{reason="host"} ${paths.length}\n`)
+  t.match(headers['content-type'], /^text\/plain/)
+  const response = await open('http://rebound.example/metrics', { socketPath: path })
+  t.equal(response.resume().statusCode, 200, 'no browser comes by a Unix socket')
 })

@@ -1,9 +1,11 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
 import { webhookEndpoints } from '../../src/admin/webhooks.js'
 import type { Leases } from '../../src/freshness/leases.js'
 import { serveEndpoints, type AdminReply } from '../support/admin.js'
+import { connect } from '../support/http-client.js'
 import { makeLeaseService } from '../support/lease-service.js'
 import { initBare } from '../support/repositories.js'
 
@@ -25,6 +27,7 @@ const payload = (sender: string, name: string): string =>
   )
 
 interface World {
+  readonly url: string
   readonly root: string
   readonly leases: Leases
   readonly told: string[]
@@ -39,10 +42,10 @@ async function makeWorld(t: Test, options: { secret: string | undefined } = { se
     secret: options.secret,
     invalidated: (source) => told.push(source),
   })
-  const { call } = await serveEndpoints(t, endpoints)
+  const { url, call } = await serveEndpoints(t, endpoints)
   const send: World['send'] = (sender, body, headers) =>
     call('POST', `/v1/webhooks/${sender}`, body, { 'Content-Type': 'application/json', ...headers })
-  return { root, leases, told, send }
+  return { url, root, leases, told, send }
 }
 
 t.test('a push that is signed invalidates the repository that it names', async (t) => {
@@ -130,6 +133,69 @@ t.test('payloads', async (t) => {
   }
   const long = JSON.stringify({ repository: { full_name: 'o/r' }, commits: ['x'.repeat(1_000_000)] })
   t.match(await signed(long), { status: 204 }, 'a push of many commits')
-  t.match(await send('github', ' '.repeat(26_214_401), {}), { status: 413 })
+  t.match(await signed(' '.repeat(26_214_401)), { status: 413 })
   t.same(told, ['github', 'github'])
+})
+
+t.test('what cannot be signed is refused before any of its body has come', async (t) => {
+  for (const world of [await makeWorld(t, { secret: undefined }), await makeWorld(t)]) {
+    for (const sender of senders) {
+      const good = signatures[sender]!('body')
+      const [name, value] = Object.entries(good)[0]!
+      const heads: Record<string, string>[] = [{}, { [name]: 'x' }, { [name]: value.slice(1) }]
+      if (sender === 'gitlab') heads.push({ [name]: 'another' })
+      for (const headers of heads) {
+        const socket = connect(world.url)
+        const lines = Object.entries(headers).map(([field, given]) => `${field}: ${given}\r\n`)
+        const head = `POST /v1/webhooks/${sender} HTTP/1.1\r\nHost: x\r\nContent-Length: 25000000\r\n`
+        socket.write(`${head}${lines.join('')}\r\n`, 'latin1')
+        const [answer] = (await once(socket, 'data')) as [Buffer]
+        t.match(answer.toString(), /^HTTP\/1\.1 403 /, `${sender} ${JSON.stringify(headers)}`)
+        socket.destroy()
+      }
+    }
+  }
+})
+
+t.test('an event of a wiki is about the wiki’s repository', async (t) => {
+  const { root, leases, told, send } = await makeWorld(t)
+  const project = initBare(root, 'o/r.git')
+  const events: Record<string, { header: Record<string, string>; more: object }> = {
+    gitea: { header: { 'X-Gitea-Event': 'wiki' }, more: { action: 'edited', page: 'Home' } },
+    github: { header: { 'X-GitHub-Event': 'gollum' }, more: { pages: [{ page_name: 'Home' }] } },
+    gitlab: {
+      header: { 'X-Gitlab-Event': 'Wiki Page Hook' },
+      more: { object_kind: 'wiki_page', wiki: { path_with_namespace: 'o/r.wiki' } },
+    },
+  }
+  const post = (sender: string, name: string, header: object, more: object): Promise<AdminReply> => {
+    const body = JSON.stringify({ ...(JSON.parse(payload(sender, name)) as object), ...more })
+    return send(sender, body, { ...signatures[sender]!(body), ...header })
+  }
+  for (const sender of senders) {
+    const { header, more } = events[sender]!
+    t.match(await post(sender, 'o/r', header, more), { status: 204 }, 'a project whose wiki is not here')
+  }
+  const wiki = initBare(root, 'o/r.wiki.git')
+  const before = leases.of(project).changes
+  let changes = 0
+  for (const sender of senders) {
+    const { header, more } = events[sender]!
+    const variants: [object, object][] = [
+      [header, more],
+      [header, {}],
+      [{}, more],
+    ]
+    for (const parts of variants) {
+      t.match(await post(sender, 'o/r', ...parts), { status: 204 }, `${sender} ${JSON.stringify(parts)}`)
+      t.equal(leases.of(wiki).changes, ++changes)
+    }
+    t.match(await post(sender, 'o/none', header, {}), { status: 404 })
+  }
+  t.equal(leases.of(project).changes, before, 'the project’s own has not changed')
+  t.match(await post('gitea', 'O/R', {}, { page: 'Home' }), { status: 204 }, 'in lower case on disk')
+  t.equal(leases.of(wiki).changes, changes + 1)
+  t.match(await post('gitea', 'o/r', { 'X-Gitea-Event': 'push' }, {}), { status: 204 })
+  t.equal(leases.of(project).changes, before + 1)
+  t.ok(told.length > 0)
 })

@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { Test } from 'tap'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -7,7 +8,7 @@ import { connect as connectPlain, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { connect, type ConnectionOptions } from 'node:tls'
 import { readFileSync } from 'node:fs'
-import { Tls, type TlsFiles } from '../../src/assembly/tls.js'
+import { readTls, Tls, type TlsFiles } from '../../src/assembly/tls.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { Authority, type Pair } from '../support/certificates.js'
@@ -183,4 +184,47 @@ t.test('slow heads and idle connections are looked after as without TLS', async 
   await closed
   await frontClosed
   t.ok(socket.destroyed)
+})
+
+t.test('files that are mixed up are told apart, and nothing of them is shown', async (t) => {
+  const authority = new Authority(t)
+  const { cert, key } = authority.issue()
+  const other = authority.issue()
+  const directory = tempDir(t)
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(directory, name), text)
+    return join(directory, name)
+  }
+  const openssl = (...args: string[]): string =>
+    execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  const pemOf = (path: string): string => readFileSync(path, 'utf8')
+  const encrypted = ['pkcs8', '-topk8', '-in', key, '-passout', 'pass:x', '-v2', 'aes256']
+  const bad: [Partial<TlsFiles>, RegExp][] = [
+    [{ key: cert }, /no private key in it that can be used, but a certificate$/],
+    [{ key: file('public', openssl('pkey', '-in', key, '-pubout')) }, /, but a public key$/],
+    [{ key: file('encrypted', openssl(...encrypted)) }, /it is encrypted; make one without/],
+    [{ key: file('old', openssl('ec', '-in', key, '-aes128', '-passout', 'pass:xxxx')) }, /it is encrypted/],
+    [{ key: file('garbage', 'secret garbage') }, /garbage: there is no private key .*it is not PEM/],
+    [{ key: file('empty', '') }, /it is not PEM/],
+    [{ key: file('damaged', pemOf(key).replace(/\nM/, '\n*')) }, /it is damaged/],
+    [{ key: other.key }, /^the key in .* does not belong to the certificate in .*: a mismatch$/],
+    [{ cert: key }, /key: there is no certificate in it, but a private key$/],
+    [{ cert: file('chain', pemOf(authority.cert) + pemOf(cert)) }, /own must come first/],
+    [{ cert: file('cut', pemOf(cert).replace(/\nM/, '\n*')) }, /cut: /],
+    [{ clientCa: key }, /there is no certificate in it, but a private key/],
+    [{ clientCa: join(directory, 'none') }, /ENOENT.*none/],
+    [{ key: directory }, /EISDIR/],
+  ]
+  for (const [files, message] of bad) {
+    const all = { cert, key, clientCa: undefined, clientNames: undefined, ...files }
+    try {
+      readTls(all)
+      t.fail(`no error: ${message}`)
+    } catch (error) {
+      t.match((error as Error).message, message)
+      t.notMatch((error as Error).message, /secret|\n/)
+    }
+  }
+  const both = file('both', pemOf(cert) + pemOf(authority.cert) + pemOf(key))
+  t.ok(readTls({ cert: both, key: both, clientCa: undefined, clientNames: undefined }), 'one file with all')
 })

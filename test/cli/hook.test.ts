@@ -1,8 +1,9 @@
 import t from 'tap'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { findProgram } from '../../src/git/installation.js'
 import { FakeAdmin } from '../support/fake-admin.js'
-import { hookOf, run, type Ran } from '../support/hooked.js'
+import { hookOf, notes, pathWith, run, type Ran } from '../support/hooked.js'
 import { initBare } from '../support/repositories.js'
 import { program } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -30,12 +31,15 @@ t.test('install, status, remove: a line for each repository', async (t) => {
     `two.git: installed, admin ${address} (reachable), chained to the hook that was there before`,
     'other.git: not installed; another reference-transaction hook is there',
   ])
+  t.match(fake.take(), ['open', 'end false', 'open', 'end false'], 'each was tried, and promised no change')
   fake.close()
   writeFileSync(hookOf(join(cwd, 'one.git')), '# older\n', { flag: 'a' })
-  t.equal(
-    (await hook(cwd, 'status', 'one.git')).output,
-    `one.git: installed, admin ${address} (not reachable), nothing chained, another version: install it again`,
+  const status = await hook(cwd, 'status', 'one.git')
+  t.match(
+    status.output,
+    /^one\.git: installed, admin http:.* \(not reachable: .*\), nothing chained, another version: install it again$/,
   )
+  t.equal(status.status, 1)
   const removed = await hook(cwd, 'remove', 'one.git', 'one.git', 'other.git')
   t.same(removed.output.split('\n'), [
     'one.git: removed',
@@ -52,15 +56,125 @@ t.test('a repository that fails is told in a line, and the others are done', asy
   initBare(cwd, 'blocked.git')
   mkdirSync(join(cwd, 'plain'))
   mkdirSync(`${hookOf(join(cwd, 'blocked.git'))}/x`, { recursive: true })
-  const { status, output } = await hook(cwd, 'install', 'nothing', 'plain', 'blocked.git', 'good.git')
+  const fake = await FakeAdmin.start(t)
+  fake.status = 503
+  const admin = ['--admin', fake.address]
+  const { status, output } = await hook(
+    cwd,
+    'install',
+    ...admin,
+    'nothing',
+    'plain',
+    'blocked.git',
+    'good.git',
+  )
   t.equal(status, 2)
   t.match(output.split('\n').sort(), [
-    'good.git: installed, admin http://127.0.0.1:8081',
+    new RegExp(
+      `^good\\.git: installed, admin ${fake.address} \\(reachable, but no lease can be opened: status 503\\)$`,
+    ),
     /^refstream: blocked\.git: EISDIR/,
     'refstream: nothing: there is no such directory',
     /^refstream: plain: Git finds no repository/,
   ])
   t.equal(output.split('\n').length, 4)
+})
+
+t.test('a sidecar that wants a token: what is said is what the hook will meet', async (t) => {
+  for (const unix of [false, true]) {
+    const skip = unix && !findProgram('curl', process.env['PATH']) && 'there is no curl'
+    await t.test(unix ? 'Unix socket' : 'TCP', { skip }, async (t) => {
+      const cwd = tempDir(t)
+      const repository = initBare(cwd, 'r.git')
+      const fake = await FakeAdmin.start(t, unix ? join(cwd, 'socket') : 0)
+      fake.token = 's3cret'
+      const install = (...flags: string[]) => hook(cwd, 'install', '--admin', fake.address, ...flags, 'r.git')
+      const works = { status: 0, output: `r.git: installed, admin ${fake.address}` }
+      const token = (text: string): string[] => {
+        writeFileSync(join(cwd, 'token'), text)
+        return ['--token-file', 'token']
+      }
+      for (const text of ['s3cret\n', 's3cret', 's3cret\r\n', 's3cret\nmore']) {
+        t.same(await install(...token(text)), works, JSON.stringify(text))
+        t.match(await hook(cwd, 'status', 'r.git'), { status: 0, output: /\(reachable\)/ })
+      }
+      t.equal(fake.open.size, 0, 'no lease is left')
+      const refused = 'reachable, but no lease can be opened: a token is needed'
+      for (const [flags, todo] of [
+        [[], '; install it with --token-file'],
+        [token('wrong\n'), ''],
+      ] as const) {
+        t.same(await install(...flags), { status: 1, output: `${works.output} (${refused}${todo})` })
+        const status = await hook(cwd, 'status', 'r.git')
+        t.equal(status.status, 1)
+        t.match(status.output, `(${refused}${todo}), nothing chained`)
+      }
+      rmSync(join(cwd, 'token'))
+      t.match((await hook(cwd, 'status', 'r.git')).output, refused, 'a token file that has gone since')
+      fake.token = undefined
+      fake.status = 429
+      t.match(await hook(cwd, 'status', 'r.git'), { status: 1, output: /no lease can be opened: status 429/ })
+      t.same(notes(repository), [])
+    })
+  }
+})
+
+t.test('a token file that the hook could not use is refused, and nothing is installed', async (t) => {
+  const cwd = tempDir(t)
+  const repository = initBare(cwd, 'r.git')
+  const file = (name: string, content: string): string => {
+    writeFileSync(join(cwd, name), content)
+    return name
+  }
+  mkdirSync(join(cwd, 'directory'))
+  for (const [path, message] of [
+    ['nothing', /nothing cannot be read: ENOENT/],
+    ['directory', /directory is not a file/],
+    ['/dev/null', /is not a file/],
+    ['', /--token-file/],
+    [file('empty', ''), /empty first line/],
+    [file('late', '\ntoken\n'), /empty first line/],
+    [file('spaces', 'two words\n'), /is no token/],
+    [file('long', 'x'.repeat(100_000)), /too long/],
+    [file('hashes', `ops:${'0'.repeat(64)}\n`), /the hook needs the token itself/],
+    [file('line\nfeed', 'token\n'), /control character/],
+  ] as const) {
+    const { status, output } = await hook(cwd, 'install', '--token-file', path, 'r.git')
+    t.equal(status, 2, path)
+    t.match(output, message)
+    t.notMatch(output, /installed/)
+  }
+  t.notOk(existsSync(hookOf(repository)))
+})
+
+const superuser = process.getuid?.() === 0
+t.test('a token file that is not for the one who pushes', { skip: !superuser }, async (t) => {
+  const cwd = tempDir(t)
+  chmodSync(cwd, 0o755)
+  const repository = initBare(cwd, 'r.git')
+  chownSync(join(repository, 'refs'), 65534, 65534)
+  const fake = await FakeAdmin.start(t)
+  fake.token = 's3cret'
+  writeFileSync(join(cwd, 'token'), 's3cret\n', { mode: 0o600 })
+  const install = () => hook(cwd, 'install', '--admin', fake.address, '--token-file', 'token', 'r.git')
+  t.match(await install(), {
+    status: 0,
+    output: /\(user 65534, who owns the repository, may not .* read .*token\)$/,
+  })
+  chmodSync(join(cwd, 'token'), 0o644)
+  t.match(await install(), { status: 0, output: /[^)]$/ })
+})
+
+t.test('neither bash nor curl: no lease is to be had', async (t) => {
+  const cwd = tempDir(t)
+  initBare(cwd, 'r.git')
+  const fake = await FakeAdmin.start(t)
+  const options = { cwd, environment: { PATH: pathWith(t) } }
+  const args = [program, 'hook', 'install', '--admin', fake.address, 'r.git']
+  t.match(await run(options, process.execPath, ...args), {
+    status: 1,
+    output: /not reachable: .*curl: .*not found/,
+  })
 })
 
 t.test('an address that is none', async (t) => {

@@ -38,12 +38,28 @@ t.test('--version and --help', async (t) => {
 
 t.test('config check', async (t) => {
   const file = join(tempDir(t), 'refstream.toml')
-  writeFileSync(file, 'root = "/srv/git"\nlisten = "0.0.0.0:80"\n')
+  writeFileSync(file, 'listen = "127.0.0.1:80"\n')
   t.match(refstream(['config', 'check', file]), { status: 0, stdout: `${file}: ok\n` })
+  writeFileSync(
+    file,
+    `root = ${JSON.stringify(tempDir(t))}\nlisten = "0.0.0.0:80"\ninsecure-no-auth = true\n`,
+  )
+  t.match(refstream(['config', 'check', file]), { status: 0, stdout: `${file}: ok\n` })
+  writeFileSync(file, 'root = "/nonexistent"\nlisten = "0.0.0.0:80"\nadmin-token-file = "/nonexistent"\n')
+  const refused = refstream(['config', 'check', file])
+  t.same([refused.status, refused.stdout], [2, ''])
+  t.match(refused.stderr.trimEnd().split('\n'), [
+    /^refstream: --listen: .*--insecure-no-auth$/,
+    /^refstream: --root: "\/nonexistent" is not a directory/,
+    /^refstream: admin-tokens: cannot use \/nonexistent: ENOENT/,
+  ])
   writeFileSync(file, 'lisen = "0.0.0.0:80"\n')
   const wrong = refstream(['config', 'check', file])
   t.equal(wrong.status, 2)
-  t.match(wrong.stderr, /^refstream: .*unknown key lisen .*0\.0\.0\.0:80.*allowed.* listen.*\n$/)
+  t.match(
+    wrong.stderr,
+    /^refstream: .*toml:1: unknown key lisen .*0\.0\.0\.0:80.*did you mean listen\?.*allowed.* listen.*\n$/,
+  )
 })
 
 t.test('a mistake is one line and exit code 2', async (t) => {

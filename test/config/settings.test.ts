@@ -135,10 +135,113 @@ t.test('a mistake is one line that names where, what and what is allowed', async
     () => resolveSettings(readEnvironment({ REFSTREAM_ROOT: '/r', REFSTREAM_LISTEN: 'x' })),
     'REFSTREAM_LISTEN',
   )
-  await rejects(readFile(toml(t, 'port = 8080\n')), 'port', '8080', 'listen', 'cache-dir')
-  await rejects(readFile(toml(t, 'listen = \n')), 'refstream.toml:1:', 'TOML')
-  await rejects(checkFile(toml(t, 'export-all = "maybe"\n')), 'export-all', 'maybe', 'true or false')
-  await rejects(readFile('/nonexistent/x.toml'), '/nonexistent/x.toml')
+  await rejects(checkFile(toml(t, 'port = 8080\n')), 'toml:1: ', 'port', '8080', 'listen', 'cache-dir')
+  await rejects(checkFile(toml(t, 'listen = \n')), 'refstream.toml:1:', 'TOML')
+  await rejects(
+    checkFile(toml(t, '\nexport-all = "maybe"\n')),
+    'toml:2: export-all',
+    'maybe',
+    'true or false',
+  )
+  await rejects(checkFile('/nonexistent/x.toml'), '/nonexistent/x.toml')
+  await rejects(checkFile('/'), 'cannot read /', 'EISDIR')
+})
+
+t.test('all mistakes are told at once, with their lines and what may have been meant', async (t) => {
+  const path = toml(
+    t,
+    `# a comment
+lisen = "127.0.0.1:80" # not listen
+
+access = [
+  "a=read:x",
+  "b=write:x", # no such action
+]
+export_all = true
+drain-seconds = """
+soon"""
+queue-max = 1.5
+max-processes = nan
+hot-max-bytes = 1979-05-27
+"log-level" = false
+"odd \\n key" = { etag = 1 }
+[serve]
+root = "/r"
+etag = 3
+`,
+  )
+  try {
+    const flags = readFlags({ busySeconds: '-1' }, ['unknown flag --rot'])
+    resolveSettings(flags, readEnvironment({ REFSTREAM_ETAG: 'perhaps' }), await readFile(path))
+    t.fail('no error')
+  } catch (error) {
+    const { mistakes, message } = error as ConfigError
+    t.equal(message, mistakes.join('\n'))
+    const at = (line: number, rest: string): string => `${path}:${line}: ${rest}`
+    const expected = [
+      'unknown flag --rot',
+      at(2, 'unknown key lisen (value "127.0.0.1:80"); did you mean listen?'),
+      at(8, 'unknown key export_all (value true); did you mean export-all?'),
+      at(15, 'unknown key "odd \\n key" (a table'),
+      at(16, 'unknown key serve (a table'),
+      '--root is missing',
+      at(4, 'access: bad value ["a=read:x","b=write:x"] (item 2: "b=write:x")'),
+      at(13, 'hot-max-bytes: bad value "1979-05-27"'),
+      'REFSTREAM_ETAG: bad value "perhaps"',
+      at(12, 'max-processes: bad value NaN'),
+      at(11, 'queue-max: bad value 1.5'),
+      '--busy-seconds: bad value "-1"',
+      at(9, 'drain-seconds: bad value "soon"'),
+      at(14, 'log-level: bad value false'),
+    ]
+    t.equal(mistakes.length, expected.length)
+    for (const [index, start] of expected.entries()) {
+      t.ok(mistakes[index]?.startsWith(start), `${mistakes[index]} begins with ${start}`)
+    }
+    t.equal(
+      mistakes.filter((line) => line.includes('allowed keys: ')).length,
+      1,
+      'the list of keys comes once',
+    )
+  }
+})
+
+/** What is wrong, by the error that a function throws. */
+function mistakesOf(resolve: () => unknown): readonly string[] {
+  try {
+    resolve()
+    return []
+  } catch (error) {
+    return (error as ConfigError).mistakes
+  }
+}
+
+t.test('a file that cannot be read or parsed may have said what is missing', async (t) => {
+  const flags = readFlags({ etag: 'x' })
+  t.match(
+    mistakesOf(() => resolveSettings(flags)),
+    [/--root is missing/, /--etag/],
+  )
+  for (const path of [toml(t, 'root = \n'), '/nonexistent']) {
+    const source = await readFile(path)
+    t.equal(source.mistakes.length, 1)
+    t.match(
+      mistakesOf(() => resolveSettings(flags, source)),
+      [source.mistakes[0], /--etag/],
+    )
+  }
+})
+
+t.test('a bad value of the file does no harm where another source has a good one', async (t) => {
+  const source = await readFile(toml(t, 'root = "/r"\ndrain-seconds = "soon"\n'))
+  t.equal(resolveSettings(readFlags({ drainSeconds: '3' }), source).drainSeconds, 3)
+})
+
+t.test('a long value is cut', async (t) => {
+  const [mistake = ''] = mistakesOf(() =>
+    resolveSettings(readFlags({ root: '/r', listen: 'x'.repeat(10_000) })),
+  )
+  t.ok(mistake.length > 0 && mistake.length < 500)
 })
 
 t.test('a file may be checked without a root in it', async (t) => {
@@ -151,4 +254,21 @@ t.test('unknown variables of the environment are reported, not refused', async (
     unknown.push(name),
   )
   t.same(unknown, ['REFSTREAM_PORT'])
+  readEnvironment({ REFSTREAM_LISEN: 'x', REFSTREAM_PORT: 'x' }, (_name, hint) => unknown.push(hint))
+  t.same(unknown.slice(1), ['; did you mean REFSTREAM_LISTEN?', ''])
+})
+
+t.test('times that are too long are told how long they may be', async (t) => {
+  for (const key of [
+    'fillTimeoutSeconds',
+    'drainSeconds',
+    'leaseMaxSeconds',
+    'authTimeoutSeconds',
+  ] as const) {
+    t.equal(resolveSettings(readFlags({ root: '/srv', [key]: '2000000' }))[key], 2_000_000)
+    t.throws(
+      () => resolveSettings(readFlags({ root: '/srv', [key]: '2592000' })),
+      /at most 2000000 \(23 days\)/,
+    )
+  }
 })

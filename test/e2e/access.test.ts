@@ -13,6 +13,9 @@ import { sha256 } from '../support/sha256.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
+/** An authoriser that shares its processor with much else may take its time. */
+const patient = ['--auth-timeout-seconds', '60']
+
 const basic = (user: string, password: string) => ({
   Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
 })
@@ -129,7 +132,7 @@ t.test('an authoriser decides', async (t) => {
     else response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="theirs"' }).end()
   })
   const sidecar = await startSidecar(t, root, {
-    args: ['--auth-url', url, '--auth-cache-seconds', '3600', '--log-level', 'trace'],
+    args: [...patient, '--auth-url', url, '--auth-cache-seconds', '3600', '--log-level', 'trace'],
   })
   const get = (headers: Record<string, string>, repository = 'r.git') =>
     ask(infoRefs(sidecar.url, repository), { headers })

@@ -52,7 +52,9 @@ t.test('webhooks of a real sidecar: what is signed forces one new fill', async (
   makeRepository(root, 'owner/r.git')
   const secretFile = join(tempDir(t), 'secret')
   writeFileSync(secretFile, 'geheim\nmore\n')
-  const args = ['--webhook-secret-file', secretFile, '--freshness', 'lease']
+  // However slow the machine is, no entry grows too old meanwhile.
+  const aging = ['--unleased-max-age-seconds', '3600']
+  const args = ['--webhook-secret-file', secretFile, '--freshness', 'lease', ...aging]
   const sidecar = await startSidecar(t, root, { args })
   const body = JSON.stringify({ ref: 'refs/heads/main', repository: { full_name: 'owner/r' } })
   const send = async (key: string): Promise<number> => {

@@ -16,6 +16,9 @@ import { sha256 } from '../support/sha256.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
+/** An authoriser that shares its processor with much else may take its time. */
+const patient = ['--auth-timeout-seconds', '60']
+
 const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 const secrets = { token: 'tok-5up3rs3cret', admin: 'adm-5up3rs3cret', password: 'pass-5up3rs3cret' }
@@ -222,6 +225,7 @@ t.test('an authoriser decides at both doors, and no answer of his is another’s
   const sidecar = await startSidecar(t, root, {
     args: [
       ...['--grpc', '127.0.0.1:0', '--log-level', 'trace'],
+      ...patient,
       ...['--auth-url', authorizer.url, '--auth-cache-seconds', '3600'],
     ],
   })

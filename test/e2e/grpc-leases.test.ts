@@ -55,7 +55,7 @@ t.test('a lease: acquired, renewed, released', async (t) => {
   for (const method of ['Renew', 'Release']) {
     t.equal(await codeOf(leases.unary(method, { id })), 'NOT_FOUND', `${method}: it has gone`)
   }
-  const absolute = await leases.unary('Acquire', { repository: join(root, 'r.git'), ttl: { seconds: 1 } })
+  const absolute = await leases.unary('Acquire', { repository: join(root, 'r.git'), ttl: { seconds: 60 } })
   t.match(absolute, { repository, reason: '' })
   await leases.unary('Release', { id: absolute['id'] })
   t.equal(await sidecar.metric('refstream_leases_ended_total', { end: 'changed' }), 1)

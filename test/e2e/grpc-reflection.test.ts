@@ -94,8 +94,8 @@ t.test('a client that knows nothing but reflection lists the services, and calls
   t.ok((await client.unary('Acquire', { repository: 'r.git', ttl: { seconds: 1 } }))['id'])
 })
 
-t.test('--grpc-reflection false: nobody is told', async (t) => {
-  const { target } = await setUp(t, '--grpc-reflection', 'false')
+t.test('--no-grpc-reflection: nobody is told', async (t) => {
+  const { target } = await setUp(t, '--no-grpc-reflection')
   t.equal(await codeOf(ask(target, { listServices: '*' })), 'UNIMPLEMENTED')
   const client = new GrpcClient(t, target, 'refstream.v1.RefService')
   t.match((await client.bytes('Advertise', { repository: 'r.git' })).toString(), /refs\/heads\/main/)

@@ -1,10 +1,10 @@
 import t from 'tap'
 import { once } from 'node:events'
-import { constants } from 'node:http2'
+import { connect, constants } from 'node:http2'
 import { status, type ServiceError } from '@grpc/grpc-js'
 import { addPackedBranches, makeRepository } from '../support/repositories.js'
 import { makeGitWrapper, plans, type GitWrapper } from '../support/git-wrapper.js'
-import { codeOf, errorOf, GrpcClient, rawCall, retrySeconds } from '../support/grpc-client.js'
+import { codeOf, errorOf, GrpcClient, rawCall, rawCallOn, retrySeconds } from '../support/grpc-client.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { eventually } from '../support/eventually.js'
 import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
@@ -93,6 +93,26 @@ t.test('what slow readers hold of memory does not grow with what they asked for'
   await followers(0)
 })
 
+t.test(
+  'a connection that reads nothing holds a bounded number of bytes, whatever it asked for',
+  async (t) => {
+    const { sidecar, client, followers } = await setUp(t, 30_000)
+    await client.bytes('Advertise', request)
+    const memory = (): Promise<number> => sidecar.metric('nodejs_external_memory_bytes')
+    const before = await memory()
+    const session = connect(`http://${sidecar.grpcTarget}`, { settings: { initialWindowSize: 0 } })
+    t.teardown(() => session.destroy())
+    await once(session, 'remoteSettings')
+    session.setMaxListeners(0)
+    const streams = Array.from({ length: 900 }, () => rawCallOn(t, session, advertise, request))
+    // The head of an answer goes out with its first message.
+    await Promise.all(streams.map((stream) => once(stream, 'response')))
+    await followers(900)
+    const held = (await memory()) - before
+    t.ok(held < 30e6, `${held} bytes, not 64 KiB for each stream`)
+  },
+)
+
 for (const [method, kind] of [
   ['Advertise', 'advertisement'],
   ['ListRefs', 'ls-refs'],
@@ -122,10 +142,13 @@ for (const [method, kind] of [
   })
 
   t.test(`${method}: a deadline ends the wait, not the fill`, async (t) => {
-    const { wrapper, sidecar, client, counted, followers } = await setUp(t, 2000)
+    const { wrapper, sidecar, client, followers } = await setUp(t, 2000)
     wrapper.plan(plans.pause(1000))
-    const late = codeOf(client.all(method, request, { deadline: Date.now() + 300 }))
-    t.equal(await late, 'DEADLINE_EXCEEDED')
+    // Longer, until the fill had begun before it passed.
+    for (let ms = 300; !wrapper.saw('paused'); ms *= 2) {
+      const late = codeOf(client.all(method, request, { deadline: Date.now() + ms }))
+      t.equal(await late, 'DEADLINE_EXCEEDED')
+    }
     await eventually('its place is free', async () => {
       return (await sidecar.metric('refstream_requests_under_way')) === 0
     })
@@ -133,7 +156,9 @@ for (const [method, kind] of [
     wrapper.signal('go')
     t.ok((await next).length > 1)
     t.equal(wrapper.count('upload-pack'), 1, 'the fill went on for whoever came')
-    await counted('aborted', 1)
+    await eventually('it is counted', async () => {
+      return (await sidecar.metric('refstream_requests_total', { door: 'grpc', outcome: 'aborted' })) > 0
+    })
     await followers(0)
   })
 
@@ -222,12 +247,24 @@ t.test('a client that takes nothing is cut', async (t) => {
 })
 
 t.test('a deadline that passes while its client takes nothing still frees its follower', async (t) => {
-  const { sidecar, followers, counted } = await setUp(t, 30_000)
-  const idle = rawCall(t, sidecar.grpcTarget, advertise, request, { 'grpc-timeout': '300m' })
+  const { sidecar, client, followers, counted } = await setUp(t, 30_000)
+  await client.bytes('Advertise', request)
+  const idle = rawCall(t, sidecar.grpcTarget, advertise, request, { 'grpc-timeout': '2000m' })
   await once(idle, 'readable')
   await counted('aborted', 1)
   await followers(0)
   t.equal(idle.closed, false, 'it has not said so itself')
+})
+
+t.test('a deadline that is weeks away is none yet', async (t) => {
+  const { sidecar } = await setUp(t, 10)
+  // 32 bits of milliseconds are 1193 hours; what is left of the third then is 704 milliseconds.
+  for (const timeout of ['596H', '597H', '4294968S', '71583M', '1000H', '99999999H']) {
+    const stream = rawCall(t, sidecar.grpcTarget, advertise, request, { 'grpc-timeout': timeout })
+    const trailers = once(stream, 'trailers')
+    stream.resume()
+    t.equal(((await trailers) as { 'grpc-status'?: string }[])[0]?.['grpc-status'], '0', timeout)
+  }
 })
 
 t.test('shutdown: what is under way is finished, then it ends', async (t) => {

@@ -201,10 +201,14 @@ t.test('a sidecar that never answers costs a push of many refs little', async (t
     here.admin.hanging = true
     const source = makeRepository(here.root, 'source.git')
     addPackedBranches(source, 50)
+    const began = performance.now()
     await gitIn(source, 'push', '--quiet', here.repository, 'refs/heads/b/*:refs/heads/b/*')
+    const seconds = (performance.now() - began) / 1000
     t.equal((await gitIn(here.repository, 'for-each-ref', 'refs/heads/b/')).split('\n').length, 50)
     const calls = here.admin.take()
-    t.ok(calls.length >= 1 && calls.length < 10, `${calls.length} calls for 100 runs of the hook`)
+    // One, and one more for every ten seconds (of which clocks may leave nine) that a slow machine takes for the push.
+    const allowed = 2 + Math.ceil(seconds / 9)
+    t.ok(calls.length >= 1 && calls.length <= allowed, `${calls.length} calls for 100 runs of the hook`)
     t.same(notes(here.repository), [])
 
     here.admin.hanging = false

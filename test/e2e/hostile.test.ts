@@ -27,6 +27,10 @@ t.test('no path leaves the root', async (t) => {
   for (const path of ['/r.git', '/r', '/inner/r.git', '/r%2egit', '/%72.git', '/real%2Fr.git']) {
     t.equal(await status(path + query), '200', path)
   }
+  // As web servers in front of Git's own server take them.
+  for (const path of ['//r.git', '/r.git/', '/r.git//', '/inner//r.git', '///inner/%2Fr.git/']) {
+    t.equal(await status(path + query), '200', path)
+  }
   t.equal(
     await status(`http://elsewhere.example/r.git${query}`),
     '200',
@@ -40,7 +44,7 @@ t.test('no path leaves the root', async (t) => {
       '/..%2fsecret.git',
       '/r.git/../../secret.git',
     ],
-    ...['/%252e%252e/secret.git', '//r.git', '/./r.git', '/r.git/.', '/r.git%00', '/r.git%00.git', '/r.git/'],
+    ...['/%252e%252e/secret.git', '/./r.git', '/r.git/.', '/r.git%00', '/r.git%00.git', '//../secret.git'],
     ...[
       '/link.git',
       '/link',
@@ -92,6 +96,15 @@ t.test('what is no sound request is refused and harms nobody', async (t) => {
   t.match(await head(`DELETE ${target} HTTP/1.1`), /^HTTP\/1.1 405 /)
   t.match(await head('GET /r.git/info/refs?service=git-evil-pack HTTP/1.1'), /^HTTP\/1.1 403 [^]*\r\n\r\n$/)
 
+  // A ticket of Kerberos's is as long as this, and as many headers as fit are read.
+  const ticket = `Authorization: Negotiate ${'a'.repeat(64_000)}`
+  t.match(await head(`GET ${target} HTTP/1.1`, ticket), /^HTTP\/1.1 200 /)
+  const many = Array.from({ length: 3000 }, (_, index) => `X${index}: y`)
+  const last = await head(`GET ${target} HTTP/1.1`, ...many, 'Git-Protocol: version=2')
+  t.match(last, /^HTTP\/1.1 200 [^]*version 2/)
+  const odd = await head(`GET ${target} HTTP/1.1`, 'Expect: the-unexpected')
+  t.match(odd, /^HTTP\/1.1 200 /, 'Git knows of no expectations')
+
   const garbage = [
     'version=3',
     'version=2:',
@@ -135,4 +148,16 @@ t.test('nothing of a header reaches Git’s environment as it came', async (t) =
   const environment = readFileSync(seen, 'utf8')
   t.match(environment, /^HTTP_GIT_PROTOCOL=version=2$/m)
   t.notMatch(environment, /evil|HTTP_PROXY/)
+})
+
+t.test('how long the head of a request may be is a setting', async (t) => {
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const sidecar = await startSidecar(t, root, { args: ['--max-header-bytes', '200KiB'] })
+  const status = async (bytes: number): Promise<string> => {
+    const head = `GET /r.git/HEAD HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: ${'c'.repeat(bytes)}\r\n\r\n`
+    return (await raw(sidecar.url, head)).slice(9, 12)
+  }
+  t.equal(await status(200_000), '200')
+  t.equal(await status(210_000), '431')
 })

@@ -96,40 +96,76 @@ t.test('a client that stalls within a request is cut', async (t) => {
   t.equal(await sidecar.metric('refstream_slots_running'), 0)
 })
 
-t.test('an answer that waits behind another on its connection is not its client’s fault', async (t) => {
-  const root = makeBig(t)
-  const wrapper = makeGitWrapper(t)
-  const sidecar = await startSidecar(t, root, {
-    args: ['--git', wrapper.path, '--client-idle-seconds', '0.3'],
-  })
-  const { body } = await ask(infoRefs(sidecar.url, 'big.git'))
-  wrapper.plan(plans.wait, 'http-backend')
-  const pipelining = (): Socket => {
-    const socket = connect(sidecar.url)
-    socket.write(get('/r.git/HEAD') + get(target))
-    return socket
-  }
-  const written = (count: number): Promise<void> =>
-    eventually('the second is written', async () => {
-      return (await sidecar.metric('refstream_first_byte_seconds_count')) === count
+t.test(
+  'a client that waits for the answer to its first request is not idle, whatever it asks for next',
+  async (t) => {
+    const root = makeBig(t)
+    const wrapper = makeGitWrapper(t)
+    const sidecar = await startSidecar(t, root, {
+      args: ['--git', wrapper.path, '--client-idle-seconds', '0.3'],
     })
-  const patient = pipelining()
-  let received = 0
-  patient.on('data', (chunk: Buffer) => (received += chunk.length))
-  await written(2)
-  const leaver = pipelining()
-  await written(3)
-  leaver.destroy()
-  await eventually('it has left', async () => {
-    return (await sidecar.metric('refstream_requests_total', { outcome: 'aborted' })) === 2
-  })
-  // Once a client that is really idle is cut, the others would have been.
-  for (const count of [1, 2]) {
-    const idle = await start(sidecar)
-    await cuts(sidecar, 'idle', count)
-    idle.destroy()
-  }
-  wrapper.signal('go')
-  await eventually('the patient one gets both', () => received > body.length)
-  patient.destroy()
-})
+    const { body } = await ask(infoRefs(sidecar.url, 'big.git'))
+    wrapper.plan(plans.wait, 'http-backend')
+    const pipelined = (count: number): Promise<void> =>
+      eventually(
+        `${count} wait`,
+        async () => (await sidecar.metric('refstream_requests_pipelined')) === count,
+      )
+    const pipelining = (): Socket => {
+      const socket = connect(sidecar.url)
+      socket.write(get('/r.git/HEAD') + get(target))
+      return socket
+    }
+    const patient = pipelining()
+    let received = 0
+    patient.on('data', (chunk: Buffer) => (received += chunk.length))
+    await pipelined(1)
+    const leaver = pipelining()
+    await pipelined(2)
+    leaver.destroy()
+    await pipelined(1)
+    await eventually('it has left', async () => {
+      return (await sidecar.metric('refstream_requests_total', { outcome: 'aborted' })) === 2
+    })
+    // Once a client that is really idle is cut, the others would have been.
+    for (const count of [1, 2]) {
+      const idle = await start(sidecar)
+      await cuts(sidecar, 'idle', count)
+      idle.destroy()
+    }
+    wrapper.signal('go')
+    await eventually('the patient one gets both', () => received > body.length)
+    patient.destroy()
+  },
+)
+
+t.test(
+  'a client that sends its request drop by drop is cut, and one that sends as much as it must is not',
+  async (t) => {
+    const root = tempDir(t)
+    makeRepository(root, 'r.git')
+    const args = ['--request-idle-seconds', '2', '--request-min-rate', '1000']
+    const sidecar = await startSidecar(t, root, { args })
+    const sending = (bytes: number): Socket => {
+      const socket = connect(sidecar.url)
+      socket.on('error', () => {})
+      socket.write(
+        'POST /r.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n' +
+          'Content-Type: application/x-git-upload-pack-request\r\n\r\n',
+      )
+      const timer = setInterval(() => void socket.write(Buffer.alloc(bytes, '0')), 20)
+      socket.once('close', () => clearInterval(timer))
+      socket.resume()
+      return socket
+    }
+    // It is at the same pace, a thousand times as much at once, that the other sends.
+    const steady = sending(1000)
+    for (const count of [1, 2]) {
+      const dripping = sending(1)
+      await once(dripping, 'close')
+      await cuts(sidecar, 'trickling', count)
+    }
+    t.notOk(steady.destroyed)
+    steady.destroy()
+  },
+)

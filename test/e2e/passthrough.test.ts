@@ -60,7 +60,9 @@ t.test('who may do what is decided by Git’s own rules', async (t) => {
   const sidecar = await startSidecar(t, root, { args: ['--remote-user-header', 'X-User'] })
   const status = async (repo: string, service?: string, headers = {}): Promise<number> => {
     const answer = await ask(infoRefs(sidecar.url, repo, service), { headers })
-    if (answer.status >= 400) t.equal(answer.body.length, 0, 'a refusal of Git’s has no body')
+    // Git's own refusals have no body; whoever must not push is told why.
+    const told = answer.status === 403 && service === 'git-receive-pack'
+    if (answer.status >= 400) t.match(answer.body.toString(), told ? /^refstream: .*http\.receivepack/ : /^$/)
     return answer.status
   }
   t.equal(await status('hidden.git'), 404, 'not exported')
@@ -75,6 +77,9 @@ t.test('who may do what is decided by Git’s own rules', async (t) => {
     headers: { 'X-User': ['alice', 'root'] },
   })
   t.equal(twice.status, 400, 'two names are one too many')
+
+  git(repository, 'config', 'http.receivepack', 'false')
+  t.equal(await status('r.git', 'git-receive-pack', { 'X-User': 'alice' }), 403, 'nobody may push here')
 
   git(repository, 'config', 'http.uploadpack', 'false')
   t.equal(await status('r.git'), 403, 'http.uploadpack off, at once')
@@ -158,4 +163,5 @@ t.test('a long body that Git does not read is no harm to the answer', async (t) 
     body: Buffer.alloc(5_000_000),
   })
   t.equal(answer.status, 403)
+  t.match(answer.body.toString(), /^refstream: .*http\.receivepack/)
 })

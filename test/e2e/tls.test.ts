@@ -7,6 +7,7 @@ import { Authority } from '../support/certificates.js'
 import { eventually } from '../support/eventually.js'
 import { installHook } from '../../src/git/hook.js'
 import { hookOf, run } from '../support/hooked.js'
+import { makeGitWrapper, plans } from '../support/git-wrapper.js'
 import { ask } from '../support/http-client.js'
 import { gitEnvironment, makeRepository } from '../support/repositories.js'
 import { sha256 } from '../support/sha256.js'
@@ -133,10 +134,11 @@ t.test('an answer that breaks off over TLS, to a client of HTTP/1.0', async (t) 
   makeRepository(root, 'r.git')
   const authority = new Authority(t)
   const { cert, key } = authority.issue({ san: 'IP:127.0.0.1' })
-  const sidecar = await startSidecar(t, root, {
-    args: ['--export-all', '--listen', 'tls:127.0.0.1:0', '--tls-cert', cert, '--tls-key', key],
-  })
-  // Git begins its answer, and fails.
+  const wrapper = makeGitWrapper(t)
+  const args = ['--export-all', '--git', wrapper.path, '--listen', 'tls:127.0.0.1:0']
+  const sidecar = await startSidecar(t, root, { args: [...args, '--tls-cert', cert, '--tls-key', key] })
+  // Git begins its answer, and fails before its error message is whole.
+  wrapper.plan(plans.dieAfter(200), 'http-backend')
   const body = `0032want ${'1'.repeat(40)}\n00000009done\n`
   const type = 'Content-Type: application/x-git-upload-pack-request'
   const socket = connectTls({ port: Number(new URL(sidecar.url).port), ca: readFileSync(authority.cert) })

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { LeaseJournal } from '../../src/freshness/lease-journal.js'
 import type { Lease } from '../../src/freshness/leases.js'
+import { hasMkfifo, makeFifo, oddFiles } from '../support/odd-files.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const lease = (changes: Partial<Lease> = {}): Lease => ({
@@ -56,4 +57,21 @@ t.test('what is no lease is removed and does not keep the others from being read
 
 t.test('what cannot even be removed is passed over', { skip: !existsSync('/proc/self/attr') }, async (t) => {
   t.same(new LeaseJournal('/proc/self/attr').open(), [])
+})
+
+t.test('odd files keep nobody waiting, and are removed', async (t) => {
+  for (const [name, make] of Object.entries(oddFiles)) {
+    const directory = tempDir(t)
+    const journal = new LeaseJournal(directory)
+    journal.write(lease())
+    await make(join(directory, 'under-another-name-000'))
+    t.strictSame(journal.open(), [lease()], name)
+    t.same(readdirSync(directory), [lease().id], name)
+  }
+})
+
+t.test('a pipe in the way of a lease is an error', { skip: !hasMkfifo && 'no mkfifo' }, async (t) => {
+  const directory = tempDir(t)
+  makeFifo(join(directory, `${lease().id}.new`))
+  t.throws(() => new LeaseJournal(directory).write(lease()), { code: 'ENXIO' })
 })

@@ -240,3 +240,25 @@ t.test('whatever happens, the words are those of a plain count, here and after a
     { numRuns: 100 },
   )
 })
+
+t.test(
+  'a lease of any length ends at its limit and not before, also one that was written down',
+  async (t) => {
+    const day = 86_400_000
+    for (const days of [24, 25, 30, 49.8, 60]) {
+      const directory = tempDir(t)
+      const pass = clock(t)
+      const first = new Leases(new LeaseJournal(directory))
+      first.open('/a', days * day)
+      first.close()
+      const leases = new Leases(new LeaseJournal(directory))
+      t.equal(leases.size, 1)
+      // Each call lets timers go off that were there before it.
+      for (let passed = 0; passed < days - 1; passed++) pass(day)
+      t.equal(leases.size, 1, `${days} days`)
+      for (let more = 0; more < 3; more++) pass(day)
+      t.equal(leases.size, 0, `${days} days`)
+      mock.timers.reset()
+    }
+  },
+)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { mkdirSync } from 'node:fs'
 import { Modes, type ModeRule } from '../../src/freshness/modes.js'
 import type { Repository } from '../../src/git/repository.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -39,6 +40,24 @@ t.test('a mode for all is for all: for a root that is a repository too', async (
   for (const path of ['', '.git', 'a.git', 'a/b/.c']) {
     t.equal(modes.of(at(root, path)).mode, 'lease', path)
   }
+})
+
+t.test('a rule means a repository, however it is spelled; and no other', async (t) => {
+  const root = tempDir(t)
+  const rules: ModeRule[] = ['a', 'b', 'c'].map((glob) => ({ glob, mode: 'lease' }))
+  // Only what is a repository itself takes the name.
+  mkdirSync(`${root}/a`)
+  mkdirSync(`${root}/b/HEAD`, { recursive: true })
+  mkdirSync(`${root}/c/.git`, { recursive: true })
+  const modes = new Modes({ rules })
+  const modeOf = (path: string): string => modes.of(at(root, path)).mode
+  t.same(['a.git', 'b.git', 'b', 'c.git', 'c/.git'].map(modeOf), [
+    'lease',
+    'observe',
+    'lease',
+    'observe',
+    'lease',
+  ])
 })
 
 t.test('too many directories: told once for each repository, and counted', async (t) => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Test } from 'tap'
-import { mkdirSync, realpathSync } from 'node:fs'
+import { mkdirSync, realpathSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Sight } from '../../src/freshness/fresh-cache.js'
 import { Leases } from '../../src/freshness/leases.js'
@@ -16,6 +16,9 @@ interface World {
   readonly repository: string
   readonly leases: Leases
   readonly results: string[]
+  /** What it was told of: repositories that are not served, and files ahead of the clock. */
+  readonly refused: string[]
+  readonly ahead: number[]
   readonly observer: Observer
   /** The refs' sight, once nothing on the disk is too young any more. */
   readonly refs: () => Promise<Sight>
@@ -31,6 +34,8 @@ function makeWorld(
   const leases = new Leases()
   t.teardown(() => leases.close())
   const results: string[] = []
+  const refused: string[] = []
+  const ahead: number[] = []
   const repositories = new RepositoriesRoot(root)
   const make = (): Observer =>
     new Observer({
@@ -48,6 +53,8 @@ function makeWorld(
       linksAnywhere: options.linksAnywhere ?? true,
       unleasedMaxAgeMs: 5000,
       observed: (result) => results.push(result),
+      refused: (path, why) => refused.push(`${path} ${why}`),
+      clockBehind: (ms) => ahead.push(ms),
     })
   const observer = make()
   const refs = async (): Promise<Sight> => {
@@ -55,7 +62,7 @@ function makeWorld(
     results.length = 0
     return (await observer.observe('r.git'))!.refs
   }
-  return { root, repository, leases, results, observer, refs }
+  return { root, repository, leases, results, refused, ahead, observer, refs }
 }
 
 async function settled(observer: Observer): Promise<Observation> {
@@ -188,6 +195,45 @@ t.test('a lease that ended without a change while the mode was decided anew coun
   const after = await refs()
   t.equal(after.token, before.token, 'nothing else tells the two apart')
   t.ok(after.generation > before.generation)
+})
+
+t.test('of more loose refs than may be looked at, what was seen ages', async (t) => {
+  // main and the tag.
+  const [all, some] = [
+    makeWorld(t, 'observe', { looseRefsMax: 2 }),
+    makeWorld(t, 'observe', { looseRefsMax: 1 }),
+  ]
+  t.equal((await all.refs()).maxAgeMs, Infinity)
+  t.equal((await some.refs()).maxAgeMs, 5000)
+  git(some.repository, 'pack-refs', '--all')
+  t.equal((await some.refs()).maxAgeMs, Infinity)
+})
+
+t.test('links below refs/ lead out of the repository only where no rules are', async (t) => {
+  for (const linksAnywhere of [true, false]) {
+    const { repository, root, observer, refused } = makeWorld(t, 'observe', { linksAnywhere })
+    mkdirSync(join(repository, 'own'))
+    symlinkSync('../../own', join(repository, 'refs/heads/own'))
+    t.ok(await observer.observe('r.git'))
+    mkdirSync(join(root, 'beside'))
+    symlinkSync('../../../beside', join(repository, 'refs/heads/beside'))
+    t.equal((await observer.observe('r.git')) !== undefined, linksAnywhere)
+    symlinkSync(tempDir(t), join(repository, 'refs/heads/outside'))
+    t.equal(await observer.observe('r.git'), undefined)
+    t.ok(refused.every((why) => why === 'r.git outside') && refused.length > 0)
+  }
+})
+
+t.test('a clock that was put back is told of', async (t) => {
+  const { observer, ahead } = makeWorld(t, 'observe')
+  const now = Date.now.bind(Date)
+  t.teardown(() => (Date.now = now))
+  Date.now = () => now() - 3_600_000
+  await observer.observe('r.git')
+  t.ok(ahead[0]! > 3_599_000)
+  await eventually('and it is trusted after a tick', async () => {
+    return (await observer.observe('r.git'))!.refs.unsettledMs === 0
+  })
 })
 
 t.test('what is no repository is missing', async (t) => {

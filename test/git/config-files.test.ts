@@ -1,11 +1,21 @@
 import t from 'tap'
-import { appendFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import fc from 'fast-check'
+import { spawnSync } from 'node:child_process'
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { lookAtConfig, type ConfigScopes, type ConfigSight } from '../../src/git/config-files.js'
 import { createLookMemory, Look } from '../../src/git/look.js'
 import { RepositoriesRoot } from '../../src/git/repositories-root.js'
 import { enterRepo } from '../../src/git/repository.js'
-import { gitWith, initBare } from '../support/repositories.js'
+import { git, gitEnvironment, gitWith, initBare } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const nowhere: ConfigScopes = { files: [], home: undefined, variables: [] }
@@ -151,4 +161,80 @@ t.test('a file that Git would refuse may mention anything', async (t) => {
   t.ok(see().mentioned?.has('core.bare'), 'a directory is no file')
   include(`${gitDir}/HEAD/none`)
   t.ok(see().mentioned, 'a path that leads through a file')
+})
+
+t.test('a file that is included from too deep is seen where it is included from less deep', async (t) => {
+  const { gitDir, file, see, watches } = setUp(t)
+  const chain = (condition: string): void => {
+    file('x.git/config', `[core]\nbare = true\n[${condition}]\npath = ../chain-1\n[include]\npath = ../end\n`)
+    for (let depth = 1; depth < 10; depth++) {
+      file(`chain-${depth}`, `[include]\npath = ${depth === 9 ? 'end' : `chain-${depth + 1}`}\n`)
+    }
+  }
+  const beyond = file('beyond', '[transfer]\nhideRefs = refs/hidden\n')
+  file('end', '[include]\npath = beyond\n')
+  chain('includeIf "gitdir:/nowhere/"')
+  t.equal(git(gitDir, 'config', 'transfer.hideRefs'), 'refs/hidden', 'Git reads it')
+  t.ok(see().mentioned?.has('transfer.hiderefs'))
+  t.ok(watches(beyond))
+  t.equal(see().hidden, false, 'all that Git may read has been seen')
+  file('x.git/config', '[includeIf "gitdir:/nowhere/"]\npath = ../chain-1\n')
+  t.equal(see().hidden, true, 'only from too deep: the state has no name')
+})
+
+t.test('whatever Git reads is looked at, or the state has no name', { timeout: 120_000 }, async (t) => {
+  const files = 9
+  const includes = fc.array(
+    fc.record({ target: fc.nat({ max: files - 1 }), condition: fc.constantFrom('', '', 'yes', 'no', 'no') }),
+    { maxLength: 3 },
+  )
+  const graph = fc.array(includes, { minLength: files, maxLength: files })
+  const { gitDir, file, see, watches } = setUp(t)
+  const header = {
+    '': 'include',
+    yes: `includeIf "gitdir:${realpathSync(gitDir)}"`,
+    no: 'includeIf "gitdir:/no/"',
+  }
+  let [checked, refused] = [0, 0]
+  fc.assert(
+    fc.property(graph, (edges) => {
+      const text = (index: number): string =>
+        (edges[index] ?? [])
+          .map(({ target, condition }) => `[${header[condition]}]\npath = f${target}\n`)
+          .join('')
+      for (let index = 0; index < files; index++) file(`f${index}`, `${text(index)}[seen]\nf${index} = 1\n`)
+      file('x.git/config', '[core]\nbare = true\n[include]\npath = ../f0\n')
+      const { status, stdout } = spawnSync('git', ['config', '--name-only', '--list'], {
+        cwd: gitDir,
+        env: gitEnvironment,
+      })
+      const { mentioned, hidden } = see()
+      // Too deep for Git: it refuses to read anything.
+      if (status !== 0) {
+        refused++
+        return
+      }
+      for (const name of new Set(stdout.toString().match(/seen\.f\d/g))) {
+        checked++
+        if (
+          hidden ||
+          (mentioned?.has(name) &&
+            watches(file(`f${name.slice(-1)}`, readFileSync(join(gitDir, '..', `f${name.slice(-1)}`)))))
+        )
+          continue
+        throw new Error(`Git reads ${name}`)
+      }
+    }),
+    { numRuns: 60 },
+  )
+  t.ok(checked > 60, `${checked} files, and ${refused} graphs that Git refused`)
+})
+
+t.test('a look ends after a thousand files, and says so', async (t) => {
+  const { file, see } = setUp(t)
+  const many = Array.from({ length: 5000 }, (_, index) => `[include]\npath = /nowhere/${index}\n`)
+  file('x.git/config', many.join(''))
+  t.equal(see().hidden, true)
+  file('x.git/config', many.slice(0, 900).join(''))
+  t.equal(see().hidden, false)
 })

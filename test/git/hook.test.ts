@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { chmodSync, chownSync, linkSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
-import { existsSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { HookError, inspectHook, installHook, removeHook } from '../../src/git/hook.js'
 import { FakeAdmin } from '../support/fake-admin.js'
@@ -129,6 +129,44 @@ t.test('what is no repository', async (t) => {
   }
   t.same(hooks(repository), [])
 })
+
+t.test(
+  'a path that is given is not a repository that is found: safe.bareRepository, safe.directory',
+  async (t) => {
+    const directory = root(t)
+    const configuration = join(directory, 'gitconfig')
+    writeFileSync(configuration, '[safe]\n\tbareRepository = explicit\n\tdirectory =\n')
+    const bare = initBare(directory, 'bare.git')
+    const work = join(directory, 'work')
+    git(directory, 'init', '--quiet', 'work')
+    git(work, 'commit', '--quiet', '--allow-empty', '-m', 'one')
+    git(work, 'worktree', 'add', '--quiet', '../linked')
+    git(directory, 'clone', '--quiet', '--separate-git-dir', 'elsewhere', 'work', 'separate')
+    git(directory, 'clone', '--quiet', '--bare', 'work', join(work, 'inner'))
+    symlinkSync('bare.git', join(directory, 'link.git'))
+    const owned = initBare(directory, 'owned.git')
+    if (superuser) chownSync(owned, 65534, 65534)
+    const before = process.env['GIT_CONFIG_GLOBAL']
+    process.env['GIT_CONFIG_GLOBAL'] = configuration
+    t.teardown(() => {
+      if (before === undefined) delete process.env['GIT_CONFIG_GLOBAL']
+      else process.env['GIT_CONFIG_GLOBAL'] = before
+    })
+    const ways = [bare, owned, work, join(work, '.git'), join(work, 'inner'), join(directory, 'linked')]
+    for (const path of [...ways, join(directory, 'separate'), join(directory, 'link.git')]) {
+      await installHook(path, admin)
+      t.match(await inspectHook(path), { hook: 'ours', admin }, path)
+      t.equal(await removeHook(path), true)
+    }
+    t.same(hooks(join(directory, 'elsewhere')), [])
+    mkdirSync(join(bare, 'no-repository'))
+    await t.rejects(
+      installHook(join(bare, 'no-repository'), admin),
+      HookError,
+      'the one further up is not meant',
+    )
+  },
+)
 
 const superuser = process.getuid?.() === 0
 t.test('whoever may write the refs may write the notes', { skip: !superuser }, async (t) => {

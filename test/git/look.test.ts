@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLookMemory, Look } from '../../src/git/look.js'
-import { placeOf } from '../../src/git/open-directory.js'
+import { OpenDirectory, placeOf } from '../../src/git/open-directory.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const memory = createLookMemory()
@@ -171,3 +171,57 @@ function nanoseconds(ms: number, whole: boolean): bigint {
   const seconds = BigInt(Math.floor(ms / 1000)) * 1_000_000_000n
   return whole ? seconds : seconds + 1n
 }
+
+t.test(
+  'a clock that was put back: distrust ends after a tick, by the clock that never goes back',
+  async (t) => {
+    const path = file('future')
+    const own = createLookMemory()
+    let steadyMs = 1000
+    const behindMs = 3_600_000
+    const at = (wallMs: number): Look => {
+      const look = new Look(own, { wall: () => wallMs, steady: () => steadyMs })
+      look.stat(placeOf(path))
+      return look
+    }
+    const first = at(Date.now() - behindMs)
+    t.ok(first.unsettledMs > 0 && first.unsettledMs <= 25, `${first.unsettledMs} ms`)
+    t.ok(first.aheadMs > behindMs - 1000, 'and it can be told')
+    steadyMs += first.unsettledMs - 1
+    t.equal(at(Date.now() - behindMs).unsettledMs, 1)
+    steadyMs += 1
+    t.equal(at(Date.now() - behindMs).unsettledMs, 0)
+    writeFileSync(path, 'again')
+    t.ok(at(Date.now() - behindMs).unsettledMs > 0, 'a change is distrusted again')
+    steadyMs += 25
+    t.equal(at(Date.now() - behindMs).unsettledMs, 0)
+    t.equal(at(Date.now() + 1000).unsettledMs, 0, 'the clock is right again')
+    t.equal(at(Date.now() + 1000).aheadMs, 0)
+  },
+)
+
+t.test('what is in a directory is known as long as that has not changed', async (t) => {
+  const path = join(directory, 'listed')
+  mkdirSync(path)
+  writeFileSync(join(path, 'a'), '')
+  symlinkSync('a', join(path, 'b'))
+  mkdirSync(join(path, 'c'))
+  const entries = (): Record<string, string> | undefined => {
+    const opened = OpenDirectory.open(path)!
+    const known = new Look(memory).entries(opened)
+    opened.close()
+    return known && Object.fromEntries(known)
+  }
+  const all = { a: 'other', b: 'link', c: 'directory' }
+  t.same(entries(), all, 'while it is young')
+  await sleep(25)
+  t.same(entries(), all)
+  t.same(entries(), all)
+  renameSync(join(path, 'c'), join(path, 'd'))
+  t.same(entries(), { a: 'other', b: 'link', d: 'directory' })
+  const opened = OpenDirectory.open(path)!
+  const look = new Look(memory)
+  t.equal(look.peekIn(opened, 'e'), undefined)
+  t.ok(look.peekIn(opened, 'b')?.isSymbolicLink())
+  opened.close()
+})

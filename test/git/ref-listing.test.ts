@@ -2,8 +2,9 @@ import t from 'tap'
 import fc from 'fast-check'
 import { parseLsRefs, completeLsRefs } from '../../src/git/ls-refs.js'
 import { pktLine } from '../../src/git/pkt-line.js'
-import { cutListing, RefListing } from '../../src/git/ref-listing.js'
+import { cutListing, cutWhole, RefListing } from '../../src/git/ref-listing.js'
 import { git, gitWith, initBare, makeCommit } from '../support/repositories.js'
+import { answerTo, everything, type ListedRef } from '../support/listings.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const ask = (repository: string, input: Buffer): Buffer =>
@@ -179,4 +180,91 @@ t.test('what is no answer to ls-refs is refused', async (t) => {
   t.throws(() => new RefListing().append(Buffer.from('zzzz')))
   t.throws(() => new RefListing().append(Buffer.from('0001')))
   t.throws(() => new RefListing().append(Buffer.from('00000000')))
+})
+
+const letters = fc.string({
+  minLength: 1,
+  maxLength: 200,
+  unit: fc.constantFrom('a', 'b', 'c', '-', '0', 'p:'),
+})
+/** Stretches of refs of one kind: of lines that are copied, and of lines that are not. */
+const stretch = fc.record({
+  count: fc.integer({ min: 1, max: 700 }),
+  name: letters,
+  peeled: fc.constantFrom('2', undefined),
+  symrefTarget: fc.option(letters, { nil: undefined }),
+})
+const stretches = fc.array(stretch, { minLength: 1, maxLength: 12 })
+const head = fc.constantFrom<ListedRef[]>(
+  [],
+  [{ name: 'HEAD', symrefTarget: 'refs/heads/main' }],
+  [{ name: 'HEAD', peeled: '2' }],
+  [{ name: 'HEAD', symrefTarget: 'refs/heads/main', peeled: 'unborn' }],
+)
+type Stretch = typeof stretch extends fc.Arbitrary<infer One> ? One : never
+
+const listed = (first: ListedRef[], stretches: Stretch[]): ListedRef[] => [
+  ...first,
+  ...stretches.flatMap(({ count, name, ...rest }, index) =>
+    Array.from({ length: count }, (_, line) => ({
+      ...{ name: `refs/${String(index).padStart(2, '0')}/${name}/${String(line).padStart(4, '0')}`, ...rest },
+    })),
+  ),
+]
+const question = fc.record({
+  peel: fc.boolean(),
+  symrefs: fc.boolean(),
+  unborn: fc.boolean(),
+  prefixes: fc.array(fc.constantFrom('HEAD', 'refs/', 'refs/0', 'refs/01/', 'refs/02/a', 'x'), {
+    maxLength: 3,
+  }),
+})
+
+t.test(
+  'long listings: every answer is whole, its parts are views or short, and its length is known',
+  async (t) => {
+    fc.assert(
+      fc.property(
+        head,
+        stretches,
+        fc.constantFrom('sha1', 'sha256'),
+        question,
+        (first, rest, format, query) => {
+          const refs = listed(first, rest)
+          const wire = answerTo(refs, everything, format)
+          const listing = new RefListing()
+          for (let at = 0; at < wire.length; at += 60_000) listing.append(wire.subarray(at, at + 60_000))
+          const cutTwice = [0, 1].map(() => [...cutListing(listing, query)] as Buffer[])
+          const [parts, others] = cutTwice as [Buffer[], Buffer[]]
+          const own = parts.filter(
+            ({ buffer, length }, index) => length > 4 && buffer !== others[index]!.buffer,
+          )
+          if (own.some(({ length }) => length > 80_000)) return false
+          if (query.peel && query.symrefs) {
+            const whole = cutWhole(listing, query)
+            const bytes = Buffer.concat([...whole.parts])
+            if (own.length > 0 || whole.length !== bytes.length || !bytes.equals(Buffer.concat(parts)))
+              return false
+          }
+          return Buffer.concat(parts).equals(answerTo(refs, query, format))
+        },
+      ),
+      { numRuns: 200 },
+    )
+    t.pass()
+  },
+)
+
+t.test('nothing is cut before it is asked for', async (t) => {
+  const wire = answerTo(
+    Array.from({ length: 20_000 }, (_, index) => ({
+      name: `refs/tags/${String(index).padStart(5, '0')}`,
+      peeled: '2',
+    })),
+    everything,
+  )
+  const listing = new RefListing()
+  listing.append(wire)
+  const parts = cutListing(listing, { ...everything, peel: false })
+  for (let at = 0; at < 5; at++) t.ok((parts.next().value as Buffer).length <= 65_536)
 })

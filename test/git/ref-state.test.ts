@@ -4,6 +4,8 @@ import {
   chmodSync,
   cpSync,
   mkdirSync,
+  readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -13,7 +15,9 @@ import {
 import { join } from 'node:path'
 import { Git } from '../../src/git/git.js'
 import { inspectInstallation } from '../../src/git/installation.js'
-import { makeLooker } from '../support/ref-looks.js'
+import { createLookMemory } from '../../src/git/look.js'
+import { RepositoriesRoot } from '../../src/git/repositories-root.js'
+import { lookAtRefState, makeLooker } from '../support/ref-looks.js'
 import {
   git,
   gitEnvironment,
@@ -217,6 +221,53 @@ t.test('linked worktrees have refs and a HEAD of their own', async (t) => {
   await stays('the main repository’s HEAD', () => run('symbolic-ref', 'HEAD', 'refs/heads/x'), 'tree')
   await stays('the worktree’s HEAD', () => git(tree, 'checkout', '--quiet', 'topic'), 'x')
   t.equal(path, join(root, 'x.git'))
+})
+
+t.test('loose refs that are written in place, as some writers do', async (t) => {
+  const { path, second, run, moves } = await setUp(t)
+  const first = run('rev-parse', 'main')
+  const at = (name: string): string => join(path, name)
+  const write = (name: string, text: string) => (): void => writeFileSync(at(name), text)
+  await moves('a branch', write('refs/heads/main', `${second}\n`))
+  await moves('back, at the same size', write('refs/heads/main', `${first}\n`))
+  run('symbolic-ref', 'refs/remotes/origin/HEAD', 'refs/remotes/origin/main')
+  await moves('a symbolic ref', write('refs/remotes/origin/HEAD', 'ref: refs/remotes/origin/next\n'))
+  run('update-ref', 'refs/heads/a/b/c', first)
+  await moves('a ref in a deep directory', write('refs/heads/a/b/c', `${second}\n`))
+  await moves('by a writer that keeps mtime', () => {
+    writeFileSync(at('refs/heads/main'), `${second}\n`)
+    utimesSync(at('refs/heads/main'), 1, 1)
+  })
+  await moves('HEAD', write('HEAD', 'ref: refs/heads/a/b/c\n'))
+  run('pack-refs', '--all')
+  await moves('packed-refs', () => {
+    writeFileSync(at('packed-refs'), readFileSync(at('packed-refs'), 'utf8').replaceAll(first, second))
+  })
+  writeFileSync(Buffer.concat([Buffer.from(at('refs/heads/caf')), Buffer.of(0xe9)]), `${first}\n`)
+  await moves('a name that is not UTF-8', () => {
+    writeFileSync(Buffer.concat([Buffer.from(at('refs/heads/caf')), Buffer.of(0xe9)]), `${second}\n`)
+  })
+})
+
+t.test('of many loose refs it is told that not all are looked at', async (t) => {
+  const root = realpathSync(tempDir(t))
+  const path = makeRepository(root, 'x.git')
+  const commit = git(path, 'rev-parse', 'main')
+  for (let index = 0; index < 5; index++) writeFileSync(join(path, `refs/heads/b${index}`), `${commit}\n`)
+  const settings = {
+    root: new RepositoriesRoot(root),
+    ...{ scopes: { files: [], home: undefined, variables: [] }, programs: [], environmentDigest: '' },
+  }
+  const see = async (looseRefs: number): Promise<boolean> => {
+    const limits = { directories: 100, looseRefs }
+    return (await lookAtRefState(settings, createLookMemory(), 'x', limits))!.refs.allLoose
+  }
+  // main, the tag, and five more.
+  t.equal(await see(7), true)
+  t.equal(await see(6), false)
+  t.equal(await see(0), false)
+  git(path, 'pack-refs', '--all')
+  t.equal(await see(0), true)
 })
 
 t.test('links among the refs', async (t) => {

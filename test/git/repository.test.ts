@@ -192,6 +192,36 @@ t.test('links inside the root are followed; nothing leaves it (R8)', async (t) =
   refused('common', 'a common directory through a link')
 })
 
+t.test('parts that are links are as good as what they lead to (R8)', async (t) => {
+  const directory = newRoot(t)
+  const root = join(directory, 'root')
+  git(makeRepository(directory, 'outside.git'), 'pack-refs', '--all')
+  const secret = makeRepository(root, 'secret.git')
+  git(secret, 'pack-refs', '--all')
+  mkdirSync(join(secret, 'reftable'))
+  for (const part of ['refs', 'objects', 'packed-refs', 'reftable']) {
+    const path = makeRepository(root, `${part}.git`)
+    if (part === 'reftable') mkdirSync(join(path, part))
+    git(path, 'pack-refs', '--all')
+    const link = (target: string): void => {
+      rmSync(join(path, part), { recursive: true, force: true })
+      symlinkSync(target, join(path, part))
+    }
+    link(`../../outside.git/${part === 'reftable' ? 'refs' : part}`)
+    t.equal(enter(root, part), undefined, `${part} outside`)
+    link(`../secret.git/${part}`)
+    t.same(enter(root, part)?.linkedNames, [`secret.git/${part}`], `${part} of another repository`)
+    if (part === 'packed-refs' || part === 'reftable') continue
+    link(`../${part}-elsewhere`)
+    t.equal(enter(root, part), undefined, `${part} that lead nowhere`)
+    mkdirSync(join(root, `${part}-elsewhere`))
+    t.same(enter(root, part)?.linkedNames, [`${part}-elsewhere`])
+    renameSync(join(root, `${part}-elsewhere`), join(path, 'own'))
+    link('own')
+    t.same(enter(root, part)?.linkedNames, [], 'in the repository itself')
+  }
+})
+
 t.test('Git, given the path of what was found, finds the same (R8)', async (t) => {
   const directory = newRoot(t)
   const root = join(directory, 'root')

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Access } from '../../src/access/access.js'
 import { Forbidden } from '../../src/access/errors.js'
 import type { Question } from '../../src/access/question.js'
+import { TrustedProxies } from '../../src/access/proxies.js'
 import { Tokens } from '../../src/access/tokens.js'
 import { authorizeBy, type AuthorizeOptions } from '../../src/grpc/authorize.js'
 import type { Caller } from '../../src/grpc/call.js'
@@ -57,13 +58,30 @@ t.test('a call for data is a question like any other', async (t) => {
     ...{ door: 'grpc', service: 'git-upload-pack', repository: 'team/r.git' },
     ...{ headers, method: 'POST', uri: path },
   }
-  t.same(asked, [{ ...question, remoteAddress: '192.0.2.1', knownAs: 'ci-1' }])
+  const via = { address: '192.0.2.1', route: ['192.0.2.1'], scheme: 'http', host: undefined }
+  t.same(asked, [{ ...question, remoteAddress: '192.0.2.1', knownAs: 'ci-1', via }])
   await authorize(callerWith(...fields), data, undefined)
   t.same(
     asked[1],
-    { ...question, remoteAddress: undefined, knownAs: undefined },
+    {
+      ...question,
+      remoteAddress: undefined,
+      knownAs: undefined,
+      via: { ...via, address: undefined, route: [] },
+    },
     'who is gone, or comes by a Unix socket, has no name',
   )
+  const byProxy = asking({ proxies: new TrustedProxies(['unix']), unix: true })
+  const said: [string, string][] = [['x-forwarded-for', '203.0.113.9']]
+  await byProxy.authorize(callerWith(...said), data, new Socket())
+  t.match(
+    byProxy.asked,
+    [{ remoteAddress: '203.0.113.9', via: { route: ['203.0.113.9'] } }],
+    'a proxy is believed',
+  )
+  const gone = asking({ proxies: new TrustedProxies(['unix']), unix: false })
+  await gone.authorize(callerWith(...said), data, new Socket())
+  t.match(gone.asked, [{ remoteAddress: undefined }], 'a connection that has gone is no Unix socket')
   const no = asking({}, new Forbidden())
   await t.rejects(no.authorize(callerWith(), data, socket), { name: 'Forbidden' })
 })

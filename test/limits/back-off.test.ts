@@ -28,6 +28,18 @@ t.test('one failure blocks nobody; more block for longer and longer, up to the c
   t.end()
 })
 
+t.test('a changed state may be tried at once, and its failures count anew', (t) => {
+  const { backOff } = create()
+  for (let count = 0; count < 5; count++) backOff.failed('key', 'error', 'broken')
+  t.ok(backOff.blocked('key', 'broken'))
+  t.notOk(backOff.blocked('key', 'repaired'))
+  backOff.failed('key', 'error', 'repaired')
+  t.notOk(backOff.blocked('key', 'repaired'), 'the first failure of a state blocks nobody')
+  backOff.failed('key', 'error', 'repaired')
+  t.ok(backOff.blocked('key', 'repaired'))
+  t.end()
+})
+
 t.test('keys are blocked each by itself, and a success forgives', (t) => {
   const { backOff } = create()
   for (let count = 0; count < 2; count++) backOff.failed('key', 'error')

@@ -1,8 +1,16 @@
 import t from 'tap'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
-import { encodeFooter } from '../../src/streamcache/footer.js'
+import { encodeFooter, tailLength } from '../../src/streamcache/footer.js'
 import { Store, type DiscardReason, type Found } from '../../src/streamcache/store.js'
 import { filesIn, openFilesUnder } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -18,6 +26,19 @@ async function put(directory: string, key: string, text: string, committedAt = 1
   await disk.commit(path, text.length + footer.length)
   disk.close()
   return path
+}
+
+const replaceIn = (path: string, from: string, to: string): Buffer =>
+  Buffer.from(readFileSync(path, 'latin1').replace(from, to), 'latin1')
+
+/** A file that ends in a tail which says that nearly all of it is the footer. */
+function longFooter(): Buffer {
+  const bytes = Buffer.alloc(2 * 1024 * 1024)
+  const whole = encodeFooter({ key: '', token: '', length: 0, sha256: '0'.repeat(64), committedAt: 1 })
+  const tail = whole.subarray(-tailLength)
+  tail.writeUInt32BE(bytes.length - tailLength)
+  tail.copy(bytes, bytes.length - tailLength)
+  return bytes
 }
 
 async function scan(directory: string): Promise<{ found: Found[]; discarded: DiscardReason[] }> {
@@ -62,8 +83,12 @@ t.test('what is not sound is thrown away, and counted by reason', async (t) => {
     // The tail is whole, the beginning is gone: the length of what is left gives it away.
     ['cut at the start', (path) => writeFileSync(path, readFileSync(path).subarray(1)), 'corrupt'],
     ['only a footer', (path) => writeFileSync(path, readFileSync(path).subarray(5)), 'corrupt'],
-    ['only a tail', (path) => writeFileSync(path, readFileSync(path).subarray(-12)), 'truncated'],
-    ['no JSON', (path) => writeFileSync(path, Buffer.from('hello{..}\0\0\0\u0004rfstrm01')), 'corrupt'],
+    ['only a tail', (path) => writeFileSync(path, readFileSync(path).subarray(-tailLength)), 'truncated'],
+    ['no JSON', (path) => writeFileSync(path, replaceIn(path, '{', '[')), 'corrupt'],
+    ['bytes behind it', (path) => appendFileSync(path, '\0'), 'truncated'],
+    ['itself behind it', (path) => appendFileSync(path, readFileSync(path)), 'corrupt'],
+    ['another version’s', (path) => writeFileSync(path, 'hello{}\0\0\0\u0002rfstrm01'), 'format'],
+    ['a footer too long for memory', (path) => writeFileSync(path, longFooter()), 'corrupt'],
     ['a directory', (path) => (rmSync(path), mkdirSync(join(path, 'x'), { recursive: true })), 'corrupt'],
   ]
   for (const [name, spoil, reason] of spoiled) {

@@ -13,21 +13,32 @@ export interface CgiRequest {
   readonly target: string
   readonly gitProtocol?: string | undefined
   readonly exportAll?: boolean
+  readonly method?: string
+  /** Names in lower case; those that CGI hands on: type, encoding and length of the body. */
+  readonly headers?: Record<string, string>
+  readonly body?: Buffer
   readonly environment?: NodeJS.ProcessEnv
+  /** Told Git's exit code, which must be 0 otherwise. */
+  readonly ended?: (code: number | null) => void
 }
 
 /** What `git http-backend` answers, run by hand as CGI (git-http-backend(1)). */
 export function runHttpBackend(root: string, request: CgiRequest): PlainAnswer {
   const [path = '', query = ''] = request.target.split('?')
+  const { headers = {}, body = Buffer.alloc(0) } = request
   const { status, stdout, stderr } = spawnSync('git', ['http-backend'], {
     maxBuffer: 1 << 30,
+    input: body,
     env: {
       ...gitEnvironment,
       // Repositories that belong to others are no subject here; refstream trusts what is under its root.
       GIT_CONFIG_COUNT: '1',
       GIT_CONFIG_KEY_0: 'safe.directory',
       GIT_CONFIG_VALUE_0: '*',
-      REQUEST_METHOD: 'GET',
+      REQUEST_METHOD: request.method ?? 'GET',
+      CONTENT_TYPE: headers['content-type'],
+      CONTENT_LENGTH: headers['content-length'],
+      HTTP_CONTENT_ENCODING: headers['content-encoding'],
       GIT_PROJECT_ROOT: root,
       PATH_INFO: decodeURIComponent(path),
       QUERY_STRING: query,
@@ -36,7 +47,9 @@ export function runHttpBackend(root: string, request: CgiRequest): PlainAnswer {
       ...request.environment,
     },
   })
-  if (status !== 0) throw new Error(`git http-backend: exit code ${status}: ${stderr.toString()}`)
+  request.ended?.(status)
+  if (status !== 0 && !request.ended)
+    throw new Error(`git http-backend: exit code ${status}: ${stderr.toString()}`)
   const end = stdout.indexOf('\r\n\r\n')
   const lines = stdout.toString('latin1', 0, end).split('\r\n')
   const pairs = lines.map((line) => [line.slice(0, line.indexOf(':')), line.replace(/^[^:]*: /, '')] as const)

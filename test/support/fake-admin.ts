@@ -19,6 +19,8 @@ export class FakeAdmin {
   hanging = false
   /** The status of each answer, if it is not to be the right one. */
   status: number | undefined
+  /** What must be shown, but for health. */
+  token: string | undefined
   readonly #server: Server
   #opened = 0
 
@@ -42,6 +44,12 @@ export class FakeAdmin {
         const call = { method, path: url, body: text === '' ? undefined : (JSON.parse(text) as unknown) }
         this.calls.push(call)
         if (this.hanging) return
+        const given = request.headers.authorization
+        if (this.token !== undefined && url !== '/healthz' && given !== `Bearer ${this.token}`) {
+          const problem = { title: 'Unauthorized', status: 401, detail: 'a token is needed' }
+          response.writeHead(401, { 'Content-Type': 'application/problem+json' }).end(JSON.stringify(problem))
+          return
+        }
         const isJson = method !== 'POST' || request.headers['content-type'] === 'application/json'
         const [status, answer] = this.status ? [this.status, ''] : isJson ? this.#answer(call) : [415, '']
         response.writeHead(status, answer ? { 'Content-Type': 'application/json' } : {}).end(answer)

@@ -20,6 +20,8 @@ export interface GitWrapper {
    * wrapper's, or in front of it if they do not exit. undefined: nothing special.
    */
   plan(lines: string | undefined, command?: WrappedRun['command']): void
+  /** The same for a command that is not run for one request. */
+  planAny(command: string, lines: string): void
   /** Makes a file in the wrapper's directory, for a plan that waits for it. */
   signal(name: string): void
   /** Has a plan made this file? */
@@ -47,9 +49,12 @@ export function makeGitWrapper(t: Test, program = 'git'): GitWrapper {
 dir='${directory}'
 echo "$1" >> "$dir/calls"
 case "$1" in
-upload-pack) run="$1	$3	$2 $GIT_PROTOCOL" ;;
-http-backend) run="$1	$PWD	" ;;
-*) exec '${program}' "$@" ;;
+upload-pack) run="$1	$(pwd -P)	$3 $GIT_PROTOCOL" ;;
+http-backend) run="$1	$(pwd -P)	" ;;
+*)
+  if [ -f "$dir/plan-$1" ]; then . "$dir/plan-$1"; fi
+  exec '${program}' "$@"
+  ;;
 esac
 echo "+$run" >> "$dir/runs"
 trap 'echo "-$run" >> "$dir/runs"' EXIT
@@ -76,6 +81,7 @@ exit
       writeFileSync(file('plan.new'), lines)
       renameSync(file('plan.new'), file(`plan-${command}`))
     },
+    planAny: (command, lines) => writeFileSync(file(`plan-${command}`), `${lines}\n`),
     signal: (name) => writeFileSync(file(name), ''),
     saw: (name) => existsSync(file(name)),
     read: (name) => readFileSync(file(name), 'utf8'),

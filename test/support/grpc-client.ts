@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import {
   connect,
+  type ClientHttp2Session,
   type ClientHttp2Stream,
   type ClientSessionOptions,
   type SecureClientSessionOptions,
@@ -113,6 +114,17 @@ export function rawCall(
   options: ClientSessionOptions | SecureClientSessionOptions = {},
 ): ClientHttp2Stream {
   const session = connect(`${'ca' in options ? 'https' : 'http'}://${target}`, options)
+  return rawCallOn(t, session, path, request, headers)
+}
+
+/** The same on a connection that is there. */
+export function rawCallOn(
+  t: Test,
+  session: ClientHttp2Session,
+  path: string,
+  request: object,
+  headers: Record<string, string> = {},
+): ClientHttp2Stream {
   session.on('error', () => {})
   t.teardown(() => session.destroy())
   const stream = session.request({

@@ -1,12 +1,6 @@
 import t from 'tap'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { checkExposure, isLocal } from '../../src/assembly/exposure.js'
-import { openLocks } from '../../src/assembly/locks.js'
-import { readFlags, resolveSettings } from '../../src/config/settings.js'
-import { createLog } from '../../src/telemetry/log.js'
-import { Metrics } from '../../src/telemetry/metrics.js'
-import { tempDir } from '../support/temp-dir.js'
+import { checkExposure, isLocal } from '../../src/config/cross-checks.js'
+import { readFlags, resolveSettings, type ConfigError } from '../../src/config/settings.js'
 
 const settings = (flags: Record<string, unknown>) => resolveSettings(readFlags({ root: '/r', ...flags }))
 const tls = { tlsCert: '/c', tlsKey: '/k' }
@@ -32,6 +26,12 @@ t.test('what would let everybody in does not start', async (t) => {
     [{ tlsClientCa: '/ca' }, '--tls-cert'],
     [{ authUrl: 'http://127.0.0.1/', authTokens: '/t' }, '--auth-url'],
     [{ authHtpasswd: '/h', remoteUserHeader: 'X' }, '--remote-user-header'],
+    [{ listen: '127.0.0.1:81', admin: '127.0.0.1:81' }, '--admin: .*81 is taken by --listen'],
+    [
+      { listen: '127.0.0.1:81', grpc: '0.0.0.0:81', insecureNoAuth: true },
+      '--grpc: .*81 is taken by --listen',
+    ],
+    [{ admin: 'unix:/s,unix:/s' }, '--admin: unix:/s is taken by --admin'],
   ]
   for (const [flags, named] of refused) {
     t.throws(
@@ -50,6 +50,8 @@ t.test('what would let everybody in does not start', async (t) => {
     { grpc: 'unix:/s' },
     { grpc: 'tls:0.0.0.0:0', ...tls, tlsClientCa: '/ca' },
     { grpc: '0.0.0.0:0', authUrl: 'http://127.0.0.1/' },
+    { listen: '127.0.0.1:81', admin: '[::1]:81,127.0.0.1:82', grpc: 'unix:/s' },
+    { listen: '127.0.0.1:0', admin: '127.0.0.1:0,127.0.0.1:0' },
   ]
   for (const flags of fine) t.doesNotThrow(() => checkExposure(settings(flags)), JSON.stringify(flags))
   for (const host of ['127.9.9.9', '::1', 'localhost', '::ffff:127.0.0.1'])
@@ -58,29 +60,21 @@ t.test('what would let everybody in does not start', async (t) => {
     t.notOk(isLocal({ host, port: 1 }), host)
 })
 
-t.test('files that cannot be used are named, and what is in them is not', async (t) => {
-  const directory = tempDir(t)
-  const file = (name: string, text: string): string => {
-    writeFileSync(join(directory, name), text)
-    return join(directory, name)
-  }
-  const hash = `$2y$05$${'a'.repeat(53)}`
-  const bad: [Record<string, unknown>, RegExp][] = [
-    [{ authTokens: file('a', '\n#x\nops:secret\n') }, /a:3: /],
-    [{ adminTokenFile: file('b', 'secret') }, /admin-tokens: .*b:1: /],
-    [{ authHtpasswd: file('c', 'alice:{SHA}secret\n') }, /c:1: .*htpasswd -B/],
-    [{ authHtpasswd: file('d', `alice:${hash}\nalice:${hash}`) }, /d:2: /],
-    [{ authHtpasswd: file('e', `alice:${hash.replace('05', '31')}`) }, /e:1: .*14/],
-    [{ authTokens: join(directory, 'none') }, /ENOENT/],
-    [{ tlsCert: file('f', 'secret'), tlsKey: file('g', 'secret') }, /tls: cannot use .*no certificate/],
-  ]
-  for (const [flags, message] of bad) {
-    try {
-      openLocks(settings(flags), new Metrics(), createLog('silent'), () => undefined)
-      t.fail(`no error: ${message}`)
-    } catch (error) {
-      t.match(error, { name: 'ConfigError', message })
-      t.notMatch((error as Error).message, /secret/)
-    }
+t.test('all that does not go together is told at once', async (t) => {
+  const several = { listen: 'tls:0.0.0.0:1', admin: '0.0.0.0:1', tlsClientNames: '/n', remoteUserHeader: 'X' }
+  try {
+    checkExposure(settings({ ...several, authUrl: 'http://127.0.0.1/', authTokens: '/t' }))
+    t.fail('no error')
+  } catch (error) {
+    t.match((error as ConfigError).mistakes, [
+      /^--listen: a tls: address needs/,
+      /^--tls-client-ca and --tls-client-names/,
+      /^--tls-client-names needs --tls-client-ca/,
+      /^--admin: .*--admin-token-file/,
+      /^--auth-url does not go with/,
+      /^--remote-user-header does not go with/,
+      /^--admin: 0\.0\.0\.0:1 is taken by --listen/,
+    ])
+    t.equal((error as ConfigError).mistakes.length, 7)
   }
 })

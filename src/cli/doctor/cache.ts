@@ -1,0 +1,92 @@
+import { rmSync, type Stats } from 'node:fs'
+import { open, stat, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Settings } from '../../config/options.js'
+import { fine, wrong, type Finding } from './finding.js'
+
+type Limits = Pick<Settings, 'cacheMinFreeBytes' | 'cacheMinFreeInodes'>
+
+/** Bytes that are written to see whether the disk takes them. */
+const trialBytes = 64 * 1024
+
+/**
+ * Whether entries could be kept in the cache directory: writes a file there and removes it. A directory that is not
+ * there yet is not made, for it would belong to whoever runs this; then its parent is tried.
+ */
+export async function checkCache(directory: string, limits: Limits): Promise<Finding> {
+  try {
+    const { path, stats } = await nearest(directory)
+    if (!stats.isDirectory()) return unusable(directory, `${path} is no directory`)
+    await write(path)
+    const short = await shortage(path, limits)
+    if (short !== undefined)
+      return wrong(`cache: ${directory}: ${short}: nothing is stored, requests are served uncached`)
+    const parts = [
+      `cache: ${directory}`,
+      path === directory ? 'writable' : `will be made in ${path}`,
+      await free(path),
+    ]
+    const stranger = stats.uid !== process.getuid?.() && process.getuid?.() === 0
+    return fine(
+      `${parts.join(', ')}${stranger ? `; tried as root, but it belongs to user ${stats.uid}` : ''}`,
+    )
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const full = code === 'ENOSPC' || code === 'EDQUOT'
+    return unusable(directory, full ? `its filesystem is full (${code})` : message)
+  }
+}
+
+const unusable = (directory: string, reason: string): Finding =>
+  wrong(`cache: ${directory} cannot be written: ${reason}; requests are served uncached`)
+
+/** The directory, or the nearest above it that is there. */
+async function nearest(directory: string): Promise<{ path: string; stats: Stats }> {
+  try {
+    return { path: directory, stats: await stat(directory) }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(directory) === directory) throw error
+    return nearest(dirname(directory))
+  }
+}
+
+async function write(directory: string): Promise<void> {
+  const path = join(directory, `.refstream-doctor-${process.pid}`)
+  const file = await open(path, 'wx', 0o600)
+  try {
+    await file.write(Buffer.alloc(trialBytes))
+    // Some filesystems find out only now that they are full.
+    await file.sync()
+  } finally {
+    await file.close()
+    rmSync(path, { force: true })
+  }
+}
+
+/** What the filesystem has too little of; undefined: nothing. A total of 0 means that it does not count. */
+async function shortage(path: string, limits: Limits): Promise<string | undefined> {
+  const { blocks, bavail, bsize, files, ffree } = await statfs(path)
+  const { cacheMinFreeBytes, cacheMinFreeInodes } = limits
+  if (blocks > 0 && bavail * bsize < cacheMinFreeBytes) {
+    return `${size(bavail * bsize)} free, less than --cache-min-free-bytes (${size(cacheMinFreeBytes)})`
+  }
+  if (files > 0 && ffree < cacheMinFreeInodes) {
+    return `${ffree} inodes free, less than --cache-min-free-inodes (${cacheMinFreeInodes})`
+  }
+  return undefined
+}
+
+async function free(path: string): Promise<string> {
+  const { blocks, bavail, bsize } = await statfs(path)
+  return blocks > 0 ? `${size(bavail * bsize)} free` : 'with uncounted space'
+}
+
+function size(bytes: number): string {
+  const unit = [
+    [1024 ** 3, 'GiB'],
+    [1024 ** 2, 'MiB'],
+    [1024, 'KiB'],
+  ] as const
+  const [factor, name] = unit.find(([factor]) => bytes >= factor) ?? [1, 'bytes']
+  return `${Number((bytes / factor).toFixed(1))} ${name}`
+}

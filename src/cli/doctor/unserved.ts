@@ -1,0 +1,101 @@
+import { accessSync, constants, readdirSync, realpathSync, statSync, type Dirent } from 'node:fs'
+import { join, sep } from 'node:path'
+import type { Refusal } from '../../git/repository.js'
+
+/** Something below the root that somebody may take for a repository and that is not served. */
+export interface Unserved {
+  /** Relative to the root; '' is the root. */
+  readonly path: string
+  readonly reason: string
+}
+
+/**
+ * What below the root is not served, though it looks as if it should: directories that cannot be read, damaged
+ * repositories, and links to repositories outside of the root.
+ * @param found paths of the repositories, and of links, that are not looked at, nor what is inside of them
+ */
+export function* findUnserved(root: string, found: ReadonlySet<string>, path = ''): Generator<Unserved> {
+  if (found.has(path)) return
+  const here = join(root, path)
+  let entries: Dirent[]
+  try {
+    entries = readdirSync(here, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
+  } catch (error) {
+    yield { path, reason: `cannot be read: ${codeOf(error)}; repositories in it are not served` }
+    return
+  }
+  const damage = looksLikeRepository(here) ? explain(root, path) : undefined
+  if (damage !== undefined) {
+    yield { path, reason: damage }
+    return
+  }
+  for (const entry of entries) {
+    const below = path === '' ? entry.name : `${path}/${entry.name}`
+    if (entry.isDirectory()) yield* findUnserved(root, found, below)
+    else if (entry.isSymbolicLink() && !found.has(below)) {
+      const outside = leadsOut(root, join(root, below))
+      if (outside !== undefined && looksLikeRepository(outside))
+        yield { path: below, reason: linkReason(outside) }
+    }
+  }
+}
+
+/** Why no repository is served at a path. @param refused what refstream says of what is there */
+export function explain(root: string, path: string, refused?: Refusal): string {
+  if (refused === 'nested')
+    return 'not served: another repository lies in it as .git, which Git would enter instead'
+  const reason = explainFiles(root, path)
+  if (refused !== 'outside' || reason.startsWith('outside')) return reason
+  return 'not served: a link in it (refs, objects …) or its commondir leads out of the root; Git has alternates for objects'
+}
+
+function explainFiles(root: string, path: string): string {
+  const base = join(root, path)
+  for (const candidate of [base, `${base}.git`]) {
+    const outside = leadsOut(root, candidate)
+    if (outside !== undefined) return linkReason(outside)
+    try {
+      if (!statSync(candidate, { throwIfNoEntry: false })) continue
+      for (const part of ['', 'HEAD', 'objects', 'refs']) {
+        const file = join(candidate, part)
+        if (statSync(file, { throwIfNoEntry: false })) accessSync(file, constants.R_OK)
+      }
+    } catch (error) {
+      const { path: at = candidate } = error as NodeJS.ErrnoException
+      return `cannot be read: ${codeOf(error)} at ${at}`
+    }
+    return looksLikeRepository(candidate)
+      ? 'no repository that Git takes: its HEAD, objects or refs are damaged'
+      : 'no repository: there is something else'
+  }
+  return 'no repository'
+}
+
+const linkReason = (target: string): string =>
+  `outside of the root, at ${target}, and so not served; serve a root that holds both, or move it there`
+
+/** Where a path really is, if that is not below the root. */
+function leadsOut(root: string, path: string): string | undefined {
+  try {
+    const real = realpathSync.native(path)
+    return real === root || real.startsWith(root.endsWith(sep) ? root : root + sep) ? undefined : real
+  } catch {
+    return undefined
+  }
+}
+
+/** Has it, or its `.git`, the parts of a repository (gitrepository-layout(5))? */
+const looksLikeRepository = (directory: string): boolean =>
+  [directory, join(directory, '.git')].some((each) =>
+    ['HEAD', 'objects', 'refs'].every((part) => isThere(join(each, part))),
+  )
+
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return false
+  }
+}
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error)

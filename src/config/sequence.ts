@@ -1,0 +1,34 @@
+/** In a pattern: any number of items, also none. */
+export const any = Symbol('any')
+
+/**
+ * Does a sequence of items have the form of a pattern? Each part of the pattern stands for one item, `any` for any number.
+ *
+ * `any` takes as few items as it can, and only the last one passed takes more when something does not fit: if an earlier
+ * one could take more with success, then the last one can too. So each part meets each item at most once, and the time
+ * is at most the length of the pattern times that of the sequence, whatever they are.
+ */
+export function hasForm<Part, Item>(
+  pattern: readonly (Part | typeof any)[],
+  items: readonly Item[],
+  fits: (part: Part, item: Item) => boolean,
+): boolean {
+  let [part, item] = [0, 0]
+  let last: { readonly part: number; item: number } | undefined
+  while (item < items.length) {
+    const wanted = pattern[part]
+    if (wanted === any) {
+      part++
+      last = { part, item }
+    } else if (part < pattern.length && fits(wanted as Part, items[item] as Item)) {
+      part++
+      item++
+    } else if (last) {
+      last.item++
+      part = last.part
+      item = last.item
+    } else return false
+  }
+  while (pattern[part] === any) part++
+  return part === pattern.length
+}

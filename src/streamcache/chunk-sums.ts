@@ -1,0 +1,32 @@
+import { crc32 } from 'node:zlib'
+
+/** Bytes per checksum, and per read from disk: what a follower behind the hot tier holds. */
+export const chunkSize = 32 * 1024
+
+/**
+ * The CRC-32 of each chunk of a file that this process has written or checked, so that whatever is read back from disk
+ * is compared before anybody gets it. The SHA-256 of the whole would be known only after the last byte has gone out.
+ * Takes 0.2 ms per megabyte; a client that fetches from memory pays nothing.
+ */
+export class ChunkSums {
+  readonly #sums: number[] = []
+  #length = 0
+
+  /** Adds the bytes that follow those added before. */
+  append(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length;) {
+      const index = Math.floor(this.#length / chunkSize)
+      const part = bytes.subarray(at, at + chunkSize - (this.#length % chunkSize))
+      this.#sums[index] = crc32(part, this.#sums[index] ?? 0)
+      this.#length += part.length
+      at += part.length
+    }
+  }
+
+  /** Where the chunk of an offset begins, how many bytes of it have been added, and their checksum. */
+  chunkAt(offset: number): { readonly start: number; readonly length: number; readonly sum: number } {
+    const index = Math.floor(offset / chunkSize)
+    const start = index * chunkSize
+    return { start, length: Math.min(chunkSize, this.#length - start), sum: this.#sums[index] ?? 0 }
+  }
+}

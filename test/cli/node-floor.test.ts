@@ -1,0 +1,48 @@
+import { Linter } from 'eslint'
+import t from 'tap'
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { program } from '../support/sidecar.js'
+
+const directory = join(program, '..')
+const { engines, bin } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+  engines: { node: string }
+  bin: { refstream: string }
+}
+
+/** Runs the command as if this Node were another version. */
+function runOn(version: string, file: string) {
+  const script = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: process.argv[1] } })
+process.argv.splice(1, 1, 'refstream')
+import(process.argv[2]).catch((error) => console.log('failed', error))
+process.argv.splice(2, 1)`
+  const args = ['-e', script, version, file, '--version']
+  return spawnSync(process.execPath, args, { encoding: 'utf8' })
+}
+
+t.test('a Node below the floor is told so in one line, a newer one is not', async (t) => {
+  for (const file of [join(process.cwd(), bin.refstream), program]) {
+    for (const version of ['0.10.48', '8.17.0', '18.20.8', '20.0.0', '20.17.9']) {
+      const { status, stdout, stderr } = runOn(version, file)
+      t.same([status, stdout], [2, ''], version)
+      t.match(stderr, /^refstream needs Node 20\.18 or newer; this is \d+\.\d+\.\d+, \/.*\n$/)
+      t.ok(stderr.includes(version))
+    }
+    for (const version of ['20.18.0', '20.19.1', '21.0.0', '22.1.0', '24.0.0-nightly', '100.0.0']) {
+      const { status, stdout, stderr } = runOn(version, file)
+      t.match([status, stdout, stderr], [0, /^\d+\.\d+\.\d+\n$/, ''], version)
+    }
+  }
+  t.equal(engines.node, '>=20.18', 'package.json says the same')
+})
+
+t.test('what is read before the check can be read by any Node', async (t) => {
+  const languageOptions = { ecmaVersion: 5, sourceType: 'script' } as const
+  t.equal(new Linter().verify('import("x")', { languageOptions }).length, 1)
+  for (const name of ['refstream.cjs', 'node-floor.cjs']) {
+    const text = readFileSync(join(directory, name), 'utf8')
+    t.same(new Linter().verify(text, { languageOptions }), [], name)
+  }
+  t.equal(bin.refstream, 'dist/cli/refstream')
+})

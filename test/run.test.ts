@@ -1,0 +1,54 @@
+import t from 'tap'
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { tempDir } from './support/temp-dir.js'
+
+const directory = tempDir(t)
+
+function runTests(files: Record<string, string>) {
+  const paths = Object.entries(files).map(([name, text]) => {
+    const path = join(directory, name)
+    writeFileSync(path, `import t from ${JSON.stringify(import.meta.resolve('tap'))}\n${text}`)
+    return path
+  })
+  const { PATH, HOME } = process.env
+  const options = { encoding: 'utf8', env: { PATH, HOME } } as const
+  const { status, stdout } = spawnSync(process.execPath, ['test/run.mjs', '--jobs=1', ...paths], options)
+  return { status, lines: stdout.trimEnd().split('\n') }
+}
+
+t.test('what has failed is told again at the end, before the last line', async (t) => {
+  const { status, lines } = runTests({
+    'bad.test.mjs': `t.test('outer', async (t) => {
+  t.ok(true)
+  await t.test('inner', async (t) => t.same({ a: 1 }, { a: 2 }, 'they are the same'))
+})
+t.test('throws', async () => { throw new Error('boom') })
+t.test('left out', { skip: true }, async () => {})\n`,
+    'ends.test.mjs': 'process.exit(3)\n',
+  })
+  t.equal(status, 1)
+  t.match(lines.at(-1), /^1 passed, 3 failed, 1 skipped$/)
+  const end = lines.slice(lines.indexOf('What has failed:') + 1, -1)
+  const starts = end.filter((line) => /^ {2}\S/.test(line))
+  t.match(starts, [
+    /bad\.test\.mjs > outer > inner > they are the same$/,
+    /bad\.test\.mjs > throws > boom$/,
+    /ends\.test\.mjs$/,
+  ])
+  for (const part of ['"a": 2', '"a": 1', 'bad.test.mjs:4', 'exit code 3']) {
+    t.ok(
+      end.some((line) => line.includes(part)),
+      part,
+    )
+  }
+  t.ok(end.length < 30, 'shortly')
+})
+
+t.test('where nothing has failed, nothing is told', async (t) => {
+  const { status, lines } = runTests({ 'good.test.mjs': "t.test('fine', async (t) => t.ok(true))\n" })
+  t.equal(status, 0)
+  t.equal(lines.at(-1), '1 passed, 0 failed')
+  t.notOk(lines.includes('What has failed:'))
+})

@@ -1,0 +1,224 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { createHash } from 'node:crypto'
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { encodeFooter } from '../../src/streamcache/footer.js'
+import { eventually } from '../support/eventually.js'
+import { bytesOf, collect, ManualSource, readUntil } from '../support/sources.js'
+import { filesIn, get, nothingLeaks, openCache, put, yes, type TestCache } from '../support/stream-cache.js'
+import { tempDir } from '../support/temp-dir.js'
+
+const keyOf = (version: number, index: number): string => `v${version} ${String(index).padStart(6, '0')}`
+
+/** The file of an entry whose body is no other's. */
+function fileOf(index: number): Buffer {
+  const body = bodyOf(index)
+  const sha256 = createHash('sha256').update(body).digest('hex')
+  const footer = { key: keyOf(0, index), token: 'token', length: body.length, sha256, committedAt: 1e12 }
+  return Buffer.concat([body, encodeFooter(footer)])
+}
+
+const bodyOf = (index: number): Buffer =>
+  Buffer.from(`003f${String(index).padStart(40, '0')} refs/heads/main\n0000`)
+
+const size = fileOf(0).length
+
+/** What is done to byte `at` of a file. */
+const masks = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x55]
+
+t.test('whichever bit of a committed file is flipped, nothing wrong is served after a restart', async (t) => {
+  for (const hotMaxBytes of [0, 1 << 26]) {
+    const directory = tempDir(t)
+    const entries = join(directory, 'slot-0', 'entries')
+    mkdirSync(entries, { recursive: true })
+    const count = size * masks.length
+    for (let index = 0; index < count; index++) {
+      const file = fileOf(index)
+      file[Math.floor(index / masks.length)]! ^= masks[index % masks.length]!
+      writeFileSync(join(entries, String(index)), file)
+    }
+    writeFileSync(join(entries, 'sound'), fileOf(count))
+    const { cache, events } = await openCache(t, { directory, hotMaxBytes, maxAgeMs: 1e13 })
+    const adopted = cache.storeEntries
+    t.ok(adopted <= 1 + bodyOf(0).length * masks.length, 'what has a sound footer has a changed body')
+    t.equal(adopted + events.length, count + 1)
+    let wrong = 0
+    for (let index = 0; index < count; index++) {
+      for (const version of [0, 1]) if (await get(cache, keyOf(version, index))) wrong++
+    }
+    t.equal(wrong, 0)
+    t.ok((await get(cache, keyOf(0, count)))?.equals(bodyOf(count)), 'the sound one answers')
+    t.same([cache.storeEntries, events.length], [1, count])
+    await eventually('the others are removed', () => filesIn(directory, 'entries').length === 1)
+    await nothingLeaks(directory)
+  }
+})
+
+t.test('files that change names, say the same, or have grown', async (t) => {
+  const changes: [name: string, change: (one: string, other: string) => void, gone: string[]][] = [
+    ['a name for another', (one, other) => renameSync(one, other), ['other']],
+    [
+      'trade names',
+      (one, other) => {
+        renameSync(one, `${one}.away`)
+        renameSync(other, one)
+        renameSync(`${one}.away`, other)
+      },
+      [],
+    ],
+    ['the same twice', (one) => copyFileSync(one, `${one}.copy`), []],
+    ['a link', (one) => linkSync(one, `${one}.link`), []],
+    ['a byte behind', (one) => appendFileSync(one, '\n'), ['one']],
+    ['another behind', (one, other) => appendFileSync(one, readFileSync(other)), ['one']],
+    [
+      'the body of another',
+      (one, other) => {
+        const [mine, its] = [readFileSync(one), readFileSync(other)]
+        writeFileSync(one, Buffer.concat([its.subarray(0, 1000), mine.subarray(1000)]))
+      },
+      ['one'],
+    ],
+    [
+      'the footer of another',
+      (one, other) => {
+        const [mine, its] = [readFileSync(one), readFileSync(other)]
+        writeFileSync(one, Buffer.concat([mine.subarray(0, 1000), its.subarray(1000)]))
+      },
+      ['one', 'other'],
+    ],
+  ]
+  for (const [name, change, gone] of changes) {
+    for (const hotMaxBytes of [0, 1 << 26]) {
+      const bodies: Record<string, Buffer> = { one: bytesOf(1, 0, 1000), other: bytesOf(2, 0, 1000) }
+      const first = await openCache(t, { hotMaxBytes })
+      await put(first.cache, 'one', 'token', bodies['one']!)
+      const one = pathsOf(first)[0]!
+      await put(first.cache, 'other', 'token', bodies['other']!)
+      const other = pathsOf(first).find((path) => path !== one)!
+      await first.cache.close()
+      change(one, other)
+      const { cache } = await openCache(t, first.options)
+      for (const [key, body] of Object.entries(bodies)) {
+        const answer = await get(cache, key)
+        t.ok(answer?.equals(body) ?? gone.includes(key), `${name}: ${key}`)
+      }
+    }
+  }
+})
+
+const pathsOf = ({ directory }: TestCache): string[] =>
+  filesIn(directory, 'entries').map((name) => join(directory, 'slot-0', 'entries', name))
+
+const bytes = bytesOf(1, 0, 700_000)
+
+/** Other bytes in place, and a file that looks as if nothing had happened. */
+function changeInPlace(path: string, at: number): void {
+  const { atime, mtime } = statSync(path)
+  const changed = readFileSync(path)
+  changed[at]! ^= 1
+  writeFileSync(path, changed, { flag: 'r+' })
+  utimesSync(path, atime, mtime)
+}
+
+async function withColdEntry(t: Test): Promise<TestCache & { path: string }> {
+  const test = await openCache(t, { hotMaxBytes: 0 })
+  await put(test.cache, 'key', 'token', bytes)
+  await nothingLeaks(test.directory)
+  const path = pathsOf(test)[0]!
+  // To whole seconds, as utimes(2) can put it back to the nanosecond.
+  utimesSync(path, 1e9, 1e9)
+  return { ...test, path }
+}
+
+t.test('a body changed in place, its mtime put back, while the process lives', async (t) => {
+  for (const at of [0, 300_000, bytes.length - 1]) {
+    const { cache, events, path } = await withColdEntry(t)
+    t.ok((await get(cache, 'key'))?.equals(bytes))
+    changeInPlace(path, at)
+    t.equal(await get(cache, 'key'), undefined)
+    t.same(events, ['discarded corrupt'])
+    await put(cache, 'key', 'token', bytes)
+    t.ok((await get(cache, 'key'))?.equals(bytes))
+  }
+})
+
+t.test('the same while somebody reads it: that reader breaks, and the next gets nothing of it', async (t) => {
+  const { cache, directory, events, path } = await withColdEntry(t)
+  const entry = cache.get('key')!
+  const reader = entry.follow()
+  t.ok(await entry.load())
+  await readUntil(reader, 1)
+  changeInPlace(path, bytes.length - 1)
+  t.equal(await get(cache, 'key'), undefined, 'though it is open')
+  await t.rejects(collect(reader), /other bytes/)
+  t.same(events, ['discarded corrupt', 'storeFailed read'])
+  await nothingLeaks(directory)
+})
+
+t.test('the same behind the back of a check that sees nothing', async (t) => {
+  const { cache, events, path } = await withColdEntry(t)
+  const entry = cache.get('key')!
+  const reader = entry.follow()
+  t.ok(await entry.load())
+  changeInPlace(path, 300_000)
+  await t.rejects(collect(reader), /other bytes/)
+  t.equal(await get(cache, 'key'), undefined)
+  t.same(events, ['storeFailed read', 'discarded corrupt'])
+})
+
+t.test('the same over a restart', async (t) => {
+  for (const hotMaxBytes of [0, 1 << 26]) {
+    const { cache, options, path } = await withColdEntry(t)
+    await cache.close()
+    changeInPlace(path, 300_000)
+    const again = await openCache(t, { ...options, hotMaxBytes })
+    t.equal(await get(again.cache, 'key'), undefined)
+  }
+})
+
+t.test('what only looks as if it had changed goes on answering', async (t) => {
+  const { cache, directory, events, path } = await withColdEntry(t)
+  const touches = [
+    () => chmodSync(path, 0o400),
+    () => linkSync(path, join(directory, 'link')),
+    () => writeFileSync(path, readFileSync(path), { flag: 'r+' }),
+    () => utimesSync(path, 1, 1),
+  ]
+  chmodSync(path, 0o600)
+  for (const touch of touches.reverse()) {
+    touch()
+    t.ok((await get(cache, 'key'))?.equals(bytes))
+  }
+  t.same(events, [])
+})
+
+t.test('a file that is changed while it grows breaks those who read it from disk', async (t) => {
+  const { cache, directory } = await openCache(t, { hotMaxBytes: 0 })
+  const grown = bytesOf(1, 0, 3_000_000)
+  const source = new ManualSource().push(grown)
+  const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+  const ahead = entry.follow()
+  await readUntil(ahead, grown.length)
+  const pathNow = (): string => join(directory, 'slot-0', 'temp', filesIn(directory, 'temp')[0] ?? '')
+  await eventually('it is on disk', () => statSync(pathNow()).size === grown.length)
+  const path = pathNow()
+  changeInPlace(path, 100_000)
+  await eventually('its first block has left memory', () => entry.file.hotBytes < grown.length)
+  await t.rejects(collect(entry.follow()), /other bytes/)
+  source.end()
+  await ended
+  ahead.close()
+  t.equal(await get(cache, 'key'), undefined)
+})
