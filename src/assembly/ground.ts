@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
@@ -18,13 +19,22 @@ export function findGround(
   options: Omit<GitOptions, 'path' | 'environment'> = {},
 ): Ground {
   const root = new RepositoriesRoot(resolve(settings.root))
-  if (root.real() === undefined) {
-    const given = JSON.stringify(settings.root)
-    throw new ConfigError(`--root: ${given} is not a directory; give one that holds repositories`)
-  }
+  if (root.real() === undefined) throw new ConfigError(`--root: ${whyNot(settings.root)}`)
   const path = findProgram(settings.git, environment['PATH'])
   if (path === undefined) {
     throw new ConfigError(`--git: there is no program ${settings.git}; give the path of Git's binary`)
   }
   return { root, git: new Git({ path, environment, ...options }) }
+}
+
+function whyNot(root: string): string {
+  const given = JSON.stringify(root)
+  try {
+    if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) {
+      return `${given} is not a directory; give one that holds repositories`
+    }
+    return `cannot use ${given}: it may not be entered`
+  } catch (error) {
+    return `cannot use ${given}: ${(error as Error).message}`
+  }
 }
