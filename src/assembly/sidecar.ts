@@ -13,6 +13,7 @@ import { UnservedNotices } from '../service/unserved-notices.js'
 import { droppedLines, type Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openCache } from './cache.js'
+import { checkDescriptors } from './descriptors.js'
 import { Doors } from './doors.js'
 import { openFreshness } from './freshness.js'
 import { answered, findGround } from './ground.js'
@@ -50,6 +51,7 @@ export async function startSidecar(
   log: Log,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Sidecar> {
+  checkDescriptors(settings, log)
   checkSettings(settings, environment)
   const secret = readSecret(settings.webhookSecretFile)
   const metrics = new Metrics()

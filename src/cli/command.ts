@@ -1,7 +1,20 @@
+import { descriptorLimit } from '../limits/descriptors.js'
 import { endWithOutput } from './broken-output.js'
+import { tooFewDescriptors } from './descriptors.js'
 import { leaveProcessOne } from './process-one.js'
-import { run } from './program.js'
+
+// Asked as long as there is a descriptor to ask with.
+const limit = descriptorLimit()
 
 await leaveProcessOne()
 endWithOutput()
-await run(process.argv)
+try {
+  // The program's modules are opened all at once: that is what a small limit shows at first.
+  const { run } = await import('./program.js')
+  await run(process.argv)
+} catch (error) {
+  const line = tooFewDescriptors(error, limit)
+  if (line === undefined) throw error
+  process.stderr.write(`refstream: ${line}\n`)
+  process.exitCode = 2
+}

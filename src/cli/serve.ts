@@ -19,11 +19,16 @@ export async function serve(flags: Flags, mistakes: readonly string[]): Promise<
   )
 
   const output = new LogOutput(standardOutput())
-  process.once('exit', () => output.end(flushMs))
+  const flush = (): void => output.end(flushMs)
+  process.once('exit', flush)
   const log = logTo(output, settings.logLevel, process.stdout.isTTY ? await prettyLines() : undefined)
   if (process.pid === 1) log.warn(orphansStay)
   for (const line of unknown) log.warn(line)
-  const sidecar = await startSidecar(settings, log)
+  const sidecar = await startSidecar(settings, log).catch((error: unknown) => {
+    process.off('exit', flush)
+    flush()
+    throw error
+  })
   const { url, adminUrl, grpcTarget } = sidecar
   const metrics = adminUrl.startsWith('http') ? { metrics: `${adminUrl}/metrics` } : {}
   const grpc = grpcTarget === undefined ? {} : { grpc: grpcTarget }

@@ -200,6 +200,9 @@ function readState(places: Places): HookState {
 
 /** Gives the hook that is there its second name; the first stays until ours takes it, so that it is never missing. */
 function chain({ hook, chained }: Places): void {
+  if (!fs.statSync(hook, { throwIfNoEntry: false })?.isFile()) {
+    throw new HookError(`${hook} is no file, and so no hook: move it away`)
+  }
   const before = fs.lstatSync(chained, { throwIfNoEntry: false })
   if (before) {
     // A run that was killed in between left it with both names.

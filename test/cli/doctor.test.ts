@@ -76,13 +76,14 @@ t.test('rules that are for no repository', async (t) => {
   const { code, lines } = await doctor('--root', root, ...admin, ...rules)
   t.equal(code, 0)
   t.match(lines.slice(3), [
+    /^a\.git: observe/,
     /^--access: the rule b\/\*\*=push:x\+y matches no repository; .*/,
     /^--freshness: the rule c=lease matches no repository; .*/,
   ])
-  t.equal(lines.length, 5)
+  t.equal(lines.length, 6)
   t.equal(
     (await doctor('--root', root, ...admin, ...rules, 'a.git')).lines.length,
-    3,
+    4,
     'some of many tell nothing',
   )
 })
@@ -188,7 +189,7 @@ t.test('links out of the root, by whatever name they are asked for', async (t) =
   const all = await doctor('--root', root, ...alone(t))
   const reason = `outside of the root, at ${outside}/b.git, and so not served`
   t.equal(all.code, 1)
-  t.match(all.lines.slice(3), ['r.git: observe', new RegExp(`^b\\.git: ${reason}`)])
+  t.match(all.lines.slice(3), [new RegExp(`^b\\.git: ${reason}`), 'r.git: observe'])
   t.equal(all.lines.length, 5)
   const named = await doctor('--root', root, ...alone(t), 'b', 'b.git', 'inside', 'other')
   t.match(named.lines.slice(3), [`b: ${reason}`, `b.git: ${reason}`, 'inside: observe', /^other: outside/])
@@ -212,9 +213,9 @@ t.test('what cannot be read', { skip: !superuser }, async (t) => {
   t.equal(code, 1)
   t.match(lines.slice(2), [
     /^cache: .*, writable/,
-    'r.git: observe',
     'group: cannot be read: EACCES',
     /^head\.git: cannot be read: EACCES at .*HEAD$/,
+    'r.git: observe',
   ])
   t.equal(lines.length, 6)
   t.same(readdirSync(cache), [], 'nothing is left in the cache directory')

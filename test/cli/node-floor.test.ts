@@ -22,7 +22,7 @@ process.argv.splice(2, 1)`
 }
 
 t.test('a Node below the floor is told so in one line, a newer one is not', async (t) => {
-  for (const file of [join(process.cwd(), bin.refstream), program]) {
+  for (const file of [join(directory, 'refstream.cjs'), program]) {
     for (const version of ['0.10.48', '8.17.0', '18.20.8', '20.0.0', '20.17.9']) {
       const { status, stdout, stderr } = runOn(version, file)
       t.same([status, stdout], [2, ''], version)

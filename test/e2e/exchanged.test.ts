@@ -1,8 +1,9 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, realpathSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { eventually } from '../support/eventually.js'
 import { makeGitWrapper, type GitWrapper } from '../support/git-wrapper.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { git, initBare, makeCommit } from '../support/repositories.js'
@@ -96,6 +97,7 @@ for (const [what, { there, back }] of Object.entries({ ...exchanges, ...(mayMoun
     }
     wrapper.plan(during(at), 'http-backend')
     t.equal(await read(0, 'git-receive-pack'), '403 ', 'its own configuration decides, not the other one’s')
+    await eventually('all is where it was', () => existsSync(join(at, 'root/g/a.git/refs/heads/in-g-a')))
     const ls = '0014command=ls-refs\n00010000'
     const answer = await ask(`${sidecar.url}/g/a.git/git-upload-pack`, {
       method: 'POST',

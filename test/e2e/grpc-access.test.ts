@@ -143,7 +143,8 @@ t.test('doors × credentials × repositories; and nothing of the credentials is 
         t.same(namesIn(said.text), word === 'OK' ? [name] : [])
         if (word === 'OK') continue
         t.notMatch(said.text, secret)
-        const key = `${door} ${word}`
+        // Who has shown none is told so, and who has shown wrong ones.
+        const key = `${door} ${word} ${user === 'wrong' ? 'wrong' : 'none'}`
         texts.set(key, (texts.get(key) ?? new Set()).add(said.text))
       }
     }

@@ -106,7 +106,7 @@ t.test('a stored entry whose file becomes a pipe is filled again', { skip }, asy
 const bash = spawnSync('bash', ['-c', 'exit']).error === undefined
 
 t.test('a configuration that a shell’s <(...) writes is read', { skip: !bash && 'no bash' }, async (t) => {
-  const script = `exec "$0" "$1" config check <(sleep 0.1; echo 'root = "/srv/git"')`
+  const script = `exec "$0" "$1" config check <(sleep 0.1; echo 'root = "${tempDir(t)}"')`
   const child = spawn('bash', ['-c', script, process.execPath, program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -8,6 +8,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -341,7 +342,11 @@ t.test('what it says beside the tokens', async (t) => {
 
   await settled('x')
   run('update-ref', 'refs/heads/new', 'main')
+  // However long this process stands still, it looks when the change is made.
+  const changedAt = Number(statSync(join(path, 'refs/heads'), { bigint: true }).ctimeNs / 1_000_000n)
+  const clock = t.capture(Date, 'now', () => changedAt)
   const young = await now('x')
+  clock.restore()
   t.ok(young && young.refs.unsettledMs > 0, 'unsettled right after a change')
   t.equal(young?.capabilities.unsettledMs, 0, 'but not the capabilities')
   t.equal((await settled('x')).refs.token, young?.refs.token, 'and settled a little later')

@@ -69,6 +69,12 @@ t.test('what is no path, and what no filesystem takes', async (t) => {
     t.equal(parseTarget(target), 'not-a-target', target)
   }
   t.equal(parseTarget(`/${'a/'.repeat(3000)}info/refs`), 'too-long')
+  t.match(
+    parseTarget(`/${'%61'.repeat(4000)}/info/refs`),
+    { resource: '/info/refs' },
+    'encoded, a byte takes three',
+  )
+  t.equal(parseTarget(`/${'%61'.repeat(4097)}/info/refs`), 'too-long')
 })
 
 t.test('no target leads out of the root (R8)', async (t) => {

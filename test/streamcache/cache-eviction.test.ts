@@ -79,15 +79,20 @@ t.test('an entry that is evicted while it is being loaded is still served', asyn
 })
 
 t.test('entries go at their age, and those that a process left keep it', async (t) => {
-  const { cache, directory, events, options } = await openCache(t, { maxAgeMs: 1000 })
+  const hour = 3_600_000
+  const { cache, directory, events, options } = await openCache(t, { maxAgeMs: hour })
   await put(cache, 'key', 'token', 'abc')
   t.ok(cache.get('key'))
   await cache.close()
-  await sleep(200)
+  const now = Date.now()
+  const clock = t.capture(Date, 'now', () => now + hour / 2)
   const again = (await openCache(t, options)).cache
-  t.ok(again.get('key'))
-  await sleep(850)
-  t.equal(again.get('key'), undefined)
+  t.ok(again.get('key'), 'half an hour later')
+  await again.close()
+  clock.restore()
+  t.capture(Date, 'now', () => now + hour - 1)
+  const last = (await openCache(t, options)).cache
+  await eventually('its last millisecond has passed', () => last.get('key') === undefined)
   t.same(events, ['evicted age'])
   await nothingLeaks(directory)
   await eventually('0 files are left', () => filesIn(directory, 'entries').length === 0)

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Entry } from '../../src/streamcache/entry.js'
 import { FillError } from '../../src/streamcache/fill-error.js'
 import { growingFile } from '../support/growing-file.js'
+import { simulateTimers } from '../support/simulated-timers.js'
 import { bytesOf, collect, ManualSource, readUntil, sourceOf, turns } from '../support/sources.js'
 
 const patient = { fillTimeoutMs: 600_000, fillSilenceMs: 600_000 }
@@ -80,15 +81,19 @@ t.test('the time that a fill waits for slow followers counts for neither limit',
     .push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000), bytesOf(1, 10_000, 10))
     .end()
   const follower = entry.follow()
+  // No time passes but what the test lets pass.
+  const timers = simulateTimers(t)
   const ran = entry.run(source.source, { fillTimeoutMs: 60, fillSilenceMs: 60_000 })
   for (const taken of [5000, 10_000]) {
-    await sleep(150)
+    await turns()
+    timers.pass(150)
     t.equal(source.taken, taken, 'it waits')
     await readUntil(follower, taken)
     await turns(1)
   }
   t.equal((await collect(follower)).length, 10)
   await ran
+  timers.restore()
 })
 
 t.test('a pause is bounded: then the fill goes on ahead of its followers', async (t) => {

@@ -8,7 +8,7 @@ export interface SimulatedTimers {
 }
 
 /**
- * Puts timers in the place of Node's that know no time but what the test lets pass, and take a delay that does not fit
+ * Puts timers and a performance.now() in the place of Node's that know no time but what the test lets pass, and take a delay that does not fit
  * in 31 bits as Node does: as one millisecond.
  */
 export function simulateTimers(t: Test): SimulatedTimers {
@@ -21,6 +21,7 @@ export function simulateTimers(t: Test): SimulatedTimers {
       return timer
     }),
     t.capture(globalThis, 'clearTimeout', (timer: object) => void waiting.delete(timer)),
+    t.capture(performance, 'now', () => now),
   ]
   return {
     get armed() {
