@@ -135,7 +135,7 @@ export class Disk {
     if (mode === 'lease') return undefined
     const { root, directoriesMax, looseRefsMax, linksAnywhere } = this.#options
     const directories = reason === 'configured' ? Infinity : directoriesMax
-    const linksBelow = linksAnywhere ? root.real() : undefined
+    const linksBelow = (): string | undefined => (linksAnywhere ? root.real() : undefined)
     return lookAtRefs(look, opened, state, { directories, looseRefs: looseRefsMax, linksBelow })
   }
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { lstatSync, readdirSync, readFileSync, statSync, type BigIntStats } from 'node:fs'
 import { LRUCache } from 'lru-cache'
 import type { OpenDirectory, Place } from './open-directory.js'
@@ -212,7 +212,7 @@ export class Look {
 
   /** The digest of all that was seen so far. */
   digest(): string {
-    return createHash('sha1').update(this.#seen.join('\0')).digest('base64url')
+    return hash('sha1', this.#seen.join('\0'), 'base64url')
   }
 
   /**

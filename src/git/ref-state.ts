@@ -37,7 +37,7 @@ export interface RefLimits {
   /** Loose refs, in all. */
   readonly looseRefs: number
   /** Where links under refs/ may lead besides the repository itself: a directory, absolute and free of links. */
-  readonly linksBelow?: string | undefined
+  readonly linksBelow?: () => string | undefined
 }
 
 /** What a look must know of this machine. */
@@ -100,8 +100,7 @@ export async function lookAtRefs(
   look.take(git.at('HEAD'), stats.HEAD)
   takePart(look, common.at('packed-refs'), stats['packed-refs'])
   if (look.entries(common)?.has('shallow') ?? true) look.stat(common.at('shallow'))
-  const { linksBelow } = limits
-  const walk = new RefsWalk(look, limits, linksBelow === undefined ? homes : [...homes, linksBelow])
+  const walk = new RefsWalk(look, limits, homes)
   if (stats.reftable) look.content(common.at('reftable/tables.list'))
   let problem = await walk.take(common.at('refs'), stats.refs)
   if (!problem && git !== common) {
@@ -175,7 +174,7 @@ class RefsWalk {
       }
       for (const name of directories)
         waiting.push({ name: `${path.name}/${name}`, path: `${path.path}/${name}` })
-      await this.#takeFiles(path, files)
+      if (!files || files.length > 0) await this.#takeFiles(path, files)
     }
     return this.#seen.size > this.#limits.directories ? 'directories' : undefined
   }
@@ -212,7 +211,8 @@ class RefsWalk {
       return false
     }
     this.#look.guard?.checkBelow(real)
-    return !this.#homes.some((home) => nameBelow(home, real) !== undefined)
+    const homes = [...this.#homes, this.#limits.linksBelow?.()]
+    return !homes.some((home) => home !== undefined && nameBelow(home, real) !== undefined)
   }
 }
 

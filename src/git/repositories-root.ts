@@ -34,7 +34,15 @@ export class RepositoriesRoot {
     }
   }
 
-  /** The same without a wait: if the root is on a mount that may hang, where it was when it was asked for last. */
+  /**
+   * Its path, if there were no links in it when it was resolved. What is really below that is below the root, and costs no
+   * system call to know; of what is not, `real` must be asked.
+   */
+  get plain(): string | undefined {
+    return this.#real === this.path ? this.path : undefined
+  }
+
+  /** As real(), without a wait: if the root is on a mount that may hang, where it was when it was asked for last. */
   get latest(): string | undefined {
     try {
       return this.real()

@@ -70,8 +70,10 @@ export function enterRepo(
     const repository = target === undefined ? undefined : openAt(look, root, target, failed)
     // The first that Git would take decides: to pass over one that may not be served would be to serve another one.
     if (typeof repository === 'object') return repository
-    if (repository) refused(repository, suffix)
-    if (repository) return undefined
+    if (repository) {
+      refused(repository, suffix)
+      return undefined
+    }
     if (stats.isFile()) break
   }
   if (unreadable !== undefined) refused('unreadable', unreadable)
@@ -204,11 +206,9 @@ function inspect(
   const linked = followLinks(common, { ...(objects ? { objects } : {}), ...stats }, open)
   if (!linked) return undefined
 
-  const within = namer(root)
-  const [gitName, commonName] = [within(git.path), within(common.path)]
-  const linkedNames = linked.map(({ path }) => within(path)).filter((name) => name !== undefined)
-  if (gitName === undefined || commonName === undefined || linkedNames.length < linked.length)
-    return 'outside'
+  const names = namesBelow(root, [git.path, common.path, ...linked.map(({ path }) => path)])
+  if (!names) return 'outside'
+  const [gitName, commonName, ...linkedNames] = names as [string, string, ...string[]]
   if ((look.entries(git)?.has('.git') ?? true) && hasNested(look, root, git)) return 'nested'
   const repository: Repository = {
     gitDir: git.path,
@@ -244,16 +244,19 @@ function followLinks(
   return linked.filter(({ path }) => nameBelow(common.path, path) === undefined)
 }
 
-/** Names paths from the root on. That may have moved since it was resolved: before one counts as outside, it is again. */
-function namer(root: RepositoriesRoot): (path: string) => string | undefined {
-  return (path) => {
-    const name = nameFrom(root.real(), path)
-    return name ?? nameFrom(root.resolve(), path)
-  }
+/**
+ * The names of places below the root, as paths from there; undefined: one lies outside. The root may have moved since it
+ * was resolved: before one counts as outside, it is again.
+ */
+function namesBelow(root: RepositoriesRoot, paths: readonly string[]): string[] | undefined {
+  return namesFrom(root.plain, paths) ?? namesFrom(root.real(), paths) ?? namesFrom(root.resolve(), paths)
 }
 
-const nameFrom = (root: string | undefined, path: string): string | undefined =>
-  root === undefined ? undefined : nameBelow(root, path)
+function namesFrom(root: string | undefined, paths: readonly string[]): string[] | undefined {
+  if (root === undefined) return undefined
+  const names = paths.map((path) => nameBelow(root, path))
+  return names.every((name) => name !== undefined) ? names : undefined
+}
 
 /** Is it something else that Git enters when it is given a repository's path? */
 function hasNested(look: Look, root: RepositoriesRoot, git: OpenDirectory): boolean {

@@ -26,7 +26,7 @@ export async function lookAtRefState(
   limits: RefLimits = {
     directories: Infinity,
     looseRefs: Infinity,
-    linksBelow: settings.root.real(),
+    linksBelow: () => settings.root.real(),
   },
 ): Promise<RefState | undefined> {
   const look = new Look(memory)
