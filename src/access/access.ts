@@ -78,7 +78,7 @@ export class Access {
         return undefined
       }
       const allowed = this.#allowed(rules, question, user, found?.names, locate)
-      if (pending) return (pending).then(() => grant(found))
+      if (pending) return pending.then(() => grant(found))
       if (!allowed) throw this.#refusal(user)
       return { user: name, identity: found?.identity ?? '' }
     }

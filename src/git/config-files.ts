@@ -1,9 +1,10 @@
-import { readFileSync, type BigIntStats } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
 import { dirname } from 'node:path'
 import { pathText, systemPath } from './byte-path.js'
 import { parseConfig, type ConfigVariable } from './config-parser.js'
 import type { Look } from './look.js'
 import { placeOf, type Place } from './open-directory.js'
+import { readRegularFile } from './read-file.js'
 import type { OpenRepository } from './repository.js'
 
 /** Where Git looks for configuration beside the repository's own. */
@@ -89,7 +90,7 @@ export function lookAtConfig(
 function readVariables(look: Look, place: Place, stats: BigIntStats): ConfigVariable[] | undefined {
   return look.derive('config', place, stats, () => {
     try {
-      return parseConfig(readFileSync(place.path, 'utf8'))
+      return parseConfig(readRegularFile(place.path).toString())
     } catch {
       // Unreadable or malformed: Git will say so itself.
       return undefined

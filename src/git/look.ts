@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
-import { lstatSync, readdirSync, readFileSync, statSync, type BigIntStats } from 'node:fs'
+import { lstatSync, readdirSync, statSync, type BigIntStats } from 'node:fs'
 import { LRUCache } from 'lru-cache'
 import type { OpenDirectory, Place } from './open-directory.js'
+import { readRegularFile } from './read-file.js'
 import type { PathGuard } from './path-guard.js'
 
 /**
@@ -163,7 +164,7 @@ export class Look {
     if (this.guard && real !== undefined) this.guard.check(real)
     try {
       const isFile = statSync(path, { throwIfNoEntry: false })?.isFile()
-      this.note(`${name} ${isFile ? readFileSync(path, 'latin1') : '-'}`)
+      this.note(`${name} ${isFile ? readRegularFile(path).toString('latin1') : '-'}`)
     } catch (error) {
       this.#unreadable(name, error)
     }

@@ -1,9 +1,10 @@
-import { readFileSync, readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
+import { readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
 import { dirname, isAbsolute } from 'node:path'
 import { pathText, systemPath } from './byte-path.js'
 import type { Look } from './look.js'
 import { OpenDirectory } from './open-directory.js'
 import { RemotePath, type PathGuard } from './path-guard.js'
+import { readRegularFile } from './read-file.js'
 import { nameBelow, type RepositoriesRoot } from './repositories-root.js'
 
 /** A repository on this disk, as a path meant it at one moment. Paths are absolute and free of links. */
@@ -140,7 +141,7 @@ function readGitfile(look: Look, path: string, stats: BigIntStats): string | und
   }
 }
 
-const readText = (path: string | Buffer): string => pathText(readFileSync(path))
+const readText = (path: string | Buffer): string => pathText(readRegularFile(path))
 
 /** A path as seen from a directory. Not normalized: a `..` after a link means the parent of its target. */
 const from = (directory: string, path: string): string => (isAbsolute(path) ? path : `${directory}/${path}`)
@@ -289,7 +290,7 @@ function readHead(look: Look, git: OpenDirectory): BigIntStats | undefined {
   // Reading anything else (a pipe) might never end.
   if (!stats?.isFile()) return undefined
   const valid = look.derive('HEAD', place, stats, () =>
-    /^(ref:\s*refs\/|[0-9a-fA-F]{40})/.test(readFileSync(place.path, 'latin1')),
+    /^(ref:\s*refs\/|[0-9a-fA-F]{40})/.test(readRegularFile(place.path).toString('latin1')),
   )
   return valid ? stats : undefined
 }
