@@ -53,6 +53,10 @@ export function lookAtConfig(
     for (const { name, value } of variables) {
       mentioned.add(name)
       if ((name !== 'include.path' && name !== 'includeif.path') || !value) continue
+      if (files.size >= filesMax) {
+        unclear.include = true
+        continue
+      }
       const place = includePlace(value, file, scopes.home)
       if (place === undefined) unclear.include = true
       else if (depth < includeDepthMax) visit(place, depth + 1)
@@ -68,10 +72,6 @@ export function lookAtConfig(
     else if (variables !== 'absent') take(variables, place, depth)
   }
   const read = (place: Place): readonly ConfigVariable[] | 'absent' | 'malformed' => {
-    if (files.size >= filesMax) {
-      unclear.include = true
-      return 'absent'
-    }
     const stats = look.stat(place)
     const variables = stats?.isFile() ? (readVariables(look, place, stats) ?? 'malformed') : 'absent'
     files.set(place.name, variables)
