@@ -61,7 +61,7 @@ export class Authorizer {
     const route = via?.route.join(', ') ?? remoteAddress
     return {
       ...told,
-      'x-refstream-repository': encodeURI(question.repository),
+      'x-refstream-repository': encodePath(question.repository),
       'x-refstream-service': question.service,
       'x-refstream-door': question.door,
       ...(route ? { 'x-forwarded-for': route } : {}),
@@ -128,6 +128,15 @@ export class Authorizer {
     this.#agent.destroy()
   }
 }
+
+/** Percent-encodes a path; bytes that are no UTF-8 are lone surrogates in it, U+DC80 to U+DCFF (git/byte-path.ts). */
+const encodePath = (path: string): string =>
+  path
+    .split(/((?<![\uD800-\uDBFF])[\uDC80-\uDCFF])/)
+    .map((part, index) =>
+      index % 2 === 0 ? encodeURI(part) : `%${(part.charCodeAt(0) - 0xdc00).toString(16).toUpperCase()}`,
+    )
+    .join('')
 
 /** A short word of the system's: never anything of what was sent. */
 function reasonOf(error: unknown): string {

@@ -10,7 +10,7 @@ import type { Log } from '../telemetry/log.js'
 import { listen } from './listen.js'
 import type { Tls } from './tls.js'
 
-type GrpcOptions = Omit<GrpcDoorOptions, 'authorize'> & { readonly authorize: AuthorizeOptions }
+type GrpcOptions = Omit<GrpcDoorOptions, 'authorize' | 'clientOf'> & { readonly authorize: AuthorizeOptions }
 
 export interface DoorsOptions {
   readonly settings: Settings
@@ -134,8 +134,8 @@ export class Doors {
 /** Its libraries are many: only who asks for this door waits until they are loaded. */
 async function makeGrpcDoor({ authorize, ...options }: GrpcOptions): Promise<GrpcDoor> {
   const { GrpcDoor } = await import('../grpc/door.js')
-  const { authorizeBy } = await import('../grpc/authorize.js')
-  return new GrpcDoor({ ...options, authorize: authorizeBy(authorize) })
+  const { authorizeBy, clientBy } = await import('../grpc/authorize.js')
+  return new GrpcDoor({ ...options, authorize: authorizeBy(authorize), clientOf: clientBy(authorize) })
 }
 
 const isTaken = (cause: unknown): boolean =>

@@ -1,5 +1,6 @@
 import type { BigIntStats } from 'node:fs'
 import { dirname } from 'node:path'
+import { throwIfOfTheMoment } from './absent.js'
 import { pathText, systemPath } from './byte-path.js'
 import { parseConfig, type ConfigVariable } from './config-parser.js'
 import type { Look } from './look.js'
@@ -91,7 +92,8 @@ function readVariables(look: Look, place: Place, stats: BigIntStats): ConfigVari
   return look.derive('config', place, stats, () => {
     try {
       return parseConfig(readRegularFile(place.path).toString())
-    } catch {
+    } catch (error) {
+      throwIfOfTheMoment(error)
       // Unreadable or malformed: Git will say so itself.
       return undefined
     }

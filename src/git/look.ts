@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { lstatSync, readdirSync, statSync, type BigIntStats } from 'node:fs'
 import { LRUCache } from 'lru-cache'
+import { isAbsent, throwIfOfTheMoment } from './absent.js'
 import type { OpenDirectory, Place } from './open-directory.js'
 import { readRegularFile } from './read-file.js'
 import type { PathGuard } from './path-guard.js'
@@ -12,9 +13,6 @@ import type { PathGuard } from './path-guard.js'
 const tickMs = 20
 /** The same for filesystems that keep whole seconds only (two on FAT); their timestamps end in nine zeros. */
 const coarseTickMs = 2000
-
-/** Errors that say that there is nothing that Git could read either. ENOTDIR: `/dev/null/.gitconfig`. */
-const unreadable = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG'])
 
 /** What is remembered of a file or directory, as long as its inode has not changed. */
 interface Remembered {
@@ -155,7 +153,7 @@ export class Look {
   /** What we may not enter Git may not either: as good as absent, as long as it stays so. */
   #unreadable(name: string, error: unknown): void {
     const { code = '' } = error as NodeJS.ErrnoException
-    if (!unreadable.has(code)) throw error
+    if (!isAbsent(error)) throw error
     this.note(`${name} ${code}`)
   }
 
@@ -239,7 +237,8 @@ function listEntries(path: string | Buffer): Entries | undefined {
         entry.isDirectory() ? 'directory' : entry.isSymbolicLink() ? 'link' : 'other',
       ]),
     )
-  } catch {
+  } catch (error) {
+    throwIfOfTheMoment(error)
     return undefined
   }
 }

@@ -8,6 +8,7 @@ import {
   realpathSync,
   type BigIntStats,
 } from 'node:fs'
+import { throwIfOfTheMoment } from './absent.js'
 import { pathText, systemPath } from './byte-path.js'
 
 /** A file or directory: how it is called, and how it is reached now. */
@@ -57,7 +58,10 @@ export class OpenDirectory {
     this.#prefix = descriptors === undefined ? path : `${descriptors}/${descriptor}`
   }
 
-  /** Opens what a path means now; undefined: no directory, or none that may be entered. */
+  /**
+   * Opens what a path means now; undefined: no directory, or none that may be entered.
+   * @throws the system's error that says nothing of it, such as EMFILE
+   */
   static open(path: string | Buffer): OpenDirectory | undefined {
     let descriptor: number | undefined
     try {
@@ -71,7 +75,8 @@ export class OpenDirectory {
         return directory
       }
       return undefined
-    } catch {
+    } catch (error) {
+      throwIfOfTheMoment(error)
       return undefined
     } finally {
       if (descriptor !== undefined) closeSync(descriptor)

@@ -1,6 +1,7 @@
 import { readdirSync, realpathSync, type BigIntStats } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathText } from './byte-path.js'
+import { throwIfOfTheMoment } from './absent.js'
 import { lookAtConfig, type ConfigScopes, type ConfigSight } from './config-files.js'
 import type { Look } from './look.js'
 import type { Place } from './open-directory.js'
@@ -195,7 +196,8 @@ class RefsWalk {
     return this.#look.derive('listing', place, stats, () => {
       try {
         return list(place.path, this.#limits.looseRefs)
-      } catch {
+      } catch (error) {
+        throwIfOfTheMoment(error)
         // Unreadable or just gone: Git sees no refs there either, and a change of that changes the directory's ctime.
         return emptyListing
       }

@@ -1,4 +1,5 @@
 import { realpathSync, statSync } from 'node:fs'
+import { pathText, systemPath } from './byte-path.js'
 import type { PathGuard } from './path-guard.js'
 
 /**
@@ -77,7 +78,9 @@ export class RepositoriesRoot {
     const root = this.resolve()
     this.#guard()?.check(path)
     try {
-      return root === undefined ? undefined : nameBelow(root, realpathSync.native(path))
+      return root === undefined
+        ? undefined
+        : nameBelow(root, pathText(realpathSync.native(systemPath(path), 'buffer')))
     } catch {
       return undefined
     }

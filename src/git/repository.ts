@@ -1,5 +1,6 @@
-import { readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
+import { lstatSync, readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
 import { dirname, isAbsolute } from 'node:path'
+import { isAbsent, isSystemError, throwIfOfTheMoment } from './absent.js'
 import { pathText, systemPath } from './byte-path.js'
 import type { Look } from './look.js'
 import { OpenDirectory } from './open-directory.js'
@@ -16,7 +17,7 @@ export interface Repository {
   /** `gitDir` and `commonDir` relative to the root; empty for the root itself. */
   readonly gitName: string
   readonly commonName: string
-  /** What its links lead to in other places, as the same names. */
+  /** The repositories, or mere directories, that its links lead into, as the same names. */
   readonly linkedNames: readonly string[]
   /** Of these directories and no others, whatever the paths come to mean; see `OpenDirectory`. */
   readonly gitIdentity: string
@@ -103,10 +104,18 @@ export function reopen(
   guard?.check(gitDir)
   guard?.check(commonDir)
   const git = OpenDirectory.open(systemPath(gitDir))
-  const common = commonDir === gitDir ? git : OpenDirectory.open(systemPath(commonDir))
+  let common = git
   const close = (): void => {
     git?.close()
     if (common !== git) common?.close()
+  }
+  if (commonDir !== gitDir) {
+    try {
+      common = OpenDirectory.open(systemPath(commonDir))
+    } catch (error) {
+      close()
+      throw error
+    }
   }
   if (git?.identity === gitIdentity && common?.identity === commonIdentity) return { git, common, close }
   close()
@@ -124,6 +133,7 @@ function statOf(path: string | Buffer, failed?: (error: unknown) => void): BigIn
   try {
     return statSync(path, { bigint: true, throwIfNoEntry: false })
   } catch (error) {
+    throwIfOfTheMoment(error)
     failed?.(error)
     return undefined
   }
@@ -136,7 +146,8 @@ function readGitfile(look: Look, path: string, stats: BigIntStats): string | und
     const text = look.derive('gitfile', { name: path, path }, stats, () => readText(systemPath(path)))
     const target = /^gitdir: ([^\0]+?)[\r\n]*$/.exec(text)?.[1]
     return target === undefined ? undefined : from(dirname(path), target)
-  } catch {
+  } catch (error) {
+    throwIfOfTheMoment(error)
     return undefined
   }
 }
@@ -169,7 +180,7 @@ function openAt(
     found = inspect(look, root, path, open, close)
   } catch (error) {
     // What may not be entered or read is none, as for Git.
-    if (error instanceof RemotePath) {
+    if (error instanceof RemotePath || (isSystemError(error) && !isAbsent(error))) {
       close()
       throw error
     }
@@ -204,12 +215,17 @@ function inspect(
     'packed-refs': look.peekIn(common, 'packed-refs'),
     reftable: look.peekIn(common, 'reftable'),
   }
-  const linked = followLinks(common, { ...(objects ? { objects } : {}), ...stats }, open)
-  if (!linked) return undefined
+  const shared = followLinks(common, { ...(objects ? { objects } : {}), ...stats }, open)
+  // A linked worktree has refs of its own, which are none that a repository must have.
+  const ownParts = { refs: look.peekIn(git, 'refs'), reftable: look.peekIn(git, 'reftable') }
+  const own = common === git ? [] : followLinks(git, ownParts, open, [])
+  if (!shared || !own) return undefined
+  const linked = [...shared, ...own]
 
   const names = namesBelow(root, [git.path, common.path, ...linked.map(({ path }) => path)])
   if (!names) return 'outside'
-  const [gitName, commonName, ...linkedNames] = names as [string, string, ...string[]]
+  const [gitName, commonName, ...places] = names as [string, string, ...string[]]
+  const linkedNames = places.map((name, index) => homeOf(linked[index]!.path, name))
   if ((look.entries(git)?.has('.git') ?? true) && hasNested(look, root, git)) return 'nested'
   const repository: Repository = {
     gitDir: git.path,
@@ -224,15 +240,35 @@ function inspect(
   return { repository, git, common, stats, homes, close }
 }
 
+/** The name of the repository that a place lies in, or of the place itself if it lies in none. */
+function homeOf(path: string, name: string): string {
+  const root = path.slice(0, path.length - name.length)
+  for (let home = name; ; home = dirname(home)) {
+    if (isRepositoryLike(`${root}${home === '.' ? '' : home}`)) return home === '.' ? '' : home
+    if (home === '.' || home === '') return name
+  }
+}
+
+function isRepositoryLike(directory: string): boolean {
+  const options = { throwIfNoEntry: false } as const
+  try {
+    return ['HEAD', 'objects', 'refs'].every((part) => lstatSync(systemPath(`${directory}/${part}`), options))
+  } catch (error) {
+    throwIfOfTheMoment(error)
+    return false
+  }
+}
+
 /** Where the links lead that stand for parts of a repository; undefined: it is none, for one leads nowhere. */
 function followLinks(
   common: OpenDirectory,
   parts: Readonly<Record<string, BigIntStats | undefined>>,
   open: Open,
+  requiredParts: readonly string[] = ['objects', 'refs'],
 ): { readonly path: string }[] | undefined {
   const linked: { readonly path: string }[] = []
   for (const [part, stats] of Object.entries(parts)) {
-    const required = part === 'objects' || part === 'refs'
+    const required = requiredParts.includes(part)
     if (required && !stats?.isDirectory() && !stats?.isSymbolicLink()) return undefined
     // What a symbolic HEAD points to is a ref (setup.c, validate_headref).
     if (!stats?.isSymbolicLink() || part === 'HEAD') continue

@@ -28,6 +28,17 @@ export type Authorize = (
   socket: Socket | undefined,
 ) => Promise<Pick<Grant, 'identity'>>
 
+/** Tells the address of the client that calls, whoever it is through; empty: nobody can say. */
+export type ClientOf = (caller: Caller, socket: Socket | undefined) => string
+
+export function clientBy({ proxies = new TrustedProxies([]), unix }: AuthorizeOptions): ClientOf {
+  return (caller, socket) => {
+    if (!socket) return ''
+    const headers = { ...headersOf(caller.metadata), host: caller.getHost?.() }
+    return proxies.clientOf({ ...peerOf(socket), unix }, headers).address ?? ''
+  }
+}
+
 /** By the same rules as the other doors: data is for those who may read, leases are for those who hold an admin token. */
 export function authorizeBy(options: AuthorizeOptions): Authorize {
   const proxies = options.proxies ?? new TrustedProxies([])

@@ -5,6 +5,7 @@ import type {
   ServerWritableStream,
 } from '@grpc/grpc-js'
 import type { ClientWatch } from '../limits/client-watch.js'
+import { clientGroup } from '../limits/client-group.js'
 import { callAfter } from '../limits/clock.js'
 import { Overloaded } from '../limits/overloaded.js'
 import type { Room, Visitor } from '../limits/room.js'
@@ -34,6 +35,8 @@ export interface Wanted {
 export interface CallOptions {
   /** Asked before any repository is touched. @throws Refusal, `unauthenticated` or `denied` */
   readonly authorize: (caller: Caller, wanted: Wanted) => Promise<Pick<Target, 'identity'>>
+  /** Whose share of the places a call takes: its client's address. */
+  readonly clientOf: (caller: Caller) => string
   readonly metrics: Metrics
   readonly log: Log
   /** Clients that take their answers too slowly. */
@@ -98,7 +101,10 @@ export class DataCall<Request, Response> implements Visitor {
   async enter(repository: string, work: (target: Target) => Promise<void>): Promise<void> {
     this.repository = repository
     const { authorize, room } = this.#options
-    this.#leaveRoom = await room.enter({ group: repository }, this)
+    const address = this.#options.clientOf(this.#stream)
+    // Of those on a Unix socket, nobody can tell one from another.
+    const share = address === '' ? {} : { client: clientGroup(address) }
+    this.#leaveRoom = await room.enter({ group: repository, ...share }, this)
     const round = async (): Promise<void> => {
       const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
       this.throwIfLeft()

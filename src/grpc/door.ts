@@ -11,7 +11,7 @@ import { HealthImplementation } from 'grpc-health-check'
 import type { CacheInspector } from '../service/cache-inspector.js'
 import { callAfter, timerMaxMs } from '../limits/clock.js'
 import type { LeaseService } from '../service/lease-service.js'
-import type { Authorize } from './authorize.js'
+import type { Authorize, ClientOf } from './authorize.js'
 import type { Caller, Wanted } from './call.js'
 import { cacheService } from './cache-service.js'
 import { LeaseCalls } from './lease-service.js'
@@ -23,9 +23,10 @@ import { refService } from './ref-service.js'
 import { StandingCalls } from './standing-calls.js'
 import { smartHttpService, type SmartHttpOptions } from './smart-http.js'
 
-export interface GrpcDoorOptions extends Omit<SmartHttpOptions, 'authorize'> {
+export interface GrpcDoorOptions extends Omit<SmartHttpOptions, 'authorize' | 'clientOf'> {
   /** Asked before any repository is touched. */
   readonly authorize: Authorize
+  readonly clientOf: ClientOf
   readonly leases: LeaseService
   readonly inspector: CacheInspector
   /** Longest time that a lease may be given at once, in seconds. */
@@ -95,6 +96,7 @@ export class GrpcDoor {
       ...options,
       authorize: (caller: Caller, wanted: Wanted) =>
         options.authorize(caller, wanted, this.#connections.get(caller.getPeer())),
+      clientOf: (caller: Caller) => options.clientOf(caller, this.#connections.get(caller.getPeer())),
     }
     this.#leaseCalls = new LeaseCalls(calls)
     const services: Record<string, UntypedServiceImplementation> = {

@@ -2,6 +2,7 @@ import { Metadata, status, type StatusObject } from '@grpc/grpc-js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/errors.js'
 import { TooManyLeases } from '../freshness/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
+import { isSystemError } from '../git/absent.js'
 import { GitError } from '../git/git.js'
 import { RepositoryExchanged } from '../git/repository.js'
 import { Overloaded } from '../limits/overloaded.js'
@@ -81,6 +82,9 @@ export function explain(error: unknown): Explained {
   if (cause instanceof FillError || cause instanceof GitError) {
     const details = 'Git could not answer for this repository; see the log of refstream for why'
     return told(status.UNAVAILABLE, details, 'error')
+  }
+  if (isSystemError(cause)) {
+    return told(status.UNAVAILABLE, `the system cannot answer now (${cause.code}); try again`, 'error')
   }
   return told(status.INTERNAL, 'internal error; see the log of refstream', 'error')
 }

@@ -1,5 +1,6 @@
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/access.js'
 import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
+import { isSystemError } from '../git/absent.js'
 import { GitError } from '../git/git.js'
 import { RepositoryExchanged } from '../git/repository.js'
 import { Overloaded } from '../limits/overloaded.js'
@@ -52,6 +53,10 @@ export function explain(error: unknown, shedStatus: number): { refusal: RefusalA
     const message =
       'Git could not answer for this repository; try again, and see the log of refstream for why'
     return { refusal: new Refusal(503, message), outcome: 'error' }
+  }
+  if (isSystemError(error)) {
+    const message = `the system cannot answer now (${error.code}); try again, and see the log of refstream`
+    return { refusal: new Refusal(503, message, ['Retry-After', '1']), outcome: 'error' }
   }
   return { refusal: new Refusal(500, 'internal error; see the log of refstream'), outcome: 'error' }
 }

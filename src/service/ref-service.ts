@@ -332,9 +332,8 @@ const capabilitiesOf = ({ capabilities }: Observation): Sight => capabilities
 /** What must have changed before a failed fill may go well. */
 const stateOf = ({ token, generation }: Sight): string => `${token} ${generation}`
 
-/** The path of the repository that a path lies in, as far as the path tells: a worktree is its Git directory's. */
-const repositoryName = (path: string): string =>
-  path.replace(/\/(objects|refs|reftable|packed-refs)(\/.*)?$/, '').replace(/(^|\/)\.git$/, '')
+/** A repository's name for rules: a worktree is its Git directory's. */
+const repositoryName = (path: string): string => path.replace(/(^|\/)\.git$/, '')
 
 /** Errors that come of the moment, and not of the configuration that was to be read. */
 const saysNothing = (error: unknown): boolean =>

@@ -47,6 +47,18 @@ t.test('parts that are links need the right to read what they lead to', async (t
   t.equal(await status('link'), 200)
 })
 
+t.test('a repository is judged by its own name, whatever its group is called', async (t) => {
+  const root = tempDir(t)
+  for (const group of ['objects', 'refs', 'packed-refs', 'reftable'])
+    makeRepository(root, `team/${group}/x.git`)
+  const rules =
+    '**/objects/**=read:alice, **/refs/**=read:alice, **/packed-refs/**=read:alice, **/reftable/**=read:alice'
+  const { url } = await startSidecar(t, root, { args: ['--access', `${rules}, **=read:anyone`] })
+  for (const group of ['objects', 'refs', 'packed-refs', 'reftable']) {
+    t.equal((await ask(infoRefs(url, `team/${group}/x.git`))).status, 403, group)
+  }
+})
+
 t.test('what was allowed is what is read: a link that is moved while the body comes', async (t) => {
   const { root, sidecar } = await setUp(t)
   const link = join(root, 'link.git')

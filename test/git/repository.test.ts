@@ -210,7 +210,7 @@ t.test('parts that are links are as good as what they lead to (R8)', async (t) =
     link(`../../outside.git/${part === 'reftable' ? 'refs' : part}`)
     t.equal(enter(root, part), undefined, `${part} outside`)
     link(`../secret.git/${part}`)
-    t.same(enter(root, part)?.linkedNames, [`secret.git/${part}`], `${part} of another repository`)
+    t.same(enter(root, part)?.linkedNames, ['secret.git'], `${part} of another repository`)
     if (part === 'packed-refs' || part === 'reftable') continue
     link(`../${part}-elsewhere`)
     t.equal(enter(root, part), undefined, `${part} that lead nowhere`)
@@ -220,6 +220,24 @@ t.test('parts that are links are as good as what they lead to (R8)', async (t) =
     link('own')
     t.same(enter(root, part)?.linkedNames, [], 'in the repository itself')
   }
+})
+
+t.test('a linked worktree’s own refs may not lead out of the root either (R8)', async (t) => {
+  const directory = newRoot(t)
+  const root = join(directory, 'root')
+  const main = makeRepository(root, 'main.git')
+  git(main, 'worktree', 'add', '--quiet', join(root, 'tree'), '-b', 'topic')
+  const outside = makeRepository(directory, 'outside.git')
+  t.ok(enter(root, 'tree'))
+  const refs = join(main, 'worktrees/tree/refs')
+  rmSync(refs, { recursive: true, force: true })
+  t.ok(enter(root, 'tree'), 'it need not have any')
+  symlinkSync(join(outside, 'refs'), refs)
+  t.equal(enter(root, 'tree'), undefined)
+  rmSync(refs)
+  makeRepository(root, 'group/objects/other.git')
+  symlinkSync(join(root, 'group/objects/other.git/refs'), refs)
+  t.same(enter(root, 'tree')?.linkedNames, ['group/objects/other.git'])
 })
 
 t.test('Git, given the path of what was found, finds the same (R8)', async (t) => {

@@ -9,7 +9,7 @@ import { Forbidden } from '../../src/access/errors.js'
 import type { Question } from '../../src/access/question.js'
 import { TrustedProxies } from '../../src/access/proxies.js'
 import { Tokens } from '../../src/access/tokens.js'
-import { authorizeBy, type AuthorizeOptions } from '../../src/grpc/authorize.js'
+import { authorizeBy, clientBy, type AuthorizeOptions } from '../../src/grpc/authorize.js'
 import type { Caller } from '../../src/grpc/call.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -121,4 +121,20 @@ t.test('without admin tokens, an admin service is open where only this machine c
   const closed = asking({ adminOpen: false }).authorize
   const call = closed(callerWith(['authorization', 'Bearer x']), admin, undefined)
   await t.rejects(call, { name: 'Refusal', reason: 'denied', message: /--admin-token-file/ })
+})
+
+t.test('the client whose share a call takes: its address, or what a trusted proxy says', async (t) => {
+  const socket = new Socket()
+  Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' })
+  const options = {
+    access: { check() {} } as unknown as Access,
+    adminTokens: undefined,
+    adminOpen: false,
+    clientName: () => undefined,
+  }
+  const caller = callerWith(['x-forwarded-for', '203.0.113.9'])
+  t.equal(clientBy(options)(caller, socket), '192.0.2.1')
+  const proxies = new TrustedProxies([{ address: '192.0.2.0', bits: 24 }])
+  t.equal(clientBy({ ...options, proxies })(caller, socket), '203.0.113.9')
+  t.equal(clientBy(options)(caller, undefined), '')
 })

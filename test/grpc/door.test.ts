@@ -32,6 +32,7 @@ async function openDoor(t: Test, authorize: GrpcDoorOptions['authorize'], host =
   const door = new GrpcDoor({
     ...{ service: nobody, leases: nobody, inspector: nobody },
     authorize,
+    clientOf: () => '',
     metrics: new Metrics(),
     log: createLog('silent'),
     readers: new ClientWatch({ idleMs: 0, minRate: 0, windowMs: 0 }),

@@ -42,7 +42,7 @@ t.test('a client that stops reading holds one message, whatever it asked for', a
     const listing = await sharedListing(answer, whole)
     const { ListRefs } = refService({
       ...{ service: { listRefs: async () => ({ listing, reuse: 'hit' }) }, metrics: new Metrics() },
-      ...{ authorize: async () => ({}), room: { enter: async () => () => {} } },
+      ...{ authorize: async () => ({}), clientOf: () => '', room: { enter: async () => () => {} } },
       ...{
         readers: new ClientWatch({ idleMs: 0, minRate: 0, windowMs: 1000 }),
         log: { debug() {}, error() {} },
