@@ -82,7 +82,7 @@ async function checkRepository(
 ): Promise<Finding> {
   if (!found) return wrong(`${path || '.'}: ${explain(root, path, refused)}`)
   const withinMs = Math.min(settings.fillTimeoutSeconds, listingMaxSeconds) * 1000
-  const { works, complaint } = await listWithGit(git, found.gitDir, version, withinMs)
+  const { works, complaint } = await listWithGit(git, found.repository, version, withinMs)
   if (!works) return wrong(`${path || '.'}: ${complaint}`)
   const exportAll = settings.exportAll ?? process.env['GIT_HTTP_EXPORT_ALL'] !== undefined
   const line = describe(

@@ -64,8 +64,12 @@ export function readRegularFile(path: string, maxBytes: number): Buffer | undefi
   })
 }
 
-/** Without O_NONBLOCK, to open a pipe is to wait for whoever writes to it. */
-function withFile<T>(path: string, flags: number, use: (handle: number, stats: Stats) => T): T {
+/** Opens a file for reading, uses and closes it. Without O_NONBLOCK, to open a pipe is to wait for whoever writes to it. */
+export function withFile<T>(
+  path: string | Buffer,
+  flags: number,
+  use: (handle: number, stats: Stats) => T,
+): T {
   const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | flags)
   try {
     return use(handle, fstatSync(handle))

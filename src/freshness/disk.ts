@@ -111,7 +111,7 @@ export class Disk {
     return findProgram(name, path, this.#options.guard?.())
   }
 
-  /** What a directory below the root is, and what is in it if it is no repository; see `findRepositories`. */
+  /** What a directory below the root is, and what is in it if it is no repository; see `visitDirectory`. */
   visit(path: string, isLink: boolean): Visit {
     return visitDirectory(this.#newLook(), this.#options.root, path, isLink)
   }

@@ -8,10 +8,13 @@ export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
 /** Does an error say that there is nothing at a path that Git could read? */
 export const isAbsent = (error: unknown): boolean => isSystemError(error) && absent.has(error.code ?? '')
 
+/** Does an error say something of this process or machine, and nothing of what was to be read? */
+export const isOfTheMoment = (error: unknown): boolean => isSystemError(error) && !isAbsent(error)
+
 /**
  * Throws an error again that says something of this process or machine, and nothing of what was to be read: no
  * descriptors are left (EMFILE), a disk fails (EIO). What it would be taken for would be wrong, and might be remembered.
  */
 export function throwIfOfTheMoment(error: unknown): void {
-  if (isSystemError(error) && !isAbsent(error)) throw error
+  if (isOfTheMoment(error)) throw error
 }

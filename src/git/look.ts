@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { lstatSync, readdirSync, statSync, type BigIntStats } from 'node:fs'
+import { lstatSync, opendirSync, statSync, type BigIntStats } from 'node:fs'
 import { LRUCache } from 'lru-cache'
 import { isAbsent, throwIfOfTheMoment } from './absent.js'
 import type { OpenDirectory, Place } from './open-directory.js'
@@ -56,7 +56,7 @@ export class Look {
   readonly #startedSteadyMs: number
   /** Hashed all at once: many small updates of a hash cost more than what they hash. */
   readonly #seen: string[] = []
-  /** undefined: it may not be listed. */
+  /** As entries() tells them. */
   readonly #entries = new Map<OpenDirectory, Entries | undefined>()
   #unsettledMs = 0
   #aheadMs = 0
@@ -101,7 +101,7 @@ export class Look {
 
   /**
    * What is in a directory, remembered as long as that has not changed: an entry that comes, goes or is replaced moves
-   * its timestamps. undefined: it may be entered, but not be listed.
+   * its timestamps. undefined: it may be entered but not be listed, or there is too much in it.
    */
   entries(directory: OpenDirectory): Entries | undefined {
     const known = this.#entries.get(directory)
@@ -228,15 +228,24 @@ export class Look {
   }
 }
 
+/** Names in a directory that are listed and remembered; a Git directory has a dozen. */
+const entriesMax = 1000
+
+/** undefined: it may not be listed, or has more than that. */
 function listEntries(path: string | Buffer): Entries | undefined {
   try {
-    const entries = readdirSync(path, { withFileTypes: true, encoding: 'latin1' })
-    return new Map(
-      entries.map((entry) => [
-        entry.name,
-        entry.isDirectory() ? 'directory' : entry.isSymbolicLink() ? 'link' : 'other',
-      ]),
-    )
+    const directory = opendirSync(path, { encoding: 'latin1' })
+    try {
+      const entries = new Map<string, 'directory' | 'link' | 'other'>()
+      for (let entry = directory.readSync(); entry; entry = directory.readSync()) {
+        if (entries.size >= entriesMax) return undefined
+        const kind = entry.isDirectory() ? 'directory' : entry.isSymbolicLink() ? 'link' : 'other'
+        entries.set(entry.name, kind)
+      }
+      return entries
+    } finally {
+      directory.closeSync()
+    }
   } catch (error) {
     throwIfOfTheMoment(error)
     return undefined

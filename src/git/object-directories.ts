@@ -1,6 +1,5 @@
-import { realpathSync } from 'node:fs'
-import { pathText, systemPath } from './byte-path.js'
 import type { PathGuard } from './path-guard.js'
+import { realPath } from './real-path.js'
 import type { Repository } from './repository.js'
 import { isRepositoryPath } from './repository.js'
 
@@ -44,7 +43,7 @@ export function findObjectDirectories(
 function below(directory: string, name: string, guard: PathGuard | undefined): string | undefined {
   guard?.check(`${directory}/${name}`)
   try {
-    const path = pathText(realpathSync.native(systemPath(`${directory}/${name}`), 'buffer'))
+    const path = realPath(`${directory}/${name}`)
     return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : undefined
   } catch {
     return undefined

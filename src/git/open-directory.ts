@@ -5,11 +5,11 @@ import {
   fstatSync,
   openSync,
   readlinkSync,
-  realpathSync,
   type BigIntStats,
 } from 'node:fs'
 import { throwIfOfTheMoment } from './absent.js'
 import { pathText, systemPath } from './byte-path.js'
+import { realPath } from './real-path.js'
 
 /** A file or directory: how it is called, and how it is reached now. */
 export interface Place {
@@ -116,5 +116,3 @@ function linkedPath(link: string): string {
   const text = readlinkSync(link)
   return text.includes('\uFFFD') ? pathText(readlinkSync(link, 'buffer')) : text
 }
-
-const realPath = (path: string | Buffer): string => pathText(realpathSync.native(path, 'buffer'))

@@ -1,15 +1,12 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { withFile } from '../config/files.js'
 
 /**
- * Reads a regular file. Opening one is never waited for, should there be a pipe in its place by now.
+ * Reads a regular file, by whatever link. Opening one is never waited for, should there be a pipe in its place by now.
  * @throws the system's error, or that it is no regular file
  */
-export function readRegularFile(path: string | Buffer): Buffer {
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  try {
-    if (!fstatSync(descriptor).isFile()) throw new Error('no regular file')
-    return readFileSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-}
+export const readRegularFile = (path: string | Buffer): Buffer =>
+  withFile(path, 0, (handle, stats) => {
+    if (!stats.isFile()) throw new Error('no regular file')
+    return readFileSync(handle)
+  })

@@ -1,10 +1,11 @@
-import { readdirSync, realpathSync, type BigIntStats } from 'node:fs'
+import { readdirSync, type BigIntStats } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathText } from './byte-path.js'
 import { throwIfOfTheMoment } from './absent.js'
 import { lookAtConfig, type ConfigScopes, type ConfigSight } from './config-files.js'
 import type { Look } from './look.js'
 import type { Place } from './open-directory.js'
+import { realPath } from './real-path.js'
 import { nameBelow, type RepositoriesRoot } from './repositories-root.js'
 import { identityOf, type OpenRepository, type Repository } from './repository.js'
 
@@ -208,8 +209,9 @@ class RefsWalk {
   #leadsOutside({ path }: Place): boolean {
     let real: string
     try {
-      real = realpathSync.native(path)
-    } catch {
+      real = realPath(path)
+    } catch (error) {
+      throwIfOfTheMoment(error)
       return false
     }
     this.#look.guard?.checkBelow(real)

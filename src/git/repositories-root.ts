@@ -1,6 +1,6 @@
-import { realpathSync, statSync } from 'node:fs'
-import { pathText, systemPath } from './byte-path.js'
+import { statSync } from 'node:fs'
 import type { PathGuard } from './path-guard.js'
+import { realPath } from './real-path.js'
 
 /**
  * The directory below which repositories are served. Its path may lead through links that are moved while refstream
@@ -64,7 +64,7 @@ export class RepositoriesRoot {
   }
 
   #resolve(identity: string): string {
-    this.#real = realpathSync.native(this.path)
+    this.#real = realPath(this.path)
     this.#identity = identity
     return this.#real
   }
@@ -78,9 +78,7 @@ export class RepositoriesRoot {
     const root = this.resolve()
     this.#guard()?.check(path)
     try {
-      return root === undefined
-        ? undefined
-        : nameBelow(root, pathText(realpathSync.native(systemPath(path), 'buffer')))
+      return root === undefined ? undefined : nameBelow(root, realPath(path))
     } catch {
       return undefined
     }

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { pathText, systemPath } from './byte-path.js'
-import { Look, type LookMemory } from './look.js'
+import type { Look } from './look.js'
 import type { RepositoriesRoot } from './repositories-root.js'
 import { enterRepo, type Refusal } from './repository.js'
 
@@ -25,19 +25,10 @@ export interface Visit {
   readonly below: readonly Below[]
 }
 
-/** All repositories below the root. Directories inside of repositories are not searched, nor what links lead to. */
-export function* findRepositories(
-  root: RepositoriesRoot,
-  memory: LookMemory,
-  path = '',
-  isLink = false,
-): Generator<FoundRepository> {
-  const { found, below } = visitDirectory(new Look(memory), root, path, isLink)
-  if (found) yield found
-  for (const each of below) yield* findRepositories(root, memory, each.path, each.isLink)
-}
-
-/** What is at a path, for whoever searches directory by directory. @throws RemotePath if the look has a guard */
+/**
+ * Tells what is at a path, for a search directory by directory. Directories inside of repositories are not searched, nor
+ * what links lead to. @throws RemotePath if the look has a guard
+ */
 export function visitDirectory(look: Look, root: RepositoriesRoot, path: string, isLink: boolean): Visit {
   let refused: Refusal | undefined
   // `x` means x.git too: only what lies at the path itself counts here.

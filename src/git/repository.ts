@@ -1,11 +1,12 @@
-import { lstatSync, readlinkSync, realpathSync, statSync, type BigIntStats } from 'node:fs'
+import { lstatSync, readlinkSync, statSync, type BigIntStats } from 'node:fs'
 import { dirname, isAbsolute } from 'node:path'
-import { isAbsent, isSystemError, throwIfOfTheMoment } from './absent.js'
+import { isOfTheMoment, throwIfOfTheMoment } from './absent.js'
 import { pathText, systemPath } from './byte-path.js'
 import type { Look } from './look.js'
 import { OpenDirectory } from './open-directory.js'
 import { RemotePath, type PathGuard } from './path-guard.js'
 import { readRegularFile } from './read-file.js'
+import { realPath } from './real-path.js'
 import { nameBelow, type RepositoriesRoot } from './repositories-root.js'
 
 /** A repository on this disk, as a path meant it at one moment. Paths are absolute and free of links. */
@@ -180,7 +181,7 @@ function openAt(
     found = inspect(look, root, path, open, close)
   } catch (error) {
     // What may not be entered or read is none, as for Git.
-    if (error instanceof RemotePath || (isSystemError(error) && !isAbsent(error))) {
+    if (error instanceof RemotePath || isOfTheMoment(error)) {
       close()
       throw error
     }
@@ -276,7 +277,7 @@ function followLinks(
     const directory = open(path, `${common.path}/${part}`)
     if (directory) linked.push(directory)
     else if (required) return undefined
-    else linked.push({ path: realPath(path) ?? `${common.path}/${part}` })
+    else linked.push({ path: targetOf(path) ?? `${common.path}/${part}` })
   }
   return linked.filter(({ path }) => nameBelow(common.path, path) === undefined)
 }
@@ -331,10 +332,11 @@ function readHead(look: Look, git: OpenDirectory): BigIntStats | undefined {
   return valid ? stats : undefined
 }
 
-function realPath(path: string | Buffer): string | undefined {
+function targetOf(path: string | Buffer): string | undefined {
   try {
-    return pathText(realpathSync.native(path, 'buffer'))
-  } catch {
+    return realPath(path)
+  } catch (error) {
+    throwIfOfTheMoment(error)
     return undefined
   }
 }

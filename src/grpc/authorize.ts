@@ -31,25 +31,31 @@ export type Authorize = (
 /** Tells the address of the client that calls, whoever it is through; empty: nobody can say. */
 export type ClientOf = (caller: Caller, socket: Socket | undefined) => string
 
-export function clientBy({ proxies = new TrustedProxies([]), unix }: AuthorizeOptions): ClientOf {
-  return (caller, socket) => {
-    if (!socket) return ''
-    const headers = { ...headersOf(caller.metadata), host: caller.getHost?.() }
-    return proxies.clientOf({ ...peerOf(socket), unix }, headers).address ?? ''
-  }
+export function clientBy(options: AuthorizeOptions): ClientOf {
+  return (caller, socket) => clientOf(options, caller, socket, headersOf(caller.metadata)).address ?? ''
+}
+
+const nobodyTrusted = new TrustedProxies([])
+
+function clientOf(
+  { proxies = nobodyTrusted, unix }: AuthorizeOptions,
+  caller: Caller,
+  socket: Socket | undefined,
+  headers: Headers,
+): ReturnType<TrustedProxies['clientOf']> {
+  const peer = socket ? { ...peerOf(socket), unix } : { remoteAddress: undefined }
+  return proxies.clientOf(peer, { ...headers, host: caller.getHost?.() })
 }
 
 /** By the same rules as the other doors: data is for those who may read, leases are for those who hold an admin token. */
 export function authorizeBy(options: AuthorizeOptions): Authorize {
-  const proxies = options.proxies ?? new TrustedProxies([])
   return async (caller, { repository, service }, socket) => {
     const headers = headersOf(caller.metadata)
     if (service === 'admin') {
       checkAdmin(options, headers)
       return {}
     }
-    const peer = socket ? { ...peerOf(socket), unix: options.unix } : { remoteAddress: undefined }
-    const via = proxies.clientOf(peer, { ...headers, host: caller.getHost?.() })
+    const via = clientOf(options, caller, socket, headers)
     return options.access.check({
       door: 'grpc',
       service: 'git-upload-pack',

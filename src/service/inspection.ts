@@ -6,7 +6,7 @@ import type { Git } from '../git/git.js'
 import { inspectInstallation, type Installation } from '../git/installation.js'
 import type { MountTable } from '../git/mounts.js'
 import type { RepositoriesRoot } from '../git/repositories-root.js'
-import type { Refusal } from '../git/repository.js'
+import type { Refusal, Repository } from '../git/repository.js'
 
 /** What a sidecar with these settings would make of a repository. */
 export interface Inspected {
@@ -18,6 +18,7 @@ export interface Inspected {
   readonly unanswered?: readonly string[]
   /** undefined: there is no repository that can be served. */
   readonly found?: {
+    readonly repository: Repository
     readonly gitDir: string
     readonly exported: boolean
     readonly decision: ModeDecision
@@ -52,7 +53,7 @@ export async function inspect(
     if (!seen) return { path, ...(refused ? { refused } : {}) }
     const { state, decision } = seen
     const { repository, exported } = state
-    return { path, found: { gitDir: repository.gitDir, exported, decision } }
+    return { path, found: { repository, gitDir: repository.gitDir, exported, decision } }
   }
   async function* search(path: string, isLink: boolean): AsyncGenerator<Inspected> {
     try {

@@ -1,6 +1,15 @@
 import t, { type Test } from 'tap'
 import { execFile, spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { git, initBare, makeRepository } from '../support/repositories.js'
 import { cleanEnvironment, program, startSidecar } from '../support/sidecar.js'
@@ -193,6 +202,16 @@ t.test('links out of the root, by whatever name they are asked for', async (t) =
   t.equal(all.lines.length, 5)
   const named = await doctor('--root', root, ...alone(t), 'b', 'b.git', 'inside', 'other')
   t.match(named.lines.slice(3), [`b: ${reason}`, `b.git: ${reason}`, 'inside: observe', /^other: outside/])
+})
+
+t.test('names that are not UTF-8 are no fault', async (t) => {
+  const root = tempDir(t)
+  const path = makeRepository(root, 'made.git')
+  renameSync(path, Buffer.from(`${root}/caf\xe9.git`, 'latin1'))
+  const { code, lines } = await doctor('--root', root, ...alone(t))
+  t.equal(code, 0, lines.join('\n'))
+  t.match(lines[3], /^caf.*\.git: observe, on a local filesystem$/)
+  t.equal(lines.length, 4)
 })
 
 const superuser = process.getuid?.() === 0

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { renameSync } from 'node:fs'
+import { mkdirSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { git, gitWith, makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
@@ -34,4 +34,17 @@ t.test('a repository whose name is not UTF-8: listed, cloned, pushed to, and cac
   const before = await hits()
   git('/', 'ls-remote', `${url}/caf%E9.git`)
   t.ok((await hits()) > before)
+})
+
+t.test('links below a name that is not UTF-8, and a root that has one', async (t) => {
+  const directory = tempDir(t)
+  const bytes = (name: string): Buffer => Buffer.from(`${directory}/${name}`, 'latin1')
+  const path = makeRepository(join(directory, 'made'), 'r.git')
+  mkdirSync(join(path, 'own'))
+  symlinkSync('../../own', join(path, 'refs/heads/own'))
+  renameSync(path, Buffer.from(`${directory}/made/\xe9.git`, 'latin1'))
+  renameSync(join(directory, 'made'), bytes('wur\xe7el'))
+  symlinkSync(bytes('wur\xe7el'), join(directory, 'root'))
+  const { url } = await startSidecar(t, join(directory, 'root'), { args: ['--access', '**=read:anyone'] })
+  t.match(git('/', 'ls-remote', `${url}/%E9.git`), /refs\/heads\/main/)
 })

@@ -225,6 +225,12 @@ t.test('what is in a directory is known as long as that has not changed', async 
   t.same(entries(), all)
   renameSync(join(path, 'c'), join(path, 'd'))
   t.same(entries(), { a: 'other', b: 'link', d: 'directory' })
+  for (let index = 0; index < 1000; index++) writeFileSync(join(path, `many-${index}`), '')
+  t.equal(entries(), undefined, 'of too many, none is remembered')
+  const crowded = OpenDirectory.open(path)!
+  t.ok(new Look(memory).peekIn(crowded, 'many-7')?.isFile(), 'each is looked at')
+  t.equal(new Look(memory).peekIn(crowded, 'e'), undefined)
+  crowded.close()
   const opened = OpenDirectory.open(path)!
   const look = new Look(memory)
   t.equal(look.peekIn(opened, 'e'), undefined)

@@ -1,16 +1,20 @@
 import t from 'tap'
 import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createLookMemory } from '../../src/git/look.js'
+import { createLookMemory, Look } from '../../src/git/look.js'
 import { RepositoriesRoot } from '../../src/git/repositories-root.js'
-import { findRepositories } from '../../src/git/repositories.js'
+import { visitDirectory, type FoundRepository } from '../../src/git/repositories.js'
 import { git, initBare, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
 
+function* search(root: RepositoriesRoot, path = '', isLink = false): Generator<FoundRepository> {
+  const { found, below } = visitDirectory(new Look(createLookMemory()), root, path, isLink)
+  if (found) yield found
+  for (const each of below) yield* search(root, each.path, each.isLink)
+}
+
 const found = (root: string): string[] =>
-  [...findRepositories(new RepositoriesRoot(root), createLookMemory())].map(({ path, refused }) =>
-    refused ? `${path} ${refused}` : path,
-  )
+  [...search(new RepositoriesRoot(root))].map(({ path, refused }) => (refused ? `${path} ${refused}` : path))
 
 t.test('every repository below the root by its path, in order, and nothing inside of one', async (t) => {
   const root = realpathSync(tempDir(t))

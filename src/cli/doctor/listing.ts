@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { trusting } from '../../git/environment.js'
-import type { Git } from '../../git/git.js'
+import { systemPath } from '../../git/byte-path.js'
+import type { Git, GitProcess } from '../../git/git.js'
+import { spawnIn } from '../../git/git-in-repository.js'
+import type { Repository } from '../../git/repository.js'
 
 /** What Git said when it was asked for a repository's refs. */
 export interface Listing {
@@ -14,15 +15,19 @@ export interface Listing {
 /** Lists a repository's refs with Git, as a fill does, and drops them. Never rejects. */
 export async function listWithGit(
   git: Git,
-  gitDir: string,
+  repository: Repository,
   version: string,
   withinMs: number,
 ): Promise<Listing> {
-  const process = git.spawn(['upload-pack', '--strict', '--advertise-refs', gitDir], {
-    cwd: gitDir,
-    environment: trusting(git.environment, gitDir),
-    signal: AbortSignal.timeout(withinMs),
-  })
+  let process: GitProcess
+  try {
+    process = spawnIn(git, repository, ['upload-pack', '--strict', '--advertise-refs', '.'], {
+      environment: git.environment,
+      signal: AbortSignal.timeout(withinMs),
+    })
+  } catch (error) {
+    return { works: false, complaint: (error as Error).message }
+  }
   process.stdin.end()
   process.stdout.resume()
   const { code, reason } = await process.ended
@@ -30,7 +35,7 @@ export async function listWithGit(
   if (code === 0) return { works: true, complaint: said }
   if (process.toldToEnd)
     return { works: false, complaint: `Git has not listed its refs within ${withinMs / 1000} s` }
-  if (existsSync(join(gitDir, 'reftable')) && !knowsReftable(version)) {
+  if (existsSync(systemPath(`${repository.commonDir}/reftable`)) && !knowsReftable(version)) {
     const complaint = `Git ${version} cannot read it: its refs are kept as reftable, which Git knows since 2.45 (${said})`
     return { works: false, complaint }
   }

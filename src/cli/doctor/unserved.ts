@@ -1,5 +1,8 @@
-import { accessSync, constants, readdirSync, realpathSync, statSync, type Dirent } from 'node:fs'
-import { join, sep } from 'node:path'
+import { accessSync, constants, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathText, systemPath } from '../../git/byte-path.js'
+import { realPath } from '../../git/real-path.js'
+import { nameBelow } from '../../git/repositories-root.js'
 import type { Refusal } from '../../git/repository.js'
 
 /** Something below the root that somebody may take for a repository and that is not served. */
@@ -17,9 +20,11 @@ export interface Unserved {
 export function* findUnserved(root: string, found: ReadonlySet<string>, path = ''): Generator<Unserved> {
   if (found.has(path)) return
   const here = join(root, path)
-  let entries: Dirent[]
+  let entries
   try {
-    entries = readdirSync(here, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
+    entries = readdirSync(systemPath(here), { withFileTypes: true, encoding: 'buffer' })
+      .map((entry) => ({ entry, name: pathText(entry.name) }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
   } catch (error) {
     yield { path, reason: `cannot be read: ${codeOf(error)}; repositories in it are not served` }
     return
@@ -29,8 +34,8 @@ export function* findUnserved(root: string, found: ReadonlySet<string>, path = '
     yield { path, reason: damage }
     return
   }
-  for (const entry of entries) {
-    const below = path === '' ? entry.name : `${path}/${entry.name}`
+  for (const { entry, name } of entries) {
+    const below = path === '' ? name : `${path}/${name}`
     if (entry.isDirectory()) yield* findUnserved(root, found, below)
     else if (entry.isSymbolicLink() && !found.has(below)) {
       const outside = leadsOut(root, join(root, below))
@@ -55,9 +60,9 @@ function explainFiles(root: string, path: string): string {
     const outside = leadsOut(root, candidate)
     if (outside !== undefined) return linkReason(outside)
     try {
-      if (!statSync(candidate, { throwIfNoEntry: false })) continue
+      if (!statSync(systemPath(candidate), { throwIfNoEntry: false })) continue
       for (const part of ['', 'HEAD', 'objects', 'refs']) {
-        const file = join(candidate, part)
+        const file = systemPath(join(candidate, part))
         if (statSync(file, { throwIfNoEntry: false })) accessSync(file, constants.R_OK)
       }
     } catch (error) {
@@ -77,8 +82,8 @@ const linkReason = (target: string): string =>
 /** Where a path really is, if that is not below the root. */
 function leadsOut(root: string, path: string): string | undefined {
   try {
-    const real = realpathSync.native(path)
-    return real === root || real.startsWith(root.endsWith(sep) ? root : root + sep) ? undefined : real
+    const real = realPath(path)
+    return nameBelow(root, real) === undefined ? real : undefined
   } catch {
     return undefined
   }
@@ -92,7 +97,7 @@ const looksLikeRepository = (directory: string): boolean =>
 
 function isThere(path: string): boolean {
   try {
-    return statSync(path, { throwIfNoEntry: false }) !== undefined
+    return statSync(systemPath(path), { throwIfNoEntry: false }) !== undefined
   } catch {
     return false
   }
