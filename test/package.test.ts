@@ -16,7 +16,7 @@ t.test('what is published: the command and its fixtures, and no map without its 
   })
   const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }]
   const paths = files.map(({ path }) => path)
-  for (const needed of [manifest.bin.refstream, 'dist/index.d.ts', 'fixtures/reference-transaction']) {
+  for (const needed of [manifest.bin.refstream, 'dist/index.d.ts', 'dist/git/hook/reference-transaction']) {
     t.ok(paths.includes(needed), needed)
   }
   t.same(

@@ -1,12 +1,12 @@
 import { parseCredentials } from './credentials.js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from './errors.js'
-import type { Authorizer, Said } from './forward.js'
+import type { ExternalAuthorizer, AuthorizerAnswer } from './external-authorizer.js'
 import type { Htpasswd, PasswordVerdict } from './htpasswd.js'
 import type { PasswordChecks } from './password-checks.js'
-import { isPush, type Grant, type Question } from './question.js'
+import { isPush, type Grant, type AccessRequest } from './access-request.js'
 import type { Rules } from './rules.js'
 import type { Tokens } from './tokens.js'
-import type { Verdicts } from './verdicts.js'
+import type { DecisionCache } from './decision-cache.js'
 
 /** How it is found out who asks. What is read from files is asked for anew each time, for it may have changed. */
 export interface AccessOptions {
@@ -15,10 +15,11 @@ export interface AccessOptions {
     | {
         readonly file: () => Htpasswd
         readonly checks: PasswordChecks
-        readonly verdicts: Verdicts<PasswordVerdict>
+        readonly decisions: DecisionCache<PasswordVerdict>
       }
     | undefined
-  readonly authorizer?: { readonly asked: Authorizer; readonly verdicts: Verdicts<Said> } | undefined
+  readonly authorizer?:
+    { readonly asked: ExternalAuthorizer; readonly decisions: DecisionCache<AuthorizerAnswer> } | undefined
   /** Who may what; undefined: whoever is let in may all. */
   readonly rules?: Rules | undefined
   readonly locate: Locate
@@ -54,12 +55,12 @@ export class Access {
    * At once if nobody else has to be asked.
    * @throws Unauthenticated, Forbidden, AuthorizerUnavailable, Overloaded, or rejects with them
    */
-  check(question: Question): Grant | Promise<Grant> {
-    if (!this.#options.authorizer && !this.#wantsNames) return this.#judge(question, question.knownAs)
-    return this.#identify(question).then((user) => this.#judge(question, user))
+  check(request: AccessRequest): Grant | Promise<Grant> {
+    if (!this.#options.authorizer && !this.#wantsNames) return this.#judge(request, request.knownAs)
+    return this.#identify(request).then((user) => this.#judge(request, user))
   }
 
-  #judge(question: Question, user: string | undefined): Grant | Promise<Grant> {
+  #judge(request: AccessRequest, user: string | undefined): Grant | Promise<Grant> {
     const { rules } = this.#options
     const name = user === '' ? undefined : user
     if (!rules) {
@@ -77,12 +78,12 @@ export class Access {
         pending = located.then((there) => known.set(path, there))
         return undefined
       }
-      const allowed = this.#allowed(rules, question, user, found?.names, locate)
+      const allowed = this.#allowed(rules, request, user, found?.names, locate)
       if (pending) return pending.then(() => grant(found))
       if (!allowed) throw this.#refusal(user)
       return { user: name, identity: found?.identity ?? '' }
     }
-    const found = this.#options.locate(question.repository)
+    const found = this.#options.locate(request.repository)
     return found instanceof Promise ? found.then(grant) : grant(found)
   }
 
@@ -92,11 +93,11 @@ export class Access {
   }
 
   /** undefined: nobody in particular; empty: somebody let in who has no name. */
-  async #identify(question: Question): Promise<string | undefined> {
+  async #identify(request: AccessRequest): Promise<string | undefined> {
     const { authorizer, tokens, passwords } = this.#options
-    if (authorizer) return this.#authorize(authorizer, question)
-    const credentials = parseCredentials(question.headers['authorization'])
-    if (!credentials) return question.knownAs
+    if (authorizer) return this.#authorize(authorizer, request)
+    const credentials = parseCredentials(request.headers['authorization'])
+    if (!credentials) return request.knownAs
     if (credentials.scheme !== 'other') {
       const { scheme } = credentials
       // As with GitHub and GitLab, a token may also stand where Git asks for a password.
@@ -104,22 +105,22 @@ export class Access {
       const name = tokens?.().nameOf(secret)
       if (name !== undefined) return name
       if (scheme === 'basic' && passwords) {
-        const { file, checks, verdicts } = passwords
-        const address = question.remoteAddress ?? ''
-        if (await file().check(credentials.user, secret, address, checks, verdicts)) return credentials.user
+        const { file, checks, decisions } = passwords
+        const address = request.remoteAddress ?? ''
+        if (await file().check(credentials.user, secret, address, checks, decisions)) return credentials.user
       }
     }
     throw new Unauthenticated(this.#challenges, true)
   }
 
   async #authorize(
-    { asked, verdicts }: NonNullable<AccessOptions['authorizer']>,
-    question: Question,
+    { asked, decisions }: NonNullable<AccessOptions['authorizer']>,
+    request: AccessRequest,
   ): Promise<string> {
-    const said = await verdicts.of([asked.hears(question)], () => asked.ask(question))
-    if (said.verdict === 'allowed') return said.user ?? question.knownAs ?? ''
+    const said = await decisions.of([asked.requestHeaders(request)], () => asked.ask(request))
+    if (said.verdict === 'allowed') return said.user ?? request.knownAs ?? ''
     if (said.verdict === 'forbidden') throw new Forbidden(said.challenges)
-    const given = question.headers['authorization'] !== undefined
+    const given = request.headers['authorization'] !== undefined
     throw new Unauthenticated(said.challenges.length > 0 ? said.challenges : this.#challenges, given)
   }
 
@@ -129,13 +130,13 @@ export class Access {
    */
   #allowed(
     rules: Rules,
-    question: Question,
+    request: AccessRequest,
     user: string | undefined,
     found: readonly string[] | undefined,
     locate: (path: string) => Located | undefined,
   ): boolean {
-    const { repository } = question
-    const action = isPush(question) ? 'push' : 'read'
+    const { repository } = request
+    const action = isPush(request) ? 'push' : 'read'
     const paths = found ?? [repository, `${repository}.git`]
     return paths.every((path) => {
       // One that is not there would also be found by names that are free.

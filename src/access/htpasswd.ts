@@ -1,6 +1,6 @@
 import { BadLine, linesOf } from './names.js'
 import type { PasswordChecks } from './password-checks.js'
-import type { Verdicts } from './verdicts.js'
+import type { DecisionCache } from './decision-cache.js'
 
 /** A verdict on a user's password. */
 export interface PasswordVerdict {
@@ -46,7 +46,7 @@ export class Htpasswd {
     password: string,
     address: string,
     checks: PasswordChecks,
-    verdicts: Verdicts<PasswordVerdict>,
+    decisions: DecisionCache<PasswordVerdict>,
   ): Promise<boolean> {
     const own = this.#hashes.get(user)
     const [any] = this.#hashes.values()
@@ -54,7 +54,7 @@ export class Htpasswd {
     if (hash === undefined) return false
     // The hash is part of the question: a password that has been changed is asked for anew.
     const check = { user, address, password, hash, own: own !== undefined }
-    const verdict = await verdicts.of([user, password, own], async () => ({
+    const verdict = await decisions.of([user, password, own], async () => ({
       good: (await checks.check(check)) && check.own,
     }))
     return verdict.good

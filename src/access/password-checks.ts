@@ -1,12 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { Overloaded } from '../limits/overloaded.js'
-import { Turnover } from '../limits/turnover.js'
+import { QueuePace } from '../limits/queue/queue-pace.js'
 import { BcryptThread } from './bcrypt-thread.js'
-import { PasswordQueue, type Asker } from './password-queue.js'
+import { PasswordQueue, type PasswordClient } from './password-queue.js'
 
 /** A password to check. */
-export interface PasswordCheck extends Asker {
+export interface PasswordCheck extends PasswordClient {
   readonly password: string
   readonly hash: string
   /** Is it the user's own hash? Else the check only takes its time. */
@@ -34,7 +34,7 @@ export class PasswordChecks {
   readonly #known: PasswordQueue<Waiting>
   readonly #thread: Thread
   readonly #knownThread: Thread
-  readonly #turnover = new Turnover()
+  readonly #turnover = new QueuePace()
   readonly #checked: (good: boolean) => void
   /** Of no secret more is kept than a hash under a key of this process. */
   readonly #key = randomBytes(32)

@@ -1,5 +1,5 @@
 /** Something that waits for its turn: who asks, and for whom. */
-export interface Asker {
+export interface PasswordClient {
   readonly address: string
   readonly user: string
 }
@@ -17,7 +17,7 @@ interface AddressQueue<A> {
  * Places are shared out alike: an address may take one if more are left than it has, and a user at an address if more are
  * left to the address than the user has. So a flood for one user leaves a third of the places to others at its address.
  */
-export class PasswordQueue<A extends Asker> {
+export class PasswordQueue<A extends PasswordClient> {
   readonly #max: number
   readonly #addresses = new Map<string, AddressQueue<A>>()
   #size = 0
@@ -31,7 +31,7 @@ export class PasswordQueue<A extends Asker> {
     return this.#size
   }
 
-  hasPlace({ address, user }: Asker): boolean {
+  hasPlace({ address, user }: PasswordClient): boolean {
     const queue = this.#addresses.get(address)
     const left = this.#max - this.#size
     const leftHere = left - (queue?.size ?? 0)

@@ -45,7 +45,7 @@ export class Tokens {
   }
 
   /** Does an Authorization header bear one of them (RFC 6750)? */
-  areBorneBy(authorization: string | string[] | undefined): boolean {
+  matchAnyOf(authorization: string | string[] | undefined): boolean {
     const credentials = parseCredentials(authorization)
     return credentials?.scheme === 'bearer' && this.nameOf(credentials.token) !== undefined
   }

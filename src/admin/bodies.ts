@@ -58,7 +58,7 @@ class Body {
  * Reads the bodies of all requests within one limit on memory. When they need more together, the largest is refused: so
  * a few large ones that never end keep no small one out.
  */
-export class Bodies {
+export class RequestBodies {
   readonly #max: number
   readonly #refused: () => void
   readonly #reading = new Set<Body>()

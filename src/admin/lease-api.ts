@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { TooManyLeases } from '../freshness/leases.js'
-import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
+import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { RepositoryNotFound } from '../service/errors.js'
 import type { LeaseService, LeaseView } from '../service/lease-service.js'
 import { Problem, type Endpoint } from './endpoint.js'
@@ -28,7 +28,7 @@ const leaseSchema = z.object({
 
 type LeaseJson = z.infer<typeof leaseSchema>
 
-const toJson = ({ id, repository, reason, ttlMs, openedAt, expiresAt }: LeaseView): LeaseJson => ({
+const toJson = ({ id, repository, reason: reason, ttlMs, openedAt, expiresAt }: LeaseView): LeaseJson => ({
   id,
   repository,
   ...(reason === undefined ? {} : { reason }),

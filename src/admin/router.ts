@@ -1,5 +1,5 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
-import { Bodies } from './bodies.js'
+import { RequestBodies } from './bodies.js'
 import { Problem, type Call, type Endpoint, type Reply } from './endpoint.js'
 
 /** Bytes of a body, if an endpoint does not say otherwise. */
@@ -16,7 +16,7 @@ export async function route(
   endpoints: readonly Endpoint[],
   request: IncomingMessage,
   response: ServerResponse,
-  bodies = new Bodies(bodiesMax),
+  bodies = new RequestBodies(bodiesMax),
 ): Promise<boolean> {
   const path = request.url?.split('?', 1)[0] ?? ''
   const here = endpoints.flatMap((endpoint) => {
@@ -60,7 +60,7 @@ async function readCall(
   endpoint: Endpoint,
   params: Record<string, string>,
   request: IncomingMessage,
-  bodies: Bodies,
+  bodies: RequestBodies,
 ): Promise<Call> {
   const { headers } = request
   const check = endpoint.admit?.(headers)

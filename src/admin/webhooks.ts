@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
-import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
+import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { RepositoryNotFound } from '../service/errors.js'
 import type { LeaseService } from '../service/lease-service.js'
 import { Problem, type BodyCheck, type Call, type Endpoint } from './endpoint.js'

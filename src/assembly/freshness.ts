@@ -1,17 +1,17 @@
 import { join } from 'node:path'
 import type { Settings } from '../config/options.js'
-import { Modes } from '../freshness/modes.js'
+import { Modes } from '../freshness/disk/modes.js'
 import { Observer } from '../freshness/observer.js'
-import { inspectInstallation, oldestGit, type Installation } from '../git/installation.js'
+import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
 import { LeaseService } from '../service/lease-service.js'
 import type { UnservedNotices } from '../service/unserved-notices.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import type { Ground } from './ground.js'
+import type { HostEnvironment } from './environment.js'
 import { openLeases } from './leases.js'
 
 export interface FreshnessOptions {
-  readonly ground: Ground
+  readonly host: HostEnvironment
   /** This process's part of the cache directory; undefined: it cannot be used. */
   readonly ownDirectory: string | undefined
   /** Told of the common directory of a repository whose state may be another from now on. */
@@ -27,8 +27,8 @@ const clockQuietMs = 600_000
 
 /** All that tells whether an entry is fresh: looks, modes and leases. */
 export function openFreshness(options: FreshnessOptions) {
-  const { ground, ownDirectory, changed, notices, settings, metrics, log } = options
-  const { root, git, mounts, disks } = ground
+  const { host, ownDirectory, changed, notices, settings, metrics, log } = options
+  const { root, git, mounts, disks } = host
   const { unleasedMaxAgeSeconds } = settings
   const leases = openLeases(ownDirectory && join(ownDirectory, 'leases'), metrics, log, changed)
   const modes = new Modes({

@@ -16,7 +16,7 @@ export function openLeases(
   let journalWorks = true
   return new Leases(journal === undefined ? undefined : new LeaseJournal(journal), {
     opened: () => metrics.leasesOpened.inc(),
-    ended: ({ repository, reason, ttlMs }, end) => {
+    ended: ({ repository, reason: reason, ttlMs }, end) => {
       metrics.leasesEnded.inc({ end })
       if (end !== 'expired') return
       log.warn(

@@ -1,36 +1,36 @@
 import type { Settings } from '../config/options.js'
-import { AdaptiveTotal } from '../limits/adaptive.js'
-import { Admissions } from '../limits/admissions.js'
+import { AdaptiveLimit } from '../limits/process/adaptive-limit.js'
+import { RecentAdmissions } from '../limits/admission/recent-admissions.js'
 import { BackOff } from '../limits/back-off.js'
-import { ClientWatch } from '../limits/client-watch.js'
+import { StallDetector } from '../limits/connection/stall-detector.js'
 import type { Overloaded } from '../limits/overloaded.js'
-import { readPressure } from '../limits/pressure.js'
-import { Room } from '../limits/room.js'
-import { Shares } from '../limits/shares.js'
-import { Slots } from '../limits/slots.js'
-import { Spell } from '../limits/spell.js'
-import { TurnBudget } from '../limits/turn-budget.js'
+import { readPressure } from '../limits/process/pressure.js'
+import { AdmissionGate } from '../limits/admission/admission-gate.js'
+import { FairShares } from '../limits/admission/shares.js'
+import { ProcessLimiter } from '../limits/process/process-limiter.js'
+import { Episode } from '../limits/episode.js'
+import { WriteBudget } from '../limits/connection/write-budget.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
 /** All that keeps the sidecar within bounds, by the settings, counted and logged. */
 export interface Limits {
-  readonly slots: Slots
-  readonly adaptive: AdaptiveTotal | undefined
+  readonly limiter: ProcessLimiter
+  readonly adaptive: AdaptiveLimit | undefined
   readonly backOff: BackOff
-  readonly admissions: Admissions
-  readonly room: Room
+  readonly admissions: RecentAdmissions
+  readonly gate: AdmissionGate
   /** Requests that wait for an earlier one on their connection, by clients. */
-  readonly pipelined: Shares
+  readonly pipelined: FairShares
   /** Bytes of request bodies in memory, by clients. */
-  readonly bodies: Shares
+  readonly bodies: FairShares
   /** Clients that take their answers too slowly. */
-  readonly readers: ClientWatch
+  readonly responseStalls: StallDetector
   /** Clients that send their requests too slowly. */
-  readonly senders: ClientWatch
+  readonly requestStalls: StallDetector
   /** Git processes of pass-through that move no byte. */
-  readonly processes: ClientWatch
-  readonly sending: TurnBudget
+  readonly processStalls: StallDetector
+  readonly writeBudget: WriteBudget
   /** A request is told to come again. */
   readonly shed: (why: Overloaded) => void
   /** Are requests being shed, and have they been for a while? */
@@ -46,7 +46,7 @@ const backingOff = { baseMs: 500, capMs: 60_000, max: 10_000 }
 const adaptiveFloor = 4
 const adaptivePeriodMs = 1000
 /** How many more wait at the door than for a process: turns come sooner there. */
-const doorFactor = 4
+const admissionFactor = 4
 /** A client may have three quarters of what is for all: behind a proxy that is not trusted all clients are one. */
 const clientFactor = 3
 /** Bytes that are handed to clients from memory in one turn of the event loop: two milliseconds of it. */
@@ -57,20 +57,20 @@ const sheddingPauseMs = 5000
 
 export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limits {
   const queue = { queueMax: settings.queueMax, waitMs: settings.queueWaitSeconds * 1000 }
-  const shedding = new Spell({ lastsMs: sheddingLastsMs, pauseMs: sheddingPauseMs })
-  const slots = new Slots({
+  const shedding = new Episode({ lastsMs: sheddingLastsMs, pauseMs: sheddingPauseMs })
+  const limiter = new ProcessLimiter({
     total: settings.maxProcesses,
     fill: { ...queue, perGroup: settings.maxFillsPerRepository },
     pass: { ...queue, perGroup: settings.maxPassThroughPerRepository },
     events: {
       granted: (slotClass, waitedMs) =>
-        metrics.slotWaitSeconds.observe({ class: slotClass }, waitedMs / 1000),
-      shed: (slotClass, reason) => metrics.shed.inc({ class: slotClass, reason }),
+        metrics.permitWaitSeconds.observe({ class: slotClass }, waitedMs / 1000),
+      shed: (slotClass, reason) => metrics.processesShed.inc({ class: slotClass, reason }),
     },
   })
   const adaptive = settings.adaptiveProcesses
-    ? new AdaptiveTotal({
-        slots,
+    ? new AdaptiveLimit({
+        limiter,
         floor: Math.min(adaptiveFloor, settings.maxProcesses),
         ceiling: settings.maxProcesses,
         readPressure,
@@ -80,41 +80,41 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
     : undefined
   const stopAdaptive = adaptive?.start()
   return {
-    slots,
+    limiter,
     adaptive,
     backOff: new BackOff(backingOff),
-    admissions: new Admissions(admitted),
-    room: new Room({
+    admissions: new RecentAdmissions(admitted),
+    gate: new AdmissionGate({
       max: settings.maxRequests,
       clientFactor,
       busyMs: settings.busySeconds > 0 ? settings.busySeconds * 1000 : Infinity,
-      queueMax: settings.queueMax * doorFactor,
+      queueMax: settings.queueMax * admissionFactor,
       waitMs: queue.waitMs,
       events: {
-        waited: (ms) => metrics.doorWaitSeconds.observe(ms / 1000),
-        shed: (reason) => metrics.turnedAway.inc({ reason }),
+        waited: (ms) => metrics.admissionWaitSeconds.observe(ms / 1000),
+        shed: (reason) => metrics.requestsShed.inc({ reason }),
       },
     }),
-    pipelined: new Shares(settings.maxRequests, clientFactor),
-    bodies: new Shares(settings.maxBodyMemoryBytes, clientFactor),
-    readers: new ClientWatch({
+    pipelined: new FairShares(settings.maxRequests, clientFactor),
+    bodies: new FairShares(settings.maxBodyMemoryBytes, clientFactor),
+    responseStalls: new StallDetector({
       idleMs: settings.clientIdleSeconds * 1000,
       minRate: settings.clientMinRate,
       windowMs: settings.clientIdleSeconds * 1000,
     }),
-    senders: new ClientWatch({
+    requestStalls: new StallDetector({
       idleMs: settings.requestIdleSeconds * 1000,
       minRate: settings.requestMinRate,
       windowMs: settings.requestIdleSeconds * 1000,
     }),
-    processes: new ClientWatch({
+    processStalls: new StallDetector({
       idleMs: settings.passThroughSilenceSeconds * 1000,
       minRate: 0,
       windowMs: 1000,
     }),
-    sending: new TurnBudget(bytesPerTurn),
+    writeBudget: new WriteBudget(bytesPerTurn),
     shed: ({ reason, message }) => {
-      if (shedding.add()) log.warn({ reason }, `requests are shed: ${message}`)
+      if (shedding.record()) log.warn({ reason }, `requests are shed: ${message}`)
     },
     shedding: () => shedding.lasts,
     close: () => stopAdaptive?.(),

@@ -6,12 +6,12 @@ import { Tokens } from '../access/tokens.js'
 import { checkExposure } from '../config/cross-checks.js'
 import type { Settings } from '../config/options.js'
 import { checkAll, ConfigError } from '../config/settings.js'
-import { RemotePath } from '../git/path-guard.js'
-import { checkGit, checkRoot } from './ground.js'
-import { cannotUse } from './locks.js'
-import { readSecret } from './secret.js'
+import { RemotePath } from '../git/filesystem/path-guard.js'
+import { checkGit, checkRoot } from './environment.js'
+import { cannotUse } from './access-control.js'
+import { readWebhookSecret } from './webhook-secret.js'
 import { findStorages } from './storages.js'
-import { readTls } from './tls.js'
+import { readTls } from '../server/tls.js'
 
 /**
  * Looks for all that keeps `serve` from starting with these settings, but for what others on this machine do meanwhile
@@ -28,7 +28,7 @@ export function checkSettings(
     () => checkExposure(settings),
     ...(hasRoot ? [() => checkRootAndStorages(settings)] : []),
     () => checkGit(settings, environment),
-    () => readSecret(settings.webhookSecretFile),
+    () => readWebhookSecret(settings.webhookSecretFile),
     ...filesOf(settings).map(
       ({ what, paths, read }) =>
         () =>

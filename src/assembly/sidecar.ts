@@ -5,22 +5,22 @@ import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
-import type { Complaint } from '../git/git.js'
-import { CompressedForms } from '../http/compressed-forms.js'
+import type { Complaint } from '../git/process/git.js'
+import { CompressedForms } from '../service/compressed-forms.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { RefService } from '../service/ref-service.js'
 import { UnservedNotices } from '../service/unserved-notices.js'
 import { droppedLines, type Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openCache } from './cache.js'
-import { checkDescriptors } from './descriptors.js'
-import { Doors } from './doors.js'
+import { checkFileDescriptors } from './file-descriptors.js'
+import { Servers } from '../server/servers.js'
 import { openFreshness } from './freshness.js'
-import { answered, findGround } from './ground.js'
+import { answered, findHostEnvironment } from './environment.js'
 import { openLimits } from './limits.js'
-import { openLocks } from './locks.js'
+import { openAccessControl } from './access-control.js'
 import { checkSettings } from './preflight.js'
-import { readSecret } from './secret.js'
+import { readWebhookSecret } from './webhook-secret.js'
 import { locateStorages } from './storages.js'
 
 /** A sidecar that listens. */
@@ -51,20 +51,20 @@ export async function startSidecar(
   log: Log,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Sidecar> {
-  checkDescriptors(settings, log)
+  checkFileDescriptors(settings, log)
   checkSettings(settings, environment)
-  const secret = readSecret(settings.webhookSecretFile)
+  const secret = readWebhookSecret(settings.webhookSecretFile)
   const metrics = new Metrics()
-  const locks = openLocks(settings, metrics, log, (path) => service.locate(path))
+  const access = openAccessControl(settings, metrics, log, (path) => service.locate(path))
   const limits = openLimits(settings, metrics, log)
-  const { slots } = limits
+  const { limiter } = limits
   const gitEvents = {
-    slots,
+    limiter,
     filled: (kind: string, ms: number) => limits.adaptive?.took(kind, ms),
     started: (command: string) => metrics.processesStarted.inc({ command }),
     complained: (complaint: Complaint) => log.warn(complaint, 'git complained'),
   }
-  const ground = await findGround(settings, environment, gitEvents, {
+  const host = await findHostEnvironment(settings, environment, gitEvents, {
     unanswered: () => metrics.observations.inc({ result: 'timeout' }),
     stopped: (mounts) =>
       log.error(
@@ -73,18 +73,18 @@ export async function startSidecar(
       ),
     resumed: (mounts) => log.info({ mounts }, 'the filesystem answers again'),
   })
-  const { root, disks, helpers, git } = ground
+  const { root, disks, helpers, git } = host
   const storages = await locateStorages(root, settings.gitalyStorages, (path) =>
     answered('--gitaly-storages', settings, disks.relative(path)),
   )
   const cacheDir = settings.cacheDir ?? defaultCacheDir(root.latest ?? root.path, environment)
   const cache = await openCache(settings, cacheDir, metrics, log)
-  const { slot } = cache
+  const { instance: slot } = cache
   if (slot)
     log.info({ slot, cacheDir }, 'another process uses the cache directory; this one has its own part')
   const notices = new UnservedNotices({ log })
   const { leases, modes, observer, leaseService } = openFreshness({
-    ground,
+    host,
     notices,
     ownDirectory: cache.ownDirectory,
     changed: (repository) => service.forget(repository),
@@ -100,7 +100,7 @@ export async function startSidecar(
     leases: leaseService,
     cache: freshCache,
     listingsMaxBytes: settings.hotMaxBytes,
-    slots,
+    limiter,
     backOff: limits.backOff,
     notices,
     metrics,
@@ -115,16 +115,16 @@ export async function startSidecar(
     processesRunning: () => git.running,
     helpers: () => helpers.census,
     leasesOpen: () => leases.size,
-    requestsUnderWay: () => limits.room.inside,
-    requestsWaiting: () => limits.room.waiting,
+    requestsUnderWay: () => limits.gate.admitted,
+    requestsWaiting: () => limits.gate.waiting,
     requestsPipelined: () => limits.pipelined.taken,
     requestBodyBytes: () => limits.bodies.taken,
-    slotsTotal: () => slots.total,
-    slots: () =>
+    processLimit: () => limiter.total,
+    processClasses: () =>
       (['fill', 'pass'] as const).map((each) => ({
         class: each,
-        running: slots.running(each),
-        waiting: slots.waiting(each),
+        running: limiter.running(each),
+        waiting: limiter.waiting(each),
       })),
     repositories: () => modes.census(),
     logLinesDropped: () => droppedLines(log),
@@ -147,15 +147,15 @@ export async function startSidecar(
     helpers.close()
     leases.close()
     limits.close()
-    await locks.close()
+    await access.close()
   }
-  const doors = await Doors.open({
+  const doors = await Servers.open({
     settings,
-    door: {
+    http: {
       ...limits,
-      access: locks.access,
-      clientName: locks.clientName,
-      proxies: locks.proxies,
+      access: access.access,
+      clientName: access.clientName,
+      proxies: access.proxies,
       service,
       metrics,
       log,
@@ -178,7 +178,7 @@ export async function startSidecar(
         ...webhookEndpoints({ leases: leaseService, secret, invalidated }),
       ],
       version: packageVersion(),
-      tokens: locks.adminTokens,
+      tokens: access.adminTokens,
       hosts: adminHosts(settings),
     },
     grpc: {
@@ -196,12 +196,12 @@ export async function startSidecar(
       requestIdleMs: settings.requestIdleSeconds * 1000,
       clientIdleMs: settings.clientIdleSeconds * 1000,
       authorize: {
-        ...locks,
+        ...access,
         adminOpen: settings.grpc !== undefined && isLocal(settings.grpc),
         unix: settings.grpc !== undefined && 'path' in settings.grpc,
       },
     },
-    tls: locks.tls,
+    tls: access.tls,
     log,
   }).catch(async (error: unknown) => {
     await stop()
@@ -211,7 +211,7 @@ export async function startSidecar(
     url: doors.url,
     adminUrl: doors.adminUrl,
     grpcTarget: doors.grpcTarget,
-    reload: () => locks.reload(),
+    reload: () => access.reload(),
     killProcesses: () => git.killAll(),
     close: async () => {
       draining = true

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
-import type { RepositoriesRoot } from '../git/repositories-root.js'
+import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 
 /**
  * Gitaly's storages by name, as paths relative to the root.

@@ -1,6 +1,6 @@
-import { descriptorLimit } from '../limits/descriptors.js'
+import { descriptorLimit } from '../limits/file-descriptors.js'
 import { endWithOutput } from './broken-output.js'
-import { tooFewDescriptors } from './descriptors.js'
+import { tooFewDescriptors } from './file-descriptors.js'
 import { leaveProcessOne } from './process-one.js'
 
 // Asked as long as there is a descriptor to ask with.

@@ -1,9 +1,9 @@
-import { findGround } from '../assembly/ground.js'
+import { findHostEnvironment } from '../assembly/environment.js'
 import { checkSettings } from '../assembly/preflight.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
-import type { Git } from '../git/git.js'
-import { oldestGit, type Installation } from '../git/installation.js'
+import type { Git } from '../git/process/git.js'
+import { oldestGit, type Installation } from '../git/process/installation.js'
 import { inspect, type Inspected } from '../service/inspection.js'
 import { adminUrl, askAdmin } from './admin-client.js'
 import { tellIdleRules } from './idle-rules.js'
@@ -21,7 +21,7 @@ export async function doctor(
 ): Promise<void> {
   const settings = await readSettings(flags, mistakes)
   checkSettings(settings, process.env)
-  const { root, git, disks, mounts, helpers } = await findGround(settings, process.env)
+  const { root, git, disks, mounts, helpers } = await findHostEnvironment(settings, process.env)
   const top = root.latest ?? root.path
   const { freshness: rules, maxRefDirectories: directoriesMax } = settings
   const options = { root, git, rules, directoriesMax, disks, mounts }

@@ -2,7 +2,7 @@ import { InvalidArgumentError, type Command } from 'commander'
 import { resolve } from 'node:path'
 import { adminOption } from './admin-client.js'
 
-type Hook = typeof import('../git/hook.js')
+type Hook = typeof import('../git/hook/hook.js')
 
 /** `refstream hook install|status|remove REPO…`: one line for each repository. */
 export function addHookCommand(program: Command): void {
@@ -57,7 +57,7 @@ async function forEach(
   act: (repository: string, hook: Hook) => Promise<string>,
 ): Promise<void> {
   // Loaded when it is needed: a sidecar starts without it.
-  const hook = await import('../git/hook.js')
+  const hook = await import('../git/hook/hook.js')
   for (const repository of repositories) {
     try {
       // It would mean the working directory, which is likely meant by nobody: `hook install "$UNSET"`.

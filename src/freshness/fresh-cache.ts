@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Entry, FillResult, Follower, Source, StreamCache } from '../streamcache/index.js'
 
 /** What is known, at one moment, of the state that an entry's bytes depend on. */
-export interface Sight {
+export interface ObservedState {
   /** Equal tokens of equal generations: nothing changed between the two moments. */
   readonly token: string
   /** 0: settled. Otherwise, milliseconds after which the same sight could be trusted; Infinity: nobody knows. */
@@ -18,17 +18,17 @@ export interface Sight {
 }
 
 /** How to find out what a key's bytes depend on, and how to make them. */
-export interface Question {
+export interface FillRequest {
   /** A look that begins after the call. @throws if there is nothing to look at, or another subject than before */
-  observe(): Promise<Sight>
+  observe(): Promise<ObservedState>
   /** What makes the bytes in the state that was seen. */
-  source(seen: Sight): Source
+  source(seen: ObservedState): Source
   /** Told when a fill for this question starts, and in which state; `ended` resolves when it ends. Must not throw. */
-  filling?(entry: Entry, seen: Sight, ended: Promise<FillResult>): void
+  fillStarted?(entry: Entry, seen: ObservedState, ended: Promise<FillResult>): void
 }
 
 /** Does somebody hold what a committed entry says in memory, so that it need not be loaded? */
-export type Holds = (entry: Entry) => boolean
+export type IsInMemory = (entry: Entry) => boolean
 
 /** How an answer came about: from a committed entry, by joining a fill, by starting one, by waiting for the next. */
 export type Reuse = 'hit' | 'joined' | 'filled' | 'gathered'
@@ -41,36 +41,36 @@ export interface Reading {
 }
 
 type Hit = Omit<Reading, 'reuse'>
-type Asked = Question & { readonly holds: Holds | undefined }
+type PendingFillRequest = FillRequest & { readonly isInMemory: IsInMemory | undefined }
 
 /** States younger than this many milliseconds are waited out; it covers a timer tick, not whole seconds. */
-const patienceMs = 25
+const settleWaitMaxMs = 25
 
 /** What a turn begins with: what it saw, and the fill that it started for it, if it needed one. */
-interface Start {
-  readonly sight: Sight
+interface RoundStart {
+  readonly state: ObservedState
   readonly entry: Entry | undefined
 }
 
 /** Those who wait for a key's next turn. */
 interface Gathering {
-  readonly asked: Asked
-  readonly start: Promise<Start>
-  readonly resolve: (start: Promise<Start>) => void
+  readonly request: PendingFillRequest
+  readonly start: Promise<RoundStart>
+  readonly resolve: (start: Promise<RoundStart>) => void
 }
 
 /** When a fill began, by generation and by the process's clock in milliseconds. */
-interface Birth {
+interface FillOrigin {
   readonly generation: number
   readonly openings: number
   readonly atMs: number
 }
 
 /** Of entries that an earlier process made. */
-const beforeThisProcess: Birth = { generation: 0, openings: 0, atMs: -Infinity }
+const beforeThisProcess: FillOrigin = { generation: 0, openings: 0, atMs: -Infinity }
 
 /** A key's turn: one look and at most one fill. */
-interface Turn {
+interface FillRound {
   /** undefined while it is still looking at the state that it will fill for. */
   entry?: Entry
   gathering?: Gathering
@@ -96,8 +96,8 @@ interface Turn {
  */
 export class FreshCache {
   readonly #cache: StreamCache
-  readonly #turns = new Map<string, Turn>()
-  readonly #births = new WeakMap<Entry, Birth>()
+  readonly #rounds = new Map<string, FillRound>()
+  readonly #origins = new WeakMap<Entry, FillOrigin>()
 
   constructor(cache: StreamCache) {
     this.#cache = cache
@@ -108,33 +108,47 @@ export class FreshCache {
    * once, if they are at hand; only then it is not asked how to make them.
    * @throws what observe() throws, or the fill's error; or rejects with it
    */
-  read(key: string, seen: Sight, ask: () => Question, holds?: Holds): Reading | Promise<Reading> {
-    const hit = this.#hit(key, seen, holds)
-    if (!hit || hit instanceof Promise) return this.#find(key, seen, { ...ask(), holds }, hit)
+  read(
+    key: string,
+    seen: ObservedState,
+    ask: () => FillRequest,
+    isInMemory?: IsInMemory,
+  ): Reading | Promise<Reading> {
+    const hit = this.#hit(key, seen, isInMemory)
+    if (!hit || hit instanceof Promise) return this.#find(key, seen, { ...ask(), isInMemory }, hit)
     return { ...hit, reuse: 'hit' }
   }
 
-  async #find(key: string, seen: Sight, asked: Asked, loading?: Promise<Hit | undefined>): Promise<Reading> {
+  async #find(
+    key: string,
+    seen: ObservedState,
+    request: PendingFillRequest,
+    loading?: Promise<Hit | undefined>,
+  ): Promise<Reading> {
     const loaded = await loading
     if (loaded) return { ...loaded, reuse: 'hit' }
-    let sight = await settle(seen, asked)
+    let state = await settle(seen, request)
     for (let gathered = false; ; gathered = true) {
       // From one await to the next nothing else runs: what is decided here rests on one state of the cache.
-      for (let hit = this.#hit(key, sight, asked.holds); hit; hit = this.#hit(key, sight, asked.holds)) {
+      for (
+        let hit = this.#hit(key, state, request.isInMemory);
+        hit;
+        hit = this.#hit(key, state, request.isInMemory)
+      ) {
         const found = await hit
         if (found) return { ...found, reuse: gathered ? 'gathered' : 'hit' }
       }
-      const turn = this.#turns.get(key)
-      if (!turn) return follow(this.#fill(key, sight, asked, {}), 'filled')
-      if (turn.entry?.joinable && this.mayJoin(turn.entry, sight)) return follow(turn.entry, 'joined')
-      turn.gathering ??= gather(asked)
+      const round = this.#rounds.get(key)
+      if (!round) return follow(this.#fill(key, state, request, {}), 'filled')
+      if (round.entry?.joinable && this.mayJoin(round.entry, state)) return follow(round.entry, 'joined')
+      round.gathering ??= gather(request)
       // Those who follow this fill shall not hold up those who wait for the next.
-      turn.entry?.hurry()
-      const start = await turn.gathering.start
+      round.entry?.hurry()
+      const start = await round.gathering.start
       // Another who asked for the same key may have asked for another subject.
-      const isSame = start.sight.subject === sight.subject
+      const isSame = start.state.subject === state.subject
       if (start.entry && isSame) return follow(start.entry, 'gathered')
-      sight = isSame ? start.sight : await asked.observe()
+      state = isSame ? start.state : await request.observe()
     }
   }
 
@@ -146,20 +160,20 @@ export class FreshCache {
   /** Throws away what is committed under a key, so that it does not come back after a restart either. */
   forget(key: string): void {
     this.#cache.erase(key)
-    const turn = this.#turns.get(key)
-    if (turn?.entry) turn.forgotten = true
+    const round = this.#rounds.get(key)
+    if (round?.entry) round.forgotten = true
   }
 
   /** May a request follow a fill that runs? Open to tests, which show what comes of another answer. */
-  protected mayJoin(entry: Entry, sight: Sight): boolean {
+  protected mayJoin(entry: Entry, state: ObservedState): boolean {
     // What it read after a lease was opened may be taken back before that ends.
-    return this.#births.get(entry)?.openings === sight.openings && this.#standsFor(entry, sight)
+    return this.#origins.get(entry)?.openings === state.openings && this.#matches(entry, state)
   }
 
   /** Was an entry's fill begun in the state that is seen now? */
-  #standsFor(entry: Entry, { token, unsettledMs, generation, maxAgeMs }: Sight): boolean {
+  #matches(entry: Entry, { token, unsettledMs, generation, maxAgeMs }: ObservedState): boolean {
     if (unsettledMs > 0 || entry.token !== token) return false
-    const birth = this.#births.get(entry) ?? beforeThisProcess
+    const birth = this.#origins.get(entry) ?? beforeThisProcess
     // One of a later generation was begun after this was seen.
     return birth.generation >= generation && performance.now() - birth.atMs <= maxAgeMs
   }
@@ -168,12 +182,16 @@ export class FreshCache {
    * A follower of the committed entry, if that stands for this state; a promise while it is being loaded, which gives
    * undefined if it is damaged, and then it is gone.
    */
-  #hit(key: string, sight: Sight, holds: Holds | undefined): Hit | Promise<Hit | undefined> | undefined {
+  #hit(
+    key: string,
+    state: ObservedState,
+    isInMemory: IsInMemory | undefined,
+  ): Hit | Promise<Hit | undefined> | undefined {
     const entry = this.#cache.get(key)
-    if (!entry || !this.#standsFor(entry, sight)) return undefined
+    if (!entry || !this.#matches(entry, state)) return undefined
     // Attached before it is loaded, so that an eviction meanwhile does not take it away.
     const follower = entry.follow()
-    const loaded = holds?.(entry) || entry.load()
+    const loaded = isInMemory?.(entry) || entry.load()
     if (loaded === true) return { entry, follower }
     return Promise.resolve(loaded).then((sound) => {
       if (sound) return { entry, follower }
@@ -183,49 +201,49 @@ export class FreshCache {
     })
   }
 
-  #fill(key: string, sight: Sight, asked: Asked, turn: Turn): Entry {
-    const { token, unsettledMs, generation, openings } = sight
+  #fill(key: string, state: ObservedState, request: PendingFillRequest, round: FillRound): Entry {
+    const { token, unsettledMs, generation, openings } = state
     const unchanged = async (): Promise<boolean> => {
-      const second = await asked.observe()
-      return second.openings === openings && this.#standsFor(entry, second)
+      const second = await request.observe()
+      return second.openings === openings && this.#matches(entry, second)
     }
     const name = unsettledMs === 0 ? token : undefined
     // Of the same token and yet no hit: its time has passed, so this fill is not made in vain.
     if (name !== undefined && this.#cache.get(key)?.token === name) this.#cache.remove(key)
-    const { entry, ended } = this.#cache.fill(key, name, asked.source(sight), unchanged)
-    this.#births.set(entry, { generation, openings, atMs: performance.now() })
-    asked.filling?.(entry, sight, ended)
-    turn.entry = entry
-    this.#turns.set(key, turn)
+    const { entry, ended } = this.#cache.fill(key, name, request.source(state), unchanged)
+    this.#origins.set(entry, { generation, openings, atMs: performance.now() })
+    request.fillStarted?.(entry, state, ended)
+    round.entry = entry
+    this.#rounds.set(key, round)
     void ended.then(() => {
-      if (turn.forgotten) this.#cache.erase(key)
-      this.#endTurn(key, turn)
+      if (round.forgotten) this.#cache.erase(key)
+      this.#endRound(key, round)
     })
     return entry
   }
 
-  #endTurn(key: string, { gathering }: Turn): void {
+  #endRound(key: string, { gathering }: FillRound): void {
     if (!gathering) {
-      this.#turns.delete(key)
+      this.#rounds.delete(key)
       return
     }
     // From here on newcomers gather for the turn after this one: this one's look is about to begin.
-    const turn: Turn = {}
-    this.#turns.set(key, turn)
-    gathering.resolve(this.#takeTurn(key, turn, gathering.asked))
+    const round: FillRound = {}
+    this.#rounds.set(key, round)
+    gathering.resolve(this.#startRound(key, round, gathering.request))
   }
 
-  async #takeTurn(key: string, turn: Turn, asked: Asked): Promise<Start> {
+  async #startRound(key: string, round: FillRound, request: PendingFillRequest): Promise<RoundStart> {
     try {
-      const sight = await settle(await asked.observe(), asked)
+      const state = await settle(await request.observe(), request)
       // Often the turn before has just committed this very state.
-      const committed = await this.#hit(key, sight, asked.holds)
-      if (!committed) return { sight, entry: this.#fill(key, sight, asked, turn) }
+      const committed = await this.#hit(key, state, request.isInMemory)
+      if (!committed) return { state, entry: this.#fill(key, state, request, round) }
       committed.follower.close()
-      this.#endTurn(key, turn)
-      return { sight, entry: undefined }
+      this.#endRound(key, round)
+      return { state, entry: undefined }
     } catch (error) {
-      this.#endTurn(key, turn)
+      this.#endRound(key, round)
       throw error
     }
   }
@@ -233,18 +251,18 @@ export class FreshCache {
 
 const follow = (entry: Entry, reuse: Reuse): Reading => ({ entry, follower: entry.follow(), reuse })
 
-function gather(asked: Asked): Gathering {
+function gather(request: PendingFillRequest): Gathering {
   let resolve!: Gathering['resolve']
-  const start = new Promise<Start>((settled) => (resolve = settled))
-  return { asked, start, resolve }
+  const start = new Promise<RoundStart>((settled) => (resolve = settled))
+  return { request, start, resolve }
 }
 
 /**
  * A state that is only a clock's tick too young is waited out once: a few milliseconds buy an entry that everybody
  * after this request can share.
  */
-async function settle(sight: Sight, asked: Asked): Promise<Sight> {
-  if (sight.unsettledMs === 0 || sight.unsettledMs > patienceMs) return sight
-  await sleep(sight.unsettledMs)
-  return asked.observe()
+async function settle(state: ObservedState, request: PendingFillRequest): Promise<ObservedState> {
+  if (state.unsettledMs === 0 || state.unsettledMs > settleWaitMaxMs) return state
+  await sleep(state.unsettledMs)
+  return request.observe()
 }

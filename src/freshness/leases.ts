@@ -15,7 +15,7 @@ export interface Lease {
 }
 
 /** What leases say of a repository at one moment; the counts only ever grow. */
-export interface LeaseWord {
+export interface LeaseStatus {
   /** Leases open now. */
   readonly open: number
   /** How many have been opened. */
@@ -43,13 +43,13 @@ export class TooManyLeases extends Error {
 /** Most leases open at once, over all repositories. */
 const leasesMax = 10_000
 
-interface Book {
+interface LeaseLedger {
   readonly open: Set<Lease>
   openings: number
   changes: number
 }
 
-const noWord: LeaseWord = { open: 0, openings: 0, changes: 0 }
+const noLeases: LeaseStatus = { open: 0, openings: 0, changes: 0 }
 
 /**
  * The leases that are open, and what they have said of each repository. Everything here happens at once: when open()
@@ -65,7 +65,7 @@ export class Leases {
   /** What stops the timer of each. */
   readonly #timers = new Map<string, () => void>()
   /** One for each repository that ever had a lease here: as many as there are repositories. */
-  readonly #books = new Map<string, Book>()
+  readonly #ledgers = new Map<string, LeaseLedger>()
 
   constructor(journal?: LeaseJournal, events: LeaseEvents = {}) {
     this.#journal = journal
@@ -81,9 +81,9 @@ export class Leases {
     return [...this.#leases.values()]
   }
 
-  of(repository: string): LeaseWord {
-    const book = this.#books.get(repository)
-    return book ? { open: book.open.size, openings: book.openings, changes: book.changes } : noWord
+  statusOf(repository: string): LeaseStatus {
+    const book = this.#ledgers.get(repository)
+    return book ? { open: book.open.size, openings: book.openings, changes: book.changes } : noLeases
   }
 
   /** @throws TooManyLeases */
@@ -93,7 +93,7 @@ export class Leases {
     const lease: Lease = {
       id: randomBytes(16).toString('base64url'),
       repository,
-      reason,
+      reason: reason,
       openedAt,
       ttlMs,
       expiresAt: new Date(openedAt.getTime() + ttlMs),
@@ -110,7 +110,7 @@ export class Leases {
     if (!before) return undefined
     const time = ttlMs ?? before.ttlMs
     const lease = { ...before, ttlMs: time, expiresAt: new Date(Date.now() + time) }
-    this.#books.get(lease.repository)?.open.delete(before)
+    this.#ledgers.get(lease.repository)?.open.delete(before)
     this.#enter(lease, 0)
     this.#journalled(() => this.#journal?.write(lease))
     return lease
@@ -123,7 +123,7 @@ export class Leases {
     this.#timers.get(id)?.()
     this.#timers.delete(id)
     this.#leases.delete(id)
-    this.#books.get(lease.repository)?.open.delete(lease)
+    this.#ledgers.get(lease.repository)?.open.delete(lease)
     if (end !== 'unchanged') this.invalidate(lease.repository)
     // Last, so that a crash in between leaves the lease rather than its end.
     this.#journalled(() => this.#journal?.remove(id))
@@ -133,7 +133,7 @@ export class Leases {
 
   /** Whatever was known of a repository's refs is of the past. */
   invalidate(repository: string): void {
-    this.#book(repository).changes++
+    this.#ledger(repository).changes++
     this.#events.changed?.(repository)
   }
 
@@ -145,7 +145,7 @@ export class Leases {
 
   #enter(lease: Lease, openings = 1): void {
     const { id, repository, expiresAt, ttlMs } = lease
-    const book = this.#book(repository)
+    const book = this.#ledger(repository)
     book.open.add(lease)
     book.openings += openings
     this.#leases.set(id, lease)
@@ -158,11 +158,11 @@ export class Leases {
     )
   }
 
-  #book(repository: string): Book {
-    const known = this.#books.get(repository)
+  #ledger(repository: string): LeaseLedger {
+    const known = this.#ledgers.get(repository)
     if (known) return known
-    const book: Book = { open: new Set(), openings: 0, changes: 0 }
-    this.#books.set(repository, book)
+    const book: LeaseLedger = { open: new Set(), openings: 0, changes: 0 }
+    this.#ledgers.set(repository, book)
     return book
   }
 

@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto'
-import type { LookSettings, RepositoryState } from '../git/ref-state.js'
-import type { RepositoriesRoot } from '../git/repositories-root.js'
-import { identityOf, type Refusal, type Repository } from '../git/repository.js'
-import { Disk, type DiskLook, type DiskOptions, type Found, type GitFacts } from './disk.js'
-import { Disks } from './disks.js'
-import type { Sight } from './fresh-cache.js'
+import type { ObservationSettings, RepositoryState } from '../git/state/ref-state.js'
+import type { RepositoriesRoot } from '../git/state/repositories-root.js'
+import { identityOf, type RepositoryRefusal, type Repository } from '../git/state/repository.js'
+import { Disk, type DiskObservation, type DiskOptions, type Found, type GitFacts } from './disk/disk.js'
+import { Disks } from './disk/disks.js'
+import type { ObservedState } from './fresh-cache.js'
 import type { Leases } from './leases.js'
-import type { Modes } from './modes.js'
-import { SharedLooks } from './shared-looks.js'
+import type { Modes } from './disk/modes.js'
+import { CoalescedObservations } from './coalesced-observations.js'
 
 /** What is known of a repository at one moment: what the disk shows, under what leases say. */
 export interface Observation extends Omit<RepositoryState, 'capabilities'> {
   /** Of all that decides the bytes of an advertisement or a ref listing. */
-  readonly refs: Sight
+  readonly refs: ObservedState
   /** Of the part that decides a capability advertisement of protocol v2. */
-  readonly capabilities: Sight
+  readonly capabilities: ObservedState
 }
 
 export interface ObserverOptions extends Omit<DiskOptions, 'guard'> {
@@ -22,14 +22,14 @@ export interface ObserverOptions extends Omit<DiskOptions, 'guard'> {
   /** How the disk is asked; left out: on the event loop, whatever filesystem it is. */
   readonly disks?: Disks
   /** What is known of the Git in use; looks wait for it. */
-  readonly settings: Promise<LookSettings>
+  readonly settings: Promise<ObservationSettings>
   readonly leases: Leases
   readonly modes: Modes
   /** Milliseconds after which an entry is not fresh any more where leases alone decide, or not all loose refs are seen. */
   readonly unleasedMaxAgeMs: number
   readonly observed?: (result: 'settled' | 'unsettled' | 'leased' | 'missing') => void
   /** Told, by path, why something that is there is not served. */
-  readonly refused?: (path: string, why: Refusal) => void
+  readonly refused?: (path: string, why: RepositoryRefusal) => void
   /** Told that files are stamped so many milliseconds ahead of the clock, which was put back. */
   readonly clockBehind?: (ms: number) => void
 }
@@ -54,8 +54,8 @@ export class Observer {
   readonly #options: ObserverOptions
   readonly #disks: Disks
   readonly #facts: Promise<GitFacts>
-  readonly #looks: SharedLooks<Observation | undefined>
-  readonly #start = randomUUID()
+  readonly #observations: CoalescedObservations<Observation | undefined>
+  readonly #processName = randomUUID()
 
   constructor(options: ObserverOptions) {
     this.#options = options
@@ -67,7 +67,7 @@ export class Observer {
     }))
     // Whoever looks hears of it.
     this.#facts.catch(() => {})
-    this.#looks = new SharedLooks((path) => this.#look(path))
+    this.#observations = new CoalescedObservations((path) => this.#observeOnce(path))
   }
 
   /** Asks the disk, wherever it is. */
@@ -80,7 +80,7 @@ export class Observer {
    * @throws FilesystemUnanswered
    */
   observe(path: string): Promise<Observation | undefined> {
-    return this.#looks.observe(path)
+    return this.#observations.observe(path)
   }
 
   /** The repository that a path means: at once where the disk is a local one. @throws FilesystemUnanswered */
@@ -93,30 +93,30 @@ export class Observer {
     return found instanceof Promise ? found.then(take) : take(found)
   }
 
-  async #look(path: string): Promise<Observation | undefined> {
+  async #observeOnce(path: string): Promise<Observation | undefined> {
     const { modes, observed, refused, clockBehind } = this.#options
-    const look = await this.#disks.look(path, await this.#facts, modes)
-    if (look.refused) refused?.(path, look.refused)
-    if (look.aheadMs > clockBehindMs) clockBehind?.(look.aheadMs)
-    if (look.seen) return this.#name(look.seen)
+    const observation = await this.#disks.observe(path, await this.#facts, modes)
+    if (observation.refused) refused?.(path, observation.refused)
+    if (observation.aheadMs > clockBehindMs) clockBehind?.(observation.aheadMs)
+    if (observation.observed) return this.#name(observation.observed)
     observed?.('missing')
     return undefined
   }
 
   /** Lays what leases say now over what the disk shows. */
-  #name({ state, refs }: NonNullable<DiskLook['seen']>): Observation {
+  #name({ state, refs }: NonNullable<DiskObservation['observed']>): Observation {
     const { leases, observed, unleasedMaxAgeMs } = this.#options
     const { commonDir } = state.repository
     // Who took the disk to decide, as a push does until this look is done, may have ended a lease without a change.
     if (refs === 'directories') leases.invalidate(commonDir)
-    const { open, openings, changes } = leases.of(commonDir)
+    const { open, openings, changes } = leases.statusOf(commonDir)
     const ofDisk = {
       generation: changes,
       openings: 0,
       maxAgeMs: Infinity,
       subject: identityOf(state.repository),
     }
-    const capabilities: Sight = { ...state.capabilities, ...ofDisk }
+    const capabilities: ObservedState = { ...state.capabilities, ...ofDisk }
     if (refs && refs !== 'directories') {
       const { token, unsettledMs, allLoose } = refs
       observed?.(unsettledMs > 0 ? 'unsettled' : 'settled')
@@ -125,8 +125,8 @@ export class Observer {
     }
     const { token, unsettledMs } = state.capabilities
     observed?.(open > 0 ? 'leased' : unsettledMs > 0 ? 'unsettled' : 'settled')
-    const named: Sight = {
-      token: `${token} ${this.#start}`,
+    const named: ObservedState = {
+      token: `${token} ${this.#processName}`,
       unsettledMs: open > 0 ? Infinity : unsettledMs,
       generation: changes,
       openings,

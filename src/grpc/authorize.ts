@@ -3,9 +3,9 @@ import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
 import { peerOf, TrustedProxies } from '../access/proxies.js'
 import type { Tokens } from '../access/tokens.js'
-import type { Caller, Wanted } from './call.js'
-import type { Grant } from '../access/question.js'
-import { Refusal } from './status.js'
+import type { Caller, CallTarget } from './call.js'
+import type { Grant } from '../access/access-request.js'
+import { RpcError } from './status.js'
 
 export interface AuthorizeOptions {
   readonly access: Access
@@ -24,7 +24,7 @@ export interface AuthorizeOptions {
 /** Asks whether a call may be answered. `socket`: its connection. @throws Refusal, and what Access.check throws */
 export type Authorize = (
   caller: Caller,
-  wanted: Wanted,
+  wanted: CallTarget,
   socket: Socket | undefined,
 ) => Promise<Pick<Grant, 'identity'>>
 
@@ -57,7 +57,7 @@ export function authorizeBy(options: AuthorizeOptions): Authorize {
     }
     const via = clientOf(options, caller, socket, headers)
     return options.access.check({
-      door: 'grpc',
+      transport: 'grpc',
       service: 'git-upload-pack',
       repository: repository ?? '',
       headers,
@@ -76,10 +76,10 @@ type Headers = Readonly<Record<string, string | string[]>>
 function checkAdmin({ adminTokens, adminOpen }: AuthorizeOptions, { authorization }: Headers): void {
   if (!adminTokens) {
     if (adminOpen) return
-    throw new Refusal('denied', 'an address that others can reach serves this with --admin-token-file only')
+    throw new RpcError('denied', 'an address that others can reach serves this with --admin-token-file only')
   }
-  if (adminTokens().areBorneBy(authorization)) return
-  throw new Refusal('unauthenticated', 'an admin token is needed: authorization: Bearer TOKEN')
+  if (adminTokens().matchAnyOf(authorization)) return
+  throw new RpcError('unauthenticated', 'an admin token is needed: authorization: Bearer TOKEN')
 }
 
 /** Metadata as header fields; binary values are nobody's credentials. */

@@ -4,13 +4,13 @@ import type {
   ServerUnaryCall,
   ServerWritableStream,
 } from '@grpc/grpc-js'
-import type { ClientWatch } from '../limits/client-watch.js'
-import { clientGroup } from '../limits/client-group.js'
+import type { StallDetector } from '../limits/connection/stall-detector.js'
+import { clientGroup } from '../limits/admission/client-group.js'
 import { callAfter } from '../limits/clock.js'
 import { Overloaded } from '../limits/overloaded.js'
-import type { Room, Visitor } from '../limits/room.js'
-import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
-import type { ProtocolVersion } from '../git/protocol.js'
+import type { AdmissionGate, AbortableRequest } from '../limits/admission/admission-gate.js'
+import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
+import type { ProtocolVersion } from '../git/protocol/version.js'
 import type { Reuse } from '../freshness/fresh-cache.js'
 import { untilUnexchanged } from '../service/errors.js'
 import type { Target } from '../service/ref-service.js'
@@ -18,14 +18,14 @@ import { FillError } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { explain, type Explained } from './status.js'
-import { Sender } from './stream.js'
+import { Sender } from './transport/sender.js'
 
 /** What is known of whoever calls. */
 export type Caller = Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPeer' | 'getPath'> &
   Partial<Pick<ServerUnaryCall<unknown, unknown>, 'getHost'>>
 
 /** What a caller wants to do. */
-export interface Wanted {
+export interface CallTarget {
   /** Relative to the root, or absolute below it; undefined: a lease that it knows by its id. */
   readonly repository: string | undefined
   readonly service: 'upload-pack' | 'admin'
@@ -34,21 +34,21 @@ export interface Wanted {
 /** Who may call, how much at once, and who keeps an eye on it. */
 export interface CallOptions {
   /** Asked before any repository is touched. @throws Refusal, `unauthenticated` or `denied` */
-  readonly authorize: (caller: Caller, wanted: Wanted) => Promise<Pick<Target, 'identity'>>
+  readonly authorize: (caller: Caller, wanted: CallTarget) => Promise<Pick<Target, 'identity'>>
   /** Whose share of the places a call takes: its client's address. */
   readonly clientOf: (caller: Caller) => string
   readonly metrics: Metrics
   readonly log: Log
   /** Clients that take their answers too slowly. */
-  readonly readers: ClientWatch
+  readonly responseStalls: StallDetector
   /** How many requests may be under way at once, at all doors. */
-  readonly room: Room
+  readonly gate: AdmissionGate
   /** Told of each call that is shed. */
   readonly shed: (why: Overloaded) => void
 }
 
 /** One call that is answered by a stream of data, with what is told about it afterwards. */
-export class DataCall<Request, Response> implements Visitor {
+export class DataCall<Request, Response> implements AbortableRequest {
   readonly request: Request
   readonly startedAt = performance.now()
   /** Aborts when the client has left, or its deadline has passed, before the end of its answer. */
@@ -61,7 +61,7 @@ export class DataCall<Request, Response> implements Visitor {
   readonly #sender: Sender<Response>
   readonly #options: CallOptions
   #ended = false
-  #leaveRoom: (() => void) | undefined
+  #leaveGate: (() => void) | undefined
 
   constructor(stream: ServerWritableStream<Request, Response>, kind: string, options: CallOptions) {
     this.request = stream.request
@@ -100,25 +100,25 @@ export class DataCall<Request, Response> implements Visitor {
    */
   async enter(repository: string, work: (target: Target) => Promise<void>): Promise<void> {
     this.repository = repository
-    const { authorize, room } = this.#options
+    const { authorize, gate } = this.#options
     const address = this.#options.clientOf(this.#stream)
     // Of those on a Unix socket, nobody can tell one from another.
     const share = address === '' ? {} : { client: clientGroup(address) }
-    this.#leaveRoom = await room.enter({ group: repository, ...share }, this)
+    this.#leaveGate = await gate.enter({ group: repository, ...share }, this)
     const round = async (): Promise<void> => {
       const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
-      this.throwIfLeft()
+      this.throwIfAborted()
       await work({ path: repository, identity })
     }
     await untilUnexchanged(round, () => this.sentBytes === 0)
   }
 
-  whenLeft(call: () => void): void {
+  onAbort(call: () => void): void {
     if (this.signal.aborted) call()
     else this.signal.addEventListener('abort', call)
   }
 
-  throwIfLeft(): void {
+  throwIfAborted(): void {
     this.signal.throwIfAborted()
   }
 
@@ -126,8 +126,8 @@ export class DataCall<Request, Response> implements Visitor {
   send(message: Response, bytes: number): Promise<boolean> {
     if (this.sentBytes === 0) {
       const seconds = (performance.now() - this.startedAt) / 1000
-      this.#options.metrics.firstByteSeconds.observe({ door: 'grpc', kind: this.kind }, seconds)
-      const stop = this.#options.readers.watch(this.#sender, (reason) => {
+      this.#options.metrics.firstByteSeconds.observe({ transport: 'grpc', kind: this.kind }, seconds)
+      const stop = this.#options.responseStalls.watch(this.#sender, (reason) => {
         this.#options.metrics.clientsCut.inc({ reason })
         this.#sender.cut()
       })
@@ -151,11 +151,11 @@ export class DataCall<Request, Response> implements Visitor {
 
   /** Leaves, and counts the call, once all of its answer has been handed over. */
   done(): void {
-    this.#leaveRoom?.()
+    this.#leaveGate?.()
     const { kind, protocol, outcome, sentBytes } = this
     const { metrics } = this.#options
-    metrics.requests.inc({ door: 'grpc', kind, protocol, outcome })
-    if (sentBytes > 0) metrics.sentBytes.inc({ door: 'grpc', kind }, sentBytes)
+    metrics.requests.inc({ transport: 'grpc', kind, protocol, outcome })
+    if (sentBytes > 0) metrics.sentBytes.inc({ transport: 'grpc', kind }, sentBytes)
   }
 }
 
@@ -183,7 +183,7 @@ async function answer<Request, Response>(
   call.done()
   const { repository, kind, protocol, outcome, sentBytes } = call
   const ms = Math.round(performance.now() - call.startedAt)
-  options.log.debug({ door: 'grpc', repository, kind, protocol, outcome, sentBytes, ms }, 'request')
+  options.log.debug({ transport: 'grpc', repository, kind, protocol, outcome, sentBytes, ms }, 'request')
 }
 
 function fail<Request, Response>(
@@ -199,7 +199,7 @@ function fail<Request, Response>(
   const isLogged = error instanceof FillError || error instanceof FilesystemUnanswered
   const level = isLogged ? 'debug' : 'error'
   if (outcome === 'error')
-    log[level]({ err: error, repository: call.repository, door: 'grpc' }, 'request failed')
+    log[level]({ err: error, repository: call.repository, transport: 'grpc' }, 'request failed')
   call.fail(explained)
 }
 

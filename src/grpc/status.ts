@@ -1,21 +1,27 @@
 import { Metadata, status, type StatusObject } from '@grpc/grpc-js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/errors.js'
 import { TooManyLeases } from '../freshness/leases.js'
-import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
-import { isSystemError } from '../git/absent.js'
-import { GitError } from '../git/git.js'
-import { RepositoryExchanged } from '../git/repository.js'
+import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
+import { isSystemError } from '../git/filesystem/system-errors.js'
+import { GitError } from '../git/process/git.js'
+import { RepositoryExchanged } from '../git/state/repository.js'
 import { Overloaded } from '../limits/overloaded.js'
-import { BackingOff, BadTerms, causeOf, RepositoryNotFound, ServiceDisabled } from '../service/errors.js'
+import {
+  BackingOff,
+  InvalidGitOverrides,
+  causeOf,
+  RepositoryNotFound,
+  ServiceDisabled,
+} from '../service/errors.js'
 import { FillError } from '../streamcache/index.js'
-import { encode, toDuration } from './proto.js'
+import { encode, toDuration } from './proto/definitions.js'
 
 /** Says no to a call, with a line for the person who reads it. */
-export class Refusal extends Error {
+export class RpcError extends Error {
   override readonly name = 'Refusal'
   readonly reason: 'invalid' | 'not-found' | 'unauthenticated' | 'denied' | 'closing'
 
-  constructor(reason: Refusal['reason'], message: string) {
+  constructor(reason: RpcError['reason'], message: string) {
     super(message)
     this.reason = reason
   }
@@ -56,7 +62,7 @@ export function explain(error: unknown): Explained {
     return told(status.RESOURCE_EXHAUSTED, `overloaded: ${message}`, 'shed', retryAfterSeconds * 1000)
   }
   if (cause instanceof BackingOff) return told(status.UNAVAILABLE, cause.message, 'error', cause.retryAfterMs)
-  if (cause instanceof Refusal) {
+  if (cause instanceof RpcError) {
     const [code, outcome] = refusals[cause.reason]
     return told(code, cause.message, outcome)
   }
@@ -65,7 +71,7 @@ export function explain(error: unknown): Explained {
   if (cause instanceof AuthorizerUnavailable) {
     return told(status.UNAVAILABLE, 'nobody can say now who may read this; try again', 'error')
   }
-  if (cause instanceof BadTerms) return told(status.INVALID_ARGUMENT, cause.message, 'rejected')
+  if (cause instanceof InvalidGitOverrides) return told(status.INVALID_ARGUMENT, cause.message, 'rejected')
   if (cause instanceof RepositoryNotFound) {
     return told(status.NOT_FOUND, 'there is no such repository, or it is not exported', 'not_found')
   }

@@ -1,5 +1,5 @@
 import type { Reading } from '../freshness/fresh-cache.js'
-import type { CompressedForm, CompressedForms } from './compressed-forms.js'
+import type { CompressedForm, CompressedForms } from '../service/compressed-forms.js'
 import { entityTag, matchesEntry } from './entity-tag.js'
 import type { Exchange } from './exchange.js'
 import { noCacheHeaders } from './responses.js'
@@ -55,7 +55,7 @@ export async function sendAdvertisement(
     if (!(await exchange.send(chunk))) return
     chunk = await follower.read()
   }
-  if (!exchange.left) response.end()
+  if (!exchange.aborted) response.end()
 }
 
 async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {

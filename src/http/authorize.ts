@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
-import type { Grant, Question } from '../access/question.js'
+import type { Grant, AccessRequest } from '../access/access-request.js'
 import type { Exchange } from './exchange.js'
-import { Refusal } from './responses.js'
+import { HttpError } from './responses.js'
 import type { Route } from './route.js'
 
 export interface AuthorizeOptions {
@@ -24,7 +24,7 @@ export function authorize(
 ): Grant | Promise<Grant> {
   const { headers, method = '', url = '', socket } = request
   return access.check({
-    door: 'http',
+    transport: 'http',
     service: serviceOf(route),
     repository: route.repository,
     headers,
@@ -40,7 +40,7 @@ export function authorize(
   })
 }
 
-function serviceOf({ resource, service }: Route): Question['service'] {
+function serviceOf({ resource, service }: Route): AccessRequest['service'] {
   const asked = resource === '/info/refs' ? service : resource.slice(1)
   switch (asked) {
     case 'git-upload-pack':
@@ -54,10 +54,10 @@ function serviceOf({ resource, service }: Route): Question['service'] {
 
 /** The user whom a proxy in front has named. Twice is once too often: one of them may be the client's own word. */
 function remoteUser(values: readonly string[] = [], header: string): string | undefined {
-  if (values.length > 1) throw new Refusal(400, `the request has more than one ${header}`)
+  if (values.length > 1) throw new HttpError(400, `the request has more than one ${header}`)
   const name = values[0]
   if (name === undefined || name === '') return undefined
-  if (!/^[^\p{Cc}]{1,256}$/u.test(name)) throw new Refusal(400, `the request's ${header} is not a name`)
+  if (!/^[^\p{Cc}]{1,256}$/u.test(name)) throw new HttpError(400, `the request's ${header} is not a name`)
   // Header values arrive as Latin-1; names in UTF-8 get their bytes back.
   return Buffer.from(name, 'latin1').toString()
 }

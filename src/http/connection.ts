@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { clientGroup } from '../limits/client-group.js'
-import type { Shares } from '../limits/shares.js'
+import { clientGroup } from '../limits/admission/client-group.js'
+import type { FairShares } from '../limits/admission/shares.js'
 import { reset } from './reset.js'
 
 /** What all connections of a server share. */
@@ -10,7 +10,7 @@ export interface ConnectionsOptions {
   /** Begins to answer a request; it has its answer when its response closes. */
   readonly answer: (request: IncomingMessage, response: ServerResponse, bodyWaits: boolean) => void
   /** Requests that have been read and wait for an earlier one on their connection, by clients. */
-  readonly pipelined: Shares
+  readonly pipelined: FairShares
   /** So many requests were read and will not be answered, for their connection has ended. */
   readonly dropped: (count: number) => void
   /** A connection was cut, for there was no place for its requests. */

@@ -1,4 +1,4 @@
-import type { LsRefsRequest } from '../git/ls-refs.js'
+import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
 import type { RefAnswer } from '../service/ref-service.js'
 import { writeMax, type Exchange } from './exchange.js'
 import { noCacheHeaders } from './responses.js'

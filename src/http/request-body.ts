@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { constants, createGunzip, gunzip as gunzipCallback } from 'node:zlib'
-import { mayBeLsRefs, parseLsRefs, type LsRefsRequest } from '../git/ls-refs.js'
-import { nextChunk } from '../git/next-chunk.js'
-import type { Holding } from '../limits/shares.js'
+import { mayBeLsRefs, parseLsRefs, type LsRefsRequest } from '../git/protocol/ls-refs.js'
+import { nextChunk } from '../git/process/next-chunk.js'
+import type { ShareHolding } from '../limits/admission/shares.js'
 
 const gunzip = promisify(gunzipCallback)
 
@@ -17,7 +17,7 @@ const firstPacket = { compressed: 512, inflated: 1024 }
 const gzipMin = 18
 
 /** A request body whose beginning has been read. */
-export interface Peeked {
+export interface PeekedBody {
   /** What has been read of it, as it was sent. */
   readonly beginning: Buffer
   /** Is that all? */
@@ -35,8 +35,8 @@ export interface Peeked {
 export async function peekBody(
   request: IncomingMessage,
   mayAskForRefs: boolean,
-  memory: Holding,
-): Promise<Peeked> {
+  memory: ShareHolding,
+): Promise<PeekedBody> {
   const chunks: Buffer[] = []
   let length = 0
   let most = peekMax
@@ -58,8 +58,8 @@ async function peeked(
   request: IncomingMessage,
   whole: Buffer,
   mayAskForRefs: boolean,
-  memory: Holding,
-): Promise<Peeked> {
+  memory: ShareHolding,
+): Promise<PeekedBody> {
   // A body that broke off may look whole.
   const asked = mayAskForRefs && request.complete
   const body = asked ? (isCompressed(request) ? await inflate(whole, memory) : whole) : undefined
@@ -77,7 +77,7 @@ async function beginsAsLsRefs(request: IncomingMessage, beginning: Buffer): Prom
 }
 
 /** undefined: not an ls-refs command, or too long, or damaged, which is for Git to say. */
-async function inflate(body: Buffer, memory: Holding): Promise<Buffer | undefined> {
+async function inflate(body: Buffer, memory: ShareHolding): Promise<Buffer | undefined> {
   if (body.length < gzipMin) return undefined
   // Its trailer says how long it is; if that is not true, the command is Git's to read.
   const size = body.readUInt32LE(body.length - 4)

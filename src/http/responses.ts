@@ -8,7 +8,7 @@ export const noCacheHeaders = [
 ]
 
 /** An answer that ends a request before any other byte of it: a status and a line for the person who reads it. */
-export class Refusal extends Error {
+export class HttpError extends Error {
   override readonly name = 'Refusal'
   readonly status: number
   readonly headers: readonly string[]
@@ -22,12 +22,12 @@ export class Refusal extends Error {
 }
 
 /** What is sent of it. */
-export type RefusalAnswer = Pick<Refusal, 'status' | 'message' | 'headers'>
+export type ErrorResponse = Pick<HttpError, 'status' | 'message' | 'headers'>
 
 /** @param bodyWaits may the body still come, or not? Then no other request can follow on its connection */
-export function refuse(
+export function sendError(
   response: ServerResponse,
-  { status, message, headers }: RefusalAnswer,
+  { status, message, headers }: ErrorResponse,
   bodyWaits = false,
 ): void {
   const body = Buffer.from(message && `refstream: ${message}\n`)

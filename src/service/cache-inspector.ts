@@ -1,6 +1,6 @@
 import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { Leases } from '../freshness/leases.js'
-import type { ModeDecision, Modes } from '../freshness/modes.js'
+import type { ModeDecision, Modes } from '../freshness/disk/modes.js'
 import type { Observer } from '../freshness/observer.js'
 import { keysOf } from './entry-keys.js'
 import { RepositoryNotFound } from './errors.js'
@@ -49,7 +49,7 @@ export class CacheInspector {
       exported,
       decision: modes.of(repository),
       settled: refs.unsettledMs === 0,
-      leasesOpen: leases.of(commonDir).open,
+      leasesOpen: leases.statusOf(commonDir).open,
       entries,
     }
   }

@@ -1,6 +1,6 @@
 import { Overloaded } from '../limits/overloaded.js'
-import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
-import { RepositoryExchanged } from '../git/repository.js'
+import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
+import { RepositoryExchanged } from '../git/state/repository.js'
 import { FillError } from '../streamcache/index.js'
 
 /** There is no such repository under the root, or it is not exported. Doors answer as Git does: 404, nothing more. */
@@ -14,7 +14,7 @@ export class ServiceDisabled extends Error {
 }
 
 /** A client asks for terms of its own that it may not have. Doors say why. */
-export class BadTerms extends Error {
+export class InvalidGitOverrides extends Error {
   override readonly name = 'BadTerms'
 }
 

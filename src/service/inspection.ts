@@ -1,19 +1,19 @@
-import { Disk, type GitFacts } from '../freshness/disk.js'
-import { Disks } from '../freshness/disks.js'
-import { Modes, type ModeDecision, type ModeRule } from '../freshness/modes.js'
-import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
-import type { Git } from '../git/git.js'
-import { inspectInstallation, type Installation } from '../git/installation.js'
-import type { MountTable } from '../git/mounts.js'
-import type { RepositoriesRoot } from '../git/repositories-root.js'
-import type { Refusal, Repository } from '../git/repository.js'
+import { Disk, type GitFacts } from '../freshness/disk/disk.js'
+import { Disks } from '../freshness/disk/disks.js'
+import { Modes, type ModeDecision, type ModeRule } from '../freshness/disk/modes.js'
+import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
+import type { Git } from '../git/process/git.js'
+import { inspectInstallation, type Installation } from '../git/process/installation.js'
+import type { MountTable } from '../git/filesystem/mount-table.js'
+import type { RepositoriesRoot } from '../git/state/repositories-root.js'
+import type { RepositoryRefusal, Repository } from '../git/state/repository.js'
 
 /** What a sidecar with these settings would make of a repository. */
 export interface Inspected {
   /** Relative to the root. */
   readonly path: string
   /** Why what is there is not served. */
-  readonly refused?: Refusal
+  readonly refused?: RepositoryRefusal
   /** Where filesystems are mounted that did not answer. */
   readonly unanswered?: readonly string[]
   /** undefined: there is no repository that can be served. */
@@ -49,7 +49,7 @@ export async function inspect(
   const modes = new Modes({ rules, mounts })
 
   async function inspectOne(path: string): Promise<Inspected> {
-    const { seen, refused } = await disks.look(path, facts, modes)
+    const { observed: seen, refused } = await disks.observe(path, facts, modes)
     if (!seen) return { path, ...(refused ? { refused } : {}) }
     const { state, decision } = seen
     const { repository, exported } = state

@@ -1,9 +1,9 @@
 import { isAbsolute } from 'node:path'
 import { TooManyLeases, type Lease, type Leases } from '../freshness/leases.js'
-import type { Modes } from '../freshness/modes.js'
+import type { Modes } from '../freshness/disk/modes.js'
 import type { Observer } from '../freshness/observer.js'
-import { nameBelow, type RepositoriesRoot } from '../git/repositories-root.js'
-import { isRepositoryPath, type Repository } from '../git/repository.js'
+import { nameBelow, type RepositoriesRoot } from '../git/state/repositories-root.js'
+import { isRepositoryPath, type Repository } from '../git/state/repository.js'
 import { RepositoryNotFound } from './errors.js'
 
 /** Milliseconds for which a mutator inside this process holds its lease; it renews at a third. */

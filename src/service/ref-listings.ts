@@ -1,7 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
-import type { RefQuery } from '../git/ls-refs.js'
-import { cutListing, cutWhole, prefixesAtOnce, RefListing, type WholeAnswer } from '../git/ref-listing.js'
+import type { RefQuery } from '../git/protocol/ls-refs.js'
+import {
+  cutListing,
+  cutWhole,
+  prefixesAtOnce,
+  RefListing,
+  type WholeAnswer,
+} from '../git/protocol/ref-listing.js'
 import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 
 /** An entry's ref listing, read into memory once for all who ask. */

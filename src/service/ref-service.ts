@@ -1,20 +1,20 @@
 import { LRUCache } from 'lru-cache'
-import type { FreshCache, Question, Reading, Reuse, Sight } from '../freshness/fresh-cache.js'
+import type { FreshCache, FillRequest, Reading, Reuse, ObservedState } from '../freshness/fresh-cache.js'
 import type { Observation, Observer } from '../freshness/observer.js'
-import { FilesystemUnanswered } from '../git/filesystem-unanswered.js'
-import type { Git, GitProcess } from '../git/git.js'
-import { httpBackend, type BackendRequest, type BackendTurn } from '../git/http-backend.js'
-import type { ProtocolVersion } from '../git/protocol.js'
-import { identityOf, RepositoryExchanged, type Repository } from '../git/repository.js'
-import { readServing, type Serving } from '../git/serving.js'
-import { advertisement, ownAdvertisement, refListing } from '../git/upload-pack.js'
+import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
+import type { Git, GitProcess } from '../git/process/git.js'
+import { httpBackend, type BackendRequest, type BackendAdmission } from '../git/process/http-backend.js'
+import type { ProtocolVersion } from '../git/protocol/version.js'
+import { identityOf, RepositoryExchanged, type Repository } from '../git/state/repository.js'
+import { readServingConfig, type ServingConfig } from '../git/process/serving-config.js'
+import { advertisement, uncachedAdvertisement, refListing } from '../git/process/upload-pack.js'
 import type { BackOff } from '../limits/back-off.js'
 import { Overloaded } from '../limits/overloaded.js'
-import type { Slots } from '../limits/slots.js'
+import type { ProcessLimiter } from '../limits/process/process-limiter.js'
 import { FillError, type Entry, type FillFault, type FillResult, type Source } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import { checkTerms, type ClientTerms } from './client-terms.js'
+import { checkGitOverrides, type GitOverrides } from './git-overrides.js'
 import { keyOf, keysOf, type EntryKind } from './entry-keys.js'
 import { BackingOff, RepositoryNotFound, ServiceDisabled } from './errors.js'
 import type { LeaseService } from './lease-service.js'
@@ -29,7 +29,7 @@ export interface RefServiceOptions {
   readonly cache: FreshCache
   /** Most bytes of memory for ref listings. */
   readonly listingsMaxBytes: number
-  readonly slots: Slots
+  readonly limiter: ProcessLimiter
   /** By key: how long after a failure the next try is due. */
   readonly backOff: BackOff
   readonly notices: UnservedNotices
@@ -68,9 +68,9 @@ export class RefService {
   readonly #options: RefServiceOptions
   readonly #listings: RefListings
   /** By repository and configuration state. */
-  readonly #serving = new LRUCache<string, Serving | Promise<Serving>>({ max: 10_000 })
+  readonly #servingConfigs = new LRUCache<string, ServingConfig | Promise<ServingConfig>>({ max: 10_000 })
   /** The same by look, for states that cannot be named. */
-  readonly #servingNow = new WeakMap<Observation, Promise<Serving>>()
+  readonly #servingConfigsNow = new WeakMap<Observation, Promise<ServingConfig>>()
 
   constructor(options: RefServiceOptions) {
     this.#options = options
@@ -105,16 +105,16 @@ export class RefService {
    * by a process of its own, when its turn has come, and shared with nobody. The signal ends it.
    * @throws RepositoryNotFound, ServiceDisabled, BadTerms; while it is read: GitError, Overloaded, the signal's reason
    */
-  async advertiseAlone(
+  async advertiseUncached(
     target: Target,
     version: ProtocolVersion,
-    terms: ClientTerms,
+    terms: GitOverrides,
     signal: AbortSignal,
   ): Promise<AsyncGenerator<Buffer>> {
     const { repository } = (await this.#open(target)).state
     const { git, observer } = this.#options
-    const own = await checkTerms(repository, terms, (...asked) => observer.disks.objects(...asked))
-    return ownAdvertisement(git, repository, version, own, signal)
+    const own = await checkGitOverrides(repository, terms, (...asked) => observer.disks.objects(...asked))
+    return uncachedAdvertisement(git, repository, version, own, signal)
   }
 
   /**
@@ -150,12 +150,16 @@ export class RefService {
    * Starts `git http-backend` on a request that refstream does not answer itself, when its turn has come.
    * @throws RepositoryNotFound, Overloaded, or the queueing signal's reason
    */
-  async passThrough(target: Target, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
+  async passThrough(
+    target: Target,
+    request: PassThroughRequest,
+    turn: BackendAdmission,
+  ): Promise<GitProcess> {
     return this.#runBackend((await this.#observe(target)).repository, request, turn)
   }
 
   /** The same for a request that may change the repository: a push. Holds a lease while the process runs. */
-  async mutate(target: Target, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
+  async mutate(target: Target, request: PassThroughRequest, turn: BackendAdmission): Promise<GitProcess> {
     const { repository } = await this.#observe(target)
     let end: (() => void) | undefined
     const starting = (): void => {
@@ -171,16 +175,20 @@ export class RefService {
     }
   }
 
-  #runBackend(repository: Repository, request: PassThroughRequest, turn: BackendTurn): Promise<GitProcess> {
+  #runBackend(
+    repository: Repository,
+    request: PassThroughRequest,
+    turn: BackendAdmission,
+  ): Promise<GitProcess> {
     const { git, exportAll } = this.#options
     return httpBackend(git, repository, { ...request, exportAll }, turn)
   }
 
   /** Lets nobody in whose fetch could not even be queued: its POST would have to be shed, and Git dies of that (R5). */
   #refuseIfFull({ commonDir }: Repository): void {
-    const { slots } = this.#options
-    if (slots.waiting('pass') === 0) return
-    const refusal = slots.refusal({ class: 'pass', group: commonDir, admitted: true })
+    const { limiter } = this.#options
+    if (limiter.waiting('pass') === 0) return
+    const refusal = limiter.refusal({ class: 'pass', group: commonDir, admitted: true })
     if (refusal) throw refusal
   }
 
@@ -199,7 +207,7 @@ export class RefService {
   }
 
   /** What a client may read. @throws RepositoryNotFound, ServiceDisabled */
-  async #open(target: Target): Promise<{ state: Observation; serving: Serving }> {
+  async #open(target: Target): Promise<{ state: Observation; serving: ServingConfig }> {
     const state = await this.#exported(target)
     const known = this.#readServing(state)
     const serving = known instanceof Promise ? await known : known
@@ -211,23 +219,28 @@ export class RefService {
     { path }: Target,
     kind: EntryKind,
     variant: string,
-    sight: (seen: Observation) => Sight,
+    sight: (seen: Observation) => ObservedState,
     state: Observation,
     source: Source,
   ): Reading | Promise<Reading> {
     const key = keyOf(kind, variant, state.repository.gitDir)
     // From here on it is this very repository.
     const target = { path, identity: identityOf(state.repository) }
-    const question = (): Question => ({
+    const request = (): FillRequest => ({
       source: (seen) => this.#unlessBackingOff(key, stateOf(seen), source),
       observe: async () => sight(await this.#exported(target)),
-      filling: (entry, seen, ended) => this.#countFill(kind, entry, stateOf(seen), ended),
+      fillStarted: (entry, seen, ended) => this.#countFill(kind, entry, stateOf(seen), ended),
     })
-    return this.#options.cache.read(key, sight(state), question, kind === 'listing' ? this.#holds : undefined)
+    return this.#options.cache.read(
+      key,
+      sight(state),
+      request,
+      kind === 'listing' ? this.#isInMemory : undefined,
+    )
   }
 
   /** Listings are read in a form of their own. */
-  readonly #holds = (entry: Entry): boolean => this.#listings.holds(entry)
+  readonly #isInMemory = (entry: Entry): boolean => this.#listings.holds(entry)
 
   #throwIfBackingOff(key: string, state?: string): void {
     const blocked = this.#options.backOff.blocked(key, state)
@@ -266,25 +279,25 @@ export class RefService {
   }
 
   /** One answer of Git's for all who ask about the same state, or with the same look. */
-  #readServing(state: Observation): Serving | Promise<Serving> {
+  #readServing(state: Observation): ServingConfig | Promise<ServingConfig> {
     const { token, unsettledMs } = state.capabilities
-    const known = unsettledMs === 0 ? this.#serving.get(token) : this.#servingNow.get(state)
+    const known = unsettledMs === 0 ? this.#servingConfigs.get(token) : this.#servingConfigsNow.get(state)
     if (known) return known
     const { git, backOff } = this.#options
     const key = `configuration ${token}`
     this.#throwIfBackingOff(key)
-    const serving = readServing(git, state.repository, state.config)
+    const serving = readServingConfig(git, state.repository, state.config)
     serving.then(
       () => backOff.succeeded(key),
       (error: unknown) => saysNothing(error) || backOff.failed(key, error),
     )
     if (unsettledMs === 0) {
-      this.#serving.set(token, serving)
+      this.#servingConfigs.set(token, serving)
       serving.then(
-        (known) => this.#serving.set(token, known),
-        () => this.#serving.delete(token),
+        (known) => this.#servingConfigs.set(token, known),
+        () => this.#servingConfigs.delete(token),
       )
-    } else this.#servingNow.set(state, serving)
+    } else this.#servingConfigsNow.set(state, serving)
     return serving
   }
 
@@ -326,11 +339,11 @@ const located = (repository: Repository | undefined): Located | undefined =>
     identity: identityOf(repository),
   }
 
-const refsOf = ({ refs }: Observation): Sight => refs
-const capabilitiesOf = ({ capabilities }: Observation): Sight => capabilities
+const refsOf = ({ refs }: Observation): ObservedState => refs
+const capabilitiesOf = ({ capabilities }: Observation): ObservedState => capabilities
 
 /** What must have changed before a failed fill may go well. */
-const stateOf = ({ token, generation }: Sight): string => `${token} ${generation}`
+const stateOf = ({ token, generation }: ObservedState): string => `${token} ${generation}`
 
 /** A repository's name for rules: a worktree is its Git directory's. */
 const repositoryName = (path: string): string => path.replace(/(^|\/)\.git$/, '')

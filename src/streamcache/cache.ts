@@ -1,12 +1,12 @@
-import { CacheDirectory, type StoreOperation } from './cache-directory.js'
+import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
 import { CommittedEntries, type CommittedLimits, type EvictionReason } from './committed-entries.js'
-import { Entry, type FillLimits, type FillResult, type Source } from './entry.js'
+import { Entry, type FillLimits, type FillResult, type Producer } from './entry.js'
 import { FillError } from './fill-error.js'
-import { encodeFooter } from './footer.js'
-import type { Free, FreeSpaceLimits } from './free-space.js'
+import { encodeFooter } from './disk/footer.js'
+import type { Free, FreeSpaceLimits } from './disk/free-space.js'
 import { GrowingFile, type GrowingFileOptions } from './growing-file.js'
 import { HotTier } from './hot-tier.js'
-import type { DiscardReason, Found } from './store.js'
+import type { DiscardReason, Found } from './disk/store.js'
 
 export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpaceLimits {
   /** Where entries are kept; made if need be. Each process that uses it has a slot of its own in it, with own limits. */
@@ -117,8 +117,8 @@ export class StreamCache {
    * The part of the directory that this process has: 0, or more if others use it too. undefined as long as the
    * directory cannot be used.
    */
-  get slot(): number | undefined {
-    return this.#directory.slot
+  get instance(): number | undefined {
+    return this.#directory.instance
   }
 
   /** This process's part of the cache directory, where its owner may keep files too; undefined as above. */
@@ -170,7 +170,7 @@ export class StreamCache {
    * Starts a fill at once, whatever else runs. With a token, and if `confirm` says true after the source has ended
    * (the state is still the token's), the entry is committed; in any other case it serves its followers only.
    */
-  fill(key: string, token: string | undefined, source: Source, confirm: () => Promise<boolean>): Fill {
+  fill(key: string, token: string | undefined, source: Producer, confirm: () => Promise<boolean>): Fill {
     const entry = new Entry(key, token, new GrowingFile(this.#fileOptions))
     const { spill } = entry.file
     this.#directory.chore(

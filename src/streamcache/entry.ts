@@ -8,7 +8,7 @@ import { callAfter } from './timer.js'
  * Makes an entry's bytes. Runs once per fill; its end means that the bytes are whole, a throw that they are not.
  * When the signal aborts, it should release what it holds and throw. An empty chunk says that it is alive.
  */
-export type Source = (signal: AbortSignal) => AsyncIterable<Buffer>
+export type Producer = (signal: AbortSignal) => AsyncIterable<Buffer>
 
 /**
  * How a fill ended. `committed`: kept for reuse. `unshared`: sound, but its state had passed; it served its followers.
@@ -94,7 +94,7 @@ export class Entry {
   }
 
   /** Runs the source to its end into the file. Resolves when the source is done; errors go to the followers. */
-  async run(source: Source, limits: FillLimits): Promise<void> {
+  async run(source: Producer, limits: FillLimits): Promise<void> {
     const { signal } = this.#abort
     let timeLeft = limits.fillTimeoutMs
     try {

@@ -1,11 +1,11 @@
 import { createHash, type Hash } from 'node:crypto'
 import { Blocks, blockSize } from './blocks.js'
-import type { DiskFile } from './disk-file.js'
+import type { DiskFile } from './disk/disk-file.js'
 import { Follower, type Followed } from './follower.js'
 import type { Coolable, HotTier } from './hot-tier.js'
 import type { Produced } from './retry.js'
 import { Signal } from './signal.js'
-import { Spill, type Spilled, type SpillEvents } from './spill.js'
+import { Spill, type Spilled, type SpillEvents } from './disk/spill.js'
 
 /** Bytes that may wait for the disk before the writer waits too. */
 const maxUnwritten = 16 * 1024 * 1024

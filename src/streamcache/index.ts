@@ -20,13 +20,13 @@
  * others nothing; if the disk fails, streams go on in memory. It knows nothing of what the bytes mean, and when they are fresh is for its
  * owner to say: `token` names the state that they stand for, `confirm` tells whether that state still holds.
  */
-export { type StoreOperation } from './cache-directory.js'
+export { type StoreOperation } from './disk/cache-directory.js'
 export { StreamCache, type Fill, type StreamCacheEvents, type StreamCacheOptions } from './cache.js'
-export { type Entry, type FillLimits, type FillResult, type Source } from './entry.js'
+export { type Entry, type FillLimits, type FillResult, type Producer as Source } from './entry.js'
 export { type EvictionReason } from './committed-entries.js'
 export { FillError, type FillFault } from './fill-error.js'
 export { type Follower } from './follower.js'
-export { type Free } from './free-space.js'
+export { type Free } from './disk/free-space.js'
 export { inTurns } from './in-turns.js'
 export { Signal } from './signal.js'
-export { type DiscardReason } from './store.js'
+export { type DiscardReason } from './disk/store.js'

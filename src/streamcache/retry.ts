@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Source } from './entry.js'
+import type { Producer } from './entry.js'
 import { FillError } from './fill-error.js'
 
 export interface RetryOptions {
@@ -29,7 +29,7 @@ const maxDelayMs = 60_000
  * the last try said. What a new try says in another way fails the fill.
  */
 export async function* withRetries(
-  source: Source,
+  source: Producer,
   signal: AbortSignal,
   produced: () => Produced,
   { fillRetries = 0, retriable, retried }: RetryOptions,

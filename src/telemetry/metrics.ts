@@ -13,8 +13,8 @@ export interface GaugeSources {
   readonly requestsWaiting: () => number
   readonly requestsPipelined: () => number
   readonly requestBodyBytes: () => number
-  readonly slotsTotal: () => number
-  readonly slots: () => Iterable<{ class: string; running: number; waiting: number }>
+  readonly processLimit: () => number
+  readonly processClasses: () => Iterable<{ class: string; running: number; waiting: number }>
   readonly helpers: () => { running: number; stuck: number }
   readonly repositories: () => Iterable<{ mode: string; reason: string; count: number }>
   readonly logLinesDropped: () => number
@@ -49,7 +49,7 @@ export class Metrics {
     'Requests answered. outcome: hit (a committed entry), joined (a fill that was running), filled (this request ' +
       'started the fill), gathered (waited for the next fill), passthrough (Git answered), not_found, unauthenticated, forbidden, ' +
       'rejected (a bad request), shed (overload: told to come again), aborted (the client left), error (the answer failed).',
-    ['door', 'kind', 'protocol', 'outcome'],
+    ['transport', 'kind', 'protocol', 'outcome'],
   )
   readonly fills = this.#counter(
     'refstream_fills_total',
@@ -77,17 +77,17 @@ export class Metrics {
   readonly sentBytes = this.#counter(
     'refstream_sent_bytes_total',
     'Body bytes handed to clients, from the cache and passed through.',
-    ['door', 'kind'],
+    ['transport', 'kind'],
   )
   readonly compressionSaved = this.#counter(
     'refstream_compression_saved_bytes_total',
     'Body bytes that were not sent because clients accepted a compressed form.',
-    ['door', 'encoding'],
+    ['transport', 'encoding'],
   )
   readonly firstByteSeconds = this.#histogram(
     'refstream_first_byte_seconds',
     'Time from a request to the first byte of its answer, in seconds.',
-    ['door', 'kind'],
+    ['transport', 'kind'],
   )
   readonly processesStarted = this.#counter(
     'refstream_processes_started_total',
@@ -105,24 +105,24 @@ export class Metrics {
       'open where leases decide), missing, timeout (its filesystem did not answer, or has not since the last try).',
     ['result'],
   )
-  readonly slotWaitSeconds = this.#histogram(
-    'refstream_slot_wait_seconds',
+  readonly permitWaitSeconds = this.#histogram(
+    'refstream_process_permit_wait_seconds',
     'Time that Git processes waited for their turn, in seconds. class, here and below: fill, or pass (pass-through).',
     ['class'],
   )
-  readonly shed = this.#counter(
-    'refstream_shed_total',
+  readonly processesShed = this.#counter(
+    'refstream_processes_shed_total',
     'Git processes that did not get a turn; all who waited for one were told to come again. reason: queue-full, wait ' +
       '(longer than queue-wait-seconds).',
     ['class', 'reason'],
   )
-  readonly doorWaitSeconds = this.#histogram(
-    'refstream_door_wait_seconds',
+  readonly admissionWaitSeconds = this.#histogram(
+    'refstream_admission_wait_seconds',
     'Time that requests waited at the door, in seconds, for the event loop was busy; those that had to.',
     [],
   )
-  readonly turnedAway = this.#counter(
-    'refstream_requests_turned_away_total',
+  readonly requestsShed = this.#counter(
+    'refstream_requests_shed_total',
     'Requests shed at the door. reason: full (more than max-requests), share (too many of one client address), ' +
       'queue-full, wait (longer than queue-wait-seconds).',
     ['reason'],
@@ -249,7 +249,7 @@ export class Metrics {
       'Bytes of memory for request bodies that were read before their turn, and for ls-refs commands being answered.',
       sources.requestBodyBytes,
     )
-    this.#gauge('refstream_slots', 'Most Git processes at once, as of now.', sources.slotsTotal)
+    this.#gauge('refstream_process_limit', 'Most Git processes at once, as of now.', sources.processLimit)
     const gaugeOf = (name: string, help: string, of: 'running' | 'waiting'): void => {
       const gauge = new Gauge({
         name,
@@ -257,14 +257,14 @@ export class Metrics {
         labelNames: ['class'],
         registers: [this.registry],
         collect: () => {
-          for (const each of sources.slots()) gauge.set({ class: each.class }, each[of])
+          for (const each of sources.processClasses()) gauge.set({ class: each.class }, each[of])
         },
       })
     }
-    gaugeOf('refstream_slots_running', 'Git processes that run in their turn.', 'running')
-    gaugeOf('refstream_slots_waiting', 'Git processes that wait for their turn.', 'waiting')
+    gaugeOf('refstream_process_permits_held', 'Git processes that run in their turn.', 'running')
+    gaugeOf('refstream_process_permits_waiting', 'Git processes that wait for their turn.', 'waiting')
     const helpers = new Gauge({
-      name: 'refstream_observers',
+      name: 'refstream_observer_processes',
       help:
         'Processes that look at repositories on network filesystems and unknown ones. state: running, stuck (killed ' +
         'because the filesystem does not answer, and not gone yet).',

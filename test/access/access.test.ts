@@ -5,18 +5,18 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Access, type AccessOptions } from '../../src/access/access.js'
-import { Authorizer, type Said } from '../../src/access/forward.js'
+import { ExternalAuthorizer, type AuthorizerAnswer } from '../../src/access/external-authorizer.js'
 import { Htpasswd } from '../../src/access/htpasswd.js'
 import { PasswordChecks } from '../../src/access/password-checks.js'
-import type { Question } from '../../src/access/question.js'
+import type { AccessRequest } from '../../src/access/access-request.js'
 import { Rules } from '../../src/access/rules.js'
 import { Tokens } from '../../src/access/tokens.js'
-import { Verdicts } from '../../src/access/verdicts.js'
+import { DecisionCache } from '../../src/access/decision-cache.js'
 import { serveAuthorizer } from '../support/authorizer.js'
 import { tempDir } from '../support/temp-dir.js'
 
-const question = (part: Partial<Question>): Question => ({
-  door: 'http',
+const question = (part: Partial<AccessRequest>): AccessRequest => ({
+  transport: 'http',
   service: 'git-upload-pack',
   repository: 'r.git',
   headers: {},
@@ -30,7 +30,7 @@ const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 
 /** `user` if it is allowed, else the error's name. */
-const outcome = async (access: Access, asked: Question): Promise<string> => {
+const outcome = async (access: Access, asked: AccessRequest): Promise<string> => {
   try {
     return `as ${(await access.check(asked)).user}`
   } catch (error) {
@@ -50,7 +50,7 @@ t.test('doors × credentials × repositories × services', async (t) => {
     passwords: {
       file: () => Htpasswd.read(htpasswd),
       checks,
-      verdicts: new Verdicts({ forMs: 1000, max: 10 }),
+      decisions: new DecisionCache({ forMs: 1000, max: 10 }),
     },
     rules: new Rules([
       { glob: 'pub/**', action: 'read', names: ['anyone'] },
@@ -96,13 +96,13 @@ t.test('doors × credentials × repositories × services', async (t) => {
     const may = push ? user === 'alice' || user === 'robot' : mayRead
     return may ? `as ${user}` : user === undefined ? 'Unauthenticated' : 'Forbidden'
   }
-  for (const door of ['http', 'grpc'] as const)
+  for (const transport of ['http', 'grpc'] as const)
     for (const [who, authorization] of Object.entries(credentials))
       for (const repository of ['pub/x', 'pub/none', 'secret', 'secret.git', 'pub/link', 'other.git', 'none'])
         for (const service of ['git-upload-pack', 'git-receive-pack', 'dumb'] as const) {
-          const asked = question({ door, service, repository, headers: { authorization } })
+          const asked = question({ transport, service, repository, headers: { authorization } })
           const want = expected(who, repository, service === 'git-receive-pack')
-          t.equal(await outcome(access, asked), want, [door, who, repository, service].join(', '))
+          t.equal(await outcome(access, asked), want, [transport, who, repository, service].join(', '))
         }
 
   const hidden = new Access({ ...options, locate: () => undefined })
@@ -185,7 +185,7 @@ t.test('what one credential is allowed is never another’s', async (t) => {
     service: fc.constantFrom('git-upload-pack', 'git-receive-pack'),
     remoteAddress: fc.constantFrom('192.0.2.1', '192.0.2.2'),
   })
-  const own = ({ headers, repository, service, remoteAddress }: Partial<Question>): string => {
+  const own = ({ headers, repository, service, remoteAddress }: Partial<AccessRequest>): string => {
     const parts = [headers!['authorization'], headers!['cookie'], repository, service, remoteAddress]
     const digest = createHash('sha256').update(JSON.stringify(parts)).digest()
     return digest[0]! % 3 === 0 ? 'Forbidden' : `as ${digest.toString('hex')}`
@@ -196,10 +196,10 @@ t.test('what one credential is allowed is never another’s', async (t) => {
       fc.boolean(),
       async (all, remember) => {
         const headers = ['authorization', 'cookie']
-        const asking = new Authorizer({ url, timeoutMs: 60_000, headers, userHeader: 'remote-user' })
-        const verdicts = new Verdicts<Said>({ forMs: remember ? 60_000 : 0, max: 100 })
-        const access = new Access({ authorizer: { asked: asking, verdicts }, locate: () => undefined })
-        const parts = all.map((part) => question(part as Partial<Question>))
+        const asking = new ExternalAuthorizer({ url, timeoutMs: 60_000, headers, userHeader: 'remote-user' })
+        const decisions = new DecisionCache<AuthorizerAnswer>({ forMs: remember ? 60_000 : 0, max: 100 })
+        const access = new Access({ authorizer: { asked: asking, decisions }, locate: () => undefined })
+        const parts = all.map((part) => question(part as Partial<AccessRequest>))
         const half = parts.length >> 1
         const answers = [
           ...(await Promise.all(parts.slice(0, half).map((part) => outcome(access, part)))),
@@ -220,9 +220,9 @@ t.test('passwords are checked beside the event loop, a bounded number of them', 
   let count = 0
   const checks = new PasswordChecks(20, () => count++)
   t.teardown(() => checks.close())
-  const verdicts = new Verdicts<{ good: boolean }>({ forMs: 60_000, max: 100 })
+  const decisions = new DecisionCache<{ good: boolean }>({ forMs: 60_000, max: 100 })
   const check = (password: string, group: string, user = 'alice') =>
-    htpasswd.check(user, password, group, checks, verdicts).catch((error: unknown) => (error as Error).name)
+    htpasswd.check(user, password, group, checks, decisions).catch((error: unknown) => (error as Error).name)
 
   const storm = Array.from({ length: 100 }, (_, index) => check(`wrong ${index}`, 'attacker'))
   t.equal(await check('a', 'other'), true, 'a storm of one leaves places for others')
@@ -256,7 +256,7 @@ t.test('an authoriser may close connections that it has answered on', async (t) 
     else response.end()
     answered.add(socket)
   })
-  const asked = new Authorizer({ url, timeoutMs: 60_000, headers: [], userHeader: 'remote-user' })
+  const asked = new ExternalAuthorizer({ url, timeoutMs: 60_000, headers: [], userHeader: 'remote-user' })
   t.teardown(() => asked.close())
   await Promise.all([asked.ask(question({})), asked.ask(question({}))])
   t.match(await asked.ask(question({})), { verdict: 'allowed' })

@@ -1,15 +1,15 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { PasswordQueue, type Asker } from '../../src/access/password-queue.js'
+import { PasswordQueue, type PasswordClient } from '../../src/access/password-queue.js'
 
-const fill = (queue: PasswordQueue<Asker>, address: string, user: string, count: number): number => {
+const fill = (queue: PasswordQueue<PasswordClient>, address: string, user: string, count: number): number => {
   let taken = 0
   for (; taken < count && queue.hasPlace({ address, user }); taken++) queue.join({ address, user })
   return taken
 }
 
 t.test('addresses take turns, and the users at each', async (t) => {
-  const queue = new PasswordQueue<Asker>(100)
+  const queue = new PasswordQueue<PasswordClient>(100)
   fill(queue, 'nat', 'alice', 20)
   fill(queue, 'nat', 'bob', 1)
   fill(queue, 'other', 'carol', 2)
@@ -21,7 +21,7 @@ t.test('addresses take turns, and the users at each', async (t) => {
 })
 
 t.test('a flood leaves places to other users at its address, and more to other addresses', async (t) => {
-  const queue = new PasswordQueue<Asker>(256)
+  const queue = new PasswordQueue<PasswordClient>(256)
   t.equal(fill(queue, 'nat', 'alice', 1000), 86)
   t.ok(fill(queue, 'nat', 'bob', 1000) >= 20)
   for (let name = 0; name < 1000; name++) fill(queue, 'nat', `name ${name}`, 1000)
@@ -32,11 +32,11 @@ t.test('between two turns of a user at an address, each other that waits has at 
   const asker = fc.record({ address: fc.constantFrom('a', 'b', 'c'), user: fc.constantFrom('x', 'y', 'z') })
   fc.assert(
     fc.property(fc.array(asker, { maxLength: 60 }), (askers) => {
-      const queue = new PasswordQueue<Asker>(1000)
+      const queue = new PasswordQueue<PasswordClient>(1000)
       for (const each of askers) queue.join(each)
       const turns = askers.map(() => queue.next()!)
       const left = [...askers]
-      let last: Asker | undefined
+      let last: PasswordClient | undefined
       for (const turn of turns) {
         // Nobody has two turns in a row while another address, or another user there, waits.
         const others = left.some(({ address }) => address !== turn.address)

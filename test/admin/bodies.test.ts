@@ -2,7 +2,7 @@ import t from 'tap'
 import fc from 'fast-check'
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
-import { Bodies } from '../../src/admin/bodies.js'
+import { RequestBodies } from '../../src/admin/bodies.js'
 import type { BodyCheck } from '../../src/admin/endpoint.js'
 import { eventually } from '../support/eventually.js'
 
@@ -29,7 +29,7 @@ const outcome = (body: Promise<Buffer>): Promise<string> =>
   )
 
 t.test('a body comes whole, and a check sees it first', async (t) => {
-  const bodies = new Bodies(1000)
+  const bodies = new RequestBodies(1000)
   const seen: string[] = []
   const check: BodyCheck = {
     take: (piece) => seen.push(piece.toString()),
@@ -47,7 +47,7 @@ t.test('a body comes whole, and a check sees it first', async (t) => {
 })
 
 t.test('what is too long, breaks off or has a false length', async (t) => {
-  const bodies = new Bodies(1000)
+  const bodies = new RequestBodies(1000)
   const declared = request({ 'content-length': '101' })
   t.equal(await outcome(bodies.read(declared.message, 100)), '413', 'before any of it comes')
   const long = request()
@@ -64,7 +64,7 @@ t.test('what is too long, breaks off or has a false length', async (t) => {
 
 t.test('the largest gives way, and small ones find room', async (t) => {
   let refused = 0
-  const bodies = new Bodies(1000, () => refused++)
+  const bodies = new RequestBodies(1000, () => refused++)
   const large = [500, 400].map((length) => {
     const each = request()
     const read = outcome(bodies.read(each.message, 600))
@@ -94,7 +94,7 @@ t.test(
     const step = fc.record({ of: fc.nat({ max: 5 }), length: fc.nat({ max: 60 }) })
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-        const bodies = new Bodies(200)
+        const bodies = new RequestBodies(200)
         const sent = Array.from({ length: 6 }, () => '')
         const all = sent.map(() => {
           const each = request()

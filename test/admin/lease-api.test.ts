@@ -36,7 +36,7 @@ t.test('a lease’s life', async (t) => {
   const opened = await call('POST', '/v1/leases', given)
   const id = idOf(opened)
   t.match(opened, { status: 201, body: { ...given, id: /^[\w-]{22}$/ } })
-  t.equal(leases.of(repository).open, 1)
+  t.equal(leases.statusOf(repository).open, 1)
   t.match(await call('GET', '/v1/leases'), { status: 200, body: { leases: [opened.body] } })
 
   const renewed = await call('PUT', `/v1/leases/${id}`, { ttlSeconds: 99 })
@@ -46,7 +46,7 @@ t.test('a lease’s life', async (t) => {
   t.ok(Date.parse(expiresAt) - Date.parse(openedAt) >= 99_000)
 
   t.match(await call('DELETE', `/v1/leases/${id}`, { refs: ['refs/heads/main'] }), { status: 204 })
-  t.match(leases.of(repository), { open: 0, changes: 1 })
+  t.match(leases.statusOf(repository), { open: 0, changes: 1 })
   for (const method of ['DELETE', 'PUT']) {
     t.match(await call(method, `/v1/leases/${id}`), {
       status: 404,
@@ -61,17 +61,17 @@ t.test('a lease that ends with no change', async (t) => {
   const { call, leases, repository } = await makeWorld(t)
   const open = () => call('POST', '/v1/leases', { repository: 'group/r', ttlSeconds: 60 })
   const ids = [idOf(await open()), idOf(await open())]
-  t.equal(leases.of(repository).open, 2)
+  t.equal(leases.statusOf(repository).open, 2)
   t.match(await call('DELETE', `/v1/leases/${ids[0]}`, { changed: false }), { status: 204 })
-  t.match(leases.of(repository), { open: 1, changes: 0 })
+  t.match(leases.statusOf(repository), { open: 1, changes: 0 })
   t.match(await call('DELETE', `/v1/leases/${ids[1]}`, { changed: 'no' }), { status: 400 })
-  t.match(leases.of(repository), { open: 1, changes: 0 }, 'it goes on')
+  t.match(leases.statusOf(repository), { open: 1, changes: 0 }, 'it goes on')
 })
 
 t.test('invalidate', async (t) => {
   const { call, leases, repository, invalidations } = await makeWorld(t)
   t.match(await call('POST', '/v1/invalidate', { repository: 'group/r.git' }), { status: 204 })
-  t.same(leases.of(repository), { open: 0, openings: 0, changes: 1 })
+  t.same(leases.statusOf(repository), { open: 0, openings: 0, changes: 1 })
   t.match(await call('POST', '/v1/invalidate', { repository: 'nothing.git' }), { status: 404 })
   t.same(invalidations, ['api'])
 })

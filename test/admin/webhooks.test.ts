@@ -54,7 +54,7 @@ t.test('a push that is signed invalidates the repository that it names', async (
   for (const [index, sender] of senders.entries()) {
     const body = payload(sender, 'group/sub/r')
     t.match(await send(sender, body, signatures[sender]!(body)), { status: 204 }, sender)
-    t.equal(leases.of(repository).changes, index + 1)
+    t.equal(leases.statusOf(repository).changes, index + 1)
   }
   t.same(told, senders)
 })
@@ -76,7 +76,7 @@ t.test('what is not signed with the secret does nothing', async (t) => {
       t.match(answer, { status: 403, body: { detail: /signature/ } }, `${sender} ${JSON.stringify(headers)}`)
     }
   }
-  t.equal(leases.of(repository).changes, 0)
+  t.equal(leases.statusOf(repository).changes, 0)
   t.same(told, [])
 })
 
@@ -98,10 +98,10 @@ t.test('names as senders write them, and what they must not reach', async (t) =>
   const repository = initBare(root, 'owner/repo.git')
   const signed = (body: string) => send('gitea', body, signatures['gitea']!(body))
   t.match(await signed(payload('gitea', 'Owner/Repo')), { status: 204 }, 'in lower case on disk')
-  t.equal(leases.of(repository).changes, 1)
+  t.equal(leases.statusOf(repository).changes, 1)
   initBare(root, 'Owner/Repo.git')
   t.match(await signed(payload('gitea', 'Owner/Repo')), { status: 204 })
-  t.equal(leases.of(repository).changes, 1, 'a name that is there as it stands is meant so')
+  t.equal(leases.statusOf(repository).changes, 1, 'a name that is there as it stands is meant so')
   for (const name of ['nothing', '../owner/repo', 'owner/../owner/repo', '', '/', '/etc']) {
     const answer = await signed(payload('gitea', name))
     t.match(answer, { status: 404, body: { detail: /no repository/ } }, JSON.stringify(name))
@@ -116,9 +116,9 @@ t.test('payloads', async (t) => {
     send('github', body, { ...signatures['github']!(body), 'Content-Type': type })
   const form = `a=b&payload=${encodeURIComponent(payload('github', 'o/r'))}`
   t.match(await signed(form, 'application/x-www-form-urlencoded'), { status: 204 }, 'wrapped up as a form')
-  t.equal(leases.of(repository).changes, 1)
+  t.equal(leases.statusOf(repository).changes, 1)
   t.match(await signed('{"zen":"Keep it logically awesome."}'), { status: 204 }, 'an event of nobody’s')
-  t.equal(leases.of(repository).changes, 1)
+  t.equal(leases.statusOf(repository).changes, 1)
   for (const body of [
     '',
     '[]',
@@ -177,7 +177,7 @@ t.test('an event of a wiki is about the wiki’s repository', async (t) => {
     t.match(await post(sender, 'o/r', header, more), { status: 204 }, 'a project whose wiki is not here')
   }
   const wiki = initBare(root, 'o/r.wiki.git')
-  const before = leases.of(project).changes
+  const before = leases.statusOf(project).changes
   let changes = 0
   for (const sender of senders) {
     const { header, more } = events[sender]!
@@ -188,14 +188,14 @@ t.test('an event of a wiki is about the wiki’s repository', async (t) => {
     ]
     for (const parts of variants) {
       t.match(await post(sender, 'o/r', ...parts), { status: 204 }, `${sender} ${JSON.stringify(parts)}`)
-      t.equal(leases.of(wiki).changes, ++changes)
+      t.equal(leases.statusOf(wiki).changes, ++changes)
     }
     t.match(await post(sender, 'o/none', header, {}), { status: 404 })
   }
-  t.equal(leases.of(project).changes, before, 'the project’s own has not changed')
+  t.equal(leases.statusOf(project).changes, before, 'the project’s own has not changed')
   t.match(await post('gitea', 'O/R', {}, { page: 'Home' }), { status: 204 }, 'in lower case on disk')
-  t.equal(leases.of(wiki).changes, changes + 1)
+  t.equal(leases.statusOf(wiki).changes, changes + 1)
   t.match(await post('gitea', 'o/r', { 'X-Gitea-Event': 'push' }, {}), { status: 204 })
-  t.equal(leases.of(project).changes, before + 1)
+  t.equal(leases.statusOf(project).changes, before + 1)
   t.ok(told.length > 0)
 })

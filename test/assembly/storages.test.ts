@@ -1,7 +1,7 @@
 import t from 'tap'
 import { mkdirSync, realpathSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { RepositoriesRoot } from '../../src/git/repositories-root.js'
+import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
 import { findStorages } from '../../src/assembly/storages.js'
 import { tempDir } from '../support/temp-dir.js'
 

@@ -61,6 +61,6 @@ const rows = [...figures].map(([door, { rates, cpu, bytes }]) => {
   return [door, median(rates), (median(rates) / http).toFixed(2), (cpu / (bytes / 1e9)).toFixed(2)]
 })
 console.log(`${refs} refs, ${(figures.get('HTTP').bytes / rounds / 4 / 1e6).toFixed(1)} MB`)
-console.log(table(['door', 'MB/s', '× HTTP', 'server, CPU s per GB'], rows).join('\n'))
+console.log(table(['transport', 'MB/s', '× HTTP', 'server, CPU s per GB'], rows).join('\n'))
 await sidecar.stop()
 process.exit()

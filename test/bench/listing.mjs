@@ -2,7 +2,7 @@
 //
 //   make build && node test/bench/listing.mjs [REFS]
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { cutListing, RefListing } from '../../dist/git/ref-listing.js'
+import { cutListing, RefListing } from '../../dist/git/protocol/ref-listing.js'
 import { median, quantile } from './rig.mjs'
 
 const refs = Number(process.argv[2] ?? 500_000)

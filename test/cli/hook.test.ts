@@ -1,7 +1,7 @@
 import t from 'tap'
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { findProgram } from '../../src/git/installation.js'
+import { findProgram } from '../../src/git/process/installation.js'
 import { FakeAdmin } from '../support/fake-admin.js'
 import { hookOf, notes, pathWith, run, type Ran } from '../support/hooked.js'
 import { initBare } from '../support/repositories.js'

@@ -136,7 +136,7 @@ t.test('lease run against a sidecar that is restarted meanwhile: one lease, whic
   writeFileSync(go, '')
   t.equal((await ended)[0], 6)
   await eventually('no lease is left', async () => (await leases()).length === 0)
-  t.same(readdirSync(join(cacheDir, 'slot-0/leases')), [])
+  t.same(readdirSync(join(cacheDir, 'instance-0/leases')), [])
   t.equal(await second.metric('refstream_leases_open'), 0)
 })
 
@@ -144,8 +144,8 @@ t.test('a journal that cannot be kept is told once; leases work', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const cacheDir = join(tempDir(t), 'cache')
-  mkdirSync(join(cacheDir, 'slot-0'), { recursive: true })
-  writeFileSync(join(cacheDir, 'slot-0/leases'), '')
+  mkdirSync(join(cacheDir, 'instance-0'), { recursive: true })
+  writeFileSync(join(cacheDir, 'instance-0/leases'), '')
   const sidecar = await startSidecar(t, root, { cacheDir })
   for (let count = 0; count < 3; count++) {
     const opened = await askAdmin(sidecar.adminUrl, 'POST', '/v1/leases', {

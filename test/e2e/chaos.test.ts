@@ -9,11 +9,11 @@ import { makeGitWrapper } from '../support/git-wrapper.js'
 import { readersOf } from '../support/history-run.js'
 import { violations, type Read, type Write } from '../support/history.js'
 import { LeaseClient } from '../support/lease-client.js'
-import { badClient, harmGit, makeDisk, processesOf } from '../support/misfortunes.js'
+import { badClient, harmGit, makeDisk, processesOf } from '../support/chaos.js'
 import { Random } from '../support/random.js'
 import { gitEnvironment } from '../support/repositories.js'
 import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
-import { setStage } from '../support/stage.js'
+import { createHistoryRepository } from '../support/history-repository.js'
 import { tempDir } from '../support/temp-dir.js'
 import { allWriters, type Value } from '../support/writers.js'
 
@@ -39,7 +39,7 @@ const limits = {
 t.test(`whatever happens, answers are whole and fresh, or visibly none: seed ${seed}`, async (t) => {
   t.setTimeout((minutes * 60 + 120) * 1000)
   const root = tempDir(t)
-  const stage = setStage(t, root, 'files')
+  const stage = createHistoryRepository(t, root, 'files')
   const wrapper = makeGitWrapper(t)
   const disk = makeDisk(t)
   const args = Object.entries(limits).flatMap(([name, value]) => [`--${name}`, value])
@@ -148,14 +148,14 @@ t.test(`whatever happens, answers are whole and fresh, or visibly none: seed ${s
     'followers',
     'requests_under_way',
     'processes_running',
-    'slots_running',
-    'slots_waiting',
+    'process_permits_held',
+    'process_permits_waiting',
   ]) {
     const metric = (): Promise<number> => sidecar.metric(`refstream_${name}`)
     await eventually(`${name} is 0`, async () => (await metric()) === 0)
   }
   await eventually('no process is left', () => processesOf(wrapper).length === 0)
-  const temp = join(disk.cacheDir, 'slot-0', 'temp')
+  const temp = join(disk.cacheDir, 'instance-0', 'temp')
   await eventually('no file is left', () => !existsSync(temp) || readdirSync(temp).length === 0)
   await leaveNoTrace(sidecar)
   t.ok(counts.diskLines <= 20 + 10 * minutes, `${counts.diskLines} lines about the disk`)

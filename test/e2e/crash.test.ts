@@ -19,14 +19,17 @@ t.test('kill -9 during a fill, then a restart: nothing of it is served or stays'
   wrapper.plan(plans.pause(500_000))
   const client = ask(infoRefs(first.url, 'r.git')).catch(() => undefined)
   await eventually('Git waits', () => wrapper.saw('paused'))
-  await eventually('some of it is on disk', () => readdirSync(join(cacheDir, 'slot-0', 'temp')).length === 1)
+  await eventually(
+    'some of it is on disk',
+    () => readdirSync(join(cacheDir, 'instance-0', 'temp')).length === 1,
+  )
   t.equal(await first.stop('SIGKILL'), 'SIGKILL')
   t.equal(await client, undefined, 'its client sees a broken answer')
   wrapper.signal('go')
 
   wrapper.plan(undefined)
   const second = await startSidecar(t, root, options)
-  t.same(readdirSync(join(cacheDir, 'slot-0', 'temp')), [])
+  t.same(readdirSync(join(cacheDir, 'instance-0', 'temp')), [])
   t.equal(await second.metric('refstream_store_discarded_total', { reason: 'temp' }), 1)
   const { status, body } = await ask(infoRefs(second.url, 'r.git'))
   t.equal(status, 200)
@@ -42,7 +45,7 @@ t.test('committed entries survive kill -9 and are reused without a process', asy
 
   const first = await startSidecar(t, root, options)
   const before = await ask(infoRefs(first.url, 'r.git'))
-  await eventually('it is committed', () => readdirSync(join(cacheDir, 'slot-0', 'entries')).length === 1)
+  await eventually('it is committed', () => readdirSync(join(cacheDir, 'instance-0', 'entries')).length === 1)
   await first.stop('SIGKILL')
 
   const second = await startSidecar(t, root, options)
@@ -71,9 +74,19 @@ t.test('damaged files are discarded, counted and made again', async (t) => {
     makeRepository(root, 'r.git')
     const first = await startSidecar(t, root, { cacheDir })
     const before = await ask(infoRefs(first.url, 'r.git'))
-    await eventually('it is committed', () => readdirSync(join(cacheDir, 'slot-0', 'entries')).length === 1)
+    await eventually(
+      'it is committed',
+      () => readdirSync(join(cacheDir, 'instance-0', 'entries')).length === 1,
+    )
     await first.stop('SIGKILL')
-    damage(join(cacheDir, 'slot-0', 'entries', readdirSync(join(cacheDir, 'slot-0', 'entries'))[0] as string))
+    damage(
+      join(
+        cacheDir,
+        'instance-0',
+        'entries',
+        readdirSync(join(cacheDir, 'instance-0', 'entries'))[0] as string,
+      ),
+    )
 
     const second = await startSidecar(t, root, { cacheDir })
     const after = await ask(infoRefs(second.url, 'r.git'))

@@ -15,7 +15,10 @@ const ending = (url: string): Promise<string> =>
 
 async function recovers(t: Test, { wrapper, sidecar, url }: WrappedSidecar): Promise<void> {
   t.equal(await sidecar.metric('refstream_store_entries'), 0, 'no entry stays')
-  await eventually('no file stays', () => readdirSync(join(sidecar.cacheDir, 'slot-0', 'temp')).length === 0)
+  await eventually(
+    'no file stays',
+    () => readdirSync(join(sidecar.cacheDir, 'instance-0', 'temp')).length === 0,
+  )
   await eventually(
     'no process stays',
     async () => (await sidecar.metric('refstream_processes_running')) === 0,

@@ -106,8 +106,7 @@ t.test(
       return socket
     }
     const first = Array.from({ length: 60 }, () => dripping('127.0.0.1'))
-    const shed = (): Promise<number> =>
-      sidecar.metric('refstream_requests_turned_away_total', { reason: 'share' })
+    const shed = (): Promise<number> => sidecar.metric('refstream_requests_shed_total', { reason: 'share' })
     await eventually('the others are sent away', async () => (await shed()) === 30)
     t.equal(await sidecar.metric('refstream_requests_under_way'), 30)
     t.equal(await askFrom('127.0.0.1', infoRefs(sidecar.url, 'r.git')), 429)
@@ -140,8 +139,8 @@ t.test('what drips in is bounded in bytes, too', async (t) => {
   // Those that find no memory are Git's to read, when it is their turn.
   await eventually('they wait for Git', async () => {
     const [running, waiting] = await Promise.all([
-      sidecar.metric('refstream_slots_running', { class: 'pass' }),
-      sidecar.metric('refstream_slots_waiting', { class: 'pass' }),
+      sidecar.metric('refstream_process_permits_held', { class: 'pass' }),
+      sidecar.metric('refstream_process_permits_waiting', { class: 'pass' }),
     ])
     return running + waiting >= 30
   })

@@ -203,7 +203,7 @@ t.test('doors × credentials × repositories; and nothing of the credentials is 
   const metrics = await ask(`${sidecar.adminUrl}/metrics`, { headers: { Authorization: 'Bearer another' } })
   const counted = metrics.body.toString()
   for (const outcome of ['unauthenticated', 'forbidden', 'not_found', 'hit']) {
-    t.match(counted, new RegExp(`requests_total\\{door="grpc",[^}]*outcome="${outcome}"`))
+    t.match(counted, new RegExp(`requests_total\\{transport="grpc",[^}]*outcome="${outcome}"`))
   }
   t.ok(sidecar.log.some(({ door, outcome }) => door === 'grpc' && outcome === 'forbidden'))
   const kept = [JSON.stringify(sidecar.log), counted, contents(sidecar.cacheDir), contents(root)]
@@ -220,7 +220,7 @@ t.test('an authoriser decides at both doors, and no answer of his is another’s
   const authorizer = await serveAuthorizer(t, ({ headers, socket }, response) => {
     const { authorization } = headers
     if (authorization === broken) return socket.destroy()
-    const status = verdict(headers['x-refstream-door'], headers['x-refstream-repository'], authorization)
+    const status = verdict(headers['x-refstream-transport'], headers['x-refstream-repository'], authorization)
     response.writeHead(status, { 'Remote-User': 'x', 'X-Secret': wrong }).end(wrong)
   })
   const sidecar = await startSidecar(t, root, {
@@ -254,10 +254,10 @@ t.test('an authoriser decides at both doors, and no answer of his is another’s
   )
   const told = authorizer.asked.map(({ headers }) => headers)
   const asked = told.map((headers) =>
-    ['x-refstream-door', 'x-refstream-repository', 'authorization'].map((name) => headers[name]).join(),
+    ['x-refstream-transport', 'x-refstream-repository', 'authorization'].map((name) => headers[name]).join(),
   )
   t.equal(new Set(asked).size, asked.length, 'nothing is asked twice')
-  const ofGrpc = told.find((headers) => headers['x-refstream-door'] === 'grpc' && headers.authorization)
+  const ofGrpc = told.find((headers) => headers['x-refstream-transport'] === 'grpc' && headers.authorization)
   t.match(ofGrpc, {
     'x-original-method': 'POST',
     'x-original-uri':

@@ -39,7 +39,7 @@ async function setUp(t: Test, refs: number, ...args: string[]): Promise<Setup> {
     sidecar,
     client: new GrpcClient(t, sidecar.grpcTarget, service),
     followers: reaches('refstream_followers', {}),
-    counted: (outcome, count) => reaches('refstream_requests_total', { door: 'grpc', outcome })(count),
+    counted: (outcome, count) => reaches('refstream_requests_total', { transport: 'grpc', outcome })(count),
   }
 }
 
@@ -157,7 +157,7 @@ for (const [method, kind] of [
     t.ok((await next).length > 1)
     t.equal(wrapper.count('upload-pack'), 1, 'the fill went on for whoever came')
     await eventually('it is counted', async () => {
-      return (await sidecar.metric('refstream_requests_total', { door: 'grpc', outcome: 'aborted' })) > 0
+      return (await sidecar.metric('refstream_requests_total', { transport: 'grpc', outcome: 'aborted' })) > 0
     })
     await followers(0)
   })
@@ -184,7 +184,7 @@ t.test(
     wrapper.plan(plans.hangAfter(1000))
     const leaver = client.stream('Advertise', own).on('error', () => {})
     await eventually('Git hangs', () => wrapper.saw('hanging'))
-    t.equal(await sidecar.metric('refstream_slots_running', { class: 'pass' }), 1)
+    t.equal(await sidecar.metric('refstream_process_permits_held', { class: 'pass' }), 1)
     leaver.cancel()
     const running = (): Promise<number> => sidecar.metric('refstream_processes_running')
     await eventually('it is gone', async () => (await running()) === 0)
@@ -226,7 +226,7 @@ t.test('a turn that does not come in time is RESOURCE_EXHAUSTED', async (t) => {
   const { wrapper, sidecar, client } = await setUp(t, 10, ...limits)
   wrapper.plan(plans.wait)
   const first = client.all('Advertise', request)
-  const running = (): Promise<number> => sidecar.metric('refstream_slots_running', { class: 'fill' })
+  const running = (): Promise<number> => sidecar.metric('refstream_process_permits_held', { class: 'fill' })
   await eventually('it runs', async () => (await running()) === 1)
   const error = await errorOf(client.all('Advertise', { repository: 'other.git' }))
   t.equal(error.code, status.RESOURCE_EXHAUSTED)

@@ -29,10 +29,10 @@ t.test('an advertisement has the bytes that it has over HTTP', async (t) => {
   }
   const upload = { command: 'upload-pack' }
   t.equal(await sidecar.metric('refstream_processes_started_total', upload), 3, 'one cache for both doors')
-  const labels = { door: 'grpc', kind: 'advertisement' }
+  const labels = { transport: 'grpc', kind: 'advertisement' }
   t.equal(await sidecar.metric('refstream_requests_total', { ...labels, protocol: 'v2' }), 1)
-  t.equal(await sidecar.metric('refstream_first_byte_seconds_count', { door: 'grpc' }), 3)
-  t.ok((await sidecar.metric('refstream_sent_bytes_total', { door: 'grpc' })) > 600_000)
+  t.equal(await sidecar.metric('refstream_first_byte_seconds_count', { transport: 'grpc' }), 3)
+  t.ok((await sidecar.metric('refstream_sent_bytes_total', { transport: 'grpc' })) > 600_000)
 })
 
 t.test('refs, typed: as Git lists them', async (t) => {
@@ -115,7 +115,8 @@ t.test('what cannot be answered says why by its status', async (t) => {
   )
   const huge = { repository: 'r.git', prefixes: [Buffer.alloc(2_000_000, 'x')] }
   t.equal(await codeOf(client.all('ListRefs', huge)), 'RESOURCE_EXHAUSTED')
-  const counted = (outcome: string) => sidecar.metric('refstream_requests_total', { door: 'grpc', outcome })
+  const counted = (outcome: string) =>
+    sidecar.metric('refstream_requests_total', { transport: 'grpc', outcome })
   t.equal(await counted('not_found'), 4)
   t.equal(await counted('forbidden'), 2)
   t.equal(await counted('rejected'), 18)
@@ -132,7 +133,8 @@ t.test('an answer under terms of its own is right, and shared with nobody', asyn
   }
   const hide = 'transfer.hideRefs=refs/secret'
   t.same([await names(), await names(hide), await names(), await names(hide)], [true, false, true, false])
-  const counted = (outcome: string) => sidecar.metric('refstream_requests_total', { door: 'grpc', outcome })
+  const counted = (outcome: string) =>
+    sidecar.metric('refstream_requests_total', { transport: 'grpc', outcome })
   t.same([await counted('filled'), await counted('passthrough')], [1, 2])
   t.equal(await sidecar.metric('refstream_store_entries'), 1)
 })

@@ -5,7 +5,7 @@ import { FreshCache } from '../../src/freshness/fresh-cache.js'
 import { startServer } from '../../src/index.js'
 import { makeGitWrapper } from '../support/git-wrapper.js'
 import { runHistory, type History } from '../support/history-run.js'
-import { setStage } from '../support/stage.js'
+import { createHistoryRepository } from '../support/history-repository.js'
 import { tempDir } from '../support/temp-dir.js'
 
 /** Reads the refs and dawdles before it says anything, so that whoever joins late gets old bytes. */
@@ -14,7 +14,7 @@ const dawdle = 'git "$@" > "$dir/out.$$"; sleep 0.2; cat "$dir/out.$$"; rm "$dir
 /** A history under a sidecar in this process, whose Git dawdles. */
 async function history(t: Test, seed: number): Promise<History> {
   const root = tempDir(t)
-  const stage = setStage(t, root, 'files')
+  const stage = createHistoryRepository(t, root, 'files')
   const wrapper = makeGitWrapper(t)
   wrapper.plan(dawdle)
   const sidecar = await startServer({

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { makeGitWrapper } from '../support/git-wrapper.js'
 import { runHistory, type RunOptions } from '../support/history-run.js'
 import { startSidecar } from '../support/sidecar.js'
-import { setStage, type RefFormat } from '../support/stage.js'
+import { createHistoryRepository, type RefFormat } from '../support/history-repository.js'
 import { tempDir } from '../support/temp-dir.js'
 
 /** The server's Git: one with reftable (2.45 and later) may be given. */
@@ -31,7 +31,7 @@ async function bout(
   { mode, ...run }: Pick<RunOptions, 'mode' | 'seed' | 'length'>,
 ): Promise<void> {
   const root = tempDir(t)
-  const stage = setStage(t, root, format, program)
+  const stage = createHistoryRepository(t, root, format, program)
   const wrapper = makeGitWrapper(t, program)
   const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path, '--freshness', mode] })
   const { url, adminUrl } = sidecar

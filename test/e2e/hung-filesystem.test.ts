@@ -138,7 +138,10 @@ t.test(
     const { status, headers } = await waiting
     t.equal(status, 503)
     t.match(headers['retry-after'], /^\d+$/)
-    await eventually('its slot is free', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+    await eventually(
+      'its slot is free',
+      async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
+    )
     t.equal(await sidecar.metric('refstream_fill_failures_total', { fault: 'unanswered' }), 1)
     wrapper.plan(undefined)
     t.equal((await ask(infoRefs(sidecar.url, 'local.git'))).status, 200)

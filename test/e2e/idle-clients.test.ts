@@ -93,7 +93,7 @@ t.test('a client that stalls within a request is cut', async (t) => {
   await eventually('no process is left', async () => {
     return (await sidecar.metric('refstream_processes_running')) === 0
   })
-  t.equal(await sidecar.metric('refstream_slots_running'), 0)
+  t.equal(await sidecar.metric('refstream_process_permits_held'), 0)
 })
 
 t.test(

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { decodeFooter, footerLength, tailLength } from '../../src/streamcache/footer.js'
+import { decodeFooter, footerLength, tailLength } from '../../src/streamcache/disk/footer.js'
 import { addPackedBranches, git, gitWith, makeRepository } from '../support/repositories.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { eventually } from '../support/eventually.js'
@@ -42,7 +42,7 @@ t.test('killed again and again during fills: only sound entries stay, and answer
   const names = ['a.git', 'b.git', 'c.git']
   const repositories = names.map((name) => makeRepository(root, name))
   for (const repository of repositories) addPackedBranches(repository, 20_000)
-  const slot = (room: string): string => join(cacheDir, 'slot-0', room)
+  const slot = (room: string): string => join(cacheDir, 'instance-0', room)
   const deadline = Date.now() + minutes * 60_000
   const wrapper = makeGitWrapper(t)
   let interrupted = 0
@@ -54,7 +54,7 @@ t.test('killed again and again during fills: only sound entries stay, and answer
       if (wrong) t.fail(`round ${round}: ${name}: ${wrong}`)
     }
     t.equal(await sidecar.metric('refstream_store_discarded_total', { reason: 'corrupt' }), 0)
-    t.notOk(existsSync(join(cacheDir, 'slot-1')), 'the dead hold no slot')
+    t.notOk(existsSync(join(cacheDir, 'instance-1')), 'the dead hold no slot')
 
     // One repository has the state of the round before, and the others are new.
     for (const [index, repository] of repositories.entries()) {
@@ -102,7 +102,8 @@ t.test('two sidecars on one cache directory: each has its own part, and finds it
     const entries = (): Promise<number> => sidecar.metric('refstream_store_entries')
     await eventually('it is committed', async () => (await entries()) === 1)
   }
-  for (const slot of ['slot-0', 'slot-1']) t.equal(readdirSync(join(cacheDir, slot, 'entries')).length, 1)
+  for (const slot of ['instance-0', 'instance-1'])
+    t.equal(readdirSync(join(cacheDir, slot, 'entries')).length, 1)
   const said = [first!, second!].filter(({ log }) => log.some(({ slot }) => slot === 1))
   t.equal(said.length, 1, 'who is not the first says so')
   await Promise.all([first!.stop('SIGKILL'), second!.stop('SIGKILL')])

@@ -217,7 +217,7 @@ t.test('kill -9 with a lease open: after the restart it is still open', async (t
   t.equal(await world.cost(() => world.refs()), 1, 'unsettled still')
   t.equal(await world.end(id), 204)
   await world.warm()
-  t.same(readdirSync(join(world.cacheDir, 'slot-0/leases')), [])
+  t.same(readdirSync(join(world.cacheDir, 'instance-0/leases')), [])
 
   // What was committed in lease mode is of no use to another process: leases may have come and gone.
   await world.sidecar.stop('SIGKILL')

@@ -32,8 +32,8 @@ async function setUp(t: Test, repositories: readonly string[], ...args: string[]
     wrapper,
     sidecar,
     passThrough: (repository) => ask(`${sidecar.url}/${repository}.git/HEAD`),
-    waiting: gauge('refstream_slots_waiting'),
-    running: gauge('refstream_slots_running'),
+    waiting: gauge('refstream_process_permits_waiting'),
+    running: gauge('refstream_process_permits_held'),
   }
 }
 
@@ -53,7 +53,7 @@ t.test('never more processes at once than the limits, in all and for each reposi
   const sum = (name: string, count: number): Promise<void> =>
     eventually(`${name}: ${count}`, async () => (await sidecar.metric(name)) === count)
   await sum('refstream_processes_running', 6)
-  await sum('refstream_slots_waiting', answers.length - 6)
+  await sum('refstream_process_permits_waiting', answers.length - 6)
   wrapper.signal('go')
   for (const { status } of await Promise.all(answers)) t.equal(status, 200)
   t.equal(
@@ -108,7 +108,7 @@ for (const [status, ...args] of [[429], [503, '--shed-status', '503']] as [numbe
     t.match(said, /^Retry-After: [1-9]\d*\r$/m)
     t.equal(wrapper.count('http-backend'), 1)
     const shed = { class: 'pass', reason: 'queue-full' }
-    t.equal(await sidecar.metric('refstream_shed_total', shed), 2)
+    t.equal(await sidecar.metric('refstream_processes_shed_total', shed), 2)
     t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'shed' }), 2)
     wrapper.signal('go')
     for (const { status } of await Promise.all(queued)) t.equal(status, 200)
@@ -152,7 +152,7 @@ t.test('a queue in which nothing moves: who waits too long is shed', async (t) =
   const { status, headers } = await passThrough('a')
   t.equal(status, 429)
   t.match(headers['retry-after'], /^[1-9]\d*$/)
-  t.equal(await sidecar.metric('refstream_shed_total', { reason: 'wait' }), 1)
+  t.equal(await sidecar.metric('refstream_processes_shed_total', { reason: 'wait' }), 1)
   wrapper.signal('go')
   t.equal((await first).status, 200)
 })

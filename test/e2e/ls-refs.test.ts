@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import { pktLine } from '../../src/git/pkt-line.js'
+import { pktLine } from '../../src/git/protocol/pkt-line.js'
 import { eventually } from '../support/eventually.js'
 import { makeGitWrapper, plans } from '../support/git-wrapper.js'
 import { ask, type Answer } from '../support/http-client.js'
@@ -161,7 +161,7 @@ t.test('the listing survives a restart; configuration counts at once', async (t)
   const body = command('ls-refs', ['peel', 'symrefs'])
   const first = await startSidecar(t, root, options)
   const before = await post(first.url, body)
-  await eventually('it is committed', () => readdirSync(join(cacheDir, 'slot-0', 'entries')).length === 1)
+  await eventually('it is committed', () => readdirSync(join(cacheDir, 'instance-0', 'entries')).length === 1)
   await first.stop('SIGKILL')
   const second = await startSidecar(t, root, options)
   t.same((await post(second.url, body)).body, before.body)

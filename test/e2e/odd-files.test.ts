@@ -18,7 +18,7 @@ t.test('whatever is in its directories, a sidecar starts, answers and stores', a
     makeRepository(root, 'r.git')
     const cacheDir = join(tempDir(t), 'cache')
     for (const part of ['leases', 'entries', 'temp', 'claims']) {
-      const directory = join(cacheDir, 'slot-0', part)
+      const directory = join(cacheDir, 'instance-0', part)
       mkdirSync(directory, { recursive: true })
       await make(join(directory, '0123456789abcdef'))
     }
@@ -90,7 +90,7 @@ t.test('a stored entry whose file becomes a pipe is filled again', { skip }, asy
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root, { args: ['--hot-max-bytes', '0'] })
-  const entries = join(sidecar.cacheDir, 'slot-0', 'entries')
+  const entries = join(sidecar.cacheDir, 'instance-0', 'entries')
   const url = infoRefs(sidecar.url, 'r.git')
   await eventually('it is stored', async () => {
     await ask(url)

@@ -73,7 +73,10 @@ for (const [fault, args, bytes] of [
     await eventually('it is counted', async () => (await failures()) === 1)
     const pids = wrapper.read('pids').trim().split(' ')
     await eventually('both are gone', () => pids.every((pid) => !isRunning(pid)))
-    await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+    await eventually(
+      'no slot is held',
+      async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
+    )
     wrapper.plan(undefined)
     await recovers(t, url)
   })
@@ -94,7 +97,10 @@ t.test('Git is away for a while', async (t) => {
   renameSync(`${wrapper.path}.away`, wrapper.path)
   await recovers(t, url)
   t.equal((await ask(`${sidecar.url}/r.git/HEAD`)).status, 200)
-  await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+  await eventually(
+    'no slot is held',
+    async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
+  )
 })
 
 t.test('file descriptors run out for a while', async (t) => {
@@ -120,7 +126,10 @@ t.test('file descriptors run out for a while', async (t) => {
   limit('1000:')
   await recovers(t, url)
   t.equal((await ask(`${sidecar.url}/r.git/HEAD`)).status, 200)
-  await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+  await eventually(
+    'no slot is held',
+    async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
+  )
 })
 
 t.test('http-backend says what is no head of an answer', async (t) => {
@@ -136,7 +145,10 @@ t.test('http-backend says what is no head of an answer', async (t) => {
   for (const head of heads) {
     wrapper.plan(`printf '${head}'; head -c 1000000 /dev/zero; exit 0\n`, 'http-backend')
     t.match((await whole(`${sidecar.url}/r.git/HEAD`))?.status, /^50[03]$/)
-    await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+    await eventually(
+      'no slot is held',
+      async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
+    )
   }
 })
 
@@ -151,7 +163,10 @@ t.test('Git hangs in what passes through: it is ended and counted, and its clien
     const answer = await whole(`${sidecar.url}/r.git/HEAD`)
     t.match(String(answer?.status ?? 'broken off'), told)
     t.equal(await sidecar.metric('refstream_pass_through_cut_total'), cut + 1)
-    await eventually('no slot is held', async () => (await sidecar.metric('refstream_slots_running')) === 0)
+    await eventually(
+      'no slot is held',
+      async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
+    )
   }
   wrapper.plan(undefined, 'http-backend')
   await eventuallyGet(`${sidecar.url}/r.git/HEAD`, 200)

@@ -34,8 +34,11 @@ async function makeFull(t: Test, ...args: string[]): Promise<Full> {
     answers.push(ask(`${sidecar.url}/${name}.git/HEAD`))
     const count = answers.length - 1
     await eventually('it runs or waits', async () => {
-      const running = await sidecar.metric('refstream_slots_running', { class: 'pass' })
-      return running === 1 && (await sidecar.metric('refstream_slots_waiting', { class: 'pass' })) === count
+      const running = await sidecar.metric('refstream_process_permits_held', { class: 'pass' })
+      return (
+        running === 1 &&
+        (await sidecar.metric('refstream_process_permits_waiting', { class: 'pass' })) === count
+      )
     })
   }
   return { root, wrapper, sidecar, answers }
@@ -49,7 +52,8 @@ for (const version of [0, 2]) {
     const cloned = run('git', ['-c', `protocol.version=${version}`, 'clone', '--quiet', from, clone], {
       env: gitEnvironment,
     })
-    const waiting = (): Promise<number> => sidecar.metric('refstream_slots_waiting', { class: 'pass' })
+    const waiting = (): Promise<number> =>
+      sidecar.metric('refstream_process_permits_waiting', { class: 'pass' })
     await eventually('its POST waits', async () => (await waiting()) === 3)
     t.equal((await ask(`${from}/HEAD`)).status, 429, 'a newcomer is shed')
     wrapper.signal('go')
@@ -69,7 +73,8 @@ t.test('nobody is let in whose fetch could not be queued', async (t) => {
   for (const [index, name] of ['a', 'a', 'a', 'a', 'b', 'b', 'c', 'd'].entries()) {
     t.equal((await ask(infoRefs(sidecar.url, `${name}.git`))).status, 200)
     fetch(name)
-    const waiting = (): Promise<number> => sidecar.metric('refstream_slots_waiting', { class: 'pass' })
+    const waiting = (): Promise<number> =>
+      sidecar.metric('refstream_process_permits_waiting', { class: 'pass' })
     await eventually('it waits', async () => (await waiting()) === 3 + index)
   }
   const { status, headers } = await ask(infoRefs(sidecar.url, 'a.git'))
@@ -115,7 +120,7 @@ t.test('who has left does not take up room, whatever it waited for', async (t) =
     first.write(request)
     await underWay(4)
     await eventually('its fill runs or waits', async () => {
-      const fills = [...['running', 'waiting']].map((state) => `refstream_slots_${state}`)
+      const fills = ['held', 'waiting'].map((state) => `refstream_process_permits_${state}`)
       const counts = await Promise.all(fills.map((name) => sidecar.metric(name, { class: 'fill' })))
       return counts.reduce((a, b) => a + b) === (request === lsRefs ? 1 : 2)
     })

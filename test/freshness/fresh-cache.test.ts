@@ -2,24 +2,29 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { readdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { FreshCache, type Question, type Reading, type Sight } from '../../src/freshness/fresh-cache.js'
+import {
+  FreshCache,
+  type FillRequest,
+  type Reading,
+  type ObservedState,
+} from '../../src/freshness/fresh-cache.js'
 import type { FillResult, StreamCache } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
 import { collect, ManualSource, pending, turns } from '../support/sources.js'
 import { openCache } from '../support/stream-cache.js'
 
-const settled = (token: string, changed: Partial<Sight> = {}): Sight => ({
+const settled = (token: string, changed: Partial<ObservedState> = {}): ObservedState => ({
   ...{ token, unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: Infinity },
   ...changed,
 })
-const unsettled: Sight = settled('unsure', { unsettledMs: 1e9 })
+const unsettled: ObservedState = settled('unsure', { unsettledMs: 1e9 })
 
 /** A fresh cache over a state that the test sets, whose fills go on as the test says. */
 class World {
   readonly cache: StreamCache
   readonly directory: string
   readonly fresh: FreshCache
-  sight: Sight = settled('one')
+  sight: ObservedState = settled('one')
   looks = 0
   /** The next look throws this. */
   lookError: Error | undefined
@@ -27,7 +32,7 @@ class World {
   readonly sources: ManualSource[] = []
   /** How they ended; undefined: not yet. */
   readonly results: (FillResult | undefined)[] = []
-  readonly question: Question = {
+  readonly question: FillRequest = {
     observe: async () => {
       this.looks++
       const error = this.lookError
@@ -40,7 +45,7 @@ class World {
       this.sources.push(source)
       return source.source(signal)
     },
-    filling: (_entry, _seen, ended) => {
+    fillStarted: (_entry, _seen, ended) => {
       const index = this.results.push(undefined) - 1
       void ended.then((result) => (this.results[index] = result))
     },
@@ -199,7 +204,7 @@ t.test('a turn that finds its state committed shares it without a fill', async (
 t.test('a state that is milliseconds too young is looked at again, once', async (t) => {
   const world = await World.make(t)
   world.sight = settled('one', { unsettledMs: 5 })
-  const patient: Question = {
+  const patient: FillRequest = {
     ...world.question,
     observe: async () => {
       world.sight = settled('one')
@@ -255,7 +260,7 @@ t.test('newcomers during a gathering’s look wait for the turn after it', async
   world.sight = unsettled
   let answer!: () => void
   const held = new Promise<void>((resolve) => (answer = resolve))
-  const slow: Question = { ...world.question, observe: () => held.then(() => unsettled) }
+  const slow: FillRequest = { ...world.question, observe: () => held.then(() => unsettled) }
   const first = world.ask()
   await world.started(1)
   const gathered = world.fresh.read('key', unsettled, () => slow)
@@ -329,7 +334,7 @@ t.test('a damaged entry is discarded, and filled again by one of those who ask',
   await first
   // Its bytes leave memory, and its file is cut.
   world.cache.get('key')!.file.cool()
-  const entries = join(world.directory, 'slot-0', 'entries')
+  const entries = join(world.directory, 'instance-0', 'entries')
   truncateSync(join(entries, readdirSync(entries)[0]!), 1)
   const asked = [world.ask(), world.ask(), world.ask()]
   await world.started(2)
@@ -427,7 +432,7 @@ t.test('what an earlier process kept is of generation 0 and as old as can be', a
 
 t.test('what is forgotten does not come back, even if it is just being kept', async (t) => {
   const world = await World.make(t)
-  const entries = (): string[] => readdirSync(join(world.directory, 'slot-0/entries'))
+  const entries = (): string[] => readdirSync(join(world.directory, 'instance-0/entries'))
   const first = world.ask()
   await world.started(1)
   await world.finish(0, 'one')
@@ -438,7 +443,7 @@ t.test('what is forgotten does not come back, even if it is just being kept', as
 
   // Forgotten between the fill's second look and the moment in which its file takes its name.
   let looks = 0
-  const question: Question = {
+  const question: FillRequest = {
     ...world.question,
     observe: async () => {
       looks++

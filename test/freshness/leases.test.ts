@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { mock } from 'node:test'
 import fc from 'fast-check'
 import { LeaseJournal } from '../../src/freshness/lease-journal.js'
-import { Leases, type LeaseEvents, type LeaseWord } from '../../src/freshness/leases.js'
+import { Leases, type LeaseEvents, type LeaseStatus } from '../../src/freshness/leases.js'
 import { tempDir } from '../support/temp-dir.js'
 
 /** What leases told, in order. */
@@ -27,7 +27,7 @@ function clock(t: Test): (ms: number) => void {
   return (ms) => mock.timers.tick(ms)
 }
 
-const word = (open: number, openings: number, changes: number): LeaseWord => ({ open, openings, changes })
+const word = (open: number, openings: number, changes: number): LeaseStatus => ({ open, openings, changes })
 
 t.test('what several leases say of their repositories', async (t) => {
   const { events, told } = recorder()
@@ -39,18 +39,21 @@ t.test('what several leases say of their repositories', async (t) => {
   t.equal(new Set([one.id, two.id, other.id]).size, 3)
   t.match(one, { repository: '/a', reason: 'why', ttlMs: 60_000 })
   t.equal(one.expiresAt.getTime() - one.openedAt.getTime(), 60_000)
-  t.same([leases.of('/a'), leases.of('/b'), leases.of('/c')], [word(2, 2, 0), word(1, 1, 0), word(0, 0, 0)])
+  t.same(
+    [leases.statusOf('/a'), leases.statusOf('/b'), leases.statusOf('/c')],
+    [word(2, 2, 0), word(1, 1, 0), word(0, 0, 0)],
+  )
   t.same(leases.list(), [one, two, other])
 
   t.equal(leases.end(one.id, 'unchanged'), one)
-  t.same(leases.of('/a'), word(1, 2, 0), 'no change, but a lease has been open')
+  t.same(leases.statusOf('/a'), word(1, 2, 0), 'no change, but a lease has been open')
   t.equal(leases.end(two.id, 'changed'), two)
-  t.same(leases.of('/a'), word(0, 2, 1))
+  t.same(leases.statusOf('/a'), word(0, 2, 1))
   t.equal(leases.end(two.id, 'changed'), undefined, 'it ends once')
   t.equal(leases.renew(two.id), undefined)
-  t.same(leases.of('/a'), word(0, 2, 1))
+  t.same(leases.statusOf('/a'), word(0, 2, 1))
   leases.invalidate('/b')
-  t.same(leases.of('/b'), word(1, 1, 1))
+  t.same(leases.statusOf('/b'), word(1, 1, 1))
   t.equal(leases.size, 1)
   t.same(told, [
     ...['opened /a', 'opened /a', 'opened /b', 'ended /a unchanged'],
@@ -64,12 +67,12 @@ t.test('a lease ends at its time limit, as if with a change', async (t) => {
   const leases = new Leases(undefined, events)
   const { id } = leases.open('/a', 1000)
   pass(999)
-  t.same(leases.of('/a'), word(1, 1, 0))
+  t.same(leases.statusOf('/a'), word(1, 1, 0))
   pass(1)
-  t.same([leases.of('/a'), leases.size], [word(0, 1, 1), 0])
+  t.same([leases.statusOf('/a'), leases.size], [word(0, 1, 1), 0])
   t.same(told, ['opened /a', 'changed /a', 'ended /a expired'])
   t.equal(leases.end(id, 'unchanged'), undefined, 'a promise that comes too late counts for nothing')
-  t.same(leases.of('/a'), word(0, 1, 1))
+  t.same(leases.statusOf('/a'), word(0, 1, 1))
 })
 
 t.test('a renewed lease lasts from then on, for as long as is said or as before', async (t) => {
@@ -81,14 +84,14 @@ t.test('a renewed lease lasts from then on, for as long as is said or as before'
   t.match(renewed, { id, reason: 'why', ttlMs: 1000, openedAt: new Date(1e12) })
   t.same(renewed?.expiresAt, new Date(1e12 + 1900))
   pass(999)
-  t.same(leases.of('/a'), word(1, 1, 0), 'the first time limit has no meaning any more')
+  t.same(leases.statusOf('/a'), word(1, 1, 0), 'the first time limit has no meaning any more')
   t.same(leases.renew(id, 5000)?.expiresAt, new Date(1e12 + 6899))
   pass(4999)
-  t.same(leases.of('/a'), word(1, 1, 0), 'to renew is not to open')
+  t.same(leases.statusOf('/a'), word(1, 1, 0), 'to renew is not to open')
   pass(1)
-  t.same(leases.of('/a'), word(0, 1, 1))
+  t.same(leases.statusOf('/a'), word(0, 1, 1))
   pass(1e6)
-  t.same(leases.of('/a'), word(0, 1, 1), 'and no timer is left')
+  t.same(leases.statusOf('/a'), word(0, 1, 1), 'and no timer is left')
 })
 
 t.test('an ended lease leaves no timer, nor do leases that are closed', async (t) => {
@@ -120,7 +123,7 @@ t.test('open leases are still open for the next process, for what is left of the
     second.list().sort((one, two) => (one.repository < two.repository ? -1 : 1)),
     [kept, { ...renewed, ttlMs: 3000, expiresAt: new Date(1e12 + 3000) }],
   )
-  t.same(second.of('/a'), word(1, 1, 0))
+  t.same(second.statusOf('/a'), word(1, 1, 0))
   t.same(told, [], 'they were opened before')
   pass(2500)
   t.same(told, ['changed /b', 'ended /b expired'])
@@ -136,7 +139,7 @@ t.test('a lease that expired while nobody listened is a change', async (t) => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e12 + 5000 })
   const { events, told } = recorder()
   const leases = new Leases(new LeaseJournal(directory), events)
-  t.equal(leases.of('/a').open, 1, 'until it is told')
+  t.equal(leases.statusOf('/a').open, 1, 'until it is told')
   pass(1)
   t.same(told, ['changed /a', 'ended /a expired'])
   t.same(readdirSync(directory), [])
@@ -150,7 +153,7 @@ t.test('a clock that was set back does not make a lease last longer than it was 
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e11 })
   const leases = new Leases(new LeaseJournal(directory))
   pass(1000)
-  t.same(leases.of('/a'), word(0, 1, 1))
+  t.same(leases.statusOf('/a'), word(0, 1, 1))
 })
 
 t.test('a journal that cannot be written is told of; leases work all the same', async (t) => {
@@ -161,10 +164,10 @@ t.test('a journal that cannot be written is told of; leases work all the same', 
   t.teardown(() => leases.close())
   t.same(told, ['journal failed'])
   const { id } = leases.open('/a', 60_000)
-  t.same(leases.of('/a'), word(1, 1, 0))
+  t.same(leases.statusOf('/a'), word(1, 1, 0))
   t.ok(leases.renew(id))
   t.ok(leases.end(id, 'changed'))
-  t.same(leases.of('/a'), word(0, 1, 1))
+  t.same(leases.statusOf('/a'), word(0, 1, 1))
 
   const directory = tempDir(t)
   const gone = new Leases(new LeaseJournal(directory), events)
@@ -178,7 +181,7 @@ t.test('there is a most that may be open', async (t) => {
   t.teardown(() => leases.close())
   for (let count = 0; count < 10_000; count++) leases.open(`/${count % 7}`, 60_000)
   t.throws(() => leases.open('/a', 60_000), { name: 'TooManyLeases' })
-  t.same(leases.of('/a'), word(0, 0, 0))
+  t.same(leases.statusOf('/a'), word(0, 0, 0))
   leases.end(leases.list()[0]!.id, 'unchanged')
   t.ok(leases.open('/a', 60_000))
 })
@@ -228,7 +231,7 @@ t.test('whatever happens, the words are those of a plain count, here and after a
         }
         for (const name of repositories) {
           const expected = { open: open.filter((each) => each.repository === name).length, ...count(name) }
-          const actual = leases.of(name)
+          const actual = leases.statusOf(name)
           if (JSON.stringify(actual) !== JSON.stringify(expected)) {
             throw new Error(`${name}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`)
           }

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import fc from 'fast-check'
 import { FreshCache } from '../../src/freshness/fresh-cache.js'
-import { Register, type Fault, type Step } from '../support/register.js'
+import { LinearizableRegister, type Fault, type Step } from '../support/linearizable-register.js'
 import { turns } from '../support/sources.js'
 import { openCache } from '../support/stream-cache.js'
 
@@ -42,7 +42,7 @@ async function check(
       fc.infiniteStream(fc.nat(4)),
       async (steps, delays) => {
         const { cache } = await openCache(t)
-        const register = new Register(new FreshCache(cache), delays, options.fault)
+        const register = new LinearizableRegister(new FreshCache(cache), delays, options.fault)
         for (const step of steps) await register.take(step)
         await register.finish()
         for (const kind of ['results', 'reuses'] as const) {
@@ -90,7 +90,7 @@ t.test('the second look is needed: without it, a state that comes back meets ano
       const fill = cache.fill.bind(cache)
       cache.fill = (key, token, source) => fill(key, token, source, async () => true)
     }
-    const register = new Register(new FreshCache(cache), always(10))
+    const register = new LinearizableRegister(new FreshCache(cache), always(10))
     await register.take({ do: 'ask' })
     // The write falls between the fill's start and its reading of the value, 20 turns later.
     while (register.filling === 0) await turns(1)

@@ -2,11 +2,11 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { mkdirSync, realpathSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Sight } from '../../src/freshness/fresh-cache.js'
+import type { ObservedState } from '../../src/freshness/fresh-cache.js'
 import { Leases } from '../../src/freshness/leases.js'
-import { Modes, type ModeRule } from '../../src/freshness/modes.js'
+import { Modes, type ModeRule } from '../../src/freshness/disk/modes.js'
 import { Observer, type Observation } from '../../src/freshness/observer.js'
-import { RepositoriesRoot } from '../../src/git/repositories-root.js'
+import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
 import { eventually } from '../support/eventually.js'
 import { git, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -21,7 +21,7 @@ interface World {
   readonly ahead: number[]
   readonly observer: Observer
   /** The refs' sight, once nothing on the disk is too young any more. */
-  readonly refs: () => Promise<Sight>
+  readonly refs: () => Promise<ObservedState>
 }
 
 function makeWorld(
@@ -57,7 +57,7 @@ function makeWorld(
       clockBehind: (ms) => ahead.push(ms),
     })
   const observer = make()
-  const refs = async (): Promise<Sight> => {
+  const refs = async (): Promise<ObservedState> => {
     await settled(observer)
     results.length = 0
     return (await observer.observe('r.git'))!.refs

@@ -6,7 +6,7 @@ import { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Access } from '../../src/access/access.js'
 import { Forbidden } from '../../src/access/errors.js'
-import type { Question } from '../../src/access/question.js'
+import type { AccessRequest } from '../../src/access/access-request.js'
 import { TrustedProxies } from '../../src/access/proxies.js'
 import { Tokens } from '../../src/access/tokens.js'
 import { authorizeBy, clientBy, type AuthorizeOptions } from '../../src/grpc/authorize.js'
@@ -23,8 +23,8 @@ function callerWith(...fields: [string, string | Buffer][]): Caller {
 
 /** What is asked of access, which says yes unless it is told otherwise. */
 function asking(options: Partial<AuthorizeOptions> = {}, error?: Error) {
-  const asked: Question[] = []
-  const check = async (question: Question) => {
+  const asked: AccessRequest[] = []
+  const check = async (question: AccessRequest) => {
     asked.push(question)
     if (error) throw error
     return { user: undefined }
@@ -55,7 +55,7 @@ t.test('a call for data is a question like any other', async (t) => {
   await authorize(callerWith(...fields), data, socket)
   const headers = { authorization: 'Bearer x', 'x-team': ['a', 'b'], 'x-proof-bin': [] }
   const question = {
-    ...{ door: 'grpc', service: 'git-upload-pack', repository: 'team/r.git' },
+    ...{ transport: 'grpc', service: 'git-upload-pack', repository: 'team/r.git' },
     ...{ headers, method: 'POST', uri: path },
   }
   const via = { address: '192.0.2.1', route: ['192.0.2.1'], scheme: 'http', host: undefined }

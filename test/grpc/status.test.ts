@@ -2,10 +2,15 @@ import t from 'tap'
 import { status, type ServiceError } from '@grpc/grpc-js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../../src/access/errors.js'
 import { TooManyLeases } from '../../src/freshness/leases.js'
-import { GitError } from '../../src/git/git.js'
-import { explain, Refusal } from '../../src/grpc/status.js'
+import { GitError } from '../../src/git/process/git.js'
+import { explain, RpcError } from '../../src/grpc/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
-import { BackingOff, BadTerms, RepositoryNotFound, ServiceDisabled } from '../../src/service/errors.js'
+import {
+  BackingOff,
+  InvalidGitOverrides,
+  RepositoryNotFound,
+  ServiceDisabled,
+} from '../../src/service/errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 import { retrySeconds } from '../support/grpc-client.js'
 
@@ -23,16 +28,16 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
     [new GitError('x'), 'UNAVAILABLE', 'error'],
     [new RepositoryNotFound('r'), 'NOT_FOUND', 'not_found'],
     [new ServiceDisabled('x'), 'PERMISSION_DENIED', 'forbidden'],
-    [new BadTerms('x'), 'INVALID_ARGUMENT', 'rejected'],
+    [new InvalidGitOverrides('x'), 'INVALID_ARGUMENT', 'rejected'],
     [new TooManyLeases('x'), 'RESOURCE_EXHAUSTED', 'shed'],
-    [new Refusal('invalid', 'x'), 'INVALID_ARGUMENT', 'rejected'],
-    [new Refusal('not-found', 'x'), 'NOT_FOUND', 'not_found'],
-    [new Refusal('unauthenticated', 'x'), 'UNAUTHENTICATED', 'unauthenticated'],
+    [new RpcError('invalid', 'x'), 'INVALID_ARGUMENT', 'rejected'],
+    [new RpcError('not-found', 'x'), 'NOT_FOUND', 'not_found'],
+    [new RpcError('unauthenticated', 'x'), 'UNAUTHENTICATED', 'unauthenticated'],
     [new Unauthenticated([]), 'UNAUTHENTICATED', 'unauthenticated'],
     [new Forbidden(), 'PERMISSION_DENIED', 'forbidden'],
     [new AuthorizerUnavailable('secret'), 'UNAVAILABLE', 'error'],
-    [new Refusal('denied', 'x'), 'PERMISSION_DENIED', 'forbidden'],
-    [new Refusal('closing', 'x'), 'UNAVAILABLE', 'error'],
+    [new RpcError('denied', 'x'), 'PERMISSION_DENIED', 'forbidden'],
+    [new RpcError('closing', 'x'), 'UNAVAILABLE', 'error'],
     [new TypeError('x'), 'INTERNAL', 'error'],
   ] as const) {
     const explained = explain(error)

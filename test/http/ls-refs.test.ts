@@ -2,10 +2,10 @@ import t from 'tap'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { Duplex } from 'node:stream'
-import { Exchange, writeMax, type Overseers } from '../../src/http/exchange.js'
+import { Exchange, writeMax, type Monitors } from '../../src/http/exchange.js'
 import { sendRefs } from '../../src/http/ls-refs.js'
-import { ClientWatch } from '../../src/limits/client-watch.js'
-import { TurnBudget } from '../../src/limits/turn-budget.js'
+import { StallDetector } from '../../src/limits/connection/stall-detector.js'
+import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import type { SharedListing } from '../../src/service/ref-listings.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { answerTo, everything, manyRefs, queries, sharedListing } from '../support/listings.js'
@@ -120,8 +120,14 @@ function counting(listing: SharedListing, handed: Buffer[]): SharedListing {
   return recorder as SharedListing
 }
 
-function overseers(): Overseers {
-  const watch = new ClientWatch({ idleMs: 0, minRate: 0, windowMs: 1000 })
-  const sending = new TurnBudget(1 << 30)
-  return { metrics: new Metrics(), readers: watch, senders: watch, processes: watch, sending }
+function overseers(): Monitors {
+  const watch = new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 })
+  const sending = new WriteBudget(1 << 30)
+  return {
+    metrics: new Metrics(),
+    responseStalls: watch,
+    requestStalls: watch,
+    processStalls: watch,
+    writeBudget: sending,
+  }
 }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { mock } from 'node:test'
-import type { Repository } from '../../src/git/repository.js'
+import type { Repository } from '../../src/git/state/repository.js'
 import { makeLeaseService } from '../support/lease-service.js'
 import { initBare, makeRepository, git } from '../support/repositories.js'
 
@@ -11,15 +11,15 @@ t.test('holders see names below the root, and leases that worktrees share', asyn
   const lease = await service.open('group/r', 60_000, 'why')
   t.match(lease, { repository: 'group/r.git', reason: 'why', ttlMs: 60_000 })
   t.match(service.open('tree', 60_000), { repository: 'group/r.git' }, 'its refs are the repository’s')
-  t.equal(leases.of(path).open, 2)
+  t.equal(leases.statusOf(path).open, 2)
   t.equal(service.list().length, 2)
   t.match(service.renew(lease.id, 70_000), { ttlMs: 70_000 })
   t.equal(service.end(lease.id, false), true)
   t.equal(service.end(lease.id, false), false)
   t.equal(service.renew(lease.id), undefined)
-  t.match(leases.of(path), { open: 1, changes: 0 })
+  t.match(leases.statusOf(path), { open: 1, changes: 0 })
   service.invalidate('group/r.git')
-  t.match(leases.of(path), { open: 1, changes: 1 })
+  t.match(leases.statusOf(path), { open: 1, changes: 1 })
   t.throws(() => service.open('nothing', 60_000), { name: 'RepositoryNotFound', message: 'nothing' })
   t.throws(() => service.invalidate('../x'), { name: 'RepositoryNotFound' })
 })
@@ -29,7 +29,7 @@ t.test('a root that is a repository is named by its absolute path', async (t) =>
   initBare(root, '.')
   t.match(service.open(root, 60_000), { repository: '' })
   service.invalidate(`${root}/.`)
-  t.same(leases.of(root), { open: 1, openings: 1, changes: 1 })
+  t.same(leases.statusOf(root), { open: 1, openings: 1, changes: 1 })
 })
 
 /** A repository that need not be there. */
@@ -50,16 +50,20 @@ for (const mode of ['lease', 'observe'] as const) {
     const other = service.hold(repository, 'push')
     for (let minute = 0; minute < 5; minute++) {
       for (let second = 0; second < 60; second++) mock.timers.tick(1000)
-      t.same(leases.of('/r'), { open: 2, openings: 2, changes: 0 })
+      t.same(leases.statusOf('/r'), { open: 2, openings: 2, changes: 0 })
     }
     end()
-    t.same(leases.of('/r'), { open: 1, openings: 2, changes: ended })
+    t.same(leases.statusOf('/r'), { open: 1, openings: 2, changes: ended })
     // As if the process had stood still for longer than the lease lasts.
     leases.end(leases.list()[0]!.id, 'expired')
     other()
-    t.same(leases.of('/r'), { open: 0, openings: 2, changes: ended + 2 }, 'its end is told all the same')
+    t.same(
+      leases.statusOf('/r'),
+      { open: 0, openings: 2, changes: ended + 2 },
+      'its end is told all the same',
+    )
     for (let second = 0; second < 200; second++) mock.timers.tick(1000)
-    t.same(leases.of('/r'), { open: 0, openings: 2, changes: ended + 2 }, 'nothing goes on')
+    t.same(leases.statusOf('/r'), { open: 0, openings: 2, changes: ended + 2 }, 'nothing goes on')
   })
 }
 
@@ -67,7 +71,7 @@ t.test('with too many leases open, a change is told at its end', async (t) => {
   const { leases, service } = makeLeaseService(t)
   for (let count = 0; count < 10_000; count++) leases.open('/x', 60_000)
   const end = service.hold(somewhere, 'push')
-  t.same(leases.of('/r'), { open: 0, openings: 0, changes: 0 })
+  t.same(leases.statusOf('/r'), { open: 0, openings: 0, changes: 0 })
   end()
-  t.same(leases.of('/r'), { open: 0, openings: 0, changes: 1 })
+  t.same(leases.statusOf('/r'), { open: 0, openings: 0, changes: 1 })
 })

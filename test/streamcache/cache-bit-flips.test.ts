@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { encodeFooter } from '../../src/streamcache/footer.js'
+import { encodeFooter } from '../../src/streamcache/disk/footer.js'
 import { eventually } from '../support/eventually.js'
 import { bytesOf, collect, ManualSource, readUntil } from '../support/sources.js'
 import { filesIn, get, nothingLeaks, openCache, put, yes, type TestCache } from '../support/stream-cache.js'
@@ -41,7 +41,7 @@ const masks = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x55]
 t.test('whichever bit of a committed file is flipped, nothing wrong is served after a restart', async (t) => {
   for (const hotMaxBytes of [0, 1 << 26]) {
     const directory = tempDir(t)
-    const entries = join(directory, 'slot-0', 'entries')
+    const entries = join(directory, 'instance-0', 'entries')
     mkdirSync(entries, { recursive: true })
     const count = size * masks.length
     for (let index = 0; index < count; index++) {
@@ -119,7 +119,7 @@ t.test('files that change names, say the same, or have grown', async (t) => {
 })
 
 const pathsOf = ({ directory }: TestCache): string[] =>
-  filesIn(directory, 'entries').map((name) => join(directory, 'slot-0', 'entries', name))
+  filesIn(directory, 'entries').map((name) => join(directory, 'instance-0', 'entries', name))
 
 const bytes = bytesOf(1, 0, 700_000)
 
@@ -211,7 +211,7 @@ t.test('a file that is changed while it grows breaks those who read it from disk
   const { entry, ended } = cache.fill('key', 'token', source.source, yes)
   const ahead = entry.follow()
   await readUntil(ahead, grown.length)
-  const pathNow = (): string => join(directory, 'slot-0', 'temp', filesIn(directory, 'temp')[0] ?? '')
+  const pathNow = (): string => join(directory, 'instance-0', 'temp', filesIn(directory, 'temp')[0] ?? '')
   await eventually('it is on disk', () => statSync(pathNow()).size === grown.length)
   const path = pathNow()
   changeInPlace(path, 100_000)

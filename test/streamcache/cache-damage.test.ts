@@ -27,9 +27,9 @@ async function withEntry(
   await put(test.cache, 'key', 'token', bytes)
   const path = join(
     test.directory,
-    'slot-0',
+    'instance-0',
     'entries',
-    readdirSync(join(test.directory, 'slot-0', 'entries'))[0]!,
+    readdirSync(join(test.directory, 'instance-0', 'entries'))[0]!,
   )
   return { ...test, path }
 }
@@ -108,10 +108,10 @@ t.test('at open, what a crash left is discarded and counted by its reason; the r
   const { cache, directory, path, options } = await withEntry(t)
   await put(cache, 'cut', 'token', bytes)
   await cache.close()
-  const cut = readdirSync(join(directory, 'slot-0', 'entries')).find((name) => !path.endsWith(name))!
-  truncateSync(join(directory, 'slot-0', 'entries', cut), 1000)
-  writeFileSync(join(directory, 'slot-0', 'entries', 'garbage'), bytesOf(3, 0, 5000))
-  writeFileSync(join(directory, 'slot-0', 'temp', 'growing'), 'abc')
+  const cut = readdirSync(join(directory, 'instance-0', 'entries')).find((name) => !path.endsWith(name))!
+  truncateSync(join(directory, 'instance-0', 'entries', cut), 1000)
+  writeFileSync(join(directory, 'instance-0', 'entries', 'garbage'), bytesOf(3, 0, 5000))
+  writeFileSync(join(directory, 'instance-0', 'temp', 'growing'), 'abc')
   const events: string[] = []
   const again = await openCache(t, { ...options, events: { discarded: (reason) => events.push(reason) } })
   t.same(events.sort(), ['temp', 'truncated', 'truncated'])

@@ -2,7 +2,7 @@ import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DiskFile } from '../../src/streamcache/disk-file.js'
+import { DiskFile } from '../../src/streamcache/disk/disk-file.js'
 import { eventually } from '../support/eventually.js'
 import { noSpace } from '../support/growing-file.js'
 import { bytesOf, collect, ManualSource, readUntil, sourceOf } from '../support/sources.js'
@@ -33,7 +33,7 @@ t.test('a directory that is removed under a running cache', async (t) => {
   const { entry, ended } = cache.fill('key', 'token', source.source, yes)
   const follower = entry.follow()
   await readUntil(follower, 600_000)
-  await eventually('the file is there', () => readdirSync(join(directory, 'slot-0', 'temp')).length === 1)
+  await eventually('the file is there', () => readdirSync(join(directory, 'instance-0', 'temp')).length === 1)
   rmSync(directory, { recursive: true })
   source.push(bytes.subarray(600_000)).end()
   t.equal(await ended, 'unstored')
@@ -93,8 +93,8 @@ t.test('a file that cannot be removed is told, and lets go of its handle', async
   const { ended } = cache.fill('key', undefined, source.source, yes)
   await eventually('the file is open', () => openFilesUnder(directory).length === 1)
   // A file where the folder was: now the name leads nowhere that `rm` would take for gone.
-  rmSync(join(directory, 'slot-0', 'temp'), { recursive: true })
-  writeFileSync(join(directory, 'slot-0', 'temp'), '')
+  rmSync(join(directory, 'instance-0', 'temp'), { recursive: true })
+  writeFileSync(join(directory, 'instance-0', 'temp'), '')
   source.end()
   t.equal(await ended, 'unshared')
   await eventually('it is told', () => events.includes('storeFailed remove'))

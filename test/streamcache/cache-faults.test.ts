@@ -118,7 +118,10 @@ async function withColdEntry(t: Test): Promise<Awaited<ReturnType<typeof openCac
   const test = await openCache(t, { hotMaxBytes: 0 })
   await put(test.cache, 'key', 'token', bytes)
   await nothingLeaks(test.directory)
-  return { ...test, path: join(test.directory, 'slot-0', 'entries', filesIn(test.directory, 'entries')[0]!) }
+  return {
+    ...test,
+    path: join(test.directory, 'instance-0', 'entries', filesIn(test.directory, 'entries')[0]!),
+  }
 }
 
 t.test(
@@ -135,7 +138,7 @@ t.test(
     const { path: another } = await withColdEntry(t)
     const other = await openCache(t, { hotMaxBytes: 0 })
     await put(other.cache, 'key', 'token', bytesOf(2, 0, bytes.length))
-    const foreign = join(other.directory, 'slot-0', 'entries', filesIn(other.directory, 'entries')[0]!)
+    const foreign = join(other.directory, 'instance-0', 'entries', filesIn(other.directory, 'entries')[0]!)
     t.equal(statSync(foreign).size, statSync(another).size, 'as long as the one it replaces')
     renameSync(foreign, path)
     t.equal(await get(cache, 'key'), undefined)
@@ -209,7 +212,7 @@ t.test(
     await put(cache, 'key', 'token', 'abc')
     clock.restore()
     await cache.close()
-    const path = join(directory, 'slot-0', 'entries', filesIn(directory, 'entries')[0]!)
+    const path = join(directory, 'instance-0', 'entries', filesIn(directory, 'entries')[0]!)
     const ahead = Date.now() / 1000 + 365 * 86_400
     utimesSync(path, ahead, ahead)
     const again = await openCache(t, options)

@@ -30,7 +30,7 @@ t.test('a confirmed fill is committed and answers from then on', async (t) => {
   t.equal(cache.storeEntries, 1)
   t.equal(cache.hotBytes, 3)
   const [name] = filesIn(directory, 'entries')
-  t.equal(cache.storeBytes, statSync(join(directory, 'slot-0', 'entries', name!)).size)
+  t.equal(cache.storeBytes, statSync(join(directory, 'instance-0', 'entries', name!)).size)
   t.equal(cache.followers, 1)
   t.equal(await follower.read(), null)
   follower.close()

@@ -1,11 +1,11 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { createHash } from 'node:crypto'
-import type { Source } from '../../src/streamcache/entry.js'
+import type { Producer } from '../../src/streamcache/entry.js'
 import { withRetries, type RetryOptions } from '../../src/streamcache/retry.js'
 
 /** A source that says one text after the other, a try each, in pieces of that many bytes; `!` is a failure. */
-function tries(texts: readonly string[], size = 3): { source: Source; count: () => number } {
+function tries(texts: readonly string[], size = 3): { source: Producer; count: () => number } {
   let count = 0
   return {
     count: () => count,
@@ -19,7 +19,7 @@ function tries(texts: readonly string[], size = 3): { source: Source; count: () 
 }
 
 /** What a reader gets, and the error at its end if there is one. */
-async function read(source: Source, options: RetryOptions): Promise<[text: string, error?: string]> {
+async function read(source: Producer, options: RetryOptions): Promise<[text: string, error?: string]> {
   const chunks: Buffer[] = []
   const produced = () => {
     const bytes = Buffer.concat(chunks)

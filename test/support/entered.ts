@@ -1,12 +1,12 @@
-import { createLookMemory, Look } from '../../src/git/look.js'
-import { RepositoriesRoot } from '../../src/git/repositories-root.js'
-import { enterRepo, type Repository } from '../../src/git/repository.js'
+import { createSnapshotMemory, StatSnapshot } from '../../src/git/state/stat-snapshot.js'
+import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
+import { openRepository, type Repository } from '../../src/git/state/repository.js'
 
-const memory = createLookMemory()
+const memory = createSnapshotMemory()
 
 /** What a path below a root means. */
 export function enter(root: string, path: string): Repository | undefined {
-  const opened = enterRepo(new Look(memory), new RepositoriesRoot(root), path)
+  const opened = openRepository(new StatSnapshot(memory), new RepositoriesRoot(root), path)
   opened?.close()
   return opened?.repository
 }

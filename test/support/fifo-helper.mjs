@@ -1,11 +1,11 @@
-// A helper as src/freshness/disk-process.ts is one, which can be made to hang: `find PATH` opens PATH to read from it,
+// A helper as src/freshness/disk/disk-process.ts is one, which can be made to hang: `find PATH` opens PATH to read from it,
 // and that waits until somebody writes to it, if it is a FIFO. `relative WORD` does what the word says.
 import { closeSync, openSync } from 'node:fs'
 
 process.on('disconnect', () => process.exit())
 process.once('message', ({ allowed }) => {
-  process.on('message', ({ id, question, args: [path] }) => {
-    if (question === 'find') closeSync(openSync(path, 'r'))
+  process.on('message', ({ id, query, args: [path] }) => {
+    if (query === 'find') closeSync(openSync(path, 'r'))
     if (path === 'die') process.exit(1)
     if (path === 'fail') process.send({ id, error: new Error('it fails') })
     else if (path === 'elsewhere' && !allowed.includes('9'))

@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { findProgram } from '../../src/git/installation.js'
+import { findProgram } from '../../src/git/process/installation.js'
 import { eventually } from './eventually.js'
 
 /** Why there can be no mount here; false: there can. */

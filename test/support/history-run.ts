@@ -3,11 +3,11 @@ import { violations, type Read, type Write } from './history.js'
 import { LeaseClient } from './lease-client.js'
 import { Random } from './random.js'
 import { createReader, type Reader } from './readers.js'
-import type { Stage } from './stage.js'
+import type { HistoryRepository } from './history-repository.js'
 import { allWriters, type Value, type Writer } from './writers.js'
 
 export interface RunOptions {
-  readonly stage: Stage
+  readonly stage: HistoryRepository
   readonly url: string
   readonly adminUrl: string
   /** observe: nobody takes a lease. lease: everybody does, around each change. */

@@ -1,9 +1,9 @@
 import type { Test } from 'tap'
 import { realpathSync } from 'node:fs'
 import { Leases } from '../../src/freshness/leases.js'
-import { Modes } from '../../src/freshness/modes.js'
+import { Modes } from '../../src/freshness/disk/modes.js'
 import { Observer } from '../../src/freshness/observer.js'
-import { RepositoriesRoot } from '../../src/git/repositories-root.js'
+import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
 import { LeaseService } from '../../src/service/lease-service.js'
 import { tempDir } from './temp-dir.js'
 

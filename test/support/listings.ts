@@ -1,5 +1,5 @@
-import type { RefQuery } from '../../src/git/ls-refs.js'
-import { pktLine } from '../../src/git/pkt-line.js'
+import type { RefQuery } from '../../src/git/protocol/ls-refs.js'
+import { pktLine } from '../../src/git/protocol/pkt-line.js'
 import { SharedListing } from '../../src/service/ref-listings.js'
 import { Signal, type Entry } from '../../src/streamcache/index.js'
 

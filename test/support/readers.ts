@@ -1,4 +1,4 @@
-import { flushPacket, pktLine } from '../../src/git/pkt-line.js'
+import { flushPacket, pktLine } from '../../src/git/protocol/pkt-line.js'
 import type { Read } from './history.js'
 import { ask, infoRefs } from './http-client.js'
 

@@ -1,6 +1,6 @@
-import { AdaptiveTotal, type AdaptiveCause } from '../../src/limits/adaptive.js'
-import type { Pressure } from '../../src/limits/pressure.js'
-import { Slots } from '../../src/limits/slots.js'
+import { AdaptiveLimit, type AdaptiveLimitCause } from '../../src/limits/process/adaptive-limit.js'
+import type { Pressure } from '../../src/limits/process/pressure.js'
+import { ProcessLimiter } from '../../src/limits/process/process-limiter.js'
 import { FakeClock } from './fake-clock.js'
 import { turns } from './sources.js'
 
@@ -25,9 +25,9 @@ export class SimulatedHost {
   /** Fills that ended so far. */
   done = 0
   readonly clock = new FakeClock()
-  readonly slots: Slots
-  readonly causes: AdaptiveCause[] = []
-  readonly #adaptive: AdaptiveTotal | undefined
+  readonly limiter: ProcessLimiter
+  readonly causes: AdaptiveLimitCause[] = []
+  readonly #adaptive: AdaptiveLimit | undefined
   readonly #running = new Set<Running>()
   #arrived = 0
   #due = 0
@@ -36,10 +36,16 @@ export class SimulatedHost {
   /** @param sees what the adaptive mode is told of; undefined: the total stays as it is */
   constructor(total: number, sees?: 'durations' | 'pressure') {
     const limits = { perGroup: 100, queueMax: 100, waitMs: 5000 }
-    this.slots = new Slots({ total, fill: limits, pass: limits, clock: this.clock, random: () => 0 })
+    this.limiter = new ProcessLimiter({
+      total,
+      fill: limits,
+      pass: limits,
+      clock: this.clock,
+      random: () => 0,
+    })
     if (!sees) return
-    const adaptive = new AdaptiveTotal({
-      slots: this.slots,
+    const adaptive = new AdaptiveLimit({
+      limiter: this.limiter,
       floor: 4,
       ceiling: total,
       periodMs: 2000,
@@ -66,7 +72,7 @@ export class SimulatedHost {
 
   #arrive(): void {
     const group = String(this.#arrived++ % 20)
-    this.slots.acquire({ class: 'fill', group }).then(
+    this.limiter.acquire({ class: 'fill', group }).then(
       ({ release }) => this.#running.add({ group, began: this.clock.now(), left: workMs, release }),
       () => {},
     )

@@ -54,7 +54,7 @@ export function cacheOptions(changes: Partial<StreamCacheOptions> & { directory:
 }
 
 export function filesIn(directory: string, room: 'temp' | 'entries'): string[] {
-  const path = join(directory, 'slot-0', room)
+  const path = join(directory, 'instance-0', room)
   return existsSync(path) ? readdirSync(path) : []
 }
 

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
-import { systemPath } from '../../git/byte-path.js'
-import type { Git, GitProcess } from '../../git/git.js'
-import { spawnIn } from '../../git/git-in-repository.js'
-import type { Repository } from '../../git/repository.js'
+import { systemPath } from '../../git/filesystem/byte-path.js'
+import type { Git, GitProcess } from '../../git/process/git.js'
+import { spawnIn } from '../../git/process/git-in-repository.js'
+import type { Repository } from '../../git/state/repository.js'
 
 /** What Git said when it was asked for a repository's refs. */
 export interface Listing {

@@ -1,9 +1,9 @@
 import { accessSync, constants, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathText, systemPath } from '../../git/byte-path.js'
-import { realPath } from '../../git/real-path.js'
-import { nameBelow } from '../../git/repositories-root.js'
-import type { Refusal } from '../../git/repository.js'
+import { pathText, systemPath } from '../../git/filesystem/byte-path.js'
+import { realPath } from '../../git/filesystem/real-path.js'
+import { nameBelow } from '../../git/state/repositories-root.js'
+import type { RepositoryRefusal } from '../../git/state/repository.js'
 
 /** Something below the root that somebody may take for a repository and that is not served. */
 export interface Unserved {
@@ -46,7 +46,7 @@ export function* findUnserved(root: string, found: ReadonlySet<string>, path = '
 }
 
 /** Why no repository is served at a path. @param refused what refstream says of what is there */
-export function explain(root: string, path: string, refused?: Refusal): string {
+export function explain(root: string, path: string, refused?: RepositoryRefusal): string {
   if (refused === 'nested')
     return 'not served: another repository lies in it as .git, which Git would enter instead'
   const reason = explainFiles(root, path)

@@ -1,0 +1,153 @@
+import { findProgram } from '../../git/process/installation.js'
+import { createSnapshotMemory, StatSnapshot } from '../../git/state/stat-snapshot.js'
+import { findObjectDirectories, type ObjectDirectories } from '../../git/state/object-directories.js'
+import type { PathGuard } from '../../git/filesystem/path-guard.js'
+import {
+  observeRefs,
+  observeRepository,
+  type ObservationSettings,
+  type RepositoryState,
+  type ObservedRefs,
+} from '../../git/state/ref-state.js'
+import { visitDirectory, type Visit } from '../../git/state/repositories.js'
+import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
+import {
+  openRepository,
+  type OpenRepository,
+  type RepositoryRefusal,
+  type Repository,
+} from '../../git/state/repository.js'
+import type { ModeDecision, Modes } from './modes.js'
+
+export interface DiskOptions {
+  readonly root: RepositoriesRoot
+  /** Most directories under a repository's refs/ that a look may take in, unless the mode is configured. */
+  readonly directoriesMax: number
+  /** Most loose refs that a look checks one by one, for writers that do not replace but overwrite them. */
+  readonly looseRefsMax: number
+  /** May links under refs/ lead to all that is below the root? Otherwise only where access is checked for. */
+  readonly linksAnywhere: boolean
+  /** Asked before anything is touched; left out: there is nothing to fear. */
+  readonly guard?: () => PathGuard | undefined
+}
+
+/** The repository that a path means. */
+export interface Found {
+  readonly repository: Repository | undefined
+  /** Why something that is there is not served. */
+  readonly refused: RepositoryRefusal | undefined
+}
+
+/** What the disk shows of a repository. */
+export interface DiskObservation {
+  /** undefined: there is none that is served. */
+  readonly observed:
+    | {
+        readonly state: RepositoryState
+        readonly decision: ModeDecision
+        /** undefined: leases decide. 'directories': the same, since just now. */
+        readonly refs: ObservedRefs | 'directories' | undefined
+      }
+    | undefined
+  readonly refused: RepositoryRefusal | undefined
+  /** Milliseconds by which the youngest timestamp is ahead of the clock. */
+  readonly aheadMs: number
+}
+
+/** What a look must know of the Git in use. */
+export type GitFacts = Omit<ObservationSettings, 'root'>
+
+/**
+ * All questions whose answers are on the disk. Arguments and answers are plain data, and nothing stays open: where the
+ * disk may not answer, another process asks; see `Disks`. Each throws RemotePath if the guard stops it.
+ */
+export class Disk {
+  readonly #options: DiskOptions
+  readonly #memory = createSnapshotMemory()
+
+  constructor(options: DiskOptions) {
+    this.#options = options
+  }
+
+  find(path: string): Found {
+    const { opened, refused } = this.#open(this.#newSnapshot(), path)
+    opened?.close()
+    return { repository: opened?.repository, refused }
+  }
+
+  async observe(path: string, facts: GitFacts, modes: Modes): Promise<DiskObservation> {
+    const snapshot = this.#newSnapshot()
+    const { opened, refused } = this.#open(snapshot, path)
+    if (!opened) return { observed: undefined, refused, aheadMs: snapshot.aheadMs }
+    try {
+      const state = observeRepository(snapshot, facts, opened)
+      const decision = modes.of(state.repository)
+      const refs = await this.#observeRefs(snapshot, opened, state, decision)
+      const { aheadMs } = snapshot
+      if (refs === 'outside') return { observed: undefined, refused: refs, aheadMs }
+      if (refs !== 'directories') return { observed: { state, decision, refs }, refused, aheadMs }
+      return {
+        observed: { state, decision: modes.tooManyDirectories(state.repository), refs },
+        refused,
+        aheadMs,
+      }
+    } finally {
+      opened.close()
+    }
+  }
+
+  /** Where the root is now; undefined: there is none that may be entered. */
+  root(): string | undefined {
+    return this.#options.root.real()
+  }
+
+  /** See `RepositoriesRoot`. */
+  relative(path: string): string | undefined {
+    return this.#options.root.relative(path)
+  }
+
+  /** See `findObjectDirectories`. */
+  objects(
+    repository: Repository,
+    main: string,
+    alternates: readonly string[],
+  ): ObjectDirectories | { readonly refused: string } {
+    return findObjectDirectories(repository, main, alternates, this.#options.guard?.())
+  }
+
+  /** See `findProgram`. */
+  program(name: string, path: string | undefined): string | undefined {
+    return findProgram(name, path, this.#options.guard?.())
+  }
+
+  /** What a directory below the root is, and what is in it if it is no repository; see `visitDirectory`. */
+  visit(path: string, isLink: boolean): Visit {
+    return visitDirectory(this.#newSnapshot(), this.#options.root, path, isLink)
+  }
+
+  #newSnapshot(): StatSnapshot {
+    return new StatSnapshot(this.#memory, undefined, this.#options.guard?.())
+  }
+
+  #open(
+    snapshot: StatSnapshot,
+    path: string,
+  ): { opened: OpenRepository | undefined; refused: RepositoryRefusal | undefined } {
+    let refused: RepositoryRefusal | undefined
+    const opened = openRepository(snapshot, this.#options.root, path, (why) => (refused = why))
+    return { opened, refused }
+  }
+
+  async #observeRefs(
+    snapshot: StatSnapshot,
+    opened: OpenRepository,
+    state: RepositoryState,
+    { mode, reason }: ModeDecision,
+  ): Promise<ObservedRefs | 'directories' | 'outside' | undefined> {
+    if (mode === 'lease') return undefined
+    const { root, directoriesMax, looseRefsMax, linksAnywhere } = this.#options
+    const directories = reason === 'configured' ? Infinity : directoriesMax
+    const linksBelow = (): string | undefined => (linksAnywhere ? root.real() : undefined)
+    return observeRefs(snapshot, opened, state, { directories, looseRefs: looseRefsMax, linksBelow })
+  }
+}

@@ -1,0 +1,51 @@
+import { outputOf, type Git } from './git.js'
+import { spawnIn } from './git-in-repository.js'
+import type { ObservedConfig } from '../state/config-files.js'
+import type { Repository } from '../state/repository.js'
+
+/** What a repository's configuration says about serving its refs. */
+export interface ServingConfig {
+  /** `http.uploadpack`: may clients read at all? Git's default is yes (git-http-backend(1)). */
+  readonly uploadPack: boolean
+  /** `transfer.advertiseSID` off: does every client get the same bytes? */
+  readonly shared: boolean
+  /** `extensions.objectFormat`: sha1 unless it says otherwise (git-config(1)). */
+  readonly objectFormat: string
+}
+
+const answerWithinMs = 10_000
+
+/**
+ * Asks Git, but only for what some configuration file mentions: mostly nothing is mentioned, and no process runs.
+ * @throws GitError if Git cannot read the configuration, RepositoryExchanged, Overloaded
+ */
+export async function readServingConfig(
+  git: Git,
+  repository: Repository,
+  config: ObservedConfig,
+): Promise<ServingConfig> {
+  const environment = { ...git.environment, GIT_DIR: '.' }
+  const ask = async (name: string, fallback: string, ...type: string[]): Promise<string> => {
+    if (config.mentioned && !config.mentioned.has(name)) return fallback
+    // For all who wait to be let in, and for those who have been: so with the larger part of the queue.
+    const permit = await git.acquirePermit({ class: 'fill', group: repository.commonDir, admitted: true })
+    // Exit code 1: the variable is not set (git-config(1)).
+    const signal = AbortSignal.timeout(answerWithinMs)
+    const process = spawnIn(git, repository, ['config', ...type, '--get', name], {
+      environment,
+      signal,
+      permit,
+      mayGiveUp: true,
+    })
+    const answer = await outputOf(process, [0, 1]).catch((error: unknown) => {
+      throw process.unanswered ?? error
+    })
+    return answer === '' ? fallback : answer.replace(/\n$/, '')
+  }
+  const [uploadPack, advertisesSid, objectFormat] = await Promise.all([
+    ask('http.uploadpack', 'true', '--type=bool'),
+    ask('transfer.advertisesid', 'false', '--type=bool'),
+    ask('extensions.objectformat', 'sha1'),
+  ])
+  return { uploadPack: uploadPack === 'true', shared: advertisesSid === 'false', objectFormat }
+}

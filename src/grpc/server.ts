@@ -1,0 +1,182 @@
+import type { Socket } from 'node:net'
+import {
+  logVerbosity,
+  Server,
+  ServerCredentials,
+  setLogVerbosity,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js'
+import { ReflectionService } from '@grpc/reflection'
+import { HealthImplementation } from 'grpc-health-check'
+import type { CacheInspector } from '../service/cache-inspector.js'
+import { callAfter, timerMaxMs } from '../limits/clock.js'
+import type { LeaseService } from '../service/lease-service.js'
+import type { Authorize, ClientOf } from './authorize.js'
+import type { Caller, CallTarget } from './call.js'
+import { cacheService } from './services/cache-service.js'
+import { LeaseCalls } from './services/lease-service.js'
+import { http2Server } from './transport/http2-server.js'
+import { IncomingRequests } from './transport/incoming-requests.js'
+import { liftLongDeadlines } from './transport/long-deadlines.js'
+import { packages, serviceNamed } from './proto/definitions.js'
+import { refService } from './services/ref-service.js'
+import { StandingCalls } from './transport/standing-calls.js'
+import { smartHttpService, type SmartHttpOptions } from './services/smart-http-service.js'
+
+export interface GrpcServerOptions extends Omit<SmartHttpOptions, 'authorize' | 'clientOf'> {
+  /** Asked before any repository is touched. */
+  readonly authorize: Authorize
+  readonly clientOf: ClientOf
+  readonly leases: LeaseService
+  readonly inspector: CacheInspector
+  /** Longest time that a lease may be given at once, in seconds. */
+  readonly leaseMaxSeconds: number
+  readonly invalidated: (source: string) => void
+  /** Why load balancers should send no requests; undefined: they should. */
+  readonly notReady: () => string | undefined | Promise<string | undefined>
+  readonly reflection: boolean
+  /** Milliseconds in which the message of a request must come. */
+  readonly requestIdleMs: number
+  /** Milliseconds after which a connection that answers no ping is cut: how long a client may take nothing. */
+  readonly clientIdleMs: number
+}
+
+/** Streams of one connection at once. More wait in the client; a load balancer's one connection carries many clients. */
+const streamsMax = 1000
+/** Bytes of a request: the prefixes of a ListRefs are what may be long. */
+const requestMax = 1024 * 1024
+/** Bytes of requests that have not come whole: on all connections, and of messages on one. */
+const coming = { maxBytes: 64 * 1024 * 1024, connectionBytes: 4 * requestMax }
+/** Calls of one connection that wait for news only. A client needs one for each service. */
+const standingMax = 100
+/** Milliseconds without a call after which a connection is closed. Clients open another by themselves. */
+const idleMs = 300_000
+/** Milliseconds between pings: whoever vanished without a word shall not hold a lease for long. */
+const pingMs = 30_000
+/** Milliseconds between looks at whether this process is ready. */
+const healthMs = 1000
+
+/** The gRPC door: the same service as at the HTTP door, and what the admin door offers to mutators. */
+export class GrpcServer {
+  readonly #server: Server
+  readonly #injector: ReturnType<Server['createConnectionInjector']>
+  readonly #health = new HealthImplementation({ '': 'SERVING' })
+  readonly #healthLook: NodeJS.Timeout
+  readonly #leaseCalls: LeaseCalls
+  /** Connections by their clients' ends, as grpc-js names them in a call. */
+  readonly #connections = new Map<string, Socket>()
+  /** All connections, those on Unix sockets too. */
+  readonly #open = new Set<Socket>()
+  readonly #standing: StandingCalls
+  /** Services whose health is told; the empty name stands for all of them. */
+  readonly #names: readonly string[]
+  #healthy = true
+  #closing = false
+
+  constructor(options: GrpcServerOptions) {
+    // On stderr, it shows metadata that it cannot read: credentials too.
+    setLogVerbosity(logVerbosity.NONE)
+    const incoming = new IncomingRequests({
+      ...coming,
+      idleMs: options.requestIdleMs,
+      cut: (reason) => options.metrics.incomingCut.inc({ reason }),
+    })
+    this.#server = new Server({
+      'grpc.max_concurrent_streams': streamsMax,
+      'grpc.max_receive_message_length': requestMax,
+      'grpc.max_connection_idle_ms': idleMs,
+      'grpc.keepalive_time_ms': pingMs,
+      'grpc.keepalive_timeout_ms': Math.min(options.clientIdleMs, timerMaxMs),
+      // A registry of every connection and call, for a service that this door does not offer.
+      'grpc.enable_channelz': 0,
+      interceptors: [incoming.interceptor],
+    })
+    this.#standing = new StandingCalls(this.#server, standingMax)
+    const calls = {
+      ...options,
+      authorize: (caller: Caller, wanted: CallTarget) =>
+        options.authorize(caller, wanted, this.#connections.get(caller.getPeer())),
+      clientOf: (caller: Caller) => options.clientOf(caller, this.#connections.get(caller.getPeer())),
+    }
+    this.#leaseCalls = new LeaseCalls(calls)
+    const services: Record<string, UntypedServiceImplementation> = {
+      'refstream.v1.RefService': refService(calls),
+      'refstream.v1.LeaseService': this.#leaseCalls.handlers,
+      'refstream.v1.CacheService': cacheService(calls),
+      'gitaly.SmartHTTPService': smartHttpService(calls),
+    }
+    for (const [name, handlers] of Object.entries(services)) {
+      this.#server.addService(serviceNamed(name), handlers)
+      this.#health.setStatus(name, 'SERVING')
+    }
+    this.#names = ['', ...Object.keys(services)]
+    this.#healthLook = setInterval(() => void this.#lookAtHealth(options.notReady), healthMs).unref()
+    this.#standing.addService(['Watch'], (server) => this.#health.addToServer(server))
+    if (options.reflection) {
+      const reflection = new ReflectionService(packages)
+      this.#standing.addService(['ServerReflectionInfo'], (server) => reflection.addToServer(server))
+    }
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
+    incoming.watch(http2Server(this.#server))
+    liftLongDeadlines(this.#server)
+  }
+
+  /** Serves a connection, on which HTTP/2 is spoken from the first byte; wrapped in TLS or not. */
+  serve(connection: Socket): void {
+    // A connection that breaks is its client's business, also when HTTP/2 is done with it.
+    connection.on('error', () => {})
+    const { remoteAddress, remotePort } = connection
+    if (remotePort !== undefined) {
+      const peer = `${remoteAddress}:${remotePort}`
+      // One port of a client's may be connected to two addresses of ours; calls would be taken for each other's.
+      if (this.#connections.has(peer)) {
+        connection.destroy()
+        return
+      }
+      this.#connections.set(peer, connection)
+      connection.once('close', () => this.#connections.delete(peer))
+    }
+    // grpc-js would serve it, also after its shutdown.
+    if (this.#closing) {
+      connection.destroy()
+      return
+    }
+    this.#open.add(connection)
+    connection.once('close', () => this.#open.delete(connection))
+    this.#injector.injectConnection(connection)
+  }
+
+  /** Takes no new calls. Resolves when the last has its answer, or was cut off at the end of this time. */
+  async drain(seconds: number): Promise<void> {
+    this.#closing = true
+    clearInterval(this.#healthLook)
+    this.#tell(false)
+    this.#leaseCalls.handOver()
+    this.#standing.end()
+    const stopTimer = callAfter(seconds * 1000, () => this.close())
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
+    stopTimer()
+    this.close()
+  }
+
+  /** Cuts every call. */
+  close(): void {
+    this.#closing = true
+    clearInterval(this.#healthLook)
+    this.#server.forceShutdown()
+    // It does not reach connections that were handed to it.
+    for (const connection of this.#open) connection.destroy()
+  }
+
+  async #lookAtHealth(notReady: GrpcServerOptions['notReady']): Promise<void> {
+    const reason = notReady()
+    const healthy = (reason instanceof Promise ? await reason : reason) === undefined
+    if (!this.#closing) this.#tell(healthy)
+  }
+
+  #tell(healthy: boolean): void {
+    if (healthy === this.#healthy) return
+    this.#healthy = healthy
+    for (const name of this.#names) this.#health.setStatus(name, healthy ? 'SERVING' : 'NOT_SERVING')
+  }
+}

@@ -1,0 +1,35 @@
+import type { UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { CacheInspector } from '../../service/cache-inspector.js'
+import type { LeaseService } from '../../service/lease-service.js'
+import { replyBy, type CallOptions } from '../call.js'
+import { mutatorPath, repositoryPath } from './requests.js'
+
+interface RepositoryRequest {
+  readonly repository: string
+}
+
+export interface CacheServiceOptions extends Pick<CallOptions, 'authorize' | 'log'> {
+  readonly leases: LeaseService
+  readonly inspector: CacheInspector
+  readonly invalidated: (source: string) => void
+}
+
+/** refstream.v1.CacheService */
+export function cacheService(options: CacheServiceOptions): UntypedServiceImplementation {
+  const { leases, inspector, invalidated, authorize, log } = options
+  return {
+    Invalidate: replyBy<RepositoryRequest, object>(log, async (call) => {
+      const repository = mutatorPath(call.request.repository)
+      await authorize(call, { repository, service: 'admin' })
+      await leases.invalidate(repository)
+      invalidated('grpc')
+      return {}
+    }),
+    Stat: replyBy<RepositoryRequest, object>(log, async (call) => {
+      const repository = repositoryPath(call.request.repository)
+      await authorize(call, { repository, service: 'admin' })
+      const { decision, ...stat } = await inspector.stat(repository)
+      return { ...stat, mode: decision.mode, modeReason: decision.reason }
+    }),
+  }
+}

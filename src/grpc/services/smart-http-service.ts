@@ -1,0 +1,59 @@
+import type { UntypedServiceImplementation } from '@grpc/grpc-js'
+import { protocolVersion } from '../../git/protocol/version.js'
+import { serviceHeader } from '../../git/process/upload-pack.js'
+import { answerBy } from '../call.js'
+import type { DataMessage } from '../proto/data-message.js'
+import { sendAdvertisement, type RefServiceOptions } from './ref-service.js'
+import { repositoryPath } from './requests.js'
+import { RpcError } from '../status.js'
+
+interface InfoRefsRequest {
+  readonly repository: {
+    readonly storageName: string
+    readonly relativePath: string
+    readonly gitObjectDirectory: string
+    readonly gitAlternateObjectDirectories: readonly string[]
+  } | null
+  readonly gitConfigOptions: readonly string[]
+  readonly gitProtocol: string
+}
+
+export interface SmartHttpOptions extends RefServiceOptions {
+  /** Gitaly's storages by name: directories relative to the root, the root itself as an empty path. */
+  readonly storages: ReadonlyMap<string, string>
+}
+
+/** gitaly.SmartHTTPService: what Gitaly's clients call for an advertisement. */
+export function smartHttpService(options: SmartHttpOptions): UntypedServiceImplementation {
+  const { service, storages } = options
+  return {
+    InfoRefsUploadPack: answerBy<InfoRefsRequest, DataMessage>(options, 'advertisement', async (call) => {
+      const { repository, gitConfigOptions, gitProtocol } = call.request
+      if (!repository) throw new RpcError('invalid', 'repository is missing')
+      const path = repositoryIn(storages, repository.storageName, repository.relativePath)
+      const version = protocolVersion(gitProtocol)
+      const wanted = {
+        version,
+        terms: {
+          configOptions: gitConfigOptions,
+          objectDirectory: repository.gitObjectDirectory,
+          alternateObjectDirectories: repository.gitAlternateObjectDirectories,
+        },
+        // Git leaves it out in version 2, Gitaly never does.
+        ahead: version === 2 ? serviceHeader : [],
+      }
+      await call.enter(path, (target) => sendAdvertisement(call, service, target, wanted))
+    }),
+  }
+}
+
+function repositoryIn(storages: ReadonlyMap<string, string>, name: string, relativePath: string): string {
+  const storage = storages.get(name)
+  if (storage === undefined) {
+    // A status is sent in a head, and HTTP/2's clients take no long ones.
+    const shown = JSON.stringify(name.slice(0, 100))
+    throw new RpcError('invalid', `there is no storage ${shown}; see --gitaly-storages`)
+  }
+  const path = repositoryPath(relativePath)
+  return storage === '' ? path : `${storage}/${path}`
+}

@@ -1,0 +1,110 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { mkdirSync, realpathSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Disk } from '../../../src/freshness/disk/disk.js'
+import { DiskHelpers } from '../../../src/freshness/disk/disk-helpers.js'
+import { Disks } from '../../../src/freshness/disk/disks.js'
+import { Modes } from '../../../src/freshness/disk/modes.js'
+import { MountTable } from '../../../src/git/filesystem/mount-table.js'
+import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
+import { eventually } from '../../support/eventually.js'
+import { git, makeRepository } from '../../support/repositories.js'
+import { tempDir } from '../../support/temp-dir.js'
+
+/** A root in which one directory is taken for a network filesystem. Helpers find nothing wrong with it. */
+function makeWorld(t: Test) {
+  const root = realpathSync(tempDir(t))
+  const far = join(root, 'far')
+  mkdirSync(far)
+  const table = Buffer.from(`1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / ${far} rw - nfs4 x rw\n`)
+  const mounts = new MountTable(() => table)
+  const guard = () => mounts.guard()
+  const limits = { directoriesMax: 1000, looseRefsMax: 1000, linksAnywhere: true }
+  const rules = [{ glob: 'far/*', mode: 'observe' as const }]
+  const helpers = new DiskHelpers({ config: { ...limits, root, rules }, limitMs: 20_000 })
+  t.teardown(() => helpers.close())
+  const repositories = new RepositoriesRoot(root, guard)
+  const near = new Disks(new Disk({ ...limits, root: new RepositoriesRoot(root) }))
+  const disks = new Disks(new Disk({ ...limits, root: repositories, guard }), helpers)
+  const modes = new Modes({ rules, mounts })
+  const facts = { scopes: { files: [], home: undefined, variables: [] }, programs: [], environmentDigest: '' }
+  const look = (path: string, how = disks) => how.observe(path, facts, modes)
+  /** Is it looked at by another process? */
+  const isElsewhere = async (path: string): Promise<boolean> => {
+    const found = disks.find(path)
+    await found
+    return found instanceof Promise
+  }
+  const here = new Disks(new Disk({ ...limits, root: repositories, guard }))
+  const looksElsewhere = async (path: string): Promise<boolean> => {
+    t.ok((await look(path)).observed)
+    // Without helpers, who would need one is told.
+    const error: unknown = await look(path, here).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    return (error as Error | undefined)?.name === 'RemotePath'
+  }
+  return { root, far, disks, near, modes, look, isElsewhere, looksElsewhere }
+}
+
+t.test('another process sees what this one would', async (t) => {
+  const { far, near, modes, look, disks, root } = makeWorld(t)
+  const path = makeRepository(far, 'r.git')
+  git(path, 'config', 'transfer.hideRefs', 'refs/hidden')
+  await eventually(
+    'the disk is settled',
+    async () => (await look('far/r.git', near)).observed?.state.capabilities.unsettledMs === 0,
+  )
+  // What was seen lately is trusted a tick later.
+  await eventually('it is the same', async () => {
+    const [here, there] = [await look('far/r', near), await look('far/r')]
+    return there.observed?.refs !== undefined && JSON.stringify(there) === JSON.stringify(here)
+  })
+  const { observed: seen } = await look('far/r.git')
+  t.ok(seen?.state.config.mentioned?.has('transfer.hiderefs'), 'sets come as sets')
+  t.match(seen?.decision, { mode: 'observe', reason: 'configured' })
+  git(path, 'update-ref', 'refs/heads/new', 'main')
+  t.not(JSON.stringify((await look('far/r.git')).observed?.refs), JSON.stringify(seen?.refs))
+  t.same((await disks.find('far/r.git')).repository, (await near.find('far/r.git')).repository)
+  t.equal(await disks.relative(join(root, 'far/r.git/refs')), 'far/r.git/refs')
+  t.equal(disks.relative(root), '')
+  t.match(await disks.visit('far/r.git', false), { found: { path: 'far/r.git' } })
+  t.match(await disks.visit('far', false), { below: [{ path: 'far/r.git', isLink: false }] })
+  t.same((await look('far/none')).observed, undefined)
+  t.equal(modes.of(seen!.state.repository).mode, 'observe')
+})
+
+t.test('whatever leads there is looked at elsewhere, and nothing else', async (t) => {
+  const { root, far, isElsewhere, looksElsewhere } = makeWorld(t)
+  makeRepository(far, 'r.git')
+  makeRepository(root, 'local.git')
+  t.notOk(await isElsewhere('local.git'))
+  t.notOk(await isElsewhere('none'))
+  symlinkSync('far/r.git', join(root, 'link.git'))
+  t.ok(await isElsewhere('link.git'))
+  t.ok(await isElsewhere('link'))
+  writeFileSync(join(root, 'gitfile.git'), `gitdir: ${far}/r.git\n`)
+  t.ok(await isElsewhere('gitfile.git'))
+  git(join(far, 'r.git'), 'worktree', 'add', '--quiet', '--detach', join(root, 'tree'), 'main')
+  t.ok(await isElsewhere('tree'))
+  for (const part of ['refs', 'objects', 'packed-refs']) {
+    const path = makeRepository(root, `${part}.git`)
+    git(path, 'pack-refs', '--all')
+    const target = join(far, part)
+    renameSync(join(path, part), target)
+    symlinkSync(target, join(path, part))
+    // What packed-refs leads to is opened only if it is a directory.
+    t.ok(await isElsewhere(`${part}.git`), part)
+  }
+
+  const inRefs = makeRepository(root, 'in-refs.git')
+  mkdirSync(join(far, 'heads'))
+  symlinkSync(join(far, 'heads'), join(inRefs, 'refs/heads/far'))
+  t.notOk(await isElsewhere('in-refs.git'), 'it is found without')
+  const included = makeRepository(root, 'included.git')
+  git(included, 'config', 'include.path', join(far, 'more'))
+  for (const path of ['in-refs.git', 'included.git']) t.ok(await looksElsewhere(path), path)
+  t.notOk(await looksElsewhere('local.git'))
+})

@@ -1,0 +1,300 @@
+import t from 'tap'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { decodeRepositoryPath } from '../../../src/git/state/repository.js'
+import { pathBytes } from '../../../src/git/filesystem/byte-path.js'
+import { enter } from '../../support/entered.js'
+import { git, gitEnvironment, initBare, makeCommit, makeRepository } from '../../support/repositories.js'
+import { tempDir } from '../../support/temp-dir.js'
+
+const newRoot = (t: Parameters<typeof tempDir>[0]): string => realpathSync(tempDir(t))
+
+/** The refs that Git itself advertises for a path; undefined: it finds no repository there. */
+function gitRefs(path: string): string[] | undefined {
+  const args = ['upload-pack', '--advertise-refs', path]
+  const { status, stdout } = spawnSync('git', args, { env: gitEnvironment })
+  if (status !== 0) return undefined
+  return [...stdout.toString().matchAll(/refs\/[^\n\0]+/g)].map(([name]) => name)
+}
+
+t.test('finds what Git finds, whatever lies side by side', async (t) => {
+  const directory = newRoot(t)
+  const store = makeRepository(directory, 'store.git')
+  const commit = git(store, 'rev-parse', 'main')
+
+  /** The least that Git takes for a repository; its one branch has its name. */
+  const bare = (path: string, name: string): void => {
+    mkdirSync(join(path, 'refs/heads'), { recursive: true })
+    symlinkSync(join(store, 'objects'), join(path, 'objects'))
+    writeFileSync(join(path, 'HEAD'), 'ref: refs/heads/none\n')
+    writeFileSync(join(path, 'refs/heads', name), `${commit}\n`)
+  }
+  type Kind = 'nothing' | 'repository' | 'directory' | 'gitfile' | 'garbage'
+  const kinds: Kind[] = ['nothing', 'repository', 'directory', 'gitfile', 'garbage']
+  const make = (path: string, kind: Kind, name: string): void => {
+    const target = join(dirname(path), `${basename(path)}.target`)
+    if (kind === 'repository') bare(path, name)
+    else if (kind === 'directory') mkdirSync(path)
+    else if (kind === 'gitfile') {
+      bare(target, name)
+      writeFileSync(path, `gitdir: ./${basename(target)}\r\n`)
+    } else if (kind === 'garbage') writeFileSync(path, 'gitdir: nowhere\n')
+  }
+  /** Something, and what may lie in it as `.git`. */
+  const sides = kinds.flatMap((outer) =>
+    ['repository', 'directory'].includes(outer)
+      ? kinds.map((inner) => [outer, inner] as const)
+      : [[outer, 'nothing'] as const],
+  )
+
+  let found = 0
+  for (const [plain, plainInner] of sides) {
+    for (const [dotGit, dotGitInner] of sides) {
+      const root = join(directory, 'root')
+      mkdirSync(root)
+      make(join(root, 'x'), plain, 'x')
+      make(join(root, 'x/.git'), plainInner, 'x-dot')
+      make(join(root, 'x.git'), dotGit, 'xgit')
+      make(join(root, 'x.git/.git'), dotGitInner, 'xgit-dot')
+      for (const path of ['x', 'x.git']) {
+        const expected = gitRefs(join(root, path))
+        // What the repositories share lies below the root as well.
+        const entered = enter(directory, `root/${path}`)
+        const what = `${path}: x is ${plain} with ${plainInner}, x.git is ${dotGit} with ${dotGitInner}`
+        t.same(entered && gitRefs(entered.gitDir), expected, what)
+        if (expected) found++
+      }
+      rmSync(root, { recursive: true })
+    }
+  }
+  t.ok(found > sides.length * 10, `Git found ${found}`)
+})
+
+t.test('a linked worktree, a separate Git directory, a repository in a repository', async (t) => {
+  const root = newRoot(t)
+  const main = makeRepository(root, 'main.git')
+  git(main, 'worktree', 'add', '--quiet', join(root, 'tree'), '-b', 'topic')
+  t.match(enter(root, 'tree'), { gitDir: `${main}/worktrees/tree`, commonDir: main })
+  t.match(enter(root, 'main.git/worktrees/tree'), { gitDir: `${main}/worktrees/tree`, commonDir: main })
+
+  git(root, 'init', '--quiet', '--separate-git-dir', join(root, 'elsewhere'), 'apart')
+  t.match(enter(root, 'apart'), { gitDir: `${root}/elsewhere`, commonDir: `${root}/elsewhere` })
+
+  initBare(join(main, 'inner'), 'deep.git')
+  t.equal(enter(root, 'main/inner/deep')?.gitDir, undefined, 'only the last component gets a suffix')
+  t.equal(enter(root, 'main.git/inner/deep')?.gitDir, `${main}/inner/deep.git`)
+})
+
+t.test('the root itself may be a repository', async (t) => {
+  const root = newRoot(t)
+  t.equal(enter(root, ''), undefined)
+  initBare(dirname(root), basename(root))
+  t.equal(enter(root, '')?.gitDir, root)
+  rmSync(join(root, 'HEAD'))
+  git(root, 'init', '--quiet')
+  t.equal(enter(root, '')?.gitDir, `${root}/.git`)
+})
+
+t.test('which HEADs make a repository', async (t) => {
+  const root = newRoot(t)
+  const path = initBare(root, 'x.git')
+  const head = join(path, 'HEAD')
+  const oid = makeCommit(path, 'one')
+  const texts = [
+    ...[
+      'ref: refs/heads/main\n',
+      'ref:refs/heads/gone',
+      'ref: \t\n refs/heads/..',
+      'ref: refs/',
+      'ref: HEAD\n',
+    ],
+    ...[
+      oid,
+      `${oid.toUpperCase()}\n`,
+      'a'.repeat(64),
+      'a'.repeat(39),
+      `${oid}garbage`,
+      '',
+      'main\n',
+      ' ref: refs/x',
+    ],
+  ]
+  for (const text of texts) {
+    writeFileSync(head, text)
+    // Git has more to say about some of these when it reads refs; here it is only asked whether this is a repository.
+    const { status } = spawnSync('git', ['rev-parse', '--git-dir'], { cwd: path, env: gitEnvironment })
+    t.equal(enter(root, 'x') !== undefined, status === 0, JSON.stringify(text))
+  }
+  const link = (target: string): boolean => {
+    unlinkSync(head)
+    symlinkSync(target, head)
+    return enter(root, 'x') !== undefined
+  }
+  t.equal(link('refs/heads/unborn'), true)
+  t.equal(link('/etc/passwd'), false)
+  unlinkSync(head)
+  t.equal(enter(root, 'x'), undefined, 'no HEAD')
+})
+
+t.test('a repository needs its parts', async (t) => {
+  const root = newRoot(t)
+  const path = initBare(root, 'x.git')
+  for (const part of ['objects', 'refs']) {
+    renameSync(join(path, part), join(path, 'away'))
+    t.equal(enter(root, 'x'), undefined, `no ${part}`)
+    renameSync(join(path, 'away'), join(path, part))
+  }
+  t.ok(enter(root, 'x'))
+})
+
+t.test('links inside the root are followed; nothing leaves it (R8)', async (t) => {
+  const directory = newRoot(t)
+  const root = join(directory, 'root')
+  mkdirSync(root)
+  const inside = makeRepository(root, 'inside.git')
+  const outside = makeRepository(directory, 'outside.git')
+  makeRepository(directory, 'root-not.git')
+  const link = (name: string, target: string): void => symlinkSync(target, join(root, name))
+  const refused = (path: string, why: string): void => {
+    t.ok(gitRefs(join(root, path)), `Git would serve ${path}`)
+    t.equal(enter(root, path), undefined, why)
+  }
+
+  link('link.git', 'inside.git')
+  t.equal(enter(root, 'link')?.gitDir, inside)
+  link('around.git', '../root/inside.git')
+  t.equal(enter(root, 'around')?.gitDir, inside, 'out and in again')
+
+  link('out.git', outside)
+  refused('out', 'a link')
+  link('up', '..')
+  refused('up/outside', 'a link on the way')
+  refused('up/root-not', 'a directory whose name begins like the root’s')
+  writeFileSync(join(root, 'file'), `gitdir: ${outside}\n`)
+  refused('file', 'a gitfile')
+  writeFileSync(join(root, 'relative'), 'gitdir: ../outside.git')
+  refused('relative', 'a relative gitfile')
+
+  git(outside, 'worktree', 'add', '--quiet', join(root, 'tree'), '-b', 'topic')
+  refused('tree', 'a worktree of a repository outside')
+
+  const common = join(root, 'common.git')
+  mkdirSync(common)
+  writeFileSync(join(common, 'HEAD'), 'ref: refs/heads/main\n')
+  writeFileSync(join(common, 'commondir'), '../../outside.git\n')
+  refused('common', 'a common directory outside')
+  // Taken as text, far/.. would be the root.
+  mkdirSync(join(directory, 'other/far'), { recursive: true })
+  link('far', '../other/far')
+  makeRepository(join(directory, 'other'), 'inside.git')
+  writeFileSync(join(common, 'commondir'), '../far/../inside.git\n')
+  refused('common', 'a common directory through a link')
+})
+
+t.test('parts that are links are as good as what they lead to (R8)', async (t) => {
+  const directory = newRoot(t)
+  const root = join(directory, 'root')
+  git(makeRepository(directory, 'outside.git'), 'pack-refs', '--all')
+  const secret = makeRepository(root, 'secret.git')
+  git(secret, 'pack-refs', '--all')
+  mkdirSync(join(secret, 'reftable'))
+  for (const part of ['refs', 'objects', 'packed-refs', 'reftable']) {
+    const path = makeRepository(root, `${part}.git`)
+    if (part === 'reftable') mkdirSync(join(path, part))
+    git(path, 'pack-refs', '--all')
+    const link = (target: string): void => {
+      rmSync(join(path, part), { recursive: true, force: true })
+      symlinkSync(target, join(path, part))
+    }
+    link(`../../outside.git/${part === 'reftable' ? 'refs' : part}`)
+    t.equal(enter(root, part), undefined, `${part} outside`)
+    link(`../secret.git/${part}`)
+    t.same(enter(root, part)?.linkedNames, ['secret.git'], `${part} of another repository`)
+    if (part === 'packed-refs' || part === 'reftable') continue
+    link(`../${part}-elsewhere`)
+    t.equal(enter(root, part), undefined, `${part} that lead nowhere`)
+    mkdirSync(join(root, `${part}-elsewhere`))
+    t.same(enter(root, part)?.linkedNames, [`${part}-elsewhere`])
+    renameSync(join(root, `${part}-elsewhere`), join(path, 'own'))
+    link('own')
+    t.same(enter(root, part)?.linkedNames, [], 'in the repository itself')
+  }
+})
+
+t.test('a linked worktree’s own refs may not lead out of the root either (R8)', async (t) => {
+  const directory = newRoot(t)
+  const root = join(directory, 'root')
+  const main = makeRepository(root, 'main.git')
+  git(main, 'worktree', 'add', '--quiet', join(root, 'tree'), '-b', 'topic')
+  const outside = makeRepository(directory, 'outside.git')
+  t.ok(enter(root, 'tree'))
+  const refs = join(main, 'worktrees/tree/refs')
+  rmSync(refs, { recursive: true, force: true })
+  t.ok(enter(root, 'tree'), 'it need not have any')
+  symlinkSync(join(outside, 'refs'), refs)
+  t.equal(enter(root, 'tree'), undefined)
+  rmSync(refs)
+  makeRepository(root, 'group/objects/other.git')
+  symlinkSync(join(root, 'group/objects/other.git/refs'), refs)
+  t.same(enter(root, 'tree')?.linkedNames, ['group/objects/other.git'])
+})
+
+t.test('Git, given the path of what was found, finds the same (R8)', async (t) => {
+  const directory = newRoot(t)
+  const root = join(directory, 'root')
+  const outside = makeRepository(directory, 'outside.git')
+  // Git would enter x.git/.git; to serve x.git instead would be to start Git on a path that leads it out.
+  const bare = makeRepository(root, 'x.git')
+  symlinkSync(outside, join(bare, '.git'))
+  t.equal(enter(root, 'x'), undefined)
+  t.equal(enter(root, 'x.git'), undefined)
+  // A gitfile is taken at its word, but a path is searched for .git first.
+  const target = makeRepository(root, 'target')
+  makeRepository(target, '.git')
+  writeFileSync(join(root, 'file'), 'gitdir: target\n')
+  t.equal(enter(root, 'file'), undefined)
+})
+
+t.test('paths as URLs give them', async (t) => {
+  const decoded = (encoded: string): string | undefined => decodeRepositoryPath(encoded)
+  t.equal(decoded('/a/b.git'), 'a/b.git')
+  t.equal(decoded(''), '')
+  t.equal(decoded('/caf%C3%A9%20%2b'), 'café +')
+  t.equal(decoded('/%252e%252e/x'), '%2e%2e/x', 'decoded once')
+  t.equal(decoded('/...'), '...')
+  t.equal(decoded('/~root/x'), '~root/x', 'below the root, Git expands nothing')
+  for (const slashes of ['//a', '/a//', '///a/', '/a']) t.equal(decoded(slashes), 'a', slashes)
+  t.equal(decoded('/g//a%2f%2fb'), 'g/a/b')
+  t.equal(decoded('//'), '')
+  // Bytes that are no UTF-8 are bytes of a name, and never a part of `..`.
+  const bytes = ['/caf%E9.git', '/%ff', '/%c0%ae%c0%ae/', '/%ed%a0%80', '/%f0%9f%98', '/é\xe9']
+  for (const encoded of bytes) {
+    const raw = Buffer.from(
+      encoded.replace(/%(..)/g, (_, code: string) => String.fromCharCode(parseInt(code, 16))),
+      'latin1',
+    )
+    t.same(
+      pathBytes(decoded(encoded)!),
+      Buffer.from(raw.toString('latin1').replace(/^\/|\/$/g, ''), 'latin1'),
+      encoded,
+    )
+  }
+  const refused = ['/..', '/a/../b', '/%2e%2e/b', '/a%2f..%2fb', '/.', '/a/./b', '//..', '/a//./b', '/..//a']
+  for (const encoded of [...refused, '/a%00', '/%', '/%zz', '/%f', '/a%2']) {
+    t.equal(decoded(encoded), undefined, encoded)
+  }
+})
+
+t.test('what cannot be read is no repository', async (t) => {
+  const root = newRoot(t)
+  const loop = join(root, 'loop.git')
+  symlinkSync(loop, loop)
+  t.equal(enter(root, 'loop'), undefined)
+  t.equal(enter(root, 'x'.repeat(300)), undefined)
+  const path = initBare(root, 'x.git')
+  writeFileSync(join(path, 'commondir'), 'gone\n')
+  t.equal(enter(root, 'x'), undefined)
+  writeFileSync(join(root, 'big'), `gitdir: x.git${'\n'.repeat(10_000)}`)
+  t.equal(enter(root, 'big'), undefined, 'a gitfile of any size is not read')
+})

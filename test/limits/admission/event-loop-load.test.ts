@@ -1,0 +1,59 @@
+import t from 'tap'
+import { EventLoopLoad } from '../../../src/limits/admission/event-loop-load.js'
+import { FakeClock } from '../../support/fake-clock.js'
+
+function create(busyMs: number) {
+  const clock = new FakeClock()
+  let idle = 0
+  const use = new EventLoopLoad({ busyMs, clock, idleMs: () => idle })
+  /** Lets time pass, tenth by tenth of a second, in which somebody asks and the loop is idle for that part of it. */
+  const spend = (ms: number, part: number): boolean => {
+    let busy = use.busy
+    for (let tenth = 0; tenth < ms / 100; tenth++) {
+      idle += part * 100
+      clock.advance(100)
+      busy = use.busy
+    }
+    return busy
+  }
+  return { clock, use, spend }
+}
+
+t.test('busy after so long without a pause, and no more after one', (t) => {
+  const { spend } = create(500)
+  t.notOk(spend(400, 0))
+  t.ok(spend(100, 0))
+  t.ok(spend(1000, 0.01), 'moments are no pause')
+  t.notOk(spend(100, 0.1))
+  t.notOk(spend(400, 0), 'and again')
+  t.ok(spend(100, 0))
+  t.end()
+})
+
+t.test('a burst does not make it busy', (t) => {
+  const { spend } = create(500)
+  for (let burst = 0; burst < 10; burst++) t.notOk(spend(400, 0) || spend(100, 0.5))
+  t.end()
+})
+
+t.test('nobody is woken up while nobody asks', (t) => {
+  const { clock, use, spend } = create(500)
+  t.equal(clock.timers, 0)
+  t.ok(spend(1000, 0))
+  t.equal(clock.timers, 1)
+  clock.advance(200)
+  t.equal(clock.timers, 0)
+  t.notOk(use.busy, 'a new beginning')
+  t.end()
+})
+
+t.test('for ever, if it may', (t) => {
+  t.notOk(create(Infinity).spend(100_000, 0))
+  t.end()
+})
+
+t.test('the real loop: busy while it turns without waiting', async (t) => {
+  const use = new EventLoopLoad({ busyMs: 200 })
+  while (!use.busy) await new Promise(setImmediate)
+  t.pass('it was seen')
+})

@@ -1,0 +1,65 @@
+import t from 'tap'
+import { WriteBudget } from '../../../src/limits/connection/write-budget.js'
+import { turns } from '../../support/sources.js'
+
+/** A budget of 10 bytes, whose turns end when the test says so. */
+function create() {
+  let ends: (() => void)[] = []
+  const budget = new WriteBudget(10, (call) => ends.push(call))
+  const gone: string[] = []
+  return {
+    gone,
+    /** Goes on at once, or when its turn comes. */
+    take: (name: string, bytes: number): void => {
+      const turn = budget.take(bytes)
+      if (turn) void turn.then(() => gone.push(name))
+      else gone.push(name)
+    },
+    endTurn: async (): Promise<void> => {
+      const due = ends
+      ends = []
+      for (const end of due) end()
+      await turns()
+    },
+    turnsAsked: () => ends.length,
+  }
+}
+
+t.test('so many bytes in a turn; the rest goes on in the next ones, in order', async (t) => {
+  const { gone, take, endTurn, turnsAsked } = create()
+  for (const name of ['a', 'b', 'c', 'd', 'e']) take(name, 6)
+  t.same(gone, ['a', 'b'], 'the last of a turn may be of any size')
+  t.equal(turnsAsked(), 1)
+  await endTurn()
+  take('f', 1)
+  t.same(gone, ['a', 'b', 'c', 'd'], 'a newcomer does not overtake')
+  await endTurn()
+  t.same(gone, ['a', 'b', 'c', 'd', 'e', 'f'])
+  await endTurn()
+  t.equal(turnsAsked(), 0, 'who asks for nothing makes no turns')
+})
+
+t.test('a turn without much to send holds nobody up', async (t) => {
+  const { gone, take, endTurn } = create()
+  for (let turn = 0; turn < 3; turn++) {
+    take('a', 9)
+    t.equal(gone.length, turn + 1)
+    await endTurn()
+  }
+})
+
+t.test('more than a turn may send goes out all the same', async (t) => {
+  const { gone, take, endTurn } = create()
+  take('a', 1000)
+  take('b', 1000)
+  t.same(gone, ['a'])
+  await endTurn()
+  t.same(gone, ['a', 'b'])
+})
+
+t.test('turns are those of the event loop', async (t) => {
+  const budget = new WriteBudget(1)
+  t.equal(budget.take(1), undefined)
+  await budget.take(1)
+  await budget.take(1)
+})

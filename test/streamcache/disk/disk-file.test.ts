@@ -1,0 +1,156 @@
+import t from 'tap'
+import {
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { DiskFile, isDamage } from '../../../src/streamcache/disk/disk-file.js'
+import { systemError } from '../../support/broken-fs.js'
+import { bytesOf } from '../../support/sources.js'
+import { nothingLeaks, openFilesUnder } from '../../support/stream-cache.js'
+import { tempDir } from '../../support/temp-dir.js'
+
+t.test('what is written at a position is read from there', async (t) => {
+  const path = join(tempDir(t), 'file')
+  const file = await DiskFile.create(path)
+  await file.write([Buffer.from('ab'), Buffer.from('cd')], 0)
+  await file.write([Buffer.from('ef')], 4)
+  t.equal((await file.read(1, 4)).toString(), 'bcde')
+  t.equal(readFileSync(path, 'utf8'), 'abcdef')
+  file.close()
+})
+
+t.test('a write that the system cuts short is taken up again', async (t) => {
+  const path = join(tempDir(t), 'file')
+  const file = await DiskFile.create(path)
+  const handle = await file.open()
+  // As a disk does that is nearly full: at most three bytes at a time.
+  t.capture(handle, 'writev', async (buffers: Buffer[], position: number) => {
+    return handle.write(Buffer.concat(buffers).subarray(0, 3), 0, null, position)
+  })
+  await file.write([Buffer.from('ab'), Buffer.from(''), Buffer.from('cdef'), Buffer.from('gh')], 0)
+  t.equal(readFileSync(path, 'utf8'), 'abcdefgh')
+
+  t.capture(handle, 'writev', async () => ({ bytesWritten: 0 }))
+  await t.rejects(file.write([Buffer.from('x')], 8), /cannot write/)
+  file.close()
+})
+
+t.test('a file that exists is not taken over', async (t) => {
+  const path = join(tempDir(t), 'file')
+  writeFileSync(path, 'somebody’s')
+  await t.rejects(DiskFile.create(path), { code: 'EEXIST' })
+})
+
+t.test('reading past the end is an error, never fewer bytes', async (t) => {
+  const file = await DiskFile.create(join(tempDir(t), 'file'))
+  await file.write([Buffer.from('abc')], 0)
+  await t.rejects(file.read(1, 3), /truncated/)
+  file.close()
+})
+
+t.test('renaming and unlinking harm no reader', async (t) => {
+  const directory = tempDir(t)
+  const file = await DiskFile.create(join(directory, 'temporary'))
+  await file.write([bytesOf(1, 0, 1000)], 0)
+  await file.commit(join(directory, 'final'), 1000)
+  t.notOk(existsSync(join(directory, 'temporary')))
+  t.ok((await file.read(0, 1000)).equals(bytesOf(1, 0, 1000)))
+  await file.unlink()
+  await file.unlink()
+  t.ok((await file.read(0, 1000)).equals(bytesOf(1, 0, 1000)))
+  file.close()
+  await t.rejects(file.open(), { code: 'ENOENT' }, 'once closed, it is gone')
+})
+
+t.test('a committed file is opened when needed, at its length or not at all', async (t) => {
+  const path = join(tempDir(t), 'file')
+  writeFileSync(path, 'abc')
+  const file = DiskFile.committed(path, 3)
+  t.equal(openFilesUnder(path.slice(0, -5)).length, 0)
+  t.equal((await file.read(0, 3)).toString(), 'abc')
+  file.close()
+  file.close()
+  truncateSync(path, 2)
+  await t.rejects(file.read(0, 2), /2 bytes instead of 3/)
+  writeFileSync(path, 'abc')
+  await file.trustAnew()
+  t.equal((await file.read(0, 3)).toString(), 'abc', 'a failed opening is not remembered')
+  file.close()
+})
+
+t.test('a committed file that is replaced or written to is noticed at the next opening', async (t) => {
+  const changes: [string, (path: string) => void][] = [
+    ['replaced', (path) => (writeFileSync(`${path}.new`, 'xyz'), renameSync(`${path}.new`, path))],
+    ['replaced at the same time', replaceAtSameTime],
+    ['written to', (path) => (writeFileSync(path, 'xyz'), utimesSync(path, 1, 1))],
+    ['removed', (path) => rmSync(path)],
+  ]
+  for (const made of ['by this process', 'by an earlier one']) {
+    for (const [name, change] of changes) {
+      const path = join(tempDir(t), 'file')
+      const file = made === 'by this process' ? await commit(path) : DiskFile.committed(path, 3)
+      if (made === 'by an earlier one') writeFileSync(path, 'abc')
+      t.equal((await file.read(0, 3)).toString(), 'abc')
+      file.close()
+      t.equal((await file.read(0, 3)).toString(), 'abc', 'as long as nobody has touched it')
+      change(path)
+      t.equal((await file.read(0, 3)).toString().length, 3, 'who has it open reads on')
+      file.close()
+      const error: unknown = await file.open().then(
+        () => t.fail(`${name}: opened`),
+        (reason: unknown) => reason,
+      )
+      t.ok(isDamage(error), `${name}, made ${made}`)
+      await t.rejects(file.open(), 'nor later')
+      if (name === 'removed') {
+        await t.rejects(file.trustAnew(), { code: 'ENOENT' })
+        continue
+      }
+      await file.trustAnew()
+      t.equal((await file.read(0, 3)).toString(), 'xyz', 'unless its bytes are about to be checked')
+      file.close()
+    }
+  }
+})
+
+async function commit(path: string): Promise<DiskFile> {
+  const file = await DiskFile.create(`${path}.temporary`)
+  await file.write([Buffer.from('abc')], 0)
+  await file.commit(path, 3)
+  return file
+}
+
+function replaceAtSameTime(path: string): void {
+  const { atime, mtime } = statSync(path)
+  writeFileSync(`${path}.new`, 'xyz')
+  utimesSync(`${path}.new`, atime, mtime)
+  renameSync(`${path}.new`, path)
+}
+
+t.test('what the system says of itself proves nothing against a file', async (t) => {
+  for (const code of ['EMFILE', 'ENFILE', 'ENOMEM', 'EACCES', 'EPERM', 'EROFS', 'EIO', 'ENOTDIR', 'ELOOP']) {
+    t.notOk(isDamage(systemError(code)), code)
+  }
+  t.ok(isDamage(systemError('ENOENT')))
+})
+
+t.test('reads that run while it is closed leave no handle open', async (t) => {
+  const directory = tempDir(t)
+  const path = join(directory, 'file')
+  writeFileSync(path, 'abc')
+  const file = DiskFile.committed(path, 3)
+  const reads = [file.read(0, 3), file.read(0, 3)]
+  file.close()
+  await Promise.allSettled(reads)
+  file.close()
+  renameSync(path, `${path}.away`)
+  await t.rejects(file.open(), { code: 'ENOENT' })
+  await nothingLeaks(directory)
+})

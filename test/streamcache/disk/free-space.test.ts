@@ -1,0 +1,78 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { FreeSpace, type Free } from '../../../src/streamcache/disk/free-space.js'
+import { replaceStatfs, systemError } from '../../support/broken-fs.js'
+import { eventually } from '../../support/eventually.js'
+import { tempDir } from '../../support/temp-dir.js'
+
+const roomy = { type: 0, bsize: 4096, blocks: 1000, bfree: 900, bavail: 500, files: 1000, ffree: 400 }
+
+/** A filesystem that says of itself what the test wants. */
+function filesystem(
+  t: Test,
+  first: Partial<typeof roomy> | Error,
+): { now: Partial<typeof roomy> | Error; looks: number } {
+  const state = { now: first, looks: 0 }
+  const statfs = async (): Promise<typeof roomy> => {
+    state.looks++
+    if (state.now instanceof Error) throw state.now
+    return { ...roomy, ...state.now }
+  }
+  replaceStatfs(t, statfs)
+  return state
+}
+
+const limits = { minFreeBytes: 4096 * 100, minFreeInodes: 100 }
+
+t.test('too few bytes for this user, or too few inodes', async (t) => {
+  const answers: [Partial<typeof roomy>, boolean][] = [
+    [{}, true],
+    [{ bavail: 100 }, true],
+    [{ bavail: 99 }, false],
+    [{ ffree: 100 }, true],
+    [{ ffree: 99 }, false],
+    [{ files: 0, ffree: 0 }, true],
+    [{ files: 0, ffree: 0, bavail: 99 }, false],
+    [{ blocks: 0, bavail: 0 }, true],
+  ]
+  for (const [says, enough] of answers) {
+    const told: (Free | undefined)[] = []
+    filesystem(t, says)
+    const space = new FreeSpace('/cache', limits, (short) => told.push(short))
+    t.equal(await space.enough(), enough, JSON.stringify(says))
+    t.equal(told.length, enough ? 0 : 1)
+  }
+})
+
+t.test('a filesystem that cannot be asked does not stop anything', async (t) => {
+  filesystem(t, systemError('ENOENT'))
+  t.ok(await new FreeSpace('/cache', limits, () => t.fail('told')).enough())
+})
+
+t.test('who wants no limit does not ask', async (t) => {
+  const says = filesystem(t, { bavail: 0 })
+  t.ok(await new FreeSpace('/cache', { minFreeBytes: 0, minFreeInodes: 0 }, () => t.fail('told')).enough())
+  t.equal(says.looks, 0)
+})
+
+t.test('an answer stands for a moment; the change is told once, and so is the change back', async (t) => {
+  const says = filesystem(t, { bavail: 5 })
+  const told: (Free | undefined)[] = []
+  const space = new FreeSpace('/cache', limits, (short) => told.push(short))
+  const answers = await Promise.all(Array.from({ length: 50 }, () => space.enough()))
+  t.ok(answers.every((enough) => !enough))
+  t.equal(says.looks, 1)
+  t.same(told, [{ bytes: 5 * 4096, inodes: 400 }])
+  await eventually('it looks again', async () => (await space.enough(), await sleep(20), says.looks > 1))
+  t.equal(told.length, 1, 'nothing has changed')
+  says.now = {}
+  await eventually('there is room', () => space.enough())
+  t.same(told.slice(1), [undefined])
+})
+
+t.test('a real filesystem', async (t) => {
+  const directory = tempDir(t)
+  t.ok(await new FreeSpace(directory, { minFreeBytes: 1, minFreeInodes: 1 }, () => t.fail('told')).enough())
+  t.notOk(await new FreeSpace(directory, { minFreeBytes: 2 ** 60, minFreeInodes: 0 }, () => {}).enough())
+})

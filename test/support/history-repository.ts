@@ -1,0 +1,62 @@
+import type { Test } from 'tap'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gitEnvironment } from './repositories.js'
+import { tempDir } from './temp-dir.js'
+import { hiddenRefs, type Workplace } from './writers.js'
+
+export type RefFormat = 'files' | 'reftable'
+
+/** A repository that a history can be made in. */
+export interface HistoryRepository extends Omit<Workplace, 'url'> {
+  /** Relative to the root. */
+  readonly path: string
+}
+
+/** Commits to choose from: so many that a value seldom comes back by chance. */
+const commitsMax = 200
+/** Makes a repository in `root`, exported and open for pushes, and what writers need. @throws if Git cannot */
+export function createHistoryRepository(
+  t: Test,
+  root: string,
+  format: RefFormat,
+  program = 'git',
+): HistoryRepository {
+  const path = `${format}.git`
+  const repository = join(root, path)
+  const clone = join(tempDir(t), 'clone.git')
+  const git = (args: string[], input = ''): string =>
+    execFileSync(program, args, { cwd: repository, env: gitEnvironment, input, stdio: 'pipe' })
+      .toString()
+      .trim()
+  mkdirSync(repository)
+  git(['init', '--quiet', '--bare', '-b', 'main', ...(format === 'files' ? [] : [`--ref-format=${format}`])])
+  writeFileSync(join(repository, 'git-daemon-export-ok'), '')
+  const settings = {
+    'http.receivepack': 'true',
+    'receive.autogc': 'false',
+    'transfer.hideRefs': hiddenRefs,
+    // However many want the same lock, nobody is turned away.
+    'core.filesRefLockTimeout': '60000',
+    'core.packedRefsTimeout': '60000',
+    'reftable.lockTimeout': '60000',
+  }
+  for (const [name, value] of Object.entries(settings)) git(['config', name, value])
+  const who = 'committer C O Mitter <committer@example.com> 1577836800 +0000'
+  const commits = Array.from({ length: commitsMax }, (_, index) => {
+    return `commit refs/heads/main\n${who}\ndata <<END\n${index}\nEND\n`
+  })
+  git(['fast-import', '--quiet'], commits.join('\n'))
+  // Refs that nobody changes.
+  const still = Array.from(
+    { length: 300 },
+    (_, index) => `create refs/heads/still/${index} refs/heads/main\n`,
+  )
+  git(['update-ref', '--stdin'], still.join(''))
+  git(['pack-refs', '--all'])
+  execFileSync(program, ['init', '--quiet', '--bare', clone], { env: gitEnvironment })
+  git(['push', '--quiet', clone, 'main'])
+  const ids = git(['rev-list', 'main']).split('\n')
+  return { git: program, repository, path, clone, commits: ids }
+}

@@ -1,0 +1,80 @@
+import type { Test } from 'tap'
+import { realpathSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createSnapshotMemory, StatSnapshot, type SnapshotMemory } from '../../src/git/state/stat-snapshot.js'
+import {
+  observeRefs,
+  observeRepository,
+  type ObservationSettings,
+  type RepositoryState,
+  type ObservedRefs,
+  type RefLimits,
+} from '../../src/git/state/ref-state.js'
+import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
+import { openRepository } from '../../src/git/state/repository.js'
+import { tempDir } from './temp-dir.js'
+
+/** A repository's whole state, as observe mode sees it. */
+export interface RefState extends RepositoryState {
+  readonly refs: ObservedRefs
+}
+
+export async function observeRefState(
+  settings: ObservationSettings,
+  memory: SnapshotMemory,
+  path: string,
+  limits: RefLimits = {
+    directories: Infinity,
+    looseRefs: Infinity,
+    linksBelow: () => settings.root.real(),
+  },
+): Promise<RefState | undefined> {
+  const snapshot = new StatSnapshot(memory)
+  const opened = openRepository(snapshot, settings.root, path)
+  if (!opened) return undefined
+  try {
+    const state = observeRepository(snapshot, settings, opened)
+    const refs = await observeRefs(snapshot, opened, state, limits)
+    return typeof refs === 'string' ? undefined : { ...state, refs }
+  } finally {
+    opened.close()
+  }
+}
+
+/** A root and a way to look at what is in it. */
+export interface RefObserver {
+  readonly root: string
+  /** A look at once. */
+  readonly now: (path: string) => Promise<RefState | undefined>
+  /** Looks until the state is settled, as somebody would who asks again; what is coarse needs two seconds. */
+  readonly settled: (path: string) => Promise<RefState>
+}
+
+export function makeRefObserver(
+  t: Test,
+  {
+    root = realpathSync(tempDir(t)),
+    ...settings
+  }: Partial<Omit<ObservationSettings, 'root'>> & { root?: string } = {},
+): RefObserver {
+  const all: ObservationSettings = {
+    root: new RepositoriesRoot(root),
+    scopes: { files: [], home: undefined, variables: [] },
+    programs: [],
+    environmentDigest: '',
+    ...settings,
+  }
+  const memory = createSnapshotMemory()
+  const now = (path: string): Promise<RefState | undefined> => observeRefState(all, memory, path)
+  const settled = async (path: string): Promise<RefState> => {
+    for (;;) {
+      const state = await now(path)
+      if (!state) throw new Error(`there is no repository ${path}`)
+      const { unsettledMs } = state.refs
+      if (unsettledMs === 0) return state
+      if (unsettledMs > 3000) throw new Error(`will not settle: ${unsettledMs} ms`)
+      await sleep(unsettledMs)
+    }
+  }
+  return { root, now, settled }
+}
