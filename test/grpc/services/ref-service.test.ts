@@ -44,7 +44,7 @@ t.test('a client that stops reading holds one message, whatever it asked for', a
       ...{ service: { listRefs: async () => ({ listing, reuse: 'hit' }) }, metrics: new Metrics() },
       ...{ authorize: async () => ({}), clientOf: () => '', gate: { enter: async () => () => {} } },
       ...{
-        readers: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 }),
+        responseStalls: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 }),
         log: { debug() {}, error() {} },
       },
     } as unknown as RefServiceOptions)
