@@ -8,7 +8,13 @@ import { FreshCache } from '../freshness/fresh-cache.js'
 import type { Complaint } from '../git/process/git.js'
 import { CompressedForms } from '../service/compressed-forms.js'
 import { CacheInspector } from '../service/cache-inspector.js'
+import { forgetRepository } from '../service/entry-keys.js'
+import { FillReports } from '../service/fill-reports.js'
+import { GitBackend } from '../service/git-backend.js'
+import { RefListings } from '../service/ref-listings.js'
 import { RefService } from '../service/ref-service.js'
+import { ServingConfigs } from '../service/serving-configs.js'
+import { locate } from '../service/target.js'
 import { UnservedNotices } from '../service/unserved-notices.js'
 import { droppedLines, type Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
@@ -55,7 +61,7 @@ export async function startSidecar(
   checkSettings(settings, environment)
   const secret = readWebhookSecret(settings.webhookSecretFile)
   const metrics = new Metrics()
-  const access = openAccessControl(settings, metrics, log, (path) => service.locate(path))
+  const access = openAccessControl(settings, metrics, log, (path) => locate(observer, path))
   const limits = openLimits(settings, metrics, log)
   const { limiter } = limits
   const gitEvents = {
@@ -83,35 +89,45 @@ export async function startSidecar(
   if (slot)
     log.info({ slot, cacheDir }, 'another process uses the cache directory; this one has its own part')
   const notices = new UnservedNotices({ log })
+  const freshCache = new FreshCache(cache)
   const { leases, modes, observer, leaseService } = openFreshness({
     host,
     notices,
     ownDirectory: cache.ownDirectory,
-    changed: (repository) => service.forget(repository),
+    changed: (repository) => forgetRepository(freshCache, repository),
     settings,
     metrics,
     log,
   })
-  const freshCache = new FreshCache(cache)
-  const service: RefService = new RefService({
-    exportAll: settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined,
+  const exportAll = settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined
+  const { backOff } = limits
+  const listings = new RefListings(settings.hotMaxBytes)
+  const service = new RefService({
+    exportAll,
+    git,
+    observer,
+    cache: freshCache,
+    servingConfigs: new ServingConfigs({ git, backOff }),
+    listings,
+    fillReports: new FillReports({ backOff, metrics, log }),
+    limiter,
+    backOff,
+    notices,
+  })
+  const backend = new GitBackend({
+    exportAll,
     git,
     observer,
     leases: leaseService,
-    cache: freshCache,
-    listingsMaxBytes: settings.hotMaxBytes,
-    limiter,
-    backOff: limits.backOff,
-    notices,
+    processStalls: limits.processStalls,
     metrics,
-    log,
   })
   metrics.watch({
     followers: () => cache.followers,
     storeBytes: () => cache.storeBytes,
     storeEntries: () => cache.storeEntries,
     hotBytes: () => cache.hotBytes,
-    listingBytes: () => service.listingBytes,
+    listingBytes: () => listings.bytes,
     processesRunning: () => git.running,
     helpers: () => helpers.census,
     leasesOpen: () => leases.size,
@@ -157,6 +173,7 @@ export async function startSidecar(
       clientName: access.clientName,
       proxies: access.proxies,
       service,
+      backend,
       metrics,
       log,
       remoteUserHeader: settings.remoteUserHeader,

@@ -8,7 +8,7 @@ import { reset } from './reset.js'
 /** What all connections of a server share. */
 export interface ConnectionsOptions {
   /** Begins to answer a request; it has its answer when its response closes. */
-  readonly answer: (request: IncomingMessage, response: ServerResponse, bodyWaits: boolean) => void
+  readonly answer: (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean) => void
   /** Requests that have been read and wait for an earlier one on their connection, by clients. */
   readonly pipelined: FairShares
   /** So many requests were read and will not be answered, for their connection has ended. */
@@ -20,7 +20,7 @@ export interface ConnectionsOptions {
 interface Waiting {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly bodyWaits: boolean
+  readonly awaitsContinue: boolean
 }
 
 /** What Node keeps to itself of a connection (_http_server.js): while `_paused` is set, it does not read on. */
@@ -74,10 +74,10 @@ export class Connection {
   }
 
   /** Has a request answered: now, or after those before it. */
-  take(request: IncomingMessage, response: ServerResponse, bodyWaits: boolean): void {
+  take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     if (this.#isEnding) return
     if (!this.#response) {
-      this.#start(request, response, bodyWaits)
+      this.#start(request, response, awaitsContinue)
       return
     }
     const { pipelined, cut } = this.#options
@@ -87,15 +87,15 @@ export class Connection {
       this.#socket.destroy()
       return
     }
-    this.#waiting.push({ request, response, bodyWaits })
+    this.#waiting.push({ request, response, awaitsContinue })
     if (this.#waiting.length >= readAhead) this.#pause()
   }
 
-  #start(request: IncomingMessage, response: ServerResponse, bodyWaits: boolean): void {
+  #start(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     this.#request = request
     this.#response = response
     response.on('close', this.#goOn)
-    this.#options.answer(request, response, bodyWaits)
+    this.#options.answer(request, response, awaitsContinue)
   }
 
   #next(): void {
@@ -105,10 +105,10 @@ export class Connection {
       this.#drop()
       return
     }
-    const { request, response, bodyWaits } = this.#waiting.shift() as Waiting
+    const { request, response, awaitsContinue } = this.#waiting.shift() as Waiting
     this.#options.pipelined.give(this.#client)
     if (this.#isPaused && this.#waiting.length < readAhead) this.#resume()
-    this.#start(request, response, bodyWaits)
+    this.#start(request, response, awaitsContinue)
   }
 
   /** pause() alone does not do it: Node reads on after each request that it has read, and each answer that goes out. */

@@ -7,9 +7,9 @@ import { noCacheHeaders } from './responses.js'
 const headers = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload-pack-result']
 
 /**
- * Sends the answer to an ls-refs command: at once if the listing is whole, else each part as soon as its lines are
- * there, the head with the first.
- * @throws the fill's error; if the head has gone out by then, the connection must be destroyed (R4)
+ * Sends the answer to an ls-refs command: at once if the listing is whole, and else each part as soon as its lines have
+ * been read, the head with the first.
+ * @throws the fill's error; if the head has been sent by then, the response must be broken off (R4)
  */
 export async function sendRefs(
   exchange: Exchange,
@@ -20,7 +20,7 @@ export async function sendRefs(
   const whole = listing.cutNow(request)
   if (whole) {
     response.writeHead(200, [...headers, 'Content-Length', String(whole.length)])
-    // What is whole goes out in as few system calls as it can.
+    // In as few system calls as possible.
     response.cork()
   }
   for await (const part of whole?.parts ?? listing.cut(request)) {

@@ -73,7 +73,7 @@ export class CompressedForms {
   }
 
   /** The best form of a whole entry that a client accepts, if it is there; if not, it will be soon. */
-  find(entry: Entry, acceptEncoding: string | undefined): CompressedForm | undefined {
+  of(entry: Entry, acceptEncoding: string | undefined): CompressedForm | undefined {
     const { size } = entry
     const coding = size !== undefined && this.#suits(size) && preferred(acceptEncoding)
     if (!coding) return undefined

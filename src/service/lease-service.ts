@@ -4,10 +4,8 @@ import type { Modes } from '../freshness/disk/modes.js'
 import type { Observer } from '../freshness/observer.js'
 import { nameBelow, type RepositoriesRoot } from '../git/state/repositories-root.js'
 import { isRepositoryPath, type Repository } from '../git/state/repository.js'
-import { RepositoryNotFound } from './errors.js'
-
-/** Milliseconds for which a mutator inside this process holds its lease; it renews at a third. */
-const holdMs = 60_000
+import { RepositoryNotFound, UnknownLease } from './errors.js'
+import { heldLeaseMs, renewalIntervalMs } from './lease-renewal.js'
 
 export interface LeaseServiceOptions {
   readonly root: RepositoriesRoot
@@ -41,18 +39,23 @@ export class LeaseService {
     )
   }
 
-  /** undefined: there is no such lease, perhaps because it has expired. */
-  renew(id: string, ttlMs?: number): LeaseView | undefined {
+  /**
+   * Lets a lease last `ttlMs` from now on; left out: for as long again as it was given first.
+   * @throws UnknownLease
+   */
+  renew(id: string, ttlMs?: number): LeaseView {
     const lease = this.#options.leases.renew(id, ttlMs)
-    return lease && this.#view(lease)
+    if (!lease) throw new UnknownLease()
+    return this.#view(lease)
   }
 
   /**
    * Ends a lease. Every request that arrives after this has returned sees the new state. `changed` false promises that
-   * no change was to be seen at any time. @returns false: there is no such lease
+   * no change was to be seen at any time.
+   * @throws UnknownLease
    */
-  end(id: string, changed: boolean): boolean {
-    return this.#options.leases.end(id, changed ? 'changed' : 'unchanged') !== undefined
+  end(id: string, changed: boolean): void {
+    if (!this.#options.leases.end(id, changed ? 'changed' : 'unchanged')) throw new UnknownLease()
   }
 
   list(): LeaseView[] {
@@ -76,8 +79,8 @@ export class LeaseService {
     const { leases, modes } = this.#options
     const { commonDir } = repository
     try {
-      const { id } = leases.open(commonDir, holdMs, reason)
-      const renewal = setInterval(() => leases.renew(id), holdMs / 3).unref()
+      const { id } = leases.open(commonDir, heldLeaseMs, reason)
+      const renewal = setInterval(() => leases.renew(id), renewalIntervalMs(heldLeaseMs)).unref()
       return () => {
         clearInterval(renewal)
         const end = modes.of(repository).mode === 'lease' ? 'changed' : 'unchanged'

@@ -1,12 +1,13 @@
 import type { ServerWritableStream, UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { LeaseService, LeaseView } from '../../service/lease-service.js'
-import { replyBy, type CallOptions } from '../call.js'
+import { heldLeaseMs, renewalIntervalMs } from '../../service/lease-renewal.js'
+import { UnknownLease } from '../../service/errors.js'
+import { replyBy, statusOf } from '../admin-call.js'
+import type { CallOptions } from '../call.js'
 import { toDuration, toMs, toTimestamp, type Duration } from '../proto/definitions.js'
 import { mutatorPath } from './requests.js'
 import { explain, RpcError } from '../status.js'
 
-/** Milliseconds for which a Hold's lease is given; it is renewed at a third, and outlives a crash of refstream so long. */
-const holdMs = 60_000
 /** Characters of a reason. */
 const reasonMax = 1000
 
@@ -35,14 +36,11 @@ export interface LeaseServiceOptions extends Pick<CallOptions, 'authorize' | 'lo
   readonly leaseMaxSeconds: number
 }
 
-const unknownLease =
-  'there is no such lease: it has ended, has expired (which counts as a change), or is not known to this process'
-
 /** refstream.v1.LeaseService */
 export class LeaseCalls {
   readonly #options: LeaseServiceOptions
   /** How to end the calls that hold a lease, by its id. */
-  readonly #holds = new Map<string, (error?: RpcError) => void>()
+  readonly #holds = new Map<string, (error?: unknown) => void>()
 
   constructor(options: LeaseServiceOptions) {
     this.#options = options
@@ -63,23 +61,19 @@ export class LeaseCalls {
         const { id, ttl } = call.request
         const ms = this.#checkTtl(ttl)
         await this.#options.authorize(call, { repository: undefined, service: 'admin' })
-        const lease = leases.renew(id, ms)
-        if (!lease) throw new RpcError('not-found', unknownLease)
-        return toMessage(lease)
+        return toMessage(leases.renew(id, ms))
       }),
       Release: replyBy<ReleaseRequest, object>(log, async (call) => {
         const { id, unchanged } = call.request
         await this.#options.authorize(call, { repository: undefined, service: 'admin' })
-        if (!leases.end(id, !unchanged)) throw new RpcError('not-found', unknownLease)
+        leases.end(id, !unchanged)
         this.#holds.get(id)?.()
         return {}
       }),
       Hold: (stream: HoldStream) => {
-        this.#hold(stream).catch((error: unknown) => {
-          const { status, outcome } = explain(error)
-          if (outcome === 'error') log.error({ err: error }, 'an admin call failed')
-          stream.emit('error', status)
-        })
+        this.#hold(stream).catch((error: unknown) =>
+          stream.emit('error', statusOf(error, stream.getPath(), log)),
+        )
       },
     }
   }
@@ -95,31 +89,47 @@ export class LeaseCalls {
     const repository = mutatorPath(stream.request.repository)
     const reason = checkReason(stream.request.reason)
     await authorize(stream, { repository, service: 'admin' })
-    const left = (): boolean => stream.cancelled
-    if (left()) return
-    const lease = await leases.open(repository, holdMs, reason)
+    const hasLeft = (): boolean => stream.cancelled
+    if (hasLeft()) return
+    const lease = await leases.open(repository, heldLeaseMs, reason)
     const { id } = lease
-    if (left()) {
-      leases.end(id, true)
+    if (hasLeft()) {
+      this.#endIfOpen(id)
       return
     }
-    const end = (error?: RpcError): void => {
-      if (!this.#holds.delete(id)) return
-      clearInterval(renewal)
-      if (error) stream.emit('error', explain(error).status)
-      else stream.end()
+    const end = (error?: unknown): void => {
+      if (!this.#forget(id, renewal)) return
+      if (error === undefined) stream.end()
+      else stream.emit('error', explain(error).status)
     }
-    const renewal = setInterval(() => {
-      if (!leases.renew(id)) end(new RpcError('not-found', unknownLease))
-    }, holdMs / 3).unref()
+    const renew = (): void => {
+      try {
+        leases.renew(id)
+      } catch (error) {
+        end(error)
+      }
+    }
+    const renewal = setInterval(renew, renewalIntervalMs(heldLeaseMs)).unref()
     this.#holds.set(id, end)
     stream.once('cancelled', () => {
-      if (!this.#holds.delete(id)) return
-      clearInterval(renewal)
-      // Whoever is gone without a word may have changed anything.
-      leases.end(id, true)
+      if (this.#forget(id, renewal)) this.#endIfOpen(id)
     })
     stream.write(toMessage(lease))
+  }
+
+  /** @returns false: the call does not hold the lease any more */
+  #forget(id: string, renewal: NodeJS.Timeout): boolean {
+    clearInterval(renewal)
+    return this.#holds.delete(id)
+  }
+
+  /** Ends a lease whose holder has gone: anything may have changed. It may have ended by its id, or expired. */
+  #endIfOpen(id: string): void {
+    try {
+      this.#options.leases.end(id, true)
+    } catch (error) {
+      if (!(error instanceof UnknownLease)) throw error
+    }
   }
 
   /** In milliseconds; undefined: it is not said. @throws Refusal */

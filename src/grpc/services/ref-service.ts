@@ -2,8 +2,9 @@ import type { UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { ProtocolVersion } from '../../git/protocol/version.js'
 import { countedPrefixes, type RefQuery } from '../../git/protocol/ls-refs.js'
 import { parseRefs } from '../../git/protocol/ref-line.js'
-import type { GitOverrides } from '../../service/git-overrides.js'
-import type { RefService, Target } from '../../service/ref-service.js'
+import { overridesNothing, type GitOverrides } from '../../service/git-overrides.js'
+import type { RefService } from '../../service/ref-service.js'
+import type { Target } from '../../service/target.js'
 import { answerBy, type CallOptions, type DataCall } from '../call.js'
 import type { DataMessage } from '../proto/data-message.js'
 import { RefsWriter, type RefsMessage } from '../proto/refs-message.js'
@@ -40,7 +41,7 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
     ListRefs: answerBy<ListRefsRequest, RefsMessage>(options, 'ls-refs', async (call) => {
       const { repository, prefixes, peel, symrefs, unborn } = call.request
       const path = repositoryPath(repository)
-      call.protocol = 'v2'
+      call.version = 2
       const names = countedPrefixes(prefixes.map((prefix) => prefix.toString('latin1')))
       // The call keeps its message to its end, and a Buffer takes far more memory than the prefix in it.
       prefixes.length = 0
@@ -66,11 +67,10 @@ export async function sendAdvertisement<Request>(
   target: Target,
   { version, terms, ahead = [] }: AdvertisementWanted,
 ): Promise<void> {
-  call.protocol = `v${version}`
-  const { signal } = call
-  const reading = isPlain(terms) ? await service.advertise(target, version) : undefined
+  call.version = version
+  const reading = overridesNothing(terms) ? await service.advertise(target, version) : undefined
   if (!reading) {
-    const chunks = await service.advertiseUncached(target, version, terms, signal)
+    const chunks = await service.advertiseUncached(target, version, terms, call.signal)
     await sendChunks(call, chunks, ahead)
     call.outcome = 'passthrough'
     return
@@ -81,9 +81,6 @@ export async function sendAdvertisement<Request>(
   await sendChunks(call, follower, ahead)
   call.outcome = reuse
 }
-
-const isPlain = (terms: GitOverrides): boolean =>
-  !terms.configOptions?.length && !terms.objectDirectory && !terms.alternateObjectDirectories?.length
 
 /** @throws what reading the chunks throws: then the answer is not whole */
 async function sendChunks<Request>(
@@ -109,7 +106,7 @@ async function sendRefs(
 ): Promise<void> {
   const answer = await service.listRefs(target)
   if (!answer) throw new Error('a listing of whatever object format was refused')
-  call.signal.throwIfAborted()
+  call.throwIfAborted()
   const writer = new RefsWriter(call)
   const send = (): Promise<boolean> => {
     const message = writer.take()
@@ -122,7 +119,7 @@ async function sendRefs(
       writer.add(ref)
     }
     if (writer.length > 0 && !(await send())) return
-    call.signal.throwIfAborted()
+    call.throwIfAborted()
   }
   call.outcome = answer.reuse
 }

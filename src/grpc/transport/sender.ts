@@ -28,7 +28,7 @@ export class Sender<Response> implements StallableClient {
   #given = 0
   #taken = 0
 
-  /** @param signal the client has left */
+  /** @param signal aborts when the client leaves */
   constructor(stream: ServerWritableStream<unknown, Response>, signal: AbortSignal) {
     this.#stream = stream
     this.#signal = signal

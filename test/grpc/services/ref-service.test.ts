@@ -5,6 +5,7 @@ import { refService, type RefServiceOptions } from '../../../src/grpc/services/r
 import { encodeRefs, type RefsMessage } from '../../../src/grpc/proto/refs-message.js'
 import { messageSize } from '../../../src/grpc/transport/sender.js'
 import { StallDetector } from '../../../src/limits/connection/stall-detector.js'
+import { createLog } from '../../../src/telemetry/log.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
 import { answerTo, everything, manyRefs, queries, sharedListing } from '../../support/listings.js'
 import { turns } from '../../support/sources.js'
@@ -19,6 +20,10 @@ class StoppedCall extends EventEmitter {
     super()
     this.request = request
     this.#left = taken
+  }
+
+  getPath(): string {
+    return '/refstream.v1.RefService/ListRefs'
   }
 
   getDeadline(): number {
@@ -45,7 +50,7 @@ t.test('a client that stops reading holds one message, whatever it asked for', a
       ...{ authorize: async () => ({}), clientOf: () => '', gate: { enter: async () => () => {} } },
       ...{
         responseStalls: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 }),
-        log: { debug() {}, error() {} },
+        log: createLog('silent'),
       },
     } as unknown as RefServiceOptions)
     for (const query of queries) {
