@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Entry, FillResult, Follower, Source, StreamCache } from '../streamcache/index.js'
+import type { Entry, FillResult, Follower, Producer, StreamCache } from '../streamcache/index.js'
 
 /** What is known, at one moment, of the state that an entry's bytes depend on. */
 export interface ObservedState {
@@ -22,7 +22,7 @@ export interface FillRequest {
   /** A look that begins after the call. @throws if there is nothing to look at, or another subject than before */
   observe(): Promise<ObservedState>
   /** What makes the bytes in the state that was seen. */
-  source(seen: ObservedState): Source
+  producer(seen: ObservedState): Producer
   /** Told when a fill for this question starts, and in which state; `ended` resolves when it ends. Must not throw. */
   fillStarted?(entry: Entry, seen: ObservedState, ended: Promise<FillResult>): void
 }
@@ -210,7 +210,7 @@ export class FreshCache {
     const name = unsettledMs === 0 ? token : undefined
     // Of the same token and yet no hit: its time has passed, so this fill is not made in vain.
     if (name !== undefined && this.#cache.get(key)?.token === name) this.#cache.remove(key)
-    const { entry, ended } = this.#cache.fill(key, name, request.source(state), unchanged)
+    const { entry, ended } = this.#cache.fill(key, name, request.producer(state), unchanged)
     this.#origins.set(entry, { generation, openings, atMs: performance.now() })
     request.fillStarted?.(entry, state, ended)
     round.entry = entry

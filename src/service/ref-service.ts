@@ -7,7 +7,7 @@ import type { ProtocolVersion } from '../git/protocol/version.js'
 import { identityOf, type Repository } from '../git/state/repository.js'
 import type { BackOff } from '../limits/back-off.js'
 import type { ProcessLimiter } from '../limits/process/process-limiter.js'
-import type { Entry, Source } from '../streamcache/index.js'
+import type { Entry, Producer } from '../streamcache/index.js'
 import { unlessBackingOff } from './backing-off.js'
 import { keyOf, type EntryKind } from './entry-keys.js'
 import { RepositoryNotFound, ServiceDisabled } from './errors.js'
@@ -153,14 +153,14 @@ export class RefService {
     variant: string,
     stateFor: (seen: Observation) => ObservedState,
     state: Observation,
-    source: Source,
+    producer: Producer,
   ): Reading | Promise<Reading> {
     const { cache, backOff, fillReports, listings } = this.#options
     const key = keyOf(kind, variant, state.repository.gitDir)
     // From here on only this very repository may answer.
     const target = { path, identity: identityOf(state.repository) }
     const request = (): FillRequest => ({
-      source: (seen) => unlessBackingOff(backOff, key, nameOf(seen), source),
+      producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer),
       observe: async () => stateFor(await this.#observeExported(target)),
       fillStarted: (entry, seen, ended) => {
         fillReports.started({ kind, entry, state: nameOf(seen), ended })

@@ -10,7 +10,7 @@ import type { SharedListing } from '../../src/service/ref-listings.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { answerTo, everything, manyRefs, queries, sharedListing } from '../support/listings.js'
-import { pending, turns } from '../support/sources.js'
+import { pending, turns } from '../support/producers.js'
 
 /** What a connection may hold besides: a head, the framing of chunks, and what Node takes before it says stop. */
 const overhead = 20_000

@@ -8,7 +8,7 @@ import { StallDetector } from '../../../src/limits/connection/stall-detector.js'
 import { createLog } from '../../../src/telemetry/log.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
 import { answerTo, everything, manyRefs, queries, sharedListing } from '../../support/listings.js'
-import { turns } from '../../support/sources.js'
+import { turns } from '../../support/producers.js'
 
 /** A call whose client takes so many messages and then none. */
 class StoppedCall extends EventEmitter {
