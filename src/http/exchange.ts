@@ -99,8 +99,10 @@ export class Exchange extends RequestRecord {
     }
     if (this.aborted) return false
     if (this.write(chunk)) return true
+    // Listened for first: from Node 24 on, uncork() may emit 'drain' itself.
+    const drained = this.drained()
     this.#uncork()
-    return this.drained()
+    return drained
   }
 
   /** What was held back for one larger write goes out before a wait. */
