@@ -1,10 +1,13 @@
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
 import type { RefAnswer } from '../service/ref-service.js'
+import { pieces } from '../service/pieces.js'
 import { writeMax, type Exchange } from './exchange.js'
 import { noCacheHeaders } from './responses.js'
 
 /** In Git's order (http-backend.c, service_rpc). */
 const headers = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload-pack-result']
+
+const pieceSize = (): number => writeMax
 
 /**
  * Sends the answer to an ls-refs command: at once if the listing is whole, and else each part as soon as its lines have
@@ -25,13 +28,9 @@ export async function sendRefs(
   }
   for await (const part of whole?.parts ?? listing.cut(request)) {
     if (!response.headersSent) response.writeHead(200, headers)
-    for (const piece of pieces(part)) {
+    for (const piece of pieces(part, pieceSize)) {
       if (!(await exchange.send(piece))) return
     }
   }
   response.end()
-}
-
-function* pieces(part: Buffer): Generator<Buffer> {
-  for (let at = 0; at < part.length; at += writeMax) yield part.subarray(at, at + writeMax)
 }

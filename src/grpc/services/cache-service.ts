@@ -15,7 +15,7 @@ export interface CacheServiceOptions extends Pick<CallOptions, 'authorize' | 'lo
   readonly invalidated: (source: string) => void
 }
 
-/** refstream.v1.CacheService */
+/** Serves refstream.v1.CacheService. */
 export function cacheService(options: CacheServiceOptions): UntypedServiceImplementation {
   const { leases, inspector, invalidated, authorize, log } = options
   return {

@@ -8,7 +8,7 @@ import { toDuration, toMs, toTimestamp, type Duration } from '../proto/definitio
 import { mutatorPath } from './requests.js'
 import { explain, RpcError } from '../status.js'
 
-/** Characters of a reason. */
+/** Most characters of a reason. */
 const reasonMax = 1000
 
 interface LeaseMessage {
@@ -32,14 +32,14 @@ type HoldStream = ServerWritableStream<HoldRequest, LeaseMessage>
 
 export interface LeaseServiceOptions extends Pick<CallOptions, 'authorize' | 'log'> {
   readonly leases: LeaseService
-  /** Longest time that a lease may be given at once, in seconds. */
+  /** Longest time limit of a lease, in seconds. */
   readonly leaseMaxSeconds: number
 }
 
-/** refstream.v1.LeaseService */
+/** Serves refstream.v1.LeaseService. */
 export class LeaseCalls {
   readonly #options: LeaseServiceOptions
-  /** How to end the calls that hold a lease, by its id. */
+  /** What ends a call that holds a lease, by the lease's id. */
   readonly #holds = new Map<string, (error?: unknown) => void>()
 
   constructor(options: LeaseServiceOptions) {
@@ -78,7 +78,7 @@ export class LeaseCalls {
     }
   }
 
-  /** Tells those who hold a lease to hold it elsewhere. Their leases stay, for the next process to know. */
+  /** Ends the calls that hold leases, for their clients to hold them elsewhere. The leases stay open, also in the journal. */
   handOver(): void {
     for (const end of this.#holds.values())
       end(new RpcError('closing', 'refstream is shutting down; hold again'))
@@ -132,31 +132,24 @@ export class LeaseCalls {
     }
   }
 
-  /** In milliseconds; undefined: it is not said. @throws Refusal */
+  /** Returns a time limit in milliseconds; undefined: there is none. @throws RpcError */
   #checkTtl(ttl: Duration | null): number | undefined {
     if (!ttl) return undefined
     const { leaseMaxSeconds } = this.#options
     const ms = toMs(ttl)
     if (ms > 0 && ms <= leaseMaxSeconds * 1000) return ms
-    throw new RpcError('invalid', `ttl must be more than nothing and at most ${leaseMaxSeconds} seconds`)
+    throw new RpcError('invalid', `ttl must be more than 0 and at most ${leaseMaxSeconds} seconds`)
   }
 }
 
-/** @throws Refusal */
+/** @throws RpcError */
 function checkReason(reason: string): string | undefined {
   if (reason.length > reasonMax)
     throw new RpcError('invalid', `reason is longer than ${reasonMax} characters`)
   return reason || undefined
 }
 
-const toMessage = ({
-  id,
-  repository,
-  reason: reason = '',
-  ttlMs,
-  openedAt,
-  expiresAt,
-}: LeaseView): LeaseMessage => ({
+const toMessage = ({ id, repository, reason = '', ttlMs, openedAt, expiresAt }: LeaseView): LeaseMessage => ({
   id,
   repository,
   reason,

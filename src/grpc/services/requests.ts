@@ -1,7 +1,7 @@
 import { isRepositoryPath, repositoryPathMax } from '../../git/state/repository.js'
 import { RpcError } from '../status.js'
 
-/** A path relative to the root, as a message gives it. @throws Refusal */
+/** Checks a path relative to the root, as a message has it. @throws RpcError */
 export function repositoryPath(path: string): string {
   if (path === '') throw new RpcError('invalid', 'repository is missing')
   if (Buffer.byteLength(path) > repositoryPathMax)
@@ -13,7 +13,7 @@ export function repositoryPath(path: string): string {
   )
 }
 
-/** A path relative to the root, or absolute below it. @throws Refusal */
+/** Checks a path relative to the root, or absolute below it. @throws RpcError */
 export function mutatorPath(path: string): string {
   repositoryPath(path.replace(/^\//, ''))
   return path

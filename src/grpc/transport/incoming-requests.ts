@@ -8,6 +8,7 @@ import {
   type ServerInterceptor,
 } from '@grpc/grpc-js'
 import { timerMaxMs } from '../../limits/clock.js'
+import { unsupportedVersion } from './http2-server.js'
 import { http2Stream } from './http2-stream.js'
 import { IncomingLedger, windowBytes, type IncomingCall } from './incoming-ledger.js'
 
@@ -68,7 +69,7 @@ export class IncomingRequests {
   /** To be given to the server of grpc-js; its HTTP/2 server is then passed to `watch`. */
   readonly interceptor: ServerInterceptor = ({ requestStream }, call) => {
     const stream = http2Stream(call)
-    if (!stream) throw new Error('this version of @grpc/grpc-js is not supported; 1.14.7 is')
+    if (!stream) throw unsupportedVersion()
     this.#begun.set(stream, call)
     if (!requestStream) return new ServerInterceptingCall(call)
     // Of many requests on one stream, the first is enough to show that the client uses the call.
@@ -121,7 +122,7 @@ export class IncomingRequests {
     stream.on('data', (chunk: Buffer) => this.#received(stream, chunk.length))
     stream.once('end', close).once('close', close)
     stream.once('finish', () => {
-      // After grpc-js and the client of this process have let go of it.
+      // Later, so that grpc-js has finished with it.
       setImmediate(() => {
         if (this.#incoming.has(stream)) stream.close(constants.NGHTTP2_NO_ERROR)
       })
