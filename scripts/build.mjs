@@ -32,14 +32,12 @@ function build() {
     process.exit(1)
   }
   cpSync(`${top}src`, `${top}dist`, { recursive: true, filter: isAsset })
-  // The compiler makes no file executable.
-  for (const name of readdirSync(`${top}dist/cli`)) {
-    if (/^(main\.js|refstream\.cjs)$/.test(name)) chmodSync(`${top}dist/cli/${name}`, 0o755)
-  }
+  // The compiler sets no execute permission, and these two are run by their names.
+  for (const name of ['main.js', 'refstream.cjs']) chmodSync(`${top}dist/cli/${name}`, 0o755)
   utimesSync(`${top}dist`, began, began)
 }
 
-/** Programs of /bin/sh and protocol definitions keep their modes. */
+/** Shell scripts and protocol definitions; they are copied with their modes. */
 function isAsset(path) {
   return statSync(path).isDirectory() || !/\.c?ts$/.test(path)
 }
