@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path'
-import { TooManyLeases, type Lease, type Leases } from '../freshness/leases.js'
+import type { Lease } from '../freshness/lease.js'
+import { TooManyLeases, type Leases } from '../freshness/leases.js'
 import type { Modes } from '../freshness/disk/modes.js'
 import type { Observer } from '../freshness/observer.js'
 import { nameBelow, type RepositoriesRoot } from '../git/state/repositories-root.js'

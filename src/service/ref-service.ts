@@ -1,4 +1,6 @@
-import type { FreshCache, FillRequest, ObservedState, Reading, Reuse } from '../freshness/fresh-cache.js'
+import type { FillRequest } from '../freshness/fill-request.js'
+import type { FreshCache, Reading, Reuse } from '../freshness/fresh-cache.js'
+import type { ObservedState } from '../freshness/observed-state.js'
 import type { Observation, Observer } from '../freshness/observer.js'
 import type { Git } from '../git/process/git.js'
 import type { ServingConfig } from '../git/process/serving-config.js'

@@ -2,12 +2,9 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { readdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  FreshCache,
-  type FillRequest,
-  type Reading,
-  type ObservedState,
-} from '../../src/freshness/fresh-cache.js'
+import type { FillRequest } from '../../src/freshness/fill-request.js'
+import { FreshCache, type Reading } from '../../src/freshness/fresh-cache.js'
+import type { ObservedState } from '../../src/freshness/observed-state.js'
 import type { FillResult, StreamCache } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
 import { collect, ManualProducer, pending, turns } from '../support/producers.js'

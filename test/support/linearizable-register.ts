@@ -1,4 +1,6 @@
-import type { FreshCache, FillRequest, ObservedState } from '../../src/freshness/fresh-cache.js'
+import type { FillRequest } from '../../src/freshness/fill-request.js'
+import type { FreshCache } from '../../src/freshness/fresh-cache.js'
+import type { ObservedState } from '../../src/freshness/observed-state.js'
 import { CoalescedObservations } from '../../src/freshness/coalesced-observations.js'
 import { collect, turns } from './producers.js'
 
