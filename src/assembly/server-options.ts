@@ -51,7 +51,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     maxHeaderBytes: settings.maxHeaderBytes,
     shedStatus: settings.shedStatus,
     compressed: new CompressedForms({
-      minBytes: settings.compression === 'on' ? settings.compressionMinBytes : undefined,
+      minBytes: settings.compression ? settings.compressionMinBytes : undefined,
       maxBytes: settings.hotMaxBytes,
     }),
   }
