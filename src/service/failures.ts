@@ -37,13 +37,13 @@ const reports = {
   'not-found': { outcome: 'not_found', logLevel: undefined },
   'unknown-lease': { outcome: 'not_found', logLevel: undefined },
   'invalid-overrides': { outcome: 'rejected', logLevel: undefined },
-  // Logged by the client of auth-url, at most once in a while.
+  // access-control.ts logs when auth-url does not answer.
   'authorizer-unavailable': { outcome: 'error', logLevel: 'debug' },
   // The failures that led to it were logged.
   'backing-off': { outcome: 'error', logLevel: 'debug' },
   // Passes with the next request.
   exchanged: { outcome: 'error', logLevel: 'debug' },
-  // Logged when the filesystem stopped to answer.
+  // Logged when the filesystem stopped answering.
   'filesystem-unanswered': { outcome: 'error', logLevel: 'debug' },
   // Fails all followers of the fill; FillReports logs it once.
   'fill-failed': { outcome: 'error', logLevel: 'debug' },
@@ -54,7 +54,7 @@ const reports = {
 
 export type FailureKind = keyof typeof reports
 
-/** What is told to the client of a failed request, and how the failure is counted and logged. */
+/** What the client of a failed request is told, and how the failure is counted and logged. */
 export interface Failure extends FailureReport {
   readonly kind: FailureKind
   /** For the person who reads it; says nothing about this host. */
