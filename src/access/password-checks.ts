@@ -83,7 +83,7 @@ export class PasswordChecks {
   }
 
   #nextUnknown(): Waiting | undefined {
-    if (this.#queue.size > 0) this.#turnover.turn(performance.now())
+    if (this.#queue.size > 0) this.#turnover.advance(performance.now())
     return this.#queue.next()
   }
 

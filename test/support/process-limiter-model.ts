@@ -49,8 +49,8 @@ export class ProcessLimiterModel {
   readonly #requests: Request[] = []
   /** What has come to requests since the last step, in its order. */
   #outcomes: Outcome[] = []
-  readonly #events = { granted: 0, shed: 0, left: 0 }
-  readonly #seen = { granted: 0, shed: 0, left: 0 }
+  readonly #events = { granted: 0, shed: 0, aborted: 0 }
+  readonly #seen = { granted: 0, shed: 0, aborted: 0 }
   /** By class and waiting group: who had turns while it was ready and had none. */
   readonly #overtaken = new Map<string, Set<string>>()
   #total: number
@@ -62,7 +62,7 @@ export class ProcessLimiterModel {
     const events = {
       granted: () => this.#events.granted++,
       shed: () => this.#events.shed++,
-      left: () => this.#events.left++,
+      aborted: () => this.#events.aborted++,
     }
     this.#slots = new ProcessLimiter({ ...options, clock: this.#clock, events })
   }
@@ -119,7 +119,10 @@ export class ProcessLimiterModel {
     const own = line.filter((other) => other.group === group).length
     const hasPlace = own < (admitted ? 4 : 1) * queueMax - line.length
     const question = { class: slotClass, group, admitted, signal: controller.signal }
-    must((this.#slots.refusal(question) === undefined) === (mayRun || hasPlace), 'a refusal tells the truth')
+    must(
+      (this.#slots.rejection(question) === undefined) === (mayRun || hasPlace),
+      'a refusal tells the truth',
+    )
     this.#requests.push(request)
     void this.#slots.acquire(question).then(
       (permit) => this.#outcomes.push({ request, permit }),
@@ -187,7 +190,7 @@ export class ProcessLimiterModel {
       must(Number.isInteger(seconds) && seconds >= 1 && seconds <= 60, 'told when to come again')
       if (reason === 'wait') must(this.#clock.now() >= request.deadline, 'not shed early')
     } else {
-      this.#seen.left++
+      this.#seen.aborted++
       must(request.controller.signal.reason === error, 'rejected with the reason')
     }
   }

@@ -89,7 +89,7 @@ export class SimulatedHost {
       if (fill.left > 0) continue
       this.#running.delete(fill)
       this.done++
-      this.#adaptive?.took(fill.group, this.clock.now() - fill.began)
+      this.#adaptive?.recordFill(fill.group, this.clock.now() - fill.began)
       fill.release()
     }
   }

@@ -11,7 +11,7 @@ function create(options: Partial<AdmissionGateOptions> = {}) {
   const events: string[] = []
   const gate = new AdmissionGate({
     max: 1e6,
-    busyMs: 500,
+    saturatedAfterMs: 500,
     queueMax: 1000,
     waitMs: 15_000,
     clock,
@@ -33,7 +33,7 @@ function create(options: Partial<AdmissionGateOptions> = {}) {
       throwIfAborted: () => signal.throwIfAborted(),
     }
     const enter = async (): Promise<void> => {
-      entered.push({ group, leave: await gate.enter({ group, admitted }, request) })
+      entered.push({ group, leave: await gate.admit({ group, admitted }, request) })
     }
     enter().catch((error: unknown) => errors.push(error))
   }
@@ -188,7 +188,7 @@ t.test('a client that leaves the line frees its place at once', async (t) => {
   t.equal(gate.waiting, 1)
   for (let turn = 0; turn < 2; turn++) await endTurn()
   t.equal(gate.admitted, 1)
-  t.match(errors, [{ message: 'left' }])
+  t.match(errors, [{ message: 'the request was aborted' }])
   t.notOk(events.some((event) => event.startsWith('shed')))
 })
 

@@ -5,14 +5,14 @@ import { FakeClock } from '../../support/fake-clock.js'
 function create(busyMs: number) {
   const clock = new FakeClock()
   let idle = 0
-  const use = new EventLoopLoad({ busyMs, clock, idleMs: () => idle })
+  const use = new EventLoopLoad({ saturatedAfterMs: busyMs, clock, idleMs: () => idle })
   /** Lets time pass, tenth by tenth of a second, in which somebody asks and the loop is idle for that part of it. */
   const spend = (ms: number, part: number): boolean => {
-    let busy = use.busy
+    let busy = use.saturated
     for (let tenth = 0; tenth < ms / 100; tenth++) {
       idle += part * 100
       clock.advance(100)
-      busy = use.busy
+      busy = use.saturated
     }
     return busy
   }
@@ -43,7 +43,7 @@ t.test('nobody is woken up while nobody asks', (t) => {
   t.equal(clock.timers, 1)
   clock.advance(200)
   t.equal(clock.timers, 0)
-  t.notOk(use.busy, 'a new beginning')
+  t.notOk(use.saturated, 'a new beginning')
   t.end()
 })
 
@@ -53,7 +53,7 @@ t.test('for ever, if it may', (t) => {
 })
 
 t.test('the real loop: busy while it turns without waiting', async (t) => {
-  const use = new EventLoopLoad({ busyMs: 200 })
-  while (!use.busy) await new Promise(setImmediate)
+  const use = new EventLoopLoad({ saturatedAfterMs: 200 })
+  while (!use.saturated) await new Promise(setImmediate)
   t.pass('it was seen')
 })

@@ -37,7 +37,7 @@ class Rig {
   /** Sixteen fills of some groups. */
   fills(ms: number, groups = 2): void {
     for (let fill = 0; fill < 16; fill++)
-      this.adaptive.took(String(fill % groups), ms * (1 + (fill % groups)))
+      this.adaptive.recordFill(String(fill % groups), ms * (1 + (fill % groups)))
   }
 }
 
@@ -81,7 +81,7 @@ t.test('fills that take twice as long as usual halve it', async (t) => {
   rig.busy = 20
   rig.fills(190)
   t.equal(await rig.periods(), 32)
-  for (let group = 0; group < 30; group++) rig.adaptive.took(`new ${group}`, 10_000)
+  for (let group = 0; group < 30; group++) rig.adaptive.recordFill(`new ${group}`, 10_000)
   t.equal(await rig.periods(), 32, 'groups of which nothing is known say nothing')
   rig.fills(210)
   t.equal(await rig.periods(), 16)

@@ -23,7 +23,7 @@ function create(options: Partial<ProcessLimiterOptions> = {}) {
     events: {
       granted: (slotClass, waitedMs) => events.push(`granted ${slotClass} ${waitedMs}`),
       shed: (slotClass, reason) => events.push(`shed ${slotClass} ${reason}`),
-      left: (slotClass) => events.push(`left ${slotClass}`),
+      aborted: (slotClass) => events.push(`left ${slotClass}`),
     },
     ...options,
   })
@@ -111,8 +111,8 @@ t.test('one group cannot take all places in the queue', async (t) => {
 t.test('the admitted are queued where others are shed, and wait longer', async (t) => {
   const { limiter, clock, events, ask } = create({ total: 2, pass: { ...roomy, queueMax: 2 } })
   for (const group of ['a', 'b', 'c', 'd']) ask('pass', group)
-  t.ok(limiter.refusal({ class: 'pass', group: 'e' }))
-  t.notOk(limiter.refusal({ class: 'pass', group: 'e', admitted: true }))
+  t.ok(limiter.rejection({ class: 'pass', group: 'e' }))
+  t.notOk(limiter.rejection({ class: 'pass', group: 'e', admitted: true }))
   for (let group = 0; group < 20; group++) ask('pass', String(group), { admitted: true })
   t.equal(limiter.waiting('pass'), 2 + 8, 'four times as many, and no more')
   await turns()
@@ -131,9 +131,9 @@ t.test('who leaves the queue frees the place at once, and is not granted later',
   const controller = new AbortController()
   ask('pass', 'a')
   ask('pass', 'b', { signal: controller.signal })
-  t.ok(limiter.refusal({ class: 'pass', group: 'c' }))
+  t.ok(limiter.rejection({ class: 'pass', group: 'c' }))
   controller.abort(new Error('gone'))
-  t.notOk(limiter.refusal({ class: 'pass', group: 'c' }))
+  t.notOk(limiter.rejection({ class: 'pass', group: 'c' }))
   ask('pass', 'd', { signal: controller.signal })
   ask('pass', 'c')
   await turns()

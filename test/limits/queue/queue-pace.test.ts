@@ -5,7 +5,7 @@ import { QueuePace } from '../../../src/limits/queue/queue-pace.js'
 function moving(intervalMs: number, turns = 100): QueuePace {
   const turnover = new QueuePace()
   turnover.start(0)
-  for (let turn = 1; turn <= turns; turn++) turnover.turn(turn * intervalMs)
+  for (let turn = 1; turn <= turns; turn++) turnover.advance(turn * intervalMs)
   return turnover
 }
 
@@ -26,7 +26,7 @@ t.test('from 1 to 60, whatever was measured', (t) => {
 t.test('time in which nobody waits does not count', (t) => {
   const turnover = moving(100)
   turnover.start(1e9)
-  turnover.turn(1e9 + 100)
+  turnover.advance(1e9 + 100)
   t.equal(turnover.retryAfterSeconds(99, 1e9 + 100, 0), 10)
   t.end()
 })
@@ -42,7 +42,7 @@ t.test('a queue that has stopped shows before its next turn', (t) => {
 
 t.test('it follows a change of pace', (t) => {
   const turnover = moving(100)
-  for (let turn = 1; turn <= 100; turn++) turnover.turn(10_000 + turn * 10)
+  for (let turn = 1; turn <= 100; turn++) turnover.advance(10_000 + turn * 10)
   t.equal(turnover.retryAfterSeconds(199, 11_000, 0), 2)
   t.end()
 })
