@@ -1,0 +1,71 @@
+import t from 'tap'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import * as optionTable from '../src/config/options.js'
+import { metricSubjects } from '../src/telemetry/metrics/catalog.js'
+
+interface Generator {
+  readonly settingsPage: (options: typeof optionTable) => string
+  readonly metricsPage: (subjects: typeof metricSubjects) => string
+}
+
+t.test('generated pages are up to date', async (t) => {
+  const script = new URL('../scripts/docs.mjs', import.meta.url)
+  const { settingsPage, metricsPage } = (await import(script.href)) as Generator
+  const pages = {
+    'docs/settings.md': settingsPage(optionTable),
+    'docs/metrics.md': metricsPage(metricSubjects),
+  }
+  for (const [path, expected] of Object.entries(pages)) {
+    t.ok(readFileSync(path, 'utf8') === expected, `${path} is up to date; if not, run: npm run docs`)
+  }
+})
+
+const pages = [
+  ...readdirSync('.').filter((name) => name.endsWith('.md')),
+  ...['docs', 'test/bench/results'].flatMap((directory) =>
+    readdirSync(directory)
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(directory, name)),
+  ),
+]
+
+/** Markdown without its blocks of code. */
+const proseOf = (page: string): string => readFileSync(page, 'utf8').replaceAll(/^```[^]*?^```/gm, '')
+
+/** Returns the anchors of a page's headings, as GitHub makes them. */
+const anchorsOf = (page: string): string[] =>
+  [...proseOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
+t.test('every relative link leads to a file, and to a heading of it', async (t) => {
+  for (const page of pages) {
+    for (const [, link = ''] of proseOf(page).matchAll(/\]\(([^()\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(link)) continue
+      const [path = '', anchor] = link.split('#')
+      const target = path === '' ? page : join(dirname(page), path)
+      t.ok(existsSync(target), `${page}: ${link}`)
+      if (anchor !== undefined && existsSync(target)) {
+        t.ok(anchorsOf(target).includes(anchor), `${page}: ${link} has such a heading`)
+      }
+    }
+  }
+})
+
+t.test('every path of the sources that a page names exists', async (t) => {
+  for (const page of pages) {
+    for (const [, path = ''] of proseOf(page).matchAll(
+      /`((?:src|test|fixtures|scripts|docs)\/[\w./-]*[\w/-])`/g,
+    )) {
+      t.ok(existsSync(path), `${page}: ${path}`)
+    }
+  }
+})
+
+t.test('the README is short', async (t) => {
+  t.ok(readFileSync('README.md', 'utf8').split('\n').length <= 151, '150 lines at most')
+})
