@@ -4,7 +4,7 @@
  * key never has two fills, and that all who wait for the next share it, is in the shape of this state.
  */
 
-/** What the state of refs is known by; see README. */
+/** What the state of refs is known by; see docs/architecture.md. */
 export type Mode = 'observe' | 'lease'
 
 /** Ways to break the protocol, each of which the search must notice. */
