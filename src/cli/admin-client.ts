@@ -1,6 +1,7 @@
 import { request as requestHttp, type RequestOptions } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { InvalidArgumentError, Option } from 'commander'
+import { defaultAdminAddress, socketPathMax, urlOf } from '../config/addresses.js'
 import type { Settings } from '../config/options.js'
 
 /** The option with which a command is told where the sidecar's admin door is. */
@@ -11,13 +12,13 @@ export const adminOption = (): Option =>
   )
     .env('REFSTREAM_ADMIN')
     .argParser(parseAdminAddress)
-    .default(defaultAdmin)
+    .default(adminUrl())
 
 /** Of several, as `serve` takes them, the first. @returns `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH` */
 export function parseAdminAddress(list: string): string {
   const [text = ''] = list.split(',')
-  // sockaddr_un has room for 107 bytes, unix(7).
-  if (/^unix:\/\P{Cc}+$/u.test(text) && Buffer.byteLength(text) <= 'unix:'.length + 107) return text
+  const isSocket = /^unix:\/\P{Cc}+$/u.test(text)
+  if (isSocket && Buffer.byteLength(text) <= 'unix:'.length + socketPathMax) return text
   const match = /^(http:\/\/|https:\/\/|tls:)?((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5}))\/?$/.exec(
     text,
   )
@@ -29,15 +30,8 @@ export function parseAdminAddress(list: string): string {
   return `${tls ? 'https' : 'http'}://${match[2]}`
 }
 
-const defaultAdmin = 'http://127.0.0.1:8081'
-
-/** Where a sidecar with these settings has its admin door. */
-export function adminUrl([address]: Settings['admin'] = []): string {
-  if (!address) return defaultAdmin
-  if ('path' in address) return `unix:${address.path}`
-  const { host, port, tls } = address
-  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`
-}
+/** Returns where a sidecar with these settings has its admin API: the first of several addresses. */
+export const adminUrl = ([address = defaultAdminAddress]: Settings['admin'] = []): string => urlOf(address)
 
 export interface AdminAnswer {
   readonly status: number

@@ -1,8 +1,7 @@
-import { findHostEnvironment } from '../assembly/environment.js'
-import { checkSettings } from '../assembly/preflight.js'
+import { preflight } from '../assembly/preflight.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
-import type { Git } from '../git/process/git.js'
+import { Git } from '../git/process/git.js'
 import { oldestGit, type Installation } from '../git/process/installation.js'
 import { inspect, type Inspected } from '../service/inspection.js'
 import { adminUrl, askAdmin } from './admin-client.js'
@@ -20,8 +19,8 @@ export async function doctor(
   mistakes: readonly string[],
 ): Promise<void> {
   const settings = await readSettings(flags, mistakes)
-  checkSettings(settings, process.env)
-  const { root, git, disks, mounts, helpers } = await findHostEnvironment(settings, process.env)
+  const { root, program, disks, mounts, helpers } = await preflight(settings, process.env)
+  const git = new Git({ path: program, environment: process.env, mounts })
   const top = root.latest ?? root.path
   const { freshness: rules, maxRefDirectories: directoriesMax } = settings
   const options = { root, git, rules, directoriesMax, disks, mounts }

@@ -19,18 +19,26 @@ export class ConfigError extends Error {
   }
 }
 
-/** Runs all checks. @throws ConfigError with the mistakes of all that throw one */
-export function checkAll(checks: readonly (() => unknown)[]): void {
+/**
+ * Runs checks one after another, all of them even if some fail.
+ * @returns what each has returned, or resolved with
+ * @throws ConfigError with the mistakes of all checks that threw one
+ */
+export async function checkAll<const C extends readonly (() => unknown)[]>(
+  checks: C,
+): Promise<{ [K in keyof C]: Awaited<ReturnType<C[K]>> }> {
   const mistakes: string[] = []
+  const results: unknown[] = []
   for (const check of checks) {
     try {
-      check()
+      results.push(await check())
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       mistakes.push(...error.mistakes)
     }
   }
   if (mistakes.length > 0) throw new ConfigError(mistakes)
+  return results as { [K in keyof C]: Awaited<ReturnType<C[K]>> }
 }
 
 /** What was said in one place, and what of it makes no sense; `read*` below make these, `resolveSettings` lays them over each other. */

@@ -1,21 +1,12 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { BadGlob, parseGlob } from './glob.js'
+import { socketPathMax, type Address, type UnixAddress } from './addresses.js'
+import { BadGlob } from './glob.js'
+import { repositoryMatcher } from './repository-glob.js'
+
+export type { Address, UnixAddress } from './addresses.js'
 
 export const text = z.string().min(1)
-
-/** A host and a port, as `--listen` takes them, after `tls:` for TLS. Port 0 lets the system choose. */
-export interface Address {
-  readonly host: string
-  readonly port: number
-  /** Do clients speak TLS there? */
-  readonly tls?: true
-}
-
-/** A Unix socket, written `unix:/path`. */
-export interface UnixAddress {
-  readonly path: string
-}
 
 export const address = z.string().transform((value, context): Address => {
   const match = /^(tls:)?(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(value)
@@ -27,11 +18,10 @@ export const address = z.string().transform((value, context): Address => {
   return { host: (match[2] ?? match[3]) as string, port, ...(match[1] ? { tls: true } : {}) }
 })
 
-/** The kernel keeps a socket's path in 108 bytes, the last of them zero (unix(7)). */
 export const unixAddress = z
   .string()
   .regex(/^unix:\/.+$/)
-  .refine((value) => Buffer.byteLength(value) <= 'unix:'.length + 107)
+  .refine((value) => Buffer.byteLength(value) <= 'unix:'.length + socketPathMax)
   .transform((value): UnixAddress => ({ path: value.slice('unix:'.length) }))
 
 /** Items of a list, written with commas in between, or as an array in TOML. */
@@ -46,7 +36,7 @@ export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
 /** Why a glob cannot be used; undefined: it can. */
 function faultOf(glob: string): string | undefined {
   try {
-    parseGlob(glob)
+    repositoryMatcher(glob)
     return undefined
   } catch (error) {
     if (!(error instanceof BadGlob)) throw error

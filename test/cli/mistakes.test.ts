@@ -2,47 +2,14 @@ import t from 'tap'
 import { spawnSync } from 'node:child_process'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from '../../src/cli/program.js'
 import { Authority } from '../support/certificates.js'
+import { runCommand, type CommandResult } from '../support/command.js'
 import { initBare } from '../support/repositories.js'
 import { cleanEnvironment, program } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-interface Ran {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** Runs a command in this process: hundreds of processes would take minutes. */
-async function refstream(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Ran> {
-  const before = { ...process.env }
-  Object.assign(process.env, cleanEnvironment, environment)
-  const [stdout, stderr] = [capture(process.stdout), capture(process.stderr)]
-  try {
-    await run([process.execPath, program, ...args])
-  } finally {
-    stdout.restore()
-    stderr.restore()
-    for (const name of Object.keys(process.env))
-      if (!(name in before)) Reflect.deleteProperty(process.env, name)
-    Object.assign(process.env, before)
-  }
-  const status = Number(process.exitCode ?? 0)
-  process.exitCode = undefined
-  return { status, stdout: stdout.parts.join(''), stderr: stderr.parts.join('') }
-}
-
-/** Keeps what is written to a stream from being written. */
-function capture(stream: NodeJS.WriteStream): { parts: string[]; restore: () => void } {
-  const parts: string[] = []
-  const write = stream.write.bind(stream)
-  stream.write = (part: string | Uint8Array) => parts.push(String(part)) > 0
-  return { parts, restore: () => void (stream.write = write) }
-}
-
-/** The same by the program itself. */
-function spawned(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Ran {
+/** Runs the program itself. */
+function spawned(args: readonly string[], environment: NodeJS.ProcessEnv = {}): CommandResult {
   const options = { cwd: directory, env: { ...cleanEnvironment, ...environment }, encoding: 'utf8' } as const
   return spawnSync(process.execPath, [program, ...args], options)
 }
@@ -107,10 +74,10 @@ const cases: Record<string, readonly Case[]> = {
     [[...serve, '--listen', '127.0.0.1:'], /--listen: bad value/],
     [[...serve, '--listen', '127.0.0.1:99999'], /--listen: bad value/],
     [[...serve, '--listen', 'tls:127.0.0.1:0'], /--listen: a tls: address needs/],
-    [[...serve, '--listen', '0.0.0.0:0'], /--listen: an address that others can reach needs/],
+    [[...serve, '--listen', '0.0.0.0:0'], /--listen: a public address needs/],
     [[...serve, '--listen', '203.0.113.1:0', '--insecure-no-auth'], /--listen: cannot listen on/],
     [[...serve, '--admin', `unix:${none}/s`], /--admin: cannot listen on .*ENOENT/],
-    [[...serve, '--admin', `unix:${repository}`], /--admin: cannot listen on .*no socket/],
+    [[...serve, '--admin', `unix:${repository}`], /--admin: cannot listen on .*not a socket/],
     [[...serve, '--git', none], /--git: there is no program/],
     [[...serve, '--git', directory], /--git: there is no program/],
     [[...serve, '--git', empty], /--git: there is no program/],
@@ -180,7 +147,7 @@ const cases: Record<string, readonly Case[]> = {
 for (const [what, list] of Object.entries(cases)) {
   t.test(`${what}: one line, exit code 2`, async (t) => {
     for (const [args, message, environment] of list) {
-      const { status, stdout, stderr } = await refstream(args, environment)
+      const { status, stdout, stderr } = await runCommand(args, environment)
       const typed = args.join(' ').replaceAll(directory, '')
       t.equal(status, 2, typed)
       t.match(stderr.trimEnd(), message, typed)
@@ -195,7 +162,7 @@ t.test('doctor says the same as serve', async (t) => {
     ([args, message]) => args.includes('--root') && !/listen on|no flag/.test(String(message)),
   )
   for (const [[, ...args], message, environment] of given) {
-    const { status, stderr } = await refstream(['doctor', ...args], environment)
+    const { status, stderr } = await runCommand(['doctor', ...args], environment)
     t.equal(status, 2, args.join(' '))
     t.match(stderr.trimEnd(), message)
   }
@@ -208,7 +175,7 @@ t.test(
   async (t) => {
     chmodSync(empty, 0)
     for (const flag of ['--config', '--admin-token-file', '--auth-tokens', '--webhook-secret-file']) {
-      const { status, stderr } = await refstream([...serve, flag, empty])
+      const { status, stderr } = await runCommand([...serve, flag, empty])
       t.equal(status, 2, flag)
       t.match(stderr, /^refstream: .*EACCES.*\n$/)
     }

@@ -163,7 +163,7 @@ t.test('an authoriser decides', async (t) => {
   t.notMatch(JSON.stringify(sidecar.log), /5up3rs3cret|NXVwM3JzM2NyZXQ/)
 })
 
-t.test('an authoriser that is not there lets nobody in', async (t) => {
+t.test('an unavailable authorizer denies all requests', async (t) => {
   const root = realpathSync(tempDir(t))
   makeRepository(root, 'r.git')
   const silent = await serveAuthorizer(t, () => {})
@@ -175,7 +175,7 @@ t.test('an authoriser that is not there lets nobody in', async (t) => {
     t.equal(answer.status, 503, what)
     t.equal(answer.headers['retry-after'], '1')
     await eventually('it is logged', () =>
-      sidecar.log.some(({ msg }) => /gives no answer/.test(msg as string)),
+      sidecar.log.some(({ msg }) => /^auth-url unavailable; denying all requests/.test(msg as string)),
     )
   }
 })

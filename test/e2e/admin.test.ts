@@ -155,7 +155,7 @@ t.test('a journal that cannot be kept is told once; leases work', async (t) => {
     const { id } = opened.body as { id: string }
     t.equal((await askAdmin(sidecar.adminUrl, 'DELETE', `/v1/leases/${id}`)).status, 204)
   }
-  const lines = sidecar.log.filter(({ msg }) => /leases cannot be written down/.test(String(msg)))
+  const lines = sidecar.log.filter(({ msg }) => /leases cannot be written to disk/.test(String(msg)))
   t.match(lines, [{ level: 50 }])
   t.equal(lines.length, 1)
 })

@@ -110,7 +110,7 @@ t.test('without admin tokens, others than this machine’s users get data only',
   const refused = await run({ cwd: root, environment: cleanEnvironment }, process.execPath, program, ...flags)
   t.match(refused, {
     status: 2,
-    output: /--grpc: an address that others can reach needs .*--insecure-no-auth/,
+    output: /--grpc: a public address needs .*--insecure-no-auth/,
   })
 
   const sidecar = await startSidecar(t, root, { args: [...open, '--insecure-no-auth'] })

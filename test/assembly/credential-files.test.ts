@@ -1,7 +1,7 @@
 import t from 'tap'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openAccessControl } from '../../src/assembly/access-control.js'
+import { openCredentialFiles } from '../../src/assembly/credential-files.js'
 import { readFlags, resolveSettings } from '../../src/config/settings.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
@@ -9,7 +9,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 const settings = (flags: Record<string, unknown>) => resolveSettings(readFlags({ root: '/r', ...flags }))
 
-t.test('files that cannot be used are named, and what is in them is not', async (t) => {
+t.test('errors name the files that cannot be used, and quote nothing of them', async (t) => {
   const directory = tempDir(t)
   const file = (name: string, text: string): string => {
     writeFileSync(join(directory, name), text)
@@ -27,7 +27,7 @@ t.test('files that cannot be used are named, and what is in them is not', async 
   ]
   for (const [flags, message] of bad) {
     try {
-      openAccessControl(settings(flags), new Metrics(), createLog('silent'), () => undefined)
+      openCredentialFiles(settings(flags), new Metrics(), createLog('silent'))
       t.fail(`no error: ${message}`)
     } catch (error) {
       t.match(error, { name: 'ConfigError', message })

@@ -1,14 +1,12 @@
-import t from 'tap'
-import type { Test } from 'tap'
-import { execFileSync } from 'node:child_process'
+import t, { type Test } from 'tap'
 import { once } from 'node:events'
-import { copyFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect as connectPlain, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { connect, type ConnectionOptions } from 'node:tls'
-import { readFileSync } from 'node:fs'
-import { readTls, Tls, type TlsFiles } from '../../src/server/tls.js'
+import type { TlsFiles } from '../../src/server/tls-material.js'
+import { TlsTerminator } from '../../src/server/tls-terminator.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { Authority, type Pair } from '../support/certificates.js'
@@ -19,11 +17,11 @@ import { tempDir } from '../support/temp-dir.js'
 async function serve(t: Test, files: Pair & Partial<TlsFiles>, handshakeMs = 60_000) {
   const metrics = new Metrics()
   const all = { clientCa: undefined, clientNames: undefined, ...files }
-  const tls = new Tls({ files: all, handshakeMs, metrics, log: createLog('silent') })
+  const tls = new TlsTerminator({ files: all, handshakeMs, metrics, log: createLog('silent') })
   const server = createServer((request, response) => {
     response.end(`hello ${tls.nameOf(request.socket)}`)
   })
-  const front = tls.terminator(server, 'http/1.1').listen(0, '127.0.0.1')
+  const front = tls.inFrontOf(server, 'http/1.1').listen(0, '127.0.0.1')
   await once(front, 'listening')
   t.teardown(() => {
     server.closeAllConnections()
@@ -83,7 +81,7 @@ t.test('a certificate is shown, and another one after a reload', async (t) => {
   const second = await hello(port, { ca })
   t.not(second.socket.getPeerCertificate().serialNumber, shown)
   t.equal(await expiry(), Date.parse(second.socket.getPeerCertificate().valid_to) / 1000)
-  t.notOk(first.socket.destroyed, 'who was in stays in')
+  t.notOk(first.socket.destroyed, 'an open connection stays open')
 
   use(authority.issue({ ...names, days: -1 }))
   tls.reload()
@@ -94,7 +92,7 @@ t.test('a certificate is shown, and another one after a reload', async (t) => {
   for (const { socket } of [first, second]) socket.destroy()
 })
 
-t.test('clients: who may come in, and who may not any more', async (t) => {
+t.test('client certificates are verified, and again after a reload', async (t) => {
   const authority = new Authority(t)
   const stranger = new Authority(t)
   const directory = tempDir(t)
@@ -135,14 +133,14 @@ t.test('clients: who may come in, and who may not any more', async (t) => {
     await eventually('it is counted', async () => (await refused('client')) === count)
   }
 
-  // A session may not go on from one that was verified by what was in force then.
+  // A resumed session would have been verified by the earlier files.
   let session: Buffer | undefined
   ours.socket.on('session', (ticket) => (session = ticket))
   trust(authority)
   writeFileSync(clientNames, 'ci-*.example\nother\n')
   tls.reload()
   await Promise.all([uri.closed, theirs.closed])
-  t.notOk(ours.socket.destroyed, 'only those are closed that could not come in any more')
+  t.notOk(ours.socket.destroyed, 'only connections of clients that are rejected now are closed')
   t.equal((await as(ci)).text, 'hello ci-7.example')
   await t.rejects(as(stranger.issue({ name: 'other' })), 'its authority is gone')
   writeFileSync(clientNames, '')
@@ -151,7 +149,7 @@ t.test('clients: who may come in, and who may not any more', async (t) => {
   await t.rejects(as(ci, session ? { session } : {}), 'its name is gone')
 })
 
-t.test('who speaks no TLS, or nothing, is sent away', async (t) => {
+t.test('a connection without a valid handshake is closed', async (t) => {
   const pair = new Authority(t).issue()
   const { port, refused } = await serve(t, pair, 100)
   for (const [index, bytes] of ['GET / HTTP/1.1\r\n\r\n', '\x16\x03\x01\xff\xff\0\0', '\0', ''].entries()) {
@@ -164,7 +162,7 @@ t.test('who speaks no TLS, or nothing, is sent away', async (t) => {
   }
 })
 
-t.test('handshakes under way hold no door open', async (t) => {
+t.test('a handshake under way does not delay the close of a server', async (t) => {
   const pair = new Authority(t).issue()
   const { tls, port, front } = await serve(t, pair)
   const socket = connectPlain(port, '127.0.0.1').on('error', () => {})
@@ -175,7 +173,7 @@ t.test('handshakes under way hold no door open', async (t) => {
   t.ok(socket)
 })
 
-t.test('slow heads and idle connections are looked after as without TLS', async (t) => {
+t.test('idle connections are closed as without TLS', async (t) => {
   const authority = new Authority(t)
   const { port, server, front } = await serve(t, authority.issue({ san: 'DNS:localhost' }))
   const { socket, closed } = await hello(port, { ca: readFileSync(authority.cert) })
@@ -184,47 +182,4 @@ t.test('slow heads and idle connections are looked after as without TLS', async 
   await closed
   await frontClosed
   t.ok(socket.destroyed)
-})
-
-t.test('files that are mixed up are told apart, and nothing of them is shown', async (t) => {
-  const authority = new Authority(t)
-  const { cert, key } = authority.issue()
-  const other = authority.issue()
-  const directory = tempDir(t)
-  const file = (name: string, text: string): string => {
-    writeFileSync(join(directory, name), text)
-    return join(directory, name)
-  }
-  const openssl = (...args: string[]): string =>
-    execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
-  const pemOf = (path: string): string => readFileSync(path, 'utf8')
-  const encrypted = ['pkcs8', '-topk8', '-in', key, '-passout', 'pass:x', '-v2', 'aes256']
-  const bad: [Partial<TlsFiles>, RegExp][] = [
-    [{ key: cert }, /no private key in it that can be used, but a certificate$/],
-    [{ key: file('public', openssl('pkey', '-in', key, '-pubout')) }, /, but a public key$/],
-    [{ key: file('encrypted', openssl(...encrypted)) }, /it is encrypted; make one without/],
-    [{ key: file('old', openssl('ec', '-in', key, '-aes128', '-passout', 'pass:xxxx')) }, /it is encrypted/],
-    [{ key: file('garbage', 'secret garbage') }, /garbage: there is no private key .*it is not PEM/],
-    [{ key: file('empty', '') }, /it is not PEM/],
-    [{ key: file('damaged', pemOf(key).replace(/\nM/, '\n*')) }, /it is damaged/],
-    [{ key: other.key }, /^the key in .* does not belong to the certificate in .*: a mismatch$/],
-    [{ cert: key }, /key: there is no certificate in it, but a private key$/],
-    [{ cert: file('chain', pemOf(authority.cert) + pemOf(cert)) }, /own must come first/],
-    [{ cert: file('cut', pemOf(cert).replace(/\nM/, '\n*')) }, /cut: /],
-    [{ clientCa: key }, /there is no certificate in it, but a private key/],
-    [{ clientCa: join(directory, 'none') }, /ENOENT.*none/],
-    [{ key: directory }, /EISDIR/],
-  ]
-  for (const [files, message] of bad) {
-    const all = { cert, key, clientCa: undefined, clientNames: undefined, ...files }
-    try {
-      readTls(all)
-      t.fail(`no error: ${message}`)
-    } catch (error) {
-      t.match((error as Error).message, message)
-      t.notMatch((error as Error).message, /secret|\n/)
-    }
-  }
-  const both = file('both', pemOf(cert) + pemOf(authority.cert) + pemOf(key))
-  t.ok(readTls({ cert: both, key: both, clientCa: undefined, clientNames: undefined }), 'one file with all')
 })
