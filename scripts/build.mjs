@@ -1,6 +1,6 @@
-// Compiles src/ to dist/, and puts beside the compiled files what they read or run and no compiler makes.
+// Compiles src/ to dist/, and copies the other files that the compiled program reads or runs.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, cpSync, rmSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const top = fileURLToPath(new URL('..', import.meta.url))
@@ -12,10 +12,8 @@ const { status } = spawnSync('npx', ['--no-install', 'tsc', '-p', 'tsconfig.buil
 })
 if (status !== 0) process.exit(1)
 
-/** Programs of /bin/sh and protocol definitions keep their modes. */
+/** Shell scripts and protocol definitions; they are copied with their modes. */
 const isAsset = (path) => statSync(path).isDirectory() || !/\.c?ts$/.test(path)
 cpSync(`${top}src`, `${top}dist`, { recursive: true, filter: isAsset })
-// Old directories keep none of a source's: only the command is run by its name.
-for (const name of readdirSync(`${top}dist/cli`)) {
-  if (/^(main\.js|refstream\.cjs)$/.test(name)) chmodSync(`${top}dist/cli/${name}`, 0o755)
-}
+// The compiler sets no execute permission, and these two are run by their names.
+for (const name of ['main.js', 'refstream.cjs']) chmodSync(`${top}dist/cli/${name}`, 0o755)
