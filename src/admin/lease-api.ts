@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { TooManyLeases } from '../freshness/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
-import { RepositoryNotFound } from '../service/errors.js'
+import { repositoryPathMax } from '../git/state/repository.js'
+import { RepositoryNotFound, UnknownLease } from '../service/errors.js'
 import type { LeaseService, LeaseView } from '../service/lease-service.js'
 import { Problem, type Endpoint } from './endpoint.js'
 
@@ -12,7 +13,7 @@ export interface LeaseApiOptions {
   readonly invalidated: (source: string) => void
 }
 
-const repository = z.string().min(1).max(4096).meta({
+const repository = z.string().min(1).max(repositoryPathMax).meta({
   description:
     'Path of the repository relative to the root, as in its URL, or its absolute path below the root.',
 })
@@ -37,9 +38,6 @@ const toJson = ({ id, repository, reason: reason, ttlMs, openedAt, expiresAt }: 
   expiresAt: expiresAt.toISOString(),
 })
 
-const unknownLease =
-  'there is no such lease: it has ended, has expired (which counts as a change), or is not known to this process'
-
 /** The operations on mutator leases. */
 export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOptions): Endpoint[] {
   const ttlSeconds = z.number().positive().max(maxSeconds).meta({ description: 'Time limit in seconds.' })
@@ -49,7 +47,6 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
     changed: z.boolean().default(true).meta({
       description: 'false promises that no change was to be seen at any time while the lease was open.',
     }),
-    refs: z.array(z.string()).optional().meta({ description: 'Names of the refs that changed; a hint.' }),
   })
   const invalidation = z.strictObject({ repository })
   const notFound = { 404: { description: 'There is no such lease: ended before, or expired.' } }
@@ -92,10 +89,9 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
       body: renewal,
       bodyOptional: true,
       answers: { 200: { description: 'The lease goes on.', schema: leaseSchema }, ...notFound },
-      handle: ({ params, body }) => {
+      handle: async ({ params, body }) => {
         const { ttlSeconds } = body as z.infer<typeof renewal>
-        const lease = leases.renew(params['id'] ?? '', ttlSeconds && ttlSeconds * 1000)
-        if (!lease) throw new Problem(404, unknownLease)
+        const lease = await explained(() => leases.renew(params['id'] ?? '', ttlSeconds && ttlSeconds * 1000))
         return { status: 200, body: toJson(lease) }
       },
     },
@@ -106,9 +102,9 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
       body: ending,
       bodyOptional: true,
       answers: { 204: { description: 'The lease has ended.' }, ...notFound },
-      handle: ({ params, body }) => {
+      handle: async ({ params, body }) => {
         const { changed } = body as z.infer<typeof ending>
-        if (!leases.end(params['id'] ?? '', changed)) throw new Problem(404, unknownLease)
+        await explained(() => leases.end(params['id'] ?? '', changed))
         return { status: 204 }
       },
     },
@@ -135,6 +131,7 @@ async function explained<T>(work: () => T | Promise<T>): Promise<T> {
     if (error instanceof RepositoryNotFound) {
       throw new Problem(404, `there is no repository ${JSON.stringify(error.message)} below the root`)
     }
+    if (error instanceof UnknownLease) throw new Problem(404, error.message)
     if (error instanceof TooManyLeases) throw new Problem(429, `${error.message}; end some, or wait`)
     if (error instanceof FilesystemUnanswered) throw new Problem(503, `${error.message}; try again later`)
     throw error

@@ -1,6 +1,6 @@
 import type { DiskHelpers } from '../freshness/disk/disk-helpers.js'
 import type { Git } from '../git/process/git.js'
-import type { RefService } from '../service/ref-service.js'
+import type { RefListings } from '../service/ref-listings.js'
 import type { StreamCache } from '../streamcache/index.js'
 import { droppedLines, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -9,7 +9,7 @@ import type { Limits } from './limits.js'
 
 export interface GaugeParts {
   readonly cache: StreamCache
-  readonly service: Pick<RefService, 'listingBytes'>
+  readonly listings: RefListings
   readonly git: Git
   readonly helpers: DiskHelpers
   readonly freshness: Pick<Freshness, 'leases' | 'modes'>
@@ -19,14 +19,14 @@ export interface GaugeParts {
 
 /** Registers the gauges, which read these parts when the metrics are scraped. */
 export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
-  const { cache, service, git, helpers, freshness, limits, log } = parts
+  const { cache, listings, git, helpers, freshness, limits, log } = parts
   const { limiter, gate } = limits
   metrics.watch({
     followers: () => cache.followers,
     storeBytes: () => cache.storeBytes,
     storeEntries: () => cache.storeEntries,
     hotBytes: () => cache.hotBytes,
-    listingBytes: () => service.listingBytes,
+    listingBytes: () => listings.bytes,
     processesRunning: () => git.running,
     helpers: () => helpers.census,
     leasesOpen: () => freshness.leases.size,

@@ -7,6 +7,7 @@ import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { CompressedForms } from '../service/compressed-forms.js'
+import type { GitBackend } from '../service/git-backend.js'
 import type { RefService } from '../service/ref-service.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -19,6 +20,7 @@ import type { Storages } from './storages.js'
 /** What the servers are built from. */
 export interface ServerParts {
   readonly service: RefService
+  readonly backend: GitBackend
   readonly freshness: Freshness
   readonly freshCache: FreshCache
   readonly accessControl: AccessControl
@@ -32,7 +34,7 @@ export interface ServerParts {
 
 /** Returns the options of the HTTP server for Git clients. */
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
-  const { service, accessControl, limits, metrics, log } = parts
+  const { service, backend, accessControl, limits, metrics, log } = parts
   const { access, clientName, proxies } = accessControl
   return {
     ...limits,
@@ -40,6 +42,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     clientName,
     proxies,
     service,
+    backend,
     metrics,
     log,
     remoteUserHeader: settings.remoteUserHeader,
@@ -48,7 +51,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     maxHeaderBytes: settings.maxHeaderBytes,
     shedStatus: settings.shedStatus,
     compressed: new CompressedForms({
-      minBytes: settings.compression === 'on' ? settings.compressionMinBytes : undefined,
+      minBytes: settings.compression ? settings.compressionMinBytes : undefined,
       maxBytes: settings.hotMaxBytes,
     }),
   }

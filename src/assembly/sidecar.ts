@@ -3,7 +3,8 @@ import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import { Servers } from '../server/servers.js'
-import { keysOf } from '../service/entry-keys.js'
+import { forgetRepository } from '../service/entry-keys.js'
+import { locate } from '../service/target.js'
 import { UnservedNotices } from '../service/unserved-notices.js'
 import type { Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
@@ -19,7 +20,7 @@ import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
 import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
-import { openService } from './service.js'
+import { openServices } from './service.js'
 import { readWebhookSecret } from './webhook-secret.js'
 
 /** A running sidecar. */
@@ -89,13 +90,12 @@ async function start(
     git,
     notices,
     ownDirectory: cache.ownDirectory,
-    // Entries would come back after a restart otherwise.
-    changed: (commonDir) => keysOf(commonDir).forEach((key) => freshCache.forget(key)),
+    changed: (commonDir) => forgetRepository(freshCache, commonDir),
     settings,
     metrics,
     log,
   })
-  const service = openService(settings, environment, {
+  const { service, backend, listings } = openServices(settings, environment, {
     git,
     freshness,
     freshCache,
@@ -104,9 +104,14 @@ async function start(
     metrics,
     log,
   })
-  const locate = (path: string) => service.locate(path)
-  const accessControl = openAccessControl(settings, files, locate, metrics, log)
-  watchGauges(metrics, { cache, service, git, helpers, freshness, limits, log })
+  const accessControl = openAccessControl(
+    settings,
+    files,
+    (path) => locate(freshness.observer, path),
+    metrics,
+    log,
+  )
+  watchGauges(metrics, { cache, listings, git, helpers, freshness, limits, log })
   const readiness = new Readiness({ root, disks, limits })
 
   const stop = async (): Promise<void> => {
@@ -120,6 +125,7 @@ async function start(
   }
   const parts: ServerParts = {
     service,
+    backend,
     freshness,
     freshCache,
     accessControl,

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
+import { renewalIntervalMs } from '../service/lease-renewal.js'
 import { adminOption, askAdmin, type AdminAnswer } from './admin-client.js'
 
 interface LeaseRunOptions {
@@ -59,7 +60,7 @@ class HeldLease {
     const renew = (): void => {
       this.#renewing ??= this.#renew().finally(() => (this.#renewing = undefined))
     }
-    this.#timer = setInterval(renew, (this.#options.ttlSeconds * 1000) / 3)
+    this.#timer = setInterval(renew, renewalIntervalMs(this.#options.ttlSeconds * 1000))
   }
 
   async end(): Promise<void> {

@@ -29,6 +29,18 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
+const serveExamples = [
+  ['refstream serve --root /srv/git', 'exported repositories, on this machine only'],
+  [
+    'refstream serve --root /srv/git --listen tls:0.0.0.0:8443 --tls-cert fullchain.pem --tls-key privkey.pem --auth-htpasswd passwords',
+    'other machines, with TLS and passwords',
+  ],
+  [
+    'refstream serve --config /etc/refstream.toml --log-level debug',
+    'settings from a file, with one of them overridden',
+  ],
+] as const
+
 /** @param mistakes in the flags of the command, to be told with those in other places */
 function createProgram(mistakes: readonly string[]): Command {
   const program = new Command('refstream')
@@ -38,7 +50,7 @@ function createProgram(mistakes: readonly string[]): Command {
     .configureOutput({ outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`) })
     .exitOverride()
 
-  addSettingFlags(program.command('serve'))
+  addSettingFlags(program.command('serve'), serveExamples)
     .description('Serve the repositories under a root over HTTP.')
     // Loaded when it is needed: a hook's or a script's short command does not wait for a server's libraries.
     .action(async (flags: Flags) => (await import('./serve.js')).serve(flags, mistakes))

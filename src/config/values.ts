@@ -24,7 +24,7 @@ export const unixAddress = z
   .refine((value) => Buffer.byteLength(value) <= 'unix:'.length + socketPathMax)
   .transform((value): UnixAddress => ({ path: value.slice('unix:'.length) }))
 
-/** Items of a list, written with commas in between, or as an array in TOML. */
+/** A list: items separated by commas, or an array in TOML. */
 export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
   z
     .union([
@@ -33,7 +33,7 @@ export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
     ])
     .pipe(z.array(item).min(1))
 
-/** Why a glob cannot be used; undefined: it can. */
+/** Returns why a glob is invalid; undefined if it is valid. */
 function faultOf(glob: string): string | undefined {
   try {
     repositoryMatcher(glob)
@@ -44,7 +44,7 @@ function faultOf(glob: string): string | undefined {
   }
 }
 
-/** A way to tell whether answers are fresh, for the repositories whose path matches. */
+/** A rule of `--freshness`: the mode of the repositories whose path matches. */
 export const freshnessRule = z.string().transform((value, context) => {
   const [, glob = '**', mode] = /^(?:(.+)=)?(observe|lease|auto)$/.exec(value) ?? []
   const fault = mode === undefined ? 'not a rule' : faultOf(glob)
@@ -55,7 +55,7 @@ export const freshnessRule = z.string().transform((value, context) => {
   return { glob, mode: mode as 'observe' | 'lease' | 'auto' }
 })
 
-/** A name of Gitaly's for a directory of repositories. */
+/** A Gitaly storage name and its directory of repositories. */
 export const storage = z.string().transform((value, context) => {
   const [, name, directory] = /^([^=]+)=(.+)$/.exec(value) ?? []
   if (name === undefined || directory === undefined) {
@@ -65,7 +65,7 @@ export const storage = z.string().transform((value, context) => {
   return { name, directory }
 })
 
-/** Who may read, or push to, the repositories whose path matches. */
+/** A rule of `--access`: the names that may read, or push to, the repositories whose path matches. */
 export const accessRule = z.string().transform((value, context) => {
   const [, glob, action, names] = /^(.+)=(read|push):([^:]+)$/.exec(value) ?? []
   const list = names?.split('+').map((name) => name.trim()) ?? []
@@ -78,7 +78,7 @@ export const accessRule = z.string().transform((value, context) => {
   return { glob, action: action as 'read' | 'push', names: list }
 })
 
-/** Whom to believe for whom it asks: a network, an address (all of its bits), or whoever comes by a Unix socket. */
+/** A trusted proxy: a network, an address (a network of all its bits), or `unix` for every peer on a Unix socket. */
 export const trustedProxy = z
   .string()
   .transform((value, context): 'unix' | { readonly address: string; readonly bits: number } => {
@@ -86,7 +86,7 @@ export const trustedProxy = z
     const [, address = '', given] = /^([\da-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(value) ?? []
     const all = isIP(address) === 4 ? 32 : 128
     const bits = Number(given ?? all)
-    // Addresses of clients are told apart as IPv4, whatever the socket is: see access/proxies.ts.
+    // access/proxies.ts compares IPv4-mapped client addresses as IPv4, so a mapped network becomes an IPv4 one.
     const [, mapped] = /^::ffff:([\d.]+)$/i.exec(address) ?? []
     if (mapped !== undefined && bits >= 96 && bits <= all) return { address: mapped, bits: bits - 96 }
     if (isIP(address) !== 0 && bits <= all) return { address, bits }
@@ -94,11 +94,12 @@ export const trustedProxy = z
     return z.NEVER
   })
 
-/** A URL to ask, with no credentials in it: they would be logged, and sent instead of the client's. */
+/** A URL without credentials: they would be logged, and would be sent instead of the client's. */
 export const httpUrl = z
   .url({ protocol: /^https?$/ })
   .refine((value) => URL.canParse(value) && new URL(value).username + new URL(value).password === '')
 
+/** The value of a switch: TOML's booleans, and their spellings in flags and environment variables. */
 export const toggle = z.union([
   z.boolean(),
   z.enum(['true', 'false', '1', '0', 'yes', 'no']).transform((value) => ['true', '1', 'yes'].includes(value)),
@@ -121,7 +122,7 @@ export const seconds = z
   .transform(Number)
   .pipe(z.number().min(0).max(1e9))
 
-/** Node's timers take 31 bits of milliseconds. */
+/** Seconds; Node's timers hold 31 bits of milliseconds. */
 export const timerMax = 2_000_000
 export const positiveSeconds = seconds.pipe(z.number().positive())
 export const timerSeconds = positiveSeconds.pipe(z.number().max(timerMax))
@@ -132,16 +133,16 @@ export const countOrZero = z
   .pipe(z.int().min(0).max(1e9))
 export const count = countOrZero.pipe(z.int().min(1))
 
-/** A field name of HTTP (RFC 9110, section 5.1). */
+/** An HTTP field name (RFC 9110, section 5.1), in lower case. */
 export const headerName = z
   .string()
   .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/)
   .transform((name) => name.toLowerCase())
 
-/** A name of a machine, as in a URL. */
+/** A host name, as in a URL. */
 export const hostName = z.string().regex(/^[\w-]{1,63}(\.[\w-]{1,63})*\.?$/)
 
-/** Those that say where a message goes and where it ends (RFC 9110, section 7.6.1; RFC 9112, section 6) go no further. */
+/** Headers that route or frame one message (RFC 9110, section 7.6.1; RFC 9112, section 6), and must not be forwarded. */
 const framing = [
   'connection',
   'content-length',
@@ -153,5 +154,5 @@ const framing = [
   'transfer-encoding',
   'upgrade',
 ]
-/** A header that may be handed on to another server. */
+/** The name of a header that may be forwarded to another server. */
 export const forwardedHeader = headerName.refine((name) => !framing.includes(name))

@@ -45,7 +45,7 @@ t.test('a lease’s life', async (t) => {
   const { openedAt, expiresAt } = renewed.body as { openedAt: string; expiresAt: string }
   t.ok(Date.parse(expiresAt) - Date.parse(openedAt) >= 99_000)
 
-  t.match(await call('DELETE', `/v1/leases/${id}`, { refs: ['refs/heads/main'] }), { status: 204 })
+  t.match(await call('DELETE', `/v1/leases/${id}`, { changed: true }), { status: 204 })
   t.match(leases.statusOf(repository), { open: 0, changes: 1 })
   for (const method of ['DELETE', 'PUT']) {
     t.match(await call(method, `/v1/leases/${id}`), {

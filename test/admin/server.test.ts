@@ -1,5 +1,4 @@
 import t from 'tap'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually } from '../support/eventually.js'
 import { ask, infoRefs, open } from '../support/http-client.js'
@@ -62,39 +61,6 @@ t.test('no web page may ask, whatever host name it came by', async (t) => {
   for (const Origin of ['http://rebound.example:8081', adminUrl, 'null'])
     t.equal((await open({ Origin })).status, 403, Origin)
   t.match((await ask(`${adminUrl}/v1/leases`)).body.toString(), /^[^{]*\{[^{]*\{[^{]*$/, 'one lease is open')
-})
-
-t.test('the README’s table of metrics has every metric, and no other', async (t) => {
-  const { Metrics } = await import('../../src/telemetry/metrics.js')
-  const metrics = new Metrics()
-  const zero = (): number => 0
-  metrics.watch({
-    followers: zero,
-    storeBytes: zero,
-    storeEntries: zero,
-    hotBytes: zero,
-    listingBytes: zero,
-    processesRunning: zero,
-    helpers: () => ({ running: 0, stuck: 0 }),
-    leasesOpen: zero,
-    requestsUnderWay: zero,
-    requestBodyBytes: zero,
-    requestsPipelined: zero,
-    requestsWaiting: zero,
-    processLimit: zero,
-    processClasses: () => [],
-    repositories: () => [],
-    logLinesDropped: () => 0,
-  })
-  const defined = metrics.registry.getMetricsAsArray().map(({ name }) => name)
-  const own = defined.filter((name) => name.startsWith('refstream_')).sort()
-  const readme = readFileSync('README.md', 'utf8')
-  const documented = [...readme.matchAll(/^\| `(refstream_\w+)/gm)].map(([, name]) => name).sort()
-  t.same(documented, own)
-  t.notOk(
-    defined.some((name) => /open_fds|nodejs_active/.test(name)),
-    'none that walks through all connections',
-  )
 })
 
 t.test('a name that has been made to mean this address gets nothing of it', async (t) => {

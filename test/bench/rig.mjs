@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { figuresJson } from './figures.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -178,6 +179,6 @@ export function save(name, report, figures, picture) {
   const results = here('results/')
   mkdirSync(results, { recursive: true })
   writeFileSync(`${results}${name}.md`, `${report}\n`)
-  writeFileSync(`${results}${name}.json`, `${JSON.stringify(figures, null, 2)}\n`)
+  writeFileSync(`${results}${name}.json`, figuresJson(figures))
   writeFileSync(`${results}${name}.svg`, picture)
 }

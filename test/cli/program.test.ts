@@ -34,6 +34,8 @@ t.test('--version and --help', async (t) => {
   ]) {
     t.ok(help.stdout.includes(flag), flag)
   }
+  const [, examples = ''] = help.stdout.split('\nExamples:\n')
+  t.equal(examples.match(/^ {2}refstream serve /gm)?.length, 3, 'the help ends with three examples')
 })
 
 t.test('config check', async (t) => {

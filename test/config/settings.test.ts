@@ -185,13 +185,13 @@ etag = 3
       at(15, 'unknown key "odd \\n key" (a table'),
       at(16, 'unknown key serve (a table'),
       '--root is missing',
+      at(9, 'drain-seconds: bad value "soon"'),
       at(4, 'access: bad value ["a=read:x","b=write:x"] (item 2: "b=write:x")'),
       at(13, 'hot-max-bytes: bad value "1979-05-27"'),
       'REFSTREAM_ETAG: bad value "perhaps"',
       at(12, 'max-processes: bad value NaN'),
       at(11, 'queue-max: bad value 1.5'),
       '--busy-seconds: bad value "-1"',
-      at(9, 'drain-seconds: bad value "soon"'),
       at(14, 'log-level: bad value false'),
     ]
     t.equal(mistakes.length, expected.length)

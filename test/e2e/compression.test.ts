@@ -64,7 +64,7 @@ t.test('a small entry has no header that Git would not send', async (t) => {
 })
 
 t.test('it can be switched off', async (t) => {
-  const { get } = await setUp(t, '--compression', 'off')
+  const { get } = await setUp(t, '--no-compression')
   for (let round = 0; round < 3; round++) {
     const { headers } = await get('large', accepting)
     t.equal(headers['content-encoding'], undefined)

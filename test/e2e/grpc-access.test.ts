@@ -205,7 +205,7 @@ t.test('doors × credentials × repositories; and nothing of the credentials is 
   for (const outcome of ['unauthenticated', 'forbidden', 'not_found', 'hit']) {
     t.match(counted, new RegExp(`requests_total\\{transport="grpc",[^}]*outcome="${outcome}"`))
   }
-  t.ok(sidecar.log.some(({ door, outcome }) => door === 'grpc' && outcome === 'forbidden'))
+  t.ok(sidecar.log.some(({ transport, outcome }) => transport === 'grpc' && outcome === 'forbidden'))
   const kept = [JSON.stringify(sidecar.log), counted, contents(sidecar.cacheDir), contents(root)]
   for (const text of kept) t.notMatch(text, secret, 'no credentials')
 })

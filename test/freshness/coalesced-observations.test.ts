@@ -1,6 +1,6 @@
 import t from 'tap'
 import { CoalescedObservations } from '../../src/freshness/coalesced-observations.js'
-import { turns } from '../support/sources.js'
+import { turns } from '../support/producers.js'
 
 /** Looks whose end is in the test's hand, in the order in which they began. */
 class ManualLooks {

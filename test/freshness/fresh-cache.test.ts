@@ -2,15 +2,12 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { readdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  FreshCache,
-  type FillRequest,
-  type Reading,
-  type ObservedState,
-} from '../../src/freshness/fresh-cache.js'
+import type { FillRequest } from '../../src/freshness/fill-request.js'
+import { FreshCache, type Reading } from '../../src/freshness/fresh-cache.js'
+import type { ObservedState } from '../../src/freshness/observed-state.js'
 import type { FillResult, StreamCache } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
-import { collect, ManualSource, pending, turns } from '../support/sources.js'
+import { collect, ManualProducer, pending, turns } from '../support/producers.js'
 import { openCache } from '../support/stream-cache.js'
 
 const settled = (token: string, changed: Partial<ObservedState> = {}): ObservedState => ({
@@ -28,8 +25,8 @@ class World {
   looks = 0
   /** The next look throws this. */
   lookError: Error | undefined
-  /** The sources that have been started. */
-  readonly sources: ManualSource[] = []
+  /** The producers that have been started. */
+  readonly producers: ManualProducer[] = []
   /** How they ended; undefined: not yet. */
   readonly results: (FillResult | undefined)[] = []
   readonly question: FillRequest = {
@@ -40,10 +37,10 @@ class World {
       if (error) throw error
       return this.sight
     },
-    source: () => (signal) => {
-      const source = new ManualSource()
-      this.sources.push(source)
-      return source.source(signal)
+    producer: () => (signal) => {
+      const producer = new ManualProducer()
+      this.producers.push(producer)
+      return producer.run(signal)
     },
     fillStarted: (_entry, _seen, ended) => {
       const index = this.results.push(undefined) - 1
@@ -74,12 +71,12 @@ class World {
 
   /** Ends a running fill with this text. */
   async finish(index: number, text: string): Promise<void> {
-    this.sources[index]!.push(Buffer.from(text)).end()
+    this.producers[index]!.push(Buffer.from(text)).end()
     await eventually('the fill ends', () => this.results[index] !== undefined)
   }
 
   async started(count: number): Promise<void> {
-    await eventually(`${count} fills have started`, () => this.sources.length === count)
+    await eventually(`${count} fills have started`, () => this.producers.length === count)
   }
 }
 
@@ -89,13 +86,13 @@ t.test('one fill for all who ask in one state, and hits from then on', async (t)
   await turns()
   const joined = Array.from({ length: 20 }, () => world.ask())
   await turns()
-  t.equal(world.sources.length, 1)
+  t.equal(world.producers.length, 1)
   await world.finish(0, 'text')
   const answers = await Promise.all([...early, ...joined])
   t.same(answers[0], ['filled', 'text'])
   t.same(new Set(answers.slice(1).map(String)), new Set(['joined,text']))
   t.same(await world.ask(), ['hit', 'text'])
-  t.same([world.sources.length, world.results], [1, ['committed']])
+  t.same([world.producers.length, world.results], [1, ['committed']])
 })
 
 t.test('keys have turns of their own', async (t) => {
@@ -104,7 +101,7 @@ t.test('keys have turns of their own', async (t) => {
   await world.started(2)
   await world.finish(1, 'b')
   t.same(await asked[1], ['filled', 'b'])
-  world.sources[0]!.push(Buffer.from('a')).end()
+  world.producers[0]!.push(Buffer.from('a')).end()
   t.same(await asked[0], ['filled', 'a'])
 })
 
@@ -115,7 +112,7 @@ t.test('another state waits for the running fill, then gets its own', async (t) 
   world.sight = settled('two')
   const after = [world.ask(), world.ask()]
   await turns()
-  t.equal(world.sources.length, 1, 'one fill at a time')
+  t.equal(world.producers.length, 1, 'one fill at a time')
   await world.finish(0, 'old')
   t.same(await before, ['filled', 'old'])
   t.equal(world.results[0], 'unshared', 'its state had passed when it ended')
@@ -145,7 +142,7 @@ t.test('while unsettled: one fill runs and one gathers, whatever arrives', async
     wave.push(...Array.from({ length: 10 }, () => world.ask()))
     await turns()
     waves.push(wave)
-    t.equal(world.sources.length, round + 1, 'nobody runs a fill of his own, nor joins what began before')
+    t.equal(world.producers.length, round + 1, 'nobody runs a fill of his own, nor joins what began before')
     await world.finish(round, `fill ${round}`)
     await world.started(round + 2)
   }
@@ -197,7 +194,7 @@ t.test('a turn that finds its state committed shares it without a fill', async (
   await world.finish(0, 'text')
   t.same(await first, ['filled', 'text'])
   t.same(await Promise.all(gathered), Array(2).fill(['gathered', 'text']))
-  t.same([world.sources.length, world.results], [1, ['committed']])
+  t.same([world.producers.length, world.results], [1, ['committed']])
   t.same(await world.ask(), ['hit', 'text'], 'the turn is over')
 })
 
@@ -247,7 +244,7 @@ t.test('a look that fails for those who gather rejects them all; the key goes on
   await world.finish(0, 'text')
   t.same(await first, ['filled', 'text'])
   await Promise.all(rejected)
-  t.equal(world.sources.length, 1)
+  t.equal(world.producers.length, 1)
 
   const next = world.ask()
   await world.started(2)
@@ -286,10 +283,10 @@ t.test('a fill that fails fails all its followers; the next request fills anew',
   world.sight = settled('two')
   const gathered = world.ask()
   await turns()
-  world.sources[0]!.push(Buffer.from('some')).fail()
+  world.producers[0]!.push(Buffer.from('some')).fail()
   await Promise.all(rejected)
   await world.started(2)
-  world.sources[1]!.fail()
+  world.producers[1]!.fail()
   await t.rejects(gathered, { name: 'FillError', fault: 'producer' })
   await eventually('both have ended', () => world.results.every((result) => result !== undefined))
 
@@ -357,7 +354,7 @@ t.test('another generation: what was made before it answers nobody, whatever the
   world.sight = settled('one', { generation: 2 })
   const third = world.ask()
   await turns()
-  t.equal(world.sources.length, 2, 'nor may a running fill be joined')
+  t.equal(world.producers.length, 2, 'nor may a running fill be joined')
   await world.finish(1, 'two')
   t.same(await second, ['filled', 'two'])
   await world.started(3)
@@ -400,7 +397,7 @@ t.test('what is older than it may be is made again, and is no loser', async (t) 
   performance.now = () => now() + 7_200_003
   const late = world.ask()
   await turns()
-  t.equal(world.sources.length, 2, 'a fill that has grown too old is not joined')
+  t.equal(world.producers.length, 2, 'a fill that has grown too old is not joined')
   await world.finish(1, 'two')
   t.same(await second, ['filled', 'two'])
   await world.started(3)
@@ -422,8 +419,8 @@ t.test('what an earlier process kept is of generation 0 and as old as can be', a
     await first
     await before.cache.close()
     const { cache } = await openCache(t, { directory: before.directory })
-    const { source } = new ManualSource().push(Buffer.from('new')).end()
-    const question = { observe: async () => sight, source: () => source }
+    const { run: producer } = new ManualProducer().push(Buffer.from('new')).end()
+    const question = { observe: async () => sight, producer: () => producer }
     const reading = await new FreshCache(cache).read('key', sight, () => question)
     t.equal(reading.reuse, reuse)
     t.equal((await collect(reading.follower)).toString(), reuse === 'hit' ? 'old' : 'new')

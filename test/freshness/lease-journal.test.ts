@@ -2,7 +2,7 @@ import t from 'tap'
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { LeaseJournal } from '../../src/freshness/lease-journal.js'
-import type { Lease } from '../../src/freshness/leases.js'
+import type { Lease } from '../../src/freshness/lease.js'
 import { hasMkfifo, makeFifo, oddFiles } from '../support/odd-files.js'
 import { tempDir } from '../support/temp-dir.js'
 

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { mock } from 'node:test'
 import fc from 'fast-check'
 import { LeaseJournal } from '../../src/freshness/lease-journal.js'
-import { Leases, type LeaseEvents, type LeaseStatus } from '../../src/freshness/leases.js'
+import type { LeaseStatus } from '../../src/freshness/lease.js'
+import { Leases, type LeaseEvents } from '../../src/freshness/leases.js'
 import { tempDir } from '../support/temp-dir.js'
 
 /** What leases told, in order. */

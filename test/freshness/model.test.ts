@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import fc from 'fast-check'
 import { FreshCache } from '../../src/freshness/fresh-cache.js'
 import { LinearizableRegister, type Fault, type Step } from '../support/linearizable-register.js'
-import { turns } from '../support/sources.js'
+import { turns } from '../support/producers.js'
 import { openCache } from '../support/stream-cache.js'
 
 const ask = fc.constant<Step>({ do: 'ask' })
@@ -88,7 +88,7 @@ t.test('the second look is needed: without it, a state that comes back meets ano
     const { cache } = await openCache(t)
     if (broken) {
       const fill = cache.fill.bind(cache)
-      cache.fill = (key, token, source) => fill(key, token, source, async () => true)
+      cache.fill = (key, token, producer) => fill(key, token, producer, async () => true)
     }
     const register = new LinearizableRegister(new FreshCache(cache), always(10))
     await register.take({ do: 'ask' })

@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path'
 import { encodeFooter } from '../../src/streamcache/disk/footer.js'
 import { eventually } from '../support/eventually.js'
-import { bytesOf, collect, ManualSource, readUntil } from '../support/sources.js'
+import { bytesOf, collect, ManualProducer, readUntil } from '../support/producers.js'
 import { filesIn, get, nothingLeaks, openCache, put, yes, type TestCache } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -207,8 +207,8 @@ t.test('what only looks as if it had changed goes on answering', async (t) => {
 t.test('a file that is changed while it grows breaks those who read it from disk', async (t) => {
   const { cache, directory } = await openCache(t, { hotMaxBytes: 0 })
   const grown = bytesOf(1, 0, 3_000_000)
-  const source = new ManualSource().push(grown)
-  const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+  const producer = new ManualProducer().push(grown)
+  const { entry, ended } = cache.fill('key', 'token', producer.run, yes)
   const ahead = entry.follow()
   await readUntil(ahead, grown.length)
   const pathNow = (): string => join(directory, 'instance-0', 'temp', filesIn(directory, 'temp')[0] ?? '')
@@ -217,7 +217,7 @@ t.test('a file that is changed while it grows breaks those who read it from disk
   changeInPlace(path, 100_000)
   await eventually('its first block has left memory', () => entry.file.hotBytes < grown.length)
   await t.rejects(collect(entry.follow()), /other bytes/)
-  source.end()
+  producer.end()
   await ended
   ahead.close()
   t.equal(await get(cache, 'key'), undefined)

@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path'
 import type { StreamCacheOptions } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
-import { bytesOf, collect, readUntil } from '../support/sources.js'
+import { bytesOf, collect, readUntil } from '../support/producers.js'
 import { filesIn, get, nothingLeaks, openCache, put, type TestCache } from '../support/stream-cache.js'
 
 const bytes = bytesOf(1, 0, 700_000)

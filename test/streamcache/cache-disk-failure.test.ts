@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { DiskFile } from '../../src/streamcache/disk/disk-file.js'
 import { eventually } from '../support/eventually.js'
 import { noSpace } from '../support/growing-file.js'
-import { bytesOf, collect, ManualSource, readUntil, sourceOf } from '../support/sources.js'
+import { bytesOf, collect, ManualProducer, readUntil, producerOf } from '../support/producers.js'
 import { get, nothingLeaks, openCache, openFilesUnder, put, yes } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -17,7 +17,7 @@ t.test('a directory that cannot be made: entries are served, not kept', async (t
   const { cache, events } = await openCache(t, { directory: join(file, 'cache'), hotMaxBytes: 0 })
   t.same(events, ['storeFailed open'])
   for (let count = 0; count < 2; count++) {
-    const { entry, ended } = cache.fill('key', 'token', sourceOf(bytes), yes)
+    const { entry, ended } = cache.fill('key', 'token', producerOf(bytes), yes)
     const followers = [entry.follow(), entry.follow()]
     for (const follower of followers) t.ok((await collect(follower)).equals(bytes))
     t.equal(await ended, 'unstored')
@@ -29,13 +29,13 @@ t.test('a directory that cannot be made: entries are served, not kept', async (t
 t.test('a directory that is removed under a running cache', async (t) => {
   const { cache, directory, events } = await openCache(t, { hotMaxBytes: 0 })
   await put(cache, 'old', 'token', bytes)
-  const source = new ManualSource().push(bytes.subarray(0, 600_000))
-  const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+  const producer = new ManualProducer().push(bytes.subarray(0, 600_000))
+  const { entry, ended } = cache.fill('key', 'token', producer.run, yes)
   const follower = entry.follow()
   await readUntil(follower, 600_000)
   await eventually('the file is there', () => readdirSync(join(directory, 'instance-0', 'temp')).length === 1)
   rmSync(directory, { recursive: true })
-  source.push(bytes.subarray(600_000)).end()
+  producer.push(bytes.subarray(600_000)).end()
   t.equal(await ended, 'unstored')
   t.ok(events.includes('storeFailed commit'))
   t.ok((await collect(entry.follow())).equals(bytes), 'those who hold it read it to its end')
@@ -51,11 +51,11 @@ t.test('a write that fails: the stream goes on from memory, and is not kept', as
   for (const hotMaxBytes of [0, 1 << 26]) {
     const { cache, directory, events } = await openCache(t, { hotMaxBytes })
     const write = t.capture(DiskFile.prototype, 'write', async () => Promise.reject(noSpace()))
-    const source = new ManualSource().push(bytes.subarray(0, 100))
-    const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+    const producer = new ManualProducer().push(bytes.subarray(0, 100))
+    const { entry, ended } = cache.fill('key', 'token', producer.run, yes)
     const follower = entry.follow()
     await eventually('the failure is told', () => events.includes('storeFailed write'))
-    source.push(bytes.subarray(100)).end()
+    producer.push(bytes.subarray(100)).end()
     t.equal(await ended, 'unstored')
     t.ok((await collect(follower)).equals(bytes))
     t.equal(cache.get('key'), undefined)
@@ -69,14 +69,14 @@ t.test('a write that fails: the stream goes on from memory, and is not kept', as
 t.test('a disk that is full for the footer, or for the rename', async (t) => {
   for (const method of ['write', 'commit'] as const) {
     const { cache, directory, events } = await openCache(t)
-    const source = new ManualSource().push(bytes)
-    const { entry, ended } = cache.fill('key', 'token', source.source, async () => {
+    const producer = new ManualProducer().push(bytes)
+    const { entry, ended } = cache.fill('key', 'token', producer.run, async () => {
       t.capture(DiskFile.prototype, method, async () => Promise.reject(noSpace()))
       return true
     })
     const follower = entry.follow()
     await readUntil(follower, bytes.length)
-    source.end()
+    producer.end()
     t.equal(await ended, 'unstored')
     t.equal(await follower.read(), null)
     follower.close()
@@ -89,13 +89,13 @@ t.test('a disk that is full for the footer, or for the rename', async (t) => {
 
 t.test('a file that cannot be removed is told, and lets go of its handle', async (t) => {
   const { cache, directory, events } = await openCache(t)
-  const source = new ManualSource().push(bytes)
-  const { ended } = cache.fill('key', undefined, source.source, yes)
+  const producer = new ManualProducer().push(bytes)
+  const { ended } = cache.fill('key', undefined, producer.run, yes)
   await eventually('the file is open', () => openFilesUnder(directory).length === 1)
   // A file where the folder was: now the name leads nowhere that `rm` would take for gone.
   rmSync(join(directory, 'instance-0', 'temp'), { recursive: true })
   writeFileSync(join(directory, 'instance-0', 'temp'), '')
-  source.end()
+  producer.end()
   t.equal(await ended, 'unshared')
   await eventually('it is told', () => events.includes('storeFailed remove'))
   await eventually('the handle is closed', () => openFilesUnder(directory).length === 0)
@@ -114,7 +114,7 @@ t.test('a disk that is really full', async (t) => {
   mkdirSync(cacheDirectory)
   const { cache, events } = await openCache(t, { directory: cacheDirectory, hotMaxBytes: 0 })
   await put(cache, 'small', 'token', bytesOf(2, 0, 1000))
-  const { entry, ended } = cache.fill('key', 'token', sourceOf(bytes), yes)
+  const { entry, ended } = cache.fill('key', 'token', producerOf(bytes), yes)
   const followers = [entry.follow(), entry.follow()]
   for (const follower of followers) t.ok((await collect(follower)).equals(bytes))
   t.equal(await ended, 'unstored')

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../support/eventually.js'
-import { bytesOf, collect, readUntil } from '../support/sources.js'
+import { bytesOf, collect, readUntil } from '../support/producers.js'
 import { filesIn, get, nothingLeaks, openCache, put } from '../support/stream-cache.js'
 
 t.test('a newer entry takes the place of the older; who reads that goes on', async (t) => {

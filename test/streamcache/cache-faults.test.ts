@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { breakFs, operations, systemError } from '../support/broken-fs.js'
 import { eventually } from '../support/eventually.js'
-import { bytesOf, collect, ManualSource, readUntil, sourceOf } from '../support/sources.js'
+import { bytesOf, collect, ManualProducer, readUntil, producerOf } from '../support/producers.js'
 import { filesIn, get, no, nothingLeaks, openCache, put, yes } from '../support/stream-cache.js'
 
 const bytes = bytesOf(1, 0, 700_000)
@@ -23,7 +23,7 @@ async function answered(cache: Parameters<typeof get>[0], key: string): Promise<
 async function answer(cache: Parameters<typeof get>[0], key: string): Promise<Buffer> {
   const held = await get(cache, key)
   if (held) return held
-  const { entry, ended } = cache.fill(key, 'token', sourceOf(bytes), yes)
+  const { entry, ended } = cache.fill(key, 'token', producerOf(bytes), yes)
   const answered = await collect(entry.follow())
   await ended
   return answered
@@ -101,7 +101,7 @@ t.test('what could not be removed goes when the disk works again', async (t) => 
   const disk = await breakFs(t)
   disk.decide = (what) => (what === 'rm' ? systemError('EROFS') : undefined)
   await put(cache, 'key', 'two', bytes)
-  await cache.fill('other', 'token', sourceOf(bytes), no).ended
+  await cache.fill('other', 'token', producerOf(bytes), no).ended
   await eventually(
     'both are told',
     () => events.filter((event) => event === 'storeFailed remove').length === 2,
@@ -162,11 +162,11 @@ t.test(
       disk.release()
       await eventually(`${operation}: it is used again`, async () => {
         await sleep(5)
-        return (await cache.fill('last', 'token', sourceOf(bytes), yes).ended) === 'committed'
+        return (await cache.fill('last', 'token', producerOf(bytes), yes).ended) === 'committed'
       })
       t.ok((await get(cache, 'last'))?.equals(bytes))
       await eventually(`${operation}: nothing came late and stayed`, async () => {
-        await cache.fill('last', `${performance.now()}`, sourceOf('abc'), yes).ended
+        await cache.fill('last', `${performance.now()}`, producerOf('abc'), yes).ended
         await sleep(5)
         return filesIn(directory, 'entries').length === cache.storeEntries
       })
@@ -228,13 +228,13 @@ t.test(
 t.test('a directory that is taken away and comes back', async (t) => {
   const { cache, directory, events } = await openCache(t, { hotMaxBytes: 0 })
   await put(cache, 'key', 'token', bytes)
-  const source = new ManualSource().push(bytes.subarray(0, 100))
-  const running = cache.fill('running', 'token', source.source, yes)
+  const producer = new ManualProducer().push(bytes.subarray(0, 100))
+  const running = cache.fill('running', 'token', producer.run, yes)
   const follower = running.entry.follow()
   await readUntil(follower, 100)
   renameSync(directory, `${directory}.away`)
   t.teardown(() => rmSync(`${directory}.away`, { recursive: true, force: true }))
-  source.push(bytes.subarray(100)).end()
+  producer.push(bytes.subarray(100)).end()
   await running.ended
   follower.close()
   t.ok((await answer(cache, 'key')).equals(bytes))
@@ -242,7 +242,7 @@ t.test('a directory that is taken away and comes back', async (t) => {
   renameSync(`${directory}.away`, directory)
   t.ok((await answer(cache, 'key')).equals(bytes))
   await eventually('it stores again', async () => {
-    return (await cache.fill('last', 'token', sourceOf(bytes), yes).ended) === 'committed'
+    return (await cache.fill('last', 'token', producerOf(bytes), yes).ended) === 'committed'
   })
   t.ok((await get(cache, 'last'))?.equals(bytes))
   t.ok(events.length > 0)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { sourceOf } from '../support/sources.js'
+import { producerOf } from '../support/producers.js'
 import { get, openCache, put, yes } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -28,7 +28,7 @@ t.test('a slot whose directory was removed is taken anew, unless another has it 
   await put(cache, 'key', 'token', 'abc')
   rmSync(directory, { recursive: true })
   t.equal((await get(cache, 'key'))?.toString(), 'abc', 'what is in memory answers')
-  const fills = ['a', 'b', 'c'].map((key) => cache.fill(key, 'token', sourceOf(key), yes).ended)
+  const fills = ['a', 'b', 'c'].map((key) => cache.fill(key, 'token', producerOf(key), yes).ended)
   t.same(await Promise.all(fills), ['committed', 'committed', 'committed'])
   t.same([cache.instance, readdirSync(join(directory, 'instance-0', 'entries')).length], [0, 3])
 
@@ -46,7 +46,7 @@ t.test('a directory that could not be used at first: what is in it is taken over
   writeFileSync(options.directory, '')
   const { cache } = await openCache(t, options)
   t.equal(cache.instance, undefined)
-  t.equal(await cache.fill('new', 'token', sourceOf('new'), yes).ended, 'unstored')
+  t.equal(await cache.fill('new', 'token', producerOf('new'), yes).ended, 'unstored')
   rmSync(options.directory)
   renameSync(`${options.directory}.away`, options.directory)
   await put(cache, 'new', 'token', 'new')
@@ -57,7 +57,7 @@ t.test('a directory that could not be used at first: what is in it is taken over
 t.test('a cache that is closed takes no slot again', async (t) => {
   const { cache, options } = await openCache(t)
   await cache.close()
-  await cache.fill('key', 'token', sourceOf('abc'), yes).ended
+  await cache.fill('key', 'token', producerOf('abc'), yes).ended
   const { cache: next } = await openCache(t, options)
   t.same([cache.instance, next.instance], [undefined, 0])
 })

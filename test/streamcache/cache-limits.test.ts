@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { replaceStatfs } from '../support/broken-fs.js'
 import { eventually } from '../support/eventually.js'
-import { bytesOf, collect, ManualSource, readUntil, sourceOf } from '../support/sources.js'
+import { bytesOf, collect, ManualProducer, readUntil, producerOf } from '../support/producers.js'
 import { filesIn, get, nothingLeaks, openCache, openFilesUnder, put, yes } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -65,16 +65,16 @@ t.test('an entry that outgrows its limit is served whole, and is on disk no long
   for (const hotMaxBytes of [0, 1 << 26]) {
     const { cache, directory, events } = await openCache(t, { hotMaxBytes, maxEntryBytes: 1 << 20 })
     const bytes = bytesOf(1, 0, 3 << 20)
-    const source = new ManualSource().push(bytes.subarray(0, 1 << 20))
-    const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+    const producer = new ManualProducer().push(bytes.subarray(0, 1 << 20))
+    const { entry, ended } = cache.fill('key', 'token', producer.run, yes)
     const [fast, slow] = [entry.follow(), entry.follow()]
     await readUntil(fast, 1 << 20)
     await eventually('it is on disk', () => filesIn(directory, 'temp').length === 1)
     if (hotMaxBytes === 0) await eventually('and there only', () => entry.file.hotBytes === 0)
     t.equal(filesIn(directory, 'temp').length, 1, 'at its limit it may stay')
-    source.push(bytes.subarray(1 << 20, (1 << 20) + 1))
+    producer.push(bytes.subarray(1 << 20, (1 << 20) + 1))
     await eventually('its name has gone before its end', () => filesIn(directory, 'temp').length === 0)
-    source.push(bytes.subarray((1 << 20) + 1)).end()
+    producer.push(bytes.subarray((1 << 20) + 1)).end()
     t.equal(await ended, 'unstored')
     t.equal(cache.get('key'), undefined)
     fast.close()
@@ -87,7 +87,7 @@ t.test('an entry that outgrows its limit is served whole, and is on disk no long
 
 t.test('an entry that has outgrown its limit before its file is there', async (t) => {
   const { cache, directory, events } = await openCache(t, { maxEntryBytes: 10 })
-  const { entry, ended } = cache.fill('key', 'token', sourceOf(bytesOf(1, 0, 11)), yes)
+  const { entry, ended } = cache.fill('key', 'token', producerOf(bytesOf(1, 0, 11)), yes)
   t.ok((await collect(entry.follow())).equals(bytesOf(1, 0, 11)))
   t.equal(await ended, 'unstored')
   await nothingLeaks(directory)
@@ -110,18 +110,18 @@ t.test(
     await put(cache, 'old', 'token', 'old')
     setFree(999)
     await eventually('it is noticed', async () => {
-      const { entry, ended } = cache.fill('key', undefined, sourceOf('abc'), yes)
+      const { entry, ended } = cache.fill('key', undefined, producerOf('abc'), yes)
       t.equal((await collect(entry.follow())).toString(), 'abc')
       await ended
       return events.length > 0
     })
     await nothingLeaks(directory)
-    const source = new ManualSource().push(Buffer.from('abc'))
-    const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+    const producer = new ManualProducer().push(Buffer.from('abc'))
+    const { entry, ended } = cache.fill('key', 'token', producer.run, yes)
     const follower = entry.follow()
     await readUntil(follower, 3)
     t.same(filesIn(directory, 'temp'), [])
-    source.end()
+    producer.end()
     t.equal(await follower.read(), null)
     follower.close()
     t.equal(await ended, 'unstored')
@@ -129,7 +129,7 @@ t.test(
     setFree(1000)
     await eventually('it is stored', async () => {
       await sleep(20)
-      return (await cache.fill('key', 'token', sourceOf('abc'), yes).ended) === 'committed'
+      return (await cache.fill('key', 'token', producerOf('abc'), yes).ended) === 'committed'
     })
     t.same(events, ['storeFull', 'storeResumed'])
     await nothingLeaks(directory)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Follower, type Followed } from '../../src/streamcache/follower.js'
-import { collect, pending } from '../support/sources.js'
+import { collect, pending } from '../support/producers.js'
 
 /** A file whose every read is answered by the test. */
 class FakeFile implements Followed {
@@ -18,8 +18,8 @@ class FakeFile implements Followed {
   advanced(): void {
     this.calls.push('advanced')
   }
-  left(): void {
-    this.calls.push('left')
+  detach(): void {
+    this.calls.push('detached')
   }
 }
 
@@ -59,14 +59,14 @@ t.test('closing interrupts a read that waits, once and for all', async (t) => {
   answer(Buffer.from('late'))
   await Promise.resolve()
   t.equal(follower.offset, 0, 'bytes that come after that count for nothing')
-  t.same(file.calls, ['read 0', 'left'], 'it has left once')
+  t.same(file.calls, ['read 0', 'detached'], 'it has left once')
 })
 
 t.test('iterating ends with the stream and closes', async (t) => {
   const answers = [Buffer.from('ab'), Buffer.from('c'), null]
   const file = new FakeFile(() => answers.shift() ?? null)
   t.equal((await collect(new Follower(file))).toString(), 'abc')
-  t.equal(file.calls.at(-1), 'left')
+  t.equal(file.calls.at(-1), 'detached')
 })
 
 t.test('iterating closes when it is left early, and when the fill fails', async (t) => {
@@ -75,7 +75,7 @@ t.test('iterating closes when it is left early, and when the fill fails', async 
     t.equal(chunk.length, 2)
     break
   }
-  t.equal(left.calls.at(-1), 'left')
+  t.equal(left.calls.at(-1), 'detached')
 
   for (const failure of [
     () => Promise.reject(new Error('broken')),
@@ -85,6 +85,6 @@ t.test('iterating closes when it is left early, and when the fill fails', async 
   ]) {
     const failed = new FakeFile(failure)
     await t.rejects(collect(new Follower(failed)), /broken/)
-    t.equal(failed.calls.at(-1), 'left')
+    t.equal(failed.calls.at(-1), 'detached')
   }
 })

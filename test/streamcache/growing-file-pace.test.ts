@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually } from '../support/eventually.js'
 import { growingFile, noSpace } from '../support/growing-file.js'
-import { bytesOf, collect, pending, readUntil, turns } from '../support/sources.js'
+import { bytesOf, collect, pending, readUntil, turns } from '../support/producers.js'
 
 const mib = 1 << 20
 

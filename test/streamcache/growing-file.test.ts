@@ -1,8 +1,8 @@
 import t from 'tap'
 import { createHash } from 'node:crypto'
-import { blockSize } from '../../src/streamcache/blocks.js'
+import { blockSize } from '../../src/streamcache/memory/blocks.js'
 import { growingFile } from '../support/growing-file.js'
-import { bytesOf, collect, pending } from '../support/sources.js'
+import { bytesOf, collect, pending } from '../support/producers.js'
 
 t.test('followers get bytes before the end, each from byte 0', async (t) => {
   const test = await growingFile(t)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { join } from 'node:path'
-import { blockSize } from '../../src/streamcache/blocks.js'
+import { blockSize } from '../../src/streamcache/memory/blocks.js'
 import { StreamCache } from '../../src/streamcache/index.js'
 import { DiskFile } from '../../src/streamcache/disk/disk-file.js'
 import { noSpace } from '../support/growing-file.js'

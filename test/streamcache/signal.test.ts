@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Signal } from '../../src/streamcache/signal.js'
-import { pending } from '../support/sources.js'
+import { pending } from '../support/producers.js'
 
 t.test('notify wakes all who wait, and nobody who comes later', async (t) => {
   const signal = new Signal()

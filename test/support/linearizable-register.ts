@@ -1,6 +1,8 @@
-import type { FreshCache, FillRequest, ObservedState } from '../../src/freshness/fresh-cache.js'
+import type { FillRequest } from '../../src/freshness/fill-request.js'
+import type { FreshCache } from '../../src/freshness/fresh-cache.js'
+import type { ObservedState } from '../../src/freshness/observed-state.js'
 import { CoalescedObservations } from '../../src/freshness/coalesced-observations.js'
-import { collect, turns } from './sources.js'
+import { collect, turns } from './producers.js'
 
 /** What may happen to a register and to those who ask for it. */
 export type Step =
@@ -133,7 +135,7 @@ export class LinearizableRegister {
 
   readonly #question: FillRequest = {
     observe: () => this.#looks.observe('register'),
-    source: () => () => this.#fill(),
+    producer: () => () => this.#fill(),
     fillStarted: (_entry, _seen, ended) => {
       this.#filling.add(ended)
       void ended.then((result) => {

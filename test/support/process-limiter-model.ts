@@ -7,7 +7,7 @@ import {
   type ProcessLimiterOptions,
 } from '../../src/limits/process/process-limiter.js'
 import { FakeClock } from './fake-clock.js'
-import { turns } from './sources.js'
+import { turns } from './producers.js'
 
 /** What may happen to slots. `pick` chooses among those to whom it can happen. */
 export type Step =

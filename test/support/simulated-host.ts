@@ -2,7 +2,7 @@ import { AdaptiveLimit, type AdaptiveLimitCause } from '../../src/limits/process
 import type { Pressure } from '../../src/limits/process/pressure.js'
 import { ProcessLimiter } from '../../src/limits/process/process-limiter.js'
 import { FakeClock } from './fake-clock.js'
-import { turns } from './sources.js'
+import { turns } from './producers.js'
 
 interface Running {
   readonly group: string

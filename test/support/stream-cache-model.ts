@@ -5,7 +5,7 @@ import {
   type FillResult,
   type StreamCacheOptions,
 } from '../../src/streamcache/index.js'
-import { bytesOf, ManualSource, turns } from './sources.js'
+import { bytesOf, ManualProducer, turns } from './producers.js'
 import type { Follower } from '../../src/streamcache/index.js'
 
 /** What may happen to a cache. A number that picks is taken modulo the things that are there to be picked. */
@@ -24,7 +24,7 @@ interface Fill {
   readonly key: string
   readonly token: string | undefined
   readonly confirmed: boolean
-  readonly source: ManualSource
+  readonly producer: ManualProducer
   readonly entry: Entry
   readonly ended: Promise<FillResult>
   made: number
@@ -32,7 +32,7 @@ interface Fill {
   result: FillResult | undefined
 }
 
-/** A follower whose every byte is compared with what the fill's source made. */
+/** A follower whose every byte is compared with what the fill's producer made. */
 class Reader {
   readonly fill: Fill
   readonly follower: Follower
@@ -66,7 +66,7 @@ class Reader {
       } catch (error) {
         if (
           !(error instanceof Error) ||
-          !/^(the source broke|the cache is clos|E\w+: made up)/.test(error.message)
+          !/^(the producer broke|the cache is clos|E\w+: made up)/.test(error.message)
         )
           throw error
         this.ending = 'failed'
@@ -165,12 +165,12 @@ export class CacheModel {
   }
 
   #fill({ key, token, confirmed }: Step & { do: 'fill' }): void {
-    const source = new ManualSource()
+    const producer = new ManualProducer()
     const name = token === undefined ? undefined : `token ${token}`
-    const { entry, ended } = this.#cache.fill(`key ${key}`, name, source.source, async () => confirmed)
+    const { entry, ended } = this.#cache.fill(`key ${key}`, name, producer.run, async () => confirmed)
     const id = ++this.#count
     const fill: Fill = {
-      ...{ id, key: `key ${key}`, token: name, confirmed, source, entry },
+      ...{ id, key: `key ${key}`, token: name, confirmed, producer, entry },
       ...{ made: 0, plan: undefined, result: undefined },
       ended: ended.then((result) => (this.#end(fill, result), result)),
     }
@@ -236,13 +236,13 @@ export class CacheModel {
 }
 
 function make(fill: Fill, size: number): void {
-  fill.source.push(bytesOf(fill.id, fill.made, size))
+  fill.producer.push(bytesOf(fill.id, fill.made, size))
   fill.made += size
 }
 
 function finish(fill: Fill, plan: 'end' | 'fail'): void {
   fill.plan = plan
-  fill.source[plan]()
+  fill.producer[plan]()
 }
 
 function pick<T>(things: T[], index: number, take: (thing: T) => unknown): void {

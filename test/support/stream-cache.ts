@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { StreamCache, type Fill, type StreamCacheOptions } from '../../src/streamcache/index.js'
 import { eventually } from './eventually.js'
-import { collect, sourceOf } from './sources.js'
+import { collect, producerOf } from './producers.js'
 import { tempDir } from './temp-dir.js'
 
 /** A cache over a directory of the test's, and what it told of itself. */
@@ -88,7 +88,7 @@ export async function put(
   token: string,
   bytes: Buffer | string,
 ): Promise<Fill> {
-  const fill = cache.fill(key, token, sourceOf(bytes), yes)
+  const fill = cache.fill(key, token, producerOf(bytes), yes)
   const result = await fill.ended
   if (result !== 'committed') throw new Error(`${key} was not committed: ${result}`)
   return fill

@@ -25,7 +25,7 @@ const shortestLine = 4 + 40 + 1 + 1 + 1
 
 function newSegment(offset: number, firstLine: number, atLeast: number): Segment {
   const size = Math.max(segmentSize, atLeast)
-  // A resizable buffer is left out by fork(2), see streamcache/memory.ts.
+  // A resizable buffer is left out by fork(2), see streamcache/memory/allocate.ts.
   const bytes = Buffer.from(new ArrayBuffer(size, { maxByteLength: size }), 0, size)
   const lines = new Uint32Array(Math.ceil(bytes.length / shortestLine) + 2)
   return { bytes, offset, firstLine, lines, count: 0 }

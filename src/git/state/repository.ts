@@ -363,6 +363,9 @@ function decodePercent(encoded: string): Buffer | undefined {
   return Buffer.from(decoded, 'latin1')
 }
 
+/** Most bytes of a repository's path: no filesystem takes more (PATH_MAX of Linux). */
+export const repositoryPathMax = 4096
+
 /** Can this be the path of something below the root? Not with `..`, `.`, empty components or NUL in it (R8). */
 export function isRepositoryPath(path: string): boolean {
   return path.split('/').every((name) => !['', '.', '..'].includes(name) && !name.includes('\0'))

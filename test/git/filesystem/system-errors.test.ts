@@ -28,24 +28,24 @@ t.test('which errors say that there is nothing, and which say nothing', (t) => {
 const script = `
 const [root, top, limit] = process.argv.slice(1)
 const load = (path) => import(top + '/' + path)
-const { Disk } = await load('freshness/disk.js')
-const { Modes } = await load('freshness/modes.js')
-const { RepositoriesRoot } = await load('git/repositories-root.js')
+const { Disk } = await load('freshness/disk/disk.js')
+const { Modes } = await load('freshness/disk/modes.js')
+const { RepositoriesRoot } = await load('git/state/repositories-root.js')
 const fs = await import('node:fs')
 const { execFileSync } = await import('node:child_process')
 const scopes = { files: [], home: undefined, variables: [] }
 const disk = new Disk({ root: new RepositoriesRoot(root), directoriesMax: 1000, looseRefsMax: 0, linksAnywhere: true })
 const modes = new Modes({ rules: [] })
-const look = async () => {
+const observe = async () => {
   try {
-    const { seen } = await disk.look('r.git', { scopes, programs: [], environmentDigest: '' }, modes)
-    return seen ? { token: seen.refs.token, mentions: seen.state.config.mentioned?.size } : 'missing'
+    const { observed } = await disk.observe('r.git', { scopes, programs: [], environmentDigest: '' }, modes)
+    return observed ? { token: observed.refs.token, mentions: observed.state.config.mentioned?.size } : 'missing'
   } catch (error) { return error.code }
 }
 const git = (...args) => execFileSync('git', ['-C', root + '/r.git', ...args])
 const settle = () => new Promise((resolve) => setTimeout(resolve, 60))
 await settle()
-const first = await look()
+const first = await observe()
 const said = []
 for (const spare of [0, 1, 2, 3]) {
   git('update-ref', 'refs/heads/g/' + spare, 'main')
@@ -54,12 +54,12 @@ for (const spare of [0, 1, 2, 3]) {
   const open = []
   try { for (;;) open.push(fs.openSync('/dev/null')) } catch {}
   for (let each = 0; each < spare; each++) fs.closeSync(open.pop())
-  const starved = await look()
+  const starved = await observe()
   for (const fd of open) fs.closeSync(fd)
-  const after = await look()
+  const after = await observe()
   git('update-ref', 'refs/heads/g/later' + spare, 'main')
   await settle()
-  const later = await look()
+  const later = await observe()
   said.push([typeof starved === 'string' ? starved : starved.token === after.token && starved.mentions === after.mentions, later.token !== after.token])
 }
 console.log(JSON.stringify([typeof first, said]))

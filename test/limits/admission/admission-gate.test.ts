@@ -2,7 +2,7 @@ import t from 'tap'
 import { Overloaded } from '../../../src/limits/overloaded.js'
 import { AdmissionGate, type AdmissionGateOptions } from '../../../src/limits/admission/admission-gate.js'
 import { FakeClock } from '../../support/fake-clock.js'
-import { turns } from '../../support/sources.js'
+import { turns } from '../../support/producers.js'
 
 function create(options: Partial<AdmissionGateOptions> = {}) {
   const clock = new FakeClock()

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { WriteBudget } from '../../../src/limits/connection/write-budget.js'
-import { turns } from '../../support/sources.js'
+import { turns } from '../../support/producers.js'
 
 /** A budget of 10 bytes, whose turns end when the test says so. */
 function create() {

@@ -3,7 +3,7 @@ import { AdaptiveLimit } from '../../../src/limits/process/adaptive-limit.js'
 import type { Pressure } from '../../../src/limits/process/pressure.js'
 import { FakeClock } from '../../support/fake-clock.js'
 import { SimulatedHost } from '../../support/simulated-host.js'
-import { turns } from '../../support/sources.js'
+import { turns } from '../../support/producers.js'
 
 /** Decisions one by one: what is seen is set, then a period passes. */
 class Rig {

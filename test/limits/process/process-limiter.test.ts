@@ -7,7 +7,7 @@ import {
   type ProcessLimiterOptions,
 } from '../../../src/limits/process/process-limiter.js'
 import { FakeClock } from '../../support/fake-clock.js'
-import { turns } from '../../support/sources.js'
+import { turns } from '../../support/producers.js'
 
 const roomy = { perGroup: 100, queueMax: 100, waitMs: 1000 }
 

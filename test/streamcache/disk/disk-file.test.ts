@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path'
 import { DiskFile, isDamage } from '../../../src/streamcache/disk/disk-file.js'
 import { systemError } from '../../support/broken-fs.js'
-import { bytesOf } from '../../support/sources.js'
+import { bytesOf } from '../../support/producers.js'
 import { nothingLeaks, openFilesUnder } from '../../support/stream-cache.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -80,7 +80,7 @@ t.test('a committed file is opened when needed, at its length or not at all', as
   truncateSync(path, 2)
   await t.rejects(file.read(0, 2), /2 bytes instead of 3/)
   writeFileSync(path, 'abc')
-  await file.trustAnew()
+  await file.trustCurrent()
   t.equal((await file.read(0, 3)).toString(), 'abc', 'a failed opening is not remembered')
   file.close()
 })
@@ -110,10 +110,10 @@ t.test('a committed file that is replaced or written to is noticed at the next o
       t.ok(isDamage(error), `${name}, made ${made}`)
       await t.rejects(file.open(), 'nor later')
       if (name === 'removed') {
-        await t.rejects(file.trustAnew(), { code: 'ENOENT' })
+        await t.rejects(file.trustCurrent(), { code: 'ENOENT' })
         continue
       }
-      await file.trustAnew()
+      await file.trustCurrent()
       t.equal((await file.read(0, 3)).toString(), 'xyz', 'unless its bytes are about to be checked')
       file.close()
     }

@@ -10,11 +10,14 @@ import { tempDir } from '../../support/temp-dir.js'
 
 t.test('the first that is free; a slot that is released is free again', async (t) => {
   const directory = tempDir(t)
-  const [first, second] = [await InstanceDirectory.take(directory), await InstanceDirectory.take(directory)]
+  const [first, second] = [
+    await InstanceDirectory.acquire(directory),
+    await InstanceDirectory.acquire(directory),
+  ]
   t.same([first.number, first.directory], [0, join(directory, 'instance-0')])
   t.same([second.number, second.directory], [1, join(directory, 'instance-1')])
   await first.release()
-  const third = await InstanceDirectory.take(directory)
+  const third = await InstanceDirectory.acquire(directory)
   t.equal(third.number, 0)
   await second.release()
   await third.release()
@@ -25,7 +28,7 @@ t.test('the first that is free; a slot that is released is free again', async (t
 t.test('of many that start at once, no two get the same, and somebody gets the first', async (t) => {
   for (let round = 0; round < 10; round++) {
     const directory = tempDir(t)
-    const instances = await Promise.all(Array.from({ length: 6 }, () => InstanceDirectory.take(directory)))
+    const instances = await Promise.all(Array.from({ length: 6 }, () => InstanceDirectory.acquire(directory)))
     const numbers = instances.map(({ number }) => number).sort()
     t.equal(new Set(numbers).size, 6, numbers.join())
     t.equal(numbers[0], 0)
@@ -48,7 +51,7 @@ t.test('what a killed process left holds nothing', async (t) => {
     writeFileSync(join(claims, `${name}.held`), '')
   }
   t.equal(readdirSync(claims).length, 4)
-  const instance = await InstanceDirectory.take(directory)
+  const instance = await InstanceDirectory.acquire(directory)
   t.equal(instance.number, 0)
   t.equal(readdirSync(claims).length, 2, 'it is cleared away')
   await instance.release()
@@ -69,7 +72,7 @@ t.test(
       const rival = createServer().listen(join(claims, name))
       await once(rival, 'listening')
       if (held) writeFileSync(join(claims, `${name}.held`), '')
-      const instance = await InstanceDirectory.take(directory)
+      const instance = await InstanceDirectory.acquire(directory)
       t.equal(instance.number, 1, name)
       await instance.release()
       rival.close()
@@ -87,7 +90,7 @@ t.test('who waits for a rival gets the slot when that withdraws', async (t) => {
     rival.close()
   }).listen(join(claims, 'ffffffffffffffff'))
   await once(rival, 'listening')
-  const instance = await InstanceDirectory.take(directory)
+  const instance = await InstanceDirectory.acquire(directory)
   t.equal(instance.number, 0)
   await instance.release()
 })
@@ -95,7 +98,10 @@ t.test('who waits for a rival gets the slot when that withdraws', async (t) => {
 // Only Linux has a way round the limit.
 t.test('a directory with a long name', { skip: process.platform !== 'linux' }, async (t) => {
   const directory = join(tempDir(t), 'x'.repeat(100), 'y'.repeat(100))
-  const [first, second] = [await InstanceDirectory.take(directory), await InstanceDirectory.take(directory)]
+  const [first, second] = [
+    await InstanceDirectory.acquire(directory),
+    await InstanceDirectory.acquire(directory),
+  ]
   t.same([first.number, second.number], [0, 1])
   await first.release()
   await second.release()
@@ -103,17 +109,17 @@ t.test('a directory with a long name', { skip: process.platform !== 'linux' }, a
 
 t.test('it is noticed if the directory is removed', async (t) => {
   const directory = tempDir(t)
-  const instance = await InstanceDirectory.take(directory)
-  t.ok(await instance.stands())
+  const instance = await InstanceDirectory.acquire(directory)
+  t.ok(await instance.isHeld())
   rmSync(join(directory, 'instance-0'), { recursive: true })
-  t.notOk(await instance.stands())
+  t.notOk(await instance.isHeld())
   await instance.release()
 })
 
 t.test('a directory that cannot be made', async (t) => {
   const file = join(tempDir(t), 'file')
   writeFileSync(file, '')
-  await t.rejects(InstanceDirectory.take(join(file, 'cache')))
+  await t.rejects(InstanceDirectory.acquire(join(file, 'cache')))
 })
 
 t.test('a directory that fails while the slot is taken: nothing is held', async (t) => {
@@ -121,9 +127,9 @@ t.test('a directory that fails while the slot is taken: nothing is held', async 
   const disk = await breakFs(t)
   for (const operation of ['readdir', 'rename'] as const) {
     disk.decide = (what) => (what === operation ? systemError('EIO') : undefined)
-    await t.rejects(InstanceDirectory.take(directory), { code: 'EIO' })
+    await t.rejects(InstanceDirectory.acquire(directory), { code: 'EIO' })
     disk.decide = () => undefined
-    const instance = await InstanceDirectory.take(directory)
+    const instance = await InstanceDirectory.acquire(directory)
     t.equal(instance.number, 0, operation)
     await instance.release()
   }

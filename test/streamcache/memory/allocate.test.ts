@@ -1,6 +1,6 @@
 import t from 'tap'
 import { readFileSync } from 'node:fs'
-import { allocate } from '../../src/streamcache/memory.js'
+import { allocate } from '../../../src/streamcache/memory/allocate.js'
 
 t.test('exactly that many bytes, whichever way', (t) => {
   for (const length of [0, 1, 64 * 1024 - 1, 64 * 1024, 256 * 1024, 1_000_001]) {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { HotTier, type Coolable } from '../../src/streamcache/hot-tier.js'
+import { HotTier, type Coolable } from '../../../src/streamcache/memory/hot-tier.js'
 
 /** A file whose bytes are in memory; `unwritten` of them are not on disk yet and cannot be cooled. */
 class FakeFile implements Coolable {

@@ -1,4 +1,4 @@
-import type { Follower, Source } from '../../src/streamcache/index.js'
+import type { Follower, Producer } from '../../src/streamcache/index.js'
 
 const period = 1_000_003
 const noise = Buffer.alloc(2 * period)
@@ -22,11 +22,11 @@ export function bytesOf(stream: number, offset: number, length: number): Buffer 
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
 }
 
-/** A source in the test's hand: what it makes, and when it ends, is said from outside. */
-export class ManualSource {
+/** A producer in the test's hand: what it makes, and when it ends, is said from outside. */
+export class ManualProducer {
   /** Given to the engine; may be run once. */
-  readonly source: Source = (signal) => this.#run(signal)
-  /** The engine's signal, once the source runs. */
+  readonly run: Producer = (signal) => this.#generate(signal)
+  /** The engine's signal, once the producer runs. */
   signal: AbortSignal | undefined
   /** Bytes that the engine has taken. */
   taken = 0
@@ -44,7 +44,7 @@ export class ManualSource {
     return this.#add('end')
   }
 
-  fail(error = new Error('the source broke')): this {
+  fail(error = new Error('the producer broke')): this {
     return this.#add(error)
   }
 
@@ -54,7 +54,7 @@ export class ManualSource {
     return this
   }
 
-  async *#run(signal: AbortSignal): AsyncGenerator<Buffer> {
+  async *#generate(signal: AbortSignal): AsyncGenerator<Buffer> {
     this.signal = signal
     signal.addEventListener('abort', () => this.#wake?.())
     try {
@@ -78,9 +78,9 @@ export class ManualSource {
   }
 }
 
-/** A source that makes these chunks and ends. */
-export function sourceOf(...chunks: (Buffer | string)[]): Source {
-  return new ManualSource().push(...chunks.map((chunk) => Buffer.from(chunk))).end().source
+/** A producer that makes these chunks and ends. */
+export function producerOf(...chunks: (Buffer | string)[]): Producer {
+  return new ManualProducer().push(...chunks.map((chunk) => Buffer.from(chunk))).end().run
 }
 
 /** All that a follower gets, to the sound end; closes it. @throws what its stream ends with otherwise */

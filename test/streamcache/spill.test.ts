@@ -1,10 +1,10 @@
 import t from 'tap'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { blockSize } from '../../../src/streamcache/blocks.js'
-import { eventually } from '../../support/eventually.js'
-import { growingFile, noSpace } from '../../support/growing-file.js'
-import { bytesOf, collect, pending, readUntil, turns } from '../../support/sources.js'
+import { blockSize } from '../../src/streamcache/memory/blocks.js'
+import { eventually } from '../support/eventually.js'
+import { growingFile, noSpace } from '../support/growing-file.js'
+import { bytesOf, collect, pending, readUntil, turns } from '../support/producers.js'
 
 t.test('a follower behind the memory reads from disk, and holds 32 KiB at most', async (t) => {
   const { file } = await growingFile(t, { hotMaxBytes: 0 })

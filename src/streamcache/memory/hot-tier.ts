@@ -1,16 +1,16 @@
 import { LRUCache } from 'lru-cache'
 
-/** Something whose bytes are in memory and, at least in part, on disk as well. */
+/** A file whose bytes are in memory and, at least in part, on disk as well. */
 export interface Coolable {
   /** Bytes in memory now. */
   readonly hotBytes: number
-  /** Drop from memory whatever is on disk. */
+  /** Drops from memory all bytes that are on disk. */
   cool(): void
 }
 
 /**
- * The memory budget that all entries share. Least recently used entries are cooled first; what is not on disk yet stays
- * in memory whatever the budget says, and the writer's own back-pressure bounds it.
+ * The memory budget that all entries share: an LRU that cools the least recently used files first. Bytes that are not on
+ * disk yet stay in memory even over the budget; the back-pressure on each writer bounds them.
  */
 export class HotTier {
   readonly maxBytes: number
@@ -28,24 +28,26 @@ export class HotTier {
     }
   }
 
+  /** Bytes of the files in the budget. */
   get bytes(): number {
     return this.#files?.calculatedSize ?? 0
   }
 
-  /** Call when a file has grown in memory. */
+  /** Accounts for a file's bytes in memory; call when they have changed. */
   keep(file: Coolable): void {
     if (file.hotBytes > this.maxBytes) file.cool()
     const size = file.hotBytes
-    // LRUCache keeps the old size of a key that is set to the value it has; so the key goes first.
+    // LRUCache keeps the old size of a key that is set to the value it already has, so the key is deleted first.
     this.forget(file)
     if (size > 0 && size <= this.maxBytes) this.#files?.set(file, file, { size })
   }
 
-  /** Call when a file is read. */
+  /** Marks a file as used; call when it is read. */
   touch(file: Coolable): void {
     this.#files?.get(file)
   }
 
+  /** Takes a file out of the budget without cooling it. */
   forget(file: Coolable): void {
     this.#files?.delete(file)
   }

@@ -1,15 +1,15 @@
-import { allocate } from './memory.js'
+import { allocate } from './allocate.js'
 
-/** Bytes per block: what one write to a fast follower carries, and what a slow one may hold. */
+/** Bytes per block: the largest write to a follower, and the most that a slow follower keeps in memory. */
 export const blockSize = 1024 * 1024
 
-/** The bytes of a growing file in memory, cut into blocks of one size, any of which may be absent. */
+/** The bytes of a growing file in memory, in blocks of `blockSize`. Any block may be absent. */
 export class Blocks {
   readonly #blocks: (Buffer | undefined)[] = []
   #length = 0
   #bytes = 0
 
-  /** Bytes appended, whether they are still here or not. */
+  /** Bytes appended, those of absent blocks included. */
   get length(): number {
     return this.#length
   }
@@ -19,6 +19,7 @@ export class Blocks {
     return this.#bytes
   }
 
+  /** Adds a copy of these bytes at the end. */
   append(chunk: Buffer): void {
     for (let at = 0; at < chunk.length;) {
       const index = Math.floor(this.#length / blockSize)
@@ -34,7 +35,7 @@ export class Blocks {
     return allocate(blockSize)
   }
 
-  /** From an offset to the end of its block; undefined if that block is absent. */
+  /** Returns a view from an offset to the end of its block; undefined if that block is absent. */
   from(offset: number): Buffer | undefined {
     const start = offset - (offset % blockSize)
     return this.#blocks[start / blockSize]?.subarray(
@@ -43,12 +44,12 @@ export class Blocks {
     )
   }
 
-  /** Everything from an offset on, which must be here. */
+  /** Returns views of everything from an offset on. @throws if a block of it is absent */
   allFrom(offset: number): Buffer[] {
     const views: Buffer[] = []
     for (let at = offset; at < this.#length;) {
       const view = this.from(at)
-      if (!view) throw new Error('bytes that are not on disk have left memory')
+      if (!view) throw new Error('bytes were dropped from memory before they were written to disk')
       views.push(view)
       at += view.length
     }
@@ -66,7 +67,7 @@ export class Blocks {
     }
   }
 
-  /** Cuts the last block to its content: small entries are many, and a kept one shall cost its own size. */
+  /** Cuts the last block to its content: most entries are small, and one in memory should cost its own size. */
   seal(): void {
     const index = this.#blocks.length - 1
     const used = this.#length - index * blockSize
@@ -78,14 +79,14 @@ export class Blocks {
     this.#bytes -= block.length - used
   }
 
-  /** All bytes, in blocks of `blockSize`, the last one shorter. */
+  /** Replaces the content: all bytes, in blocks of `blockSize`; the last block may be shorter. */
   fill(blocks: Buffer[]): void {
     this.#blocks.splice(0, this.#blocks.length, ...blocks)
     this.#bytes = blocks.reduce((sum, block) => sum + block.length, 0)
     this.#length = this.#bytes
   }
 
-  /** Bytes that were appended elsewhere: the length is known, the bytes are absent. */
+  /** Returns blocks of a known length, all of them absent: the bytes are on disk only. */
   static absent(length: number): Blocks {
     const blocks = new Blocks()
     blocks.#length = length

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { DiskWatch } from '../../../src/streamcache/disk/disk-watch.js'
-import { pending, turns } from '../../support/sources.js'
+import { DiskWatchdog } from '../../../src/streamcache/disk/disk-watchdog.js'
+import { pending, turns } from '../../support/producers.js'
 
 /** An operation that ends when the test says so. */
 class Manual {
@@ -23,7 +23,7 @@ class Manual {
 }
 
 t.test('an operation gives what it gives, or its error', async (t) => {
-  const watch = new DiskWatch()
+  const watch = new DiskWatchdog()
   t.equal(await watch.run(async () => 5), 5)
   await t.rejects(
     watch.run(async () => Promise.reject(new Error('EIO'))),
@@ -33,7 +33,7 @@ t.test('an operation gives what it gives, or its error', async (t) => {
 })
 
 t.test('at most three at once, the others in their order', async (t) => {
-  const watch = new DiskWatch()
+  const watch = new DiskWatchdog()
   const work = Array.from({ length: 6 }, () => new Manual())
   const results = work.map((each) => watch.run(each.run))
   const started = (): boolean[] => work.map((each) => each.started)
@@ -55,7 +55,7 @@ t.test('at most three at once, the others in their order', async (t) => {
 })
 
 t.test('while one hangs, nothing else is begun and nobody waits; then all goes on', async (t) => {
-  const watch = new DiskWatch(20)
+  const watch = new DiskWatchdog(20)
   const [hanging, behind, never] = [new Manual(), new Manual(), new Manual()]
   const others = [new Manual(), new Manual()]
   const late: number[] = []
@@ -77,7 +77,7 @@ t.test('while one hangs, nothing else is begun and nobody waits; then all goes o
 })
 
 t.test('who waits behind a hung operation is told in time as well, and not begun later', async (t) => {
-  const watch = new DiskWatch(20)
+  const watch = new DiskWatchdog(20)
   const hanging = Array.from({ length: 3 }, () => new Manual())
   const results = hanging.map((each) => watch.run(each.run))
   const behind = new Manual()
