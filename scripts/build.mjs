@@ -1,4 +1,4 @@
-// Compiles src/ to dist/, and puts beside the compiled files what they read or run and no compiler makes.
+// Compiles src/ to dist/, and copies the other files that the compiled program reads or runs.
 // With --if-stale, only if a source, or what decides how it is compiled, has changed since dist/ was built.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'

@@ -49,7 +49,7 @@ export function openAccessControl(
       checks,
       decisions: new DecisionCache({ ...caching, timeless: true }),
     },
-    authorizer: authorizer && { asked: authorizer, decisions: new DecisionCache(caching) },
+    authorizer: authorizer && { service: authorizer, decisions: new DecisionCache(caching) },
     rules: settings.access && new Rules(settings.access),
     locate,
   })

@@ -44,12 +44,6 @@ export function parseGlob(glob: string): Glob {
   }
 }
 
-/** Makes what tells whether a glob is for a path. @throws BadGlob */
-export function pathMatcher(glob: string): (path: string) => boolean {
-  const { negated, fits } = parseGlob(glob)
-  return (path) => fits(path) !== negated
-}
-
 function nameFits(form: Name, name: string): boolean {
   if (typeof form === 'string') return form === name
   // The root's own name is nobody's who asks for any characters.

@@ -1,6 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { pathMatcher } from '../../src/config/glob.js'
+import { parseGlob } from '../../src/config/glob.js'
 import { idleRules, repositoryMatcher } from '../../src/config/repository-glob.js'
 
 /** Which of some repositories a glob is for. */
@@ -40,7 +40,7 @@ t.test(
         return paths.every((path) => {
           const short = path.replace(/\.git$/, '')
           const names = short !== path && !paths.includes(short) ? [path, short] : [path]
-          return found.includes(path) === names.some(pathMatcher(glob))
+          return found.includes(path) === names.some(parseGlob(glob).fits)
         })
       }),
       { numRuns: 1000 },
