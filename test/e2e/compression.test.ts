@@ -46,7 +46,7 @@ t.test('a large entry is compressed once, and no request waits for it', async (t
   t.equal(Number(head.headers['content-length']), zipped.body.length)
   t.equal(head.body.length, 0)
 
-  for (const header of ['', 'identity', 'br', 'gzip;q=0', 'deflate', 'gzip;q=0, *']) {
+  for (const header of ['', 'identity', 'br', 'gzip;q=0', 'deflate', 'gzip;q=0, zstd;q=0, *']) {
     const plain = await get('large', { 'Accept-Encoding': header })
     t.equal(plain.headers['content-encoding'], undefined, `${header}: uncompressed`)
     t.equal(plain.headers.vary, undefined, 'without headers that Git does not send')
