@@ -4,7 +4,7 @@ import * as zlib from 'node:zlib'
 import { CompressedForms, type CompressedForm } from '../../src/service/compressed-forms.js'
 import type { Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
-import { collect, ManualSource, sourceOf } from '../support/sources.js'
+import { collect, ManualProducer, producerOf } from '../support/producers.js'
 import { openCache } from '../support/stream-cache.js'
 
 const hasZstd = 'createZstdCompress' in zlib
@@ -13,7 +13,7 @@ const text = 'abcdefgh'.repeat(1000)
 /** A whole entry with these bytes. */
 async function entryOf(t: Test, bytes: string): Promise<Entry> {
   const { cache } = await openCache(t)
-  const { entry } = cache.fill('key', 'token', sourceOf(bytes), async () => true)
+  const { entry } = cache.fill('key', 'token', producerOf(bytes), async () => true)
   await collect(entry.follow())
   return entry
 }
@@ -61,12 +61,12 @@ t.test('an answer varies if it is long enough for a coding that the client accep
 
 t.test('an entry that grows, or is too short, has no form', async (t) => {
   const { cache } = await openCache(t)
-  const source = new ManualSource().push(Buffer.from(text))
-  const { entry } = cache.fill('key', 'token', source.source, async () => true)
+  const producer = new ManualProducer().push(Buffer.from(text))
+  const { entry } = cache.fill('key', 'token', producer.run, async () => true)
   const forms = new CompressedForms(unlimited)
   await entry.follow().read()
   t.equal(forms.of(entry, 'gzip'), undefined)
-  source.end()
+  producer.end()
   await entry.end()
   const long = new CompressedForms({ minBytes: text.length + 1, maxBytes: 1 << 20 })
   t.equal(long.of(entry, 'gzip'), undefined)
