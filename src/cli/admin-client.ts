@@ -4,17 +4,20 @@ import { InvalidArgumentError, Option } from 'commander'
 import { defaultAdminAddress, socketPathMax, urlOf } from '../config/addresses.js'
 import type { Settings } from '../config/options.js'
 
-/** The option with which a command is told where the sidecar's admin door is. */
+/** Makes the option for the address of the sidecar's admin API. */
 export const adminOption = (): Option =>
   new Option(
     '--admin <ADDRESS>',
-    'the sidecar: HOST:PORT, tls:HOST:PORT or unix:/PATH; REFSTREAM_ADMIN_TOKEN is the token that it needs',
+    'admin address of the sidecar: HOST:PORT, tls:HOST:PORT or unix:/PATH; REFSTREAM_ADMIN_TOKEN is its token',
   )
     .env('REFSTREAM_ADMIN')
     .argParser(parseAdminAddress)
     .default(adminUrl())
 
-/** Of several, as `serve` takes them, the first. @returns `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH` */
+/**
+ * Parses an admin address; of several, as `serve` takes them, the first.
+ * @returns `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`
+ */
 export function parseAdminAddress(list: string): string {
   const [text = ''] = list.split(',')
   const isSocket = /^unix:\/\P{Cc}+$/u.test(text)
@@ -35,17 +38,17 @@ export const adminUrl = ([address = defaultAdminAddress]: Settings['admin'] = []
 
 export interface AdminAnswer {
   readonly status: number
-  /** Parsed, if it is JSON; whoever listens there may say anything. */
+  /** Parsed if it is JSON; otherwise the text. */
   readonly body: unknown
 }
 
-/** Longest time that an answer may take, in milliseconds. */
+/** Time limit of a response in milliseconds. */
 const answerWithinMs = 5000
 
 /**
- * Asks a sidecar's admin door, with the token in REFSTREAM_ADMIN_TOKEN if there is one.
+ * Sends a request to a sidecar's admin API, with the token in REFSTREAM_ADMIN_TOKEN if there is one.
  * @param address `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`
- * @throws the system's error if there is no answer
+ * @throws the system's error if there is no response
  */
 export function askAdmin(address: string, method: string, path: string, body?: object): Promise<AdminAnswer> {
   const socketPath = /^unix:(.*)$/.exec(address)?.[1]
@@ -54,7 +57,7 @@ export function askAdmin(address: string, method: string, path: string, body?: o
   const options: RequestOptions = {
     method,
     signal: AbortSignal.timeout(answerWithinMs),
-    // Node does not frame the body of a DELETE by itself.
+    // Node sends no Content-Length for the body of a DELETE by itself.
     headers: {
       ...(token ? { Authorization: `Bearer ${token}` } : {}),
       ...(body ? { 'Content-Type': 'application/json', 'Content-Length': bytes.length } : {}),

@@ -6,7 +6,7 @@ import { makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-t.test('the admin door', async (t) => {
+t.test('the admin server', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root)
@@ -46,7 +46,7 @@ t.test('the admin door', async (t) => {
   t.notMatch(text, /r\.git/, 'no repository in a label: their number has no bound')
 })
 
-t.test('no web page may ask, whatever host name it came by', async (t) => {
+t.test('requests of web pages are rejected, whatever host they name', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const { adminUrl } = await startSidecar(t, root)
@@ -63,7 +63,7 @@ t.test('no web page may ask, whatever host name it came by', async (t) => {
   t.match((await ask(`${adminUrl}/v1/leases`)).body.toString(), /^[^{]*\{[^{]*\{[^{]*$/, 'one lease is open')
 })
 
-t.test('a name that has been made to mean this address gets nothing of it', async (t) => {
+t.test('DNS rebinding: a request that names another host is rejected', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const path = join(tempDir(t), 'admin.sock')

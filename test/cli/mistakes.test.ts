@@ -15,7 +15,7 @@ function spawned(args: readonly string[], environment: NodeJS.ProcessEnv = {}): 
 }
 
 const directory = tempDir(t)
-// What a mistake makes of a path stays among the files of this test.
+// Files that a mistake creates in the working directory stay in this directory.
 const cwd = process.cwd()
 process.chdir(directory)
 t.teardown(() => process.chdir(cwd))
@@ -34,7 +34,7 @@ const serve = ['serve', '--root', root, '--cache-dir', join(directory, 'cache'),
 
 type Case = readonly [args: readonly string[], message: RegExp, environment?: NodeJS.ProcessEnv]
 
-/** What is typed, and the one line that answers it. Only what has several mistakes gets several lines. */
+/** Command lines with one mistake, and the one line that reports it. */
 const cases: Record<string, readonly Case[]> = {
   commands: [
     [['nonsense'], /unknown command 'nonsense'/],
@@ -98,7 +98,7 @@ const cases: Record<string, readonly Case[]> = {
     [[...serve, '--config', directory], /config: cannot read .*EISDIR/],
     [[...serve, '--admin-token-file', none], /admin-tokens: cannot use .*ENOENT/],
     [[...serve, '--admin-token-file', directory], /admin-tokens: cannot use .*EISDIR/],
-    [[...serve, '--auth-tokens', file('tokens', 'ops:secret\n')], /auth-tokens: .*tokens:1: not a name/],
+    [[...serve, '--auth-tokens', file('tokens', 'ops:secret\n')], /auth-tokens: .*tokens:1: expected a name/],
     [[...serve, '--auth-htpasswd', file('htpasswd', '\nalice\n')], /auth-htpasswd: .*htpasswd:2: /],
     [[...serve, '--webhook-secret-file', empty], /--webhook-secret-file: the first line of .* is empty/],
     [[...serve, ...tls, '--tls-key', cert], /tls: cannot use .*, but a certificate$/],
@@ -126,7 +126,7 @@ const cases: Record<string, readonly Case[]> = {
       '# x\netagg = true\n',
       /unknown\.toml:2: unknown key etagg \(value true\); did you mean etag\?/,
     ],
-    ['table', '[serve]\netag = true\n', /table\.toml:1: unknown key serve \(a table: /],
+    ['table', '[serve]\netag = true\n', /table\.toml:1: unknown key serve \(a table; /],
     ['proto', '__proto__ = 1\n', /proto\.toml:1: unknown key __proto__/],
     ['type', 'etag = true\nlisten = 8080\n', /type\.toml:2: listen: bad value 8080; allowed: .*HOST:PORT/],
     ['date', 'drain-seconds = 1979-05-27\n', /date\.toml:1: drain-seconds: bad value/],
@@ -157,7 +157,7 @@ for (const [what, list] of Object.entries(cases)) {
   })
 }
 
-t.test('doctor says the same as serve', async (t) => {
+t.test('doctor reports the same mistakes as serve', async (t) => {
   const given = cases['flags']!.filter(
     ([args, message]) => args.includes('--root') && !/listen on|not a flag/.test(String(message)),
   )
@@ -169,18 +169,14 @@ t.test('doctor says the same as serve', async (t) => {
 })
 
 const superuser = process.getuid?.() === 0
-t.test(
-  'files that this user may not read',
-  { skip: superuser && 'the superuser may read all' },
-  async (t) => {
-    chmodSync(empty, 0)
-    for (const flag of ['--config', '--admin-token-file', '--auth-tokens', '--webhook-secret-file']) {
-      const { status, stderr } = await runCommand([...serve, flag, empty])
-      t.equal(status, 2, flag)
-      t.match(stderr, /^refstream: .*EACCES.*\n$/)
-    }
-  },
-)
+t.test('files that this user cannot read', { skip: superuser && 'the superuser may read all' }, async (t) => {
+  chmodSync(empty, 0)
+  for (const flag of ['--config', '--admin-token-file', '--auth-tokens', '--webhook-secret-file']) {
+    const { status, stderr } = await runCommand([...serve, flag, empty])
+    t.equal(status, 2, flag)
+    t.match(stderr, /^refstream: .*EACCES.*\n$/)
+  }
+})
 
 t.test('several mistakes: a line each', async (t) => {
   const path = toml('several', 'etagg = true\nlisten = 1\n')

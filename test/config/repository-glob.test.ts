@@ -9,7 +9,7 @@ const meant = (glob: string, paths: readonly string[]): string[] => {
   return paths.filter((path) => matches({ path, isMeantBy: (other) => !paths.includes(other) }))
 }
 
-t.test('a rule means a repository, however it is spelled', async (t) => {
+t.test('a rule applies to a repository by its path with or without .git', async (t) => {
   t.same(meant('a', ['a.git', 'b.git']), ['a.git'])
   t.same(meant('a.git', ['a.git', 'b.git']), ['a.git'])
   t.same(meant('g/team-?', ['g/team-a.git', 'g/team-ab.git']), ['g/team-a.git'])
@@ -48,7 +48,7 @@ t.test(
   },
 )
 
-t.test('rules that are for none', async (t) => {
+t.test('rules that apply to no repository are found', async (t) => {
   const rules = ['a', 'b', 'c/**', '**', 'a.git', '!a', 'nothing.git'].map((glob) => ({ glob }))
   t.same(
     idleRules(rules, ['a.git', 'c/d']).map(({ glob }) => glob),

@@ -61,7 +61,7 @@ t.test('a pipe to which nobody writes is refused wherever a setting names a file
   const answers = settings.map(async (args) => {
     const { code, stderr } = await refused(tempDir(t), ...args)
     t.equal(code, 2, args.join(' '))
-    t.match(stderr, /it is a pipe, and nothing comes out of it/, args.join(' '))
+    t.match(stderr, /it is a pipe to which nothing is written/, args.join(' '))
     t.match(stderr, pipe)
   })
   await Promise.all(answers)

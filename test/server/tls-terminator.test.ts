@@ -52,7 +52,7 @@ async function hello(port: number, options: ConnectionOptions) {
 
 const pem = ({ cert, key }: Pair) => ({ cert: readFileSync(cert), key: readFileSync(key) })
 
-t.test('a certificate is shown, and another one after a reload', async (t) => {
+t.test('a reload replaces the certificate', async (t) => {
   const authority = new Authority(t)
   const files = { cert: join(tempDir(t), 'cert.pem'), key: join(tempDir(t), 'key.pem') }
   const use = ({ cert, key }: Pair): void => {
