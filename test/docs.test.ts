@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as optionTable from '../src/config/options.js'
 import { metricSubjects } from '../src/telemetry/metrics/catalog.js'
+import type { MetricDefinition } from '../src/telemetry/metrics/definition.js'
 
 interface Generator {
   readonly settingsPage: (options: typeof optionTable) => string
@@ -62,6 +63,29 @@ t.test('every path of the sources that a page names exists', async (t) => {
       /`((?:src|test|fixtures|scripts|docs)\/[\w./-]*[\w/-])`/g,
     )) {
       t.ok(existsSync(path), `${page}: ${path}`)
+    }
+  }
+})
+
+t.test('every metric, label and setting that a page names exists', async (t) => {
+  const metrics = Object.values(metricSubjects).flatMap((each): MetricDefinition[] => Object.values(each))
+  const names = new Set(metrics.map(({ name }) => name))
+  const current = pages.filter((page) => page !== 'CHANGELOG.md' && !page.startsWith('test/'))
+  for (const page of current) {
+    const text = proseOf(page)
+    for (const [name] of text.matchAll(/refstream_[a-z_]+/g)) t.ok(names.has(name), `${page}: ${name}`)
+    for (const [, label = '', value = ''] of text.matchAll(/\b([a-z]+)="([\w-]+)"/g)) {
+      const meanings = metrics.map(({ labels }) => labels?.[label]).filter((meaning) => meaning !== undefined)
+      const isKnown = meanings.some((meaning) =>
+        typeof meaning === 'string' ? meaning.includes(`\`${value}\``) : value in meaning,
+      )
+      if (meanings.length > 0) t.ok(isKnown, `${page}: ${label}="${value}"`)
+    }
+  }
+  const settings = new Set(['config', ...optionTable.options.map(({ name }) => name)])
+  for (const page of current.filter((each) => /^(README|docs)/.test(each))) {
+    for (const [, flag = ''] of proseOf(page).matchAll(/`--(?:no-)?([a-z][a-z-]*[a-z])(?![-\w])/g)) {
+      t.ok(settings.has(flag), `${page}: --${flag}`)
     }
   }
 })
