@@ -1,6 +1,11 @@
 import t from 'tap'
 import { CommittedEntries, type CommittedLimits } from '../../src/streamcache/committed-entries.js'
-import type { Entry } from '../../src/streamcache/entry.js'
+import { Entry } from '../../src/streamcache/entry.js'
+import { GrowingFile } from '../../src/streamcache/growing-file.js'
+import { HotTier } from '../../src/streamcache/memory/hot-tier.js'
+
+const newEntry = (key: string, token: string): Entry =>
+  new Entry(key, token, new GrowingFile({ hot: new HotTier(0), maxLeadBytes: 1 }))
 
 /** An index without limits, unless told otherwise, and what has left it. */
 function create(limits: Partial<CommittedLimits> = {}) {
@@ -10,7 +15,7 @@ function create(limits: Partial<CommittedLimits> = {}) {
     ({ key }, reason) => dropped.push(`${key} ${reason}`),
   )
   const put = (key: string, size = 10, token = 'token'): Entry => {
-    const entry = { key, token } as Entry
+    const entry = newEntry(key, token)
     index.set(entry, size, Date.now())
     return entry
   }
@@ -57,9 +62,8 @@ t.test('an entry that cannot be read is suspended for a second', async (t) => {
 
 t.test('an entry expires at its age, which counts from its commit', async (t) => {
   const { index, dropped } = create({ maxAgeMs: 10_000 })
-  const entry = { key: 'a', token: 'token' } as Entry
-  index.set(entry, 10, Date.now() - 20_000)
-  index.set({ ...entry, key: 'future' } as Entry, 10, Date.now() + 1e9)
+  index.set(newEntry('a', 'token'), 10, Date.now() - 20_000)
+  index.set(newEntry('future', 'token'), 10, Date.now() + 1e9)
   await new Promise((resolve) => setTimeout(resolve, 20))
   index.purge()
   t.same([dropped, index.count], [['a age'], 1])

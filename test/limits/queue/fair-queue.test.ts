@@ -3,7 +3,7 @@ import { FairQueue, type Waiter } from '../../../src/limits/queue/fair-queue.js'
 
 function create(perGroup: number, queueMax: number, groups: string, admitted = false) {
   const queue = new FairQueue<Waiter>(perGroup, queueMax)
-  const waiters = [...groups].map((group) => ({ group, admitted }))
+  const waiters = groups.split('').map((group) => ({ group, admitted }))
   for (const waiter of waiters) queue.enqueue(waiter, 0)
   const served = (): string => {
     let groups = ''

@@ -88,7 +88,7 @@ t.test(
     t.ok(full instanceof Overloaded && full.reason === 'queue-full')
     await t.rejects(
       queue.wait({ group: 'b' }, () => {}),
-      { reason: 'queue-full', retryAfterSeconds: 1 },
+      { name: 'Overloaded', reason: 'queue-full', retryAfterSeconds: 1 },
     )
     abort.abort(new Error('gone'))
     await t.rejects(aborted, { message: 'gone' })
