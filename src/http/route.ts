@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { AccessRequest } from '../access/access-request.js'
-import { decodeRepositoryPath, repositoryPathMax } from '../git/state/repository.js'
+import { repositoryPathMax } from '../git/state/repository-path.js'
+import { decodeRepositoryPath } from '../git/state/repository-path.js'
 import type { RequestKind } from '../service/request-record.js'
 import { HttpError } from './responses.js'
 
