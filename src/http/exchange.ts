@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { peerOf, TrustedProxies, type Client } from '../access/proxies.js'
-import type { GitProcess } from '../git/process/git.js'
+import type { GitProcess } from '../git/process/git-process.js'
 import type { ProtocolVersion } from '../git/protocol/version.js'
 import type { StallDetector } from '../limits/connection/stall-detector.js'
 import { socketClient } from '../limits/connection/socket-client.js'

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { decodeRepositoryPath } from '../git/state/repository.js'
+import { decodeRepositoryPath } from '../git/state/repository-path.js'
 
 /** A request target that Git serves: which repository, and what of it. */
 export interface Route {

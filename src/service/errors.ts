@@ -1,6 +1,6 @@
 import { Overloaded } from '../limits/overloaded.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
-import { RepositoryExchanged } from '../git/state/repository.js'
+import { RepositoryExchanged } from '../git/state/reopen-repository.js'
 import { FillError } from '../streamcache/index.js'
 
 /** There is no such repository under the root, or it is not exported. Doors answer as Git does: 404, nothing more. */

@@ -2,8 +2,10 @@ import { isAbsolute } from 'node:path'
 import { TooManyLeases, type Lease, type Leases } from '../freshness/leases.js'
 import type { Modes } from '../freshness/disk/modes.js'
 import type { Observer } from '../freshness/observer.js'
-import { nameBelow, type RepositoriesRoot } from '../git/state/repositories-root.js'
-import { isRepositoryPath, type Repository } from '../git/state/repository.js'
+import type { RepositoriesRoot } from '../git/state/repositories-root.js'
+import { pathWithin } from '../git/filesystem/path-within.js'
+import type { Repository } from '../git/state/repository.js'
+import { isRepositoryPath } from '../git/state/repository-path.js'
 import { RepositoryNotFound } from './errors.js'
 
 /** Milliseconds for which a mutator inside this process holds its lease; it renews at a third. */
@@ -105,7 +107,7 @@ export class LeaseService {
 
   #view(lease: Lease): LeaseView {
     // The root may have moved since; then the whole path tells more.
-    const name = nameBelow(this.#options.root.latest ?? '', lease.repository)
+    const name = pathWithin(this.#options.root.latest ?? '', lease.repository)
     return { ...lease, repository: name ?? lease.repository }
   }
 }

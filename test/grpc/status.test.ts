@@ -2,15 +2,10 @@ import t from 'tap'
 import { status, type ServiceError } from '@grpc/grpc-js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../../src/access/errors.js'
 import { TooManyLeases } from '../../src/freshness/leases.js'
-import { GitError } from '../../src/git/process/git.js'
+import { GitError } from '../../src/git/process/git-error.js'
 import { explain, RpcError } from '../../src/grpc/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
-import {
-  BackingOff,
-  InvalidGitOverrides,
-  RepositoryNotFound,
-  ServiceDisabled,
-} from '../../src/service/errors.js'
+import { BackingOff, InvalidGitOverrides, RepositoryNotFound, ServiceDisabled } from '../../src/service/errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 import { retrySeconds } from '../support/grpc-client.js'
 

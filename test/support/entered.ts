@@ -1,6 +1,8 @@
-import { createSnapshotMemory, StatSnapshot } from '../../src/git/state/stat-snapshot.js'
+import { StatSnapshot } from '../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
-import { openRepository, type Repository } from '../../src/git/state/repository.js'
+import type { Repository } from '../../src/git/state/repository.js'
+import { openRepository } from '../../src/git/state/open-repository.js'
 
 const memory = createSnapshotMemory()
 

@@ -1,17 +1,13 @@
 import type { Test } from 'tap'
 import { realpathSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createSnapshotMemory, StatSnapshot, type SnapshotMemory } from '../../src/git/state/stat-snapshot.js'
-import {
-  observeRefs,
-  observeRepository,
-  type ObservationSettings,
-  type RepositoryState,
-  type ObservedRefs,
-  type RefLimits,
-} from '../../src/git/state/ref-state.js'
+import { StatSnapshot } from '../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory, type SnapshotMemory } from '../../src/git/state/snapshot-memory.js'
+import { observeRefs, type ObservedRefs } from '../../src/git/state/ref-state.js'
+import { observeRepository, type ObservationSettings, type RepositoryState } from '../../src/git/state/repository-state.js'
+import type { RefLimits } from '../../src/git/state/refs-walk.js'
 import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
-import { openRepository } from '../../src/git/state/repository.js'
+import { openRepository } from '../../src/git/state/open-repository.js'
 import { tempDir } from './temp-dir.js'
 
 /** A repository's whole state, as observe mode sees it. */

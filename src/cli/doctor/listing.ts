@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { systemPath } from '../../git/filesystem/byte-path.js'
-import type { Git, GitProcess } from '../../git/process/git.js'
+import type { Git } from '../../git/process/git.js'
+import type { GitProcess } from '../../git/process/git-process.js'
 import { spawnIn } from '../../git/process/git-in-repository.js'
 import type { Repository } from '../../git/state/repository.js'
 

@@ -1,4 +1,4 @@
-import { isRepositoryPath } from '../../git/state/repository.js'
+import { isRepositoryPath } from '../../git/state/repository-path.js'
 import { RpcError } from '../status.js'
 
 /** Path lengths in bytes that no filesystem takes. */

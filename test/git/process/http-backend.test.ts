@@ -1,7 +1,8 @@
 import t from 'tap'
 import { realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Git, type GitProcess } from '../../../src/git/process/git.js'
+import { Git } from '../../../src/git/process/git.js'
+import type { GitProcess } from '../../../src/git/process/git-process.js'
 import {
   httpBackend,
   readHead,

@@ -6,7 +6,7 @@ import { flushPacket, pktLine } from '../../../src/git/protocol/pkt-line.js'
 const isTold = (...chunks: (Buffer | string)[]): boolean => {
   const ending = new ErrorEnding()
   for (const chunk of chunks) ending.push(Buffer.from(chunk as string, 'latin1'))
-  return ending.isTold
+  return ending.endsInError
 }
 
 t.test('Git’s own error messages end an answer', async (t) => {
@@ -55,8 +55,8 @@ t.test('however it is cut into chunks', async () => {
       const expected =
         bytes.length === whole.length && ['ERR ', 'NACK', '\x03'].some((mark) => last.startsWith(mark))
       // A cut at a packet's end leaves a shorter answer, which may end in an error of its own.
-      if (bytes.length < whole.length && ending.isTold) return endsAtPacket(packets, bytes.length)
-      return ending.isTold === expected
+      if (bytes.length < whole.length && ending.endsInError) return endsAtPacket(packets, bytes.length)
+      return ending.endsInError === expected
     },
   )
   fc.assert(property, { numRuns: 500 })

@@ -12,9 +12,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { observeConfig, type ConfigScopes, type ObservedConfig } from '../../../src/git/state/config-files.js'
-import { createSnapshotMemory, StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
-import { openRepository } from '../../../src/git/state/repository.js'
+import { openRepository } from '../../../src/git/state/open-repository.js'
 import { git, gitEnvironment, gitWith, initBare } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 

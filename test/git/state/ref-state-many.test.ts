@@ -2,10 +2,9 @@ import t from 'tap'
 import { linkSync, mkdirSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
-import { createSnapshotMemory } from '../../../src/git/state/stat-snapshot.js'
-import type { ObservationSettings } from '../../../src/git/state/ref-state.js'
-import { observeRefState, type RefState } from '../../support/ref-observations.js'
-import { makeRefObserver } from '../../support/ref-observations.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
+import type { ObservationSettings } from '../../../src/git/state/repository-state.js'
+import { observeRefState, type RefState, makeRefObserver } from '../../support/ref-observations.js'
 import { makeCommit, makeRepository } from '../../support/repositories.js'
 
 t.test('1,000 directories with 100,000 loose refs', async (t) => {

@@ -3,7 +3,7 @@ import { equal } from 'node:assert'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import type { StateDigest } from '../../../src/git/state/ref-state.js'
+import type { StateDigest } from '../../../src/git/state/repository-state.js'
 import { makeRefObserver } from '../../support/ref-observations.js'
 import { git, initBare, makeCommit } from '../../support/repositories.js'
 

@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path'
 import { Git } from '../../../src/git/process/git.js'
 import { inspectInstallation } from '../../../src/git/process/installation.js'
-import { createSnapshotMemory } from '../../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
 import { observeRefState, makeRefObserver } from '../../support/ref-observations.js'
 import {

@@ -11,7 +11,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createSnapshotMemory, StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { OpenDirectory, placeOf } from '../../../src/git/filesystem/open-directory.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -93,32 +94,32 @@ t.test('what cannot be there is as good as absent', async (t) => {
     const snapshot = new StatSnapshot(memory)
     t.equal(snapshot.stat(placeOf(path)), undefined, path)
     t.equal(snapshot.unsettledMs, 0)
-    t.doesNotThrow(() => snapshot.content(placeOf(path)), path)
+    t.doesNotThrow(() => snapshot.recordContent(placeOf(path)), path)
   }
   t.throws(() => new StatSnapshot(memory).stat(placeOf('a\0b')), 'a mistake of ours is none of these')
 })
 
 t.test('content decides where stat is not trusted', async (t) => {
   const path = file('tables.list', 'one\n')
-  const before = digest((snapshot) => snapshot.content(placeOf(path)))
+  const before = digest((snapshot) => snapshot.recordContent(placeOf(path)))
   t.equal(
-    digest((snapshot) => snapshot.content(placeOf(path))),
+    digest((snapshot) => snapshot.recordContent(placeOf(path))),
     before,
   )
   writeFileSync(path, 'two\n')
   t.not(
-    digest((snapshot) => snapshot.content(placeOf(path))),
+    digest((snapshot) => snapshot.recordContent(placeOf(path))),
     before,
   )
   writeFileSync(path, 'one\n')
   t.equal(
-    digest((snapshot) => snapshot.content(placeOf(path))),
+    digest((snapshot) => snapshot.recordContent(placeOf(path))),
     before,
     'the same bytes again',
   )
   t.equal(
-    digest((snapshot) => snapshot.content(placeOf(directory))),
-    digest((snapshot) => snapshot.content(placeOf(directory))),
+    digest((snapshot) => snapshot.recordContent(placeOf(directory))),
+    digest((snapshot) => snapshot.recordContent(placeOf(directory))),
     'no file at all',
   )
 })
@@ -228,12 +229,12 @@ t.test('what is in a directory is known as long as that has not changed', async 
   for (let index = 0; index < 1000; index++) writeFileSync(join(path, `many-${index}`), '')
   t.equal(entries(), undefined, 'of too many, none is remembered')
   const crowded = OpenDirectory.open(path)!
-  t.ok(new StatSnapshot(memory).peekIn(crowded, 'many-7')?.isFile(), 'each is looked at')
-  t.equal(new StatSnapshot(memory).peekIn(crowded, 'e'), undefined)
+  t.ok(new StatSnapshot(memory).lstatIn(crowded, 'many-7')?.isFile(), 'each is looked at')
+  t.equal(new StatSnapshot(memory).lstatIn(crowded, 'e'), undefined)
   crowded.close()
   const opened = OpenDirectory.open(path)!
   const snapshot = new StatSnapshot(memory)
-  t.equal(snapshot.peekIn(opened, 'e'), undefined)
-  t.ok(snapshot.peekIn(opened, 'b')?.isSymbolicLink())
+  t.equal(snapshot.lstatIn(opened, 'e'), undefined)
+  t.ok(snapshot.lstatIn(opened, 'b')?.isSymbolicLink())
   opened.close()
 })

@@ -1,9 +1,10 @@
 import t from 'tap'
 import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createSnapshotMemory, StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
-import { visitDirectory, type FoundRepository } from '../../../src/git/state/repositories.js'
+import { visitDirectory, type FoundRepository } from '../../../src/git/state/repository-search.js'
 import { git, initBare, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
