@@ -28,7 +28,7 @@ const makeGit = (point?: string) =>
           ),
         }),
   })
-/** Starts Git at once, and by a shell: where this process must not go, and where Git itself lies there. */
+/** Starts Git directly, and through a shell: for a repository, and for a Git program, on a mount that may hang. */
 const ways = { near: makeGit(), far: makeGit(root), program: makeGit(program) }
 
 const advertised = async (git: Git, repository: ReturnType<typeof repositoryAt>): Promise<string> => {
@@ -39,7 +39,7 @@ const advertised = async (git: Git, repository: ReturnType<typeof repositoryAt>)
 }
 
 t.test(
-  'Git says the same where a shell starts it',
+  'Git’s output is the same when a shell starts it',
   { skip: !existsSync('/proc/self/mountinfo') },
   async (t) => {
     makeRepository(root, 'r.git')
@@ -62,13 +62,17 @@ t.test(
   },
 )
 
-t.test('names that are not UTF-8', { skip: !existsSync('/proc/self/mountinfo') }, async (t) => {
-  const made = makeRepository(root, 'utf8.git')
-  const name = 'caf\udce9.git'
-  renameSync(made, pathBytes(join(root, name)))
-  const repository = enter(root, name)!
-  t.equal(await advertised(ways.far, repository), await advertised(ways.near, repository))
-})
+t.test(
+  'a repository whose name is not UTF-8 is entered',
+  { skip: !existsSync('/proc/self/mountinfo') },
+  async (t) => {
+    const made = makeRepository(root, 'utf8.git')
+    const name = 'caf\udce9.git'
+    renameSync(made, pathBytes(join(root, name)))
+    const repository = enter(root, name)!
+    t.equal(await advertised(ways.far, repository), await advertised(ways.near, repository))
+  },
+)
 
 t.test(
   'another directory at the same path is not read',

@@ -9,7 +9,7 @@ const isTold = (...chunks: (Buffer | string)[]): boolean => {
   return ending.endsInError
 }
 
-t.test('Git’s own error messages end an answer', async (t) => {
+t.test('an answer that ends in a complete error message of Git is recognised', async (t) => {
   const error = pktLine('ERR upload-pack: not our ref 1234')
   t.ok(isTold(error))
   t.ok(isTold(pktLine('NAK\n'), error), 'after something else')
@@ -18,7 +18,7 @@ t.test('Git’s own error messages end an answer', async (t) => {
   t.ok(isTold(pktLine('NACK unable to spawn subprocess\n')), 'of upload-archive')
 })
 
-t.test('what is no whole error message, or is followed by something, does not', async (t) => {
+t.test('an incomplete error message, or one that is followed by something, is not recognised', async (t) => {
   const error = pktLine('ERR no')
   t.notOk(isTold())
   t.notOk(isTold(flushPacket))
@@ -31,7 +31,7 @@ t.test('what is no whole error message, or is followed by something, does not', 
   t.notOk(isTold(pktLine('NAK\n'), `PACK${error.toString()}`, error), 'a pack without a side-band')
 })
 
-t.test('however it is cut into chunks', async () => {
+t.test('the result does not depend on how the answer is cut into chunks', async () => {
   const packet = fc.oneof(
     fc.constantFrom('ERR no', '\x03no', 'NACK x', 'NAK\n', '\x01', '\x02ERR ', 'ERR', 'ERR ', ''),
     fc.string({ unit: 'binary-ascii', maxLength: 20 }),
@@ -41,7 +41,7 @@ t.test('however it is cut into chunks', async () => {
     fc.nat(40),
     fc.infiniteStream(fc.nat(9)),
     (packets, cut, sizes) => {
-      // Nothing at all stands for a flush packet.
+      // An empty text stands for a flush packet.
       const whole = Buffer.concat(packets.map((text) => (text === '' ? flushPacket : pktLine(text))))
       const bytes = whole.subarray(0, Math.max(0, whole.length - Math.max(0, cut - 20)))
       const ending = new ErrorEnding()
