@@ -88,7 +88,7 @@ t.test('If-None-Match: a tag each time, 304 as long as nothing changes', async (
   t.equal((await get('small')).headers.etag, undefined, 'none for Git’s clients')
   wrapper.plan(plans.pause(1))
   const growing = get('large', { 'If-None-Match': '"unknown"' })
-  await eventually('Git pauses', () => wrapper.saw('paused'))
+  await eventually('Git pauses', () => wrapper.hasFile('paused'))
   wrapper.signal('go')
   const first = await growing
   t.equal(first.status, 200)

@@ -122,7 +122,7 @@ for (const [method, kind] of [
     wrapper.plan(plans.pause(1000))
     const leaver = client.stream(method, request)
     const error = once(leaver, 'error') as Promise<[ServiceError]>
-    await eventually('Git runs', () => wrapper.saw('paused'))
+    await eventually('Git runs', () => wrapper.hasFile('paused'))
     const stays = client.all(method, request)
     await eventually('both are there', async () => {
       return (await sidecar.metric('refstream_requests_under_way')) === 2
@@ -145,7 +145,7 @@ for (const [method, kind] of [
     const { wrapper, sidecar, client, followers } = await setUp(t, 2000)
     wrapper.plan(plans.pause(1000))
     // Longer, until the fill had begun before it passed.
-    for (let ms = 300; !wrapper.saw('paused'); ms *= 2) {
+    for (let ms = 300; !wrapper.hasFile('paused'); ms *= 2) {
       const late = codeOf(client.all(method, request, { deadline: Date.now() + ms }))
       t.equal(await late, 'DEADLINE_EXCEEDED')
     }
@@ -183,7 +183,7 @@ t.test(
     }
     wrapper.plan(plans.hangAfter(1000))
     const leaver = client.stream('Advertise', own).on('error', () => {})
-    await eventually('Git hangs', () => wrapper.saw('hanging'))
+    await eventually('Git hangs', () => wrapper.hasFile('hanging'))
     t.equal(await sidecar.metric('refstream_process_permits_held', { class: 'pass' }), 1)
     leaver.cancel()
     const running = (): Promise<number> => sidecar.metric('refstream_processes_running')
@@ -271,7 +271,7 @@ t.test('shutdown: what is under way is finished, then it ends', async (t) => {
   const { wrapper, sidecar, client } = await setUp(t, 2000)
   wrapper.plan(plans.pause(1000))
   const answer = client.bytes('Advertise', request)
-  await eventually('Git runs', () => wrapper.saw('paused'))
+  await eventually('Git runs', () => wrapper.hasFile('paused'))
   const exit = sidecar.stop()
   await eventually('new calls are refused', async () => {
     const newcomer = new GrpcClient(t, sidecar.grpcTarget, service)
@@ -286,7 +286,7 @@ t.test('shutdown: what has not finished in time is cut, and not as OK', async (t
   const { wrapper, sidecar, client } = await setUp(t, 2000, '--drain-seconds', '0.2')
   wrapper.plan(plans.pause(1000))
   const code = codeOf(client.bytes('Advertise', request))
-  await eventually('Git runs', () => wrapper.saw('paused'))
+  await eventually('Git runs', () => wrapper.hasFile('paused'))
   t.equal(await sidecar.stop(), 0)
   t.ok(await code)
 })

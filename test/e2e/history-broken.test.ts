@@ -27,7 +27,14 @@ async function history(t: Test, seed: number): Promise<History> {
   })
   const { url, adminUrl } = sidecar
   try {
-    return await runHistory({ stage, url, adminUrl, mode: 'observe', seed, length: { rounds: 8 } })
+    return await runHistory({
+      repository: stage,
+      url,
+      adminUrl,
+      mode: 'observe',
+      seed,
+      length: { rounds: 8 },
+    })
   } finally {
     await sidecar.close()
   }

@@ -47,7 +47,7 @@ t.test('every component that a path accesses is checked, links and dots followed
   rmSync(once)
   symlinkSync('mnt', once)
   guard.checkOnce(once)
-  t.ok(touches(guard, once), 'the end of a path is looked at each time')
+  t.ok(touches(guard, once), 'the end of a path is checked each time')
 })
 
 /** Paths of three random components. */

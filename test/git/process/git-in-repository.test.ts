@@ -8,7 +8,7 @@ import { spawnIn } from '../../../src/git/process/git-in-repository.js'
 import { findProgram } from '../../../src/git/process/installation.js'
 import { MountTable } from '../../../src/git/filesystem/mount-table.js'
 import { advertisement } from '../../../src/git/process/upload-pack.js'
-import { enter, repositoryAt } from '../../support/entered.js'
+import { findRepository, repositoryAt } from '../../support/found-repository.js'
 import { git, gitEnvironment, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -46,7 +46,7 @@ t.test(
     makeRepository(root, 'o\'dd "name\\x\n.git')
     git(join(root, 'r.git'), 'worktree', 'add', '--quiet', '--detach', join(root, 'tree'), 'main')
     for (const path of ['r.git', 'tree', 'o\'dd "name\\x\n.git']) {
-      const repository = enter(root, path)!
+      const repository = findRepository(root, path)!
       const expected = await advertised(ways.near, repository)
       t.match(expected, 'refs/heads/main')
       for (const way of ['far', 'program'] as const)
@@ -69,7 +69,7 @@ t.test(
     const made = makeRepository(root, 'utf8.git')
     const name = 'caf\udce9.git'
     renameSync(made, pathBytes(join(root, name)))
-    const repository = enter(root, name)!
+    const repository = findRepository(root, name)!
     t.equal(await advertised(ways.far, repository), await advertised(ways.near, repository))
   },
 )

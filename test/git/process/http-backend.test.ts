@@ -10,7 +10,7 @@ import {
   type BackendAdmission,
 } from '../../../src/git/process/http-backend.js'
 import { eventually } from '../../support/eventually.js'
-import { repositoryAt } from '../../support/entered.js'
+import { repositoryAt } from '../../support/found-repository.js'
 import { gitEnvironment, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 

@@ -9,7 +9,7 @@ import type { Repository } from '../../../src/git/state/repository.js'
 import { advertisement } from '../../../src/git/process/upload-pack.js'
 import { eventually } from '../../support/eventually.js'
 import { makeGitWrapper, plans } from '../../support/git-wrapper.js'
-import { repositoryAt } from '../../support/entered.js'
+import { repositoryAt } from '../../support/found-repository.js'
 import { gitEnvironment, initBare, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 

@@ -3,7 +3,7 @@ import { mkdirSync, realpathSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { findObjectDirectories } from '../../../src/git/state/object-directories.js'
 import { objectEnvironment } from '../../../src/git/process/environment.js'
-import { repositoryAt } from '../../support/entered.js'
+import { repositoryAt } from '../../support/found-repository.js'
 import { gitWith, initBare, makeCommit } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { enter } from '../../support/entered.js'
+import { findRepository } from '../../support/found-repository.js'
 import { git, gitEnvironment, initBare, makeCommit, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -58,7 +58,7 @@ t.test('the repository that Git finds is found, for every combination of candida
       for (const path of ['x', 'x.git']) {
         const expected = gitRefs(join(root, path))
         // The shared objects lie below the root as well.
-        const entered = enter(directory, `root/${path}`)
+        const entered = findRepository(directory, `root/${path}`)
         const what = `${path}: x is ${plain} with ${plainInner}, x.git is ${dotGit} with ${dotGitInner}`
         t.same(entered && gitRefs(entered.gitDir), expected, what)
         if (expected) found++
@@ -73,25 +73,28 @@ t.test('linked worktrees, separate Git directories and nested repositories are f
   const root = newRoot(t)
   const main = makeRepository(root, 'main.git')
   git(main, 'worktree', 'add', '--quiet', join(root, 'tree'), '-b', 'topic')
-  t.match(enter(root, 'tree'), { gitDir: `${main}/worktrees/tree`, commonDir: main })
-  t.match(enter(root, 'main.git/worktrees/tree'), { gitDir: `${main}/worktrees/tree`, commonDir: main })
+  t.match(findRepository(root, 'tree'), { gitDir: `${main}/worktrees/tree`, commonDir: main })
+  t.match(findRepository(root, 'main.git/worktrees/tree'), {
+    gitDir: `${main}/worktrees/tree`,
+    commonDir: main,
+  })
 
   git(root, 'init', '--quiet', '--separate-git-dir', join(root, 'elsewhere'), 'apart')
-  t.match(enter(root, 'apart'), { gitDir: `${root}/elsewhere`, commonDir: `${root}/elsewhere` })
+  t.match(findRepository(root, 'apart'), { gitDir: `${root}/elsewhere`, commonDir: `${root}/elsewhere` })
 
   initBare(join(main, 'inner'), 'deep.git')
-  t.equal(enter(root, 'main/inner/deep')?.gitDir, undefined, 'only the last component gets a suffix')
-  t.equal(enter(root, 'main.git/inner/deep')?.gitDir, `${main}/inner/deep.git`)
+  t.equal(findRepository(root, 'main/inner/deep')?.gitDir, undefined, 'only the last component gets a suffix')
+  t.equal(findRepository(root, 'main.git/inner/deep')?.gitDir, `${main}/inner/deep.git`)
 })
 
 t.test('the root itself may be a repository', async (t) => {
   const root = newRoot(t)
-  t.equal(enter(root, ''), undefined)
+  t.equal(findRepository(root, ''), undefined)
   initBare(dirname(root), basename(root))
-  t.equal(enter(root, '')?.gitDir, root)
+  t.equal(findRepository(root, '')?.gitDir, root)
   rmSync(join(root, 'HEAD'))
   git(root, 'init', '--quiet')
-  t.equal(enter(root, '')?.gitDir, `${root}/.git`)
+  t.equal(findRepository(root, '')?.gitDir, `${root}/.git`)
 })
 
 t.test('a repository needs a valid HEAD', async (t) => {
@@ -122,17 +125,17 @@ t.test('a repository needs a valid HEAD', async (t) => {
     writeFileSync(head, text)
     // Git rejects some of these later, when it reads refs; this only asks whether it accepts the repository.
     const { status } = spawnSync('git', ['rev-parse', '--git-dir'], { cwd: path, env: gitEnvironment })
-    t.equal(enter(root, 'x') !== undefined, status === 0, JSON.stringify(text))
+    t.equal(findRepository(root, 'x') !== undefined, status === 0, JSON.stringify(text))
   }
   const link = (target: string): boolean => {
     unlinkSync(head)
     symlinkSync(target, head)
-    return enter(root, 'x') !== undefined
+    return findRepository(root, 'x') !== undefined
   }
   t.equal(link('refs/heads/unborn'), true)
   t.equal(link('/etc/passwd'), false)
   unlinkSync(head)
-  t.equal(enter(root, 'x'), undefined, 'no HEAD')
+  t.equal(findRepository(root, 'x'), undefined, 'no HEAD')
 })
 
 t.test('a repository needs objects and refs', async (t) => {
@@ -140,10 +143,10 @@ t.test('a repository needs objects and refs', async (t) => {
   const path = initBare(root, 'x.git')
   for (const part of ['objects', 'refs']) {
     renameSync(join(path, part), join(path, 'away'))
-    t.equal(enter(root, 'x'), undefined, `no ${part}`)
+    t.equal(findRepository(root, 'x'), undefined, `no ${part}`)
     renameSync(join(path, 'away'), join(path, part))
   }
-  t.ok(enter(root, 'x'))
+  t.ok(findRepository(root, 'x'))
 })
 
 t.test('links inside the root are followed, and none leads out of it (R8)', async (t) => {
@@ -156,13 +159,13 @@ t.test('links inside the root are followed, and none leads out of it (R8)', asyn
   const link = (name: string, target: string): void => symlinkSync(target, join(root, name))
   const refused = (path: string, why: string): void => {
     t.ok(gitRefs(join(root, path)), `Git would serve ${path}`)
-    t.equal(enter(root, path), undefined, why)
+    t.equal(findRepository(root, path), undefined, why)
   }
 
   link('link.git', 'inside.git')
-  t.equal(enter(root, 'link')?.gitDir, inside)
+  t.equal(findRepository(root, 'link')?.gitDir, inside)
   link('around.git', '../root/inside.git')
-  t.equal(enter(root, 'around')?.gitDir, inside, 'out and in again')
+  t.equal(findRepository(root, 'around')?.gitDir, inside, 'out and in again')
 
   link('out.git', outside)
   refused('out', 'a link')
@@ -206,17 +209,17 @@ t.test('parts that are links are followed, and refused if they lead out of the r
       symlinkSync(target, join(path, part))
     }
     link(`../../outside.git/${part === 'reftable' ? 'refs' : part}`)
-    t.equal(enter(root, part), undefined, `${part} outside`)
+    t.equal(findRepository(root, part), undefined, `${part} outside`)
     link(`../secret.git/${part}`)
-    t.same(enter(root, part)?.linkedNames, ['secret.git'], `${part} of another repository`)
+    t.same(findRepository(root, part)?.linkedNames, ['secret.git'], `${part} of another repository`)
     if (part === 'packed-refs' || part === 'reftable') continue
     link(`../${part}-elsewhere`)
-    t.equal(enter(root, part), undefined, `${part} that lead nowhere`)
+    t.equal(findRepository(root, part), undefined, `${part} that lead nowhere`)
     mkdirSync(join(root, `${part}-elsewhere`))
-    t.same(enter(root, part)?.linkedNames, [`${part}-elsewhere`])
+    t.same(findRepository(root, part)?.linkedNames, [`${part}-elsewhere`])
     renameSync(join(root, `${part}-elsewhere`), join(path, 'own'))
     link('own')
-    t.same(enter(root, part)?.linkedNames, [], 'in the repository itself')
+    t.same(findRepository(root, part)?.linkedNames, [], 'in the repository itself')
   }
 })
 
@@ -226,16 +229,16 @@ t.test('a linked worktree’s own refs may not lead out of the root either (R8)'
   const main = makeRepository(root, 'main.git')
   git(main, 'worktree', 'add', '--quiet', join(root, 'tree'), '-b', 'topic')
   const outside = makeRepository(directory, 'outside.git')
-  t.ok(enter(root, 'tree'))
+  t.ok(findRepository(root, 'tree'))
   const refs = join(main, 'worktrees/tree/refs')
   rmSync(refs, { recursive: true, force: true })
-  t.ok(enter(root, 'tree'), 'it need not have any')
+  t.ok(findRepository(root, 'tree'), 'it need not have any')
   symlinkSync(join(outside, 'refs'), refs)
-  t.equal(enter(root, 'tree'), undefined)
+  t.equal(findRepository(root, 'tree'), undefined)
   rmSync(refs)
   makeRepository(root, 'group/objects/other.git')
   symlinkSync(join(root, 'group/objects/other.git/refs'), refs)
-  t.same(enter(root, 'tree')?.linkedNames, ['group/objects/other.git'])
+  t.same(findRepository(root, 'tree')?.linkedNames, ['group/objects/other.git'])
 })
 
 t.test('a repository in which Git would enter another one is refused (R8)', async (t) => {
@@ -245,24 +248,24 @@ t.test('a repository in which Git would enter another one is refused (R8)', asyn
   // Git would enter x.git/.git; if x.git were served instead, Git would be started on a path that leads it out of the root.
   const bare = makeRepository(root, 'x.git')
   symlinkSync(outside, join(bare, '.git'))
-  t.equal(enter(root, 'x'), undefined)
-  t.equal(enter(root, 'x.git'), undefined)
+  t.equal(findRepository(root, 'x'), undefined)
+  t.equal(findRepository(root, 'x.git'), undefined)
   // Git does not search the target of a gitfile for .git, but does search a path that it is given.
   const target = makeRepository(root, 'target')
   makeRepository(target, '.git')
   writeFileSync(join(root, 'file'), 'gitdir: target\n')
-  t.equal(enter(root, 'file'), undefined)
+  t.equal(findRepository(root, 'file'), undefined)
 })
 
 t.test('a path that cannot be read is no repository', async (t) => {
   const root = newRoot(t)
   const loop = join(root, 'loop.git')
   symlinkSync(loop, loop)
-  t.equal(enter(root, 'loop'), undefined)
-  t.equal(enter(root, 'x'.repeat(300)), undefined)
+  t.equal(findRepository(root, 'loop'), undefined)
+  t.equal(findRepository(root, 'x'.repeat(300)), undefined)
   const path = initBare(root, 'x.git')
   writeFileSync(join(path, 'commondir'), 'gone\n')
-  t.equal(enter(root, 'x'), undefined)
+  t.equal(findRepository(root, 'x'), undefined)
   writeFileSync(join(root, 'big'), `gitdir: x.git${'\n'.repeat(10_000)}`)
-  t.equal(enter(root, 'big'), undefined, 'a gitfile of any size is not read')
+  t.equal(findRepository(root, 'big'), undefined, 'a gitfile of any size is not read')
 })

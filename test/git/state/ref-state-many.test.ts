@@ -47,7 +47,7 @@ t.test('1,000 directories with 100,000 loose refs', async (t) => {
   let waiting = setImmediate(other)
   const first = await snapshot()
   clearImmediate(waiting)
-  t.ok(reads > 1000, 'the first look reads every directory')
+  t.ok(reads > 1000, 'the first observation lists every directory')
   t.ok(turns > 0, 'and lets other work have its turn meanwhile')
   t.equal(first.refs.unsettledMs, 0)
 

@@ -49,7 +49,7 @@ async function setUp(t: T, environment: NodeJS.ProcessEnv = {}) {
     return {
       refs: after.refs.token !== before.refs.token,
       capabilities: after.capabilities.token !== before.capabilities.token,
-      what: unseen ? `${what} (a look right after it saw nothing)` : what,
+      what: unseen ? `${what} (an observation right after it noticed nothing)` : what,
       unseen,
     }
   }

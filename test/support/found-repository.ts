@@ -6,16 +6,16 @@ import { openRepository } from '../../src/git/state/open-repository.js'
 
 const memory = createSnapshotMemory()
 
-/** What a path below a root means. */
-export function enter(root: string, path: string): Repository | undefined {
+/** Returns the repository that a path below a root means. */
+export function findRepository(root: string, path: string): Repository | undefined {
   const opened = openRepository(new StatSnapshot(memory), new RepositoriesRoot(root), path)
   opened?.close()
   return opened?.repository
 }
 
-/** The repository at a path, as if it were the root. */
+/** Returns the repository at a path, with that path as the root. @throws if there is none */
 export function repositoryAt(path: string): Repository {
-  const repository = enter(path, '')
+  const repository = findRepository(path, '')
   if (!repository) throw new Error(`there is no repository at ${path}`)
   return repository
 }
