@@ -1,17 +1,22 @@
 # make run    install, build, lay down a sample repository, serve it
-# make test   format, lint, types, all tests; the last line says how many passed and failed
-# make soak   let real writers and readers loose for MINUTES; fails if an answer was stale
-# make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under three minutes
+# make test   npm test: format, lint, types, all tests; the last line is `N passed, N failed`
+# make smoke  a dozen tests in a minute, to try another version of Node
+# make soak   real writers and readers for MINUTES; fails if an answer was stale
 # make chaos  the same while Git, disk, clients and refstream itself fail; fails if an answer was stale or cut short
+# make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under three minutes
+#
+# make test TESTS='test/x/y.test.ts test/z/' runs these tests only; make test NODE=24, or make smoke NODE=24, with that
+# Node, which is installed into .run/.
 SHELL  := /bin/bash
 ROOT   ?=
 LISTEN ?= 127.0.0.1:8080
 ADMIN  ?=
 TESTS  ?=
+NODE   ?=
 MINUTES ?= 10
 QUICK  ?=
 
-.PHONY: all run build test soak chaos bench check clean
+.PHONY: all run build test smoke soak chaos bench clean
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -25,19 +30,20 @@ build: node_modules/.package-lock.json
 run: build
 	@fixtures/run "$(ROOT)" "$(LISTEN)" "$(ADMIN)"
 
-check: build
-	npm run --silent format
-	npm run --silent lint
-	npm run --silent types
+run_tests = node test/run.mjs $(if $(NODE),--node=$(NODE))
 
-test: check
-	@node test/run.mjs $(TESTS)
+# Builds what is out of date itself.
+test: node_modules/.package-lock.json
+	@$(run_tests) $(TESTS)
+
+smoke: node_modules/.package-lock.json
+	@$(run_tests) --smoke
 
 soak: build
-	@REFSTREAM_SOAK_MINUTES=$(MINUTES) node test/run.mjs --timeout=0 test/e2e/history.test.ts
+	@REFSTREAM_SOAK_MINUTES=$(MINUTES) $(run_tests) --timeout=0 test/e2e/history.test.ts
 
 chaos: build
-	@REFSTREAM_CHAOS_MINUTES=$(MINUTES) node test/run.mjs --timeout=0 test/e2e/chaos.test.ts
+	@REFSTREAM_CHAOS_MINUTES=$(MINUTES) $(run_tests) --timeout=0 test/e2e/chaos.test.ts
 
 # Slow clients need many open files.
 bench: build

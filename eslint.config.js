@@ -1,36 +1,59 @@
 import js from '@eslint/js'
 import { defineConfig } from 'eslint/config'
 import tseslint from 'typescript-eslint'
+import { closedRooms, floors, innerFloors } from './scripts/floors.mjs'
 
-/**
- * The house, from the top floor down. A room may import the rooms on lower floors only, so that a request walks down
- * one staircase and never back up; streamcache/ could be published alone and imports none. assembly/ puts the rooms
- * together.
- */
-const floors = [
-  ['cli'],
-  ['assembly'],
-  ['server'],
-  ['http', 'grpc', 'admin'],
-  ['service'],
-  ['freshness'],
-  ['streamcache', 'git', 'access'],
-  ['config', 'telemetry', 'limits'],
-]
+const see = 'see the floors in scripts/floors.mjs'
 
-/** How a file reaches another room, from a room's top or from a room inside it. */
-const pathsTo = (room) => [`../${room}/*`, `../../${room}/*`, `../${room}/**`, `../../${room}/**`]
+/** How a file of a room reaches another room: from the room's top, or from a room inside it. */
+const pathsTo = (room) => [`../${room}/**`, `../../${room}/**`]
 
-const walls = floors.flatMap((rooms, floor) =>
-  rooms.map((room) => {
-    const closed = room === 'streamcache' ? floors.flat() : floors.slice(0, floor + 1).flat()
-    const group = closed.filter((other) => other !== room).flatMap(pathsTo)
-    const message = `src/${room}/ may not import this room; see the floors in eslint.config.js`
-    // Only src/index.ts, which puts the library together, is above the top room.
-    const patterns = [{ group: [...group, '../index.js', '../../index.js'], message }]
-    return { files: [`src/${room}/**/*.ts`], rules: { 'no-restricted-imports': ['error', { patterns }] } }
-  }),
+/** What a room may not import of other rooms. */
+const outerWalls = new Map(
+  floors.flatMap((rooms, floor) =>
+    rooms.map((room) => {
+      const closed = closedRooms.includes(room) ? floors.flat() : floors.slice(0, floor + 1).flat()
+      const group = closed.filter((other) => other !== room).flatMap(pathsTo)
+      // Only src/index.ts, which puts the library together, is above the top room.
+      group.push('../index.js', '../../index.js')
+      return [room, { group, message: `src/${room}/ may not import this room; ${see}` }]
+    }),
+  ),
 )
+
+/** What a place inside a room may not import of the same room; places as scripts/floors.mjs names them. */
+function innerWall(room, place) {
+  const all = innerFloors[room]
+  const floor = all.findIndex((places) => places.includes(place))
+  const closed = all.slice(0, floor + 1).flat()
+  const up = place === '.' || place.endsWith('.ts') ? './' : '../'
+  const paths = (other) => {
+    if (other.endsWith('.ts')) return [up + other.replace(/ts$/, 'js')]
+    return [other === '.' ? `${up}*.js` : `${up}${other}/**`]
+  }
+  const group = closed.filter((other) => other !== place).flatMap(paths)
+  return group.length > 0 ? [{ group, message: `src/${room}/ is divided too; ${see}` }] : []
+}
+
+const wall = (files, patterns) => ({
+  files,
+  rules: { 'no-restricted-imports': ['error', { patterns }] },
+})
+
+/** Of several that match a file, ESLint applies the last: a room inside a room repeats the outer room's wall. */
+const walls = [...outerWalls].flatMap(([room, outer]) => {
+  const places = innerFloors[room]?.flat() ?? []
+  const filesOf = (place) =>
+    place === '.'
+      ? `src/${room}/*.ts`
+      : place.endsWith('.ts')
+        ? `src/${room}/${place}`
+        : `src/${room}/${place}/**/*.ts`
+  return [
+    wall([`src/${room}/**/*.ts`], [outer]),
+    ...places.map((place) => wall([filesOf(place)], [outer, ...innerWall(room, place)])),
+  ]
+})
 
 export default defineConfig(
   { ignores: ['dist/', '.tap/', '.run/'] },

@@ -1,21 +1,43 @@
-// Compiles src/ to dist/, and puts beside the compiled files what they read or run and no compiler makes.
+// Compiles src/ to dist/, and copies the other files that the compiled program reads or runs.
+// With --if-stale, only if a source, or what decides how it is compiled, has changed since dist/ was built.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, cpSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const top = fileURLToPath(new URL('..', import.meta.url))
+const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs']
 
-rmSync(`${top}dist`, { recursive: true, force: true })
-const { status } = spawnSync('npx', ['--no-install', 'tsc', '-p', 'tsconfig.build.json'], {
-  cwd: top,
-  stdio: ['ignore', 'inherit', 'inherit'],
-})
-if (status !== 0) process.exit(1)
+if (!process.argv.includes('--if-stale') || isStale()) build()
 
-/** Programs of /bin/sh and protocol definitions keep their modes. */
-const isAsset = (path) => statSync(path).isDirectory() || !/\.c?ts$/.test(path)
-cpSync(`${top}src`, `${top}dist`, { recursive: true, filter: isAsset })
-// Old directories keep none of a source's: only the command is run by its name.
-for (const name of readdirSync(`${top}dist/cli`)) {
-  if (/^(main\.js|refstream\.cjs)$/.test(name)) chmodSync(`${top}dist/cli/${name}`, 0o755)
+/** Compares with the modification time of dist/ itself, which is when its build began. */
+function isStale() {
+  const built = statSync(`${top}dist`, { throwIfNoEntry: false })?.mtimeMs
+  if (built === undefined) return true
+  // A directory, too, changes when a file is renamed or removed.
+  const sources = readdirSync(`${top}src`, { recursive: true }).map((name) => `src/${name}`)
+  // A copy may keep the modification time of its original; the change time is always the copy's own.
+  return [...settings, 'src', ...sources].some((path) => statSync(top + path).ctimeMs >= built)
+}
+
+function build() {
+  const began = new Date()
+  rmSync(`${top}dist`, { recursive: true, force: true })
+  const { status } = spawnSync('npx', ['--no-install', 'tsc', '-p', 'tsconfig.build.json'], {
+    cwd: top,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  if (status !== 0) {
+    // The compiler writes files in spite of errors.
+    rmSync(`${top}dist`, { recursive: true, force: true })
+    process.exit(1)
+  }
+  cpSync(`${top}src`, `${top}dist`, { recursive: true, filter: isAsset })
+  // The compiler sets no execute permission, and these two are run by their names.
+  for (const name of ['main.js', 'refstream.cjs']) chmodSync(`${top}dist/cli/${name}`, 0o755)
+  utimesSync(`${top}dist`, began, began)
+}
+
+/** Shell scripts and protocol definitions; they are copied with their modes. */
+function isAsset(path) {
+  return statSync(path).isDirectory() || !/\.c?ts$/.test(path)
 }

@@ -13,7 +13,7 @@ import { createLog, type Log } from './telemetry/log.js'
 export { ConfigError } from './config/settings.js'
 export type { Settings, Sidecar, Log }
 
-/** Settings as people write them (`'127.0.0.1:0'`, `'64MiB'`), by the names of `Settings`; see the README. */
+/** Settings as people write them (`'127.0.0.1:0'`, `'64MiB'`), by the names of `Settings`; see docs/settings.md. */
 export type ServerOptions = {
   readonly [key in (typeof options)[number]['key']]?: string | number | boolean
 } & { readonly root: string }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startServer } from 'refstream'
-import { StreamCache, type Source } from 'refstream/streamcache'
+import { StreamCache, type Producer } from 'refstream/streamcache'
 import { join } from 'node:path'
 import { ask, infoRefs } from './support/http-client.js'
 import { makeRepository } from './support/repositories.js'
@@ -32,11 +32,11 @@ t.test('the library: the engine alone', async (t) => {
     fillTimeoutMs: 1e4,
     fillSilenceMs: 1e4,
   })
-  const source: Source = async function* () {
+  const producer: Producer = async function* () {
     yield Buffer.from('hello, ')
     yield Buffer.from('world')
   }
-  const { entry, ended } = cache.fill('greeting', 'v1', source, async () => true)
+  const { entry, ended } = cache.fill('greeting', 'v1', producer, async () => true)
   const chunks: Buffer[] = []
   for await (const chunk of entry.follow()) chunks.push(chunk)
   t.equal(Buffer.concat(chunks).toString(), 'hello, world')

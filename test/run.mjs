@@ -1,84 +1,71 @@
-// Runs the tests with tap, repeats at the end what has failed, and ends with one plain line: `N passed, N failed`.
-// Files may be named on the command line; without any, all are run.
-import { spawn } from 'node:child_process'
-import { inspect } from 'node:util'
-import { Parser } from 'tap-parser'
+// Runs tests with tap; the last line is `N passed, N failed`.
+//
+//   node test/run.mjs                       format, lint and types, then all tests
+//   node test/run.mjs test/x/y.test.ts …    only the tests in these files or directories
+//   node test/run.mjs --smoke               only the smoke set, test/smoke.mjs
+//   node test/run.mjs --coverage [FILES]    all tests or these; prints how much of src/ they run
+//
+// First builds dist/ if its sources are newer, unless there is --no-build. With --node=VERSION, or the path of a binary,
+// all of this runs under that Node. Other options are passed to tap.
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { delimiter, dirname, isAbsolute } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { directoryOfNode } from '../scripts/other-node.mjs'
+import { smokeSet } from './smoke.mjs'
+import { TapReport } from './tap-report.mjs'
 
-const parser = new Parser({ omitVersion: true })
-const tap = spawn('npx', ['--no-install', 'tap', '--reporter=tap', ...process.argv.slice(2)], {
-  stdio: ['ignore', 'pipe', 'inherit'],
-})
+const inherit = { stdio: ['ignore', 'inherit', 'inherit'] }
+const options = new Map()
+const tapArguments = []
+for (const argument of process.argv.slice(2)) {
+  const [, name, value = ''] = /^--(smoke|coverage|no-build|node)(?:=(.*))?$/.exec(argument) ?? []
+  if (name) options.set(name, value)
+  else tapArguments.push(argument)
+}
+const isAll = !options.has('smoke') && tapArguments.every((argument) => argument.startsWith('-'))
 
-const counts = { passed: 0, failed: 0, skipped: 0 }
-/** What has failed: where, and a short diagnosis. */
-const failures = []
-/** Most lines of a diagnosis, and most failures, that are repeated; all were shown in full when they happened. */
-const [diagnosisLines, failuresMax] = [12, 100]
+const node = options.get('node')
+process.exitCode = node !== undefined && node !== process.execPath ? runUnder(node) : await run()
 
-/** Assertions are counted; what holds them (a file, a subtest) only if it failed and none in it did (a time-out). */
-function count(level, path = []) {
-  const failedBefore = new Map()
-  level.on('child', (child) => {
-    failedBefore.set(child.name, counts.failed)
-    count(child, [...path, child.name])
-  })
-  level.on('assert', (result) => {
-    const before = failedBefore.get(result.name)
-    failedBefore.delete(result.name)
-    if (before !== undefined && (result.ok || counts.failed > before)) return
-    if (result.skip || result.todo) counts.skipped++
-    else if (result.ok) counts.passed++
-    else {
-      counts.failed++
-      const where = [...path, result.name].join(' > ')
-      failures.push({ where, diagnosis: diagnose(result.diag) })
-      console.log(`FAILED  ${where}`)
-      if (result.diag) console.log(inspect(result.diag, { depth: 6 }).slice(0, 2000))
+/** Runs this program under another Node, which is then also the `node` of all that the tests start. */
+function runUnder(node) {
+  const directory = isAbsolute(node) ? dirname(node) : directoryOfNode(node)
+  const args = process.argv.slice(1).filter((argument) => !argument.startsWith('--node'))
+  const env = { ...process.env, PATH: [directory, process.env.PATH].join(delimiter) }
+  return spawnSync(isAbsolute(node) ? node : `${directory}/node`, args, { ...inherit, env }).status ?? 1
+}
+
+/** Returns the exit code. */
+async function run() {
+  const build = () => spawnSync(process.execPath, ['scripts/build.mjs', '--if-stale'], inherit)
+  if (!options.has('no-build') && build().status !== 0) return stop('build')
+  if (isAll && !options.has('coverage')) {
+    for (const check of ['format', 'lint', 'types']) {
+      if (spawnSync('npm', ['run', '--silent', check], inherit).status !== 0) return stop(check)
     }
+  }
+  const coverage = options.has('coverage') ? await import('../scripts/coverage.mjs') : undefined
+  const report = new TapReport()
+  const code = await runTap(report, coverage?.startCoverage())
+  await coverage?.printCoverage()
+  return report.end(code) ? 0 : 1
+}
+
+async function runTap(report, environment) {
+  const tap = fileURLToPath(new URL('run.mjs', import.meta.resolve('tap')))
+  const files = options.has('smoke') ? smokeSet : []
+  const child = spawn(process.execPath, [tap, '--reporter=tap', ...tapArguments, ...files], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...environment },
   })
+  child.stdout.pipe(report.parser)
+  const [code] = await once(child, 'close')
+  return code
 }
 
-/** What was expected and what came, an error's own words, or why a file ended; and where in it. */
-function diagnose(diag) {
-  if (!diag) return []
-  const { at, diff, error, signal, exitCode, message, stack } = diag
-  const told =
-    diff ??
-    message ??
-    error?.message ??
-    (signal || exitCode ? `ended by ${signal || `exit code ${exitCode}`}` : stack)
-  const lines = String(told ?? '')
-    .split('\n')
-    .filter((line) => line.trim() !== '' && !/^(--- expected|\+\+\+ actual|@@ )/.test(line))
-  const place = at?.fileName ? [`at ${at.fileName}:${at.lineNumber}`] : []
-  return [...lines.slice(0, diagnosisLines), ...(lines.length > diagnosisLines ? ['…'] : []), ...place]
+/** Ends a run before its tests; what failed has said itself why. */
+function stop(what) {
+  console.log(`${what} failed; no test was run\n0 passed, 1 failed`)
+  return 1
 }
-
-function repeatFailures() {
-  if (failures.length === 0) return
-  console.log('\nWhat has failed:')
-  for (const { where, diagnosis } of failures.slice(0, failuresMax)) {
-    console.log(`  ${where}`)
-    for (const line of diagnosis) console.log(`      ${line}`)
-  }
-  if (failures.length > failuresMax) console.log(`  and ${failures.length - failuresMax} more`)
-}
-
-count(parser)
-parser.on('assert', ({ name, time }) => console.log(`test  ${name}  ${((time ?? 0) / 1000).toFixed(1)} s`))
-tap.stdout.pipe(parser)
-
-tap.on('close', (code) => {
-  // A runner that fails without a failed test has not run them all.
-  if (code !== 0 && counts.failed === 0) {
-    counts.failed = 1
-    failures.push({
-      where: 'the test runner',
-      diagnosis: [`ended with exit code ${code} before all tests were run`],
-    })
-  }
-  repeatFailures()
-  const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : ''
-  console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`)
-  process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0
-})

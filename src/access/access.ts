@@ -1,46 +1,50 @@
+import { isPush, type AccessRequest, type Grant } from './access-request.js'
 import { parseCredentials } from './credentials.js'
+import type { DecisionCache } from './decision-cache.js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from './errors.js'
-import type { ExternalAuthorizer, AuthorizerAnswer } from './external-authorizer.js'
-import type { Htpasswd, PasswordVerdict } from './htpasswd.js'
+import type { AuthorizerDecision, ExternalAuthorizer } from './external-authorizer.js'
+import type { Htpasswd, PasswordDecision } from './htpasswd.js'
 import type { PasswordChecks } from './password-checks.js'
-import { isPush, type Grant, type AccessRequest } from './access-request.js'
 import type { Rules } from './rules.js'
 import type { Tokens } from './tokens.js'
-import type { DecisionCache } from './decision-cache.js'
 
-/** How it is found out who asks. What is read from files is asked for anew each time, for it may have changed. */
+/** How clients are authenticated and authorized. Functions return what was read from a file last. */
 export interface AccessOptions {
   readonly tokens?: (() => Tokens) | undefined
   readonly passwords?:
     | {
         readonly file: () => Htpasswd
         readonly checks: PasswordChecks
-        readonly decisions: DecisionCache<PasswordVerdict>
+        readonly decisions: DecisionCache<PasswordDecision>
       }
     | undefined
   readonly authorizer?:
-    { readonly asked: ExternalAuthorizer; readonly decisions: DecisionCache<AuthorizerAnswer> } | undefined
-  /** Who may what; undefined: whoever is let in may all. */
+    | { readonly service: ExternalAuthorizer; readonly decisions: DecisionCache<AuthorizerDecision> }
+    | undefined
+  /** Authorization rules; undefined: allow every client that is authenticated, or needs not be. */
   readonly rules?: Rules | undefined
   readonly locate: Locate
 }
 
-/**
- * Finds the repository that a path means now, if there is one: the paths below the root that rules must allow, and what
- * tells it from all others.
- */
+/** Finds the repository that a path refers to now; undefined: there is none. */
 export type Locate = (path: string) => Located | undefined | Promise<Located | undefined>
 
-type Located = { readonly names: readonly string[]; readonly identity: string }
+interface Located {
+  /** Paths below the root; rules must allow each. */
+  readonly names: readonly string[]
+  /** Tells this repository from all others. */
+  readonly identity: string
+}
 
 const realm = 'realm="refstream"'
 
 /**
- * Who may do what. It is asked before a repository is looked at, and answers alike whether there is one or not.
+ * Authentication and authorization: decides whether a request may be answered. It is called before a repository is opened,
+ * and the decision does not depend on whether the repository exists.
  *
- * First it finds out who asks: by the authoriser, or else by a token, a password, or the name that the connection
- * brought. Then the rules decide. Credentials that are wrong are refused even where none were needed, so that nobody
- * takes himself for somebody.
+ * First the client is authenticated: by the external authorizer, or else by a token, a password, or the name that its
+ * connection brings. Then the rules decide. Wrong credentials are rejected even where none are needed, so that a client
+ * does not mistake anonymous access for its own.
  */
 export class Access {
   readonly #options: AccessOptions
@@ -52,55 +56,27 @@ export class Access {
   }
 
   /**
-   * At once if nobody else has to be asked.
+   * Returns a grant at once, unless an authorizer, a password check or a filesystem that may hang has to be waited for.
    * @throws Unauthenticated, Forbidden, AuthorizerUnavailable, Overloaded, or rejects with them
    */
   check(request: AccessRequest): Grant | Promise<Grant> {
-    if (!this.#options.authorizer && !this.#wantsNames) return this.#judge(request, request.knownAs)
-    return this.#identify(request).then((user) => this.#judge(request, user))
+    if (!this.#options.authorizer && !this.#takesCredentials) return this.#authorize(request, request.knownAs)
+    return this.#authenticate(request).then((user) => this.#authorize(request, user))
   }
 
-  #judge(request: AccessRequest, user: string | undefined): Grant | Promise<Grant> {
-    const { rules } = this.#options
-    const name = user === '' ? undefined : user
-    if (!rules) {
-      if (user === undefined && this.#wantsNames) throw this.#refusal(undefined)
-      return { user: name }
-    }
-    const known = new Map<string, Located | undefined>()
-    const grant = (found: Located | undefined): Grant | Promise<Grant> => {
-      let pending: Promise<unknown> | undefined
-      /** What cannot be told at once is asked for, and then all is decided anew. */
-      const locate = (path: string): Located | undefined => {
-        if (pending || known.has(path)) return known.get(path)
-        const located = this.#options.locate(path)
-        if (!(located instanceof Promise)) return located
-        pending = located.then((there) => known.set(path, there))
-        return undefined
-      }
-      const allowed = this.#allowed(rules, request, user, found?.names, locate)
-      if (pending) return pending.then(() => grant(found))
-      if (!allowed) throw this.#refusal(user)
-      return { user: name, identity: found?.identity ?? '' }
-    }
-    const found = this.#options.locate(request.repository)
-    return found instanceof Promise ? found.then(grant) : grant(found)
-  }
-
-  /** Are there credentials to ask for? */
-  get #wantsNames(): boolean {
+  get #takesCredentials(): boolean {
     return this.#options.tokens !== undefined || this.#options.passwords !== undefined
   }
 
-  /** undefined: nobody in particular; empty: somebody let in who has no name. */
-  async #identify(request: AccessRequest): Promise<string | undefined> {
+  /** Resolves with the user's name; undefined: the client is not authenticated; empty: it is, and has no name. */
+  async #authenticate(request: AccessRequest): Promise<string | undefined> {
     const { authorizer, tokens, passwords } = this.#options
-    if (authorizer) return this.#authorize(authorizer, request)
+    if (authorizer) return this.#authenticateBy(authorizer, request)
     const credentials = parseCredentials(request.headers['authorization'])
     if (!credentials) return request.knownAs
     if (credentials.scheme !== 'other') {
       const { scheme } = credentials
-      // As with GitHub and GitLab, a token may also stand where Git asks for a password.
+      // As with GitHub and GitLab, a token may also be given as the password.
       const secret = scheme === 'basic' ? credentials.password : credentials.token
       const name = tokens?.().nameOf(secret)
       if (name !== undefined) return name
@@ -113,42 +89,80 @@ export class Access {
     throw new Unauthenticated(this.#challenges, true)
   }
 
-  async #authorize(
-    { asked, decisions }: NonNullable<AccessOptions['authorizer']>,
+  async #authenticateBy(
+    { service, decisions }: NonNullable<AccessOptions['authorizer']>,
     request: AccessRequest,
   ): Promise<string> {
-    const said = await decisions.of([asked.requestHeaders(request)], () => asked.ask(request))
-    if (said.verdict === 'allowed') return said.user ?? request.knownAs ?? ''
-    if (said.verdict === 'forbidden') throw new Forbidden(said.challenges)
-    const given = request.headers['authorization'] !== undefined
-    throw new Unauthenticated(said.challenges.length > 0 ? said.challenges : this.#challenges, given)
+    const decision = await decisions.get([service.requestHeaders(request)], () => service.decide(request))
+    if (decision.outcome === 'allowed') return decision.user ?? request.knownAs ?? ''
+    if (decision.outcome === 'forbidden') throw new Forbidden(decision.challenges)
+    const hasCredentials = request.headers['authorization'] !== undefined
+    const challenges = decision.challenges.length > 0 ? decision.challenges : this.#challenges
+    throw new Unauthenticated(challenges, hasCredentials)
   }
 
-  /**
-   * By the repository's own path, whatever name it was asked for by. Where there is none, all must be allowed that its
-   * path could mean, so that the answer does not tell.
-   */
-  #allowed(
+  #authorize(request: AccessRequest, user: string | undefined): Grant | Promise<Grant> {
+    const { rules, locate } = this.#options
+    const name = user === '' ? undefined : user
+    if (!rules) {
+      if (user === undefined && this.#takesCredentials) throw this.#denial(undefined)
+      return { user: name }
+    }
+    const found = locate(request.repository)
+    return found instanceof Promise
+      ? found.then((found) => this.#applyRules(rules, request, user, found))
+      : this.#applyRules(rules, request, user, found)
+  }
+
+  /** @param known what was located so far on the way to this decision */
+  #applyRules(
     rules: Rules,
     request: AccessRequest,
     user: string | undefined,
-    found: readonly string[] | undefined,
+    found: Located | undefined,
+    known = new Map<string, Located | undefined>(),
+  ): Grant | Promise<Grant> {
+    let pending: Promise<unknown> | undefined
+    /** What cannot be located at once is waited for, and then the rules are applied again. */
+    const locate = (path: string): Located | undefined => {
+      if (pending || known.has(path)) return known.get(path)
+      const located = this.#options.locate(path)
+      if (!(located instanceof Promise)) return located
+      pending = located.then((there) => known.set(path, there))
+      return undefined
+    }
+    const isAllowed = this.#allows(rules, request, user, found?.names, locate)
+    if (pending) return pending.then(() => this.#applyRules(rules, request, user, found, known))
+    if (!isAllowed) throw this.#denial(user)
+    return { user: user === '' ? undefined : user, identity: found?.identity ?? '' }
+  }
+
+  /**
+   * Applies the rules to the repository's own paths, whatever name the request has for it. If there is no repository,
+   * every path that the name could mean must be allowed, so that the decision does not reveal it.
+   */
+  #allows(
+    rules: Rules,
+    request: AccessRequest,
+    user: string | undefined,
+    names: readonly string[] | undefined,
     locate: (path: string) => Located | undefined,
   ): boolean {
     const { repository } = request
     const action = isPush(request) ? 'push' : 'read'
-    const paths = found ?? [repository, `${repository}.git`]
+    const paths = names ?? [repository, `${repository}.git`]
     return paths.every((path) => {
-      // One that is not there would also be found by names that are free.
+      // A repository that does not exist would also be found by names that no other repository has.
       const isMeantBy = (other: string): boolean =>
-        (locate(other)?.names[0] ?? (found === undefined ? path : undefined)) === path
+        (locate(other)?.names[0] ?? (names === undefined ? path : undefined)) === path
       return rules.allow(action, { path, isMeantBy }, user)
     })
   }
 
-  /** Who has not said who he is may do so; who has will not get further by saying it again. */
-  #refusal(user: string | undefined): Error {
-    return user === undefined && this.#wantsNames ? new Unauthenticated(this.#challenges) : new Forbidden()
+  /** A client without credentials may try again with some; for an authenticated one, the same would be denied again. */
+  #denial(user: string | undefined): Error {
+    const mayAuthenticate = user === undefined && this.#takesCredentials
+    return mayAuthenticate ? new Unauthenticated(this.#challenges) : new Forbidden()
   }
 }
 

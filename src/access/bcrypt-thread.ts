@@ -1,15 +1,15 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 
-/** This file's own kind: what runs may be compiled or not. */
+/** With this file's own extension: it may be compiled or not. */
 const program = new URL(`./bcrypt-worker${extname(import.meta.url)}`, import.meta.url)
 
 interface Check {
-  readonly done: (good: boolean) => void
-  readonly failed: (error: unknown) => void
+  readonly resolve: (isCorrect: boolean) => void
+  readonly reject: (error: unknown) => void
 }
 
-/** A thread beside the event loop that compares passwords with bcrypt hashes, one at a time; started when it is needed. */
+/** A worker thread that compares passwords with bcrypt hashes, one at a time; started when it is first needed. */
 export class BcryptThread {
   #worker: Worker | undefined
   #current: Check | undefined
@@ -18,10 +18,13 @@ export class BcryptThread {
     return this.#current !== undefined
   }
 
-  /** Resolves with whether it is the password; call it only while the thread is not busy. @throws if the thread ends */
+  /**
+   * Resolves with whether a password has this hash. Must not be called while the thread is busy.
+   * @throws Error if the thread ends
+   */
   check(password: string, hash: string): Promise<boolean> {
-    return new Promise((done, failed) => {
-      this.#current = { done, failed }
+    return new Promise((resolve, reject) => {
+      this.#current = { resolve, reject }
       this.#worker ??= this.#start()
       this.#worker.postMessage({ password, hash })
     })
@@ -34,20 +37,20 @@ export class BcryptThread {
   #start(): Worker {
     const worker = new Worker(program)
     worker.unref()
-    worker.on('message', (good: boolean) => this.#end()?.done(good))
+    worker.on('message', (isCorrect: boolean) => this.#take()?.resolve(isCorrect))
     worker.on('error', (error) => {
       this.#worker = undefined
-      this.#end()?.failed(error)
+      this.#take()?.reject(error)
     })
     worker.on('exit', () => {
       if (this.#worker !== worker) return
       this.#worker = undefined
-      this.#end()?.failed(new Error('passwords are not checked any more'))
+      this.#take()?.reject(new Error('the thread that checks passwords has ended'))
     })
     return worker
   }
 
-  #end(): Check | undefined {
+  #take(): Check | undefined {
     const check = this.#current
     this.#current = undefined
     return check

@@ -1,10 +1,10 @@
-/** What an Authorization header says (RFC 7617, RFC 6750). */
+/** The content of an Authorization header: Basic (RFC 7617), Bearer (RFC 6750), or another scheme. */
 export type Credentials =
   | { readonly scheme: 'basic'; readonly user: string; readonly password: string }
   | { readonly scheme: 'bearer'; readonly token: string }
   | { readonly scheme: 'other' }
 
-/** undefined: there is no header, or more than one, so nobody in particular asks. */
+/** Parses an Authorization header; undefined: there is none, or more than one, which counts as none. */
 export function parseCredentials(header: string | string[] | undefined): Credentials | undefined {
   if (typeof header !== 'string') return undefined
   const [, scheme = '', value = ''] = /^([A-Za-z]+) +([\x21-\x7e]+) *$/.exec(header) ?? []

@@ -2,75 +2,75 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 
 export interface DecisionCacheOptions {
-  /** Milliseconds for which a verdict may be used, from when it was asked for; 0: only by those who came before. */
+  /** Milliseconds for which a decision may be used, from when its making began; 0: for requests from before that only. */
   readonly forMs: number
-  /** Most verdicts that are remembered. */
+  /** Most decisions that are cached. */
   readonly max: number
-  /** Does a verdict follow from the question alone, whenever it is asked? Then whoever asks may share one on its way. */
+  /** Does a decision depend on its key alone, and not on when it is made? Then one that is under way may always be shared. */
   readonly timeless?: boolean
 }
 
-/** A question that has been asked, and is not answered yet. */
-interface Round<V> {
-  readonly askedAt: number
-  readonly answer: Promise<V>
-  /** Those who came too late for it; the same is asked for them when it is answered. */
-  next?: { readonly begin: () => void; readonly answer: Promise<V> }
+/** A decision that is being made. */
+interface Flight<D> {
+  readonly startedAt: number
+  readonly decision: Promise<D>
+  /** For requests that came too late for this one; started when this one has ended. */
+  next?: { readonly start: () => void; readonly decision: Promise<D> }
 }
 
 /**
- * Verdicts on questions that hold secrets. Each is remembered for a short time, and those who ask the same at once share
- * one question. No verdict is used that was asked for longer ago than it may be remembered: who comes later shares the
- * next question with all who come until that is asked. So of each question at most one is on its way.
+ * Caches decisions whose keys hold secrets: an LRU cache with a time limit, and single flight. A decision is not used if its
+ * making began longer ago than the time limit allows: requests that come too late for one that is under way share the next,
+ * with all that come until it starts. So at most one is being made for a key.
  *
- * Equal means equal in every part; what is kept of the parts is a keyed hash, so that no secret outlives its request.
+ * Keys are equal if all their parts are. Only a keyed hash of the parts is kept, so that no secret outlives its request.
  */
-export class DecisionCache<V extends object> {
+export class DecisionCache<D extends object> {
   readonly #options: DecisionCacheOptions
-  readonly #key = randomBytes(32)
-  readonly #known: LRUCache<string, V>
-  readonly #rounds = new Map<string, Round<V>>()
+  readonly #hashKey = randomBytes(32)
+  readonly #cached: LRUCache<string, D>
+  readonly #flights = new Map<string, Flight<D>>()
 
   constructor(options: DecisionCacheOptions) {
     this.#options = options
-    this.#known = new LRUCache({ max: options.max, ttl: Math.max(options.forMs, 1) })
+    this.#cached = new LRUCache({ max: options.max, ttl: Math.max(options.forMs, 1) })
   }
 
-  /** The verdict on a question. @throws what `ask` throws; that is remembered for nobody but those who wait for it */
-  async of(parts: readonly unknown[], ask: () => Promise<V>): Promise<V> {
-    const key = createHmac('sha256', this.#key).update(JSON.stringify(parts)).digest('base64')
-    const known = this.#known.get(key)
-    if (known) return known
-    const round = this.#rounds.get(key)
-    if (!round) return this.#ask(key, ask)
+  /** Resolves with the decision for a key. @throws what `decide` throws, which is shared by waiting requests and not cached */
+  async get(parts: readonly unknown[], decide: () => Promise<D>): Promise<D> {
+    const key = createHmac('sha256', this.#hashKey).update(JSON.stringify(parts)).digest('base64')
+    const cached = this.#cached.get(key)
+    if (cached) return cached
+    const flight = this.#flights.get(key)
+    if (!flight) return this.#start(key, decide)
     const { forMs, timeless } = this.#options
-    if (timeless || performance.now() - round.askedAt < forMs) return round.answer
-    round.next ??= this.#gather(key, ask)
-    return round.next.answer
+    if (timeless || performance.now() - flight.startedAt < forMs) return flight.decision
+    flight.next ??= this.#prepare(key, decide)
+    return flight.next.decision
   }
 
-  #ask(key: string, ask: () => Promise<V>): Promise<V> {
-    const round: Round<V> = { askedAt: performance.now(), answer: ask() }
-    this.#rounds.set(key, round)
-    const over = (verdict?: V): void => {
-      if (verdict) this.#remember(key, verdict, round.askedAt)
-      // Those who gather take its place; until then whoever comes gathers with them.
-      if (round.next) round.next.begin()
-      else this.#rounds.delete(key)
+  #start(key: string, decide: () => Promise<D>): Promise<D> {
+    const flight: Flight<D> = { startedAt: performance.now(), decision: decide() }
+    this.#flights.set(key, flight)
+    const finish = (decision?: D): void => {
+      if (decision) this.#store(key, decision, flight.startedAt)
+      // The next flight takes the place of this one; requests that come until then share it.
+      if (flight.next) flight.next.start()
+      else this.#flights.delete(key)
     }
-    round.answer.then(over, () => over())
-    return round.answer
+    flight.decision.then(finish, () => finish())
+    return flight.decision
   }
 
-  #gather(key: string, ask: () => Promise<V>): NonNullable<Round<V>['next']> {
-    let begin = (): void => {}
-    const begun = new Promise<void>((resolve) => (begin = resolve))
-    return { begin, answer: begun.then(() => this.#ask(key, ask)) }
+  #prepare(key: string, decide: () => Promise<D>): NonNullable<Flight<D>['next']> {
+    let start = (): void => {}
+    const started = new Promise<void>((resolve) => (start = resolve))
+    return { start, decision: started.then(() => this.#start(key, decide)) }
   }
 
-  #remember(key: string, verdict: V, askedAt: number): void {
+  #store(key: string, decision: D, startedAt: number): void {
     const { forMs, timeless } = this.#options
-    const ttl = timeless ? forMs : forMs - (performance.now() - askedAt)
-    if (ttl > 0) this.#known.set(key, verdict, { ttl })
+    const ttl = timeless ? forMs : forMs - (performance.now() - startedAt)
+    if (ttl > 0) this.#cached.set(key, decision, { ttl })
   }
 }

@@ -1,37 +1,37 @@
-/** Nobody whom refstream knows asks. Doors answer 401 with these challenges, or UNAUTHENTICATED. */
+/** The client is not authenticated. HTTP answers 401 with these challenges, gRPC UNAUTHENTICATED. */
 export class Unauthenticated extends Error {
   override readonly name = 'Unauthenticated'
   /** Values of WWW-Authenticate (RFC 9110, section 11.6.1), best first. */
   readonly challenges: readonly string[]
 
-  /** @param given did it give any? Then they are wrong */
-  constructor(challenges: readonly string[], given = false) {
+  /** @param hasCredentials the request has credentials, which are wrong */
+  constructor(challenges: readonly string[], hasCredentials = false) {
     super(
-      given
-        ? 'the user name and the password, or the token, are wrong'
-        : 'a user name and a password, or a token, are needed',
+      hasCredentials
+        ? 'wrong user name, password or token'
+        : 'authentication required: give a user name and a password, or a token',
     )
     this.challenges = challenges
   }
 }
 
-/** Whoever asks may not do this, whether or not there is such a repository. Doors answer 403, or PERMISSION_DENIED. */
+/** The client may not do this, whether the repository exists or not. HTTP answers 403, gRPC PERMISSION_DENIED. */
 export class Forbidden extends Error {
   override readonly name = 'Forbidden'
-  /** Values of WWW-Authenticate, if other credentials would do. */
+  /** Values of WWW-Authenticate, if other credentials would be accepted. */
   readonly challenges: readonly string[]
 
   constructor(challenges: readonly string[] = []) {
-    super('this is not allowed to you')
+    super('permission denied')
     this.challenges = challenges
   }
 }
 
-/** Nobody can say who may, so nobody may. Doors answer 503, or UNAVAILABLE. */
+/** The external authorizer has made no decision, so the request is denied. HTTP answers 503, gRPC UNAVAILABLE. */
 export class AuthorizerUnavailable extends Error {
   override readonly name = 'AuthorizerUnavailable'
 
   constructor(reason: string) {
-    super(`the authoriser gives no answer: ${reason}`)
+    super(`authorization service unavailable: ${reason}`)
   }
 }

@@ -1,41 +1,39 @@
 import { Agent as HttpAgent, request as requestHttp, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { timerMaxMs } from '../limits/clock.js'
-import { AuthorizerUnavailable } from './errors.js'
 import type { AccessRequest } from './access-request.js'
+import { AuthorizerUnavailable } from './errors.js'
 
 export interface ExternalAuthorizerOptions {
-  /** Where it is asked. */
   readonly url: string
   readonly timeoutMs: number
-  /** Names, in lower case, of the request headers that it is told. */
+  /** Request headers that are forwarded; names in lower case. */
   readonly headers: readonly string[]
-  /** Name, in lower case, of the header of its answer that has the user's name. */
+  /** Response header that holds the user's name; in lower case. */
   readonly userHeader: string
   readonly answered?: (result: 'allowed' | 'denied' | 'failed') => void
-  /** Told why it could not be used. */
+  /** Called with the reason if there was no usable response. */
   readonly failed?: (reason: string) => void
 }
 
-/** What the authoriser said. */
-export type AuthorizerAnswer =
-  | { readonly verdict: 'allowed'; readonly user: string | undefined }
-  | { readonly verdict: 'unauthenticated' | 'forbidden'; readonly challenges: readonly string[] }
+export type AuthorizerDecision =
+  | { readonly outcome: 'allowed'; readonly user: string | undefined }
+  | { readonly outcome: 'unauthenticated' | 'forbidden'; readonly challenges: readonly string[] }
 
-/** Connections to it at once; more questions wait for one, within their time. */
+/** Most connections to the service. Further requests wait for one, within their time limit. */
 const socketsMax = 64
 
-/** Headers of a question that tell what refstream knows. */
+/** Headers that refstream sets itself; the client's are not forwarded. */
 const ownHeaders = new Set([
   ...['x-refstream-repository', 'x-refstream-service', 'x-refstream-transport', 'x-refstream-client'],
   ...['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-method', 'x-forwarded-uri'],
   ...['x-original-method', 'x-original-uri', 'x-original-url', 'x-real-ip'],
 ])
 
-/** Redirects to another page, which can only be one to log in on: browsers go there, Git asks for a password on a 401. */
-const toLogin = new Set([302, 303, 307])
+/** Redirects, which can only lead to a login page: a browser would follow, Git needs a 401 to ask for a password. */
+const loginRedirects = new Set([302, 303, 307])
 
-/** A service of the operator's that says who may: asked by a GET without a body, answered by a status. */
+/** Client of the operator's authorization service: a GET without a body per decision, which the response's status gives. */
 export class ExternalAuthorizer {
   readonly #options: ExternalAuthorizerOptions
   readonly #agent: HttpAgent
@@ -49,18 +47,20 @@ export class ExternalAuthorizer {
     this.#request = tls ? requestHttps : requestHttp
   }
 
-  /** What it is told of a request, apart from method and URI: requests that differ in this may get different answers. */
+  /**
+   * Returns the headers of the authorization request, apart from those with the method and the URI. The decision may depend
+   * on them, so they are the key of its cache.
+   */
   requestHeaders(request: AccessRequest): Record<string, string | string[]> {
     const { remoteAddress, via, knownAs } = request
-    const told: Record<string, string | string[]> = {}
+    const forwarded: Record<string, string | string[]> = {}
     for (const name of this.#options.headers) {
       const value = request.headers[name]
-      // What is ours to say is never the client's word.
-      if (value !== undefined && !ownHeaders.has(name)) told[name] = value
+      if (value !== undefined && !ownHeaders.has(name)) forwarded[name] = value
     }
     const route = via?.route.join(', ') ?? remoteAddress
     return {
-      ...told,
+      ...forwarded,
       'x-refstream-repository': encodePath(request.repository),
       'x-refstream-service': request.service,
       'x-refstream-transport': request.transport,
@@ -72,12 +72,12 @@ export class ExternalAuthorizer {
     }
   }
 
-  /** @throws AuthorizerUnavailable, if there is no answer in time or it says neither yes nor no */
-  async ask(request: AccessRequest): Promise<AuthorizerAnswer> {
+  /** @throws AuthorizerUnavailable if there is no response in time, or one that neither allows nor denies */
+  async decide(request: AccessRequest): Promise<AuthorizerDecision> {
     try {
-      const said = await this.#ask(request)
-      this.#options.answered?.(said.verdict === 'allowed' ? 'allowed' : 'denied')
-      return said
+      const decision = await this.#decide(request)
+      this.#options.answered?.(decision.outcome === 'allowed' ? 'allowed' : 'denied')
+      return decision
     } catch (error) {
       this.#options.answered?.('failed')
       const failure =
@@ -87,9 +87,9 @@ export class ExternalAuthorizer {
     }
   }
 
-  async #ask(request: AccessRequest): Promise<AuthorizerAnswer> {
+  async #decide(request: AccessRequest): Promise<AuthorizerDecision> {
     const { method, uri, via } = request
-    // Two families of names: nginx's auth_request, as authorisers document it, and Traefik's ForwardAuth.
+    // Two families of names: those documented for nginx's auth_request, and those of Traefik's ForwardAuth.
     const headers = {
       ...this.requestHeaders(request),
       'x-original-method': method,
@@ -100,18 +100,18 @@ export class ExternalAuthorizer {
     }
     const { timeoutMs, userHeader } = this.#options
     const response = await this.#get(headers, AbortSignal.timeout(Math.min(timeoutMs, timerMaxMs)))
-    // Only the head counts.
+    // The body is not used.
     response.on('error', () => {}).resume()
     const { statusCode: status = 0, headersDistinct } = response
     const challenges = headersDistinct['www-authenticate'] ?? []
     if (status >= 200 && status < 300)
-      return { verdict: 'allowed', user: userOf(headersDistinct[userHeader]) }
-    if (status === 401 || toLogin.has(status)) return { verdict: 'unauthenticated', challenges }
-    if (status === 403) return { verdict: 'forbidden', challenges }
+      return { outcome: 'allowed', user: userOf(headersDistinct[userHeader]) }
+    if (status === 401 || loginRedirects.has(status)) return { outcome: 'unauthenticated', challenges }
+    if (status === 403) return { outcome: 'forbidden', challenges }
     throw new AuthorizerUnavailable(`status ${status}`)
   }
 
-  /** An idle connection may be closed just when it is used; then the next one is (RFC 9110, section 9.2.2). */
+  /** Tries again if the service closed an idle connection just as it was used (RFC 9110, section 9.2.2). */
   #get(headers: Record<string, string | string[]>, signal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const request = this.#request(this.#options.url, { agent: this.#agent, headers, signal }, resolve)
@@ -129,7 +129,7 @@ export class ExternalAuthorizer {
   }
 }
 
-/** Percent-encodes a path; bytes that are no UTF-8 are lone surrogates in it, U+DC80 to U+DCFF (git/byte-path.ts). */
+/** Percent-encodes a path. Bytes that are not UTF-8 are lone surrogates in it, U+DC80 to U+DCFF (git/filesystem/byte-path.ts). */
 const encodePath = (path: string): string =>
   path
     .split(/((?<![\uD800-\uDBFF])[\uDC80-\uDCFF])/)
@@ -138,14 +138,14 @@ const encodePath = (path: string): string =>
     )
     .join('')
 
-/** A short word of the system's: never anything of what was sent. */
+/** Returns a short reason that quotes nothing of the request. */
 function reasonOf(error: unknown): string {
   const { name, code } = error as NodeJS.ErrnoException
-  return name === 'TimeoutError' || code === 'ABORT_ERR' ? 'no answer in time' : (code ?? name)
+  return name === 'TimeoutError' || code === 'ABORT_ERR' ? 'no response in time' : (code ?? name)
 }
 
 function userOf(values: readonly string[] | undefined): string | undefined {
-  // Header values arrive as Latin-1; names in UTF-8 get their bytes back.
+  // Node decodes header values as Latin-1; the names are UTF-8.
   const name = Buffer.from(values?.[0] ?? '', 'latin1').toString()
   if (name === '') return undefined
   if ((values?.length ?? 0) > 1 || !/^[^\p{Cc}]{1,256}$/u.test(name))

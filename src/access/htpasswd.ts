@@ -1,16 +1,15 @@
+import type { DecisionCache } from './decision-cache.js'
 import { BadLine, linesOf } from './names.js'
 import type { PasswordChecks } from './password-checks.js'
-import type { DecisionCache } from './decision-cache.js'
 
-/** A verdict on a user's password. */
-export interface PasswordVerdict {
-  readonly good: boolean
+export interface PasswordDecision {
+  readonly isCorrect: boolean
 }
 
-/** The costs (log2 of rounds) that are taken: bcrypt has none below 4; each step doubles the time; 12 takes a quarter of a second. */
+/** Accepted costs (log2 of the rounds). bcrypt has none below 4; each step doubles the time, and 12 takes a quarter of a second. */
 const [costMin, costMax] = [4, 14]
 
-/** Users and their passwords, as `htpasswd -B` writes them. */
+/** Users and the hashes of their passwords, as `htpasswd -B` writes them. */
 export class Htpasswd {
   readonly #hashes: ReadonlyMap<string, string>
 
@@ -24,21 +23,21 @@ export class Htpasswd {
     for (const { line, number } of linesOf(path)) {
       const [, user, hash] = /^([^\p{Cc}:]{1,256}):(.+)$/u.exec(line) ?? []
       if (user === undefined || hash === undefined)
-        throw new BadLine(path, number, 'not a name, a colon and a hash')
+        throw new BadLine(path, number, 'expected a name, a colon and a hash')
       const cost = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(hash)?.[1]
       if (cost === undefined)
         throw new BadLine(path, number, 'the hash is not bcrypt; make it with htpasswd -B')
       if (Number(cost) < costMin || Number(cost) > costMax)
-        throw new BadLine(path, number, `the cost is ${cost}; ${costMin} to ${costMax} are taken`)
-      if (hashes.has(user)) throw new BadLine(path, number, 'this name was there before')
+        throw new BadLine(path, number, `the cost is ${cost}; ${costMin} to ${costMax} are accepted`)
+      if (hashes.has(user)) throw new BadLine(path, number, 'this name is on an earlier line too')
       hashes.set(user, hash)
     }
     return new Htpasswd(hashes)
   }
 
   /**
-   * Is it this user's password? A name that nobody has takes as long as one that somebody has.
-   * @param address who asks: checks are shared out among addresses, and among the users at each
+   * Resolves with whether this is the user's password. An unknown name takes as long as a known one.
+   * @param address of the client: checks are shared fairly among addresses, and among the users at each
    * @throws Overloaded
    */
   async check(
@@ -46,17 +45,17 @@ export class Htpasswd {
     password: string,
     address: string,
     checks: PasswordChecks,
-    decisions: DecisionCache<PasswordVerdict>,
+    decisions: DecisionCache<PasswordDecision>,
   ): Promise<boolean> {
     const own = this.#hashes.get(user)
-    const [any] = this.#hashes.values()
-    const hash = own ?? any
+    const [anyHash] = this.#hashes.values()
+    const hash = own ?? anyHash
     if (hash === undefined) return false
-    // The hash is part of the question: a password that has been changed is asked for anew.
+    // The hash is part of the key: a changed password is checked again.
     const check = { user, address, password, hash, own: own !== undefined }
-    const verdict = await decisions.of([user, password, own], async () => ({
-      good: (await checks.check(check)) && check.own,
+    const { isCorrect } = await decisions.get([user, password, own], async () => ({
+      isCorrect: (await checks.check(check)) && check.own,
     }))
-    return verdict.good
+    return isCorrect
   }
 }

@@ -1,6 +1,6 @@
 import { readSettingFile } from '../config/files.js'
 
-/** Does a name have this form? `*` stands for any characters, as in `build-*`; everything else for itself. */
+/** Returns whether a name matches a pattern: `*` stands for any characters, as in `build-*`; all else for itself. */
 export function matchesName(pattern: string, name: string): boolean {
   const [first = '', ...rest] = pattern.split('*')
   if (rest.length === 0) return name === pattern
@@ -15,7 +15,7 @@ export function matchesName(pattern: string, name: string): boolean {
   return name.length - last.length >= at && name.endsWith(last)
 }
 
-/** The lines of a file that say something, with their numbers; blank ones and those that begin with # do not. */
+/** Reads the lines of a file with their numbers, without blank lines and comments (#). @throws the system's error */
 export function linesOf(path: string): { line: string; number: number }[] {
   return readSettingFile(path)
     .toString()
@@ -24,7 +24,7 @@ export function linesOf(path: string): { line: string; number: number }[] {
     .filter(({ line }) => line !== '' && !line.startsWith('#'))
 }
 
-/** A line of a file cannot be used. The message names the file and the line, and nothing that may be secret. */
+/** A line of a file cannot be used. The message names the file and the line, and quotes nothing: it may be secret. */
 export class BadLine extends Error {
   override readonly name = 'BadLine'
 

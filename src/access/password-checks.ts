@@ -9,98 +9,94 @@ import { PasswordQueue, type PasswordClient } from './password-queue.js'
 export interface PasswordCheck extends PasswordClient {
   readonly password: string
   readonly hash: string
-  /** Is it the user's own hash? Else the check only takes its time. */
+  /** The hash is the user's own. Otherwise the check only takes its time, so that unknown names cannot be told. */
   readonly own: boolean
 }
 
-interface Waiting extends PasswordCheck {
-  readonly done: (good: boolean) => void
-  readonly failed: (error: unknown) => void
+interface QueuedCheck extends PasswordCheck {
+  readonly resolve: (isCorrect: boolean) => void
+  readonly reject: (error: unknown) => void
 }
 
 type Thread = Pick<BcryptThread, 'isBusy' | 'check' | 'close'>
 
-/** How many right passwords are remembered as such, and for how many milliseconds after they were last used. */
-const goodMax = 10_000
-const goodMs = 3_600_000
+/** Most correct passwords that are remembered as such, and milliseconds after their last use for which they are. */
+const recentMax = 10_000
+const recentMs = 3_600_000
 
 /**
- * Compares passwords with bcrypt hashes, one at a time and beside the event loop. Those who wait take turns by address
- * and user. A password that was right lately does not wait among them: it has a thread of its own if the first is busy,
- * so that no flood of guesses holds up those who know theirs.
+ * Compares passwords with bcrypt hashes, one at a time and off the event loop. Queued checks take turns by address and
+ * user. Passwords that were correct lately have a queue of their own, and a second thread that is only for them, so that a
+ * flood of guesses does not delay users who know their passwords.
  */
 export class PasswordChecks {
-  readonly #queue: PasswordQueue<Waiting>
-  readonly #known: PasswordQueue<Waiting>
+  readonly #queue: PasswordQueue<QueuedCheck>
+  readonly #recentQueue: PasswordQueue<QueuedCheck>
   readonly #thread: Thread
-  readonly #knownThread: Thread
-  readonly #turnover = new QueuePace()
-  readonly #checked: (good: boolean) => void
-  /** Of no secret more is kept than a hash under a key of this process. */
-  readonly #key = randomBytes(32)
-  readonly #good = new LRUCache<string, true>({ max: goodMax, ttl: goodMs, updateAgeOnGet: true })
+  readonly #recentThread: Thread
+  readonly #pace = new QueuePace()
+  readonly #checked: (isCorrect: boolean) => void
+  /** Of passwords only a hash under this key is kept. */
+  readonly #hashKey = randomBytes(32)
+  readonly #recent = new LRUCache<string, true>({ max: recentMax, ttl: recentMs, updateAgeOnGet: true })
 
-  /** @param queueMax most checks that wait @param checked told of each */
+  /** @param queueMax most checks in each queue @param checked called after each check */
   constructor(
     queueMax: number,
-    checked: (good: boolean) => void = () => {},
+    checked: (isCorrect: boolean) => void = () => {},
     makeThread: () => Thread = () => new BcryptThread(),
   ) {
     this.#thread = makeThread()
-    this.#knownThread = makeThread()
+    this.#recentThread = makeThread()
     this.#queue = new PasswordQueue(queueMax)
-    this.#known = new PasswordQueue(queueMax)
+    this.#recentQueue = new PasswordQueue(queueMax)
     this.#checked = checked
   }
 
-  get waiting(): number {
-    return this.#queue.size + this.#known.size
-  }
-
-  /** @throws Overloaded if too many wait */
+  /** @throws Overloaded if the queue is full */
   check(check: PasswordCheck): Promise<boolean> {
-    return new Promise((done, failed) => {
-      const queue = this.#good.get(this.#nameOf(check)) ? this.#known : this.#queue
+    return new Promise((resolve, reject) => {
+      const queue = this.#recent.get(this.#keyOf(check)) ? this.#recentQueue : this.#queue
       const now = performance.now()
       if (!queue.hasPlace(check)) {
-        const seconds = this.#turnover.retryAfterSeconds(queue.size, now, Math.random())
+        const seconds = this.#pace.retryAfterSeconds(queue.size, now, Math.random())
         throw new Overloaded('queue-full', seconds)
       }
-      if (this.#queue.size === 0) this.#turnover.start(now)
-      queue.join({ ...check, done, failed })
-      this.#next()
+      if (this.#queue.size === 0) this.#pace.start(now)
+      queue.join({ ...check, resolve, reject })
+      this.#runNext()
     })
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#thread.close(), this.#knownThread.close()])
+    await Promise.all([this.#thread.close(), this.#recentThread.close()])
   }
 
-  /** Lets run whose turn it is, where there is a thread. */
-  #next(): void {
-    if (!this.#thread.isBusy) this.#run(this.#thread, this.#known.next() ?? this.#nextUnknown())
-    if (!this.#knownThread.isBusy) this.#run(this.#knownThread, this.#known.next())
+  /** Starts the next check on each thread that is idle. */
+  #runNext(): void {
+    if (!this.#thread.isBusy) this.#run(this.#thread, this.#recentQueue.next() ?? this.#nextUnknown())
+    if (!this.#recentThread.isBusy) this.#run(this.#recentThread, this.#recentQueue.next())
   }
 
-  #nextUnknown(): Waiting | undefined {
-    if (this.#queue.size > 0) this.#turnover.turn(performance.now())
+  #nextUnknown(): QueuedCheck | undefined {
+    if (this.#queue.size > 0) this.#pace.advance(performance.now())
     return this.#queue.next()
   }
 
-  #run(thread: Thread, waiting: Waiting | undefined): void {
-    if (!waiting) return
+  #run(thread: Thread, queued: QueuedCheck | undefined): void {
+    if (!queued) return
     void thread
-      .check(waiting.password, waiting.hash)
-      .then((good) => {
-        if (good && waiting.own) this.#good.set(this.#nameOf(waiting), true)
-        this.#checked(good)
-        waiting.done(good)
-      }, waiting.failed)
-      .then(() => this.#next())
+      .check(queued.password, queued.hash)
+      .then((isCorrect) => {
+        if (isCorrect && queued.own) this.#recent.set(this.#keyOf(queued), true)
+        this.#checked(isCorrect)
+        queued.resolve(isCorrect)
+      }, queued.reject)
+      .then(() => this.#runNext())
   }
 
-  #nameOf({ user, password, hash }: PasswordCheck): string {
-    return createHmac('sha256', this.#key)
+  #keyOf({ user, password, hash }: PasswordCheck): string {
+    return createHmac('sha256', this.#hashKey)
       .update(JSON.stringify([user, password, hash]))
       .digest('base64')
   }

@@ -2,39 +2,39 @@ import { LRUCache } from 'lru-cache'
 import { BlockList, isIP, SocketAddress, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
-/** Who is trusted to say for whom it asks: a network, an address (all of its bits), or whoever comes by a Unix socket. */
+/** A proxy whose forwarding headers are believed: a network, an address (all of its bits), or any peer on a Unix socket. */
 export type TrustedProxy = { readonly address: string; readonly bits: number } | 'unix'
 
 /** The other end of a connection. */
 export type Peer = Pick<Socket, 'remoteAddress'> & {
   readonly encrypted?: boolean | undefined
-  /** Is it a Unix socket? Without an address, a connection may also have gone. */
+  /** A Unix socket. A peer without an address may also be a connection that is closed. */
   readonly unix?: boolean | undefined
 }
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
-/** Whom a request comes from, as far as somebody trusted has said. */
+/** The client of a request, by its connection and by what trusted proxies report. */
 export interface Client {
-  /** In one form: an IPv4 address never as IPv6; undefined: it has none, or its connection has gone. */
+  /** In canonical form, an IPv4 address never as IPv6; undefined: it has none, or its connection is closed. */
   readonly address: string | undefined
-  /** The client's address, then those of the trusted proxies on the way, the last of them at the other end. */
+  /** The client's address, then those of the trusted proxies on the way; the last is the connection's peer. */
   readonly route: readonly string[]
   readonly scheme: 'http' | 'https'
-  /** What the client took the server for: a host, perhaps with a port; undefined: nobody says, or it is no host. */
+  /** The host that the client requested, perhaps with a port; undefined: it is not known, or not valid. */
   readonly host: string | undefined
 }
 
 /**
- * The proxies in front that are trusted to say for whom they ask. Of what others say nothing is believed.
+ * The proxies in front whose forwarding headers are believed; those of other peers are ignored.
  *
- * Each proxy adds to X-Forwarded-For whom it was asked by. So from the end on, what trusted ones say is true, up to the
- * first address that is not of them: the client. What stands before is the client's own word. The `Forwarded` header (RFC
- * 7239) is not read: a proxy that knows nothing of it hands on what a client has put there.
+ * Each proxy appends the address of its own client to X-Forwarded-For. So the entries are true from the end up to the first
+ * address that is not a trusted proxy: the client. The client itself may have written the entries before that. The
+ * `Forwarded` header (RFC 7239) is not read: a proxy that does not know it passes on what a client has put there.
  */
 export class TrustedProxies {
   readonly #list = new BlockList()
-  /** What the list says, which takes microseconds, of the addresses seen last. */
+  /** Caches `check`, which takes microseconds, for the addresses used last. */
   readonly #trusted = new LRUCache<string, boolean>({
     max: 10_000,
     memoMethod: (address) => this.#list.check(address, familyOf(address)),
@@ -57,19 +57,19 @@ export class TrustedProxies {
     const ends = last === undefined ? [] : [last]
     if (this.#none || !(last === undefined ? peer.unix && this.#unix : this.#trusts(last)))
       return { address: last, route: ends, scheme, host: hostIn(one(headers['host'])) }
-    const said = listed(headers['x-forwarded-for'])
+    const forwarded = listed(headers['x-forwarded-for'])
     let [address, hops] = [last, 0]
     const route = [...ends]
-    for (const entry of said.reverse()) {
+    for (const entry of forwarded.reverse()) {
       const found = addressIn(entry)
-      // A proxy that does not know by whom it was asked stands for the client.
+      // A proxy that does not know its client's address counts as the client.
       if (found === undefined) break
       address = found
       hops++
       route.unshift(found)
       if (!this.#trusts(found)) break
     }
-    // What the first proxy on the way has said, if all have added to the list.
+    // The value of the first proxy on the way, if all have appended to the list.
     const first = (values: string[]): string | undefined => values.at(-Math.max(hops, 1)) ?? values[0]
     const proto = first(listed(headers['x-forwarded-proto']))?.toLowerCase()
     return {
@@ -85,15 +85,16 @@ export class TrustedProxies {
   }
 }
 
-/** A connection as the other end of which a client or a proxy is. */
+/** Returns the peer of a connection. */
 export const peerOf = (socket: Socket): Peer => ({
   remoteAddress: socket.remoteAddress,
   encrypted: (socket as Partial<TLSSocket>).encrypted,
 })
 
 /**
- * Reads an entry of X-Forwarded-For: an address, perhaps with a port, then IPv6 in brackets. In one form: IPv4 in IPv6 as
- * IPv4, the rest as RFC 5952 says, and no zone, which means nothing on another machine. undefined: it is none.
+ * Parses an entry of X-Forwarded-For: an address, perhaps with a port; an IPv6 address with a port is in brackets.
+ * @returns the address in canonical form: IPv4 in IPv6 as IPv4, the rest by RFC 5952, and without a zone, which has no meaning
+ * on another machine; undefined: it is not an address
  */
 export function addressIn(entry: string): string | undefined {
   const [, bracketed, plain] =
@@ -112,21 +113,24 @@ function canonical(text: string): string | undefined {
 const withoutPrefix = (address: string): string =>
   address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address
 
-/** The system's form is canonical but for these. */
+/** The system's form is canonical except for the zone and the prefix of IPv4 in IPv6. */
 const peerAddress = (address: string | undefined): string | undefined =>
   address && withoutPrefix(address.replace(/%.*/s, ''))
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (address.includes(':') ? 'ipv6' : 'ipv4')
 
-/** The items of a list, which may be in several fields. */
+/** Returns the items of a list, which may be spread over several header fields. */
 const listed = (value: string | string[] | undefined): string[] =>
   value === undefined ? [] : [value].flat().join(',').split(',')
 
 const one = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : undefined
 
-/** A host and perhaps a port, as in a URL (RFC 3986, section 3.2); no longer than names are. */
+/** Longest host name and port, in characters. */
+const hostMax = 261
+
+/** Returns a host, perhaps with a port, as in a URL (RFC 3986, section 3.2); undefined if it is not valid. */
 function hostIn(value: string | undefined): string | undefined {
   const host = value?.trim() ?? ''
-  return host.length <= 261 && /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host) ? host : undefined
+  return host.length <= hostMax && /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host) ? host : undefined
 }

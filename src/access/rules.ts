@@ -1,15 +1,15 @@
 import { repositoryMatcher, type RuledRepository } from '../config/repository-glob.js'
 import { matchesName } from './names.js'
 
-/** Who may read, or push to, the repositories whose path below the root matches. */
+/** Allows users to read, or to push to, the repositories whose path below the root matches. */
 export interface AccessRule {
   readonly glob: string
   readonly action: 'read' | 'push'
-  /** Names, with * for any characters; `anyone` is also who has none. */
+  /** Patterns for user names, see `matchesName`; `anyone` matches anonymous clients too. */
   readonly names: readonly string[]
 }
 
-/** Rules by repository: of those on an action, the first whose glob matches decides; where none does, nobody may. */
+/** Authorization rules: the first rule for the action whose glob matches decides; without one, access is denied. */
 export class Rules {
   readonly #rules: readonly {
     readonly rule: AccessRule
@@ -20,7 +20,7 @@ export class Rules {
     this.#rules = rules.map((rule) => ({ rule, matches: repositoryMatcher(rule.glob) }))
   }
 
-  /** @param user undefined: somebody without a name */
+  /** @param user undefined: the client is anonymous */
   allow(action: AccessRule['action'], repository: RuledRepository, user: string | undefined): boolean {
     const found = this.#rules.find(({ rule, matches }) => rule.action === action && matches(repository))
     if (!found) return false

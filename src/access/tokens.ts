@@ -2,34 +2,33 @@ import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypt
 import { parseCredentials } from './credentials.js'
 import { BadLine, linesOf } from './names.js'
 
-/** Who a token is for, and its hash. */
-interface Known {
+interface KnownToken {
   readonly name: string
   readonly digest: Buffer
 }
 
-/** Under a key of this process, so that how far a lookup came tells nobody anything. */
+/** Hashes digests again under a random key, so that the time of a lookup reveals nothing about the stored digests. */
 const processKey = randomBytes(32)
 const keyed = (digest: Buffer): string => createHmac('sha256', processKey).update(digest).digest('base64')
 
 /**
- * Bearer tokens, kept as SHA-256: long random strings need no slow hash. A file has `name:HASH` a line; a name may have
- * several tokens, so that a new one can be handed out before the old one goes.
+ * Bearer tokens, stored as SHA-256: long random strings need no slow hash. Each line of the file is `name:HASH`. A name may
+ * have several tokens, so that a new one can be distributed before the old one is removed.
  */
 export class Tokens {
-  readonly #known: ReadonlyMap<string, Known>
+  readonly #known: ReadonlyMap<string, KnownToken>
 
-  private constructor(known: ReadonlyMap<string, Known>) {
+  private constructor(known: ReadonlyMap<string, KnownToken>) {
     this.#known = known
   }
 
   /** @throws BadLine, or the system's error */
   static read(path: string): Tokens {
-    const known = new Map<string, Known>()
+    const known = new Map<string, KnownToken>()
     for (const { line, number } of linesOf(path)) {
       const [, name, hash] = /^([^\p{Cc}:]{1,256}):([0-9a-fA-F]{64})$/u.exec(line) ?? []
       if (name === undefined || hash === undefined) {
-        throw new BadLine(path, number, 'not a name, a colon and a SHA-256 of 64 hexadecimal digits')
+        throw new BadLine(path, number, 'expected a name, a colon and a SHA-256 of 64 hexadecimal digits')
       }
       const digest = Buffer.from(hash, 'hex')
       known.set(keyed(digest), { name, digest })
@@ -37,14 +36,14 @@ export class Tokens {
     return new Tokens(known)
   }
 
-  /** @returns the name that the token is for; undefined: it is nobody's */
+  /** Returns the name that a token belongs to; undefined: it is not among them. */
   nameOf(token: string): string | undefined {
     const digest = createHash('sha256').update(token).digest()
     const found = this.#known.get(keyed(digest))
     return found && timingSafeEqual(found.digest, digest) ? found.name : undefined
   }
 
-  /** Does an Authorization header bear one of them (RFC 6750)? */
+  /** Returns whether an Authorization header holds one of the tokens (RFC 6750). */
   matchAnyOf(authorization: string | string[] | undefined): boolean {
     const credentials = parseCredentials(authorization)
     return credentials?.scheme === 'bearer' && this.nameOf(credentials.token) !== undefined

@@ -1,33 +1,33 @@
 import type { IncomingMessage } from 'node:http'
 import { Problem, type BodyCheck } from './endpoint.js'
 
-/** A body on its way, kept in one piece: a buffer for each chunk could cost far more than what is in it. */
+/** A body that is being received, in one buffer: a buffer for each chunk could take far more memory than its bytes. */
 class Body {
   readonly #max: number
-  #kept = Buffer.alloc(0)
+  #buffer = Buffer.alloc(0)
   #length = 0
-  #refused = false
-  /** Ends the wait for more. */
+  #isDropped = false
+  /** Ends the wait for more bytes. */
   wake = (): void => {}
 
   constructor(max: number) {
     this.#max = max
   }
 
-  /** Bytes of memory that it takes. */
+  /** Bytes of memory in use. */
   get size(): number {
-    return this.#kept.length
+    return this.#buffer.length
   }
 
-  get refused(): boolean {
-    return this.#refused
+  get isDropped(): boolean {
+    return this.#isDropped
   }
 
   fits(piece: Buffer): boolean {
     return this.#length + piece.length <= this.#max
   }
 
-  /** Bytes of memory that it takes with this piece. */
+  /** Returns the bytes of memory that will be in use when this piece is added. */
   sizeWith(piece: Buffer): number {
     const length = this.#length + piece.length
     return length <= this.size ? this.size : Math.min(Math.max(length, this.size * 2), this.#max)
@@ -36,49 +36,49 @@ class Body {
   add(piece: Buffer): void {
     const size = this.sizeWith(piece)
     if (size > this.size) {
-      const kept = Buffer.allocUnsafeSlow(size)
-      this.#kept.copy(kept, 0, 0, this.#length)
-      this.#kept = kept
+      const buffer = Buffer.allocUnsafeSlow(size)
+      this.#buffer.copy(buffer, 0, 0, this.#length)
+      this.#buffer = buffer
     }
-    this.#length += piece.copy(this.#kept, this.#length)
+    this.#length += piece.copy(this.#buffer, this.#length)
   }
 
   all(): Buffer {
-    return this.#kept.subarray(0, this.#length)
+    return this.#buffer.subarray(0, this.#length)
   }
 
-  refuse(): void {
-    this.#refused = true
-    this.#kept = Buffer.alloc(0)
+  drop(): void {
+    this.#isDropped = true
+    this.#buffer = Buffer.alloc(0)
     this.wake()
   }
 }
 
 /**
- * Reads the bodies of all requests within one limit on memory. When they need more together, the largest is refused: so
- * a few large ones that never end keep no small one out.
+ * Reads the bodies of all requests within one memory limit. When they exceed it together, the largest is dropped, so that a
+ * few large bodies that never end cannot block small ones.
  */
 export class RequestBodies {
   readonly #max: number
-  readonly #refused: () => void
+  readonly #dropped: () => void
   readonly #reading = new Set<Body>()
   #size = 0
 
-  /** @param max most bytes that are kept of all bodies together @param refused told of each for which there is no room */
-  constructor(max: number, refused: () => void = () => {}) {
+  /** @param max most bytes of all bodies together @param dropped called for each body that is dropped */
+  constructor(max: number, dropped: () => void = () => {}) {
     this.#max = max
-    this.#refused = refused
+    this.#dropped = dropped
   }
 
-  /** Bytes that are kept now. */
+  /** Bytes of memory that all bodies use now. */
   get size(): number {
     return this.#size
   }
 
   /**
-   * Resolves with a body that has come whole and that `check` has let pass.
-   * @param max most bytes of it
-   * @throws Problem 413 if it is longer, 503 if there is no room for it, 400 if it broke off, and what `check` throws
+   * Resolves with a complete body that `check` accepts.
+   * @param max most bytes of this body
+   * @throws Problem 413 if it is longer, 503 if it was dropped, 400 if it is incomplete, and what `check` throws
    */
   async read(request: IncomingMessage, max: number, check?: BodyCheck): Promise<Buffer> {
     const body = new Body(max)
@@ -91,11 +91,11 @@ export class RequestBodies {
         if (piece === null) break
         if (!body.fits(piece)) throw tooLong()
         check?.take(piece)
-        this.#keep(body, piece)
+        this.#add(body, piece)
       }
-      if (body.refused) throw new Problem(503, 'too many bytes of requests are on their way; come again')
-      // Half a request asks for nothing; an absent body would mean something.
-      if (!request.complete) throw new Problem(400, 'the body broke off')
+      if (body.isDropped) throw new Problem(503, 'too many request bodies are being received; try again')
+      // An incomplete body must not be taken for an absent one, which may mean something.
+      if (!request.complete) throw new Problem(400, 'the body is incomplete')
       check?.end()
       return body.all()
     } finally {
@@ -103,21 +103,21 @@ export class RequestBodies {
     }
   }
 
-  #keep(body: Body, piece: Buffer): void {
+  #add(body: Body, piece: Buffer): void {
     const more = body.sizeWith(piece) - body.size
     while (this.#size + more > this.#max) {
       const largest = this.#largest(body, more)
       this.#reading.delete(largest)
       this.#size -= largest.size
-      largest.refuse()
-      this.#refused()
+      largest.drop()
+      this.#dropped()
       if (largest === body) return
     }
     body.add(piece)
     this.#size += more
   }
 
-  /** The one that takes most memory; `growing` is to take more. */
+  /** Returns the body that uses most memory, once `growing` has grown by this much. */
   #largest(growing: Body, more: number): Body {
     let [largest, size] = [growing, growing.size + more]
     for (const body of this.#reading) if (body.size > size) [largest, size] = [body, body.size]
@@ -125,10 +125,10 @@ export class RequestBodies {
   }
 }
 
-/** What has come next of a body; null: its end, also if that comes early or it is refused. */
+/** Resolves with the next piece of a body; null: it has ended, is incomplete, or was dropped. */
 async function nextPiece(request: IncomingMessage, body: Body): Promise<Buffer | null> {
   for (;;) {
-    if (body.refused) return null
+    if (body.isDropped) return null
     const piece = request.read() as Buffer | null
     if (piece !== null || request.readableEnded || request.destroyed) return piece
     await new Promise<void>((resolve) => {
@@ -142,5 +142,5 @@ async function nextPiece(request: IncomingMessage, body: Body): Promise<Buffer |
   }
 }
 
-/** An error closes the request; listened to, it does not end the program. */
+/** `error` too: without a listener, it would end the program. */
 const events = ['readable', 'end', 'close', 'error'] as const

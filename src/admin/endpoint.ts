@@ -1,50 +1,50 @@
 import type { z } from 'zod'
 
-/** What the router hands to an endpoint. */
+/** A request as the router passes it to an endpoint. */
 export interface Call {
   /** Values of the path's `{names}`. */
   readonly params: Readonly<Record<string, string>>
   /** Header fields, names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** The body as it came. */
+  /** The body, unparsed. */
   readonly raw: Buffer
-  /** The body as `Endpoint.body` reads it. */
+  /** The body as parsed by `Endpoint.body`. */
   readonly body: unknown
 }
 
-/** Looks at a body while it comes, before anybody keeps or reads it. */
+/** Checks a body while it is received. */
 export interface BodyCheck {
   take(piece: Buffer): void
-  /** Called when all of it has come. @throws Problem if it is refused */
+  /** Called when the body is complete. @throws Problem to reject it */
   end(): void
 }
 
 export interface Reply {
   readonly status: number
-  /** Sent as JSON; undefined: nothing is. */
+  /** Sent as JSON; undefined: no body is sent. */
   readonly body?: unknown
 }
 
-/** One operation of the admin API: how it is called, how it answers, and what it does. */
+/** One operation of the admin API. */
 export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  /** As OpenAPI writes it, such as `/v1/leases/{id}`. */
+  /** A path template as in OpenAPI, such as `/v1/leases/{id}`. */
   readonly path: string
   readonly summary: string
-  /** The JSON body; undefined: the body is none, or not this room's to read. */
+  /** Schema of the JSON body; undefined: there is none, or the endpoint parses `raw` itself. */
   readonly body?: z.ZodType
-  /** May the body be left out? Then it counts as `{}`. */
+  /** The body may be left out; it counts as `{}` then. */
   readonly bodyOptional?: boolean
   /** Most bytes of a body. */
   readonly bodyMax?: number
-  /** Called with the head of a request, before any of its body is read. @throws Problem if it is refused */
+  /** Called with the head of a request, before its body is read. @throws Problem to reject the request */
   readonly admit?: (headers: Call['headers']) => BodyCheck | undefined
-  /** What each status means, and the schema of its JSON. */
+  /** The possible responses by status, with the schema of their JSON. */
   readonly answers: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>
   handle(call: Call): Reply | Promise<Reply>
 }
 
-/** An error that a caller is told about, as `application/problem+json` (RFC 9457). */
+/** An error that is sent to the client, as `application/problem+json` (RFC 9457). */
 export class Problem extends Error {
   override readonly name = 'Problem'
   readonly status: number

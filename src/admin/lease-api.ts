@@ -1,24 +1,25 @@
 import { z } from 'zod'
 import { TooManyLeases } from '../freshness/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
-import { RepositoryNotFound } from '../service/errors.js'
+import { repositoryPathMax } from '../git/state/repository-path.js'
+import { RepositoryNotFound, UnknownLease } from '../service/errors.js'
 import type { LeaseService, LeaseView } from '../service/lease-service.js'
 import { Problem, type Endpoint } from './endpoint.js'
 
 export interface LeaseApiOptions {
   readonly leases: LeaseService
-  /** Longest time that a lease may be given, in seconds. */
+  /** Longest time limit of a lease in seconds. */
   readonly maxSeconds: number
   readonly invalidated: (source: string) => void
 }
 
-const repository = z.string().min(1).max(4096).meta({
+const repository = z.string().min(1).max(repositoryPathMax).meta({
   description:
     'Path of the repository relative to the root, as in its URL, or its absolute path below the root.',
 })
 
 const leaseSchema = z.object({
-  id: z.string().meta({ description: 'Whoever knows it may renew and end the lease.' }),
+  id: z.string().meta({ description: 'A secret: it allows to renew and to end the lease.' }),
   repository: z.string(),
   reason: z.string().optional(),
   ttlSeconds: z.number(),
@@ -37,25 +38,21 @@ const toJson = ({ id, repository, reason: reason, ttlMs, openedAt, expiresAt }: 
   expiresAt: expiresAt.toISOString(),
 })
 
-const unknownLease =
-  'there is no such lease: it has ended, has expired (which counts as a change), or is not known to this process'
-
-/** The operations on mutator leases. */
+/** Returns the operations on mutator leases. */
 export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOptions): Endpoint[] {
   const ttlSeconds = z.number().positive().max(maxSeconds).meta({ description: 'Time limit in seconds.' })
   const opening = z.strictObject({ repository, ttlSeconds, reason: z.string().max(1000).optional() })
   const renewal = z.strictObject({ ttlSeconds: ttlSeconds.optional() })
   const ending = z.strictObject({
     changed: z.boolean().default(true).meta({
-      description: 'false promises that no change was to be seen at any time while the lease was open.',
+      description: 'false: readers could see no change at any time while the lease was open.',
     }),
-    refs: z.array(z.string()).optional().meta({ description: 'Names of the refs that changed; a hint.' }),
   })
   const invalidation = z.strictObject({ repository })
-  const notFound = { 404: { description: 'There is no such lease: ended before, or expired.' } }
+  const notFound = { 404: { description: 'There is no such lease: it has ended or expired.' } }
   const noRepository = {
     404: { description: 'There is no such repository below the root.' },
-    503: { description: 'The filesystem that it lies on does not answer.' },
+    503: { description: 'The filesystem of the repository does not answer.' },
   }
 
   return [
@@ -63,7 +60,7 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
       method: 'POST',
       path: '/v1/leases',
       summary:
-        'Open a lease: the repository may be changing. Answers that begin after the response honour it.',
+        'Open a lease: the repository may be changing. It applies to all requests that arrive after the response.',
       body: opening,
       answers: {
         201: { description: 'The lease is open.', schema: leaseSchema },
@@ -79,23 +76,22 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
     {
       method: 'GET',
       path: '/v1/leases',
-      summary: 'The leases that are open.',
+      summary: 'List the open leases.',
       answers: {
-        200: { description: 'All of them.', schema: z.object({ leases: z.array(leaseSchema) }) },
+        200: { description: 'The open leases.', schema: z.object({ leases: z.array(leaseSchema) }) },
       },
       handle: () => ({ status: 200, body: { leases: leases.list().map(toJson) } }),
     },
     {
       method: 'PUT',
       path: '/v1/leases/{id}',
-      summary: 'Renew a lease from now on, for as long as it was given first if no other time is said.',
+      summary: 'Renew a lease from now on, by default for its first time limit.',
       body: renewal,
       bodyOptional: true,
-      answers: { 200: { description: 'The lease goes on.', schema: leaseSchema }, ...notFound },
-      handle: ({ params, body }) => {
+      answers: { 200: { description: 'The lease is renewed.', schema: leaseSchema }, ...notFound },
+      handle: async ({ params, body }) => {
         const { ttlSeconds } = body as z.infer<typeof renewal>
-        const lease = leases.renew(params['id'] ?? '', ttlSeconds && ttlSeconds * 1000)
-        if (!lease) throw new Problem(404, unknownLease)
+        const lease = await explained(() => leases.renew(params['id'] ?? '', ttlSeconds && ttlSeconds * 1000))
         return { status: 200, body: toJson(lease) }
       },
     },
@@ -106,9 +102,9 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
       body: ending,
       bodyOptional: true,
       answers: { 204: { description: 'The lease has ended.' }, ...notFound },
-      handle: ({ params, body }) => {
+      handle: async ({ params, body }) => {
         const { changed } = body as z.infer<typeof ending>
-        if (!leases.end(params['id'] ?? '', changed)) throw new Problem(404, unknownLease)
+        await explained(() => leases.end(params['id'] ?? '', changed))
         return { status: 204 }
       },
     },
@@ -116,9 +112,9 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
       method: 'POST',
       path: '/v1/invalidate',
       summary:
-        'Forget what is known of a repository. Requests that arrive after the response get a new answer.',
+        'Invalidate what is cached of a repository. Requests that arrive after the response see the new state.',
       body: invalidation,
-      answers: { 204: { description: 'It is forgotten.' }, ...noRepository },
+      answers: { 204: { description: 'The repository is invalidated.' }, ...noRepository },
       handle: async ({ body }) => {
         await explained(() => leases.invalidate((body as z.infer<typeof invalidation>).repository))
         invalidated('api')
@@ -128,6 +124,7 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
   ]
 }
 
+/** Translates errors. @throws Problem */
 async function explained<T>(work: () => T | Promise<T>): Promise<T> {
   try {
     return await work()
@@ -135,6 +132,7 @@ async function explained<T>(work: () => T | Promise<T>): Promise<T> {
     if (error instanceof RepositoryNotFound) {
       throw new Problem(404, `there is no repository ${JSON.stringify(error.message)} below the root`)
     }
+    if (error instanceof UnknownLease) throw new Problem(404, error.message)
     if (error instanceof TooManyLeases) throw new Problem(429, `${error.message}; end some, or wait`)
     if (error instanceof FilesystemUnanswered) throw new Problem(503, `${error.message}; try again later`)
     throw error

@@ -7,7 +7,7 @@ const json = (schema: z.ZodType, type = 'application/json') => ({
   [type]: { schema: z.toJSONSchema(schema, { io: 'input' }) },
 })
 
-/** The OpenAPI 3.1 document of the endpoints. */
+/** Returns the OpenAPI 3.1 document of the endpoints. */
 export function openApi(endpoints: readonly Endpoint[], version: string): object {
   const paths: Record<string, Record<string, object>> = {}
   for (const endpoint of endpoints) {

@@ -2,15 +2,16 @@ import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:ht
 import { RequestBodies } from './bodies.js'
 import { Problem, type Call, type Endpoint, type Reply } from './endpoint.js'
 
-/** Bytes of a body, if an endpoint does not say otherwise. */
+/** Most bytes of a body, unless the endpoint has a limit of its own. */
 const bodyMax = 64 * 1024
-/** Bytes that are kept of all bodies together. */
+/** Most bytes of all bodies together. */
 export const bodiesMax = 64 * 1024 * 1024
 
 /**
- * Answers a request by the endpoint that it means. false: there is none at that path.
- * @param bodies what reads the bodies of all requests
- * @throws what an endpoint throws
+ * Answers a request by the endpoint for its path and method.
+ * @param bodies reads the bodies of all requests
+ * @returns false if there is no endpoint at that path; then nothing was sent
+ * @throws what the endpoint throws, except Problem
  */
 export async function route(
   endpoints: readonly Endpoint[],
@@ -29,7 +30,7 @@ export async function route(
     if (!found) {
       const allowed = here.map(({ endpoint }) => endpoint.method).join(', ')
       response.setHeader('Allow', allowed)
-      throw new Problem(405, `${path} takes ${allowed}`)
+      throw new Problem(405, `allowed methods for ${path}: ${allowed}`)
     }
     const call = await readCall(found.endpoint, found.params, request, bodies)
     send(response, await found.endpoint.handle(call))
@@ -41,7 +42,7 @@ export async function route(
   return true
 }
 
-/** The values of a path's `{names}`; undefined: it does not match. */
+/** Returns the values of a path template's `{names}`; undefined: the path does not match it. */
 function match(pattern: string, path: string): Record<string, string> | undefined {
   const expected = pattern.split('/')
   const given = path.split('/')
@@ -68,7 +69,7 @@ async function readCall(
   return { params, headers, raw, body: endpoint.body && parse(endpoint, headers['content-type'], raw) }
 }
 
-/** A web page can make a browser post a form or plain text to this address, but not JSON: so JSON it must say it is. */
+/** Requires JSON's content type: a web page can make a browser post forms and plain text to another origin, but not JSON. */
 function parse({ body, bodyOptional }: Endpoint, type: string | undefined, raw: Buffer): unknown {
   if (raw.length > 0 && !/^application\/json\s*(;|$)/i.test(type ?? '')) {
     throw new Problem(415, 'the body must be JSON, with Content-Type: application/json')
@@ -92,7 +93,7 @@ function send(response: ServerResponse, { status, body }: Reply): void {
 }
 
 export function sendProblem(response: ServerResponse, status: number, detail: string): void {
-  // What is left of a body that is too long, or for which there is no room, is not waited for.
+  // The rest of a body that is too long, or was dropped, is not received.
   if (status === 413 || status === 503) response.setHeader('Connection', 'close')
   if (status === 503) response.setHeader('Retry-After', '1')
   sendJson(response, status, 'application/problem+json', { title: STATUS_CODES[status], status, detail })

@@ -11,22 +11,22 @@ import { bodiesMax, route, sendProblem } from './router.js'
 export interface AdminServerOptions {
   readonly metrics: Metrics
   readonly log: Log
-  /** Why load balancers should send no requests; undefined: they should. */
+  /** Returns why load balancers should send no requests; undefined: they should. */
   readonly notReady: () => string | undefined | Promise<string | undefined>
   /** The operations of the API. */
   readonly endpoints: readonly Endpoint[]
   readonly version: string
-  /** Those who may ask, as of now; undefined: whoever reaches the address. */
+  /** Tokens that are accepted; undefined: none is needed. */
   readonly tokens?: (() => Tokens) | undefined
-  /** Names, besides `localhost`, by which requests to a loopback address may call it. */
+  /** Host names accepted on loopback addresses besides `localhost`. */
   readonly hosts?: readonly string[] | undefined
 }
 
-/** Milliseconds in which a request must come whole, and between two looks for those that are late. */
+/** Milliseconds in which a request must be complete, and between two checks for overdue requests. */
 const requestMs = 60_000
 const lateCheckMs = 5000
 
-/** The admin door: what operators, their monitors and mutators ask. */
+/** Creates the server of the admin API: metrics, health checks, leases, webhooks. */
 export function createAdminServer(options: AdminServerOptions): Server {
   const document = openApi(options.endpoints, options.version)
   const { metrics, log } = options
@@ -34,12 +34,12 @@ export function createAdminServer(options: AdminServerOptions): Server {
   const hosts = new Hosts(options.hosts ?? [])
   const limits = { requestTimeout: requestMs, connectionsCheckingInterval: lateCheckMs }
   return createServer(limits, (request, response) => {
-    // A connection that breaks is its client's business.
+    // Without a listener, a connection reset would end the program.
     request.on('error', () => {})
-    const refusal = hosts.refusal(request)
-    if (refusal !== undefined) {
+    const rejection = hosts.rejection(request)
+    if (rejection !== undefined) {
       metrics.adminRefused.inc({ reason: 'host' })
-      sendProblem(response, 403, refusal)
+      sendProblem(response, 403, rejection)
       return
     }
     answer(options, document, bodies, request, response).catch((err: unknown) => {
@@ -57,12 +57,13 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  // Browsers say for whom they ask, whenever it is more than a plain GET.
-  if (request.headers.origin !== undefined) return sendProblem(response, 403, 'web pages may not ask here')
+  // Browsers send Origin with all but simple GET requests.
+  if (request.headers.origin !== undefined)
+    return sendProblem(response, 403, 'requests of web pages are not accepted')
   const path = request.url?.split('?', 1)[0] ?? ''
-  if (tokens && !isOpen(path) && !tokens().matchAnyOf(request.headers.authorization)) {
+  if (tokens && !isPublic(path) && !tokens().matchAnyOf(request.headers.authorization)) {
     response.setHeader('WWW-Authenticate', 'Bearer realm="refstream admin"')
-    return sendProblem(response, 401, 'a token of admin-token-file is needed: Authorization: Bearer TOKEN')
+    return sendProblem(response, 401, 'a token of admin-token-file is required: Authorization: Bearer TOKEN')
   }
   if (await route(endpoints, request, response, bodies)) return
   if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -80,11 +81,11 @@ async function answer(
     response.writeHead(200, { 'Content-Type': 'application/json' })
     response.end(JSON.stringify(document))
   } else
-    text(response, 404, 'there are /metrics, /healthz, /readyz, and the API that /openapi.json describes')
+    text(response, 404, 'not found; see /metrics, /healthz, /readyz, and the API described by /openapi.json')
 }
 
-/** Load balancers' probes have no token and learn next to nothing; webhooks are signed. */
-const isOpen = (path: string): boolean =>
+/** Needs no token: health checks, which reveal little, and webhooks, which are signed. */
+const isPublic = (path: string): boolean =>
   path === '/healthz' || path === '/readyz' || path.startsWith('/v1/webhooks/')
 
 function text(response: ServerResponse, status: number, line: string): void {

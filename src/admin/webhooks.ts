@@ -7,29 +7,29 @@ import { Problem, type BodyCheck, type Call, type Endpoint } from './endpoint.js
 
 export interface WebhookOptions {
   readonly leases: LeaseService
-  /** undefined: nobody can sign, so all are refused. */
+  /** undefined: all webhooks are rejected. */
   readonly secret: string | undefined
   readonly invalidated: (source: string) => void
 }
 
 type Headers = Call['headers']
 
-/** What a payload says. */
-interface Told {
+/** The repositories that a payload names. */
+interface Named {
   /** The project's repository. */
   readonly project: string
-  /** The repository of the project's wiki, if the payload tells of a wiki. */
+  /** The repository of the project's wiki, if the event is about a wiki. */
   readonly wiki: string | undefined
 }
 
-/** A server that tells of pushes: how it proves who it is, and where it names the repository. */
+/** A Git server that sends push webhooks: how it signs them, and where it names the repository. */
 interface Sender {
   readonly name: string
   readonly title: string
-  /** Looks at the head of a request. @returns what looks at its body @throws Problem if the head cannot be a good one's */
+  /** Checks the head of a request. @returns the check of its body @throws Problem if the head cannot be valid */
   readonly admit: (headers: Headers, secret: string) => BodyCheck | undefined
-  readonly payload: z.ZodType<Told | undefined>
-  /** The header that names the event, and what stands there when a wiki has changed. */
+  readonly payload: z.ZodType<Named | undefined>
+  /** The header that names the event, and its value for a change of a wiki. */
   readonly wikiEvent: readonly [header: string, value: string]
 }
 
@@ -37,18 +37,18 @@ const header = (headers: Headers, name: string): string => String(headers[name] 
 
 const unsigned = (): Problem => new Problem(403, 'the signature does not match the secret')
 
-/** Compares in a time that does not tell where the difference is. */
+/** Compares in constant time. */
 function equal(given: string, expected: string): boolean {
   const digest = (text: string): Buffer => createHmac('sha256', 'refstream').update(text).digest()
   return timingSafeEqual(digest(given), digest(expected))
 }
 
-/** Checks a body, while it comes, against the HMAC that a header has after a prefix. */
+/** Checks a body, while it is received, against the HMAC that a header holds after a prefix. */
 const signedIn =
   (name: string, prefix = ''): Sender['admit'] =>
   (headers, secret) => {
     const given = header(headers, name)
-    // What cannot be a signature needs no body to be refused.
+    // A malformed signature is rejected before the body is received.
     if (!given.startsWith(prefix) || !/^[0-9a-f]{64}$/.test(given.slice(prefix.length))) throw unsigned()
     const hmac = createHmac('sha256', secret)
     return {
@@ -59,20 +59,20 @@ const signedIn =
     }
   }
 
-/** Of Gitea and GitHub: their wikis' events name the project, and the page (Gitea) or pages (GitHub) that have changed. */
+/** For Gitea and GitHub, whose wiki events name the project, and the page (Gitea) or pages (GitHub) that have changed. */
 const fullName = z
   .object({
     repository: z.object({ full_name: z.string() }).optional(),
     page: z.unknown().optional(),
     pages: z.unknown().optional(),
   })
-  .transform(({ repository, page, pages }): Told | undefined => {
+  .transform(({ repository, page, pages }): Named | undefined => {
     if (!repository) return undefined
     const ofWiki = typeof page === 'string' || Array.isArray(pages)
     return { project: repository.full_name, wiki: ofWiki ? wikiOf(repository.full_name) : undefined }
   })
 
-/** All three keep a project's wiki beside the project. */
+/** All three servers store a project's wiki beside the project. */
 const wikiOf = (project: string): string => `${project}.wiki`
 
 const senders: readonly Sender[] = [
@@ -93,7 +93,7 @@ const senders: readonly Sender[] = [
   {
     name: 'gitlab',
     title: 'GitLab',
-    // GitLab sends the secret itself. Header values arrive as Latin-1; a secret in UTF-8 gets its bytes back.
+    // GitLab sends the secret itself. Node decodes header values as Latin-1; the secret is UTF-8.
     admit: (headers, secret) => {
       const given = Buffer.from(header(headers, 'x-gitlab-token'), 'latin1').toString()
       if (!equal(given, secret)) throw unsigned()
@@ -104,17 +104,17 @@ const senders: readonly Sender[] = [
         project: z.object({ path_with_namespace: z.string() }).optional(),
         wiki: z.object({ path_with_namespace: z.string() }).optional().catch(undefined),
       })
-      .transform(({ project, wiki }): Told | undefined => {
+      .transform(({ project, wiki }): Named | undefined => {
         return project && { project: project.path_with_namespace, wiki: wiki?.path_with_namespace }
       }),
     wikiEvent: ['x-gitlab-event', 'Wiki Page Hook'],
   },
 ]
 
-/** GitHub sends no more (its documentation says 25 MB); the others send less. */
+/** GitHub sends no more (25 MB by its documentation); the others send less. */
 const payloadMax = 25 * 1024 * 1024
 
-/** Push webhooks: what the sender names is invalidated. Events that name no repository are taken and do nothing. */
+/** Returns the endpoints of push webhooks, which invalidate the repository in the payload. Events without one are accepted. */
 export function webhookEndpoints({ leases, secret, invalidated }: WebhookOptions): Endpoint[] {
   return senders.map((sender) => ({
     method: 'POST',
@@ -122,12 +122,12 @@ export function webhookEndpoints({ leases, secret, invalidated }: WebhookOptions
     summary: `A push webhook of ${sender.title}, signed with the secret of webhook-secret-file.`,
     bodyMax: payloadMax,
     answers: {
-      204: { description: 'Taken; the repository that it names, or its wiki’s, is invalidated.' },
+      204: { description: 'Accepted; the repository that it names, or that of its wiki, is invalidated.' },
       403: { description: 'The signature is wrong, or there is no secret to check it with.' },
       404: { description: 'The repository that it names is not below the root.' },
       503: {
         description:
-          'Too many bytes of requests are on their way, or the repository’s filesystem does not answer; to be sent again.',
+          'Too many request bodies are being received, or the filesystem of the repository does not answer; send it again.',
       },
     },
     admit: (headers) => {
@@ -135,9 +135,9 @@ export function webhookEndpoints({ leases, secret, invalidated }: WebhookOptions
       return sender.admit(headers, secret)
     },
     handle: async (call) => {
-      const told = read(call, sender)
-      if (told) {
-        await invalidate(leases, told)
+      const named = parse(call, sender)
+      if (named) {
+        await invalidate(leases, named)
         invalidated(sender.name)
       }
       return { status: 204 }
@@ -145,28 +145,28 @@ export function webhookEndpoints({ leases, secret, invalidated }: WebhookOptions
   }))
 }
 
-function read({ headers, raw }: Call, { payload, wikiEvent }: Sender): Told | undefined {
+function parse({ headers, raw }: Call, { payload, wikiEvent }: Sender): Named | undefined {
   const text = raw.toString()
-  let told: Told | undefined
+  let named: Named | undefined
   try {
-    // GitHub can wrap it up as a form.
+    // GitHub can send the payload in a form.
     const json = text.startsWith('{') ? text : new URLSearchParams(text).get('payload')
-    told = payload.parse(JSON.parse(json ?? ''))
+    named = payload.parse(JSON.parse(json ?? ''))
   } catch {
-    throw new Problem(400, 'the body is no JSON payload of this sender')
+    throw new Problem(400, 'the body is not a JSON payload of this sender')
   }
   const [name, value] = wikiEvent
-  if (!told || header(headers, name) !== value) return told
-  return { project: told.project, wiki: told.wiki ?? wikiOf(told.project) }
+  if (!named || header(headers, name) !== value) return named
+  return { project: named.project, wiki: named.wiki ?? wikiOf(named.project) }
 }
 
 /**
- * Invalidates the repository that has changed. A wiki that is not here is no fault of the sender's, who would be told of
- * one (GitLab ends webhooks that fail): then it is the project. Gitea keeps repositories under lower-case names, whatever
+ * Invalidates the repository that has changed: the wiki, or else the project, since an error for a wiki that is not served
+ * here could make the sender disable the webhook (GitLab does). Gitea stores repositories under lower-case names, whatever
  * case it shows.
  * @throws Problem
  */
-async function invalidate(leases: LeaseService, { project, wiki }: Told): Promise<void> {
+async function invalidate(leases: LeaseService, { project, wiki }: Named): Promise<void> {
   const names = wiki === undefined ? [project] : [wiki, project]
   for (const name of new Set(names.flatMap((name) => [name, name.toLowerCase()]))) {
     try {

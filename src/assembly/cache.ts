@@ -1,20 +1,26 @@
 import type { Settings } from '../config/options.js'
-import { retriable } from '../service/errors.js'
+import { retriable } from '../service/failures.js'
 import { StreamCache, type StoreOperation } from '../streamcache/index.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
-/** The engine, by the settings, with its events counted and logged. */
-export function openCache(
+/** Least time in milliseconds between two log lines about a cache directory that fails. */
+const failureQuietMs = 60_000
+
+/** Opens the engine, and counts and logs its events. */
+export async function openCache(
   settings: Settings,
   directory: string,
   metrics: Metrics,
   log: Log,
 ): Promise<StreamCache> {
-  const tellFailure = atMostEvery(60_000, (operation: StoreOperation, err: unknown) =>
-    log.error({ err, operation, directory }, 'the cache directory fails; requests are served uncached'),
+  const logFailure = atMostEvery(failureQuietMs, (operation: StoreOperation, err: unknown) =>
+    log.error(
+      { err, operation, directory },
+      'the cache directory cannot be used; requests are served uncached',
+    ),
   )
-  return StreamCache.open({
+  const cache = await StreamCache.open({
     directory,
     maxBytes: settings.cacheMaxBytes,
     maxEntries: settings.cacheMaxEntries,
@@ -25,7 +31,7 @@ export function openCache(
     hotMaxBytes: settings.hotMaxBytes,
     maxLeadBytes: settings.maxLeadBytes,
     fillTimeoutMs: settings.fillTimeoutSeconds * 1000,
-    // Who waits for a process has limits of his own (limits/slots.ts).
+    // The wait for a permit has a limit of its own (limits/process/process-limiter.ts).
     fillStartMs: settings.fillTimeoutSeconds * 1000,
     fillFirstByteMs: settings.fillFirstByteSeconds * 1000,
     fillSilenceMs: settings.fillSilenceSeconds * 1000,
@@ -36,23 +42,31 @@ export function openCache(
       evicted: (reason) => metrics.evictions.inc({ reason }),
       discarded: (reason) => {
         metrics.discarded.inc({ reason })
-        log.info({ reason, directory }, 'discarded a file of the cache')
+        log.info({ reason, directory }, 'discarded a file in the cache directory')
       },
       storeFull: (free) => {
         metrics.storeFull.set(1)
         log.warn(
           { free, directory },
-          'the cache’s filesystem is nearly full: nothing is stored, all is served',
+          'the filesystem of the cache is nearly full; new entries are served but not stored',
         )
       },
       storeResumed: () => {
         metrics.storeFull.set(0)
-        log.info({ directory }, 'the cache’s filesystem has room again')
+        log.info({ directory }, 'the filesystem of the cache has enough free space again; storing entries')
       },
       storeFailed: (operation, err) => {
         metrics.storeErrors.inc({ operation })
-        tellFailure(operation, err)
+        logFailure(operation, err)
       },
     },
   })
+  const { instance } = cache
+  if (instance) {
+    log.info(
+      { instance, directory },
+      'another process uses the cache directory; this process has a part of its own in it',
+    )
+  }
+  return cache
 }

@@ -1,122 +1,130 @@
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Settings } from '../config/options.js'
-import { ConfigError } from '../config/settings.js'
+import { checkAll, ConfigError } from '../config/settings.js'
 import { Disk } from '../freshness/disk/disk.js'
 import { DiskHelpers, type DiskHelpersOptions } from '../freshness/disk/disk-helpers.js'
 import { Disks } from '../freshness/disk/disks.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
-import { Git, type GitOptions } from '../git/process/git.js'
-import { findProgram } from '../git/process/installation.js'
 import { MountTable } from '../git/filesystem/mount-table.js'
 import { RemotePath, type PathGuard } from '../git/filesystem/path-guard.js'
 import { RepositoriesRoot } from '../git/state/repositories-root.js'
+import { findStorages, type Storages } from './storages.js'
 
-/** What everything else stands on: the repositories, how they are asked about, and the Git that serves them. */
+/** What refstream finds on this machine: the repositories root, how its filesystems are read, and the Git program. */
 export interface HostEnvironment {
   readonly root: RepositoriesRoot
+  readonly storages: Storages
   readonly mounts: MountTable
   readonly disks: Disks
-  /** Processes that ask about what lies on mounts that may hang. */
+  /** Processes that read mounts that may hang; the caller closes them. */
   readonly helpers: DiskHelpers
-  readonly git: Git
+  /** The Git program's absolute path. */
+  readonly program: string
 }
 
 type HostSettings = Pick<
   Settings,
-  'root' | 'git' | 'freshness' | 'maxRefDirectories' | 'maxLooseRefs' | 'access' | 'observeTimeoutSeconds'
+  | 'root'
+  | 'gitalyStorages'
+  | 'git'
+  | 'freshness'
+  | 'maxRefDirectories'
+  | 'maxLooseRefs'
+  | 'access'
+  | 'observeTimeoutSeconds'
 >
 
-/** @throws ConfigError if the root or the Git program cannot be used, or their filesystems do not answer */
+/** Events of filesystems on mounts that may hang. */
+export type FilesystemEvents = Pick<DiskHelpersOptions, 'stopped' | 'resumed' | 'unanswered'>
+
+/**
+ * Finds the root and the Git program; waits for their filesystems no longer than `observeTimeoutSeconds`.
+ * @throws ConfigError with all mistakes if they cannot be used, or their filesystems do not answer
+ */
 export async function findHostEnvironment(
   settings: HostSettings,
   environment: NodeJS.ProcessEnv,
-  options: Omit<GitOptions, 'path' | 'environment' | 'mounts'> = {},
-  events: Pick<DiskHelpersOptions, 'stopped' | 'resumed' | 'unanswered'> = {},
+  events: FilesystemEvents = {},
 ): Promise<HostEnvironment> {
   const mounts = new MountTable()
-  const guard = () => mounts.guard()
+  const guard = (): PathGuard | undefined => mounts.guard()
   const root = new RepositoriesRoot(resolve(settings.root), guard)
   const limits = {
     directoriesMax: settings.maxRefDirectories,
     looseRefsMax: settings.maxLooseRefs,
     linksAnywhere: settings.access === undefined,
   }
-  let git: Git | undefined
-  const helpers = new DiskHelpers({
-    config: { ...limits, root: root.path, rules: settings.freshness },
-    limitMs: settings.observeTimeoutSeconds * 1000,
-    ...events,
-    stopped: (where) => {
-      events.stopped?.(where)
-      // Clients who wait for what Git does there hear of it, and others get its slots.
-      git?.giveUpOn(where)
-    },
-  })
+  const limitMs = settings.observeTimeoutSeconds * 1000
+  const config = { ...limits, root: root.path, rules: settings.freshness }
+  const helpers = new DiskHelpers({ config, limitMs, ...events })
   const disks = new Disks(new Disk({ ...limits, root, guard }), helpers)
   try {
-    const real = await answered('--root', settings, disks.root())
-    if (real === undefined) throw noRoot(settings, guard())
-    root.learn(real)
-    const path = await answered('--git', settings, disks.program(settings.git, environment['PATH']))
-    if (path === undefined) throw noGit(settings)
-    git = new Git({ path, environment, mounts, ...options })
-    return { root, mounts, disks, helpers, git }
+    const [storages, program] = await checkAll([
+      async () => {
+        await findRoot(root, disks, settings, guard())
+        return inTime('--gitaly-storages', settings, () =>
+          findStorages(root.path, settings.gitalyStorages, (path) => disks.relative(path)),
+        )
+      },
+      () => findProgram(disks, settings, environment),
+    ])
+    return { root, storages, mounts, disks, helpers, program }
   } catch (error) {
     helpers.close()
     throw error
   }
 }
 
-/** Checks the root at once. @throws ConfigError, RemotePath if it is on a mount that may hang */
-export function checkRoot(settings: Pick<Settings, 'root'>): RepositoriesRoot {
-  const mounts = new MountTable()
-  const root = new RepositoriesRoot(resolve(settings.root), () => mounts.guard())
-  if (root.real() === undefined) throw noRoot(settings, mounts.guard())
-  return root
+/** @throws ConfigError */
+async function findRoot(
+  root: RepositoriesRoot,
+  disks: Disks,
+  settings: HostSettings,
+  guard: PathGuard | undefined,
+): Promise<void> {
+  const real = await inTime('--root', settings, () => disks.root())
+  if (real === undefined) throw new ConfigError(`--root: ${whyUnusable(settings.root, guard)}`)
+  root.learn(real)
 }
 
-/** Checks the Git program at once, unless it is on a mount that may hang. @throws ConfigError */
-export function checkGit(settings: Pick<Settings, 'git'>, environment: NodeJS.ProcessEnv): void {
-  try {
-    if (findProgram(settings.git, environment['PATH'], new MountTable().guard()) === undefined)
-      throw noGit(settings)
-  } catch (error) {
-    if (!(error instanceof RemotePath)) throw error
-  }
-}
-
-const noRoot = ({ root }: Pick<Settings, 'root'>, guard: PathGuard | undefined): ConfigError =>
-  new ConfigError(`--root: ${whyNot(root, guard)}`)
-
-function whyNot(root: string, guard: PathGuard | undefined): string {
+function whyUnusable(root: string, guard: PathGuard | undefined): string {
   const given = JSON.stringify(root)
-  const isNone = `${given} is not a directory; give one that holds repositories`
+  const noDirectory = `${given} is not a directory; give one that holds repositories`
   try {
     guard?.check(resolve(root))
-    if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return isNone
-    return `cannot use ${given}: it may not be entered`
+    if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return noDirectory
+    return `cannot use ${given}: permission to enter it is missing`
   } catch (error) {
-    return error instanceof RemotePath ? isNone : `cannot use ${given}: ${(error as Error).message}`
+    return error instanceof RemotePath ? noDirectory : `cannot use ${given}: ${(error as Error).message}`
   }
 }
 
-const noGit = ({ git }: Pick<Settings, 'git'>): ConfigError =>
-  new ConfigError(`--git: there is no program ${git}; give the path of Git's binary`)
+/** @throws ConfigError */
+async function findProgram(
+  disks: Disks,
+  settings: HostSettings,
+  environment: NodeJS.ProcessEnv,
+): Promise<string> {
+  const { git } = settings
+  const path = await inTime('--git', settings, () => disks.program(git, environment['PATH']))
+  if (path !== undefined) return path
+  throw new ConfigError(`--git: there is no program ${git}; give the path of Git's binary`)
+}
 
-/** @throws ConfigError if nothing answers */
-export async function answered<T>(
+/** Translates the error of a filesystem that does not answer. @throws ConfigError */
+async function inTime<T>(
   option: string,
   { observeTimeoutSeconds }: Pick<Settings, 'observeTimeoutSeconds'>,
-  asked: T | Promise<T>,
+  find: () => T | Promise<T>,
 ): Promise<T> {
   try {
-    return await asked
+    return await find()
   } catch (error) {
     if (!(error instanceof FilesystemUnanswered)) throw error
     const where = error.mounts.join(', ')
     throw new ConfigError(
-      `${option}: the filesystem at ${where} does not answer within ${observeTimeoutSeconds} s; mend it, or give another place`,
+      `${option}: the filesystem at ${where} does not answer within ${observeTimeoutSeconds} s; repair it, or give another path`,
     )
   }
 }

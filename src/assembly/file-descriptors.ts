@@ -4,8 +4,9 @@ import { descriptorLimit, othersMin, raiseLimit, requestsWithin } from '../limit
 import type { Log } from '../telemetry/log.js'
 
 /**
- * Warns if there are file descriptors for less than half of the requests that the settings let in.
- * @throws ConfigError if there are too few to serve at all
+ * Warns if the file descriptor limit allows less than half of `max-requests`.
+ * @param limit of this process; undefined: unknown, and nothing is checked
+ * @throws ConfigError if there are too few descriptors to serve at all
  */
 export function checkFileDescriptors(
   { maxRequests, maxProcesses }: Pick<Settings, 'maxRequests' | 'maxProcesses'>,
@@ -15,14 +16,14 @@ export function checkFileDescriptors(
   if (limit === undefined) return
   if (limit < othersMin) {
     throw new ConfigError(
-      `this process may have ${limit} file descriptors, which is too few; ${othersMin} are the least: ${raiseLimit}`,
+      `the file descriptor limit of this process, ${limit}, is too low; at least ${othersMin} are needed: ${raiseLimit}`,
     )
   }
   const requests = requestsWithin(limit, maxProcesses)
   if (requests >= maxRequests / 2) return
   log.warn(
     { limit, maxRequests, maxProcesses },
-    `${limit} file descriptors are enough for some ${requests} requests at once, and max-requests is ${maxRequests}: ` +
+    `a file descriptor limit of ${limit} allows about ${requests} requests at once, and max-requests is ${maxRequests}: ` +
       `${raiseLimit}, or set --max-requests ${requests}`,
   )
 }

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import type { Settings } from '../config/options.js'
 import { Modes } from '../freshness/disk/modes.js'
+import type { Leases } from '../freshness/leases.js'
 import { Observer } from '../freshness/observer.js'
+import type { Git } from '../git/process/git.js'
 import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
 import { LeaseService } from '../service/lease-service.js'
 import type { UnservedNotices } from '../service/unserved-notices.js'
@@ -10,25 +12,33 @@ import type { Metrics } from '../telemetry/metrics.js'
 import type { HostEnvironment } from './environment.js'
 import { openLeases } from './leases.js'
 
+/** Everything that decides whether an entry is fresh. */
+export interface Freshness {
+  readonly leases: Leases
+  readonly modes: Modes
+  readonly observer: Observer
+  readonly leaseService: LeaseService
+}
+
 export interface FreshnessOptions {
-  readonly host: HostEnvironment
-  /** This process's part of the cache directory; undefined: it cannot be used. */
+  readonly host: Pick<HostEnvironment, 'root' | 'mounts' | 'disks'>
+  readonly git: Git
+  /** This process's part of the cache directory; undefined: the directory cannot be used. */
   readonly ownDirectory: string | undefined
-  /** Told of the common directory of a repository whose state may be another from now on. */
-  readonly changed: (repository: string) => void
+  /** Called with the common directory of a repository whose state may have changed. */
+  readonly changed: (commonDir: string) => void
   readonly notices: UnservedNotices
   readonly settings: Settings
   readonly metrics: Metrics
   readonly log: Log
 }
 
-/** Milliseconds between two lines about a clock that was put back. */
+/** Least time in milliseconds between two log lines about a clock that was set back. */
 const clockQuietMs = 600_000
 
-/** All that tells whether an entry is fresh: looks, modes and leases. */
-export function openFreshness(options: FreshnessOptions) {
-  const { host, ownDirectory, changed, notices, settings, metrics, log } = options
-  const { root, git, mounts, disks } = host
+export function openFreshness(options: FreshnessOptions): Freshness {
+  const { host, git, ownDirectory, changed, notices, settings, metrics, log } = options
+  const { root, mounts, disks } = host
   const { unleasedMaxAgeSeconds } = settings
   const leases = openLeases(ownDirectory && join(ownDirectory, 'leases'), metrics, log, changed)
   const modes = new Modes({
@@ -37,11 +47,12 @@ export function openFreshness(options: FreshnessOptions) {
     leaseOnly: ({ gitDir }, { reason, detail }) => {
       log.warn(
         { repository: gitDir, reason, detail, unleasedMaxAgeSeconds },
-        'in lease mode: changes that nobody takes a lease for may stay unseen for so long; see README, Freshness',
+        'a repository is in lease mode: changes without a lease stay unseen for up to unleased-max-age-seconds; take leases, for example ' +
+          'with `refstream hook install`',
       )
     },
   })
-  const installation = inspectInstallation(git).then((found) => checkVersion(found, log))
+  const installation = inspectInstallation(git).then((found) => warnIfUnsupported(found, log))
   const observer = new Observer({
     root,
     disks,
@@ -57,15 +68,17 @@ export function openFreshness(options: FreshnessOptions) {
     clockBehind: atMostEvery(clockQuietMs, (ms: number) =>
       log.warn(
         { aheadSeconds: Math.round(ms / 1000) },
-        'files have timestamps in the future: the clock was put back; answers stay fresh, by the process’s own clock',
+        'files have timestamps in the future: the system clock was set back; answers stay fresh by the monotonic clock',
       ),
     ),
   })
   return { leases, modes, observer, leaseService: new LeaseService({ root, leases, observer, modes }) }
 }
 
-function checkVersion(installation: Installation, log: Log): Installation {
+function warnIfUnsupported(installation: Installation, log: Log): Installation {
   const { version, supported } = installation
-  if (!supported) log.warn({ version }, `this Git is not supported: ${oldestGit} is the oldest that is`)
+  if (!supported) {
+    log.warn({ version }, `this version of Git is not supported; install ${oldestGit} or newer`)
+  }
   return installation
 }

@@ -4,30 +4,30 @@ import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
 /**
- * The leases, with those that were open when an earlier process ended.
+ * Opens the leases, with those that were open when an earlier process ended.
  * @param journal directory; undefined: there is none, and leases do not survive a crash
  */
 export function openLeases(
   journal: string | undefined,
   metrics: Metrics,
   log: Log,
-  changed: (repository: string) => void,
+  changed: (commonDir: string) => void,
 ): Leases {
   let journalWorks = true
   return new Leases(journal === undefined ? undefined : new LeaseJournal(journal), {
     opened: () => metrics.leasesOpened.inc(),
-    ended: ({ repository, reason: reason, ttlMs }, end) => {
+    ended: ({ repository, reason, ttlMs }, end) => {
       metrics.leasesEnded.inc({ end })
       if (end !== 'expired') return
       log.warn(
         { repository, reason, ttlSeconds: ttlMs / 1000 },
-        'a lease expired; it counts as ended with a change',
+        'a lease expired; treating the repository as changed',
       )
     },
     changed,
     journalFailed: (err) => {
       if (journalWorks)
-        log.error({ err, journal }, 'leases cannot be written down: they do not survive a crash')
+        log.error({ err, journal }, 'leases cannot be written to disk; they will not survive a crash')
       journalWorks = false
     },
   })

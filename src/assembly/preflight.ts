@@ -1,108 +1,82 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Htpasswd } from '../access/htpasswd.js'
-import { Rules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
-import { checkExposure } from '../config/cross-checks.js'
+import { addressesOf, crossCheck } from '../config/cross-checks.js'
 import type { Settings } from '../config/options.js'
 import { checkAll, ConfigError } from '../config/settings.js'
-import { RemotePath } from '../git/filesystem/path-guard.js'
-import { checkGit, checkRoot } from './environment.js'
-import { cannotUse } from './access-control.js'
+import { readTlsMaterial } from '../server/tls-material.js'
+import { findHostEnvironment, type FilesystemEvents, type HostEnvironment } from './environment.js'
+import { tlsFilesOf, unusableFiles } from './credential-files.js'
 import { readWebhookSecret } from './webhook-secret.js'
-import { findStorages } from './storages.js'
-import { readTls } from '../server/tls.js'
 
 /**
- * Looks for all that keeps `serve` from starting with these settings, but for what others on this machine do meanwhile
- * (ports that are taken). Opens and changes nothing.
- * @param options.hasRoot is there a root yet? Without one, what depends on it is left out
+ * Checks everything for which `serve` would refuse these settings, except ports and sockets that are in use. `serve`,
+ * `doctor` and `config check` all call this first. Changes nothing.
+ * @returns what was found on the way; the caller closes its helpers
  * @throws ConfigError with all mistakes
  */
-export function checkSettings(
+export async function preflight(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
-  { hasRoot }: { readonly hasRoot: boolean } = { hasRoot: true },
-): void {
-  checkAll([
-    () => checkExposure(settings),
-    ...(hasRoot ? [() => checkRootAndStorages(settings)] : []),
-    () => checkGit(settings, environment),
-    () => readWebhookSecret(settings.webhookSecretFile),
-    ...filesOf(settings).map(
-      ({ what, paths, read }) =>
-        () =>
-          readOr(what, paths, read),
-    ),
-    () => readOr('access', [], () => settings.access && new Rules(settings.access)),
-    ...socketsOf(settings).map(
-      ([option, path]) =>
-        () =>
-          checkSocket(option, path),
-    ),
-  ])
-}
-
-/** What is on a filesystem that may not answer is left to `findGround`, which does not wait for ever. */
-function checkRootAndStorages({ root, gitalyStorages }: Settings): void {
+  events: FilesystemEvents = {},
+): Promise<HostEnvironment> {
+  let host: HostEnvironment | undefined
   try {
-    findStorages(checkRoot({ root }), gitalyStorages)
+    await checkAll([
+      () => crossCheck(settings),
+      async () => (host = await findHostEnvironment(settings, environment, events)),
+      () => readWebhookSecret(settings.webhookSecretFile),
+      ...fileChecks(settings),
+      ...socketChecks(settings),
+    ])
+    return host!
   } catch (error) {
-    if (error instanceof RemotePath) return
-    if (error instanceof ConfigError) throw error
-    throw new ConfigError(`--root: cannot use ${JSON.stringify(root)}: ${(error as Error).message}`)
+    host?.helpers.close()
+    throw error
   }
 }
 
-interface NeededFiles {
-  readonly what: string
-  readonly paths: readonly (string | undefined)[]
-  readonly read: () => unknown
+/** Reads the files that `openCredentialFiles` watches. */
+function fileChecks(settings: Settings): (() => void)[] {
+  const checks: (() => void)[] = []
+  const add = (what: string, paths: readonly (string | undefined)[], read: () => unknown): void => {
+    const check = (): void => {
+      try {
+        read()
+      } catch (error) {
+        throw unusableFiles(what, paths, error)
+      }
+    }
+    checks.push(check)
+  }
+  const addFile = (what: string, path: string | undefined, read: (path: string) => unknown): void => {
+    if (path !== undefined) add(what, [path], () => read(path))
+  }
+  const tls = tlsFilesOf(settings)
+  if (tls) add('tls', Object.values(tls), () => readTlsMaterial(tls))
+  addFile('admin-tokens', settings.adminTokenFile, (path) => Tokens.read(path))
+  addFile('auth-tokens', settings.authTokens, (path) => Tokens.read(path))
+  addFile('auth-htpasswd', settings.authHtpasswd, (path) => Htpasswd.read(path))
+  return checks
 }
 
-/** What assembly/locks.ts opens. */
-function filesOf(settings: Settings): NeededFiles[] {
-  const { tlsCert: cert, tlsKey: key, tlsClientCa: clientCa, tlsClientNames: clientNames } = settings
-  const { adminTokenFile, authTokens, authHtpasswd } = settings
-  const files: NeededFiles[] = []
-  if (cert !== undefined && key !== undefined) {
-    const paths = [cert, key, clientCa, clientNames]
-    files.push({ what: 'tls', paths, read: () => readTls({ cert, key, clientCa, clientNames }) })
-  }
-  const add = (what: string, path: string | undefined, read: (path: string) => unknown): void => {
-    if (path !== undefined) files.push({ what, paths: [path], read: () => read(path) })
-  }
-  add('admin-tokens', adminTokenFile, (path) => Tokens.read(path))
-  add('auth-tokens', authTokens, (path) => Tokens.read(path))
-  add('auth-htpasswd', authHtpasswd, (path) => Htpasswd.read(path))
-  return files
-}
-
-function readOr(what: string, paths: readonly (string | undefined)[], read: () => unknown): void {
-  try {
-    read()
-  } catch (error) {
-    throw cannotUse(what, paths, error)
-  }
-}
-
-function socketsOf({ listen, admin = [], grpc }: Settings): [option: string, path: string][] {
-  const all = { listen: [listen], admin, grpc: grpc ? [grpc] : [] }
-  return Object.entries(all).flatMap(([option, list]) =>
-    list.flatMap((address) => ('path' in address ? [[option, address.path] as [string, string]] : [])),
+function socketChecks(settings: Settings): (() => void)[] {
+  return addressesOf(settings).flatMap(([option, address]) =>
+    'path' in address ? [() => checkSocket(option, address.path)] : [],
   )
 }
 
-/** As assembly/listen.ts refuses it: a socket that is there already may be one that a process has left. */
+/** Fails where server/listen.ts would. A socket that exists may be in use, or left over, which `listen` finds out. */
 function checkSocket(option: string, path: string): void {
-  const wrong = (reason: string): ConfigError =>
+  const mistake = (reason: string): ConfigError =>
     new ConfigError(`--${option}: cannot listen on unix:${path}: ${reason}`)
   const directory = dirname(path)
   try {
-    if (!statSync(directory).isDirectory()) throw wrong(`${directory} is no directory`)
-    const there = statSync(path, { throwIfNoEntry: false })
-    if (there && !there.isSocket()) throw wrong('there is something that is no socket')
+    if (!statSync(directory).isDirectory()) throw mistake(`${directory} is not a directory`)
+    const existing = statSync(path, { throwIfNoEntry: false })
+    if (existing && !existing.isSocket()) throw mistake('a file that is not a socket is there')
   } catch (error) {
-    throw error instanceof ConfigError ? error : wrong((error as Error).message)
+    throw error instanceof ConfigError ? error : mistake((error as Error).message)
   }
 }

@@ -1,50 +1,50 @@
-import { leaseEndpoints } from '../admin/lease-api.js'
-import { webhookEndpoints } from '../admin/webhooks.js'
-import { adminHosts, isLocal } from '../config/cross-checks.js'
+import { EventEmitter } from 'node:events'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
-import { packageVersion } from '../config/version.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
-import type { Complaint } from '../git/process/git.js'
-import { CompressedForms } from '../service/compressed-forms.js'
-import { CacheInspector } from '../service/cache-inspector.js'
-import { RefService } from '../service/ref-service.js'
-import { UnservedNotices } from '../service/unserved-notices.js'
-import { droppedLines, type Log } from '../telemetry/log.js'
-import { Metrics } from '../telemetry/metrics.js'
-import { openCache } from './cache.js'
-import { checkFileDescriptors } from './file-descriptors.js'
 import { Servers } from '../server/servers.js'
-import { openFreshness } from './freshness.js'
-import { answered, findHostEnvironment } from './environment.js'
-import { openLimits } from './limits.js'
+import { forgetRepository } from '../service/entry-keys.js'
+import { locate } from '../service/target.js'
+import { UnservedNotices } from '../service/unserved-notices.js'
+import type { Log } from '../telemetry/log.js'
+import { Metrics } from '../telemetry/metrics.js'
 import { openAccessControl } from './access-control.js'
-import { checkSettings } from './preflight.js'
+import { openCache } from './cache.js'
+import { openCredentialFiles } from './credential-files.js'
+import type { HostEnvironment } from './environment.js'
+import { checkFileDescriptors } from './file-descriptors.js'
+import { openFreshness } from './freshness.js'
+import { watchGauges } from './gauges.js'
+import { openGit } from './git.js'
+import { openLimits } from './limits.js'
+import { preflight } from './preflight.js'
+import { Readiness } from './readiness.js'
+import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
+import { openServices } from './service.js'
 import { readWebhookSecret } from './webhook-secret.js'
-import { locateStorages } from './storages.js'
 
-/** A sidecar that listens. */
+/** A running sidecar. */
 export interface Sidecar {
-  /** Where Git clients connect, as in `http://127.0.0.1:8080`. */
+  /** Where Git clients connect, such as `http://127.0.0.1:8080`. */
   readonly url: string
-  /** Where /metrics and the lease API are: the first of the addresses, `unix:/path` for a Unix socket. */
+  /** Where the admin API is: the first of its addresses; `unix:/path` for a Unix socket. */
   readonly adminUrl: string
-  /** Where gRPC's clients connect, `HOST:PORT` or `unix:/path`; undefined: nowhere. */
+  /** Where gRPC clients connect, `HOST:PORT` or `unix:/path`; undefined: there is no gRPC server. */
   readonly grpcTarget: string | undefined
   /**
-   * Not ready, no new connections; what is under way may go on for `drainSeconds`, then it is cut and its Git processes
-   * are ended. Resolves when nothing is left.
+   * Reports that it is not ready, and accepts no new connections. Requests under way may go on for `drainSeconds`; then
+   * their connections are closed and their Git processes are ended. Resolves when all are gone.
    */
   close(): Promise<void>
-  /** Reads certificates, tokens and passwords again; what cannot be used changes nothing, and is logged. */
+  /** Reads certificates, tokens and passwords again. Files that cannot be used change nothing, and are logged. */
   reload(): void
-  /** Ends every Git process at once, for a program that is about to die. */
+  /** Kills every Git process at once, for a program that is about to exit. */
   killProcesses(): void
 }
 
 /**
- * Puts the parts together and opens the doors.
- * @throws ConfigError if the root, the Git program or an address cannot be used
+ * Builds the parts in the order in which they need each other, and starts to listen.
+ * @throws ConfigError with all mistakes if the settings cannot be used, or an address cannot be listened on
  */
 export async function startSidecar(
   settings: Settings,
@@ -52,172 +52,130 @@ export async function startSidecar(
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Sidecar> {
   checkFileDescriptors(settings, log)
-  checkSettings(settings, environment)
-  const secret = readWebhookSecret(settings.webhookSecretFile)
   const metrics = new Metrics()
-  const access = openAccessControl(settings, metrics, log, (path) => service.locate(path))
-  const limits = openLimits(settings, metrics, log)
-  const { limiter } = limits
-  const gitEvents = {
-    limiter,
-    filled: (kind: string, ms: number) => limits.adaptive?.took(kind, ms),
-    started: (command: string) => metrics.processesStarted.inc({ command }),
-    complained: (complaint: Complaint) => log.warn(complaint, 'git complained'),
-  }
-  const host = await findHostEnvironment(settings, environment, gitEvents, {
-    unanswered: () => metrics.observations.inc({ result: 'timeout' }),
-    stopped: (mounts) =>
-      log.error(
-        { mounts },
-        'a filesystem does not answer: requests for repositories on it get 503 until it does',
-      ),
-    resumed: (mounts) => log.info({ mounts }, 'the filesystem answers again'),
+  const filesystems = new EventEmitter<FilesystemEvents>()
+  reportFilesystems(filesystems, metrics, log)
+  const host = await preflight(settings, environment, {
+    unanswered: () => filesystems.emit('unanswered'),
+    stopped: (mounts) => filesystems.emit('stopped', mounts),
+    resumed: (mounts) => filesystems.emit('resumed', mounts),
   })
-  const { root, disks, helpers, git } = host
-  const storages = await locateStorages(root, settings.gitalyStorages, (path) =>
-    answered('--gitaly-storages', settings, disks.relative(path)),
-  )
-  const cacheDir = settings.cacheDir ?? defaultCacheDir(root.latest ?? root.path, environment)
-  const cache = await openCache(settings, cacheDir, metrics, log)
-  const { instance: slot } = cache
-  if (slot)
-    log.info({ slot, cacheDir }, 'another process uses the cache directory; this one has its own part')
+  return start(settings, environment, host, filesystems, metrics, log).catch((error: unknown) => {
+    host.helpers.close()
+    throw error
+  })
+}
+
+async function start(
+  settings: Settings,
+  environment: NodeJS.ProcessEnv,
+  host: HostEnvironment,
+  filesystems: EventEmitter<FilesystemEvents>,
+  metrics: Metrics,
+  log: Log,
+): Promise<Sidecar> {
+  const { root, storages, disks, helpers } = host
+  const webhookSecret = readWebhookSecret(settings.webhookSecretFile)
+  const files = openCredentialFiles(settings, metrics, log)
+  const limits = openLimits(settings, metrics, log)
+  const git = openGit(host, environment, limits, metrics, log)
+  // Requests that wait for Git on such a filesystem fail, and release their permits to others.
+  filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
+  const directory = settings.cacheDir ?? defaultCacheDir(root.latest ?? root.path, environment)
+  const cache = await openCache(settings, directory, metrics, log)
+  const freshCache = new FreshCache(cache)
   const notices = new UnservedNotices({ log })
-  const { leases, modes, observer, leaseService } = openFreshness({
+  const freshness = openFreshness({
     host,
+    git,
     notices,
     ownDirectory: cache.ownDirectory,
-    changed: (repository) => service.forget(repository),
+    changed: (commonDir) => forgetRepository(freshCache, commonDir),
     settings,
     metrics,
     log,
   })
-  const freshCache = new FreshCache(cache)
-  const service: RefService = new RefService({
-    exportAll: settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined,
+  const { service, backend, listings } = openServices(settings, environment, {
     git,
-    observer,
-    leases: leaseService,
-    cache: freshCache,
-    listingsMaxBytes: settings.hotMaxBytes,
-    limiter,
-    backOff: limits.backOff,
+    freshness,
+    freshCache,
+    limits,
     notices,
     metrics,
     log,
   })
-  metrics.watch({
-    followers: () => cache.followers,
-    storeBytes: () => cache.storeBytes,
-    storeEntries: () => cache.storeEntries,
-    hotBytes: () => cache.hotBytes,
-    listingBytes: () => service.listingBytes,
-    processesRunning: () => git.running,
-    helpers: () => helpers.census,
-    leasesOpen: () => leases.size,
-    requestsUnderWay: () => limits.gate.admitted,
-    requestsWaiting: () => limits.gate.waiting,
-    requestsPipelined: () => limits.pipelined.taken,
-    requestBodyBytes: () => limits.bodies.taken,
-    processLimit: () => limiter.total,
-    processClasses: () =>
-      (['fill', 'pass'] as const).map((each) => ({
-        class: each,
-        running: limiter.running(each),
-        waiting: limiter.waiting(each),
-      })),
-    repositories: () => modes.census(),
-    logLinesDropped: () => droppedLines(log),
-  })
+  const accessControl = openAccessControl(
+    settings,
+    files,
+    (path) => locate(freshness.observer, path),
+    metrics,
+    log,
+  )
+  watchGauges(metrics, { cache, listings, git, helpers, freshness, limits, log })
+  const readiness = new Readiness({ root, disks, limits })
 
-  let draining = false
-  const rootFault = (real: string | undefined): string | undefined =>
-    real === undefined ? `there is no directory ${root.path}, or it may not be entered` : undefined
-  const readiness = (): string | undefined | Promise<string | undefined> => {
-    if (draining) return 'shutting down'
-    if (limits.shedding()) return 'overloaded: requests are shed'
-    const real = disks.root()
-    if (!(real instanceof Promise)) return rootFault(real)
-    return real.then(rootFault, () => `the filesystem of ${root.path} does not answer`)
-  }
-  const invalidated = (source: string): void => metrics.invalidations.inc({ source })
   const stop = async (): Promise<void> => {
     await cache.close()
     await git.close()
     helpers.close()
-    leases.close()
+    freshness.leases.close()
     limits.close()
-    await access.close()
+    files.close()
+    await accessControl.close()
   }
-  const doors = await Servers.open({
+  const parts: ServerParts = {
+    service,
+    backend,
+    freshness,
+    freshCache,
+    accessControl,
+    limits,
+    storages,
+    webhookSecret,
+    readiness,
+    metrics,
+    log,
+  }
+  const servers = await Servers.open({
     settings,
-    http: {
-      ...limits,
-      access: access.access,
-      clientName: access.clientName,
-      proxies: access.proxies,
-      service,
-      metrics,
-      log,
-      remoteUserHeader: settings.remoteUserHeader,
-      etag: settings.etag,
-      requestIdleMs: settings.requestIdleSeconds * 1000,
-      maxHeaderBytes: settings.maxHeaderBytes,
-      shedStatus: settings.shedStatus,
-      compressed: new CompressedForms({
-        minBytes: settings.compression === 'on' ? settings.compressionMinBytes : undefined,
-        maxBytes: settings.hotMaxBytes,
-      }),
-    },
-    admin: {
-      metrics,
-      log,
-      notReady: readiness,
-      endpoints: [
-        ...leaseEndpoints({ leases: leaseService, maxSeconds: settings.leaseMaxSeconds, invalidated }),
-        ...webhookEndpoints({ leases: leaseService, secret, invalidated }),
-      ],
-      version: packageVersion(),
-      tokens: access.adminTokens,
-      hosts: adminHosts(settings),
-    },
-    grpc: {
-      ...limits,
-      service,
-      metrics,
-      log,
-      leases: leaseService,
-      inspector: new CacheInspector({ observer, modes, leases, cache: freshCache }),
-      storages,
-      leaseMaxSeconds: settings.leaseMaxSeconds,
-      invalidated,
-      notReady: readiness,
-      reflection: settings.grpcReflection,
-      requestIdleMs: settings.requestIdleSeconds * 1000,
-      clientIdleMs: settings.clientIdleSeconds * 1000,
-      authorize: {
-        ...access,
-        adminOpen: settings.grpc !== undefined && isLocal(settings.grpc),
-        unix: settings.grpc !== undefined && 'path' in settings.grpc,
-      },
-    },
-    tls: access.tls,
+    http: httpOptions(settings, parts),
+    admin: adminOptions(settings, parts),
+    grpc: grpcOptions(settings, parts),
+    tls: files.tls,
     log,
   }).catch(async (error: unknown) => {
     await stop()
     throw error
   })
   return {
-    url: doors.url,
-    adminUrl: doors.adminUrl,
-    grpcTarget: doors.grpcTarget,
-    reload: () => access.reload(),
+    url: servers.url,
+    adminUrl: servers.adminUrl,
+    grpcTarget: servers.grpcTarget,
+    reload: () => files.reload(),
     killProcesses: () => git.killAll(),
     close: async () => {
-      draining = true
-      await doors.drain(settings.drainSeconds)
+      readiness.drain()
+      await servers.drain(settings.drainSeconds)
       await stop()
-      await doors.close()
+      await servers.close()
     },
   }
+}
+
+/** Events of filesystems that may hang, with the points where they are mounted. */
+interface FilesystemEvents {
+  readonly stopped: [mounts: readonly string[]]
+  readonly resumed: [mounts: readonly string[]]
+  readonly unanswered: []
+}
+
+function reportFilesystems(filesystems: EventEmitter<FilesystemEvents>, metrics: Metrics, log: Log): void {
+  filesystems.on('unanswered', () => metrics.observations.inc({ result: 'timeout' }))
+  filesystems.on('stopped', (mounts) =>
+    log.error(
+      { mounts },
+      'a filesystem does not answer; requests for repositories on it get 503 until it does',
+    ),
+  )
+  filesystems.on('resumed', (mounts) => log.info({ mounts }, 'the filesystem answers again'))
 }

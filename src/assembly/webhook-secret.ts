@@ -1,7 +1,7 @@
 import { readSettingFile } from '../config/files.js'
 import { ConfigError } from '../config/settings.js'
 
-/** What signs webhooks. @throws ConfigError */
+/** Reads the secret that signs webhooks; undefined: none is configured. @throws ConfigError */
 export function readWebhookSecret(path: string | undefined): string | undefined {
   if (path === undefined) return undefined
   try {

@@ -1,23 +1,27 @@
 import { request as requestHttp, type RequestOptions } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { InvalidArgumentError, Option } from 'commander'
+import { defaultAdminAddress, socketPathMax, urlOf } from '../config/addresses.js'
 import type { Settings } from '../config/options.js'
 
-/** The option with which a command is told where the sidecar's admin door is. */
+/** Makes the option for the address of the sidecar's admin API. */
 export const adminOption = (): Option =>
   new Option(
     '--admin <ADDRESS>',
-    'the sidecar: HOST:PORT, tls:HOST:PORT or unix:/PATH; REFSTREAM_ADMIN_TOKEN is the token that it needs',
+    'admin address of the sidecar: HOST:PORT, tls:HOST:PORT or unix:/PATH; REFSTREAM_ADMIN_TOKEN is its token',
   )
     .env('REFSTREAM_ADMIN')
     .argParser(parseAdminAddress)
-    .default(defaultAdmin)
+    .default(adminUrl())
 
-/** Of several, as `serve` takes them, the first. @returns `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH` */
+/**
+ * Parses an admin address; of several, as `serve` takes them, the first.
+ * @returns `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`
+ */
 export function parseAdminAddress(list: string): string {
   const [text = ''] = list.split(',')
-  // sockaddr_un has room for 107 bytes, unix(7).
-  if (/^unix:\/\P{Cc}+$/u.test(text) && Buffer.byteLength(text) <= 'unix:'.length + 107) return text
+  const isSocket = /^unix:\/\P{Cc}+$/u.test(text)
+  if (isSocket && Buffer.byteLength(text) <= 'unix:'.length + socketPathMax) return text
   const match = /^(http:\/\/|https:\/\/|tls:)?((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5}))\/?$/.exec(
     text,
   )
@@ -29,29 +33,22 @@ export function parseAdminAddress(list: string): string {
   return `${tls ? 'https' : 'http'}://${match[2]}`
 }
 
-const defaultAdmin = 'http://127.0.0.1:8081'
-
-/** Where a sidecar with these settings has its admin door. */
-export function adminUrl([address]: Settings['admin'] = []): string {
-  if (!address) return defaultAdmin
-  if ('path' in address) return `unix:${address.path}`
-  const { host, port, tls } = address
-  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`
-}
+/** Returns where a sidecar with these settings has its admin API: the first of several addresses. */
+export const adminUrl = ([address = defaultAdminAddress]: Settings['admin'] = []): string => urlOf(address)
 
 export interface AdminAnswer {
   readonly status: number
-  /** Parsed, if it is JSON; whoever listens there may say anything. */
+  /** Parsed if it is JSON; otherwise the text. */
   readonly body: unknown
 }
 
-/** Longest time that an answer may take, in milliseconds. */
+/** Time limit of a response in milliseconds. */
 const answerWithinMs = 5000
 
 /**
- * Asks a sidecar's admin door, with the token in REFSTREAM_ADMIN_TOKEN if there is one.
+ * Sends a request to a sidecar's admin API, with the token in REFSTREAM_ADMIN_TOKEN if there is one.
  * @param address `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`
- * @throws the system's error if there is no answer
+ * @throws the system's error if there is no response
  */
 export function askAdmin(address: string, method: string, path: string, body?: object): Promise<AdminAnswer> {
   const socketPath = /^unix:(.*)$/.exec(address)?.[1]
@@ -60,7 +57,7 @@ export function askAdmin(address: string, method: string, path: string, body?: o
   const options: RequestOptions = {
     method,
     signal: AbortSignal.timeout(answerWithinMs),
-    // Node does not frame the body of a DELETE by itself.
+    // Node sends no Content-Length for the body of a DELETE by itself.
     headers: {
       ...(token ? { Authorization: `Bearer ${token}` } : {}),
       ...(body ? { 'Content-Type': 'application/json', 'Content-Length': bytes.length } : {}),

@@ -1,7 +1,6 @@
 /**
- * Lets a command end quietly when what reads its output has gone, as in `refstream doctor | head -1`, with the exit code
- * that it has so far. Where its output cannot be written for another reason, it says so and ends with 1. A message on
- * standard error that nobody can read changes nothing.
+ * Ends a command silently when the reader of its output has gone, as in `refstream doctor | head -1`, with its exit code so
+ * far. Other errors of its output are reported, and end it with 1. Errors of standard error are ignored.
  */
 export function endWithOutput(): void {
   process.stderr.on('error', () => {})

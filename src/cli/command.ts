@@ -3,13 +3,13 @@ import { endWithOutput } from './broken-output.js'
 import { tooFewDescriptors } from './file-descriptors.js'
 import { leaveProcessOne } from './process-one.js'
 
-// Asked as long as there is a descriptor to ask with.
+// Read before the modules below take the last file descriptors.
 const limit = descriptorLimit()
 
 await leaveProcessOne()
 endWithOutput()
 try {
-  // The program's modules are opened all at once: that is what a small limit shows at first.
+  // The loader opens many modules at once: a limit that is too low shows here first.
   const { run } = await import('./program.js')
   await run(process.argv)
 } catch (error) {

@@ -1,9 +1,12 @@
-import { checkSettings } from '../assembly/preflight.js'
+import { preflight } from '../assembly/preflight.js'
 import { checkFile } from '../config/settings.js'
 
-/** `refstream config check`. @throws ConfigError if `serve` would refuse the file */
+/** `refstream config check`. @throws ConfigError with all mistakes for which `serve` would refuse the file */
 export async function checkConfig(path: string): Promise<void> {
   const { settings, hasRoot } = await checkFile(path)
-  checkSettings(settings, process.env, { hasRoot })
+  // A file may leave the root to the command line; what depends on the root cannot be checked then.
+  const checked = hasRoot ? settings : { ...settings, root: '/', gitalyStorages: [] }
+  const { helpers } = await preflight(checked, process.env)
+  helpers.close()
   process.stdout.write(`${path}: ok\n`)
 }

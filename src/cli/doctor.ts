@@ -1,58 +1,57 @@
-import { findHostEnvironment } from '../assembly/environment.js'
-import { checkSettings } from '../assembly/preflight.js'
+import { preflight } from '../assembly/preflight.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
-import type { Git } from '../git/process/git.js'
+import { Git } from '../git/process/git.js'
 import { oldestGit, type Installation } from '../git/process/installation.js'
 import { inspect, type Inspected } from '../service/inspection.js'
 import { adminUrl, askAdmin } from './admin-client.js'
-import { tellIdleRules } from './idle-rules.js'
+import { describeIdleRules } from './idle-rules.js'
 import { checkCache } from './doctor/cache.js'
 import { fine, wrong, type Finding } from './doctor/finding.js'
 import { listWithGit } from './doctor/listing.js'
 import { explain, findUnserved } from './doctor/unserved.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
-/** `refstream doctor`: a line for each thing that was looked at; exit code 1 if something is wrong. */
+/** `refstream doctor`: prints a line for each check; the exit code is 1 if something is wrong. */
 export async function doctor(
   paths: readonly string[],
   flags: Flags,
   mistakes: readonly string[],
 ): Promise<void> {
   const settings = await readSettings(flags, mistakes)
-  checkSettings(settings, process.env)
-  const { root, git, disks, mounts, helpers } = await findHostEnvironment(settings, process.env)
+  const { root, program, disks, mounts, helpers } = await preflight(settings, process.env)
+  const git = new Git({ path: program, environment: process.env, mounts })
   const top = root.latest ?? root.path
   const { freshness: rules, maxRefDirectories: directoriesMax } = settings
   const options = { root, git, rules, directoriesMax, disks, mounts }
   const { installation, repositories } = await inspect(options, paths)
-  tell(judgeGit(git, installation))
-  tell(await checkSidecar(settings))
-  tell(await checkCache(settings.cacheDir ?? defaultCacheDir(top, process.env), settings))
+  report(judgeGit(git, installation))
+  report(await checkSidecar(settings))
+  report(await checkCache(settings.cacheDir ?? defaultCacheDir(top, process.env), settings))
 
   const found = new Set<string>()
-  const told = new Set<string>()
-  /** What must not be touched: it would not answer. */
+  const reported = new Set<string>()
+  /** Paths on filesystems that do not answer, which must not be read. */
   const hung = new Set<string>()
   for await (const repository of repositories) {
     const { path, unanswered } = repository
     if (repository.found) found.add(path)
-    told.add(path)
+    reported.add(path)
     if (unanswered) {
       hung.add(path)
-      tell(wrong(`${path || '.'}: the filesystem at ${unanswered.join(', ')} does not answer`))
-    } else tell(await checkRepository(repository, top, git, installation, settings))
+      report(wrong(`${path || '.'}: the filesystem at ${unanswered.join(', ')} does not answer`))
+    } else report(await checkRepository(repository, top, git, installation, settings))
   }
   helpers.close()
   if (paths.length > 0) return
   for (const { path, reason } of findUnserved(top, new Set([...found, ...hung]))) {
-    if (!told.has(path)) tell(wrong(`${path || '.'}: ${reason}`))
+    if (!reported.has(path)) report(wrong(`${path || '.'}: ${reason}`))
   }
-  if (found.size === 0) tell(wrong(`no repository below ${top}`))
-  for (const line of tellIdleRules(settings, [...found])) tell(fine(line))
+  if (found.size === 0) report(wrong(`no repository below ${top}`))
+  for (const line of describeIdleRules(settings, [...found])) report(fine(line))
 }
 
-function tell({ line, wrong }: Finding): void {
+function report({ line, wrong }: Finding): void {
   process.stdout.write(`${line}\n`)
   if (wrong) process.exitCode = 1
 }
@@ -70,7 +69,7 @@ async function checkSidecar({ admin: addresses }: Settings): Promise<Finding> {
   return wrong(`sidecar: not ready at ${admin}: ${String(ready.body).trim()}`)
 }
 
-/** Longest time in which Git must list a repository's refs, in seconds, if a fill may take longer. */
+/** Time limit for Git to list a repository's refs in seconds, unless that of a fill is shorter. */
 const listingMaxSeconds = 30
 
 async function checkRepository(

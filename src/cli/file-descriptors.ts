@@ -1,24 +1,23 @@
 import { othersMin, raiseLimit } from '../limits/file-descriptors.js'
 
 /**
- * Says what to do about an error that means that there are no file descriptors left; undefined: it means something
- * else.
- * @param limit how many this process may have, if that is known
+ * Describes an error that means that file descriptors have run out, with a remedy; undefined: it is another error.
+ * @param limit of this process; undefined: unknown
  */
 export function tooFewDescriptors(error: unknown, limit: number | undefined): string | undefined {
   const code = codeOf(error)
   if (code === 'ENFILE') return 'the whole system has too many open files (ENFILE): raise fs.file-max'
-  // Node's loader may take a package that it cannot open for one that is not there.
+  // Node's loader may report a package that it cannot open as missing.
   const hidden = code === 'ERR_MODULE_NOT_FOUND' && limit !== undefined && limit < othersMin
   if (code !== 'EMFILE' && !hidden) return undefined
-  const may =
+  const problem =
     limit === undefined
-      ? 'has no file descriptor left'
-      : `may have ${limit} file descriptors, which is too few`
-  return `this process ${may}: ${raiseLimit}`
+      ? 'this process has no file descriptor left'
+      : `the file descriptor limit of this process, ${limit}, is too low`
+  return `${problem}: ${raiseLimit}`
 }
 
-/** Of an error, or of what has caused it. */
+/** Returns the code of an error, or of its causes. */
 function codeOf(error: unknown): string | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code } = cause as NodeJS.ErrnoException

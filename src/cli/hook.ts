@@ -9,16 +9,12 @@ type Hook = typeof import('../git/hook/hook.js')
 export function addHookCommand(program: Command): void {
   const hook = program
     .command('hook')
-    .description('Manage the reference-transaction hook that tells the sidecar of changes.')
+    .description('Manage the reference-transaction hook, which opens leases for changes of refs.')
   hook
     .command('install')
-    .description('Install or update the hook, and try it; one that is there already is chained.')
+    .description('Install or update the hook, and try it; an existing hook is chained.')
     .addOption(adminOption())
-    .option(
-      '--token-file <FILE>',
-      'file whose first line is the token that the sidecar needs; the hook reads it',
-      parsePath,
-    )
+    .option('--token-file <FILE>', 'file whose first line is the admin token; the hook reads it', parsePath)
     .argument('<REPO...>')
     .action((repositories: string[], { admin, tokenFile }: { admin: string; tokenFile?: string }) =>
       forEach(repositories, async (repository, hook) => {
@@ -29,12 +25,12 @@ export function addHookCommand(program: Command): void {
     )
   hook
     .command('status')
-    .description('Tell whether the hook is installed, and whether its sidecar gives it a lease.')
+    .description('Report whether the hook is installed, and whether it can open a lease.')
     .argument('<REPO...>')
-    .action((repositories: string[]) => forEach(repositories, describe))
+    .action((repositories: string[]) => forEach(repositories, describeHook))
   hook
     .command('remove')
-    .description('Remove the hook and put back the one that it chained.')
+    .description('Remove the hook and restore the hook that it chained.')
     .argument('<REPO...>')
     .action((repositories: string[]) =>
       forEach(repositories, async (repository, { removeHook }) =>
@@ -43,25 +39,25 @@ export function addHookCommand(program: Command): void {
     )
 }
 
-/** @returns it as an absolute path, which the hook needs */
+/** @returns an absolute path, which the hook needs */
 function parsePath(text: string): string {
   if (text === '') throw new InvalidArgumentError('It must be the path of a file.')
   return resolve(text)
 }
 
-/** Exit code for a hook that is installed and does not work. */
+/** Exit code if the hook is installed but does not work. */
 const failedExit = 1
 
-/** One that fails keeps nobody else from his turn. */
+/** Acts on each repository, also after one that fails. */
 async function forEach(
   repositories: readonly string[],
   act: (repository: string, hook: Hook) => Promise<string>,
 ): Promise<void> {
-  // Loaded when it is needed: a sidecar starts without it.
+  // Loaded on demand: a sidecar starts without it.
   const hook = await import('../git/hook/hook.js')
   for (const repository of repositories) {
     try {
-      // It would mean the working directory, which is likely meant by nobody: `hook install "$UNSET"`.
+      // An empty path would mean the working directory; most likely a variable is unset: `hook install "$UNSET"`.
       if (repository === '') throw new HookError('the path is empty; give that of a repository')
       process.stdout.write(`${repository}: ${await act(resolve(repository), hook)}\n`)
     } catch (error) {
@@ -75,20 +71,20 @@ async function forEach(
 const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && 'syscall' in error
 
-async function describe(repository: string, commands: Hook): Promise<string> {
+async function describeHook(repository: string, commands: Hook): Promise<string> {
   const { hook, admin, chained, current } = await commands.inspectHook(repository)
   if (hook !== 'ours' || admin === undefined) {
     return hook === 'another' ? 'not installed; another reference-transaction hook is there' : 'not installed'
   }
   const parts = [
     `installed, admin ${admin} (${(await doubts(repository, commands)) || 'reachable'})`,
-    chained ? 'chained to the hook that was there before' : 'nothing chained',
-    ...(current ? [] : ['another version: install it again']),
+    chained ? 'chained to the earlier hook' : 'nothing chained',
+    ...(current ? [] : ['installed by another version; install it again']),
   ]
   return parts.join(', ')
 }
 
-/** Opens a lease as the hook would. @returns why none could be opened, which makes the exit code 1; '' if one could */
+/** Opens a lease as the hook would. @returns why that failed, which sets the exit code 1; empty: it worked */
 async function doubts(repository: string, { tryHook }: Hook): Promise<string> {
   const { works, answered, reason, note = '' } = await tryHook(repository)
   if (works) return note

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
+import { renewalIntervalMs } from '../service/lease-renewal.js'
 import { adminOption, askAdmin, type AdminAnswer } from './admin-client.js'
 
 interface LeaseRunOptions {
@@ -11,17 +12,17 @@ interface LeaseRunOptions {
   readonly reason?: string
 }
 
-/** `refstream lease run`: a command that runs under a mutator lease. */
+/** `refstream lease run`: runs a command under a mutator lease. */
 export function addLeaseCommand(program: Command): void {
   program
     .command('lease')
-    .description('Tell the sidecar that a repository is being changed.')
+    .description('Open leases for changes of a repository.')
     .command('run')
     .description('Run a command under a lease, which ends when the command does.')
     .addOption(adminOption())
     .requiredOption('--repository <PATH>', 'path below the root, as in the URL, or absolute', parsePath)
     .option('--ttl-seconds <SECONDS>', 'time limit, renewed at a third of it', parseSeconds, 60)
-    .option('--reason <TEXT>', 'what GET /v1/leases tells of it')
+    .option('--reason <TEXT>', 'shown by GET /v1/leases')
     .argument('<COMMAND...>', 'after --')
     .action(async ([command, ...args]: string[], options: LeaseRunOptions) => {
       const lease = new HeldLease(options)
@@ -42,12 +43,12 @@ function parseSeconds(text: string): number {
   return seconds
 }
 
-/** A lease that never stands in the way: without a sidecar the command runs as well, with a warning. */
+/** A lease that never blocks the command: without a sidecar, the command runs with a warning. */
 class HeldLease {
   readonly #options: LeaseRunOptions
   #id: string | undefined
   #timer: NodeJS.Timeout | undefined
-  /** One at a time: a sidecar that is slow to answer shall not be asked for a lease again and again. */
+  /** Single flight: a sidecar that is slow to respond gets no further request for a lease. */
   #renewing: Promise<void> | undefined
 
   constructor(options: LeaseRunOptions) {
@@ -59,23 +60,23 @@ class HeldLease {
     const renew = (): void => {
       this.#renewing ??= this.#renew().finally(() => (this.#renewing = undefined))
     }
-    this.#timer = setInterval(renew, (this.#options.ttlSeconds * 1000) / 3)
+    this.#timer = setInterval(renew, renewalIntervalMs(this.#options.ttlSeconds * 1000))
   }
 
   async end(): Promise<void> {
     clearInterval(this.#timer)
-    // It may be about to get another lease, which has to end too.
+    // A renewal may be opening another lease, which must end too.
     await this.#renewing
     const { repository } = this.#options
     if (this.#id !== undefined && (await this.#ask('DELETE', `/v1/leases/${this.#id}`, {}))) return
-    // There was no lease, or it is not known any more: then say at least that there may be a change.
-    await this.#ask('POST', '/v1/invalidate', { repository }, 'the sidecar does not know of the change')
+    // Without a lease that the sidecar knows, the change is reported by an invalidation.
+    await this.#ask('POST', '/v1/invalidate', { repository }, 'the sidecar has not been told of the change')
   }
 
   async #acquire(): Promise<void> {
     const { repository, ttlSeconds, reason } = this.#options
     const answer = await this.#ask('POST', '/v1/leases', { repository, ttlSeconds, reason }, 'no lease')
-    // A sidecar that does not answer may know the lease before when it comes back.
+    // A sidecar that does not respond may still know the earlier lease later.
     this.#id = (answer?.body as { id: string } | undefined)?.id ?? this.#id
   }
 
@@ -86,7 +87,7 @@ class HeldLease {
     if (!renewed) await this.#acquire()
   }
 
-  /** undefined: it did not succeed; a warning says what that means. */
+  /** Sends a request; undefined: it failed. @param meaning of a failure, for a warning; left out: no warning */
   async #ask(method: string, path: string, body: object, meaning?: string): Promise<AdminAnswer | undefined> {
     const { admin } = this.#options
     try {
@@ -102,18 +103,18 @@ class HeldLease {
   }
 }
 
-/** @returns its exit code, 128 + the number of the signal that ended it, or 127 if it could not be started, as in sh(1) */
+/** Runs a command. @returns its exit code, 128 + the number of the signal that ended it, or 127 if it cannot be started, as sh(1) does */
 function run(command: string, args: readonly string[]): Promise<number> {
   return new Promise<number>((resolve, reject) => {
-    // Before it is started: a signal that came in between would end this process and leave the lease open. The terminal
-    // sends an interrupt to both; the others come to this process alone.
+    // Registered before the command starts: a signal in between would end this process and leave the lease open. A terminal
+    // sends SIGINT to both processes; the other signals come to this one alone.
     process.on('SIGINT', () => {})
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
     const child = spawn(command, args, { stdio: 'inherit' })
     child.once('error', reject)
     child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]))
   }).catch((error: unknown) => {
-    // By an event or, for an empty name, by a throw.
+    // Rejected by the event or, for an empty name, by a throw of spawn.
     process.stderr.write(`refstream: ${command}: ${(error as Error).message}\n`)
     return 127
   })

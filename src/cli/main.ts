@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Before all else: what is imported below may be more than an old Node understands.
+// First, since an old Node may not be able to parse the modules imported below.
 import './node-floor.cjs'
 
 void import('./command.js')

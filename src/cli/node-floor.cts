@@ -1,6 +1,6 @@
 /*
- * Ends the program, with one line, on a Node that is too old for the rest of it. Any Node must be able to read this file,
- * so it is CommonJS, imports nothing, and keeps to the JavaScript of 2009.
+ * Ends the program with one line if Node is too old for the rest of it. Every version of Node must be able to parse this
+ * file, so it is CommonJS, imports nothing, and uses the JavaScript of 2009.
  */
 ;(function () {
   // package.json, engines.

@@ -4,17 +4,18 @@ import { constants } from 'node:os'
 import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
 
-/** Since Node 22.15. */
+/** Available since Node 22.15. */
 interface Execve {
   readonly execve?: (file: string, args: readonly string[], environment: NodeJS.ProcessEnv) => never
 }
 
-/** The number of prctl(2), by architecture. */
+/** System call number of prctl(2) by architecture. */
 const prctl: Readonly<Record<string, number>> = { x64: 157, arm64: 167 }
 
 /**
- * Adopts orphans in place of process 1 (PR_SET_CHILD_SUBREAPER is 36), runs the command and reaps. 126: it cannot.
- * Arguments: the number of prctl(2), the names of signals to hand on with commas in between, the command.
+ * A Perl program that becomes a subreaper (PR_SET_CHILD_SUBREAPER is 36), runs the command, and reaps orphans in place of
+ * process 1. Exits with 126 if it cannot.
+ * Arguments: the number of prctl(2), the names of the signals to forward, separated by commas, and the command.
  */
 const subreaper = `
   my ($prctl, $signals, @command) = @ARGV;
@@ -31,30 +32,30 @@ const subreaper = `
 `
 
 /**
- * Runs the program that is asked for such that somebody reaps the children that others leave to process 1, if this is
- * process 1: Node knows only those that it has started. Resolves at once if this is another process, or there is no way:
- * then it is for this one to do the work. With a way it never comes back.
+ * If this is process 1, runs the same command under a program that reaps orphans, which Node does not: it reaps only
+ * processes that it has started. Then it does not return. Resolves at once if this is another process, or if neither way
+ * below works: then this process must do the work itself.
  *
- * The ways: another program in this place, a shell that reaps, where Node can do that; below this process one that
- * adopts orphans in its place, for which Perl is needed, which most installations of Git bring.
+ * The first way replaces this process by a shell that reaps (execve(2), where Node has it). The second starts a subreaper
+ * below this process; it needs Perl, which most installations of Git include.
  */
 export async function leaveProcessOne(): Promise<void> {
   if (process.pid !== 1) return
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
   const { execve } = process as Execve
   const supervise = fileURLToPath(new URL('supervise', import.meta.url))
-  // It ends the program where it fails.
+  // execve ends the process if it fails.
   if (existsSync('/bin/sh')) execve?.('/bin/sh', ['/bin/sh', supervise, ...command], process.env)
   const number = prctl[process.arch]
   if (process.platform !== 'linux' || number === undefined) return
-  // A terminal sends an interrupt to all.
+  // A terminal sends SIGINT to all its processes.
   const signals: NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', ...(isatty(0) ? [] : (['SIGINT'] as const))]
   const names = signals.map((signal) => signal.slice('SIG'.length)).join(',')
   const child = spawn('perl', ['-e', subreaper, '--', String(number), names, ...command], {
     stdio: 'inherit',
   })
-  const handOn = (signal: NodeJS.Signals): void => void child.kill(signal)
-  for (const signal of signals) process.on(signal, handOn)
+  const forward = (signal: NodeJS.Signals): void => void child.kill(signal)
+  for (const signal of signals) process.on(signal, forward)
   const ignore = (): void => {}
   process.on('SIGINT', ignore)
   const code = await new Promise<number>((resolve) => {
@@ -62,6 +63,6 @@ export async function leaveProcessOne(): Promise<void> {
     child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]))
   })
   if (code !== 126) process.exit(code)
-  for (const signal of signals) process.off(signal, handOn)
+  for (const signal of signals) process.off(signal, forward)
   process.off('SIGINT', ignore)
 }

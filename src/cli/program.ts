@@ -5,10 +5,10 @@ import { addLeaseCommand } from './lease.js'
 import { addHookCommand } from './hook.js'
 import { addSettingFlags, parseFlags, type Flags } from './setting-flags.js'
 
-/** Exit code for a mistake of whoever typed the command or wrote the configuration. */
+/** Exit code for mistakes in the command line or the configuration. */
 const usageExit = 2
 
-/** Reads the command line and runs the command that it names. */
+/** Parses the command line and runs the command. */
 export async function run(argv: readonly string[]): Promise<void> {
   const [command = '', ...rest] = argv.slice(2)
   const takesSettings = command === 'serve' || command === 'doctor'
@@ -29,21 +29,33 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** @param mistakes in the flags of the command, to be told with those in other places */
+const serveExamples = [
+  ['refstream serve --root /srv/git', 'exported repositories, on this machine only'],
+  [
+    'refstream serve --root /srv/git --listen tls:0.0.0.0:8443 --tls-cert fullchain.pem --tls-key privkey.pem --auth-htpasswd passwords',
+    'other machines, with TLS and passwords',
+  ],
+  [
+    'refstream serve --config /etc/refstream.toml --log-level debug',
+    'settings from a file, with one of them overridden',
+  ],
+] as const
+
+/** @param mistakes in the command's flags, reported with those in other places */
 function createProgram(mistakes: readonly string[]): Command {
   const program = new Command('refstream')
     .description('A streaming info-refs cache beside a Git server.')
     .version(packageVersion())
-    // Its hints come on lines of their own.
+    // Commander writes its hints on lines of their own.
     .configureOutput({ outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`) })
     .exitOverride()
 
-  addSettingFlags(program.command('serve'))
+  addSettingFlags(program.command('serve'), serveExamples)
     .description('Serve the repositories under a root over HTTP.')
-    // Loaded when it is needed: a hook's or a script's short command does not wait for a server's libraries.
+    // Loaded on demand: short commands in hooks and scripts do not wait for a server's libraries.
     .action(async (flags: Flags) => (await import('./serve.js')).serve(flags, mistakes))
   addSettingFlags(program.command('doctor'))
-    .description('Tell what is wrong, and how each repository is kept fresh, by the settings of serve.')
+    .description('Report problems, and how each repository is kept fresh, with the settings of serve.')
     .argument('[REPO...]', 'paths below the root; all if left out')
     .action(async (paths: string[], flags: Flags) =>
       (await import('./doctor.js')).doctor(paths, flags, mistakes),
@@ -54,7 +66,9 @@ function createProgram(mistakes: readonly string[]): Command {
     .command('config')
     .description('Work with configuration files.')
     .command('check')
-    .description('Check a configuration file: its keys, its values, and all for which serve would refuse it.')
+    .description(
+      'Check a configuration file for everything that serve would refuse, except ports in use: keys, values, combinations, files, root, Git.',
+    )
     .argument('<FILE>')
     .action(async (file: string) => (await import('./config-check.js')).checkConfig(file))
   addHookCommand(program)

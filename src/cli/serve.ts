@@ -3,19 +3,19 @@ import { LogOutput, standardOutput } from '../telemetry/log-output.js'
 import { logTo, prettyLines } from '../telemetry/log.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
-/** Milliseconds for which the last lines of the log may keep the program from its end. */
+/** Longest time in milliseconds that the last log lines may delay the exit. */
 const flushMs = 500
 
-/** Said where `leaveProcessOne` has found no way. */
+/** Logged if `leaveProcessOne` has not worked. */
 const orphansStay =
-  'refstream is process 1, and Node does not reap processes that others leave to it: they stay as zombies; run it with an ' +
-  'init (docker run --init, tini), or by the program `refstream` that npm installs'
+  'refstream is process 1, and Node does not reap orphaned processes: they stay as zombies; run it with an init (docker ' +
+  'run --init, tini), or by the program `refstream` that npm installs'
 
 /** `refstream serve`: runs until a signal ends it. */
 export async function serve(flags: Flags, mistakes: readonly string[]): Promise<void> {
   const unknown: string[] = []
   const settings = await readSettings(flags, mistakes, (name, hint) =>
-    unknown.push(`${name} is set in the environment, but is no setting of refstream${hint}`),
+    unknown.push(`environment variable ${name} is not a setting of refstream; ignored${hint}`),
   )
 
   const output = new LogOutput(standardOutput())

@@ -1,25 +1,46 @@
 import { Option as Flag, type Command } from 'commander'
-import { environmentName, options, type Option, type Settings } from '../config/options.js'
+import { flagText, isSwitch, optionGroups, options, type Settings } from '../config/options.js'
 import { meant, readEnvironment, readFile, readFlags, resolveSettings } from '../config/settings.js'
 
-/** What the command line said of settings. */
+/** Values of the flags that the command line gave, by option key. */
 export type Flags = Readonly<Record<string, unknown>>
 
-/** Lets a command take every setting as a flag, and a file with any of them. */
-export function addSettingFlags(command: Command): Command {
+/**
+ * Adds every setting to a command as a flag, under the headings of `optionGroups`, and `--config` for a file of settings.
+ * @param examples whole command lines, each with what it does, for the end of the help
+ */
+export function addSettingFlags(
+  command: Command,
+  examples: readonly (readonly [commandLine: string, purpose: string])[] = [],
+): Command {
   command.option('--config <FILE>', 'TOML file with any of these settings (REFSTREAM_CONFIG)')
-  for (const option of options) {
-    const off = isSwitch(option) ? `; --no-${option.name} turns it off` : ''
-    const description = `${option.help} (${environmentName(option)}; default: ${option.defaultText}${off})`
-    const flag = new Flag(`--${option.name}${'value' in option ? ` <${option.value}>` : ''}`, description)
-    // It may have a value, after `=`; what follows it on the command line is none, see `parseFlags`.
-    if (isSwitch(option)) flag.optional = true
-    command.addOption(flag)
+  for (const group of optionGroups) {
+    for (const option of options.filter((each) => each.group === group)) {
+      const description = `${option.help} (default: ${option.defaultText})`
+      const term = flagText(option)
+      const flag = new Flag(term.replace('[no-]', ''), description).helpGroup(`${group}:`)
+      // Commander then accepts `--NAME=false`; `parseFlags` keeps the next argument from becoming the value.
+      if (isSwitch(option)) flag.optional = true
+      helpTerms.set(flag, term)
+      command.addOption(flag)
+    }
   }
   return command
+    .configureHelp({ optionTerm: (flag) => helpTerms.get(flag) ?? flag.flags })
+    .addHelpText('after', helpEnding(examples))
 }
 
-const isSwitch = (option: Option): boolean => option.value === undefined
+/** Flags as the help shows them, where Commander's own term is another. */
+const helpTerms = new WeakMap<Flag, string>()
+
+const helpEnding = (examples: readonly (readonly [commandLine: string, purpose: string])[]): string =>
+  [
+    '',
+    'Every flag is also an environment variable (--git is REFSTREAM_GIT) and a key of the TOML file (git = "…").',
+    'Flags override the environment, which overrides the file. Sizes are bytes, or have a unit (64MiB); times are seconds.',
+    ...(examples.length > 0 ? ['', 'Examples:'] : []),
+    ...examples.flatMap(([commandLine, purpose]) => [`  # ${purpose}`, `  ${commandLine}`]),
+  ].join('\n')
 
 const switches = new Set(options.filter(isSwitch).map(({ name }) => `--${name}`))
 const valued = new Set([
@@ -28,17 +49,17 @@ const valued = new Set([
 ])
 const known = [...valued, ...switches]
 
-/** A command line as Commander takes it, and what is wrong with it. */
+/** A command line in the form that Commander takes, and the mistakes in it. */
 export interface ParsedFlags {
-  /** Each switch with its value: `--etag=true`. What is among the mistakes is left out. */
+  /** Every switch has a value: `--etag=true`. Arguments with mistakes are left out. */
   readonly args: readonly string[]
   readonly mistakes: readonly string[]
 }
 
 /**
- * Checks the flags of a command that takes settings. Commander would stop at the first mistake, and would take an
- * argument for the value of the switch before it.
- * @param takesArguments are there arguments besides flags?
+ * Checks the flags of a command that takes settings. Commander alone would stop at the first mistake, and would take the
+ * argument after a switch for its value.
+ * @param takesArguments whether the command has arguments besides flags
  */
 export function parseFlags(given: readonly string[], takesArguments: boolean): ParsedFlags {
   const args: string[] = []
@@ -67,25 +88,25 @@ export function parseFlags(given: readonly string[], takesArguments: boolean): P
           '--',
         )}`,
       )
-      // What follows is its value, most likely.
+      // The next argument is most likely the value of the unknown flag: no second mistake is reported for it.
       if (value === undefined && next !== undefined && !next.startsWith('-')) index++
     } else if (takesArguments) args.push(arg)
     else
-      mistakes.push(`${JSON.stringify(arg)} is no flag; a switch is turned off by --no-NAME or --NAME=false`)
+      mistakes.push(`${JSON.stringify(arg)} is not a flag; to turn a switch off: --no-NAME or --NAME=false`)
   }
   return { args, mistakes }
 }
 
-/** `--name=value` in its two parts. */
+/** Splits `--name=value`. */
 function split(arg: string): [name: string, value?: string] {
   const at = arg.indexOf('=')
   return at < 0 ? [arg] : [arg.slice(0, at), arg.slice(at + 1)]
 }
 
 /**
- * The settings of a command: flags beat the environment, which beats the file.
- * @param mistakes in the flags
- * @param unknown told of REFSTREAM_ variables that are no settings, and what may have been meant
+ * Returns the settings of a command: flags override the environment, which overrides the file.
+ * @param mistakes those found in the flags
+ * @param unknown called for each REFSTREAM_ variable that is not a setting, with a hint at a similar name
  * @throws ConfigError with all mistakes
  */
 export async function readSettings(

@@ -1,2 +1,2 @@
-/* In a file of its own because a Node that does not know `import()` cannot read it. */
+/* In a file of its own, since a Node without `import()` cannot parse it. */
 void import('./main.js')

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Where entries are kept if nobody says: under the user's cache directory (XDG Base Directory Specification) or, for a
- * user without a home, under the temporary directory; one for each root, since a cache has one owner.
+ * Returns the default cache directory of a root: under the user's cache directory (XDG Base Directory Specification), or
+ * under the temporary directory for a user without a home. Each root has its own.
  */
 export function defaultCacheDir(root: string, environment: NodeJS.ProcessEnv): string {
   const { XDG_CACHE_HOME, HOME } = environment

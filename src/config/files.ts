@@ -2,16 +2,16 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type St
 
 /** Most bytes of a file with settings, names, secrets or certificates. */
 const settingMax = 16 * 1024 * 1024
-/** Longest wait in milliseconds for somebody to open a pipe for writing, and for the next bytes of who has. */
+/** Longest wait in milliseconds for a pipe to be opened for writing, and then for its next bytes. */
 const pipeWaits = { writerMs: 1000, bytesMs: 10_000 }
 
-/** What came out of pipes, by path and inode: it comes once, and is asked for when settings are checked, used, and reloaded. */
+/** Content of pipes by path and inode: it can be read once, and is needed when settings are checked, used, and reloaded. */
 const piped = new Map<string, Buffer>()
 
 /**
- * Reads a file that a setting names. Never waits for ever: a pipe, such as a shell's `<(...)`, is read to its end as
- * long as bytes come, and remembered.
- * @throws the system's error, or one that says what is wrong with the file
+ * Reads a file that a setting names. A pipe, such as a shell's `<(...)`, is read to its end as long as bytes come, and its
+ * content is remembered; the time for that is limited.
+ * @throws the system's error, or an Error that describes what is wrong with the file
  */
 export function readSettingFile(path: string): Buffer {
   return withFile(path, 0, (handle, stats) => {
@@ -34,24 +34,24 @@ function readToEnd(handle: number, stats: Stats): Buffer {
       chunks.push(chunk)
       length += chunk.length
       since = performance.now()
-      if (length > settingMax) throw new Error(`it has more than ${settingMax} bytes`)
+      if (length > settingMax) throw new Error(`it is longer than ${settingMax} bytes`)
       continue
     }
-    // No bytes yet: there is nobody who writes, or somebody who takes time.
+    // No bytes yet: no process has opened the pipe for writing, or one has and is slow.
     if (!chunk) waitMs = pipeWaits.bytesMs
-    if (performance.now() - since > waitMs) throw new Error('it is a pipe, and nothing comes out of it')
+    if (performance.now() - since > waitMs) throw new Error('it is a pipe to which nothing is written')
     pause()
   }
 }
 
 /**
- * Reads a regular file of at most so many bytes that was found in a directory. undefined: it is another kind of file (a
- * pipe, a socket, a directory, a link), or a larger one.
+ * Reads a regular file that was found in a directory.
+ * @returns undefined if it is another kind of file (a pipe, a socket, a directory, a link), or longer than `maxBytes`
  * @throws the system's error
  */
 export function readRegularFile(path: string, maxBytes: number): Buffer | undefined {
   const suits = (stats: Stats): boolean => stats.isFile() && stats.size <= maxBytes
-  // To open something else might change it: some devices act on that.
+  // Other kinds of files are not opened: opening some devices has effects.
   if (!suits(lstatSync(path))) return undefined
   return withFile(path, constants.O_NOFOLLOW, (handle, stats) => {
     if (!suits(stats)) return undefined
@@ -78,7 +78,7 @@ export function withFile<T>(
   }
 }
 
-/** What can be read now; empty: nothing more; undefined: nothing yet. */
+/** Returns the bytes that can be read now; empty: the end; undefined: none yet. */
 function readSome(handle: number, most: number): Buffer | undefined {
   const bytes = Buffer.alloc(Math.min(most, 64 * 1024))
   try {
@@ -91,7 +91,7 @@ function readSome(handle: number, most: number): Buffer | undefined {
 
 const never = new Int32Array(new SharedArrayBuffer(4))
 
-/** Settings are read before anything else is done. */
+/** Blocks the thread, which does nothing else while settings are read. */
 function pause(): void {
   Atomics.wait(never, 0, 0, 10)
 }

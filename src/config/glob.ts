@@ -1,35 +1,35 @@
 import { any, hasForm } from './sequence.js'
 
-/** A glob that has no meaning here. The message says why, and what to write. */
+/** A glob that is not valid. The message says why, and what to write instead. */
 export class BadGlob extends Error {
   override readonly name = 'BadGlob'
 }
 
-/** What one character may be: itself, any, or one of a class. */
+/** Matches one character: a literal, any character, or a class. */
 type Character =
   string | { readonly negated: boolean; readonly ranges: readonly (readonly [number, number])[] }
 const anyCharacter: Character = { negated: true, ranges: [] }
 
-/** What one name between slashes may be: itself, or of this form. */
+/** Matches one name between slashes: a literal, or a sequence of characters. */
 type Name = string | readonly (Character | typeof any)[]
 
-/** Most alternatives that the braces of a glob may mean together. */
+/** Most alternatives that the braces of a glob may expand to. */
 const alternativesMax = 100
 
 export interface Glob {
-  /** Does it begin with `!`? Then it is for all that does not have its form. */
+  /** Begins with `!`: applies to all paths that do not match. */
   readonly negated: boolean
-  /** Does a path have its form, whatever that means? */
+  /** Returns whether a path matches, without regard to `negated`. */
   readonly fits: (path: string) => boolean
 }
 
 /**
- * Reads a glob for paths: `*` is any characters of one name, `**` any number of names (also none, but at the end after a
- * name that ends in `*`), `?` one character, `[a-z]` or `[!a-z]` one of a class, `{a,b}` either; `\` takes the next
- * character as it is, and `!` before all the rest means all others. `**` alone is for all, also for a root that is itself a
- * repository, which has no name below it: it goes by `.`.
+ * Parses a glob for paths: `*` matches any characters of one name, `**` any number of names (including none, but not at the
+ * end after a name that ends in `*`), `?` one character, `[a-z]` or `[!a-z]` one of a class, `{a,b}` either; `\` makes the
+ * next character a literal, and a leading `!` negates the glob. `**` alone matches everything, including a root that is
+ * itself a repository: the root's name is `.`.
  *
- * The time of `fits` is at most the length of the path times that of the glob with its alternatives written out.
+ * The time of `fits` is at most the length of the path times that of the glob with its braces expanded.
  * @throws BadGlob
  */
 export function parseGlob(glob: string): Glob {
@@ -44,15 +44,9 @@ export function parseGlob(glob: string): Glob {
   }
 }
 
-/** Makes what tells whether a glob is for a path. @throws BadGlob */
-export function pathMatcher(glob: string): (path: string) => boolean {
-  const { negated, fits } = parseGlob(glob)
-  return (path) => fits(path) !== negated
-}
-
 function nameFits(form: Name, name: string): boolean {
   if (typeof form === 'string') return form === name
-  // The root's own name is nobody's who asks for any characters.
+  // The root's name is matched by `**` and by the literal only.
   return name !== '.' && hasForm(form, Array.from(name), characterFits)
 }
 
@@ -62,7 +56,7 @@ function characterFits(wanted: Character, character: string): boolean {
   return wanted.ranges.some(([from, to]) => from <= code && code <= to) !== wanted.negated
 }
 
-/** A glob's braces, written out. @throws BadGlob */
+/** Expands the braces of a glob. @throws BadGlob */
 function alternatives(glob: string): string[] {
   const braces = firstBraces(glob)
   if (!braces) return [glob]
@@ -71,11 +65,11 @@ function alternatives(glob: string): string[] {
   const rests = alternatives(glob.slice(end + 1))
   const middles = cuts.slice(1).flatMap((cut, index) => alternatives(glob.slice(cuts[index]! + 1, cut)))
   if (rests.length * middles.length > alternativesMax)
-    throw new BadGlob(`its braces mean more than ${alternativesMax} alternatives; write several rules`)
+    throw new BadGlob(`its braces expand to more than ${alternativesMax} alternatives; write several rules`)
   return middles.flatMap((middle) => rests.map((rest) => glob.slice(0, start) + middle + rest))
 }
 
-/** The first braces with a comma in them; others are characters like any. @throws BadGlob */
+/** Finds the first braces with a comma in them; others are literals. @throws BadGlob */
 function firstBraces(glob: string): { start: number; commas: number[]; end: number } | undefined {
   const open: { start: number; commas: number[] }[] = []
   let first: { start: number; commas: number[]; end: number } | undefined
@@ -96,27 +90,27 @@ function firstBraces(glob: string): { start: number; commas: number[]; end: numb
   return first
 }
 
-/** Where the next character, escaped character or class begins. */
+/** Returns where the next character, escaped character or class begins. */
 function afterToken(glob: string, at: number): number {
   if (glob[at] === '\\') return afterCharacter(glob, at + 1)
   return glob[at] === '[' ? (classEnd(glob, at) ?? at) + 1 : afterCharacter(glob, at)
 }
 
-/** Some characters are two units of a string. */
+/** Characters outside of the Basic Multilingual Plane have two code units. */
 const afterCharacter = (text: string, at: number): number =>
   at + ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1)
 
-/** Where the class ends that begins here; undefined: it does not end, so it is none. */
+/** Returns where the class that begins here ends; undefined: it does not end, so it is a literal. */
 function classEnd(glob: string, start: number): number | undefined {
   let at = start + 1
   if (glob[at] === '!' || glob[at] === '^') at++
-  // As in the shell, one that comes first is one of the class.
+  // As in the shell, a bracket that comes first is a member of the class.
   if (glob[at] === ']') at++
   while (at < glob.length && glob[at] !== ']') at += glob[at] === '\\' ? 2 : 1
   return at < glob.length ? at : undefined
 }
 
-/** What the names of a glob without braces may be. @throws BadGlob */
+/** Parses a glob without braces. @throws BadGlob */
 function parse(glob: string): (Name | typeof any)[] {
   const names: (Character | typeof any)[][] = [[]]
   for (let at = 0; at < glob.length;) {
@@ -130,7 +124,7 @@ function parse(glob: string): (Name | typeof any)[] {
     if (name.length === 2 && name.every((part) => part === any)) return any
     return name.every((part) => typeof part === 'string') ? name.join('') : name
   })
-  // `a/**` is `a` too, but `*/**` only what lies in something.
+  // `a/**` matches `a` too, but `*/**` only what is below a name.
   const [before, last] = forms.slice(-2)
   if (last === any && Array.isArray(before) && before.at(-1) === any) forms.splice(-1, 0, [any])
   return forms

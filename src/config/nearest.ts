@@ -1,7 +1,7 @@
-/** The name that was most likely meant by one that is not known; undefined: none is near. */
+/** Returns the known name that is most similar to an unknown one; undefined: none is similar. */
 export function nearest(given: string, names: readonly string[]): string | undefined {
   const plain = spelling(given)
-  // A third of the letters may be wrong: more, and it is another word.
+  // With more than a third of its letters wrong, it is another word.
   let best = Math.max(1, Math.floor(plain.length / 3))
   let found: string | undefined
   for (const name of names) {
@@ -13,7 +13,7 @@ export function nearest(given: string, names: readonly string[]): string | undef
   return found
 }
 
-/** Words run together or apart: `cacheDir`, `cache_dir` and `cache-dir` are the same. */
+/** Normalizes a name: `cacheDir`, `cache_dir` and `cache-dir` count as the same. */
 const spelling = (name: string): string =>
   name
     .slice(0, 100)
@@ -22,8 +22,8 @@ const spelling = (name: string): string =>
     .replaceAll(/[_\s.]/g, '-')
 
 /**
- * The least number of letters to insert, remove, replace or swap with their neighbours that makes one word of another
- * (optimal string alignment). Beyond `max` it says any number above `max`.
+ * Returns the edit distance of two words: the least number of insertions, removals, replacements and swaps of adjacent
+ * letters (optimal string alignment). A distance above `max` is returned as any number above `max`.
  */
 export function editDistance(one: string, other: string, max = Infinity): number {
   if (Math.abs(one.length - other.length) > max) return max + 1

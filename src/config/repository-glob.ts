@@ -1,16 +1,16 @@
 import { parseGlob } from './glob.js'
 
-/** A repository, as rules mean it. */
+/** A repository, as rules refer to it. */
 export interface RuledRepository {
-  /** Relative to the root, without a `/.git` at its end; empty: it is the root itself. */
+  /** Relative to the root, without a `/.git` at the end; empty: the root itself. */
   readonly path: string
-  /** Does Git find this repository, and no other, by another path? */
+  /** Returns whether Git finds this repository, and not another one, by another path. */
   readonly isMeantBy: (path: string) => boolean
 }
 
 /**
- * Makes what tells whether a glob is for a repository. It goes by its own path, or by the one without `.git` under which
- * Git finds it too: so `a` is for `a.git`, unless `a` is another repository.
+ * Makes a function that returns whether a glob applies to a repository: by its own path, or by the path without `.git` by
+ * which Git finds it too. So `a` applies to `a.git`, unless `a` is another repository.
  * @throws BadGlob
  */
 export function repositoryMatcher(glob: string): (repository: RuledRepository) => boolean {
@@ -22,7 +22,7 @@ export function repositoryMatcher(glob: string): (repository: RuledRepository) =
   }
 }
 
-/** The rules that are for none of the repositories. @param paths of all repositories, as `RuledRepository.path` */
+/** Returns the rules that apply to none of the repositories. @param paths of all repositories, as `RuledRepository.path` */
 export function idleRules<Rule extends { readonly glob: string }>(
   rules: readonly Rule[],
   paths: readonly string[],

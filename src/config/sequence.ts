@@ -1,12 +1,13 @@
-/** In a pattern: any number of items, also none. */
+/** In a pattern: any number of items, including none. */
 export const any = Symbol('any')
 
 /**
- * Does a sequence of items have the form of a pattern? Each part of the pattern stands for one item, `any` for any number.
+ * Returns whether a sequence of items matches a pattern. Each part of the pattern stands for one item, `any` for any
+ * number of items.
  *
- * `any` takes as few items as it can, and only the last one passed takes more when something does not fit: if an earlier
- * one could take more with success, then the last one can too. So each part meets each item at most once, and the time
- * is at most the length of the pattern times that of the sequence, whatever they are.
+ * `any` takes as few items as possible, and on a mismatch only the last `any` passed takes one more: if an earlier one could
+ * take more with success, the last one could too. So each part is compared with each item at most once, and the time is
+ * at most the length of the pattern times that of the sequence.
  */
 export function hasForm<Part, Item>(
   pattern: readonly (Part | typeof any)[],

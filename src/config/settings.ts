@@ -3,13 +3,9 @@ import { nearest } from './nearest.js'
 import { environmentName, options, type Option, type Settings } from './options.js'
 import { linesOfKeys } from './toml-lines.js'
 
-/**
- * Settings that cannot be used. The message has one line for each mistake, for the person who made it; commands exit 2
- * on it.
- */
+/** Settings that cannot be used. The message has one line for each mistake; commands print it and exit with 2. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
-  /** One for each mistake. */
   readonly mistakes: readonly string[]
 
   constructor(mistakes: string | readonly string[], options?: ErrorOptions) {
@@ -19,31 +15,39 @@ export class ConfigError extends Error {
   }
 }
 
-/** Runs all checks. @throws ConfigError with the mistakes of all that throw one */
-export function checkAll(checks: readonly (() => unknown)[]): void {
+/**
+ * Runs checks one after another, all of them even if some fail.
+ * @returns what each has returned, or resolved with
+ * @throws ConfigError with the mistakes of all checks that threw one
+ */
+export async function checkAll<const C extends readonly (() => unknown)[]>(
+  checks: C,
+): Promise<{ [K in keyof C]: Awaited<ReturnType<C[K]>> }> {
   const mistakes: string[] = []
+  const results: unknown[] = []
   for (const check of checks) {
     try {
-      check()
+      results.push(await check())
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       mistakes.push(...error.mistakes)
     }
   }
   if (mistakes.length > 0) throw new ConfigError(mistakes)
+  return results as { [K in keyof C]: Awaited<ReturnType<C[K]>> }
 }
 
-/** What was said in one place, and what of it makes no sense; `read*` below make these, `resolveSettings` lays them over each other. */
+/** The settings from one place (flags, environment, file), and the mistakes in it; `resolveSettings` merges several. */
 export interface Source {
   readonly values: ReadonlyMap<Option, { readonly value: unknown; readonly from: string }>
   readonly mistakes: readonly string[]
-  /** Could it not be read at all? Then it may have said anything. */
+  /** Set if it could not be read at all: then no setting can be called missing. */
   readonly unread?: true
 }
 
 const names = options.map((option) => option.name)
 
-/** Flags as the command line gave them, by option key; undefined means not given. */
+/** Takes settings from flags, by option key; undefined: the flag is not given. */
 export function readFlags(
   flags: Readonly<Record<string, unknown>>,
   mistakes: readonly string[] = [],
@@ -57,12 +61,13 @@ export function readFlags(
 }
 
 const prefix = 'REFSTREAM_'
-/** Variables for the commands, apart from those of settings. */
+/** Variables of commands that are not settings. */
 const notSettings = new Set(['REFSTREAM_CONFIG', 'REFSTREAM_ADMIN_TOKEN'])
 
 /**
- * REFSTREAM_… variables. Unknown ones are not refused: Kubernetes puts REFSTREAM_PORT and the like into every pod that
- * lives beside a service called refstream. `unknown` is told of each, with what may have been meant, and may warn.
+ * Takes settings from REFSTREAM_… variables. Unknown ones are not mistakes: Kubernetes sets REFSTREAM_PORT and the like in
+ * every pod in the namespace of a service called refstream.
+ * @param unknown called with each unknown variable, and a hint at the one that may have been meant
  */
 export function readEnvironment(
   environment: NodeJS.ProcessEnv,
@@ -82,7 +87,7 @@ export function readEnvironment(
   return { values, mistakes: [] }
 }
 
-/** The settings in a TOML file. Never rejects: what is wrong with it is among the mistakes. */
+/** Takes settings from a TOML file. Never rejects: errors are among the mistakes. */
 export async function readFile(path: string): Promise<Source> {
   const values = new Map()
   let text: string
@@ -92,7 +97,7 @@ export async function readFile(path: string): Promise<Source> {
     const mistake = `config: cannot read ${path}: ${(error as Error).message}`
     return { values, mistakes: [mistake], unread: true }
   }
-  // Most sidecars start without a file, and without waiting for its parser.
+  // Loaded on demand: most sidecars start without a file.
   const { parse, TomlError } = await import('smol-toml')
   let table: Record<string, unknown>
   try {
@@ -120,38 +125,38 @@ function explainUnknown(name: string, value: unknown): string {
   const isTable =
     typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
   return isTable
-    ? '(a table: settings are keys outside of tables)'
+    ? '(a table; settings are keys outside of tables)'
     : `(value ${show(value)})${meant(name, names)}`
 }
 
-/** `; did you mean …?`, or nothing if no name is near. */
+/** Returns `; did you mean …?`, or an empty string if no name is similar. */
 export function meant(given: string, among: readonly string[], prefix = ''): string {
   const name = nearest(given, among)
   return name === undefined ? '' : `; did you mean ${prefix}${name}?`
 }
 
 /**
- * The first source that names a setting wins.
- * @throws ConfigError with all mistakes of all sources: where it was said, the value, and what is allowed
+ * Merges sources: the first that has a setting wins.
+ * @throws ConfigError with the mistakes of all sources: the place, the value, and the allowed values
  */
 export function resolveSettings(...sources: Source[]): Settings {
   const settings: Record<string, unknown> = {}
   const mistakes = sources.flatMap((source) => source.mistakes)
   const unread = sources.some((source) => source.unread)
   for (const option of options) {
-    const said = sources.map(({ values }) => values.get(option)).find((value) => value !== undefined)
-    const result = option.schema.safeParse(said?.value)
+    const given = sources.map(({ values }) => values.get(option)).find((value) => value !== undefined)
+    const result = option.schema.safeParse(given?.value)
     if (result.success) settings[option.key] = result.data
-    else if (said) {
-      const item = badItem(said.value, result.error.issues[0]?.path[0])
-      mistakes.push(`${said.from}: bad value ${show(said.value)}${item}; allowed: ${option.allowed}`)
+    else if (given) {
+      const item = badItem(given.value, result.error.issues[0]?.path[0])
+      mistakes.push(`${given.from}: bad value ${show(given.value)}${item}; allowed: ${option.allowed}`)
     } else if (!unread) mistakes.push(`--${option.name} is missing; give ${option.allowed}`)
   }
   if (mistakes.length > 0) throw new ConfigError(mistakes)
   return settings as unknown as Settings
 }
 
-/** Checks a file's keys and values alone; a root that it leaves out is no fault of it. @throws ConfigError */
+/** Checks the keys and values of a file, which may leave out the root. @throws ConfigError */
 export async function checkFile(
   path: string,
 ): Promise<{ readonly settings: Settings; readonly hasRoot: boolean }> {
@@ -161,7 +166,7 @@ export async function checkFile(
   return { settings: resolveSettings(source, placeholder), hasRoot: source.values.has(root) }
 }
 
-/** Names the item of a list that is the bad one. */
+/** Names the item of a list that is not valid. */
 function badItem(value: unknown, index: PropertyKey | undefined): string {
   if (typeof index !== 'number') return ''
   const items: unknown[] = typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : []
@@ -170,14 +175,14 @@ function badItem(value: unknown, index: PropertyKey | undefined): string {
   return ` (item ${index + 1}: ${show(typeof item === 'string' ? item.trim() : item)})`
 }
 
-/** Longest part of a value that is shown. */
+/** Most characters of a value that are shown. */
 const shownMax = 200
 
-/** A value as it may have been written, on one line. */
+/** Writes a value on one line. */
 function show(value: unknown): string {
   const text = typeof value === 'bigint' || typeof value === 'number' ? String(value) : JSON.stringify(value)
   return text.length > shownMax ? `${text.slice(0, shownMax)}…` : text
 }
 
-/** A key as it was written, on one line. */
+/** Writes a key on one line. */
 const shown = (name: string): string => (/^[\w-]+$/.test(name) ? name : show(name))

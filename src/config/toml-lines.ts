@@ -1,10 +1,10 @@
-/** Longest text that is searched, in characters, and most lines of one value: more is no configuration of people's. */
+/** Longest text that is searched, in characters, and most lines of one value: configurations are shorter. */
 const textMax = 1024 * 1024
 const valueLinesMax = 1000
 
 /**
- * The number of the line where each key of a TOML text's top level begins. The text is known to be sound; its parser
- * tells no positions, so it is fed with one statement after the other: as many lines as make sense together.
+ * Returns the line numbers of the keys at the top level of a valid TOML text. Its parser reports no positions, so it is
+ * given one statement after the other: as many lines as it accepts together.
  */
 export function linesOfKeys(
   text: string,
@@ -25,7 +25,7 @@ export function linesOfKeys(
     if (!keys) return found
     const header = /^\s*\[/.test(statement)
     inTable ||= header
-    // What follows a table's header is in that table.
+    // Keys after the header of a table are in that table.
     if (inTable && !header) continue
     for (const key of keys) if (!found.has(key)) found.set(key, start + 1)
   }

@@ -1,21 +1,12 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { BadGlob, parseGlob } from './glob.js'
+import { socketPathMax, type Address, type UnixAddress } from './addresses.js'
+import { BadGlob } from './glob.js'
+import { repositoryMatcher } from './repository-glob.js'
+
+export type { Address, UnixAddress } from './addresses.js'
 
 export const text = z.string().min(1)
-
-/** A host and a port, as `--listen` takes them, after `tls:` for TLS. Port 0 lets the system choose. */
-export interface Address {
-  readonly host: string
-  readonly port: number
-  /** Do clients speak TLS there? */
-  readonly tls?: true
-}
-
-/** A Unix socket, written `unix:/path`. */
-export interface UnixAddress {
-  readonly path: string
-}
 
 export const address = z.string().transform((value, context): Address => {
   const match = /^(tls:)?(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(value)
@@ -27,14 +18,13 @@ export const address = z.string().transform((value, context): Address => {
   return { host: (match[2] ?? match[3]) as string, port, ...(match[1] ? { tls: true } : {}) }
 })
 
-/** The kernel keeps a socket's path in 108 bytes, the last of them zero (unix(7)). */
 export const unixAddress = z
   .string()
   .regex(/^unix:\/.+$/)
-  .refine((value) => Buffer.byteLength(value) <= 'unix:'.length + 107)
+  .refine((value) => Buffer.byteLength(value) <= 'unix:'.length + socketPathMax)
   .transform((value): UnixAddress => ({ path: value.slice('unix:'.length) }))
 
-/** Items of a list, written with commas in between, or as an array in TOML. */
+/** A list: items separated by commas, or an array in TOML. */
 export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
   z
     .union([
@@ -43,10 +33,10 @@ export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
     ])
     .pipe(z.array(item).min(1))
 
-/** Why a glob cannot be used; undefined: it can. */
+/** Returns why a glob is invalid; undefined if it is valid. */
 function faultOf(glob: string): string | undefined {
   try {
-    parseGlob(glob)
+    repositoryMatcher(glob)
     return undefined
   } catch (error) {
     if (!(error instanceof BadGlob)) throw error
@@ -54,7 +44,7 @@ function faultOf(glob: string): string | undefined {
   }
 }
 
-/** A way to tell whether answers are fresh, for the repositories whose path matches. */
+/** A rule of `--freshness`: the mode of the repositories whose path matches. */
 export const freshnessRule = z.string().transform((value, context) => {
   const [, glob = '**', mode] = /^(?:(.+)=)?(observe|lease|auto)$/.exec(value) ?? []
   const fault = mode === undefined ? 'not a rule' : faultOf(glob)
@@ -65,7 +55,7 @@ export const freshnessRule = z.string().transform((value, context) => {
   return { glob, mode: mode as 'observe' | 'lease' | 'auto' }
 })
 
-/** A name of Gitaly's for a directory of repositories. */
+/** A Gitaly storage name and its directory of repositories. */
 export const storage = z.string().transform((value, context) => {
   const [, name, directory] = /^([^=]+)=(.+)$/.exec(value) ?? []
   if (name === undefined || directory === undefined) {
@@ -75,7 +65,7 @@ export const storage = z.string().transform((value, context) => {
   return { name, directory }
 })
 
-/** Who may read, or push to, the repositories whose path matches. */
+/** A rule of `--access`: the names that may read, or push to, the repositories whose path matches. */
 export const accessRule = z.string().transform((value, context) => {
   const [, glob, action, names] = /^(.+)=(read|push):([^:]+)$/.exec(value) ?? []
   const list = names?.split('+').map((name) => name.trim()) ?? []
@@ -88,7 +78,7 @@ export const accessRule = z.string().transform((value, context) => {
   return { glob, action: action as 'read' | 'push', names: list }
 })
 
-/** Whom to believe for whom it asks: a network, an address (all of its bits), or whoever comes by a Unix socket. */
+/** A trusted proxy: a network, an address (a network of all its bits), or `unix` for every peer on a Unix socket. */
 export const trustedProxy = z
   .string()
   .transform((value, context): 'unix' | { readonly address: string; readonly bits: number } => {
@@ -96,7 +86,7 @@ export const trustedProxy = z
     const [, address = '', given] = /^([\da-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(value) ?? []
     const all = isIP(address) === 4 ? 32 : 128
     const bits = Number(given ?? all)
-    // Addresses of clients are told apart as IPv4, whatever the socket is: see access/proxies.ts.
+    // access/proxies.ts compares IPv4-mapped client addresses as IPv4, so a mapped network becomes an IPv4 one.
     const [, mapped] = /^::ffff:([\d.]+)$/i.exec(address) ?? []
     if (mapped !== undefined && bits >= 96 && bits <= all) return { address: mapped, bits: bits - 96 }
     if (isIP(address) !== 0 && bits <= all) return { address, bits }
@@ -104,11 +94,12 @@ export const trustedProxy = z
     return z.NEVER
   })
 
-/** A URL to ask, with no credentials in it: they would be logged, and sent instead of the client's. */
+/** A URL without credentials: they would be logged, and would be sent instead of the client's. */
 export const httpUrl = z
   .url({ protocol: /^https?$/ })
   .refine((value) => URL.canParse(value) && new URL(value).username + new URL(value).password === '')
 
+/** The value of a switch: TOML's booleans, and their spellings in flags and environment variables. */
 export const toggle = z.union([
   z.boolean(),
   z.enum(['true', 'false', '1', '0', 'yes', 'no']).transform((value) => ['true', '1', 'yes'].includes(value)),
@@ -131,7 +122,7 @@ export const seconds = z
   .transform(Number)
   .pipe(z.number().min(0).max(1e9))
 
-/** Node's timers take 31 bits of milliseconds. */
+/** Seconds; Node's timers hold 31 bits of milliseconds. */
 export const timerMax = 2_000_000
 export const positiveSeconds = seconds.pipe(z.number().positive())
 export const timerSeconds = positiveSeconds.pipe(z.number().max(timerMax))
@@ -142,16 +133,16 @@ export const countOrZero = z
   .pipe(z.int().min(0).max(1e9))
 export const count = countOrZero.pipe(z.int().min(1))
 
-/** A field name of HTTP (RFC 9110, section 5.1). */
+/** An HTTP field name (RFC 9110, section 5.1), in lower case. */
 export const headerName = z
   .string()
   .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/)
   .transform((name) => name.toLowerCase())
 
-/** A name of a machine, as in a URL. */
+/** A host name, as in a URL. */
 export const hostName = z.string().regex(/^[\w-]{1,63}(\.[\w-]{1,63})*\.?$/)
 
-/** Those that say where a message goes and where it ends (RFC 9110, section 7.6.1; RFC 9112, section 6) go no further. */
+/** Headers that route or frame one message (RFC 9110, section 7.6.1; RFC 9112, section 6), and must not be forwarded. */
 const framing = [
   'connection',
   'content-length',
@@ -163,5 +154,5 @@ const framing = [
   'transfer-encoding',
   'upgrade',
 ]
-/** A header that may be handed on to another server. */
+/** The name of a header that may be forwarded to another server. */
 export const forwardedHeader = headerName.refine((name) => !framing.includes(name))

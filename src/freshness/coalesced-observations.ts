@@ -1,34 +1,36 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextEventLoopTurn } from 'node:timers/promises'
 
 /**
- * One look serves everybody who asked before it began (R2.1): whoever asks while a look is under way shares the next
- * one. So a storm costs one look at a time, and every answer rests on a look that began after its request arrived.
+ * Coalesces the observations of a path (R2.1): one observation serves all requests that asked before it began, and a
+ * request that comes while one runs shares the next one. So a storm costs one observation at a time, and every answer
+ * rests on an observation that began after its request arrived.
  */
 export class CoalescedObservations<T> {
   readonly #observe: (path: string) => Promise<T>
-  /** Looks under way, and those that have been asked for but have not begun. */
+  /** Observations that run, and those that were asked for and have not begun. */
   readonly #running = new Map<string, Promise<unknown>>()
-  readonly #waiting = new Map<string, Promise<T>>()
+  readonly #pending = new Map<string, Promise<T>>()
 
-  constructor(look: (path: string) => Promise<T>) {
-    this.#observe = look
+  constructor(observe: (path: string) => Promise<T>) {
+    this.#observe = observe
   }
 
+  /** Resolves with the result of an observation that begins after this call. */
   observe(path: string): Promise<T> {
-    const waiting = this.#waiting.get(path)
-    if (waiting) return waiting
-    // A turn of the event loop lets all requests that have arrived together share a look.
-    const free = this.#running.get(path) ?? nextTurn()
+    const pending = this.#pending.get(path)
+    if (pending) return pending
+    // All requests that arrive in the same turn of the event loop share one observation.
+    const free = this.#running.get(path) ?? nextEventLoopTurn()
     const next = free.then(
       () => this.#begin(path),
       () => this.#begin(path),
     )
-    this.#waiting.set(path, next)
+    this.#pending.set(path, next)
     return next
   }
 
   #begin(path: string): Promise<T> {
-    this.#waiting.delete(path)
+    this.#pending.delete(path)
     const running = this.#observe(path).finally(() => {
       if (this.#running.get(path) === running) this.#running.delete(path)
     })

@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path'
 import { z } from 'zod'
 import { readRegularFile } from '../config/files.js'
-import type { Lease } from './leases.js'
+import type { Lease } from './lease.js'
 
 const schema = z.object({
   id: z.string().regex(/^[\w-]{22}$/),
@@ -22,16 +22,16 @@ const schema = z.object({
   expiresAt: z.coerce.date(),
 })
 
-/** Bytes of a lease: a path, a reason, and a few words. */
+/** Most bytes of a lease's file: a path, a reason, and a few short fields. */
 const leaseMax = 64 * 1024
-/** Nothing but a regular file is written to, and nothing is waited for. */
-const writing =
+/** Does not follow a link, and does not wait on a pipe. */
+const writeFlags =
   constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
- * Open leases on disk, a file each, named by id. Written synchronously, before whoever opens a lease is told that it is
- * open: a few system calls, and what they wrote is there after kill -9. (After a power failure on this machine those
- * who were changing its repositories are gone as well, so nothing waits for the disk itself.)
+ * Open leases on disk, one file each, named by id. A file is written synchronously before the client is told that its
+ * lease is open: a few system calls, whose effect survives kill -9. There is no fsync(2): after a power failure the
+ * processes that were changing repositories on this machine have ended as well.
  */
 export class LeaseJournal {
   readonly #directory: string
@@ -40,17 +40,17 @@ export class LeaseJournal {
     this.#directory = directory
   }
 
-  /** Makes the directory and reads what an earlier process left in it. @throws the system's error */
+  /** Creates the directory and reads the leases that an earlier process left in it. @throws the system's error */
   open(): Lease[] {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
     return readdirSync(this.#directory).flatMap((name) => this.#read(name) ?? [])
   }
 
-  /** @throws the system's error */
+  /** Writes a lease, in place of an older version. @throws the system's error */
   write(lease: Lease): void {
     const path = join(this.#directory, lease.id)
-    // Renamed into place: a renewal that breaks off must not lose the lease.
-    const handle = openSync(`${path}.new`, writing, 0o600)
+    // Renamed into place: a renewal that is interrupted must not lose the lease.
+    const handle = openSync(`${path}.new`, writeFlags, 0o600)
     try {
       writeFileSync(handle, JSON.stringify(lease))
     } finally {
@@ -59,7 +59,7 @@ export class LeaseJournal {
     renameSync(`${path}.new`, path)
   }
 
-  /** @throws the system's error */
+  /** Removes a lease. @throws the system's error */
   remove(id: string): void {
     rmSync(join(this.#directory, id), { force: true })
   }
@@ -70,19 +70,19 @@ export class LeaseJournal {
     try {
       bytes = readRegularFile(path, leaseMax)
     } catch {
-      // What the system does not let us read now may be a lease all the same: it stays for the next process.
+      // A file that cannot be read now may still be a lease: it stays for the next process.
       return undefined
     }
     try {
       const lease = schema.parse(JSON.parse(bytes?.toString() ?? ''))
       if (lease.id === name) return { ...lease, reason: lease.reason }
     } catch {
-      // Broken off before anybody was told of it, or no lease at all.
+      // Interrupted before the client was told of the lease, or no lease at all.
     }
     try {
       rmSync(path, { recursive: true, force: true })
     } catch {
-      // It stays in the way of nothing; the leases beside it count.
+      // A file that stays does no harm; the other leases are still read.
     }
     return undefined
   }

@@ -4,58 +4,58 @@ import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { identityOf, type RepositoryRefusal, type Repository } from '../git/state/repository.js'
 import { Disk, type DiskObservation, type DiskOptions, type Found, type GitFacts } from './disk/disk.js'
 import { Disks } from './disk/disks.js'
-import type { ObservedState } from './fresh-cache.js'
+import type { ObservedState } from './observed-state.js'
 import type { Leases } from './leases.js'
 import type { Modes } from './disk/modes.js'
 import { CoalescedObservations } from './coalesced-observations.js'
 
-/** What is known of a repository at one moment: what the disk shows, under what leases say. */
+/** What is known of a repository at one moment: its state on disk, combined with what its leases tell. */
 export interface Observation extends Omit<RepositoryState, 'capabilities'> {
-  /** Of all that decides the bytes of an advertisement or a ref listing. */
+  /** The state of all that decides the bytes of an advertisement or a ref listing. */
   readonly refs: ObservedState
-  /** Of the part that decides a capability advertisement of protocol v2. */
+  /** The state of the part that decides a capability advertisement of protocol v2. */
   readonly capabilities: ObservedState
 }
 
 export interface ObserverOptions extends Omit<DiskOptions, 'guard'> {
   readonly root: RepositoriesRoot
-  /** How the disk is asked; left out: on the event loop, whatever filesystem it is. */
+  /** How the disk is queried; left out: on the event loop, whatever the filesystem. */
   readonly disks?: Disks
-  /** What is known of the Git in use; looks wait for it. */
+  /** What is known of the Git in use; observations wait for it. */
   readonly settings: Promise<ObservationSettings>
   readonly leases: Leases
   readonly modes: Modes
-  /** Milliseconds after which an entry is not fresh any more where leases alone decide, or not all loose refs are seen. */
+  /** Milliseconds after which an entry is no longer fresh, where leases alone decide or not all loose refs are checked. */
   readonly unleasedMaxAgeMs: number
   readonly observed?: (result: 'settled' | 'unsettled' | 'leased' | 'missing') => void
-  /** Told, by path, why something that is there is not served. */
+  /** Called with the path of something that exists and is not served, and the reason. */
   readonly refused?: (path: string, why: RepositoryRefusal) => void
-  /** Told that files are stamped so many milliseconds ahead of the clock, which was put back. */
+  /** Called with the milliseconds by which timestamps are ahead of the system clock, which was set back. */
   readonly clockBehind?: (ms: number) => void
 }
 
-/** Timestamps so many milliseconds ahead of the clock are worth a word. */
+/** Milliseconds by which timestamps must be ahead of the clock to be reported. */
 const clockBehindMs = 1000
 
 /**
- * observe() of R2: names the state that a repository is in, by the mode that it is in.
+ * The *observe* of R2: names the state of a repository, according to the repository's mode.
  *
- * By `observe`, the token is a digest of what the disk shows; leases that have ended move the generation on, open ones
- * change nothing. By `lease`, the disk tells only how the repository is configured, and its refs' state is named by the
- * leases: it is unsettled while one is open, and its end moves the generation on. Part of the token there is a name
- * made at start, since leases may have come and gone while nobody listened; and no entry answers for longer than
- * `unleasedMaxAgeMs`, a net under changes that nobody took a lease for.
+ * In mode `observe`, the token is a digest of what is on disk; a lease that ends increases the generation, an open one
+ * changes nothing. In mode `lease`, the disk tells only how the repository is configured, and the leases name the state of
+ * its refs: it is unsettled while a lease is open, and the end of a lease increases the generation. There the token
+ * contains an id of this process, since leases may have been opened and ended while no process listened; and no entry
+ * answers for longer than `unleasedMaxAgeMs`, in case of changes for which no lease was opened.
  *
- * What leases say is read in one piece after the disk has been looked at. An open lease is thus seen by every look that
- * begins after it was opened; and a change under a lease that ended before this moment came before any fill that
- * follows this look.
+ * The status of the leases is read in one step after the disk. So an open lease is seen by every observation that begins
+ * after it was opened, and a change under a lease that ended before that step came before any fill that follows this
+ * observation.
  */
 export class Observer {
   readonly #options: ObserverOptions
   readonly #disks: Disks
   readonly #facts: Promise<GitFacts>
   readonly #observations: CoalescedObservations<Observation | undefined>
-  readonly #processName = randomUUID()
+  readonly #processId = randomUUID()
 
   constructor(options: ObserverOptions) {
     this.#options = options
@@ -65,25 +65,26 @@ export class Observer {
       programs,
       environmentDigest,
     }))
-    // Whoever looks hears of it.
+    // A rejection is reported by each observation.
     this.#facts.catch(() => {})
     this.#observations = new CoalescedObservations((path) => this.#observeOnce(path))
   }
 
-  /** Asks the disk, wherever it is. */
+  /** Queries the disk, on whatever filesystem a path is. */
   get disks(): Disks {
     return this.#disks
   }
 
   /**
-   * What is known now of the repository that a path means, shared by all who ask meanwhile; undefined: there is none.
+   * Observes the repository at a path; the observation begins after this call and is shared with other callers.
+   * @returns undefined if there is no repository that is served
    * @throws FilesystemUnanswered
    */
   observe(path: string): Promise<Observation | undefined> {
     return this.#observations.observe(path)
   }
 
-  /** The repository that a path means: at once where the disk is a local one. @throws FilesystemUnanswered */
+  /** Finds the repository at a path; without a promise on a local filesystem. @throws FilesystemUnanswered */
   find(path: string): Repository | undefined | Promise<Repository | undefined> {
     const take = ({ repository, refused }: Found): Repository | undefined => {
       if (refused) this.#options.refused?.(path, refused)
@@ -98,41 +99,41 @@ export class Observer {
     const observation = await this.#disks.observe(path, await this.#facts, modes)
     if (observation.refused) refused?.(path, observation.refused)
     if (observation.aheadMs > clockBehindMs) clockBehind?.(observation.aheadMs)
-    if (observation.observed) return this.#name(observation.observed)
+    if (observation.observed) return this.#withLeases(observation.observed)
     observed?.('missing')
     return undefined
   }
 
-  /** Lays what leases say now over what the disk shows. */
-  #name({ state, refs }: NonNullable<DiskObservation['observed']>): Observation {
+  /** Combines what is on disk with the current status of the leases. */
+  #withLeases({ state, refs }: NonNullable<DiskObservation['observed']>): Observation {
     const { leases, observed, unleasedMaxAgeMs } = this.#options
     const { commonDir } = state.repository
-    // Who took the disk to decide, as a push does until this look is done, may have ended a lease without a change.
+    // Until this observation the disk decided, so a push may have ended its lease as unchanged.
     if (refs === 'directories') leases.invalidate(commonDir)
     const { open, openings, changes } = leases.statusOf(commonDir)
-    const ofDisk = {
+    const common = {
       generation: changes,
       openings: 0,
       maxAgeMs: Infinity,
       subject: identityOf(state.repository),
     }
-    const capabilities: ObservedState = { ...state.capabilities, ...ofDisk }
+    const capabilities: ObservedState = { ...state.capabilities, ...common }
     if (refs && refs !== 'directories') {
       const { token, unsettledMs, allLoose } = refs
       observed?.(unsettledMs > 0 ? 'unsettled' : 'settled')
       const maxAgeMs = allLoose ? Infinity : unleasedMaxAgeMs
-      return { ...state, capabilities, refs: { ...ofDisk, token, unsettledMs, maxAgeMs } }
+      return { ...state, capabilities, refs: { ...common, token, unsettledMs, maxAgeMs } }
     }
     const { token, unsettledMs } = state.capabilities
     observed?.(open > 0 ? 'leased' : unsettledMs > 0 ? 'unsettled' : 'settled')
-    const named: ObservedState = {
-      token: `${token} ${this.#processName}`,
+    const leasedRefs: ObservedState = {
+      token: `${token} ${this.#processId}`,
       unsettledMs: open > 0 ? Infinity : unsettledMs,
       generation: changes,
       openings,
       maxAgeMs: unleasedMaxAgeMs,
-      subject: ofDisk.subject,
+      subject: common.subject,
     }
-    return { ...state, capabilities, refs: named }
+    return { ...state, capabilities, refs: leasedRefs }
   }
 }

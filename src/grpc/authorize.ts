@@ -9,36 +9,36 @@ import { RpcError } from './status.js'
 
 export interface AuthorizeOptions {
   readonly access: Access
-  /** Whose tokens open the lease and the cache service. */
+  /** Returns the tokens that the lease and the cache service need; undefined: there are none. */
   readonly adminTokens: (() => Tokens) | undefined
-  /** Are these services open where there are no such tokens? */
+  /** Are these services open without tokens? */
   readonly adminOpen: boolean
-  /** The name that a client's certificate gives it. */
+  /** Returns the name that a client's certificate gives it. */
   readonly clientName: (socket: Socket) => string | undefined
-  /** Who may say for whom a call is; undefined: nobody. */
+  /** Proxies that are trusted to name the client; undefined: none. */
   readonly proxies?: TrustedProxies | undefined
-  /** Do clients come by a Unix socket? */
+  /** Do clients connect to a Unix socket? */
   readonly unix?: boolean
 }
 
-/** Asks whether a call may be answered. `socket`: its connection. @throws Refusal, and what Access.check throws */
+/** Checks that a call on a connection may be answered. @throws RpcError, and what Access.check throws */
 export type Authorize = (
   caller: Caller,
   wanted: CallTarget,
   socket: Socket | undefined,
 ) => Promise<Pick<Grant, 'identity'>>
 
-/** Tells the address of the client that calls, whoever it is through; empty: nobody can say. */
+/** Returns the address of a call's client, through any trusted proxies; empty: unknown. */
 export type ClientOf = (caller: Caller, socket: Socket | undefined) => string
 
 export function clientBy(options: AuthorizeOptions): ClientOf {
   return (caller, socket) => clientOf(options, caller, socket, headersOf(caller.metadata)).address ?? ''
 }
 
-const nobodyTrusted = new TrustedProxies([])
+const noProxies = new TrustedProxies([])
 
 function clientOf(
-  { proxies = nobodyTrusted, unix }: AuthorizeOptions,
+  { proxies = noProxies, unix }: AuthorizeOptions,
   caller: Caller,
   socket: Socket | undefined,
   headers: Headers,
@@ -47,7 +47,7 @@ function clientOf(
   return proxies.clientOf(peer, { ...headers, host: caller.getHost?.() })
 }
 
-/** By the same rules as the other doors: data is for those who may read, leases are for those who hold an admin token. */
+/** Applies the rules of the other servers: data needs read access, leases and the cache need an admin token. */
 export function authorizeBy(options: AuthorizeOptions): Authorize {
   return async (caller, { repository, service }, socket) => {
     const headers = headersOf(caller.metadata)
@@ -72,17 +72,17 @@ export function authorizeBy(options: AuthorizeOptions): Authorize {
 
 type Headers = Readonly<Record<string, string | string[]>>
 
-/** @throws Refusal */
+/** @throws RpcError */
 function checkAdmin({ adminTokens, adminOpen }: AuthorizeOptions, { authorization }: Headers): void {
   if (!adminTokens) {
     if (adminOpen) return
-    throw new RpcError('denied', 'an address that others can reach serves this with --admin-token-file only')
+    throw new RpcError('denied', 'without --admin-token-file, this is served on a local address only')
   }
   if (adminTokens().matchAnyOf(authorization)) return
   throw new RpcError('unauthenticated', 'an admin token is needed: authorization: Bearer TOKEN')
 }
 
-/** Metadata as header fields; binary values are nobody's credentials. */
+/** Returns metadata as header fields, without binary values, which no credentials are. */
 function headersOf(metadata: Metadata): Headers {
   const fields = Object.keys(metadata.getMap()).map((name): [string, string | string[]] => {
     const values = metadata.get(name).filter((value) => typeof value === 'string')

@@ -24,60 +24,60 @@ import { StandingCalls } from './transport/standing-calls.js'
 import { smartHttpService, type SmartHttpOptions } from './services/smart-http-service.js'
 
 export interface GrpcServerOptions extends Omit<SmartHttpOptions, 'authorize' | 'clientOf'> {
-  /** Asked before any repository is touched. */
+  /** Checks access before any repository is touched. */
   readonly authorize: Authorize
   readonly clientOf: ClientOf
   readonly leases: LeaseService
   readonly inspector: CacheInspector
-  /** Longest time that a lease may be given at once, in seconds. */
+  /** Longest time limit of a lease, in seconds. */
   readonly leaseMaxSeconds: number
   readonly invalidated: (source: string) => void
-  /** Why load balancers should send no requests; undefined: they should. */
+  /** Returns why load balancers should send no requests; undefined: they should. */
   readonly notReady: () => string | undefined | Promise<string | undefined>
   readonly reflection: boolean
-  /** Milliseconds in which the message of a request must come. */
+  /** Milliseconds in which a client must send something of a request that it has begun. */
   readonly requestIdleMs: number
-  /** Milliseconds after which a connection that answers no ping is cut: how long a client may take nothing. */
+  /** Milliseconds after which a connection that answers no ping is cut. */
   readonly clientIdleMs: number
 }
 
-/** Streams of one connection at once. More wait in the client; a load balancer's one connection carries many clients. */
+/** Most streams of one connection at once; more wait in the client. One connection of a load balancer carries many clients. */
 const streamsMax = 1000
-/** Bytes of a request: the prefixes of a ListRefs are what may be long. */
+/** Most bytes of a request: the prefixes of a ListRefs may be long. */
 const requestMax = 1024 * 1024
-/** Bytes of requests that have not come whole: on all connections, and of messages on one. */
-const coming = { maxBytes: 64 * 1024 * 1024, connectionBytes: 4 * requestMax }
-/** Calls of one connection that wait for news only. A client needs one for each service. */
+/** Most bytes of requests that have not come whole: on all connections, and of messages on one. */
+const incomingMax = { maxBytes: 64 * 1024 * 1024, connectionBytes: 4 * requestMax }
+/** Most standing calls of one connection. A client needs one for each service. */
 const standingMax = 100
-/** Milliseconds without a call after which a connection is closed. Clients open another by themselves. */
+/** Milliseconds without a call after which a connection is closed. Clients reconnect by themselves. */
 const idleMs = 300_000
-/** Milliseconds between pings: whoever vanished without a word shall not hold a lease for long. */
+/** Milliseconds between pings: a client that has vanished must not hold a lease for long. */
 const pingMs = 30_000
-/** Milliseconds between looks at whether this process is ready. */
+/** Milliseconds between checks whether this process is ready. */
 const healthMs = 1000
 
-/** The gRPC door: the same service as at the HTTP door, and what the admin door offers to mutators. */
+/** The gRPC server: offers what the HTTP server does, and what the admin server offers to mutators. */
 export class GrpcServer {
   readonly #server: Server
   readonly #injector: ReturnType<Server['createConnectionInjector']>
   readonly #health = new HealthImplementation({ '': 'SERVING' })
-  readonly #healthLook: NodeJS.Timeout
+  readonly #healthCheck: NodeJS.Timeout
   readonly #leaseCalls: LeaseCalls
-  /** Connections by their clients' ends, as grpc-js names them in a call. */
+  /** TCP connections by their peer, `ADDRESS:PORT`, as grpc-js names it in a call. */
   readonly #connections = new Map<string, Socket>()
-  /** All connections, those on Unix sockets too. */
+  /** All connections, including those on Unix sockets. */
   readonly #open = new Set<Socket>()
   readonly #standing: StandingCalls
-  /** Services whose health is told; the empty name stands for all of them. */
+  /** Services whose health is published; the empty name stands for all of them. */
   readonly #names: readonly string[]
   #healthy = true
   #closing = false
 
   constructor(options: GrpcServerOptions) {
-    // On stderr, it shows metadata that it cannot read: credentials too.
+    // It would write metadata that it cannot read to stderr, including credentials.
     setLogVerbosity(logVerbosity.NONE)
     const incoming = new IncomingRequests({
-      ...coming,
+      ...incomingMax,
       idleMs: options.requestIdleMs,
       cut: (reason) => options.metrics.incomingCut.inc({ reason }),
     })
@@ -87,7 +87,7 @@ export class GrpcServer {
       'grpc.max_connection_idle_ms': idleMs,
       'grpc.keepalive_time_ms': pingMs,
       'grpc.keepalive_timeout_ms': Math.min(options.clientIdleMs, timerMaxMs),
-      // A registry of every connection and call, for a service that this door does not offer.
+      // A registry of every connection and call, for a service that is not offered here.
       'grpc.enable_channelz': 0,
       interceptors: [incoming.interceptor],
     })
@@ -110,25 +110,26 @@ export class GrpcServer {
       this.#health.setStatus(name, 'SERVING')
     }
     this.#names = ['', ...Object.keys(services)]
-    this.#healthLook = setInterval(() => void this.#lookAtHealth(options.notReady), healthMs).unref()
+    this.#healthCheck = setInterval(() => void this.#checkHealth(options.notReady), healthMs).unref()
     this.#standing.addService(['Watch'], (server) => this.#health.addToServer(server))
     if (options.reflection) {
       const reflection = new ReflectionService(packages)
       this.#standing.addService(['ServerReflectionInfo'], (server) => reflection.addToServer(server))
     }
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
-    incoming.watch(http2Server(this.#server))
-    liftLongDeadlines(this.#server)
+    const http2 = http2Server(this.#server)
+    incoming.watch(http2)
+    liftLongDeadlines(http2)
   }
 
-  /** Serves a connection, on which HTTP/2 is spoken from the first byte; wrapped in TLS or not. */
+  /** Serves a connection that speaks HTTP/2 from the first byte, with TLS or without. */
   serve(connection: Socket): void {
-    // A connection that breaks is its client's business, also when HTTP/2 is done with it.
+    // A connection that breaks is no error of the server, and may break after HTTP/2 has finished with it.
     connection.on('error', () => {})
     const { remoteAddress, remotePort } = connection
     if (remotePort !== undefined) {
       const peer = `${remoteAddress}:${remotePort}`
-      // One port of a client's may be connected to two addresses of ours; calls would be taken for each other's.
+      // One client port may be connected to two addresses of this host; their calls would be confused.
       if (this.#connections.has(peer)) {
         connection.destroy()
         return
@@ -136,7 +137,7 @@ export class GrpcServer {
       this.#connections.set(peer, connection)
       connection.once('close', () => this.#connections.delete(peer))
     }
-    // grpc-js would serve it, also after its shutdown.
+    // grpc-js would serve it, even after its shutdown.
     if (this.#closing) {
       connection.destroy()
       return
@@ -146,15 +147,17 @@ export class GrpcServer {
     this.#injector.injectConnection(connection)
   }
 
-  /** Takes no new calls. Resolves when the last has its answer, or was cut off at the end of this time. */
+  /** Takes no new calls. Resolves when the last has its answer, or has been cut at the end of this time. */
   async drain(seconds: number): Promise<void> {
     this.#closing = true
-    clearInterval(this.#healthLook)
-    this.#tell(false)
+    clearInterval(this.#healthCheck)
+    this.#publish(false)
     this.#leaseCalls.handOver()
     this.#standing.end()
     const stopTimer = callAfter(seconds * 1000, () => this.close())
     await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
+    // From Node 24 on, http2's server.close() closes its sessions itself, and grpc-js does not wait for a closing session.
+    await Promise.all([...this.#open].map((open) => new Promise((resolve) => open.once('close', resolve))))
     stopTimer()
     this.close()
   }
@@ -162,19 +165,19 @@ export class GrpcServer {
   /** Cuts every call. */
   close(): void {
     this.#closing = true
-    clearInterval(this.#healthLook)
+    clearInterval(this.#healthCheck)
     this.#server.forceShutdown()
-    // It does not reach connections that were handed to it.
+    // forceShutdown does not reach injected connections.
     for (const connection of this.#open) connection.destroy()
   }
 
-  async #lookAtHealth(notReady: GrpcServerOptions['notReady']): Promise<void> {
+  async #checkHealth(notReady: GrpcServerOptions['notReady']): Promise<void> {
     const reason = notReady()
     const healthy = (reason instanceof Promise ? await reason : reason) === undefined
-    if (!this.#closing) this.#tell(healthy)
+    if (!this.#closing) this.#publish(healthy)
   }
 
-  #tell(healthy: boolean): void {
+  #publish(healthy: boolean): void {
     if (healthy === this.#healthy) return
     this.#healthy = healthy
     for (const name of this.#names) this.#health.setStatus(name, healthy ? 'SERVING' : 'NOT_SERVING')

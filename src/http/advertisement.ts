@@ -9,14 +9,14 @@ const gitHeaders = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload
 
 export interface AdvertisementOptions {
   readonly compressed: CompressedForms
-  /** Send an ETag to everybody, not only to those who ask with If-None-Match. */
+  /** Send an ETag with every answer, not only to requests with If-None-Match. */
   readonly etag: boolean
 }
 
 /**
- * Sends what a follower reads as the answer to `GET info/refs?service=git-upload-pack`. The head goes out with the
- * first bytes, so that a fill that fails without any can still be told as an error.
- * @throws the fill's error; if the head has gone out by then, the connection must be destroyed (R4)
+ * Sends what a follower reads as the answer to `GET info/refs?service=git-upload-pack`. The head is sent with the first
+ * bytes, so that the failure of a fill that has produced none can still be sent as an error.
+ * @throws the fill's error; if the head has been sent by then, the response must be broken off (R4)
  */
 export async function sendAdvertisement(
   exchange: Exchange,
@@ -25,13 +25,13 @@ export async function sendAdvertisement(
 ): Promise<void> {
   const { request, response } = exchange
   const condition = request.headers['if-none-match']
-  // Git's clients never ask so. Those who do get a tag each time, which a growing entry has only at its end.
+  // Git's clients send none. A request that has one always gets a tag, which a growing entry has only at its end.
   if (condition !== undefined) await entry.end()
   const first = follower.read()
   let chunk = first instanceof Promise ? await first : first
 
   const acceptEncoding = request.headers['accept-encoding']
-  const form = compressed.find(entry, acceptEncoding)
+  const form = compressed.of(entry, acceptEncoding)
   const tag = etag || condition !== undefined ? entityTag(entry, form?.coding) : undefined
   const headers = [...gitHeaders]
   if (tag !== undefined) headers.push('ETag', tag)

@@ -1,36 +1,35 @@
 import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
-import type { Grant, AccessRequest } from '../access/access-request.js'
+import type { Grant } from '../access/access-request.js'
 import type { Exchange } from './exchange.js'
 import { HttpError } from './responses.js'
-import type { Route } from './route.js'
+import { originForm, type Route } from './route.js'
 
 export interface AuthorizeOptions {
   readonly access: Access
-  /** The name that a client's certificate gives it. */
+  /** Returns the name that a client's certificate gives it. */
   readonly clientName: (socket: Socket) => string | undefined
-  /** In lower case. */
+  /** The header in which a proxy in front names the user, in lower case. */
   readonly remoteUserHeader: string | undefined
 }
 
 /**
- * Asks whether a request may be answered.
- * @throws Refusal, and what Access.check throws
+ * Checks that a request may be answered: at once, unless a password or another service has to be asked.
+ * @throws HttpError, and what Access.check throws; or rejects with it
  */
 export function authorize(
   { access, clientName, remoteUserHeader }: AuthorizeOptions,
   { request, client }: Exchange,
-  route: Route,
+  { service, repository }: Route,
 ): Grant | Promise<Grant> {
   const { headers, method = '', url = '', socket } = request
   return access.check({
     transport: 'http',
-    service: serviceOf(route),
-    repository: route.repository,
+    service,
+    repository,
     headers,
     method,
-    // The absolute form may name more than a path.
-    uri: url.replace(/^https?:\/\/[^/?#]*/i, ''),
+    uri: originForm(url),
     remoteAddress: client.address,
     via: client,
     knownAs:
@@ -40,19 +39,7 @@ export function authorize(
   })
 }
 
-function serviceOf({ resource, service }: Route): AccessRequest['service'] {
-  const asked = resource === '/info/refs' ? service : resource.slice(1)
-  switch (asked) {
-    case 'git-upload-pack':
-    case 'git-receive-pack':
-    case 'git-upload-archive':
-      return asked
-    default:
-      return 'dumb'
-  }
-}
-
-/** The user whom a proxy in front has named. Twice is once too often: one of them may be the client's own word. */
+/** Returns the user that a proxy in front has named. More than one value is refused: one may come from the client. */
 function remoteUser(values: readonly string[] = [], header: string): string | undefined {
   if (values.length > 1) throw new HttpError(400, `the request has more than one ${header}`)
   const name = values[0]

@@ -7,77 +7,77 @@ import { reset } from './reset.js'
 
 /** What all connections of a server share. */
 export interface ConnectionsOptions {
-  /** Begins to answer a request; it has its answer when its response closes. */
-  readonly answer: (request: IncomingMessage, response: ServerResponse, bodyWaits: boolean) => void
+  /** Starts to answer a request; the answer has ended when its response closes. */
+  readonly answer: (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean) => void
   /** Requests that have been read and wait for an earlier one on their connection, by clients. */
   readonly pipelined: FairShares
-  /** So many requests were read and will not be answered, for their connection has ended. */
+  /** Told how many requests were read and will not be answered, because their connection has ended. */
   readonly dropped: (count: number) => void
-  /** A connection was cut, for there was no place for its requests. */
+  /** Told of each connection that was cut because its client has too many requests waiting. */
   readonly cut: () => void
 }
 
-interface Waiting {
+interface WaitingRequest {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly bodyWaits: boolean
+  readonly awaitsContinue: boolean
 }
 
-/** What Node keeps to itself of a connection (_http_server.js): while `_paused` is set, it does not read on. */
-interface Inside {
+/** Node's private state of a connection (_http_server.js): while `_paused` is set, Node does not resume reading. */
+interface Internals {
   _paused?: boolean
   readonly parser?: { resume(): void } | null
 }
 
-/** Requests that wait for an earlier one before no more are read: a client that leaves is noticed only while it is read. */
+/** Waiting requests at which reading stops. Not 1: that a client leaves is noticed only while its connection is read. */
 const readAhead = 16
-/** Milliseconds in which a client that still sends may read what it was told, before its connection is closed. */
+/** Milliseconds in which a client that still sends may read the last answer, before its connection is closed. */
 const lingerMs = 5000
-/** Milliseconds in which what the kernel was given reaches a client before its connection is reset. */
+/** Milliseconds in which what the kernel was given can reach a client before the connection is reset. */
 const beforeResetMs = 1000
 
 const connections = new WeakMap<Duplex, Connection>()
 
 /**
- * One client's connection. Its requests are answered one after another: those that it has sent ahead (pipelining) wait
- * without a place among all that are answered, and are not read on. However it ends, what was handed over goes out first:
- * a connection that is closed while bytes of the client are unread is reset by the kernel, and the answer is lost.
+ * One client's connection. Its requests are answered one after another: pipelined ones wait before admission, and beyond
+ * `readAhead` they are not even read. However the connection ends, what was handed over is sent first: a connection that
+ * is closed while bytes of the client are unread is reset by the kernel, and the answer is lost.
  */
 export class Connection {
   readonly #socket: Socket
   readonly #options: ConnectionsOptions
-  /** Whose share its waiting requests are taken from: proxies do not pipeline, so the other end will do. */
+  /** The client whose share its waiting requests take. Proxies do not pipeline, so the peer address is exact enough. */
   readonly #client: string
   #request: IncomingMessage | undefined
   #response: ServerResponse | undefined
-  #waiting: Waiting[] = []
+  #waiting: WaitingRequest[] = []
   #isPaused = false
-  /** Nothing more is answered on it. */
+  /** No further request is answered on it. */
   #isEnding = false
-  readonly #goOn = (): void => this.#next()
+  readonly #startNext = (): void => this.#next()
 
   constructor(socket: Socket, options: ConnectionsOptions) {
     this.#socket = socket
     this.#options = options
     this.#client = clientGroup(socket.remoteAddress ?? '')
     connections.set(socket, this)
-    // Node ends a connection so after its last response.
+    // Node calls this to end a connection after its last response.
     socket.destroySoon = () => this.#end()
     socket.once('close', () => this.#drop())
   }
 
-  /** The connection that a request has come on. @throws TypeError if it was not made one */
+  /** Returns the connection of a socket. @throws TypeError if none was made for it */
   static of(socket: Duplex): Connection {
     const connection = connections.get(socket)
-    if (!connection) throw new TypeError('this socket is no connection of the server')
+    if (!connection) throw new TypeError('this socket is not a connection of the server')
     return connection
   }
 
-  /** Has a request answered: now, or after those before it. */
-  take(request: IncomingMessage, response: ServerResponse, bodyWaits: boolean): void {
+  /** Takes a request, to be answered now or after those before it. */
+  take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     if (this.#isEnding) return
     if (!this.#response) {
-      this.#start(request, response, bodyWaits)
+      this.#start(request, response, awaitsContinue)
       return
     }
     const { pipelined, cut } = this.#options
@@ -87,15 +87,15 @@ export class Connection {
       this.#socket.destroy()
       return
     }
-    this.#waiting.push({ request, response, bodyWaits })
+    this.#waiting.push({ request, response, awaitsContinue })
     if (this.#waiting.length >= readAhead) this.#pause()
   }
 
-  #start(request: IncomingMessage, response: ServerResponse, bodyWaits: boolean): void {
+  #start(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     this.#request = request
     this.#response = response
-    response.on('close', this.#goOn)
-    this.#options.answer(request, response, bodyWaits)
+    response.on('close', this.#startNext)
+    this.#options.answer(request, response, awaitsContinue)
   }
 
   #next(): void {
@@ -105,13 +105,13 @@ export class Connection {
       this.#drop()
       return
     }
-    const { request, response, bodyWaits } = this.#waiting.shift() as Waiting
+    const { request, response, awaitsContinue } = this.#waiting.shift() as WaitingRequest
     this.#options.pipelined.give(this.#client)
     if (this.#isPaused && this.#waiting.length < readAhead) this.#resume()
-    this.#start(request, response, bodyWaits)
+    this.#start(request, response, awaitsContinue)
   }
 
-  /** pause() alone does not do it: Node reads on after each request that it has read, and each answer that goes out. */
+  /** pause() alone is not enough: Node resumes reading after each request that it has read and each answer that it sends. */
   #pause(): void {
     if (!this.#isPaused) {
       this.#isPaused = true
@@ -121,11 +121,11 @@ export class Connection {
   }
 
   #resume(): void {
-    const inside = this.#socket as Inside
+    const internals = this.#socket as Internals
     this.#isPaused = false
-    delete inside._paused
-    inside._paused = false
-    inside.parser?.resume()
+    delete internals._paused
+    internals._paused = false
+    internals.parser?.resume()
     this.#socket.resume()
   }
 
@@ -137,8 +137,8 @@ export class Connection {
   }
 
   /**
-   * What came last is no request. If an answer to one before it is under way, that is finished, and nothing follows it.
-   * @param answer all bytes of what to say otherwise
+   * Ends the connection because what came last is not a request. An answer to an earlier request is finished first.
+   * @param answer the complete response to send if no answer is under way
    */
   reject(answer: string): void {
     const response = this.#response
@@ -160,15 +160,15 @@ export class Connection {
   }
 
   /**
-   * Ends a response that cannot be finished so that its client sees it (R4): the connection closes before the length or
-   * the last chunk that was announced. Where neither was (HTTP/1.0), it is reset.
+   * Ends a response that cannot be finished in a way that its client sees as an error (R4): the connection closes before
+   * the announced length or the last chunk. Where neither was announced (HTTP/1.0), it is reset.
    */
   breakOff(): void {
     const request = this.#request
     const response = this.#response
     while (response && response.writableCorked > 0) response.uncork()
     response?.flushHeaders()
-    // What of the request was piped somewhere, or has not been asked for, is dropped.
+    // The rest of the request is read and dropped.
     request?.unpipe()
     request?.resume()
     if (request?.httpVersion !== '1.0') {
@@ -177,7 +177,7 @@ export class Connection {
     }
     this.#isEnding = true
     this.#drop()
-    // Called when the kernel has all that was written before.
+    // The callback runs when the kernel has taken everything that was written before.
     this.#socket.write('', () => {
       const timer = setTimeout(() => reset(this.#socket), beforeResetMs)
       this.#socket.once('close', () => clearTimeout(timer))
@@ -197,7 +197,7 @@ export class Connection {
     else socket.once('finish', close)
   }
 
-  /** Lets the client read: what it still sends is read and dropped until it closes too. */
+  /** Lets the client read the answer: what it still sends is dropped until it closes too, for a limited time. */
   #linger(): void {
     const socket = this.#socket
     if (socket.destroyed) return

@@ -1,12 +1,15 @@
 import type { Entry } from '../streamcache/index.js'
 
-/** The entity tag of an entry's bytes, or of a compressed form of them (RFC 9110, section 8.8.3). */
+/**
+ * Returns the entity tag of an entry's bytes, or of a compressed form of them (RFC 9110, section 8.8.3); undefined while
+ * the entry grows.
+ */
 export function entityTag(entry: Entry, coding?: string): string | undefined {
   const { sha256 } = entry
   return sha256 === undefined ? undefined : `"${sha256}${coding === undefined ? '' : `-${coding}`}"`
 }
 
-/** Does an If-None-Match header name the entry, in whatever form? `*` names everything that there is. */
+/** Returns whether an If-None-Match header names the entry, in any form. `*` names every entry (RFC 9110, section 13.1.2). */
 export function matchesEntry(header: string, entry: Entry): boolean {
   const { sha256 } = entry
   return header.split(',').some((tag) => {

@@ -3,32 +3,30 @@ import { readHead, type BackendRequest, type BackendResponse } from '../git/proc
 import { gitProtocol } from '../git/protocol/version.js'
 import { GitError } from '../git/process/git-error.js'
 import type { GitProcess } from '../git/process/git-process.js'
+import type { PassThroughRequest } from '../service/git-backend.js'
 import type { Exchange } from './exchange.js'
-import type { PeekedBody } from './request-body.js'
 import { HttpError } from './responses.js'
 import type { Route } from './route.js'
 
-const services = ['git-upload-pack', 'git-receive-pack', 'git-upload-archive']
-
 /**
- * What http-backend is told of a request. Nothing is handed on as it came: each value is one of a known set, or has
- * the form that its name asks for (R8).
- * @throws Refusal
+ * Returns what http-backend is told of a request. Nothing is handed on as it came: each value is one of a known set, or
+ * has the form that its name requires (R8).
+ * @throws HttpError
  */
 export function backendRequest(
   exchange: Exchange,
-  route: Route,
+  { resource, requestedService, service }: Route,
   remoteUser: string | undefined,
-): Omit<BackendRequest, 'exportAll'> {
+): PassThroughRequest {
   const { headers, method } = exchange.request
-  if (route.resource === '/info/refs' && route.service !== undefined && !services.includes(route.service)) {
-    throw new HttpError(403)
-  }
+  const isInfoRefs = resource === '/info/refs'
+  // A service that Git does not know (http-backend.c, select_service).
+  if (isInfoRefs && requestedService !== undefined && service === 'dumb') throw new HttpError(403)
   const encoding = headers['content-encoding']
   return {
     method: method as BackendRequest['method'],
-    resource: route.resource,
-    service: route.resource === '/info/refs' ? route.service : undefined,
+    resource,
+    service: isInfoRefs ? requestedService : undefined,
     contentType: visible(headers['content-type']),
     // Absent for a chunked body: http-backend then reads to the end.
     contentLength: headers['content-length'],
@@ -43,31 +41,23 @@ const visible = (value: string | undefined): string | undefined =>
   value !== undefined && /^[\x20-\x7e]{1,256}$/.test(value) ? value : undefined
 
 /**
- * Streams a request into http-backend, after what has been read of it, and its response out. Both ways are as fast as
- * the slower side.
- * @returns whether the response is whole; if it is not, its client sees that it is broken
+ * Streams a request into http-backend, after what has been read of it, and its response out. Back-pressure makes both
+ * directions as fast as the slower side.
  * @param remoteUser as http-backend was told
- * @throws GitError if no answer comes; Refusal of a push that Git has refused without a word
+ * @returns whether the response is whole; if it is not, its client sees that it is broken
+ * @throws GitError if no response comes; HttpError for a push that Git has refused without a message
  */
 export async function passThrough(
   exchange: Exchange,
   process: GitProcess,
+  { service }: Route,
   remoteUser: string | undefined,
-  peeked?: PeekedBody,
 ): Promise<boolean> {
   const { request, response } = exchange
-  exchange.watchProcess(process)
-  if (peeked) process.stdin.write(peeked.beginning)
-  if (peeked?.ended) process.stdin.end()
-  else request.pipe(process.stdin)
-  // Git may answer and go without reading the whole body: the rest is read here and dropped.
-  process.stdin.once('close', () => {
-    request.unpipe(process.stdin)
-    request.resume()
-  })
+  sendBody(exchange, process)
   const head = await readHead(process)
   const { body } = head
-  if (head.status === 403 && exchange.kind.startsWith('receive-pack')) {
+  if (head.status === 403 && service === 'git-receive-pack') {
     body.resume()
     throw new HttpError(403, noPush(remoteUser))
   }
@@ -80,7 +70,7 @@ export async function passThrough(
   const ending = new Ending(head.headers)
   for await (const chunk of body as AsyncIterable<Buffer>) {
     ending.push(chunk)
-    // Who has left is not written to, but what Git still says is read, or it would wait for ever.
+    // After the client has left, the output is still read to its end: Git would wait for ever otherwise.
     if (!exchange.aborted && !exchange.write(chunk)) await exchange.drained()
   }
   exchange.throwIfAborted()
@@ -91,13 +81,27 @@ export async function passThrough(
   return isWhole
 }
 
-/** Git's clients show it, behind `remote:`. */
+function sendBody({ request, peeked }: Exchange, process: GitProcess): void {
+  if (peeked) process.stdin.write(peeked.beginning)
+  if (peeked?.ended) process.stdin.end()
+  else request.pipe(process.stdin)
+  // Git may answer and exit without reading the whole body: the rest is read here and dropped.
+  process.stdin.once('close', () => {
+    request.unpipe(process.stdin)
+    request.resume()
+  })
+}
+
+/** Git's clients show this after `remote:`. */
 const noPush = (remoteUser: string | undefined): string =>
   remoteUser === undefined
     ? 'this repository takes no pushes from clients whose user the server does not know (http.receivepack is not true)'
     : 'this repository takes no pushes over HTTP (http.receivepack is false)'
 
-/** Tells whether an answer of http-backend's has come whole, though Git says that it failed: what its client can see. */
+/**
+ * Determines whether a response of http-backend is whole although Git exited with a failure: by its length, or because it
+ * ends in an error message of Git, which its client sees.
+ */
 class Ending {
   readonly #length: number | undefined
   readonly #error: ErrorEnding | undefined
@@ -124,7 +128,7 @@ class Ending {
   }
 }
 
-/** @throws GitError if HTTP does not allow such a head; then the process is ended, for nobody reads on */
+/** @throws GitError if HTTP does not allow such a head; then the process is ended */
 function writeHead(
   { response }: Exchange,
   process: GitProcess,
@@ -134,7 +138,7 @@ function writeHead(
     response.writeHead(status, statusText, headers)
   } catch (error) {
     process.end()
-    // It has been kept for whatever is answered instead.
+    // Node has kept it, and would send it with the error.
     response.statusMessage = ''
     throw new GitError(`git http-backend: ${(error as Error).message}`, { cause: error })
   }

@@ -7,13 +7,13 @@ import type { ShareHolding } from '../limits/admission/shares.js'
 
 const gunzip = promisify(gunzipCallback)
 
-/** Bytes up to which a body is read before it is somebody's turn. */
+/** Bytes up to which a body is read before a Git process is asked for. */
 const peekMax = 64 * 1024
-/** The same for an ls-refs command, as it was sent and inflated: as much as Git's clients send compressed (http.postBuffer). */
+/** The same for an ls-refs command, as it was sent and inflated: Git's clients compress no longer one (http.postBuffer). */
 const lsRefsMax = 1024 * 1024
-/** Compressed bytes that are sure to hold the first packet, and bytes that are inflated to see it. */
+/** Compressed bytes that certainly hold the first packet, and bytes that are inflated to read it. */
 const firstPacket = { compressed: 512, inflated: 1024 }
-/** A gzip header and trailer without anything in between (RFC 1952, section 2.3). */
+/** Bytes of a gzip header and trailer with nothing between them (RFC 1952, section 2.3). */
 const gzipMin = 18
 
 /** A request body whose beginning has been read. */
@@ -22,19 +22,19 @@ export interface PeekedBody {
   readonly beginning: Buffer
   /** Is that all? */
   readonly ended: boolean
-  /** The command that it is, if it is one that need not go to Git. */
+  /** The ls-refs command that it is; undefined: it is for Git. */
   readonly lsRefs: LsRefsRequest | undefined
 }
 
 /**
- * Reads a body to its end, or until `peekMax` bytes of it have come, `lsRefsMax` of an ls-refs command: whoever sends
- * slowly waits here, and not with a process that others wait for. What is longer is for Git, and what finds no memory.
- * @param mayAskForRefs could it be an ls-refs command, by what else the request says?
- * @param memory what of it is read and inflated here is taken from
+ * Reads a body to its end, or until `peekMax` bytes of it have come (`lsRefsMax` of an ls-refs command): a client that
+ * sends slowly does not occupy a process permit meanwhile. A longer body, or one that there is no memory for, is for Git.
+ * @param isCandidate whether it can be an ls-refs command, by the rest of the request
+ * @param memory the share that bytes which are read and inflated here are taken from
  */
 export async function peekBody(
   request: IncomingMessage,
-  mayAskForRefs: boolean,
+  isCandidate: boolean,
   memory: ShareHolding,
 ): Promise<PeekedBody> {
   const chunks: Buffer[] = []
@@ -42,11 +42,11 @@ export async function peekBody(
   let most = peekMax
   for (;;) {
     const chunk = await nextChunk(request)
-    if (chunk === null) return peeked(request, Buffer.concat(chunks), mayAskForRefs, memory)
+    if (chunk === null) return peeked(request, Buffer.concat(chunks), isCandidate, memory)
     length += chunk.length
     chunks.push(chunk)
     if (!memory.take(chunk.length)) break
-    if (length > peekMax && most === peekMax && mayAskForRefs) {
+    if (length > peekMax && most === peekMax && isCandidate) {
       if (await beginsAsLsRefs(request, Buffer.concat(chunks))) most = lsRefsMax
     }
     if (length > most) break
@@ -57,11 +57,11 @@ export async function peekBody(
 async function peeked(
   request: IncomingMessage,
   whole: Buffer,
-  mayAskForRefs: boolean,
+  isCandidate: boolean,
   memory: ShareHolding,
 ): Promise<PeekedBody> {
   // A body that broke off may look whole.
-  const asked = mayAskForRefs && request.complete
+  const asked = isCandidate && request.complete
   const body = asked ? (isCompressed(request) ? await inflate(whole, memory) : whole) : undefined
   return { beginning: whole, ended: true, lsRefs: body && parseLsRefs(body) }
 }
@@ -76,10 +76,10 @@ async function beginsAsLsRefs(request: IncomingMessage, beginning: Buffer): Prom
   return mayBeLsRefs(plain.subarray(0, firstPacket.inflated)) === true
 }
 
-/** undefined: not an ls-refs command, or too long, or damaged, which is for Git to say. */
+/** Inflates a body that may be an ls-refs command; undefined: it is none, too long, or damaged, which Git will report. */
 async function inflate(body: Buffer, memory: ShareHolding): Promise<Buffer | undefined> {
   if (body.length < gzipMin) return undefined
-  // Its trailer says how long it is; if that is not true, the command is Git's to read.
+  // From its trailer. If that is wrong, inflating fails, and Git reads the command.
   const size = body.readUInt32LE(body.length - 4)
   if (size > lsRefsMax || !mayBeLsRefs(await inflateBeginning(body)) || !memory.take(size)) return undefined
   try {
@@ -89,7 +89,7 @@ async function inflate(body: Buffer, memory: ShareHolding): Promise<Buffer | und
   }
 }
 
-/** As much of a compressed body as tells what it is; nothing if it is damaged. */
+/** Inflates as much of a body as tells which command it is; nothing if it is damaged. */
 function inflateBeginning(body: Buffer): Promise<Buffer> {
   return new Promise((resolve) => {
     const inflating = createGunzip({ chunkSize: firstPacket.inflated, finishFlush: constants.Z_SYNC_FLUSH })

@@ -1,17 +1,18 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 
-/** What Node keeps to itself of a TLS connection: the TCP connection that carries it. */
-interface Inside {
+/** Node's private state of a TLS connection: the TCP connection that carries it. */
+interface Internals {
   readonly _handle?: { readonly _parentWrap?: Socket } | null
 }
 
 /**
- * Resets a connection. Only TCP can: a TLS socket's own `resetAndDestroy` throws. Should a Node not have the connection
- * under it, it ends without TLS's own end, which is an error too (RFC 8446, section 6.1), though some clients do not look.
+ * Resets a connection. Only TCP can: a TLS socket's own `resetAndDestroy` throws. If this version of Node does not have
+ * the TCP connection there, the connection ends without TLS's close_notify, which is an error too (RFC 8446, section
+ * 6.1), though some clients ignore it.
  */
 export function reset(socket: Socket): void {
-  const carrier = socket instanceof TLSSocket ? (socket as Inside)._handle?._parentWrap : socket
+  const carrier = socket instanceof TLSSocket ? (socket as Internals)._handle?._parentWrap : socket
   if (carrier) carrier.resetAndDestroy()
   else socket.destroy()
 }

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { FailureReport } from '../service/failures.js'
 
 /** What http-backend.c sends with everything that must not be kept (hdr_nocache), in its order. */
 export const noCacheHeaders = [
@@ -7,34 +8,44 @@ export const noCacheHeaders = [
   ...['Cache-Control', 'no-cache, max-age=0, must-revalidate'],
 ]
 
-/** An answer that ends a request before any other byte of it: a status and a line for the person who reads it. */
-export class HttpError extends Error {
-  override readonly name = 'Refusal'
+/** A response that ends a request before any other byte of it: a status, and a line for the person who reads it. */
+export interface ErrorResponse {
+  readonly status: number
+  /** Empty: an empty body, which is how Git answers 403 and 404. */
+  readonly message: string
+  /** Names and values in turn. */
+  readonly headers: readonly string[]
+}
+
+/** A request that is wrong as HTTP, or asks for what Git does not serve. */
+export class HttpError extends Error implements ErrorResponse, FailureReport {
+  override readonly name = 'HttpError'
   readonly status: number
   readonly headers: readonly string[]
+  readonly logLevel = undefined
 
-  /** An empty message makes an empty body, which is how Git says 403 and 404. */
   constructor(status: number, message = '', headers: readonly string[] = []) {
     super(message)
     this.status = status
     this.headers = headers
   }
+
+  get outcome(): FailureReport['outcome'] {
+    return this.status === 404 ? 'not_found' : this.status === 403 ? 'forbidden' : 'rejected'
+  }
 }
 
-/** What is sent of it. */
-export type ErrorResponse = Pick<HttpError, 'status' | 'message' | 'headers'>
-
-/** @param bodyWaits may the body still come, or not? Then no other request can follow on its connection */
+/** @param closes whether no other request can follow on the connection: the client may still send a body, or not */
 export function sendError(
   response: ServerResponse,
   { status, message, headers }: ErrorResponse,
-  bodyWaits = false,
+  closes = false,
 ): void {
   const body = Buffer.from(message && `refstream: ${message}\n`)
   response.writeHead(status, [
     ...noCacheHeaders,
     ...headers,
-    ...(bodyWaits ? ['Connection', 'close'] : []),
+    ...(closes ? ['Connection', 'close'] : []),
     ...(message ? ['Content-Type', 'text/plain; charset=utf-8'] : []),
     ...['Content-Length', String(body.length)],
   ])

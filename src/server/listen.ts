@@ -1,46 +1,49 @@
 import { chmodSync, rmSync, statSync } from 'node:fs'
 import { createConnection, type AddressInfo, type Server } from 'node:net'
-import type { Address, UnixAddress } from '../config/options.js'
+import { urlOf, type Address, type UnixAddress } from '../config/addresses.js'
 import { ConfigError } from '../config/settings.js'
 
 /**
- * Opens a server's door. For a `tls:` address, the server is what takes TLS connections (assembly/tls.ts).
- * @returns where it is: a URL, or `unix:/path`
- * @throws ConfigError that names the option if it cannot be opened there
+ * Makes a server listen on an address. For a `tls:` address, the server is one that accepts TLS (tls-terminator.ts).
+ * @returns the URL at which it listens, or `unix:/path`
+ * @throws ConfigError that names the option if the server cannot listen there
  */
 export async function listen(
   server: Server,
   address: Address | UnixAddress,
   option: string,
 ): Promise<string> {
-  const name =
-    'path' in address ? `unix:${address.path}` : `${address.tls ? 'tls:' : ''}${address.host}:${address.port}`
   try {
-    if ('path' in address) return await listenOnSocket(server, address)
+    if ('path' in address) {
+      await listenOnSocket(server, address)
+      return urlOf(address)
+    }
     await started(server, () => server.listen(address.port, address.host))
-    const { address: host, family, port } = server.address() as AddressInfo
-    return `${address.tls ? 'https' : 'http'}://${family === 'IPv6' ? `[${host}]` : host}:${port}`
+    const { address: host, port } = server.address() as AddressInfo
+    return urlOf({ ...address, host, port })
   } catch (error) {
-    const message = `--${option}: cannot listen on ${name}: ${(error as Error).message}`
+    const message = `--${option}: cannot listen on ${written(address)}: ${(error as Error).message}`
     throw new ConfigError(message, { cause: error })
   }
 }
 
-async function listenOnSocket(server: Server, { path }: UnixAddress): Promise<string> {
+const written = (address: Address | UnixAddress): string =>
+  'path' in address ? `unix:${address.path}` : `${address.tls ? 'tls:' : ''}${address.host}:${address.port}`
+
+async function listenOnSocket(server: Server, { path }: UnixAddress): Promise<void> {
   if (statSync(path, { throwIfNoEntry: false })?.isSocket()) {
-    if (await answers(path)) throw new Error('another process listens there')
-    // A process that ended without a word has left it.
+    if (await isInUse(path)) throw new Error('another process listens there')
+    // Left over by a process that was killed.
     rmSync(path)
   }
   await started(server, () => server.listen(path))
   try {
-    // For its owner and group: whoever may connect may open leases.
+    // For the owner and the group only: a process that can connect can open leases.
     chmodSync(path, 0o660)
   } catch (error) {
     server.close()
     throw error
   }
-  return `unix:${path}`
 }
 
 function started(server: Server, start: () => void): Promise<void> {
@@ -54,8 +57,11 @@ function started(server: Server, start: () => void): Promise<void> {
   })
 }
 
-/** Only a refusal says that nobody listens; a process may also be too busy (EAGAIN), or somebody else's (EACCES). */
-function answers(path: string): Promise<boolean> {
+/**
+ * Resolves with whether a process listens on a socket. Only ECONNREFUSED means that none does: a process may be too busy to
+ * accept (EAGAIN), or belong to another user (EACCES).
+ */
+function isInUse(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection(path)
     socket.once('connect', () => {

@@ -1,50 +1,52 @@
 import type { IncomingMessage, Server } from 'node:http'
 import { createServer, type Server as NetServer, type Socket } from 'node:net'
 import { createAdminServer, type AdminServerOptions } from '../admin/server.js'
-import type { Address, Settings, UnixAddress } from '../config/options.js'
+import { defaultAdminAddress, type Address, type UnixAddress } from '../config/addresses.js'
+import type { Settings } from '../config/options.js'
 import type { AuthorizeOptions } from '../grpc/authorize.js'
 import type { GrpcServer, GrpcServerOptions } from '../grpc/server.js'
 import { createHttpServer, type HttpServerOptions } from '../http/server.js'
 import { callAfter } from '../limits/clock.js'
 import type { Log } from '../telemetry/log.js'
 import { listen } from './listen.js'
-import type { Tls } from './tls.js'
+import type { TlsTerminator } from './tls-terminator.js'
 
 type GrpcOptions = Omit<GrpcServerOptions, 'authorize' | 'clientOf'> & {
   readonly authorize: AuthorizeOptions
 }
 
 export interface ServersOptions {
-  readonly settings: Settings
+  readonly settings: Pick<Settings, 'listen' | 'admin' | 'grpc'>
   readonly http: HttpServerOptions
   readonly admin: AdminServerOptions
   readonly grpc: GrpcOptions
   /** undefined: there are no `tls:` addresses. */
-  readonly tls: Tls | undefined
+  readonly tls: TlsTerminator | undefined
   readonly log: Log
 }
 
-/** A server that connections are handed to, and what takes them for it: on TCP itself, on TLS a server before it. */
-interface Open {
+/** A server, and the one that accepts its connections: the same on TCP, a TLS server in front of it on TLS. */
+interface Listener {
   readonly server: NetServer
   readonly front: NetServer
 }
 
-const defaultAdmin: Address = { host: '127.0.0.1', port: 8081 }
+/** Milliseconds between two closes of idle connections during a shutdown. */
+const idleCheckMs = 100
 
-/** The doors that are open: one for Git's clients, one or more for the admin, and one for gRPC if that is asked for. */
+/** All servers that listen: one for Git clients, one or more for the admin API, and one for gRPC if it is configured. */
 export class Servers {
   readonly #options: ServersOptions
-  readonly #open: Open[] = []
+  readonly #listeners: Listener[] = []
   readonly #http: Server
   readonly #admins: Server[] = []
   readonly #grpc: GrpcServer | undefined
-  /** Connections on which no request has come yet. Node counts them as busy until the head of one is overdue. */
+  /** Connections without a request so far. Node counts them as busy until the head of a request is overdue. */
   readonly #unused = new Set<Socket>()
   url = ''
-  /** Of the first admin door: a URL, or `unix:/path`. */
+  /** Of the first admin address: a URL, or `unix:/path`. */
   adminUrl = ''
-  /** `HOST:PORT`, or `unix:/path`, as gRPC's clients take it. */
+  /** `HOST:PORT` or `unix:/path`, as gRPC clients take it. */
   grpcTarget: string | undefined
 
   private constructor(options: ServersOptions, grpc: GrpcServer | undefined) {
@@ -60,34 +62,30 @@ export class Servers {
     }
   }
 
-  /** @throws ConfigError if one of them cannot be opened; then none is */
+  /** @throws ConfigError if one of the addresses cannot be listened on; then none is */
   static async open(options: ServersOptions): Promise<Servers> {
-    const doors = new Servers(options, options.settings.grpc && (await makeGrpcServer(options.grpc)))
+    const servers = new Servers(options, options.settings.grpc && (await makeGrpcServer(options.grpc)))
     try {
-      await doors.#openAll(options.settings)
-      return doors
+      await servers.#openAll()
+      return servers
     } catch (error) {
-      await doors.close()
+      await servers.close()
       throw error
     }
   }
 
-  async #openAll({ listen, admin, grpc }: Settings): Promise<void> {
+  async #openAll(): Promise<void> {
+    const { listen, admin, grpc } = this.#options.settings
     this.url = await this.#listen(this.#http, listen, 'listen')
-    const openAdmin = (address: Address | UnixAddress): Promise<string> => {
-      const server = createAdminServer(this.#options.admin)
-      this.#admins.push(server)
-      return this.#listen(server, address, 'admin')
-    }
     for (const address of admin ?? []) {
-      const url = await openAdmin(address)
+      const url = await this.#openAdmin(address)
       this.adminUrl ||= url
     }
-    // If nobody has said where, a port that is taken is no reason not to start.
+    // A default that is in use does not keep the sidecar from starting.
     if (!admin) {
-      this.adminUrl = await openAdmin(defaultAdmin).catch((error: unknown) => {
-        if (!isTaken((error as Error).cause)) throw error
-        return openAdmin({ ...defaultAdmin, port: 0 })
+      this.adminUrl = await this.#openAdmin(defaultAdminAddress).catch((error: unknown) => {
+        if (!isInUse((error as Error).cause)) throw error
+        return this.#openAdmin({ ...defaultAdminAddress, port: 0 })
       })
     }
     if (!grpc) return
@@ -96,55 +94,64 @@ export class Servers {
     this.grpcTarget = url.replace(/^https?:\/\//, '')
   }
 
+  #openAdmin(address: Address | UnixAddress): Promise<string> {
+    const server = createAdminServer(this.#options.admin)
+    this.#admins.push(server)
+    return this.#listen(server, address, 'admin')
+  }
+
   async #listen(
     server: NetServer,
     address: Address | UnixAddress,
     option: string,
     protocol = 'http/1.1',
   ): Promise<string> {
-    const front = 'tls' in address ? this.#options.tls!.terminator(server, protocol) : server
+    const front = 'tls' in address ? this.#options.tls!.inFrontOf(server, protocol) : server
     const url = await listen(front, address, option)
-    this.#open.push({ server, front })
-    // accept() fails when file descriptors run out; those who are connected go on.
-    front.on('error', (err) => this.#options.log.error({ err }, 'a connection could not be accepted'))
+    this.#listeners.push({ server, front })
+    // accept(2) fails when file descriptors run out; open connections are not affected.
+    front.on('error', (err) => this.#options.log.error({ err }, 'cannot accept a connection'))
     return url
   }
 
-  /** Takes no new clients. Resolves when the last has its answer, or was cut off at the end of this time. */
+  /**
+   * Accepts no new connections. Resolves when all requests are answered; connections that are still busy after this time
+   * are closed. The admin API stays open.
+   */
   async drain(seconds: number): Promise<void> {
-    const data = this.#open.filter(({ server }) => !this.#admins.some((admin) => admin === server))
-    const closed = Promise.all(data.map(closeOpen))
+    const data = this.#listeners.filter(({ server }) => !this.#admins.some((admin) => admin === server))
+    const closed = Promise.all(data.map(closeListener))
     this.#options.tls?.endHandshakes()
     for (const socket of this.#unused) socket.destroy()
     const stopTimer = callAfter(seconds * 1000, () => this.#http.closeAllConnections())
-    // A kept-alive connection becomes idle when its answer is done.
-    const idle = setInterval(() => this.#http.closeIdleConnections(), 100)
+    // A kept-alive connection becomes idle when its response ends.
+    const idle = setInterval(() => this.#http.closeIdleConnections(), idleCheckMs)
     await Promise.all([closed, this.#grpc?.drain(seconds)])
     stopTimer()
     clearInterval(idle)
   }
 
-  /** Closes all at once. */
+  /** Closes all servers and connections at once. */
   async close(): Promise<void> {
     this.#options.tls?.endHandshakes()
     this.#grpc?.close()
     for (const server of [this.#http, ...this.#admins]) server.closeAllConnections()
-    await Promise.all(this.#open.map(closeOpen))
+    await Promise.all(this.#listeners.map(closeListener))
   }
 }
 
-/** Its libraries are many: only who asks for this door waits until they are loaded. */
+/** Loads the gRPC libraries, which take long, only where a gRPC server is configured. */
 async function makeGrpcServer({ authorize, ...options }: GrpcOptions): Promise<GrpcServer> {
-  const { GrpcServer: GrpcServer } = await import('../grpc/server.js')
+  const { GrpcServer } = await import('../grpc/server.js')
   const { authorizeBy, clientBy } = await import('../grpc/authorize.js')
   return new GrpcServer({ ...options, authorize: authorizeBy(authorize), clientOf: clientBy(authorize) })
 }
 
-const isTaken = (cause: unknown): boolean =>
+const isInUse = (cause: unknown): boolean =>
   (cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE'
 
-/** Resolves when the last connection has gone; does nothing if it has been closed before. */
-async function closeOpen({ server, front }: Open): Promise<void> {
+/** Resolves when the last connection is closed; also for a listener that was closed before. */
+async function closeListener({ server, front }: Listener): Promise<void> {
   const closed = new Promise((resolve) => front.close(resolve))
   if (front !== server) server.close()
   await closed

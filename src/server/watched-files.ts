@@ -2,10 +2,10 @@ import { statSync, type BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 
 export interface WatchedFilesOptions {
-  /** How often it is looked whether files have changed, in milliseconds. */
+  /** Milliseconds between two polls. */
   readonly pollMs: number
   readonly reloaded: (what: string) => void
-  /** What was read before stays in force. */
+  /** Called if changed files cannot be used. The content read before stays in force. */
   readonly failed: (what: string, error: unknown) => void
 }
 
@@ -13,34 +13,34 @@ interface Watched {
   readonly what: string
   readonly paths: readonly string[]
   readonly read: () => void
-  /** Which files were read last, whether they could be used or not. */
-  seen: string
+  /** Identity of the files that were read last, whether they could be used or not. */
+  identity: string
 }
 
 /**
- * Files that are read again when they change, or when somebody says so. Their status is polled: a directory's events do
- * not tell that a link further up points elsewhere now, which is how Kubernetes and certbot change such files.
+ * Reads files again when they change, and on request. Polls their status, since a directory's events (inotify) do not
+ * report that a symbolic link further up points elsewhere now, which is how Kubernetes and certbot replace such files.
  */
 export class WatchedFiles {
   readonly #options: WatchedFilesOptions
   readonly #watched: Watched[] = []
   #timer: NodeJS.Timeout | undefined
-  #looking: Promise<void> | undefined
+  #polling: Promise<void> | undefined
 
   constructor(options: WatchedFilesOptions) {
     this.#options = options
   }
 
-  /** Reads now. @param read throws if the files cannot be used, and then changes nothing */
+  /** Reads the files now. @param read throws if the files cannot be used, and then must change nothing */
   add(what: string, paths: readonly string[], read: () => void): void {
-    // Looked at before it is read: what changes in between is read again.
-    const seen = paths.map(identityNow).join('\n')
+    // Taken before the read: a change in between is read at the next poll.
+    const identity = paths.map(identityNow).join('\n')
     read()
-    this.#watched.push({ what, paths, read, seen })
-    this.#timer ??= setInterval(() => void this.#look(), this.#options.pollMs).unref()
+    this.#watched.push({ what, paths, read, identity })
+    this.#timer ??= setInterval(() => void this.#poll(), this.#options.pollMs).unref()
   }
 
-  /** Reads all again, changed or not. */
+  /** Reads all files again, changed or not. */
   reload(): void {
     for (const watched of this.#watched) this.#read(watched)
   }
@@ -49,15 +49,16 @@ export class WatchedFiles {
     clearInterval(this.#timer)
   }
 
-  #look(): Promise<void> {
-    return (this.#looking ??= this.#lookOnce().finally(() => (this.#looking = undefined)))
+  /** Single flight: a poll that takes longer than the interval is not overtaken. */
+  #poll(): Promise<void> {
+    return (this.#polling ??= this.#readChanged().finally(() => (this.#polling = undefined)))
   }
 
-  async #lookOnce(): Promise<void> {
+  async #readChanged(): Promise<void> {
     for (const watched of this.#watched) {
-      const now = (await Promise.all(watched.paths.map(identity))).join('\n')
-      if (now === watched.seen) continue
-      watched.seen = now
+      const now = (await Promise.all(watched.paths.map(identityOfPath))).join('\n')
+      if (now === watched.identity) continue
+      watched.identity = now
       this.#read(watched)
     }
   }
@@ -66,7 +67,7 @@ export class WatchedFiles {
     try {
       for (const path of paths) {
         if (!statSync(path).isFile())
-          throw new Error(`${path} is no regular file: it is read at the start only`)
+          throw new Error(`${path} is not a regular file; it is read at the start only`)
       }
       read()
     } catch (error) {
@@ -77,11 +78,13 @@ export class WatchedFiles {
   }
 }
 
-/** Tells one state of a file from another; a file that is missing is one too. To read a pipe changes it. */
+/** Identifies one state of a file. Of a pipe, size and times are left out: reading it changes them. */
 const identityOf = (stats: BigIntStats): string => {
   const { dev, ino, size, mtimeNs, ctimeNs } = stats
   return (stats.isFIFO() ? [dev, ino] : [dev, ino, size, mtimeNs, ctimeNs]).join(' ')
 }
+
+/** A missing file is a state too. */
 const unreadable = (error: unknown): string => String((error as NodeJS.ErrnoException).code)
 
 function identityNow(path: string): string {
@@ -92,6 +95,6 @@ function identityNow(path: string): string {
   }
 }
 
-async function identity(path: string): Promise<string> {
+async function identityOfPath(path: string): Promise<string> {
   return stat(path, { bigint: true }).then(identityOf, unreadable)
 }

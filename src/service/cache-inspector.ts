@@ -3,7 +3,7 @@ import type { Leases } from '../freshness/leases.js'
 import type { ModeDecision, Modes } from '../freshness/disk/modes.js'
 import type { Observer } from '../freshness/observer.js'
 import { keysOf } from './entry-keys.js'
-import { RepositoryNotFound } from './errors.js'
+import { observeTarget } from './target.js'
 
 /** What is known of a repository at one moment. */
 export interface RepositoryStat {
@@ -11,10 +11,10 @@ export interface RepositoryStat {
   readonly repository: string
   readonly exported: boolean
   readonly decision: ModeDecision
-  /** Can its state be named now? */
+  /** Does its state have a token now? */
   readonly settled: boolean
   readonly leasesOpen: number
-  /** What is committed for it, fresh or not: of which kind, and bytes. */
+  /** What is committed for it, fresh or not: kind and variant, and bytes. */
   readonly entries: readonly { readonly kind: string; readonly bytes: number }[]
 }
 
@@ -25,7 +25,7 @@ export interface CacheInspectorOptions {
   readonly cache: FreshCache
 }
 
-/** Tells operators what a running sidecar makes of a repository. */
+/** Reports what a running sidecar knows of a repository. */
 export class CacheInspector {
   readonly #options: CacheInspectorOptions
 
@@ -33,12 +33,10 @@ export class CacheInspector {
     this.#options = options
   }
 
-  /** @param path decoded and relative to the root @throws RepositoryNotFound */
+  /** @param path decoded and relative to the root @throws RepositoryNotFound, FilesystemUnanswered */
   async stat(path: string): Promise<RepositoryStat> {
     const { observer, modes, leases, cache } = this.#options
-    const seen = await observer.observe(path)
-    if (!seen) throw new RepositoryNotFound(path)
-    const { repository, exported, refs } = seen
+    const { repository, exported, refs } = await observeTarget(observer, { path })
     const { gitDir, gitName, commonDir } = repository
     const entries = keysOf(gitDir).flatMap((key) => {
       const entry = cache.committed(key)

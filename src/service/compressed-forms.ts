@@ -4,23 +4,23 @@ import { pipeline } from 'node:stream/promises'
 import { LRUCache } from 'lru-cache'
 import { inTurns, type Entry } from '../streamcache/index.js'
 
-/** A content coding (RFC 9110, section 8.4.1) that this Node can make. */
+/** A content coding (RFC 9110, section 8.4.1) that this version of Node can produce. */
 interface Coding {
   readonly name: 'zstd' | 'gzip'
   readonly create: () => Transform
 }
 
-/** zstd came with Node 22.15. */
+/** Since Node 22.15. */
 const { createZstdCompress } = zlib as {
   createZstdCompress?: (options: { chunkSize: number }) => Transform
 }
 
-/** Bytes per chunk. Node's own 16 KB make sixty writes of a megabyte. */
+/** Bytes per chunk. With Node's default of 16 KB, a megabyte takes sixty writes. */
 const chunkSize = 1024 * 1024
 
 /**
- * Best first. Level 1: object ids hardly compress, names do at any level; for 100,000 refs, level 6 makes 1 % less of
- * it and takes half as long again.
+ * Best first. Level 1: object ids hardly compress, and names do at any level; for 100,000 refs, level 6 saves another 1 %
+ * and takes half as long again.
  */
 const codings: readonly Coding[] = [
   ...(createZstdCompress ? [{ name: 'zstd', create: () => createZstdCompress({ chunkSize }) } as const] : []),
@@ -35,21 +35,21 @@ export interface CompressedForm {
 }
 
 export interface CompressionOptions {
-  /** Entries of fewer bytes go out as they are; undefined: all do. */
+  /** Entries of fewer bytes are not compressed; undefined: none is. */
   readonly minBytes: number | undefined
   /** Most bytes of memory for compressed forms. */
   readonly maxBytes: number
 }
 
 /**
- * Compressed forms of whole entries, each made once, in zlib's threads, when somebody who accepts it asks first. Nobody
- * waits for one: until it is ready, the plain bytes go out.
+ * Compressed forms of whole entries. Each is made once, in zlib's threads, when first asked for by a client that accepts
+ * it. No request waits for one: until it is ready, the plain bytes are sent. LRU, by memory.
  */
 export class CompressedForms {
   readonly #options: CompressionOptions
   readonly #forms: LRUCache<Entry, Map<string, CompressedForm>>
-  readonly #making = new Set<Entry>()
-  /** Entries whose compressed form is not worth making again: it does not fit. */
+  #isMaking = false
+  /** Entries whose compressed form is not made again, because it does not fit. */
   readonly #tooLarge = new WeakSet<Entry>()
 
   constructor(options: CompressionOptions) {
@@ -61,21 +61,22 @@ export class CompressedForms {
   }
 
   /**
-   * Might a client with this Accept-Encoding get an answer of so many bytes, so far, in another form at another time?
-   * Whoever accepts none gets the plain one always, and that is right for everybody.
+   * Returns whether an answer that has so many bytes so far could be sent in another form to a client with this
+   * Accept-Encoding, so that caches must tell them apart (RFC 9110, section 12.5.5). A client that accepts no coding
+   * always gets the plain form, which every client can read.
    */
   varies(bytes: number, acceptEncoding: string | undefined): boolean {
-    return this.#suits(bytes) && preferred(acceptEncoding) !== undefined
+    return this.#isLongEnough(bytes) && preferred(acceptEncoding) !== undefined
   }
 
-  #suits(bytes: number): boolean {
+  #isLongEnough(bytes: number): boolean {
     return this.#options.minBytes !== undefined && bytes >= this.#options.minBytes
   }
 
-  /** The best form of a whole entry that a client accepts, if it is there; if not, it will be soon. */
-  find(entry: Entry, acceptEncoding: string | undefined): CompressedForm | undefined {
+  /** Returns the best form of a whole entry that a client accepts; undefined: there is none, or it is being made. */
+  of(entry: Entry, acceptEncoding: string | undefined): CompressedForm | undefined {
     const { size } = entry
-    const coding = size !== undefined && this.#suits(size) && preferred(acceptEncoding)
+    const coding = size !== undefined && this.#isLongEnough(size) && preferred(acceptEncoding)
     if (!coding) return undefined
     const form = this.#forms.get(entry)?.get(coding.name)
     if (!form) void this.#make(entry, coding)
@@ -83,18 +84,18 @@ export class CompressedForms {
   }
 
   async #make(entry: Entry, coding: Coding): Promise<void> {
-    // One at a time: the threads are also those that read and write the cache's files.
-    if (this.#making.size > 0 || this.#tooLarge.has(entry)) return
-    this.#making.add(entry)
+    // One at a time: the same threads read and write the cache's files.
+    if (this.#isMaking || this.#tooLarge.has(entry)) return
+    this.#isMaking = true
     try {
       const form = await compress(entry, coding)
       if (form.length < this.#options.maxBytes) {
         this.#forms.set(entry, new Map(this.#forms.get(entry)).set(coding.name, form))
       } else this.#tooLarge.add(entry)
     } catch {
-      // The entry could not be read; whoever follows it learns why.
+      // The entry could not be read; its followers receive the error.
     } finally {
-      this.#making.delete(entry)
+      this.#isMaking = false
     }
   }
 }
@@ -102,19 +103,19 @@ export class CompressedForms {
 async function compress(entry: Entry, coding: Coding): Promise<CompressedForm> {
   const chunks: Buffer[] = []
   await pipeline(inTurns(entry.follow()), coding.create(), async (compressed: AsyncIterable<Buffer>) => {
-    // Copies, so that none keeps all the room that was made for it.
+    // Copies, because a chunk is a view of a buffer of chunkSize.
     for await (const chunk of compressed) chunks.push(Buffer.from(chunk))
   })
   return { coding: coding.name, chunks, length: chunks.reduce((sum, { length }) => sum + length, 0) }
 }
 
-/** Headers are few: each kind of client has one. */
+/** There are few different headers: one for each kind of client. */
 const preferences = new LRUCache<string, { readonly coding: Coding | undefined }>({
   max: 100,
   memoMethod: (header) => ({ coding: findPreferred(header) }),
 })
 
-/** The best coding that an Accept-Encoding header allows (RFC 9110, section 12.5.3). */
+/** Returns the best coding that an Accept-Encoding header allows (RFC 9110, section 12.5.3). */
 const preferred = (header = ''): Coding | undefined => preferences.memo(header).coding
 
 function findPreferred(header: string): Coding | undefined {

@@ -1,10 +1,10 @@
-import { parseClientConfig } from '../git/process/client-config.js'
 import type { Disks } from '../freshness/disk/disks.js'
-import type { Repository } from '../git/state/repository.js'
+import { parseClientConfig } from '../git/process/client-config.js'
 import type { UploadPackOverrides } from '../git/process/upload-pack.js'
+import type { Repository } from '../git/state/repository.js'
 import { InvalidGitOverrides } from './errors.js'
 
-/** What a client wants to be different for its own answer, as it said it. */
+/** What a client overrides for its own answer, as the request has it, unchecked. */
 export interface GitOverrides {
   /** Each `KEY=VALUE`. */
   readonly configOptions?: readonly string[]
@@ -13,16 +13,22 @@ export interface GitOverrides {
   readonly alternateObjectDirectories?: readonly string[]
 }
 
-/** @throws BadTerms, FilesystemUnanswered */
+/** @throws InvalidGitOverrides, FilesystemUnanswered */
 export async function checkGitOverrides(
   repository: Repository,
-  terms: GitOverrides,
+  { configOptions = [], objectDirectory = '', alternateObjectDirectories = [] }: GitOverrides,
   findObjects: Disks['objects'],
 ): Promise<UploadPackOverrides> {
-  const { configOptions = [], objectDirectory = '', alternateObjectDirectories = [] } = terms
   const config = parseClientConfig(configOptions)
   if ('refused' in config) throw new InvalidGitOverrides(config.refused)
   const objects = await findObjects(repository, objectDirectory, alternateObjectDirectories)
   if ('refused' in objects) throw new InvalidGitOverrides(objects.refused)
   return { config, objects }
 }
+
+/** Returns whether a request overrides nothing, so that the shared answer is right for it. */
+export const overridesNothing = ({
+  configOptions,
+  objectDirectory,
+  alternateObjectDirectories,
+}: GitOverrides): boolean => !configOptions?.length && !objectDirectory && !alternateObjectDirectories?.length

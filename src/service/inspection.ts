@@ -8,15 +8,15 @@ import type { MountTable } from '../git/filesystem/mount-table.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import type { RepositoryRefusal, Repository } from '../git/state/repository.js'
 
-/** What a sidecar with these settings would make of a repository. */
+/** What a sidecar with these settings would make of the repository at a path. */
 export interface Inspected {
   /** Relative to the root. */
   readonly path: string
-  /** Why what is there is not served. */
+  /** Why a repository that is there is not served. */
   readonly refused?: RepositoryRefusal
-  /** Where filesystems are mounted that did not answer. */
+  /** Mount points of filesystems that did not answer. */
   readonly unanswered?: readonly string[]
-  /** undefined: there is no repository that can be served. */
+  /** Left out: there is no repository that can be served. */
   readonly found?: {
     readonly repository: Repository
     readonly gitDir: string
@@ -30,12 +30,12 @@ export interface InspectionOptions {
   readonly git: Git
   readonly rules: readonly ModeRule[]
   readonly directoriesMax: number
-  /** Left out: the disk is asked at once, whatever it is. */
+  /** How the disk is observed; left out: on the event loop, whatever filesystem it is. */
   readonly disks?: Disks
   readonly mounts?: MountTable
 }
 
-/** The Git in use, and each of the repositories at these paths, or all below the root if there are no paths. */
+/** Inspects the Git in use and the repositories at these paths, or all below the root if there are no paths. */
 export async function inspect(
   options: InspectionOptions,
   paths: readonly string[],
@@ -49,9 +49,9 @@ export async function inspect(
   const modes = new Modes({ rules, mounts })
 
   async function inspectOne(path: string): Promise<Inspected> {
-    const { observed: seen, refused } = await disks.observe(path, facts, modes)
-    if (!seen) return { path, ...(refused ? { refused } : {}) }
-    const { state, decision } = seen
+    const { observed, refused } = await disks.observe(path, facts, modes)
+    if (!observed) return { path, ...(refused ? { refused } : {}) }
+    const { state, decision } = observed
     const { repository, exported } = state
     return { path, found: { repository, gitDir: repository.gitDir, exported, decision } }
   }
@@ -70,7 +70,7 @@ export async function inspect(
   return { installation, repositories: paths.length > 0 ? inspectNamed() : search('', false) }
 }
 
-/** @throws any other error */
+/** Reports a filesystem that did not answer. @throws any other error */
 function unanswered(path: string, error: unknown): Inspected {
   if (error instanceof FilesystemUnanswered) return { path, unanswered: error.mounts }
   throw error

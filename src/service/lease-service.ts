@@ -1,15 +1,14 @@
 import { isAbsolute } from 'node:path'
-import { TooManyLeases, type Lease, type Leases } from '../freshness/leases.js'
+import type { Lease } from '../freshness/lease.js'
+import { TooManyLeases, type Leases } from '../freshness/leases.js'
 import type { Modes } from '../freshness/disk/modes.js'
 import type { Observer } from '../freshness/observer.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { pathWithin } from '../git/filesystem/path-within.js'
 import type { Repository } from '../git/state/repository.js'
 import { isRepositoryPath } from '../git/state/repository-path.js'
-import { RepositoryNotFound } from './errors.js'
-
-/** Milliseconds for which a mutator inside this process holds its lease; it renews at a third. */
-const holdMs = 60_000
+import { RepositoryNotFound, UnknownLease } from './errors.js'
+import { heldLeaseMs, renewalIntervalMs } from './lease-renewal.js'
 
 export interface LeaseServiceOptions {
   readonly root: RepositoriesRoot
@@ -18,13 +17,16 @@ export interface LeaseServiceOptions {
   readonly modes: Modes
 }
 
-/** A lease as its holder sees it. */
+/** A lease as it is shown to clients. */
 export interface LeaseView extends Omit<Lease, 'repository'> {
   /** Relative to the root. */
   readonly repository: string
 }
 
-/** What mutators may say of a repository. Names are relative to the root, as in a URL, or absolute paths below it. */
+/**
+ * Operations of mutators: leases and invalidation. Repositories are named by a path relative to the root, as in a URL, or
+ * by an absolute path below it.
+ */
 export class LeaseService {
   readonly #options: LeaseServiceOptions
 
@@ -33,8 +35,8 @@ export class LeaseService {
   }
 
   /**
-   * From now on the repository may be changing. Every answer that begins after this has returned, or resolved, honours
-   * it. At once, unless the repository's filesystem may hang.
+   * Opens a lease: from now on the repository may be changing. Every answer that begins after this has returned, or has
+   * resolved, respects it. Synchronous, unless the repository's filesystem may hang.
    * @throws RepositoryNotFound, TooManyLeases, FilesystemUnanswered, or rejects with them
    */
   open(name: string, ttlMs: number, reason?: string): LeaseView | Promise<LeaseView> {
@@ -43,18 +45,23 @@ export class LeaseService {
     )
   }
 
-  /** undefined: there is no such lease, perhaps because it has expired. */
-  renew(id: string, ttlMs?: number): LeaseView | undefined {
+  /**
+   * Lets a lease last `ttlMs` from now on; left out: for as long again as it was given first.
+   * @throws UnknownLease
+   */
+  renew(id: string, ttlMs?: number): LeaseView {
     const lease = this.#options.leases.renew(id, ttlMs)
-    return lease && this.#view(lease)
+    if (!lease) throw new UnknownLease()
+    return this.#view(lease)
   }
 
   /**
-   * Ends a lease. Every request that arrives after this has returned sees the new state. `changed` false promises that
-   * no change was to be seen at any time. @returns false: there is no such lease
+   * Ends a lease. Every request that arrives after this has returned sees the new state.
+   * @param changed false: no change was visible at any time while the lease was open
+   * @throws UnknownLease
    */
-  end(id: string, changed: boolean): boolean {
-    return this.#options.leases.end(id, changed ? 'changed' : 'unchanged') !== undefined
+  end(id: string, changed: boolean): void {
+    if (!this.#options.leases.end(id, changed ? 'changed' : 'unchanged')) throw new UnknownLease()
   }
 
   list(): LeaseView[] {
@@ -62,7 +69,7 @@ export class LeaseService {
   }
 
   /**
-   * Nothing that was known of the repository's refs is used again.
+   * Invalidates a repository: nothing that was known of its refs is used again.
    * @throws RepositoryNotFound, FilesystemUnanswered, or rejects with them
    */
   invalidate(name: string): void | Promise<void> {
@@ -70,20 +77,21 @@ export class LeaseService {
   }
 
   /**
-   * A lease that lasts until the returned function is called, or this process dies. If there are too many, the change
-   * goes on without, and is told at its end. Where the disk is looked at, that shows whether anything has changed, and
-   * what was filled meanwhile (by those whom a hook has called, say) is not filled again.
+   * Holds a lease for a mutator inside this process until the returned function is called, or this process dies. If there
+   * are too many leases, the repository is invalidated at the end instead. In the mode `observe` the lease ends as
+   * unchanged: the disk shows whether anything has changed, and what was filled meanwhile (for a client that a hook has
+   * called, say) is not filled again.
    */
   hold(repository: Repository, reason: string): () => void {
     const { leases, modes } = this.#options
     const { commonDir } = repository
     try {
-      const { id } = leases.open(commonDir, holdMs, reason)
-      const renewal = setInterval(() => leases.renew(id), holdMs / 3).unref()
+      const { id } = leases.open(commonDir, heldLeaseMs, reason)
+      const renewal = setInterval(() => leases.renew(id), renewalIntervalMs(heldLeaseMs)).unref()
       return () => {
         clearInterval(renewal)
         const end = modes.of(repository).mode === 'lease' ? 'changed' : 'unchanged'
-        // A process that stood still may have slept past the time limit: then it has ended with a change.
+        // A process that was suspended may have missed the time limit: then the lease expired before, and counts as changed.
         if (!leases.end(id, end)) leases.invalidate(commonDir)
       }
     } catch (error) {
@@ -96,8 +104,8 @@ export class LeaseService {
     const { observer } = this.#options
     const path = isAbsolute(name) ? observer.disks.relative(name) : name
     const found = after(path, (path) => {
-      const mayBe = path !== undefined && (path === '' || isRepositoryPath(path))
-      return mayBe ? observer.find(path) : undefined
+      const isPath = path !== undefined && (path === '' || isRepositoryPath(path))
+      return isPath ? observer.find(path) : undefined
     })
     return after(found, (repository) => {
       if (!repository) throw new RepositoryNotFound(name)
@@ -106,13 +114,13 @@ export class LeaseService {
   }
 
   #view(lease: Lease): LeaseView {
-    // The root may have moved since; then the whole path tells more.
+    // The root may have moved since; then the absolute path is shown.
     const name = pathWithin(this.#options.root.latest ?? '', lease.repository)
     return { ...lease, repository: name ?? lease.repository }
   }
 }
 
-/** Goes on with a value at once if it is there, and otherwise when it is. */
+/** Continues with a value at once, or with a promise's value when it resolves. */
 function after<T, R>(value: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
   return value instanceof Promise ? value.then(next) : next(value)
 }

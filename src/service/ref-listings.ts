@@ -1,16 +1,16 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { RefQuery } from '../git/protocol/ls-refs.js'
 import { RefListing } from '../git/protocol/ref-listing.js'
 import { cutListing, cutWhole, prefixesPerYield, type WholeAnswer } from '../git/protocol/listing-answer.js'
 import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 
-/** An entry's ref listing, read into memory once for all who ask. */
+/** An entry's ref listing, read into memory once for all requests. */
 export class SharedListing {
   readonly #listing = new RefListing()
   readonly #grew = new Signal()
   #error: unknown
-  /** Has all been read, and did the fill end well? */
+  /** Has all been read, and did the fill succeed? */
   #complete = false
 
   get bytes(): number {
@@ -21,14 +21,14 @@ export class SharedListing {
     return this.#complete
   }
 
-  /** Reads an entry to its end, as it grows. Resolves in any case; an error goes to those who cut. */
+  /** Reads an entry to its end, as it grows. Never rejects; an error is thrown by cut(). */
   async read(entry: Entry): Promise<void> {
     try {
       for await (const chunk of inTurns(entry.follow())) {
         this.#listing.append(chunk)
         this.#grew.notify()
       }
-      if (!this.#listing.complete) throw new Error('git upload-pack: its ref listing has no end')
+      if (!this.#listing.complete) throw new Error('git upload-pack: the ref listing has no end')
       this.#complete = true
     } catch (error) {
       this.#error = error
@@ -36,39 +36,40 @@ export class SharedListing {
     this.#grew.notify()
   }
 
-  /** The answer to a request, if its parts are views of what is here: nothing to wait for, nothing to make. */
+  /** Returns the answer to a request, if all its parts are views of the whole listing; else undefined, see cut(). */
   cutNow(request: RefQuery): WholeAnswer | undefined {
     const isPlain = request.peel && request.symrefs && request.prefixes.length < prefixesPerYield
     return this.complete && isPlain ? cutWhole(this.#listing, request) : undefined
   }
 
   /**
-   * The parts, each as soon as its lines are here and when it is asked for: whoever stops asking holds one.
+   * Yields the parts of an answer, each when it is asked for, as soon as its lines have been read: a client that stops
+   * reading holds one part.
    * @throws the fill's error
    */
   async *cut(request: RefQuery): AsyncGenerator<Buffer> {
     for (const part of cutListing(this.#listing, request)) {
       if (part) {
         if (part.length > 0) yield part
-        // It may have been made line by line; others shall have their turn before the next.
-        await nextTurn()
+        // A part may have been made line by line: other requests come before the next one.
+        await yieldToEventLoop()
       } else if (this.#error === undefined) await this.#grew.wait()
       if (this.#error !== undefined) throw this.#error
     }
   }
 }
 
-/** Bytes of memory that an entry and its listing take however short they are; measured: 3.7 KB. */
+/** Bytes of memory that an entry and its listing take, however short they are. Measured: 3.7 KB. */
 const overhead = 4096
 
 const sizeOf = ({ bytes }: SharedListing): number => bytes + overhead
 
-/** The listings in memory, by the entries that they were read from. */
+/** The ref listings in memory, by the entries that they were read from. LRU, by memory. */
 export class RefListings {
   readonly #listings: LRUCache<Entry, SharedListing>
-  /** Those that are still being read: shared whatever their size will be. */
+  /** Listings that are still being read: shared whatever their size will be. */
   readonly #reading = new Map<Entry, SharedListing>()
-  /** The last that was larger than all the room there is: better kept than read again for each request. */
+  /** The last listing that is larger than the limit: kept, because it would be read again for each request. */
   #oversize: { readonly entry: Entry; readonly listing: SharedListing } | undefined
   readonly #maxBytes: number
 
@@ -85,7 +86,7 @@ export class RefListings {
     return this.#listings.calculatedSize + (this.#oversize?.listing.bytes ?? 0)
   }
 
-  /** Is there no need to read this entry? */
+  /** Returns whether an entry's listing is in memory, so that the entry need not be loaded. */
   holds(entry: Entry): boolean {
     return this.#find(entry) !== undefined
   }
@@ -95,7 +96,7 @@ export class RefListings {
     return this.#listings.get(entry) ?? this.#reading.get(entry) ?? oversize
   }
 
-  /** The listing of an entry that can be followed now. */
+  /** Returns the listing of an entry, which is read now if it is not in memory. */
   of(entry: Entry): SharedListing {
     const known = this.#find(entry)
     if (known) return known

@@ -9,25 +9,25 @@ export type UnservedReason =
   | 'outside-root'
   /** This process may not read it (EACCES, EPERM). */
   | 'unreadable'
-  /** Something else lies in it as `.git`, which Git would enter instead. */
+  /** It contains another repository as `.git`, which Git would use instead. */
   | 'nested'
 
-const todo: Readonly<Record<UnservedReason, string>> = {
+const messages: Readonly<Record<UnservedReason, string>> = {
   'not-exported':
-    'a repository exists and is not exported, so it is not served: create git-daemon-export-ok in it, or serve with --export-all',
+    'a repository is not exported, so it is not served: create git-daemon-export-ok in it, or serve with --export-all',
   'outside-root':
-    'a repository lies outside of the root, by a link or gitfile, so it is not served: serve a root that holds it',
+    'a link or gitfile leads to a repository outside of the root, so it is not served: use a root that contains it',
   unreadable:
-    'a repository cannot be read by this process, so it is not served: change its permissions or the user',
+    'a repository cannot be read, so it is not served: change its permissions, or the user of this process',
   nested:
-    'something else lies in a repository as .git, which Git would enter instead, so it is not served: move one of them',
+    'a repository contains another one as .git, which Git would use instead, so it is not served: move one of them',
 }
 
 export interface UnservedNoticesOptions {
   readonly log: Pick<Log, 'warn'>
-  /** Most notices of one minute; what is left out is counted in the next one. */
+  /** Most notices per minute; the next one has the number of those that were left out. */
   readonly perMinute?: number
-  /** Most notices that are remembered. */
+  /** Most notices that are remembered; LRU. */
   readonly max?: number
   /** Milliseconds on a clock that never goes back. */
   readonly now?: () => number
@@ -36,16 +36,15 @@ export interface UnservedNoticesOptions {
 const minuteMs = 60_000
 
 /**
- * Tells the log, once for each repository and reason, of repositories that are asked for, are there, and are not served:
- * clients hear "not found", and nobody else would hear anything. Clients decide what is asked for, so lines and memory
- * are bounded.
+ * Logs, once for each repository and reason, that a repository which clients ask for exists and is not served: clients get
+ * 404, which does not say so. Clients decide what is asked for, so lines and memory are bounded.
  */
 export class UnservedNotices {
   readonly #log: Pick<Log, 'warn'>
   readonly #perMinute: number
   readonly #now: () => number
-  readonly #told: LRUCache<string, true>
-  #minuteBegan = -Infinity
+  readonly #noticed: LRUCache<string, true>
+  #minuteStart = -Infinity
   #inMinute = 0
   #leftOut = 0
 
@@ -53,37 +52,40 @@ export class UnservedNotices {
     this.#log = log
     this.#perMinute = perMinute
     this.#now = now
-    this.#told = new LRUCache({ max })
+    this.#noticed = new LRUCache({ max })
   }
 
   /**
-   * Cheap enough for each request: a map lookup if it was told before.
-   * @param path of the repository, the same for all its names, so that it is told once
-   * @param detail what the system or Git said, on one line
+   * Logs a notice. Cheap enough for each request: a map lookup if it was logged before.
+   * @param path of the repository, the same for all its names, so that it is logged once
+   * @param detail the message of the system or of Git, on one line
    */
   tell(path: string, reason: UnservedReason, detail?: string): void {
     const key = `${reason} ${path}`
-    if (this.#told.get(key)) return
+    if (this.#noticed.get(key)) return
     const now = this.#now()
-    if (now - this.#minuteBegan >= minuteMs) {
-      this.#minuteBegan = now
+    if (now - this.#minuteStart >= minuteMs) {
+      this.#minuteStart = now
       this.#inMinute = 0
     }
     if (this.#inMinute >= this.#perMinute) {
-      // Not told, so it may be told later.
+      // Not remembered, so that it can be logged later.
       this.#leftOut++
       return
     }
     this.#inMinute++
-    this.#told.set(key, true)
+    this.#noticed.set(key, true)
     const leftOut = this.#leftOut === 0 ? {} : { leftOut: this.#leftOut }
     this.#leftOut = 0
-    this.#log.warn({ path, reason, ...(detail === undefined ? {} : { detail }), ...leftOut }, todo[reason])
+    this.#log.warn(
+      { path, reason, ...(detail === undefined ? {} : { detail }), ...leftOut },
+      messages[reason],
+    )
   }
 
-  /** The repository is served now: if that ends, it is told again. */
+  /** Forgets the notices of a repository that is served now, so that they are logged again if that ends. */
   served(path: string): void {
-    if (this.#told.size === 0) return
-    for (const reason of Object.keys(todo)) this.#told.delete(`${reason} ${path}`)
+    if (this.#noticed.size === 0) return
+    for (const reason of Object.keys(messages)) this.#noticed.delete(`${reason} ${path}`)
   }
 }

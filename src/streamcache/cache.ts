@@ -1,48 +1,63 @@
-import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
 import { CommittedEntries, type CommittedLimits, type EvictionReason } from './committed-entries.js'
-import { Entry, type FillLimits, type FillResult, type Producer } from './entry.js'
-import { FillError } from './fill-error.js'
+import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
 import { encodeFooter } from './disk/footer.js'
 import type { Free, FreeSpaceLimits } from './disk/free-space.js'
-import { GrowingFile, type GrowingFileOptions } from './growing-file.js'
-import { HotTier } from './hot-tier.js'
 import type { DiscardReason, Found } from './disk/store.js'
+import { Entry, type FillLimits } from './entry.js'
+import { FillError } from './fill-error.js'
+import { GrowingFile, type GrowingFileOptions } from './growing-file.js'
+import { HotTier } from './memory/hot-tier.js'
+import type { Producer } from './producer.js'
 
 export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpaceLimits {
-  /** Where entries are kept; made if need be. Each process that uses it has a slot of its own in it, with own limits. */
+  /**
+   * Where entries are kept; created if it does not exist. Each process that uses it has an instance directory of its
+   * own in it, with limits of its own.
+   */
   readonly directory: string
   /** Entries of more bytes are served and not stored; their bytes leave the disk as soon as that is known. */
   readonly maxEntryBytes: number
   /** Most bytes of entries in memory. */
   readonly hotMaxBytes: number
-  /** How far in bytes a fill may be ahead of its fastest follower. */
+  /** How far a fill may be ahead of its fastest follower, in bytes. */
   readonly maxLeadBytes: number
   readonly events?: StreamCacheEvents
 }
 
-/** What an owner may want to count or log. */
+/** Events to be counted or logged. */
 export interface StreamCacheEvents {
+  /** An intact entry was removed. */
   evicted?(reason: EvictionReason): void
+  /** A file that cannot be used was removed. */
   discarded?(reason: DiscardReason): void
+  /** An operation on the directory or on one of its files has failed. */
   storeFailed?(operation: StoreOperation, error: unknown): void
-  /** The filesystem has less room than it must have: from now on, what is filled is served and not stored. */
+  /** The filesystem has less free space than required: from now on, what is filled is served and not stored. */
   storeFull?(free: Free): void
-  /** It has room again. */
+  /** The filesystem has enough free space again. */
   storeResumed?(): void
 }
 
-/** A fill that has started: its entry, to follow at once, and its end. */
+/**
+ * How a fill ended. `committed`: kept for reuse. `unshared`: complete, but the state had changed; it served its followers
+ * only. `loser`: another fill had already committed the same state. `unstored`: complete, but the disk failed or is
+ * full, or the entry is too large for it. `failed`: the followers got an error.
+ */
+export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'failed'
+
+/** A fill that has started. */
 export interface Fill {
+  /** May be followed at once. */
   readonly entry: Entry
-  /** Resolves when the source is done and the entry is committed or not. Never rejects. */
+  /** Resolves when the producer has ended and the entry is committed or not. Never rejects. */
   readonly ended: Promise<FillResult>
 }
 
 const sweepMs = 60_000
 
 /**
- * The entries, growing and committed: at most one committed entry per key, the newest. Who may use it, and whether it is still
- * fresh, is its owner's business: a token is compared by the owner and only kept here.
+ * The entries, growing and committed; at most one committed entry per key, the newest. Whether an entry is still fresh, and
+ * which client may read it, is decided by the owner: a token is only stored here, and compared by the owner.
  */
 export class StreamCache {
   readonly #options: StreamCacheOptions
@@ -63,8 +78,8 @@ export class StreamCache {
       operationMs: options.fillSilenceMs,
       found: (file) => this.#adopt(file),
       discarded: (reason) => options.events?.discarded?.(reason),
-      failed: (operation, error) => this.#failed(operation, error),
-      roomChanged: (short) => {
+      failed: (operation, error) => this.#reportFailure(operation, error),
+      spaceChanged: (short) => {
         if (short) options.events?.storeFull?.(short)
         else options.events?.storeResumed?.()
       },
@@ -78,17 +93,18 @@ export class StreamCache {
       hot: this.#hot,
       maxLeadBytes: options.maxLeadBytes,
       maxStoredBytes: options.maxEntryBytes,
-      outgrown: ({ spill }) => this.#directory.chore(spill, spill.refuse()),
-      writeFailed: (error) => this.#failed('write', error),
-      readFailed: (error) => this.#failed('read', error),
+      outgrown: ({ spill }) => this.#directory.inBackground(spill, spill.unstore()),
+      writeFailed: (error) => this.#reportFailure('write', error),
+      readFailed: (error) => this.#reportFailure('read', error),
       followed: (change) => (this.#followers += change),
     }
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref()
   }
 
   /**
-   * Opens a cache over a directory and takes over the sound entries that an earlier process committed there. A
-   * directory that cannot be used is reported to `events.storeFailed`, and entries are not kept until it can.
+   * Opens a cache over a directory and takes over the intact entries that an earlier process committed there. Never
+   * rejects: a directory that cannot be used is reported to `events.storeFailed`, and entries are not stored until it
+   * can be used.
    */
   static async open(options: StreamCacheOptions): Promise<StreamCache> {
     const cache = new StreamCache(options)
@@ -99,67 +115,70 @@ export class StreamCache {
   #adopt({ disk, footer, size }: Found): void {
     const file = GrowingFile.stored(disk, footer.length, footer.sha256, this.#fileOptions)
     const entry = new Entry(footer.key, footer.token, file)
-    if (this.#committed.takes(size)) {
+    if (this.#committed.accepts(size)) {
       this.#committed.set(entry, size, footer.committedAt)
     } else {
-      // The store was larger once.
+      // `maxBytes` was larger in an earlier process.
       this.#abandon(entry)
       this.#options.events?.evicted?.('size')
     }
   }
 
-  /** Readers attached now. */
+  /** Followers attached now. */
   get followers(): number {
     return this.#followers
   }
 
   /**
-   * The part of the directory that this process has: 0, or more if others use it too. undefined as long as the
-   * directory cannot be used.
+   * The number of this process's instance directory: 0, or more if other processes use the cache directory too.
+   * undefined as long as the cache directory cannot be used.
    */
   get instance(): number | undefined {
     return this.#directory.instance
   }
 
-  /** This process's part of the cache directory, where its owner may keep files too; undefined as above. */
+  /** This process's instance directory, where its owner may keep files too; undefined as for `instance`. */
   get ownDirectory(): string | undefined {
     return this.#directory.own
   }
 
+  /** Bytes of committed entries on disk. */
   get storeBytes(): number {
     return this.#committed.bytes
   }
 
+  /** Committed entries. */
   get storeEntries(): number {
     return this.#committed.count
   }
 
+  /** Bytes of entries in memory. */
   get hotBytes(): number {
     return this.#hot.bytes
   }
 
-  /** The newest committed entry of a key. Before it is read, `load()` must have said true. */
+  /** Returns the newest committed entry of a key. It may be read only after its load() has returned true. */
   get(key: string): Entry | undefined {
     return this.#committed.get(key)
   }
 
   /**
-   * Takes an entry back that `load()` refused. If it is damaged, it is thrown away; if the disk or the system failed, it
-   * is tried again a second later.
+   * Takes an entry back whose load() has returned false. If it is damaged, it is removed; if the disk or the system
+   * failed, it is tried again a second later.
    */
   discard(entry: Entry): void {
-    if (!entry.file.spill.damaged) this.#committed.rest(entry)
+    if (!entry.file.spill.damaged) this.#committed.suspend(entry)
     else if (this.#committed.delete(entry)) this.#options.events?.discarded?.('corrupt')
   }
 
-  /** Throws away a key's committed entry, sound as it is. */
+  /** Removes the committed entry of a key, although it is intact. */
   remove(key: string): void {
     this.#committed.remove(key)
   }
 
   /**
-   * The same for an entry that must not come back after a crash: unless somebody reads it now, its file has gone when
-   * this returns. Waits for the disk, so it is not for the ordinary course of things.
+   * Removes the committed entry of a key so that it cannot come back after a crash: unless a follower reads it now, its
+   * file is gone when this returns. Blocks on the disk, so it is not for frequent use.
    */
   erase(key: string): void {
     this.#committed.peek(key)?.file.spill.erase()
@@ -167,19 +186,19 @@ export class StreamCache {
   }
 
   /**
-   * Starts a fill at once, whatever else runs. With a token, and if `confirm` says true after the source has ended
-   * (the state is still the token's), the entry is committed; in any other case it serves its followers only.
+   * Starts a fill at once, whatever other fills run. The entry is committed if it has a token, and if `confirm` resolves
+   * to true after the producer has ended (the state is still the token's); otherwise it serves its followers only.
    */
-  fill(key: string, token: string | undefined, source: Producer, confirm: () => Promise<boolean>): Fill {
+  fill(key: string, token: string | undefined, producer: Producer, confirm: () => Promise<boolean>): Fill {
     const entry = new Entry(key, token, new GrowingFile(this.#fileOptions))
     const { spill } = entry.file
-    this.#directory.chore(
+    this.#directory.inBackground(
       spill,
       this.#directory.create().then((disk) => spill.storeOn(disk)),
     )
     if (this.#closed) entry.stop(new FillError('closed', 'the cache is closed'))
     const ended = entry
-      .run(source, this.#options)
+      .run(producer, this.#options)
       .then(() => this.#conclude(entry, confirm))
       .finally(() => this.#fills.delete(entry))
     this.#fills.set(entry, ended)
@@ -197,10 +216,10 @@ export class StreamCache {
     const sha256 = file.sha256
     if (sha256 === undefined) return 'failed'
     if (token === undefined || !(await confirm().catch(() => false))) return 'unshared'
-    if (this.#committed.answers(key, token)) return 'loser'
+    if (this.#committed.has(key, token)) return 'loser'
     const committedAt = Date.now()
     const footer = encodeFooter({ key, token, length: file.length, sha256, committedAt })
-    if (!this.#committed.takes(file.length + footer.length)) return 'unstored'
+    if (!this.#committed.accepts(file.length + footer.length)) return 'unstored'
     const size = await this.#directory.commit(file.spill, footer, key)
     if (size === undefined) return 'unstored'
     this.#committed.set(entry, size, committedAt)
@@ -213,14 +232,14 @@ export class StreamCache {
   }
 
   #abandon({ file: { spill } }: Entry): void {
-    this.#directory.chore(spill, spill.abandon())
+    this.#directory.inBackground(spill, spill.abandon())
   }
 
-  #failed(operation: StoreOperation, error: unknown): void {
+  #reportFailure(operation: StoreOperation, error: unknown): void {
     this.#options.events?.storeFailed?.(operation, error)
   }
 
-  /** Stops what is running; committed entries stay on disk for the next process, and nothing else does. */
+  /** Stops the fills that run. Committed entries stay on disk for the next process; all other files are removed. */
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#sweeper)

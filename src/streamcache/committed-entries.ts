@@ -10,26 +10,29 @@ export interface CommittedLimits {
   readonly maxAgeMs: number
 }
 
-/** Why a sound entry was dropped. `size`: more bytes than `maxBytes`; `entries`: more than `maxEntries`. */
+/**
+ * Why an intact entry was evicted. `size`: more bytes than `maxBytes`; `entries`: more entries than `maxEntries`; `age`:
+ * `maxAgeMs` has passed; `superseded`: a newer entry of its key was committed.
+ */
 export type EvictionReason = 'size' | 'entries' | 'age' | 'superseded'
 
 interface Committed {
   readonly entry: Entry
   /** Bytes on disk, footer included. */
   readonly size: number
-  /** When it could not be read, in milliseconds of the process's clock. */
-  unreadAt?: number
+  /** When it last could not be read, in milliseconds of performance.now(). */
+  unreadableAt?: number
 }
 
-/** For how long an entry that could not be read does not answer, in milliseconds. */
-const restMs = 1000
+/** How long an entry that could not be read is suspended, in milliseconds. */
+const suspendMs = 1000
 
-/** The index of committed entries: the newest of each key, within the limits; the least recently used go first. */
+/** The index of committed entries: the newest entry of each key, within the limits; an LRU. */
 export class CommittedEntries {
   readonly #limits: CommittedLimits
   readonly #index: LRUCache<string, Committed>
 
-  /** @param dropped told of each entry that leaves, with the reason if it was sound */
+  /** @param dropped called with each entry that leaves the index, and with the reason if it was evicted intact */
   constructor(limits: CommittedLimits, dropped: (entry: Entry, reason?: EvictionReason) => void) {
     this.#limits = limits
     this.#index = new LRUCache({
@@ -45,7 +48,7 @@ export class CommittedEntries {
     })
   }
 
-  /** Of all entries on disk, footers included. */
+  /** Bytes of all entries on disk, footers included. */
   get bytes(): number {
     return this.#index.calculatedSize
   }
@@ -54,63 +57,65 @@ export class CommittedEntries {
     return this.#index.size
   }
 
-  /** Would an entry of that many bytes on disk be kept at all? */
-  takes(size: number): boolean {
+  /** May an entry of that many bytes on disk be kept at all? */
+  accepts(size: number): boolean {
     return size <= this.#limits.maxBytes
   }
 
-  /** The entry of a key, unless it rests. Counts as a use. */
+  /** Returns the entry of a key, unless it is suspended. Counts as a use. */
   get(key: string): Entry | undefined {
     const held = this.#index.get(key)
     if (!held) return undefined
-    const rests = held.unreadAt !== undefined && performance.now() - held.unreadAt < restMs
-    return rests ? undefined : held.entry
+    const { unreadableAt } = held
+    const suspended = unreadableAt !== undefined && performance.now() - unreadableAt < suspendMs
+    return suspended ? undefined : held.entry
   }
 
-  /** Is there an entry of that state, which could be read whenever it was tried? */
-  answers(key: string, token: string): boolean {
+  /** Is there an entry of that state, and was it readable each time? */
+  has(key: string, token: string): boolean {
     const held = this.#index.peek(key)
-    return held?.entry.token === token && held.unreadAt === undefined
+    return held?.entry.token === token && held.unreadableAt === undefined
   }
 
-  /** The entry of a key, rested or not. Counts as no use. */
+  /** Returns the entry of a key, suspended or not. Does not count as a use. */
   peek(key: string): Entry | undefined {
     return this.#index.peek(key)?.entry
   }
 
-  /** Drops the entry of a key, sound as it is. */
+  /** Drops the entry of a key, although it is intact. */
   remove(key: string): void {
     this.#index.delete(key)
   }
 
   /**
-   * It could not be read, which proves nothing against it: it is tried again a second later, unless a fill has taken
-   * its place by then, as one of the same state may.
+   * Suspends an entry that could not be read, which is no proof of damage. It is tried again a second later, unless a
+   * fill, also one of the same state, has replaced it by then.
    */
-  rest(entry: Entry): void {
+  suspend(entry: Entry): void {
     const held = this.#index.peek(entry.key)
-    if (held?.entry === entry) held.unreadAt = performance.now()
+    if (held?.entry === entry) held.unreadableAt = performance.now()
   }
 
   /**
-   * @param size bytes on disk, which it takes()
-   * @param committedAt milliseconds since 1970; the future counts as now. From here on the age is counted by a clock
-   * that nobody can set.
+   * Adds an entry, in place of an older one of its key, and evicts others to stay within the limits.
+   * @param size bytes on disk, which accepts() has confirmed
+   * @param committedAt milliseconds since 1970; a time in the future counts as now. From here on the age is measured
+   * with the monotonic clock.
    */
   set(entry: Entry, size: number, committedAt: number): void {
     const age = Math.max(0, Date.now() - committedAt)
     const ttl = Math.max(1, this.#limits.maxAgeMs - age)
     this.#index.set(entry.key, { entry, size }, { ttl })
-    // Not by LRUCache's own `max`, which evicts for either reason without telling for which.
+    // LRUCache's own `max` would evict without telling whether size or number was the reason.
     while (this.#index.size > this.#limits.maxEntries) this.#index.pop()
   }
 
-  /** @returns was it there? */
+  /** Drops this entry, if it is the one of its key. @returns whether it was */
   delete(entry: Entry): boolean {
     return this.#index.peek(entry.key)?.entry === entry && this.#index.delete(entry.key)
   }
 
-  /** Drops those that have reached their age. */
+  /** Drops the entries that are older than `maxAgeMs`. */
   purge(): void {
     this.#index.purgeStale()
   }

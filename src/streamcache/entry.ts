@@ -1,26 +1,15 @@
 import { FillError } from './fill-error.js'
 import type { Follower } from './follower.js'
 import type { GrowingFile } from './growing-file.js'
+import type { Producer } from './producer.js'
 import { withRetries, type RetryOptions } from './retry.js'
 import { callAfter } from './timer.js'
 
-/**
- * Makes an entry's bytes. Runs once per fill; its end means that the bytes are whole, a throw that they are not.
- * When the signal aborts, it should release what it holds and throw. An empty chunk says that it is alive.
- */
-export type Producer = (signal: AbortSignal) => AsyncIterable<Buffer>
-
-/**
- * How a fill ended. `committed`: kept for reuse. `unshared`: sound, but its state had passed; it served its followers.
- * `loser`: another fill had already committed the same state.`unstored`: sound, but the disk failed, has no
- * room, or the entry is too large for it. `failed`.
- */
-export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'failed'
-
+/** Time limits of a fill, in milliseconds, and its retries. */
 export interface FillLimits extends RetryOptions {
-  /** Longest time that a source may take in all, pauses for slow followers not counted. */
+  /** Longest time that a producer may take in all. Pauses for slow followers do not count. */
   readonly fillTimeoutMs: number
-  /** Longest time before a source says anything, be it an empty chunk; `fillFirstByteMs` if left out. */
+  /** Longest time before the first chunk, which may be empty; `fillFirstByteMs` if left out. */
   readonly fillStartMs?: number
   /** Longest time from then to the first byte; `fillSilenceMs` if left out. */
   readonly fillFirstByteMs?: number
@@ -28,10 +17,10 @@ export interface FillLimits extends RetryOptions {
   readonly fillSilenceMs: number
 }
 
-/** What a fill makes: bytes under a key and a state token, growing or whole, and those who follow them. */
+/** What a fill makes: bytes under a key and a state token, growing or complete, and the followers that read them. */
 export class Entry {
   readonly key: string
-  /** The state that the bytes stand for; undefined if it could not be named, so that nobody may join later. */
+  /** The state that the bytes stand for; undefined if it could not be named, so that no later request may join. */
   readonly token: string | undefined
   readonly file: GrowingFile
   readonly #abort = new AbortController()
@@ -42,37 +31,40 @@ export class Entry {
     this.file = file
   }
 
-  /** May somebody attach now and read from byte 0? */
+  /** May a new follower attach and read from byte 0? */
   get joinable(): boolean {
     return this.file.joinable
   }
 
-  /** @throws the fill's error if it failed */
+  /** Attaches a follower at byte 0. @throws the fill's error if it failed; an error if the first bytes are gone */
   follow(): Follower {
     return this.file.follow()
   }
 
-  /** Ready to answer? false: what is on disk is damaged, or cannot be read now. See Spill.load. */
+  /**
+   * Makes a committed entry ready to be read; returns true at once if it is in memory. false: what is on disk is damaged,
+   * or cannot be read now.
+   */
   load(): boolean | Promise<boolean> {
     return this.file.spill.load()
   }
 
-  /** Frees the memory of what is on disk, for somebody who holds these bytes in another form. */
+  /** Frees the memory of bytes that are on disk too, for an owner that holds these bytes in another form. */
   cool(): void {
     this.file.release()
   }
 
-  /** Bytes so far, or in all. */
+  /** Bytes so far; the total once the fill has ended. */
   get length(): number {
     return this.file.length
   }
 
-  /** Bytes in all, once the fill has ended soundly. */
+  /** Total length in bytes, once the fill has succeeded. */
   get size(): number | undefined {
     return this.file.size
   }
 
-  /** SHA-256 of all bytes in hexadecimal, once the fill has ended soundly. */
+  /** SHA-256 of all bytes in hexadecimal, once the fill has succeeded. */
   get sha256(): string | undefined {
     return this.file.sha256
   }
@@ -82,27 +74,27 @@ export class Entry {
     return this.file.error
   }
 
-  /** Somebody waits for the fill's end: no follower shall hold it up. */
+  /** From now on followers do not hold up the fill: another request needs its end. */
   hurry(): void {
     this.file.hurry()
   }
 
-  /** Resolves at the sound end of the fill. @throws FillError if it failed */
+  /** Hurries the fill, and resolves when it has succeeded. @throws FillError if it failed */
   end(): Promise<void> {
     this.hurry()
     return this.file.end()
   }
 
-  /** Runs the source to its end into the file. Resolves when the source is done; errors go to the followers. */
-  async run(source: Producer, limits: FillLimits): Promise<void> {
+  /** Runs the producer into the file. Resolves when the producer has ended; errors go to the followers. */
+  async run(producer: Producer, limits: FillLimits): Promise<void> {
     const { signal } = this.#abort
     let timeLeft = limits.fillTimeoutMs
     try {
       signal.throwIfAborted()
-      const chunks = withRetries(source, signal, () => this.file.produced(), limits)
+      const chunks = withRetries(producer, signal, () => this.file.produced(), limits)
       for (let alive = false; ; alive = true) {
         const asked = performance.now()
-        const silenceMs = this.#patienceMs(alive, limits)
+        const silenceMs = this.#silenceLimitMs(alive, limits)
         const stopTimer = this.#limit(timeLeft, silenceMs)
         const next = await chunks.next().finally(stopTimer)
         if (next.done) break
@@ -112,12 +104,12 @@ export class Entry {
       }
       this.file.complete()
     } catch (error) {
-      // Also ends the source, if it was not the source that failed.
+      // Aborts the signal too, in case the producer is still running.
       this.stop(error instanceof FillError ? error : producerError(error))
     }
   }
 
-  #patienceMs(alive: boolean, { fillStartMs, fillFirstByteMs, fillSilenceMs }: FillLimits): number {
+  #silenceLimitMs(alive: boolean, { fillStartMs, fillFirstByteMs, fillSilenceMs }: FillLimits): number {
     if (this.length > 0) return fillSilenceMs
     const firstByteMs = fillFirstByteMs ?? fillSilenceMs
     return alive ? firstByteMs : (fillStartMs ?? firstByteMs)
@@ -136,7 +128,7 @@ export class Entry {
   }
 
   #unblock(): void {
-    if (!this.file.unblock()) this.stop(new FillError('silence', 'its followers take no bytes'))
+    if (!this.file.unblock()) this.stop(new FillError('silence', 'its followers read no bytes'))
   }
 
   #limit(timeLeftMs: number, silenceMs: number): () => void {
@@ -150,7 +142,7 @@ export class Entry {
     return callAfter(Math.min(timeLeftMs, silenceMs), () => this.stop(error))
   }
 
-  /** Ends a growing fill with this error, for its followers at once and for its source by the signal. */
+  /** Ends a running fill with this error: followers get it at once, the producer through its signal. */
   stop(error: FillError): void {
     this.file.fail(error)
     this.#abort.abort(error)

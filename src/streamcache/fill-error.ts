@@ -1,4 +1,7 @@
-/** Why a fill ended badly. `producer`: it failed by itself; the others: the engine ended it. */
+/**
+ * Why a fill failed. `producer`: the producer failed by itself. The engine ended the others: `timeout` (the fill took too
+ * long), `first-byte` and `silence` (no first byte, or no further byte, in time), `closed` (the cache was closed).
+ */
 export type FillFault = 'producer' | 'timeout' | 'first-byte' | 'silence' | 'closed'
 
 /** The one error that every follower of a failed fill receives. */

@@ -1,18 +1,21 @@
 /** What a follower reads from; a GrowingFile is one. */
 export interface Followed {
-  /** Bytes at an offset: now, later, or null at the end. @throws FillError if the fill failed */
+  /**
+   * Returns bytes at an offset, at once or later, or null at the end.
+   * @throws FillError if the fill failed
+   */
   read(offset: number): Buffer | null | Promise<Buffer | null>
-  /** Total length in bytes once it is known. */
+  /** Total length in bytes, once it is known. */
   readonly size: number | undefined
-  /** A follower moved on. */
+  /** Called when a follower has read further. */
   advanced(follower: Follower): void
-  /** A follower left. */
-  left(follower: Follower): void
+  /** Called when a follower is closed. */
+  detach(follower: Follower): void
 }
 
 /**
- * A reader of one entry: starts at byte 0, goes at its own pace, holds one chunk at a time. Whoever opens a follower
- * closes it; leaving early hurts nobody else.
+ * A reader of one entry. It starts at byte 0, reads at its own pace, and holds one chunk at a time. The code that opens a
+ * follower must close it; closing it early does not affect other followers.
  */
 export class Follower implements AsyncIterable<Buffer> {
   readonly #source: Followed
@@ -29,13 +32,13 @@ export class Follower implements AsyncIterable<Buffer> {
     return this.#offset
   }
 
-  /** Total length in bytes, once the fill has ended. */
+  /** Total length in bytes, once the fill has succeeded. */
   get size(): number | undefined {
     return this.#source.size
   }
 
   /**
-   * The next bytes, or null at the sound end of the entry. Returns without a promise if they are in memory.
+   * Returns the next bytes, or null at the end of a complete entry. Returns without a promise if they are in memory.
    * The buffer is shared with other followers: do not write to it.
    * @throws FillError (or rejects with it) if the fill failed; an error if the follower is closed, now or meanwhile
    */
@@ -57,13 +60,15 @@ export class Follower implements AsyncIterable<Buffer> {
     return chunk
   }
 
+  /** Detaches from the entry; a pending read() rejects. Has no effect when repeated. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
     this.#interrupt?.(new Error('the follower is closed'))
-    this.#source.left(this)
+    this.#source.detach(this)
   }
 
+  /** Yields all bytes that are left, then closes the follower; also when the loop ends early. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
     try {
       for (let chunk = await this.read(); chunk; chunk = await this.read()) yield chunk

@@ -1,27 +1,25 @@
 import { createHash, type Hash } from 'node:crypto'
-import { Blocks, blockSize } from './blocks.js'
+import { AppendSignal } from './append-signal.js'
 import type { DiskFile } from './disk/disk-file.js'
 import { Follower, type Followed } from './follower.js'
-import type { Coolable, HotTier } from './hot-tier.js'
-import type { Produced } from './retry.js'
+import { Blocks, blockSize } from './memory/blocks.js'
+import type { Coolable, HotTier } from './memory/hot-tier.js'
+import type { Produced } from './producer.js'
 import { Signal } from './signal.js'
-import { Spill, type Spilled, type SpillEvents } from './disk/spill.js'
+import { Spill, type Spilled, type SpillEvents } from './spill.js'
 
-/** Bytes that may wait for the disk before the writer waits too. */
+/** Bytes that may wait for the disk before the writer has to pause. */
 const maxUnwritten = 16 * 1024 * 1024
-
-/** Milliseconds that bytes may be here before those who wait for more are told. */
-const lingerMs = 10
 
 export interface GrowingFileOptions extends SpillEvents {
   readonly hot: HotTier
-  /** R3: how far, in bytes, the writer may be ahead of the fastest follower. */
+  /** How far the writer may be ahead of the fastest follower (R3), in bytes. */
   readonly maxLeadBytes: number
-  /** A file of more bytes does not go to disk, or stays there no longer than it is read. */
+  /** A file of more bytes is not kept on disk. */
   readonly maxStoredBytes?: number
-  /** Told once that a file has more than `maxStoredBytes`; is to have its spill refuse() them. */
+  /** Called once a file has more than `maxStoredBytes`; must have its spill unstore() them. */
   readonly outgrown?: (file: GrowingFile) => void
-  /** Told when a follower comes (1) or leaves (-1). */
+  /** Called when a follower is attached (1) or detached (-1). */
   readonly followed?: (change: 1 | -1) => void
 }
 
@@ -33,50 +31,53 @@ export interface GrowingFileOptions extends SpillEvents {
  *   memory   [      cooled blocks      |#######################]   (all that is not on disk is here)
  *   follower         ▲ cold: 32 KiB reads        ▲ hot: a view of a block      ▲ at the end: waits
  *
- * The writer never waits for a particular follower. It pauses only if even the fastest is `maxLeadBytes` behind, or
- * the disk is, and not for long: see unblock(). Without a disk (it failed, or there never was one) all stays in memory;
- * past `maxLeadBytes` the blocks that every follower has passed are dropped, nobody may join any more, and the slowest
- * sets the pace. What is on disk, and how it gets there, is the spill's business.
+ * The writer never waits for a particular follower. Back-pressure stops it only while even the fastest is `maxLeadBytes`
+ * behind, or while the disk is behind, and not for long: see unblock(). Without a disk (it failed, or there never was
+ * one) all bytes stay in memory; past `maxLeadBytes` the blocks that every follower has passed are dropped, no follower
+ * may join any more, and the slowest sets the pace. What is on disk, and how it gets there, is the spill's part.
  */
 export class GrowingFile implements Followed, Coolable, Spilled {
-  /** Its file on disk, if there is one. */
+  /** The disk half of this file. */
   readonly spill: Spill
   readonly #options: GrowingFileOptions
   readonly #blocks: Blocks
   readonly #followers = new Set<Follower>()
-  readonly #bytesCame = new Signal()
-  readonly #roomCame = new Signal()
-  #telling: NodeJS.Timeout | undefined
+  /** Notified when bytes were appended or the file has ended. */
+  readonly #appended = new AppendSignal()
+  /** Notified when the writer may no longer have to pause. */
+  readonly #eased = new Signal()
   /** Of what has been appended; a stored file has none. */
   #hash: Hash | undefined
   #sha256: string | undefined
   #state: 'growing' | 'complete' | 'failed' = 'growing'
   #error: unknown
-  /** Do followers no longer set the writer's pace? */
+  /** May the writer go on without regard to followers? */
   #hurried = false
-  /** Is the beginning gone? */
+  /** Are the first bytes gone? */
   #trimmed = false
 
-  /** The writer may begin before the disk's file is there: see Spill.storeOn. */
+  /** The writer may begin before the file on disk exists: see Spill.storeOn. */
   constructor(options: GrowingFileOptions, blocks = new Blocks()) {
     this.#options = options
     this.#blocks = blocks
     this.spill = new Spill(this, blocks, options)
   }
 
-  /** A file that an earlier process committed: on disk only, and not trusted before load() has checked it. */
+  /** Returns a file that an earlier process committed: on disk only, and not trusted before load() has verified it. */
   static stored(disk: DiskFile, length: number, sha256: string, options: GrowingFileOptions): GrowingFile {
     const file = new GrowingFile(options, Blocks.absent(length))
-    file.spill.stored(disk)
+    file.spill.adopt(disk)
     file.#state = 'complete'
     file.#sha256 = sha256
     return file
   }
 
+  /** Bytes appended so far. */
   get length(): number {
     return this.#blocks.length
   }
 
+  /** Total length in bytes, once the file is complete. */
   get size(): number | undefined {
     return this.#state === 'complete' ? this.length : undefined
   }
@@ -95,8 +96,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     return this.#error
   }
 
-  /** Would all of it go into memory? */
-  get fits(): boolean {
+  get fitsInMemory(): boolean {
     return this.length <= this.#options.hot.maxBytes
   }
 
@@ -104,7 +104,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     return this.#followers.size > 0
   }
 
-  /** May a new follower attach? Not if the beginning is gone. */
+  /** May a new follower attach? Not if the first bytes are gone. */
   get joinable(): boolean {
     return this.#state !== 'failed' && !this.#trimmed
   }
@@ -118,42 +118,26 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#hash.update(chunk)
     const before = this.length
     this.#blocks.append(chunk)
-    this.#tell(before)
+    this.#appended.grown(before, this.length)
     if (this.spill.storing && this.length > (this.#options.maxStoredBytes ?? Infinity)) {
       this.#options.outgrown?.(this)
     }
     this.spill.flush()
     this.#options.hot.keep(this)
     while (this.#mustPause()) {
-      // Those who are to make room must know of what there is.
-      this.#tellNow()
-      await this.#roomCame.wait()
+      // The writer waits for followers to read, so they must not wait for AppendSignal's timer.
+      this.#appended.notify()
+      await this.#eased.wait()
     }
   }
 
-  /**
-   * Tells those who wait at the end: of the first bytes at once, and then of whole blocks, or after a short time. Git
-   * writes a few kilobytes at a time, and one write to each of many clients costs little more for a block.
-   */
-  #tell(before: number): void {
-    const block = Math.floor(before / blockSize)
-    if (before === 0 || Math.floor(this.length / blockSize) > block) this.#tellNow()
-    else this.#telling ??= setTimeout(() => this.#tellNow(), lingerMs)
-  }
-
-  #tellNow(): void {
-    clearTimeout(this.#telling)
-    this.#telling = undefined
-    this.#bytesCame.notify()
-  }
-
-  /** What has been appended so far. */
+  /** Length and digest of what has been appended so far. */
   produced(): Produced {
     const hash = this.#hash?.copy() ?? createHash('sha256')
     return { length: this.length, sha256: hash.digest('hex') }
   }
 
-  /** The sound end: followers may end. */
+  /** Ends the file: its bytes are complete. */
   complete(): void {
     if (this.#state !== 'growing') return
     this.#state = 'complete'
@@ -161,32 +145,32 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#hash = undefined
     this.#blocks.seal()
     this.#options.hot.keep(this)
-    this.#tellNow()
+    this.#appended.notify()
   }
 
-  /** The bad end: every follower gets this error, wherever it is. */
+  /** Ends the file with an error, which every follower gets, wherever it is. */
   fail(error: unknown): void {
     if (this.#state !== 'growing') return
     this.#state = 'failed'
     this.#error = error
     this.spill.stop()
-    this.#tellNow()
-    this.#roomCame.notify()
+    this.#appended.notify()
+    this.#eased.notify()
   }
 
-  /** Somebody waits for the end: from now on, followers do not hold up what goes to disk. */
+  /** From now on, followers do not hold up the writer as long as the bytes go to disk: another request needs the end. */
   hurry(): void {
     this.#hurried = true
-    this.#roomCame.notify()
+    this.#eased.notify()
   }
 
   /**
-   * Lets a writer go on that has paused for too long: without the disk, if that takes nothing, else ahead of its
-   * followers. false: there is no disk, and memory has no room for more.
+   * Lets a writer go on that has paused for too long: without the disk if the disk takes nothing, otherwise ahead of its
+   * followers. false: it cannot, since there is no disk, and memory has no room for more.
    */
   unblock(): boolean {
     if (!this.spill.storing) return false
-    if (this.spill.backlog > maxUnwritten) this.spill.fail(new Error('the disk takes no bytes'))
+    if (this.spill.backlog > maxUnwritten) this.spill.fail(new Error('the disk accepts no more bytes'))
     this.hurry()
     return true
   }
@@ -214,7 +198,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
 
   spilled(): void {
     this.#options.hot.keep(this)
-    this.#roomCame.notify()
+    this.#eased.notify()
   }
 
   cool(): void {
@@ -223,13 +207,13 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#blocks.dropUntil(Math.min(this.spill.written, filled))
   }
 
-  /** Cools the file before its time. */
+  /** Cools the file at once, before the hot tier asks for it. */
   release(): void {
     this.cool()
     this.#options.hot.keep(this)
   }
 
-  forsaken(): void {
+  unreachable(): void {
     this.#trimmed = true
     this.#blocks.dropUntil(this.length)
     this.#options.hot.forget(this)
@@ -237,7 +221,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
 
   // ---- the followers
 
-  /** A new reader at byte 0. @throws the fill's error if it failed; an error if the beginning is gone */
+  /** Attaches a new reader at byte 0. @throws the fill's error if it failed; an error if the first bytes are gone */
   follow(): Follower {
     if (this.#state === 'failed') throw this.#error
     if (this.#trimmed) throw new Error('the beginning of this entry is gone')
@@ -252,23 +236,23 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     if (this.#state === 'failed') throw this.#error
     if (offset < this.length) return this.#blocks.from(offset) ?? this.spill.read(offset)
     if (this.#state === 'complete') return null
-    return this.#bytesCame.wait().then(() => this.read(offset))
+    return this.#appended.wait().then(() => this.read(offset))
   }
 
-  /** Resolves at the sound end of the fill. @throws FillError if it failed */
+  /** Resolves when the file is complete. @throws FillError if the fill failed */
   async end(): Promise<void> {
-    while (this.#state === 'growing') await this.#bytesCame.wait()
+    while (this.#state === 'growing') await this.#appended.wait()
     if (this.#state === 'failed') throw this.#error
   }
 
   advanced(): void {
-    if (this.#state === 'growing') this.#roomCame.notify()
+    if (this.#state === 'growing') this.#eased.notify()
   }
 
-  left(follower: Follower): void {
+  detach(follower: Follower): void {
     this.#followers.delete(follower)
     this.#options.followed?.(-1)
-    this.#roomCame.notify()
-    this.spill.tidy()
+    this.#eased.notify()
+    this.spill.closeIfUnread()
   }
 }

@@ -1,12 +1,12 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextEventLoopTurn } from 'node:timers/promises'
 
 /**
- * Chunks of an entry that is in memory come without a wait. Whoever works through all of them gives the rest of the
- * program its turn after each.
+ * Yields the chunks, and after each lets the event loop go on. The chunks of an entry in memory come without a wait, so a
+ * consumer that processes all of them in one loop would block the process.
  */
 export async function* inTurns<T>(chunks: AsyncIterable<T>): AsyncGenerator<T> {
   for await (const chunk of chunks) {
     yield chunk
-    await nextTurn()
+    await nextEventLoopTurn()
   }
 }

@@ -1,59 +1,52 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Producer } from './entry.js'
 import { FillError } from './fill-error.js'
+import type { Produced, Producer } from './producer.js'
 
 export interface RetryOptions {
-  /** How often a source that fails is tried again; never if left out. */
+  /** How often a producer that fails is run again; never if left out. */
   readonly fillRetries?: number
-  /** Is this an error that another try might not give? Any may, if left out. */
+  /** Could another attempt succeed after this error? Always true if left out. */
   readonly retriable?: (error: unknown) => boolean
-  /** Told of each error that is followed by another try. */
+  /** Called with each error that is followed by another attempt. */
   readonly retried?: (error: unknown) => void
 }
 
-/** What a fill has produced so far. */
-export interface Produced {
-  readonly length: number
-  /** SHA-256 in hexadecimal. */
-  readonly sha256: string
-}
-
-/** Milliseconds before the first new try; twice as long before each that follows, up to a minute, more or less by chance. */
+/** Milliseconds before the first retry. The delay doubles up to the maximum, and varies at random by half. */
 const firstDelayMs = 50
 const maxDelayMs = 60_000
 
 /**
- * A source that is tried again when it fails (R7). Followers may have read what it produced before: a new try has to
- * begin with exactly these bytes, which are skipped, so that whatever goes out is, from the first byte to the last, what
- * the last try said. What a new try says in another way fails the fill.
+ * Runs a producer, and runs it again when it fails (R7). Followers may have read what an earlier attempt produced, so a
+ * retry has to begin with exactly these bytes. They are skipped: what goes out is, from the first byte to the last, the
+ * output of the last attempt. A retry that produces other bytes fails the fill.
  */
 export async function* withRetries(
-  source: Producer,
+  producer: Producer,
   signal: AbortSignal,
   produced: () => Produced,
   { fillRetries = 0, retriable, retried }: RetryOptions,
 ): AsyncGenerator<Buffer> {
-  for (let tries = 0; ; tries++) {
+  for (let retries = 0; ; retries++) {
     try {
-      yield* tries === 0 ? source(signal) : resume(source(signal), produced())
+      yield* retries === 0 ? producer(signal) : resume(producer(signal), produced())
       return
     } catch (error) {
       const final = error instanceof FillError || retriable?.(error) === false
-      if (tries >= fillRetries || signal.aborted || final) throw error
+      if (retries >= fillRetries || signal.aborted || final) throw error
       retried?.(error)
     }
-    const delayMs = Math.min(maxDelayMs, firstDelayMs * 2 ** tries)
+    const delayMs = Math.min(maxDelayMs, firstDelayMs * 2 ** retries)
     await sleep(delayMs * (0.5 + Math.random()), undefined, { signal })
   }
 }
 
-/** What comes after the bytes that are there already. @throws FillError if they are not repeated */
+/** Yields the bytes that follow those produced before. @throws FillError if these are not repeated */
 async function* resume(chunks: AsyncIterable<Buffer>, { length, sha256 }: Produced): AsyncGenerator<Buffer> {
   const hash = createHash('sha256')
   let left = length
   const check = (): void => {
-    if (hash.digest('hex') !== sha256) throw new FillError('producer', 'a new try gave other bytes')
+    if (hash.digest('hex') !== sha256) throw new FillError('producer', 'a retry produced other bytes')
   }
   for await (const chunk of chunks) {
     const known = chunk.subarray(0, left)
@@ -64,5 +57,5 @@ async function* resume(chunks: AsyncIterable<Buffer>, { length, sha256 }: Produc
     }
     if (known.length < chunk.length) yield chunk.subarray(known.length)
   }
-  if (left > 0) throw new FillError('producer', 'a new try gave fewer bytes')
+  if (left > 0) throw new FillError('producer', 'a retry produced fewer bytes')
 }

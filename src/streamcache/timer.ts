@@ -1,9 +1,10 @@
-/** Longest delay of a timer of Node's, in milliseconds. One with a longer delay goes off at once. */
+/** Longest delay of a Node timer in milliseconds; a timer with a longer delay fires at once. */
 const timerMaxMs = 2 ** 31 - 1
 
 /**
- * Calls once, that many milliseconds from now, however many they are. As in limits/clock.ts, which this room does not
- * know. @returns what ends the wait
+ * Calls once after that many milliseconds, however many these are. Repeats what limits/clock.ts does, because streamcache/
+ * imports nothing from the rest of refstream.
+ * @returns cancels the call
  */
 export function callAfter(ms: number, call: () => void): () => void {
   let timer: NodeJS.Timeout

@@ -8,7 +8,7 @@ const fill = (queue: PasswordQueue<PasswordClient>, address: string, user: strin
   return taken
 }
 
-t.test('addresses take turns, and the users at each', async (t) => {
+t.test('round robin among addresses, and among the users at each', async (t) => {
   const queue = new PasswordQueue<PasswordClient>(100)
   fill(queue, 'nat', 'alice', 20)
   fill(queue, 'nat', 'bob', 1)
@@ -20,7 +20,7 @@ t.test('addresses take turns, and the users at each', async (t) => {
   t.equal(queue.size, 0)
 })
 
-t.test('a flood leaves places to other users at its address, and more to other addresses', async (t) => {
+t.test('a flood leaves places to other users at its address, and to other addresses', async (t) => {
   const queue = new PasswordQueue<PasswordClient>(256)
   t.equal(fill(queue, 'nat', 'alice', 1000), 86)
   t.ok(fill(queue, 'nat', 'bob', 1000) >= 20)
@@ -28,17 +28,16 @@ t.test('a flood leaves places to other users at its address, and more to other a
   t.ok(fill(queue, 'other', 'carol', 1000) >= 10, `${queue.size}`)
 })
 
-t.test('between two turns of a user at an address, each other that waits has at most one', async () => {
-  const asker = fc.record({ address: fc.constantFrom('a', 'b', 'c'), user: fc.constantFrom('x', 'y', 'z') })
+t.test('no user at an address has two turns in a row while others wait', async () => {
+  const client = fc.record({ address: fc.constantFrom('a', 'b', 'c'), user: fc.constantFrom('x', 'y', 'z') })
   fc.assert(
-    fc.property(fc.array(asker, { maxLength: 60 }), (askers) => {
+    fc.property(fc.array(client, { maxLength: 60 }), (clients) => {
       const queue = new PasswordQueue<PasswordClient>(1000)
-      for (const each of askers) queue.join(each)
-      const turns = askers.map(() => queue.next()!)
-      const left = [...askers]
+      for (const each of clients) queue.join(each)
+      const turns = clients.map(() => queue.next()!)
+      const left = [...clients]
       let last: PasswordClient | undefined
       for (const turn of turns) {
-        // Nobody has two turns in a row while another address, or another user there, waits.
         const others = left.some(({ address }) => address !== turn.address)
         const same = left.some(({ address, user }) => address === turn.address && user !== turn.user)
         if (last && others && last.address === turn.address) return false

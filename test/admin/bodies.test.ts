@@ -6,7 +6,7 @@ import { RequestBodies } from '../../src/admin/bodies.js'
 import type { BodyCheck } from '../../src/admin/endpoint.js'
 import { eventually } from '../support/eventually.js'
 
-/** A request whose body comes as it is told to. */
+/** A request whose body the test sends. */
 function request(headers: Record<string, string> = {}) {
   const message = new IncomingMessage(new Socket())
   message._read = () => {}
@@ -28,7 +28,7 @@ const outcome = (body: Promise<Buffer>): Promise<string> =>
     (error: unknown) => `${(error as { status: number }).status}`,
   )
 
-t.test('a body comes whole, and a check sees it first', async (t) => {
+t.test('a body is read whole, and checked while it is received', async (t) => {
   const bodies = new RequestBodies(1000)
   const seen: string[] = []
   const check: BodyCheck = {
@@ -46,7 +46,7 @@ t.test('a body comes whole, and a check sees it first', async (t) => {
   t.equal(bodies.size, 0)
 })
 
-t.test('what is too long, breaks off or has a false length', async (t) => {
+t.test('bodies that are too long, incomplete, or have a false length', async (t) => {
   const bodies = new RequestBodies(1000)
   const declared = request({ 'content-length': '101' })
   t.equal(await outcome(bodies.read(declared.message, 100)), '413', 'before any of it comes')
@@ -62,7 +62,7 @@ t.test('what is too long, breaks off or has a false length', async (t) => {
   t.equal(bodies.size, 0)
 })
 
-t.test('the largest gives way, and small ones find room', async (t) => {
+t.test('when memory runs out, the largest body is dropped and small ones are read', async (t) => {
   let refused = 0
   const bodies = new RequestBodies(1000, () => refused++)
   const large = [500, 400].map((length) => {

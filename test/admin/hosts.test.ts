@@ -6,9 +6,10 @@ const refused = (
   hosts: Hosts,
   host: string[] | undefined,
   socket: object = { localAddress: '127.0.0.1' },
-): boolean => hosts.refusal({ socket, headersDistinct: { host } } as unknown as IncomingMessage) !== undefined
+): boolean =>
+  hosts.rejection({ socket, headersDistinct: { host } } as unknown as IncomingMessage) !== undefined
 
-t.test('which hosts may be named on loopback', async (t) => {
+t.test('hosts accepted on loopback addresses', async (t) => {
   const hosts = new Hosts(['Admin.Example.com', 'box'])
   const good = [
     ...[
@@ -51,7 +52,7 @@ t.test('which hosts may be named on loopback', async (t) => {
   t.notOk(refused(hosts, undefined), 'HTTP/1.0 needs none, and no browser leaves it out')
 })
 
-t.test('where no browser can be made to come, any may be', async (t) => {
+t.test('every host is accepted where DNS rebinding cannot reach', async (t) => {
   const hosts = new Hosts([])
   const name = ['evil.example']
   for (const localAddress of ['127.0.0.1', '127.3.3.3', '::1', '::ffff:127.0.0.1'])

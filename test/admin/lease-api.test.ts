@@ -30,7 +30,7 @@ async function makeWorld(t: Test): Promise<World> {
 
 const idOf = ({ body }: AdminReply): string => (body as { id: string }).id
 
-t.test('a lease’s life', async (t) => {
+t.test('a lease is opened, listed, renewed and ended', async (t) => {
   const { call, leases, repository } = await makeWorld(t)
   const given = { repository: 'group/r.git', ttlSeconds: 60.5, reason: 'import' }
   const opened = await call('POST', '/v1/leases', given)
@@ -45,7 +45,7 @@ t.test('a lease’s life', async (t) => {
   const { openedAt, expiresAt } = renewed.body as { openedAt: string; expiresAt: string }
   t.ok(Date.parse(expiresAt) - Date.parse(openedAt) >= 99_000)
 
-  t.match(await call('DELETE', `/v1/leases/${id}`, { refs: ['refs/heads/main'] }), { status: 204 })
+  t.match(await call('DELETE', `/v1/leases/${id}`, { changed: true }), { status: 204 })
   t.match(leases.statusOf(repository), { open: 0, changes: 1 })
   for (const method of ['DELETE', 'PUT']) {
     t.match(await call(method, `/v1/leases/${id}`), {
@@ -57,7 +57,7 @@ t.test('a lease’s life', async (t) => {
   t.same((await call('GET', '/v1/leases')).body, { leases: [] })
 })
 
-t.test('a lease that ends with no change', async (t) => {
+t.test('a lease that ends without a change', async (t) => {
   const { call, leases, repository } = await makeWorld(t)
   const open = () => call('POST', '/v1/leases', { repository: 'group/r', ttlSeconds: 60 })
   const ids = [idOf(await open()), idOf(await open())]
@@ -76,7 +76,7 @@ t.test('invalidate', async (t) => {
   t.same(invalidations, ['api'])
 })
 
-t.test('names: as in a URL, or absolute below the root; nothing else is anybody’s', async (t) => {
+t.test('a repository is named as in its URL, or by its absolute path below the root', async (t) => {
   const { call, root, repository, leases } = await makeWorld(t)
   const outside = makeRepository(tempDir(t), 'o.git')
   symlinkSync(outside, join(root, 'out.git'))
@@ -109,7 +109,7 @@ t.test('names: as in a URL, or absolute below the root; nothing else is anybody�
   t.same(leases.list(), [])
 })
 
-t.test('values that are refused', async (t) => {
+t.test('invalid values are rejected', async (t) => {
   const { call, leases } = await makeWorld(t)
   const repository = 'group/r.git'
   for (const wrong of [

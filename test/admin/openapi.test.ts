@@ -60,7 +60,7 @@ t.test('a document of endpoints', async (t) => {
   t.same(remove?.responses, { 204: { description: 'Gone.' } })
 })
 
-t.test('every operation of the API is in it, whole', async (t) => {
+t.test('the document has every operation of the API, with all its parts', async (t) => {
   const { service } = makeLeaseService(t)
   const invalidated = (): void => {}
   const endpoints = [

@@ -34,7 +34,7 @@ function makeEndpoints(): { endpoints: Endpoint[]; calls: Call[] } {
   return { endpoints, calls }
 }
 
-t.test('a path and a method mean an endpoint', async (t) => {
+t.test('a request is routed by path and method', async (t) => {
   const { endpoints, calls } = makeEndpoints()
   const { call } = await serveEndpoints(t, endpoints)
   t.match(await call('GET', '/things?x=1'), { status: 200, body: { got: 1 }, type: 'application/json' })
@@ -54,7 +54,7 @@ t.test('a path and a method mean an endpoint', async (t) => {
   }
 })
 
-t.test('a body is JSON of the endpoint’s form', async (t) => {
+t.test('a body must be JSON that matches the endpoint’s schema', async (t) => {
   const { endpoints, calls } = makeEndpoints()
   const { call } = await serveEndpoints(t, endpoints)
   t.match(await call('POST', '/things', {}), { status: 200 })
@@ -85,7 +85,7 @@ t.test('a body is JSON of the endpoint’s form', async (t) => {
   t.equal(calls.length, before)
 })
 
-t.test('a problem is told; anything else is thrown', async (t) => {
+t.test('a Problem is sent to the client; other errors are thrown', async (t) => {
   const { call } = await serveEndpoints(t, makeEndpoints().endpoints)
   t.match(await call('GET', '/refuses'), {
     status: 418,
@@ -94,7 +94,7 @@ t.test('a problem is told; anything else is thrown', async (t) => {
   t.match(await call('GET', '/breaks'), { status: 500, body: 'Error: broken' })
 })
 
-t.test('a body that is too long is refused, and its sender sees why', async (t) => {
+t.test('a body that is too long is rejected, and the client receives the reason', async (t) => {
   const { endpoints, calls } = makeEndpoints()
   const { call } = await serveEndpoints(t, endpoints)
   const json = { 'Content-Type': 'application/json' }
@@ -114,7 +114,7 @@ t.test('a body that is too long is refused, and its sender sees why', async (t) 
   t.equal(calls.length, 2)
 })
 
-t.test('a request that breaks off does nothing', async (t) => {
+t.test('an incomplete request does nothing', async (t) => {
   const { endpoints, calls } = makeEndpoints()
   const { url, call } = await serveEndpoints(t, endpoints)
   for (const head of [

@@ -48,7 +48,7 @@ async function makeWorld(t: Test, options: { secret: string | undefined } = { se
   return { url, root, leases, told, send }
 }
 
-t.test('a push that is signed invalidates the repository that it names', async (t) => {
+t.test('a signed push webhook invalidates the repository that it names', async (t) => {
   const { root, leases, told, send } = await makeWorld(t)
   const repository = initBare(root, 'group/sub/r.git')
   for (const [index, sender] of senders.entries()) {
@@ -59,7 +59,7 @@ t.test('a push that is signed invalidates the repository that it names', async (
   t.same(told, senders)
 })
 
-t.test('what is not signed with the secret does nothing', async (t) => {
+t.test('a webhook with a wrong signature does nothing', async (t) => {
   const { root, leases, told, send } = await makeWorld(t)
   const repository = initBare(root, 'r.git')
   for (const sender of senders) {
@@ -80,7 +80,7 @@ t.test('what is not signed with the secret does nothing', async (t) => {
   t.same(told, [])
 })
 
-t.test('without a secret nobody can sign', async (t) => {
+t.test('without a secret, every webhook is rejected', async (t) => {
   const { root, send, told } = await makeWorld(t, { secret: undefined })
   initBare(root, 'r.git')
   for (const sender of senders) {
@@ -93,7 +93,7 @@ t.test('without a secret nobody can sign', async (t) => {
   t.same(told, [])
 })
 
-t.test('names as senders write them, and what they must not reach', async (t) => {
+t.test('repository names in each sender’s form, and names outside of the root', async (t) => {
   const { root, leases, told, send } = await makeWorld(t)
   const repository = initBare(root, 'owner/repo.git')
   const signed = (body: string) => send('gitea', body, signatures['gitea']!(body))
@@ -109,7 +109,7 @@ t.test('names as senders write them, and what they must not reach', async (t) =>
   t.same(told, ['gitea', 'gitea'])
 })
 
-t.test('payloads', async (t) => {
+t.test('payload formats', async (t) => {
   const { root, leases, told, send } = await makeWorld(t)
   const repository = initBare(root, 'o/r.git')
   const signed = (body: string, type = 'application/json') =>
@@ -137,7 +137,7 @@ t.test('payloads', async (t) => {
   t.same(told, ['github', 'github'])
 })
 
-t.test('what cannot be signed is refused before any of its body has come', async (t) => {
+t.test('a malformed signature is rejected before the body is received', async (t) => {
   for (const world of [await makeWorld(t, { secret: undefined }), await makeWorld(t)]) {
     for (const sender of senders) {
       const good = signatures[sender]!('body')
@@ -157,7 +157,7 @@ t.test('what cannot be signed is refused before any of its body has come', async
   }
 })
 
-t.test('an event of a wiki is about the wiki’s repository', async (t) => {
+t.test('a wiki event invalidates the wiki’s repository', async (t) => {
   const { root, leases, told, send } = await makeWorld(t)
   const project = initBare(root, 'o/r.git')
   const events: Record<string, { header: Record<string, string>; more: object }> = {

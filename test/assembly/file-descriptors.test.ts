@@ -1,7 +1,7 @@
 import t from 'tap'
 import { checkFileDescriptors } from '../../src/assembly/file-descriptors.js'
 
-t.test('few descriptors for many requests are warned of, with what to do', async (t) => {
+t.test('a low file descriptor limit is warned of, with a remedy', async (t) => {
   const warned: string[] = []
   const log = { warn: (_fields: object, line: string) => void warned.push(line) }
   const check = (maxRequests: number, limit: number | undefined): string | undefined => {
@@ -10,10 +10,13 @@ t.test('few descriptors for many requests are warned of, with what to do', async
   }
   t.match(
     check(20_000, 1024),
-    /^1024 file descriptors .* 848 requests .* max-requests is 20000: .*LimitNOFILE/,
+    /^a file descriptor limit of 1024 .* 848 requests .* max-requests is 20000: .*LimitNOFILE/,
   )
   t.match(check(20_000, 150), /--max-requests 1$/)
-  t.throws(() => check(1, 127), /may have 127 file descriptors, .* 128 are the least: .*ulimit -n/)
+  t.throws(
+    () => check(1, 127),
+    /descriptor limit of this process, 127, is too low; at least 128 .*: .*ulimit -n/,
+  )
   t.equal(check(1, 128), undefined)
   t.equal(check(848, 1024), undefined)
   t.equal(check(20_000, 20_000), undefined)

@@ -1,14 +1,14 @@
 import t from 'tap'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { checkSettings } from '../../src/assembly/preflight.js'
+import { preflight } from '../../src/assembly/preflight.js'
 import { startSidecar } from '../../src/assembly/sidecar.js'
 import { readFlags, resolveSettings, type ConfigError } from '../../src/config/settings.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Authority } from '../support/certificates.js'
 import { tempDir } from '../support/temp-dir.js'
 
-t.test('what serve would refuse is refused, and all of it at once', async (t) => {
+t.test('settings that serve refuses are refused, with all mistakes at once', async (t) => {
   const root = tempDir(t)
   const file = (name: string, text: string): string => {
     writeFileSync(join(root, name), text)
@@ -32,16 +32,15 @@ t.test('what serve would refuse is refused, and all of it at once', async (t) =>
     [{ authHtpasswd: directory }, /^auth-htpasswd: cannot use .*EISDIR/],
     [{ tlsCert: none, tlsKey: none }, /^tls: cannot use .*ENOENT/],
     [{ admin: `unix:${none}/socket` }, /^--admin: cannot listen on unix:.*ENOENT/],
-    [{ grpc: `unix:${directory}` }, /^--grpc: cannot listen on unix:.*no socket/],
+    [{ grpc: `unix:${directory}` }, /^--grpc: cannot listen on unix:.*not a socket/],
   ]
   const fine = { root, listen: '127.0.0.1:0', admin: '127.0.0.1:0', cacheDir: join(root, 'cache') }
   const resolve = (flags: Record<string, unknown>) => resolveSettings(readFlags({ ...fine, ...flags }))
   for (const [flags, message] of wrong) {
-    t.throws(() => checkSettings(resolve(flags), process.env), { name: 'ConfigError', message })
+    await t.rejects(preflight(resolve(flags), process.env), { name: 'ConfigError', message })
     await t.rejects(startSidecar(resolve(flags), createLog('silent')), { name: 'ConfigError', message })
   }
-  t.doesNotThrow(() => checkSettings(resolve({}), process.env))
-  t.doesNotThrow(() => checkSettings(resolve({ root: none }), process.env, { hasRoot: false }))
+  await t.resolves(preflight(resolve({}), process.env))
 
   // The last of several values for one setting counts; tokens would excuse the address.
   const several = new Map(
@@ -52,7 +51,7 @@ t.test('what serve would refuse is refused, and all of it at once', async (t) =>
   for (const key of ['root', 'listen']) several.delete(key)
   const together = Object.fromEntries([...several].map(([key, { value }]) => [key, value]))
   try {
-    checkSettings(resolve(together), process.env)
+    await preflight(resolve(together), process.env)
     t.fail('no error')
   } catch (error) {
     const { mistakes } = error as ConfigError
@@ -66,10 +65,10 @@ t.test('what serve would refuse is refused, and all of it at once', async (t) =>
   }
 })
 
-t.test('good files are no mistake', async (t) => {
+t.test('valid TLS files are accepted', async (t) => {
   const root = tempDir(t)
   const authority = new Authority(t)
   const { cert, key } = authority.issue()
   const flags = { root, listen: 'tls:127.0.0.1:0', tlsCert: cert, tlsKey: key, tlsClientCa: authority.cert }
-  t.doesNotThrow(() => checkSettings(resolveSettings(readFlags(flags)), process.env))
+  await t.resolves(preflight(resolveSettings(readFlags(flags)), process.env))
 })

@@ -15,11 +15,13 @@ t.test('storages are the root, or directories below it', async (t) => {
       directory,
     })),
   ]
-  t.same([...findStorages(new RepositoriesRoot(root), storages).values()], ['', '', 'a', 'a/b', 'a/b'])
+  const find = (given: typeof storages) =>
+    findStorages(root, given, (path) => new RepositoriesRoot(root).relative(path))
+  t.same([...(await find(storages)).values()], ['', '', 'a', 'a/b', 'a/b'])
   symlinkSync(tempDir(t), join(root, 'out'))
   for (const directory of ['..', '/', 'out', 'none', tempDir(t)]) {
     const message = `--gitaly-storages: ${JSON.stringify(directory)} is not a directory below the root; give one, or the root`
-    t.throws(() => findStorages(new RepositoriesRoot(root), [{ name: 'x', directory }]), {
+    await t.rejects(find([{ name: 'x', directory }]), {
       name: 'ConfigError',
       message,
     })

@@ -7,6 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { install } from './compare/packages.mjs'
 import { machine as describe } from './compare/machine.mjs'
+import { figuresJson } from './figures.mjs'
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
@@ -62,7 +63,7 @@ for (const scenario of chosen) {
   const facts = { name: 'compare', quick, machine, versions: programs, method, contenders: names, missing }
   Object.assign(facts, { failures, minutes: minutes(), scenarios })
   writeFileSync(`${place}compare.md`, `${report(facts)}\n`)
-  writeFileSync(`${place}compare.json`, `${JSON.stringify(facts, null, 1)}\n`)
+  writeFileSync(`${place}compare.json`, figuresJson(facts))
   writeFileSync(`${place}compare-${scenario}.svg`, picture(scenario, scenarios[scenario], names))
 }
 console.error(`${minutes()} min: the report is ${place}compare.md`)

@@ -41,7 +41,7 @@ function doctorAs(
   })
 }
 
-t.test('a line for everything', async (t) => {
+t.test('the report has a line for each check', async (t) => {
   const root = tempDir(t)
   const deep = makeRepository(root, 'deep.git')
   for (const name of ['a', 'b', 'c']) git(deep, 'update-ref', `refs/heads/${name}/x`, 'main')
@@ -77,7 +77,7 @@ t.test('a line for everything', async (t) => {
   ])
 })
 
-t.test('rules that are for no repository', async (t) => {
+t.test('rules that apply to no repository are reported', async (t) => {
   const root = tempDir(t)
   initBare(root, 'a.git')
   const admin = ['--admin', `unix:${join(root, 'no.sock')}`]
@@ -97,7 +97,7 @@ t.test('rules that are for no repository', async (t) => {
   )
 })
 
-t.test('what is wrong', async (t) => {
+t.test('an old Git and a missing root', async (t) => {
   const root = tempDir(t)
   const old = join(tempDir(t), 'git')
   writeFileSync(old, '#!/bin/sh\n[ "$1" = --version ] && { echo git version 2.20.1; exit; }\nexec git "$@"\n')
@@ -125,7 +125,7 @@ t.test('nothing to serve', async (t) => {
   t.equal(lines.length, 4)
 })
 
-t.test('repositories that Git cannot list, with what it says', async (t) => {
+t.test('repositories that Git cannot list are reported with its message', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'good.git')
   const future = initBare(root, 'future.git')
@@ -173,7 +173,7 @@ function makeReftable(repository: string): void {
   writeFileSync(join(repository, 'reftable/tables.list'), '')
 }
 
-t.test('a Git that never lists is not waited for', async (t) => {
+t.test('the time for a listing is limited', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const wrapper = join(tempDir(t), 'git')
@@ -185,7 +185,7 @@ t.test('a Git that never lists is not waited for', async (t) => {
   t.same([code, lines.at(-1)], [1, 'r.git: Git has not listed its refs within 0.2 s'])
 })
 
-t.test('links out of the root, by whatever name they are asked for', async (t) => {
+t.test('links out of the root are reported under each of their names', async (t) => {
   const root = tempDir(t)
   const outside = realpathSync(tempDir(t))
   makeRepository(root, 'r.git')
@@ -204,7 +204,7 @@ t.test('links out of the root, by whatever name they are asked for', async (t) =
   t.match(named.lines.slice(3), [`b: ${reason}`, `b.git: ${reason}`, 'inside: observe', /^other: outside/])
 })
 
-t.test('names that are not UTF-8 are no fault', async (t) => {
+t.test('names that are not UTF-8 are not reported', async (t) => {
   const root = tempDir(t)
   const path = makeRepository(root, 'made.git')
   renameSync(path, Buffer.from(`${root}/caf\xe9.git`, 'latin1'))
@@ -215,7 +215,7 @@ t.test('names that are not UTF-8 are no fault', async (t) => {
 })
 
 const superuser = process.getuid?.() === 0
-t.test('what cannot be read', { skip: !superuser }, async (t) => {
+t.test('unreadable repositories and directories', { skip: !superuser }, async (t) => {
   const root = tempDir(t)
   chmodSync(root, 0o755)
   makeRepository(root, 'r.git')
@@ -266,7 +266,7 @@ t.test('GIT_HTTP_EXPORT_ALL counts, as for serve', async (t) => {
   t.match((await doctorAs(undefined, { GIT_HTTP_EXPORT_ALL: '' }, ...off)).lines.at(-1), /not exported/)
 })
 
-t.test('a switch takes no repository for its value', async (t) => {
+t.test('an argument is not taken for the value of a switch', async (t) => {
   const root = tempDir(t)
   for (const name of ['one.git', 'true']) initBare(root, name, { exported: false })
   for (const flags of [['--export-all'], ['--no-export-all', '--export-all=true']]) {
@@ -279,7 +279,7 @@ t.test('a switch takes no repository for its value', async (t) => {
   }
 })
 
-t.test('what serve refuses, it refuses too', async (t) => {
+t.test('settings that serve refuses are refused', async (t) => {
   const root = tempDir(t)
   const flags = ['--root', root, '--listen', '0.0.0.0:0', '--webhook-secret-file', join(root, 'none')]
   const { code, stderr } = await doctor(...flags)

@@ -28,7 +28,7 @@ t.test('install, status, remove: a line for each repository', async (t) => {
   t.equal(installed.status, 0)
   t.same((await hook(cwd, 'status', 'one.git', 'two.git', 'other.git')).output.split('\n'), [
     `one.git: installed, admin ${address} (reachable), nothing chained`,
-    `two.git: installed, admin ${address} (reachable), chained to the hook that was there before`,
+    `two.git: installed, admin ${address} (reachable), chained to the earlier hook`,
     'other.git: not installed; another reference-transaction hook is there',
   ])
   t.match(fake.take(), ['open', 'end false', 'open', 'end false'], 'each was tried, and promised no change')
@@ -37,7 +37,7 @@ t.test('install, status, remove: a line for each repository', async (t) => {
   const status = await hook(cwd, 'status', 'one.git')
   t.match(
     status.output,
-    /^one\.git: installed, admin http:.* \(not reachable: .*\), nothing chained, another version: install it again$/,
+    /^one\.git: installed, admin http:.* \(not reachable: .*\), nothing chained, installed by another version; install it again$/,
   )
   t.equal(status.status, 1)
   const removed = await hook(cwd, 'remove', 'one.git', 'one.git', 'other.git')
@@ -50,7 +50,7 @@ t.test('install, status, remove: a line for each repository', async (t) => {
   t.equal((await hook(cwd, 'status', 'one.git')).output, 'one.git: not installed')
 })
 
-t.test('a repository that fails is told in a line, and the others are done', async (t) => {
+t.test('a repository that fails is reported in a line, and the others are processed', async (t) => {
   const cwd = tempDir(t)
   initBare(cwd, 'good.git')
   initBare(cwd, 'blocked.git')
@@ -80,7 +80,7 @@ t.test('a repository that fails is told in a line, and the others are done', asy
   t.equal(output.split('\n').length, 4)
 })
 
-t.test('a sidecar that wants a token: what is said is what the hook will meet', async (t) => {
+t.test('with an admin token, the report is what the hook will meet', async (t) => {
   for (const unix of [false, true]) {
     const skip = unix && !findProgram('curl', process.env['PATH']) && 'there is no curl'
     await t.test(unix ? 'Unix socket' : 'TCP', { skip }, async (t) => {
@@ -119,7 +119,7 @@ t.test('a sidecar that wants a token: what is said is what the hook will meet', 
   }
 })
 
-t.test('a token file that the hook could not use is refused, and nothing is installed', async (t) => {
+t.test('an unusable token file is rejected, and nothing is installed', async (t) => {
   const cwd = tempDir(t)
   const repository = initBare(cwd, 'r.git')
   const file = (name: string, content: string): string => {
@@ -148,7 +148,7 @@ t.test('a token file that the hook could not use is refused, and nothing is inst
 })
 
 const superuser = process.getuid?.() === 0
-t.test('a token file that is not for the one who pushes', { skip: !superuser }, async (t) => {
+t.test('a token file that the pushing user cannot read', { skip: !superuser }, async (t) => {
   const cwd = tempDir(t)
   chmodSync(cwd, 0o755)
   const repository = initBare(cwd, 'r.git')
@@ -165,7 +165,7 @@ t.test('a token file that is not for the one who pushes', { skip: !superuser }, 
   t.match(await install(), { status: 0, output: /[^)]$/ })
 })
 
-t.test('neither bash nor curl: no lease is to be had', async (t) => {
+t.test('without bash and curl, no lease can be opened', async (t) => {
   const cwd = tempDir(t)
   initBare(cwd, 'r.git')
   const fake = await FakeAdmin.start(t)
@@ -177,7 +177,7 @@ t.test('neither bash nor curl: no lease is to be had', async (t) => {
   })
 })
 
-t.test('an address that is none', async (t) => {
+t.test('an invalid address is rejected', async (t) => {
   const { status, output } = await hook('/', 'install', '--admin', 'nowhere', 'r.git')
   t.equal(status, 2)
   t.match(output, /^error: .*--admin <ADDRESS>.*nowhere.*HOST:PORT.*$/)

@@ -69,7 +69,7 @@ function leaseRun(t: Test, address: string, command: string[], flags: string[] =
 
 const told = (asked: Asked[]): string[] => asked.map(({ method, path }) => `${method} ${path}`)
 
-t.test('a command runs between the opening of a lease and its end', async (t) => {
+t.test('a command runs while a lease is open', async (t) => {
   const { address, asked } = await standIn(t, obliging)
   const file = join(tempDir(t), 'file')
   const command = ['sh', '-c', `echo out; echo "$1" > ${file}; exit 3`, 'sh', 'a  b']
@@ -100,7 +100,7 @@ t.test('exit codes', async (t) => {
   }
 })
 
-t.test('a signal goes to the command; the lease ends all the same', async (t) => {
+t.test('a signal is forwarded to the command, and the lease ends', async (t) => {
   const { address, asked } = await standIn(t, obliging)
   const file = join(tempDir(t), 'ready')
   for (const [trap, signal, expected] of [
@@ -152,7 +152,7 @@ t.test(
   },
 )
 
-t.test('a renewal under way is waited for: no lease is left behind, however slow the sidecar', async (t) => {
+t.test('a renewal under way is waited for, so that no lease is left open', async (t) => {
   const file = join(tempDir(t), 'go')
   const { address, asked } = await standIn(t, (one, count) => {
     if (one.method === 'PUT') {
@@ -167,7 +167,7 @@ t.test('a renewal under way is waited for: no lease is left behind, however slow
   t.same(told(asked), ['POST /v1/leases', 'PUT /v1/leases/l1', 'POST /v1/leases', 'DELETE /v1/leases/l2'])
 })
 
-t.test('without a sidecar the command runs as well, with a warning', async (t) => {
+t.test('without a sidecar, the command runs with a warning', async (t) => {
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
   const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`
@@ -176,13 +176,13 @@ t.test('without a sidecar the command runs as well, with a warning', async (t) =
   t.same([code, stdout], [5, 'out\n'])
   const [first, second, ...more] = stderr.trimEnd().split('\n')
   t.match(first, /^refstream: no lease: .*ECONNREFUSED/)
-  t.match(second, /^refstream: the sidecar does not know of the change: .*ECONNREFUSED/)
+  t.match(second, /^refstream: the sidecar has not been told of the change: .*ECONNREFUSED/)
   t.same(more, [])
   const socket = join(tempDir(t), 'socket')
   t.match(await leaseRun(t, `unix:${socket}`, ['true']).ended, { code: 0, stderr: /no lease: .*ENOENT/ })
 })
 
-t.test('whoever answers there instead of a sidecar does no harm', async (t) => {
+t.test('another server at the address does no harm', async (t) => {
   for (const reply of [
     (): [number, unknown] => [200, null],
     (): [number, unknown] => [200, undefined],

@@ -21,7 +21,7 @@ process.argv.splice(2, 1)`
   return spawnSync(process.execPath, args, { encoding: 'utf8' })
 }
 
-t.test('a Node below the floor is told so in one line, a newer one is not', async (t) => {
+t.test('a Node that is too old ends with one line, a newer one does not', async (t) => {
   for (const file of [join(directory, 'refstream.cjs'), program]) {
     for (const version of ['0.10.48', '8.17.0', '18.20.8', '20.0.0', '20.17.9']) {
       const { status, stdout, stderr } = runOn(version, file)
@@ -37,7 +37,7 @@ t.test('a Node below the floor is told so in one line, a newer one is not', asyn
   t.equal(engines.node, '>=20.18', 'package.json says the same')
 })
 
-t.test('what is read before the check can be read by any Node', async (t) => {
+t.test('files that are parsed before the check can be parsed by every Node', async (t) => {
   const languageOptions = { ecmaVersion: 5, sourceType: 'script' } as const
   t.equal(new Linter().verify('import("x")', { languageOptions }).length, 1)
   for (const name of ['refstream.cjs', 'node-floor.cjs']) {

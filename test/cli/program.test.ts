@@ -34,6 +34,8 @@ t.test('--version and --help', async (t) => {
   ]) {
     t.ok(help.stdout.includes(flag), flag)
   }
+  const [, examples = ''] = help.stdout.split('\nExamples:\n')
+  t.equal(examples.match(/^ {2}refstream serve /gm)?.length, 3, 'the help ends with three examples')
 })
 
 t.test('config check', async (t) => {
@@ -107,7 +109,7 @@ t.test('settings from file, environment and flags, in a real run', async (t) => 
   t.equal((await ask(infoRefs(sidecar.url, 'r.git'))).status, 200, 'the file exports all')
   const logged = (part: string) => () => sidecar.log.some(({ msg }) => String(msg).includes(part))
   await eventually('the environment beats its log level', logged('request'))
-  await eventually('and has a variable that is no setting', logged('REFSTREAM_PORT'))
+  await eventually('and has an unknown variable', logged('REFSTREAM_PORT'))
 })
 
 t.test('works without HOME, with its cache under the temporary directory', async (t) => {
@@ -122,7 +124,7 @@ t.test('works without HOME, with its cache under the temporary directory', async
 })
 
 const root = process.getuid?.() === 0
-t.test('works as an unprivileged user, on somebody else’s repositories', { skip: !root }, async (t) => {
+t.test('works as an unprivileged user, on another user’s repositories', { skip: !root }, async (t) => {
   const top = tempDir(t)
   chmodSync(top, 0o755)
   const repositories = join(top, 'repositories')

@@ -5,7 +5,7 @@ import { options } from '../../src/config/options.js'
 
 const names = options.map(({ name }) => name)
 
-t.test('what was meant', async (t) => {
+t.test('the most similar name is found', async (t) => {
   for (const [given, meant] of [
     ['lisen', 'listen'],
     ['lsiten', 'listen'],
@@ -24,7 +24,7 @@ t.test('what was meant', async (t) => {
   }
 })
 
-t.test('a name with one letter wrong is known again', async (t) => {
+t.test('a name with one wrong letter is found', async (t) => {
   const letter = fc.constantFrom('a', 'e', 'k', 'q', 'z', '-')
   fc.assert(
     fc.property(

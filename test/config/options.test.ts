@@ -1,15 +1,23 @@
 import t from 'tap'
 import { readFileSync } from 'node:fs'
-import { environmentName, options } from '../../src/config/options.js'
+import { environmentName, flagText, optionGroups, options } from '../../src/config/options.js'
 
-t.test('the README’s table of settings says what the code says', async (t) => {
-  const readme = readFileSync('README.md', 'utf8')
+t.test('docs/settings.md has every setting, and no other', async (t) => {
+  const page = readFileSync('docs/settings.md', 'utf8')
   for (const option of options) {
-    const value = 'value' in option ? ` ${option.value}` : ''
-    const row = `| \`--${option.name}${value}\` | ${option.defaultText} | ${option.help} |`
-    t.ok(readme.includes(row), row)
+    const help = option.help.replaceAll('*', '\\*')
+    const row = `| \`${flagText(option)}\` | ${option.defaultText} | ${help} |`
+    t.ok(page.includes(row), row)
   }
-  t.equal(readme.match(/^\| `--/gm)?.length, options.length, 'and has no other')
+  t.equal(page.match(/^\| `--/gm)?.length, options.length)
+})
+
+t.test('settings of a group stand together, in the order of the headings', async (t) => {
+  const groups = options.map(({ group }) => group)
+  t.same(
+    groups.filter((group, index) => group !== groups[index - 1]),
+    optionGroups,
+  )
 })
 
 t.test('each setting has one name in each place', async (t) => {

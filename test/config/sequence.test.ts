@@ -5,7 +5,7 @@ import { any, hasForm } from '../../src/config/sequence.js'
 const letters = fc.array(fc.constantFrom('a', 'b'), { maxLength: 12 })
 const form = fc.array(fc.constantFrom('a', 'b', any), { maxLength: 8 })
 
-t.test('as a regular expression says', async () => {
+t.test('patterns match as regular expressions do', async () => {
   fc.assert(
     fc.property(form, letters, (pattern, items) => {
       const expression = pattern.map((part) => (part === any ? '[^]*' : part)).join('')
@@ -16,7 +16,7 @@ t.test('as a regular expression says', async () => {
   )
 })
 
-t.test('each part meets each item at most once, whatever they are', async () => {
+t.test('each part is compared with each item at most once', async () => {
   const long = fc.array(fc.constantFrom('a', 'a', 'a', 'b'), { maxLength: 300 })
   const many = fc.array(fc.constantFrom('a', 'b', any, any), { maxLength: 40 })
   fc.assert(

@@ -40,7 +40,7 @@ t.test('flags beat the environment, which beats the file', async (t) => {
   t.match(settings, { root: '/flag', git: '/env/git', drainSeconds: 7, exportAll: true })
 })
 
-t.test('values as text and as TOML has them', async (t) => {
+t.test('values as text and as TOML types', async (t) => {
   const path = toml(t, 'root = "/r"\nhot-max-bytes = 1000\ncache-max-bytes = "2GiB"\nlisten = "[::1]:0"\n')
   const settings = resolveSettings(await readFile(path))
   t.equal(settings.hotMaxBytes, 1000)
@@ -53,7 +53,7 @@ t.test('values as text and as TOML has them', async (t) => {
   t.equal(resolveSettings(readFlags({ root: '/r', remoteUserHeader: 'X-User' })).remoteUserHeader, 'x-user')
 })
 
-t.test('lists: with commas, or as TOML has them', async (t) => {
+t.test('lists: separated by commas, or as TOML arrays', async (t) => {
   const admin = (value: unknown) => resolveSettings(readFlags({ root: '/r', admin: value })).admin
   t.same(admin('127.0.0.1:0'), [{ host: '127.0.0.1', port: 0 }])
   t.same(admin('[::1]:8081, unix:/run/a b.sock'), [{ host: '::1', port: 8081 }, { path: '/run/a b.sock' }])
@@ -88,7 +88,7 @@ t.test('freshness, and what belongs to it', async (t) => {
   t.match(resolveSettings(await readFile(path)), { maxRefDirectories: 1, unleasedMaxAgeSeconds: 0.5 })
 })
 
-t.test('a mistake is one line that names where, what and what is allowed', async (t) => {
+t.test('a mistake is one line with the place, the value and the allowed values', async (t) => {
   const explains = (error: unknown, parts: string[]): void => {
     t.ok(error instanceof ConfigError)
     const { message } = error as Error
@@ -147,7 +147,7 @@ t.test('a mistake is one line that names where, what and what is allowed', async
   await rejects(checkFile('/'), 'cannot read /', 'EISDIR')
 })
 
-t.test('all mistakes are told at once, with their lines and what may have been meant', async (t) => {
+t.test('all mistakes are reported at once, with their lines and hints', async (t) => {
   const path = toml(
     t,
     `# a comment
@@ -185,13 +185,13 @@ etag = 3
       at(15, 'unknown key "odd \\n key" (a table'),
       at(16, 'unknown key serve (a table'),
       '--root is missing',
+      at(9, 'drain-seconds: bad value "soon"'),
       at(4, 'access: bad value ["a=read:x","b=write:x"] (item 2: "b=write:x")'),
       at(13, 'hot-max-bytes: bad value "1979-05-27"'),
       'REFSTREAM_ETAG: bad value "perhaps"',
       at(12, 'max-processes: bad value NaN'),
       at(11, 'queue-max: bad value 1.5'),
       '--busy-seconds: bad value "-1"',
-      at(9, 'drain-seconds: bad value "soon"'),
       at(14, 'log-level: bad value false'),
     ]
     t.equal(mistakes.length, expected.length)
@@ -216,7 +216,7 @@ function mistakesOf(resolve: () => unknown): readonly string[] {
   }
 }
 
-t.test('a file that cannot be read or parsed may have said what is missing', async (t) => {
+t.test('a setting is not called missing if the file cannot be read or parsed', async (t) => {
   const flags = readFlags({ etag: 'x' })
   t.match(
     mistakesOf(() => resolveSettings(flags)),
@@ -232,7 +232,7 @@ t.test('a file that cannot be read or parsed may have said what is missing', asy
   }
 })
 
-t.test('a bad value of the file does no harm where another source has a good one', async (t) => {
+t.test('a bad value in the file is ignored if another source has precedence', async (t) => {
   const source = await readFile(toml(t, 'root = "/r"\ndrain-seconds = "soon"\n'))
   t.equal(resolveSettings(readFlags({ drainSeconds: '3' }), source).drainSeconds, 3)
 })
@@ -258,7 +258,7 @@ t.test('unknown variables of the environment are reported, not refused', async (
   t.same(unknown.slice(1), ['; did you mean REFSTREAM_LISTEN?', ''])
 })
 
-t.test('times that are too long are told how long they may be', async (t) => {
+t.test('times that are too long are rejected with the limit', async (t) => {
   for (const key of [
     'fillTimeoutSeconds',
     'drainSeconds',

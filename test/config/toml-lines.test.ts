@@ -19,7 +19,7 @@ const statement = fc.record({
   after: fc.constantFrom('', ' # [comment', '\t'),
 })
 
-t.test('each key is found at its line', async (t) => {
+t.test('each key has the line where it begins', async (t) => {
   fc.assert(
     fc.property(fc.array(statement, { maxLength: 12 }), fc.constantFrom('\n', '\r\n'), (statements, end) => {
       let text = ''
@@ -35,13 +35,13 @@ t.test('each key is found at its line', async (t) => {
   )
 })
 
-t.test('tables, and what is in them', async (t) => {
+t.test('keys in tables are not at the top level', async (t) => {
   const text = 'a = 1\n[b]\na = 2\nc = 1\n[[d]]\nx = 1\n[[d]]\n[e.f]\ny = 1\n'
   t.same(Object.fromEntries(linesOfKeys(text, parse)), { a: 1, b: 2, d: 5, e: 8 })
   t.same(Object.fromEntries(linesOfKeys('a.b = 1\na.c = 2\n"q r" = 1\n', parse)), { a: 1, 'q r': 3 })
 })
 
-t.test('a text that is too long costs nothing', async (t) => {
+t.test('a text that is too long is not searched', async (t) => {
   t.equal(linesOfKeys(`a = 1\n#${'x'.repeat(2_000_000)}`, parse).size, 0)
   const array = `before = 1\na = [\n${'1,\n'.repeat(5000)}]\n`
   t.same([...linesOfKeys(array, parse).keys()], ['before'])

@@ -18,7 +18,7 @@ t.test('kill -9 during a fill, then a restart: nothing of it is served or stays'
   const first = await startSidecar(t, root, options)
   wrapper.plan(plans.pause(500_000))
   const client = ask(infoRefs(first.url, 'r.git')).catch(() => undefined)
-  await eventually('Git waits', () => wrapper.hasFile('paused'))
+  await eventually('Git waits', () => wrapper.saw('paused'))
   await eventually(
     'some of it is on disk',
     () => readdirSync(join(cacheDir, 'instance-0', 'temp')).length === 1,

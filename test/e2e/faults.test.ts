@@ -80,7 +80,7 @@ t.test('Git hangs and the sidecar is told to end: no process stays', async (t) =
   const setup = await startWrapped(t, '--drain-seconds', '0')
   setup.wrapper.plan(`echo $$ > "$dir/hanging"; trap '' TERM; while :; do sleep 0.05; done\n`)
   const client = ending(setup.url)
-  await eventually('Git hangs', () => setup.wrapper.hasFile('hanging'))
+  await eventually('Git hangs', () => setup.wrapper.saw('hanging'))
   t.equal(await setup.sidecar.stop(), 0)
   t.equal(await client, 'broken off')
 })

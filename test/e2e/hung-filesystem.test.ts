@@ -132,7 +132,7 @@ t.test(
     const sidecar = await startSidecar(t, root, { args })
     wrapper.plan('touch "$dir/hangs"\nexec sleep 1000\n')
     const waiting = ask(infoRefs(sidecar.url, 'far/r.git'))
-    await eventually('it hangs', () => wrapper.hasFile('hangs'))
+    await eventually('it hangs', () => wrapper.saw('hangs'))
     mount.stop()
     t.equal((await ask(infoRefs(sidecar.url, 'far/r.git'))).status, 503)
     const { status, headers } = await waiting

@@ -134,7 +134,7 @@ t.test(
       await request()
     }
     await Promise.all(storms)
-    t.notOk(world.wrapper.hasFile('two'), 'no two fills at once')
+    t.notOk(world.wrapper.saw('two'), 'no two fills at once')
     t.ok(world.fills < requests / 2, `${requests} requests share ${world.fills} fills`)
     t.equal(await world.cost(() => world.refs()), 1, 'nothing is reused')
     t.equal(await kept(), before)

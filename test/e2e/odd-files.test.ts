@@ -61,7 +61,7 @@ t.test('a pipe without a writer is refused for every setting that names a file',
   const answers = settings.map(async (args) => {
     const { code, stderr } = await refused(tempDir(t), ...args)
     t.equal(code, 2, args.join(' '))
-    t.match(stderr, /it is a pipe, and nothing comes out of it/, args.join(' '))
+    t.match(stderr, /it is a pipe to which nothing is written/, args.join(' '))
     t.match(stderr, pipe)
   })
   await Promise.all(answers)

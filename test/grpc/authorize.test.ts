@@ -104,12 +104,12 @@ t.test('an admin service wants an admin token, and asks nobody else', async (t) 
     await call('bearer one')
     const basic = `Basic ${Buffer.from('ops:one').toString('base64')}`
     for (const wrong of [[], [''], ['one'], ['Bearer two'], [basic], ['Bearer one', 'Bearer one']]) {
-      await t.rejects(call(...wrong), { name: 'Refusal', reason: 'unauthenticated' }, wrong.join())
+      await t.rejects(call(...wrong), { name: 'RpcError', reason: 'unauthenticated' }, wrong.join())
     }
     write('two')
     tokens = Tokens.read(file)
     await call('Bearer two')
-    await t.rejects(call('Bearer one'), { name: 'Refusal' }, 'what was read again counts')
+    await t.rejects(call('Bearer one'), { name: 'RpcError' }, 'what was read again counts')
     write('one')
     tokens = Tokens.read(file)
     t.same(asked, [])
@@ -120,7 +120,7 @@ t.test('without admin tokens, an admin service is open where only this machine c
   await asking({ adminOpen: true }).authorize(callerWith(), admin, undefined)
   const closed = asking({ adminOpen: false }).authorize
   const call = closed(callerWith(['authorization', 'Bearer x']), admin, undefined)
-  await t.rejects(call, { name: 'Refusal', reason: 'denied', message: /--admin-token-file/ })
+  await t.rejects(call, { name: 'RpcError', reason: 'denied', message: /--admin-token-file/ })
 })
 
 t.test('the client whose share a call takes: its address, or what a trusted proxy says', async (t) => {

@@ -5,7 +5,13 @@ import { TooManyLeases } from '../../src/freshness/leases.js'
 import { GitError } from '../../src/git/process/git-error.js'
 import { explain, RpcError } from '../../src/grpc/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
-import { BackingOff, InvalidGitOverrides, RepositoryNotFound, ServiceDisabled } from '../../src/service/errors.js'
+import {
+  BackingOff,
+  InvalidGitOverrides,
+  RepositoryNotFound,
+  ServiceDisabled,
+  UnknownLease,
+} from '../../src/service/errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 import { retrySeconds } from '../support/grpc-client.js'
 
@@ -26,18 +32,18 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
     [new InvalidGitOverrides('x'), 'INVALID_ARGUMENT', 'rejected'],
     [new TooManyLeases('x'), 'RESOURCE_EXHAUSTED', 'shed'],
     [new RpcError('invalid', 'x'), 'INVALID_ARGUMENT', 'rejected'],
-    [new RpcError('not-found', 'x'), 'NOT_FOUND', 'not_found'],
+    [new UnknownLease(), 'NOT_FOUND', 'not_found'],
     [new RpcError('unauthenticated', 'x'), 'UNAUTHENTICATED', 'unauthenticated'],
     [new Unauthenticated([]), 'UNAUTHENTICATED', 'unauthenticated'],
     [new Forbidden(), 'PERMISSION_DENIED', 'forbidden'],
-    [new AuthorizerUnavailable('secret'), 'UNAVAILABLE', 'error'],
+    [new AuthorizerUnavailable('secret'), 'UNAVAILABLE', 'error', 1],
     [new RpcError('denied', 'x'), 'PERMISSION_DENIED', 'forbidden'],
     [new RpcError('closing', 'x'), 'UNAVAILABLE', 'error'],
     [new TypeError('x'), 'INTERNAL', 'error'],
   ] as const) {
     const explained = explain(error)
     t.equal(status[explained.status.code], code, `${error.name}: ${code}`)
-    t.equal(explained.outcome, outcome)
+    t.equal(explained.report.outcome, outcome)
     t.notMatch(explained.status.details, /secret/)
     t.equal(retrySeconds(explained.status as unknown as ServiceError), retry)
   }

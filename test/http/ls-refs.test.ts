@@ -7,9 +7,10 @@ import { sendRefs } from '../../src/http/ls-refs.js'
 import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import type { SharedListing } from '../../src/service/ref-listings.js'
+import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { answerTo, everything, manyRefs, queries, sharedListing } from '../support/listings.js'
-import { pending, turns } from '../support/sources.js'
+import { pending, turns } from '../support/producers.js'
 
 /** What a connection may hold besides: a head, the framing of chunks, and what Node takes before it says stop. */
 const overhead = 20_000
@@ -62,7 +63,7 @@ t.test('a client that stops reading holds no more than one part, whatever it ask
         server.emit('connection', connection)
         connection.push('POST /r.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
         const [request, response] = await asked
-        const exchange = new Exchange(request, response, overseers())
+        const exchange = new Exchange(request, response, monitors())
         const sending = sendRefs(
           exchange,
           { listing: counting(listing, handed), reuse: 'hit' },
@@ -120,14 +121,15 @@ function counting(listing: SharedListing, handed: Buffer[]): SharedListing {
   return recorder as SharedListing
 }
 
-function overseers(): Monitors {
+function monitors(): Monitors {
   const watch = new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 })
   const sending = new WriteBudget(1 << 30)
   return {
     metrics: new Metrics(),
+    log: createLog('silent'),
+    shed: () => {},
     responseStalls: watch,
     requestStalls: watch,
-    processStalls: watch,
     writeBudget: sending,
   }
 }

@@ -42,7 +42,7 @@ t.test('what Git does not serve', async (t) => {
 })
 
 t.test('the service is that of the query, decoded; the last one counts', async (t) => {
-  const service = (query: string): string | undefined => route(`/a/info/refs${query}`).service
+  const service = (query: string): string | undefined => route(`/a/info/refs${query}`).requestedService
   t.equal(service('?service=git-upload-pack'), 'git-upload-pack')
   t.equal(service('?service=git%2Dupload%2Dpack&x=y'), 'git-upload-pack')
   t.equal(service('?service=git-receive-pack&service=git-upload-pack'), 'git-upload-pack')

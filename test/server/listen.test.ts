@@ -46,7 +46,7 @@ t.test('TCP: the URL has the port that the system chose', async (t) => {
   await t.rejects(again, { name: 'ConfigError', message: `--listen: cannot listen on 127.0.0.1:${port}: ` })
 })
 
-t.test('a Unix socket, for its owner and group', async (t) => {
+t.test('a Unix socket is accessible to its owner and group', async (t) => {
   const path = join(tempDir(t), 'admin.sock')
   const server = makeServer(t)
   const url = await listen(server, { path }, 'admin')
@@ -62,7 +62,7 @@ t.test('a Unix socket, for its owner and group', async (t) => {
   t.notOk(existsSync(path))
 })
 
-t.test('the socket of a process that was killed is taken over', async (t) => {
+t.test('the socket that a killed process has left is replaced', async (t) => {
   const path = join(tempDir(t), 'admin.sock')
   await (await otherProcess(t, path)).kill('SIGKILL')
   t.ok(existsSync(path))
@@ -95,7 +95,7 @@ t.test(
   },
 )
 
-t.test('what is no socket is left alone', async (t) => {
+t.test('a file that is not a socket is left alone', async (t) => {
   const directory = tempDir(t)
   const file = join(directory, 'file')
   writeFileSync(file, 'text')
@@ -106,7 +106,7 @@ t.test('what is no socket is left alone', async (t) => {
   t.equal(statSync(file).size, 4)
 })
 
-t.test('a path for which the kernel has no room is refused, whatever its letters', async (t) => {
+t.test('a path that is too long for the kernel is rejected, in bytes', async (t) => {
   const admin = options.find(({ key }) => key === 'admin')!.schema
   const path = (length: number, letter: string): string => `/${letter.repeat(length - 1)}`
   t.same(admin.parse(`unix:${path(107, 'a')}`), [{ path: path(107, 'a') }])

@@ -35,7 +35,7 @@ t.test('once for each repository and reason, with what to do', async (t) => {
   })
   t.match(lines[1], { msg: /outside of the root/ })
   t.match(lines[2], { msg: /cannot be read/ })
-  t.match(lines[3], { msg: /as .git, which Git would enter/ })
+  t.match(lines[3], { msg: /as .git, which Git would use/ })
   t.strictSame(Object.keys(lines[4]!), ['path', 'reason', 'msg'])
 })
 

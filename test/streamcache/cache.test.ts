@@ -2,7 +2,7 @@ import t from 'tap'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually } from '../support/eventually.js'
-import { bytesOf, collect, ManualSource, pending, readUntil, sourceOf } from '../support/sources.js'
+import { bytesOf, collect, ManualProducer, pending, readUntil, producerOf } from '../support/producers.js'
 import {
   filesIn,
   get,
@@ -16,13 +16,13 @@ import {
 
 t.test('a confirmed fill is committed and answers from then on', async (t) => {
   const { cache, directory, events } = await openCache(t)
-  const source = new ManualSource()
-  const { entry, ended } = cache.fill('key', 'token', source.source, yes)
+  const producer = new ManualProducer()
+  const { entry, ended } = cache.fill('key', 'token', producer.run, yes)
   const follower = entry.follow()
   t.equal(cache.get('key'), undefined, 'not before its end')
-  source.push(Buffer.from('abc'))
+  producer.push(Buffer.from('abc'))
   await readUntil(follower, 3)
-  source.end()
+  producer.end()
   t.equal(await ended, 'committed')
   t.equal(cache.get('key'), entry)
   t.equal(cache.get('other'), undefined)
@@ -39,40 +39,43 @@ t.test('a confirmed fill is committed and answers from then on', async (t) => {
   t.same(events, [])
 })
 
-t.test('no other fill is committed, and each serves its own followers', async (t) => {
-  const { cache, directory, events } = await openCache(t, { maxBytes: 1000 })
-  const large = bytesOf(1, 0, 900)
-  const broken = (): Promise<boolean> => Promise.reject(new Error('cannot look'))
-  const tries = [
-    [undefined, large, yes, 'unshared'],
-    ['token', large, no, 'unshared'],
-    ['token', large, broken, 'unshared'],
-    ['token', large, yes, 'unstored'], // With its footer, it is larger than the store.
-  ] as const
-  for (const [token, bytes, confirm, result] of tries) {
-    const { entry, ended } = cache.fill('key', token, sourceOf(bytes), confirm)
-    const follower = entry.follow()
-    t.equal(await ended, result)
-    t.ok((await collect(follower)).equals(bytes))
+t.test(
+  'a fill that is not confirmed, or too large, is not committed and serves its own followers',
+  async (t) => {
+    const { cache, directory, events } = await openCache(t, { maxBytes: 1000 })
+    const large = bytesOf(1, 0, 900)
+    const broken = (): Promise<boolean> => Promise.reject(new Error('cannot observe'))
+    const tries = [
+      [undefined, large, yes, 'unshared'],
+      ['token', large, no, 'unshared'],
+      ['token', large, broken, 'unshared'],
+      ['token', large, yes, 'unstored'], // With its footer, it is larger than the store.
+    ] as const
+    for (const [token, bytes, confirm, result] of tries) {
+      const { entry, ended } = cache.fill('key', token, producerOf(bytes), confirm)
+      const follower = entry.follow()
+      t.equal(await ended, result)
+      t.ok((await collect(follower)).equals(bytes))
+      t.equal(cache.get('key'), undefined)
+    }
+    const failed = cache.fill('key', 'token', new ManualProducer().push(large).fail().run, async () =>
+      t.fail('a failed fill needs no confirmation'),
+    )
+    const follower = failed.entry.follow()
+    t.equal(await failed.ended, 'failed')
+    await t.rejects(collect(follower), { name: 'FillError', fault: 'producer' })
     t.equal(cache.get('key'), undefined)
-  }
-  const failed = cache.fill('key', 'token', new ManualSource().push(large).fail().source, async () =>
-    t.fail('a failed fill needs no confirmation'),
-  )
-  const follower = failed.entry.follow()
-  t.equal(await failed.ended, 'failed')
-  await t.rejects(collect(follower), { name: 'FillError', fault: 'producer' })
-  t.equal(cache.get('key'), undefined)
 
-  await nothingLeaks(directory)
-  t.same([cache.hotBytes, cache.storeBytes, filesIn(directory, 'entries').length], [0, 0, 0])
-  t.same(events, [])
-})
+    await nothingLeaks(directory)
+    t.same([cache.hotBytes, cache.storeBytes, filesIn(directory, 'entries').length], [0, 0, 0])
+    t.same(events, [])
+  },
+)
 
 t.test('the second fill of a state is a loser: the first stays', async (t) => {
   const { cache, directory } = await openCache(t)
-  const late = new ManualSource()
-  const loser = cache.fill('key', 'token', late.source, yes)
+  const late = new ManualProducer()
+  const loser = cache.fill('key', 'token', late.run, yes)
   const follower = loser.entry.follow()
   const { entry } = await put(cache, 'key', 'token', 'abc')
   late.push(Buffer.from('abc')).end()
@@ -89,7 +92,7 @@ t.test('a slow follower delays neither the fill nor its commit nor others', asyn
   const { entry, ended } = cache.fill(
     'key',
     'token',
-    sourceOf(bytes.subarray(0, 1 << 22), bytes.subarray(1 << 22)),
+    producerOf(bytes.subarray(0, 1 << 22), bytes.subarray(1 << 22)),
     yes,
   )
   const [slow, gone, fast] = [entry.follow(), entry.follow(), entry.follow()]
@@ -102,11 +105,11 @@ t.test('a slow follower delays neither the fill nor its commit nor others', asyn
   t.ok((await collect(slow)).equals(bytes))
 })
 
-t.test('closing stops what runs, keeps what is committed, and leaves nothing behind', async (t) => {
+t.test('closing stops running fills, keeps committed entries, and leaves nothing else', async (t) => {
   const { cache, directory, events, options } = await openCache(t)
   await put(cache, 'key', 'token', 'abc')
-  const running = new ManualSource().push(Buffer.from('abc'))
-  const { entry, ended } = cache.fill('other', 'token', running.source, yes)
+  const running = new ManualProducer().push(Buffer.from('abc'))
+  const { entry, ended } = cache.fill('other', 'token', running.run, yes)
   const follower = entry.follow()
   await readUntil(follower, 3)
   const failed = t.rejects(collect(follower), { name: 'FillError', fault: 'closed' })
@@ -127,7 +130,7 @@ t.test('closing stops what runs, keeps what is committed, and leaves nothing beh
 t.test('when close() has resolved, temp/ is empty', async (t) => {
   const { cache, directory } = await openCache(t)
   for (const key of ['a', 'b', 'c'])
-    cache.fill(key, 'token', new ManualSource().push(Buffer.from('x')).source, yes)
+    cache.fill(key, 'token', new ManualProducer().push(Buffer.from('x')).run, yes)
   await cache.close()
   t.same(filesIn(directory, 'temp'), [])
   t.same(openFilesUnder(directory), [])
@@ -139,7 +142,7 @@ t.test('while a fill waits for its confirmation it may be joined, but is not yet
   const confirmed = new Promise<boolean>((resolve) => (confirm = resolve))
   let asked!: () => void
   const ask = new Promise<void>((resolve) => (asked = resolve))
-  const { entry, ended } = cache.fill('key', 'token', sourceOf('abc'), () => {
+  const { entry, ended } = cache.fill('key', 'token', producerOf('abc'), () => {
     asked()
     return confirmed
   })

@@ -5,7 +5,7 @@ import { Entry } from '../../src/streamcache/entry.js'
 import { FillError } from '../../src/streamcache/fill-error.js'
 import { growingFile } from '../support/growing-file.js'
 import { simulateTimers } from '../support/simulated-timers.js'
-import { bytesOf, collect, ManualSource, readUntil, sourceOf, turns } from '../support/sources.js'
+import { bytesOf, collect, ManualProducer, readUntil, producerOf, turns } from '../support/producers.js'
 
 const patient = { fillTimeoutMs: 600_000, fillSilenceMs: 600_000 }
 
@@ -13,24 +13,24 @@ async function newEntry(t: Test, maxLeadBytes = 1 << 26): Promise<Entry> {
   return new Entry('key', 'token', (await growingFile(t, { maxLeadBytes })).file)
 }
 
-t.test('a source that ends makes a whole entry', async (t) => {
+t.test('a producer that ends makes a complete entry', async (t) => {
   const entry = await newEntry(t)
   const follower = entry.follow()
-  await entry.run(sourceOf('abc', 'de'), patient)
+  await entry.run(producerOf('abc', 'de'), patient)
   t.equal((await collect(follower)).toString(), 'abcde')
 })
 
-t.test('a source that throws fails its followers, with its error as the cause', async (t) => {
+t.test('a producer that throws fails its followers, with its error as the cause', async (t) => {
   const cause = new Error('exit code 128')
-  const early = new ManualSource().fail(cause)
-  const late = new ManualSource().push(Buffer.from('abc')).fail(cause)
+  const early = new ManualProducer().fail(cause)
+  const late = new ManualProducer().push(Buffer.from('abc')).fail(cause)
   const atOnce = (): never => {
     throw cause
   }
-  for (const source of [early.source, late.source, atOnce]) {
+  for (const producer of [early.run, late.run, atOnce]) {
     const entry = await newEntry(t)
     const follower = entry.follow()
-    await entry.run(source, patient)
+    await entry.run(producer, patient)
     const expected = { fault: 'producer', message: 'exit code 128', cause }
     await t.rejects(collect(follower), expected)
     t.throws(() => entry.follow(), expected)
@@ -38,10 +38,10 @@ t.test('a source that throws fails its followers, with its error as the cause', 
   }
 })
 
-t.test('a source may name the fault itself', async (t) => {
+t.test('a producer may name the fault itself', async (t) => {
   const entry = await newEntry(t)
   const error = new FillError('timeout', 'queued for too long')
-  await entry.run(new ManualSource().fail(error).source, patient)
+  await entry.run(new ManualProducer().fail(error).run, patient)
   t.throws(() => entry.follow(), error)
 })
 
@@ -51,17 +51,17 @@ t.test('silence ends a fill, before the first byte and after it', async (t) => {
     ...Buffer[],
   ][]) {
     const entry = await newEntry(t)
-    const source = new ManualSource().push(...first)
+    const producer = new ManualProducer().push(...first)
     const follower = entry.follow()
-    const ran = entry.run(source.source, { fillTimeoutMs: 60_000, fillSilenceMs: 40 })
+    const ran = entry.run(producer.run, { fillTimeoutMs: 60_000, fillSilenceMs: 40 })
     await t.rejects(collect(follower), { name: 'FillError', fault })
     await ran
-    t.equal((source.signal?.reason as FillError).fault, fault, 'the source is told')
-    t.ok(source.over)
+    t.equal((producer.signal?.reason as FillError).fault, fault, 'the signal tells the producer')
+    t.ok(producer.over)
   }
 })
 
-t.test('a fill that never falls silent ends when its time is up', async (t) => {
+t.test('a fill that is never silent ends when its time limit has passed', async (t) => {
   const entry = await newEntry(t)
   let signal: AbortSignal | undefined
   async function* dripping(given: AbortSignal): AsyncGenerator<Buffer> {
@@ -75,19 +75,19 @@ t.test('a fill that never falls silent ends when its time is up', async (t) => {
   t.equal((signal?.reason as FillError).fault, 'timeout')
 })
 
-t.test('the time that a fill waits for slow followers counts for neither limit', async (t) => {
+t.test('time in which a fill waits for slow followers counts for neither limit', async (t) => {
   const entry = await newEntry(t, 1000)
-  const source = new ManualSource()
+  const producer = new ManualProducer()
     .push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000), bytesOf(1, 10_000, 10))
     .end()
   const follower = entry.follow()
-  // No time passes but what the test lets pass.
+  // Only the test lets time pass.
   const timers = simulateTimers(t)
-  const ran = entry.run(source.source, { fillTimeoutMs: 60, fillSilenceMs: 60_000 })
+  const ran = entry.run(producer.run, { fillTimeoutMs: 60, fillSilenceMs: 60_000 })
   for (const taken of [5000, 10_000]) {
     await turns()
     timers.pass(150)
-    t.equal(source.taken, taken, 'it waits')
+    t.equal(producer.taken, taken, 'it waits')
     await readUntil(follower, taken)
     await turns(1)
   }
@@ -98,27 +98,27 @@ t.test('the time that a fill waits for slow followers counts for neither limit',
 
 t.test('a pause is bounded: then the fill goes on ahead of its followers', async (t) => {
   const entry = await newEntry(t, 1000)
-  const source = new ManualSource().push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000)).end()
+  const producer = new ManualProducer().push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000)).end()
   const stalled = entry.follow()
-  await entry.run(source.source, { fillTimeoutMs: 60_000, fillSilenceMs: 30 })
+  await entry.run(producer.run, { fillTimeoutMs: 60_000, fillSilenceMs: 30 })
   t.equal(entry.size, 10_000)
-  t.equal((await collect(stalled)).length, 10_000, 'who still gets all of it')
+  t.equal((await collect(stalled)).length, 10_000, 'they still get all of it')
 })
 
-t.test('who waits for the end is not kept waiting by those who follow', async (t) => {
+t.test('a request that waits for the end is not delayed by followers', async (t) => {
   const entry = await newEntry(t, 1000)
-  const source = new ManualSource().push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000)).end()
+  const producer = new ManualProducer().push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000)).end()
   const stalled = entry.follow()
-  const ran = entry.run(source.source, { fillTimeoutMs: 60_000, fillSilenceMs: 60_000 })
+  const ran = entry.run(producer.run, { fillTimeoutMs: 60_000, fillSilenceMs: 60_000 })
   await turns(2)
-  t.equal(source.taken, 5000, 'it pauses')
+  t.equal(producer.taken, 5000, 'it pauses')
   await entry.end()
   await ran
   t.equal(entry.size, 10_000)
   stalled.close()
 })
 
-t.test('stop() reaches followers at once, even if the source takes its time', async (t) => {
+t.test('stop() reaches followers at once, even if the producer ends late', async (t) => {
   const entry = await newEntry(t)
   let release!: () => void
   const released = new Promise<void>((resolve) => (release = resolve))
@@ -135,11 +135,11 @@ t.test('stop() reaches followers at once, even if the source takes its time', as
   await t.rejects(collect(follower), error)
   release()
   await ran
-  t.equal(entry.file.length, 3, 'what comes late is not taken')
+  t.equal(entry.file.length, 3, 'late bytes are not taken')
   t.throws(() => entry.follow(), error)
 })
 
-t.test('an entry that is stopped before it runs never starts its source', async (t) => {
+t.test('an entry that is stopped before it runs never starts its producer', async (t) => {
   const entry = await newEntry(t)
   entry.stop(new FillError('closed', 'the cache is closed'))
   await entry.run(() => t.fail('started') as never, patient)

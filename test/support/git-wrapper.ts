@@ -25,7 +25,7 @@ export interface GitWrapper {
   /** Makes a file in the wrapper's directory, for which a plan waits. */
   signal(name: string): void
   /** Has a plan made this file? */
-  hasFile(name: string): boolean
+  saw(name: string): boolean
   /** Returns what a plan wrote to a file. */
   read(name: string): string
 }
@@ -83,7 +83,7 @@ exit
     },
     planAny: (command, lines) => writeFileSync(file(`plan-${command}`), `${lines}\n`),
     signal: (name) => writeFileSync(file(name), ''),
-    hasFile: (name) => existsSync(file(name)),
+    saw: (name) => existsSync(file(name)),
     read: (name) => readFileSync(file(name), 'utf8'),
   }
 }

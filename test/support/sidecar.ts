@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { tempDir } from './temp-dir.js'
 
@@ -60,8 +61,15 @@ export async function startSidecar(
       ...(options.user === undefined ? {} : { uid: options.user, gid: options.user }),
     },
   )
-  t.teardown(() => child.kill('SIGKILL'))
   const ended = once(child, 'close') as Promise<[number | null, string]>
+  t.teardown(async () => {
+    if (process.env['NODE_V8_COVERAGE'] === undefined) return void child.kill('SIGKILL')
+    // Only a process that exits writes what it has run; the second SIGTERM makes it exit at once.
+    child.kill('SIGTERM')
+    await Promise.race([ended, sleep(100)])
+    child.kill('SIGTERM')
+    await ended
+  })
   const log: Record<string, unknown>[] = []
   const listening = new Promise<Record<string, unknown>>((resolve, reject) => {
     createInterface(child.stdout).on('line', (line) => {

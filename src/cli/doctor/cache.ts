@@ -6,29 +6,29 @@ import { fine, wrong, type Finding } from './finding.js'
 
 type Limits = Pick<Settings, 'cacheMinFreeBytes' | 'cacheMinFreeInodes'>
 
-/** Bytes that are written to see whether the disk takes them. */
+/** Bytes that are written as a trial. */
 const trialBytes = 64 * 1024
 
 /**
- * Whether entries could be kept in the cache directory: writes a file there and removes it. A directory that is not
- * there yet is not made, for it would belong to whoever runs this; then its parent is tried.
+ * Checks whether entries can be stored in the cache directory: writes a file there and removes it. A missing directory is
+ * not created, since it would belong to the user who runs the doctor; then its parent is checked.
  */
 export async function checkCache(directory: string, limits: Limits): Promise<Finding> {
   try {
-    const { path, stats } = await nearest(directory)
-    if (!stats.isDirectory()) return unusable(directory, `${path} is no directory`)
+    const { path, stats } = await nearestExisting(directory)
+    if (!stats.isDirectory()) return unusable(directory, `${path} is not a directory`)
     await write(path)
     const short = await shortage(path, limits)
     if (short !== undefined)
       return wrong(`cache: ${directory}: ${short}: nothing is stored, requests are served uncached`)
     const parts = [
       `cache: ${directory}`,
-      path === directory ? 'writable' : `will be made in ${path}`,
+      path === directory ? 'writable' : `will be created in ${path}`,
       await free(path),
     ]
-    const stranger = stats.uid !== process.getuid?.() && process.getuid?.() === 0
+    const isOthers = stats.uid !== process.getuid?.() && process.getuid?.() === 0
     return fine(
-      `${parts.join(', ')}${stranger ? `; tried as root, but it belongs to user ${stats.uid}` : ''}`,
+      `${parts.join(', ')}${isOthers ? `; checked as root, but it belongs to user ${stats.uid}` : ''}`,
     )
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
@@ -40,13 +40,13 @@ export async function checkCache(directory: string, limits: Limits): Promise<Fin
 const unusable = (directory: string, reason: string): Finding =>
   wrong(`cache: ${directory} cannot be written: ${reason}; requests are served uncached`)
 
-/** The directory, or the nearest above it that is there. */
-async function nearest(directory: string): Promise<{ path: string; stats: Stats }> {
+/** Resolves with the directory, or the nearest existing one above it. */
+async function nearestExisting(directory: string): Promise<{ path: string; stats: Stats }> {
   try {
     return { path: directory, stats: await stat(directory) }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(directory) === directory) throw error
-    return nearest(dirname(directory))
+    return nearestExisting(dirname(directory))
   }
 }
 
@@ -55,7 +55,7 @@ async function write(directory: string): Promise<void> {
   const file = await open(path, 'wx', 0o600)
   try {
     await file.write(Buffer.alloc(trialBytes))
-    // Some filesystems find out only now that they are full.
+    // Some filesystems report only now that they are full.
     await file.sync()
   } finally {
     await file.close()
@@ -63,7 +63,7 @@ async function write(directory: string): Promise<void> {
   }
 }
 
-/** What the filesystem has too little of; undefined: nothing. A total of 0 means that it does not count. */
+/** Describes what the filesystem has too little of; undefined: nothing. A total of 0 means that it does not count. */
 async function shortage(path: string, limits: Limits): Promise<string | undefined> {
   const { blocks, bavail, bsize, files, ffree } = await statfs(path)
   const { cacheMinFreeBytes, cacheMinFreeInodes } = limits

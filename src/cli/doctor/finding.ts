@@ -1,7 +1,7 @@
-/** A line of what `refstream doctor` tells. */
+/** A line of the report of `refstream doctor`. */
 export interface Finding {
   readonly line: string
-  /** Does it need mending? Then the exit code is 1. */
+  /** Needs a repair; sets the exit code 1. */
   readonly wrong: boolean
 }
 

@@ -1,19 +1,17 @@
-import { existsSync } from 'node:fs'
-import { systemPath } from '../../git/filesystem/byte-path.js'
+import { simpleGit } from 'simple-git'
 import type { Git } from '../../git/process/git.js'
 import type { GitProcess } from '../../git/process/git-process.js'
 import { spawnIn } from '../../git/process/git-in-repository.js'
 import type { Repository } from '../../git/state/repository.js'
 
-/** What Git said when it was asked for a repository's refs. */
+/** Whether Git can list a repository's refs, and what it wrote to standard error. */
 export interface Listing {
-  /** Has it listed them? */
   readonly works: boolean
-  /** '' if it had nothing to complain of. */
+  /** Empty: nothing is wrong. */
   readonly complaint: string
 }
 
-/** Lists a repository's refs with Git, as a fill does, and drops them. Never rejects. */
+/** Lists a repository's refs with Git, as a fill does, and discards them. Never rejects. */
 export async function listWithGit(
   git: Git,
   repository: Repository,
@@ -32,18 +30,36 @@ export async function listWithGit(
   process.stdin.end()
   process.stdout.resume()
   const { code, reason } = await process.ended
-  const said = process.stderr.replaceAll(/:\s*\n\s*/g, ': ').replaceAll(/\s*\n\s*/g, '; ')
-  if (code === 0) return { works: true, complaint: said }
+  const stderr = process.stderr.replaceAll(/:\s*\n\s*/g, ': ').replaceAll(/\s*\n\s*/g, '; ')
+  if (code === 0) return { works: true, complaint: stderr }
   if (process.toldToEnd)
     return { works: false, complaint: `Git has not listed its refs within ${withinMs / 1000} s` }
-  if (existsSync(systemPath(`${repository.commonDir}/reftable`)) && !knowsReftable(version)) {
-    const complaint = `Git ${version} cannot read it: its refs are kept as reftable, which Git knows since 2.45 (${said})`
+  if (!knowsReftable(version) && (await refStorage(git, repository)) === 'reftable') {
+    const complaint = `Git ${version} cannot read it: its refs are stored as reftable, which Git supports since 2.45 (${stderr})`
     return { works: false, complaint }
   }
-  return { works: false, complaint: `Git cannot list its refs: ${said || reason}` }
+  return { works: false, complaint: `Git cannot list its refs: ${stderr || reason}` }
 }
 
 function knowsReftable(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   return major > 2 || (major === 2 && minor >= 45)
+}
+
+/**
+ * Resolves with a repository's ref storage format (`extensions.refStorage` in git-config(1)); undefined: Git's default.
+ * Reads the file alone, since a Git that does not know the format does not open the repository.
+ */
+async function refStorage(git: Git, { commonDir }: Repository): Promise<string | undefined> {
+  const environment = { PATH: process.env['PATH'] }
+  const asked = simpleGit({
+    binary: git.path,
+    allowEnvironment: Object.keys(environment),
+    unsafe: { allowUnsafeCustomBinary: true },
+  }).env(environment)
+  try {
+    return (await asked.raw('config', '--file', `${commonDir}/config`, 'extensions.refStorage')).trim()
+  } catch {
+    return undefined
+  }
 }

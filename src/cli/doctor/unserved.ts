@@ -5,7 +5,7 @@ import { realPath } from '../../git/filesystem/real-path.js'
 import { pathWithin } from '../../git/filesystem/path-within.js'
 import type { RepositoryRefusal } from '../../git/state/repository.js'
 
-/** Something below the root that somebody may take for a repository and that is not served. */
+/** Something below the root that looks like a repository and is not served. */
 export interface Unserved {
   /** Relative to the root; '' is the root. */
   readonly path: string
@@ -13,9 +13,9 @@ export interface Unserved {
 }
 
 /**
- * What below the root is not served, though it looks as if it should: directories that cannot be read, damaged
+ * Finds what is not served below the root, though it looks as if it should be: directories that cannot be read, damaged
  * repositories, and links to repositories outside of the root.
- * @param found paths of the repositories, and of links, that are not looked at, nor what is inside of them
+ * @param found paths of repositories and links that are skipped, with what is inside of them
  */
 export function* findUnserved(root: string, found: ReadonlySet<string>, path = ''): Generator<Unserved> {
   if (found.has(path)) return
@@ -45,7 +45,7 @@ export function* findUnserved(root: string, found: ReadonlySet<string>, path = '
   }
 }
 
-/** Why no repository is served at a path. @param refused what refstream says of what is there */
+/** Describes why no repository is served at a path. @param refused why refstream does not serve what is there */
 export function explain(root: string, path: string, refused?: RepositoryRefusal): string {
   if (refused === 'nested')
     return 'not served: another repository lies in it as .git, which Git would enter instead'
@@ -79,7 +79,7 @@ function explainFiles(root: string, path: string): string {
 const linkReason = (target: string): string =>
   `outside of the root, at ${target}, and so not served; serve a root that holds both, or move it there`
 
-/** Where a path really is, if that is not below the root. */
+/** Returns the real path of a path if it is not below the root. */
 function leadsOut(root: string, path: string): string | undefined {
   try {
     const real = realPath(path)
@@ -89,7 +89,7 @@ function leadsOut(root: string, path: string): string | undefined {
   }
 }
 
-/** Has it, or its `.git`, the parts of a repository (gitrepository-layout(5))? */
+/** Returns whether a directory, or its `.git`, has the parts of a repository (gitrepository-layout(5)). */
 const looksLikeRepository = (directory: string): boolean =>
   [directory, join(directory, '.git')].some((each) =>
     ['HEAD', 'objects', 'refs'].every((part) => isThere(join(each, part))),

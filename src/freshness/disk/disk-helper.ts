@@ -11,97 +11,102 @@ import {
   type DiskQuery,
 } from './disk-messages.js'
 
-/** This file's own kind: what runs may be compiled or not. */
+/** With the extension of this file, which may be compiled or not. */
 const defaultProgram = fileURLToPath(new URL(`./disk-process${extname(import.meta.url)}`, import.meta.url))
 
 export interface HelperOptions {
   /** Longest wait for an answer, in milliseconds. */
   readonly limitMs: number
-  /** What a helper runs; another one in tests. */
+  /** The program of the helper process; another one in tests. */
   readonly program?: string
-  /** Told that a helper hangs, with what it is there for; once, until it answers again. */
+  /** Called with the mount points when a helper hangs; once, until it answers again. */
   readonly stopped?: (mounts: readonly string[]) => void
-  /** Told that it answers again. */
+  /** Called with the mount points when it answers again. */
   readonly resumed?: (mounts: readonly string[]) => void
-  /** Told of each question that was not answered in time, or not put at all. */
+  /** Called for each query that was not answered in time, or could not be sent. */
   readonly unanswered?: () => void
 }
 
-interface Waiting {
+/** A query that has not been answered. */
+interface PendingQuery {
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: unknown) => void
   readonly timer: NodeJS.Timeout
 }
 
-/** Milliseconds without a question after which a helper's process is ended. */
+/** Milliseconds without a query after which a helper process is ended. */
 const idleMs = 300_000
-/** Milliseconds before the next try after a process has ended without any answer: it would again. */
+/** Milliseconds before the next start after a process has ended without any answer: the next would probably too. */
 const restartMs = 1000
 
 /**
- * Asks a process of its own about some mounts, which may hang. It is started when it is needed. If it does not answer
- * in time it is killed, and until it has gone (it cannot while it is stuck in the kernel) all questions fail at once;
- * then the next one starts another. So there is one process at the most, and nobody waits for longer than the limit.
+ * A helper process that answers queries about certain mounts, which may hang. It is started when it is needed. If it
+ * does not answer in time it is killed, and until it has ended (it cannot end while it is stuck in the kernel) all
+ * queries fail at once; the next query then starts another process. So there is at most one process, and no query waits
+ * for longer than the limit.
  */
 export class DiskHelper {
   readonly #start: HelperStart
   readonly #points: readonly string[]
   readonly #options: HelperOptions
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #pending = new Map<number, PendingQuery>()
   #child: ChildProcess | undefined
-  /** Has it been killed, and has not gone yet? */
+  /** Was the process killed, and has not ended yet? */
   #stuck = false
-  /** Has the mount been told to have stopped, and not to answer again? */
-  #told = false
+  /** Was `stopped` called, and `resumed` not yet? */
+  #reportedStopped = false
   #lastId = 0
   #answeredAtMs = -Infinity
   #notBeforeMs = -Infinity
   #idle: NodeJS.Timeout | undefined
 
-  /** @param points where the mounts are, for people */
+  /** @param points the mount points, for messages */
   constructor(start: HelperStart, points: readonly string[], options: HelperOptions) {
     this.#start = start
     this.#points = points
     this.#options = options
   }
 
-  /** Is there a process, and what is it doing? */
+  /** What the process is doing; `none`: there is no process. */
   get state(): 'none' | 'idle' | 'busy' | 'stuck' {
     if (!this.#child) return 'none'
-    return this.#stuck ? 'stuck' : this.#waiting.size > 0 ? 'busy' : 'idle'
+    return this.#stuck ? 'stuck' : this.#pending.size > 0 ? 'busy' : 'idle'
   }
 
-  /** @throws FilesystemUnanswered, RemotePath for a mount that it is not there for, or what the answer throws */
+  /**
+   * Runs a query in the helper process.
+   * @throws FilesystemUnanswered; RemotePath for a mount that the helper does not serve; what the query throws
+   */
   ask(query: DiskQuery, args: readonly unknown[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const child = this.#stuck ? undefined : this.#running()
+      const child = this.#stuck ? undefined : this.#ensureRunning()
       if (!child) return reject(this.#unanswered())
       clearTimeout(this.#idle)
       const id = ++this.#lastId
       const { limitMs } = this.#options
-      const timer = setTimeout(() => this.#late(id), limitMs)
-      this.#waiting.set(id, { resolve, reject, timer })
-      const asked: DiskRequest = { id, query, args, untilMs: machineMs() + limitMs }
-      // If it has ended meanwhile, that is told by its end.
-      child.send(asked, () => {})
+      const timer = setTimeout(() => this.#expired(id), limitMs)
+      this.#pending.set(id, { resolve, reject, timer })
+      const request: DiskRequest = { id, query, args, untilMs: machineMs() + limitMs }
+      // If the process has ended meanwhile, its `exit` event rejects the query.
+      child.send(request, () => {})
     })
   }
 
-  /** Ends the process, if there is one. */
+  /** Kills the process, if there is one. */
   end(): void {
     clearTimeout(this.#idle)
     this.#child?.kill('SIGKILL')
   }
 
-  /** undefined: there is none, and it is too early for another. */
-  #running(): ChildProcess | undefined {
+  /** Returns the process, which is started if need be; undefined: it is too early to start another. */
+  #ensureRunning(): ChildProcess | undefined {
     if (this.#child) return this.#child
     if (performance.now() < this.#notBeforeMs) return undefined
     try {
       const child = fork(this.#options.program ?? defaultProgram, {
-        // Neutral: the parent's own may be on such a mount.
+        // The parent's working directory may be on a mount that hangs.
         cwd: '/',
-        // A terminal's Ctrl-C is for the parent.
+        // So that a terminal's Ctrl-C reaches only the parent.
         detached: true,
         serialization: 'advanced',
         stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
@@ -113,64 +118,64 @@ export class DiskHelper {
         answered = true
         this.#take(message)
       })
-      const gone = (error?: Error): void => {
-        if (this.#child === child) this.#gone(answered, error)
+      const ended = (error?: Error): void => {
+        if (this.#child === child) this.#ended(answered, error)
       }
-      child.once('exit', () => gone())
-      child.once('error', gone)
+      child.once('exit', () => ended())
+      child.once('error', ended)
       child.send(this.#start, () => {})
       this.#child = child
       return child
     } catch (error) {
-      this.#gone(false, error)
+      this.#ended(false, error)
       return undefined
     }
   }
 
   #take({ id, answer, error, remote, late }: DiskResponse): void {
     this.#answeredAtMs = performance.now()
-    const waiting = this.#waiting.get(id)
-    if (!waiting || late) return
-    this.#forget(id, waiting)
-    if (this.#told) {
-      this.#told = false
+    const pending = this.#pending.get(id)
+    if (!pending || late) return
+    this.#forget(id, pending)
+    if (this.#reportedStopped) {
+      this.#reportedStopped = false
       this.#options.resumed?.(this.#points)
     }
-    if (remote) waiting.reject(new RemotePath(remote))
-    else if (error !== undefined) waiting.reject(error)
-    else waiting.resolve(answer)
-    if (this.#waiting.size === 0) this.#idle = setTimeout(() => this.end(), idleMs).unref()
+    if (remote) pending.reject(new RemotePath(remote))
+    else if (error !== undefined) pending.reject(error)
+    else pending.resolve(answer)
+    if (this.#pending.size === 0) this.#idle = setTimeout(() => this.end(), idleMs).unref()
   }
 
-  #forget(id: number, { timer }: Waiting): void {
+  #forget(id: number, { timer }: PendingQuery): void {
     clearTimeout(timer)
-    this.#waiting.delete(id)
+    this.#pending.delete(id)
   }
 
-  /** A question has waited for too long: for others, if some were answered meanwhile. */
-  #late(id: number): void {
+  /** Handles a query whose time limit has passed. If others were answered meanwhile, it only had to wait for these. */
+  #expired(id: number): void {
     const hangs = performance.now() - this.#answeredAtMs >= this.#options.limitMs
     if (hangs) {
       this.#stuck = true
       this.#child?.kill('SIGKILL')
-      if (!this.#told) this.#options.stopped?.(this.#points)
-      this.#told = true
+      if (!this.#reportedStopped) this.#options.stopped?.(this.#points)
+      this.#reportedStopped = true
     }
-    for (const [each, waiting] of [...this.#waiting]) {
+    for (const [each, pending] of [...this.#pending]) {
       if (!hangs && each !== id) continue
-      this.#forget(each, waiting)
-      waiting.reject(this.#unanswered())
+      this.#forget(each, pending)
+      pending.reject(this.#unanswered())
     }
   }
 
-  #gone(answered: boolean, cause?: unknown): void {
-    // One that was killed, by us or for want of memory, says nothing about the next.
+  #ended(answered: boolean, cause?: unknown): void {
+    // A process that was killed, by this one or by the kernel (out of memory), may start well the next time.
     if (!answered && !this.#stuck) this.#notBeforeMs = performance.now() + restartMs
     this.#child = undefined
     this.#stuck = false
-    for (const [id, waiting] of [...this.#waiting]) {
-      this.#forget(id, waiting)
-      waiting.reject(this.#unanswered(cause ?? new Error('the process that asked it has ended')))
+    for (const [id, pending] of [...this.#pending]) {
+      this.#forget(id, pending)
+      pending.reject(this.#unanswered(cause ?? new Error('the helper process has ended')))
     }
   }
 

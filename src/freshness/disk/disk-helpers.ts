@@ -5,24 +5,24 @@ import type { HelperConfig, DiskQuery } from './disk-messages.js'
 
 export interface DiskHelpersOptions extends HelperOptions {
   readonly config: HelperConfig
-  /** Most processes at once. */
+  /** Most helper processes at once. */
   readonly max?: number
 }
 
-/** Each takes some 45 MB, and most machines have one or two such mounts. */
+/** Each process takes about 45 MB, and most machines have one or two such mounts. */
 const defaultMax = 8
-/** Most mounts that one question may lead to. */
+/** Most mounts that one query may lead to. */
 const mountsMax = 4
 
 type Mounted = RemotePath['mount']
 
 /**
- * Processes that ask about repositories on mounts that may hang: one for each mount, and one for each set of mounts that
- * a question has led to, so that one which hangs holds up those only who need it.
+ * Helper processes for queries about repositories on mounts that may hang: one for each mount, and one for each set of
+ * mounts that a query has led to, so that a mount that hangs affects only the queries that need it.
  */
 export class DiskHelpers {
   readonly #options: DiskHelpersOptions
-  /** By the ids of their mounts; the last used last. */
+  /** By the ids of their mounts; the most recently used last. */
   readonly #helpers = new Map<string, DiskHelper>()
   #closed = false
 
@@ -30,14 +30,17 @@ export class DiskHelpers {
     this.#options = options
   }
 
-  /** @throws FilesystemUnanswered, or what the answer throws */
+  /**
+   * Runs a query whose path leads to this mount, and if it leads to other mounts too, in the process for all of them.
+   * @throws FilesystemUnanswered, or what the query throws
+   */
   async ask(mount: Mounted, query: DiskQuery, args: readonly unknown[]): Promise<unknown> {
     const mounts = [mount]
     for (;;) {
       const helper = this.#of(mounts)
       if (!helper) {
         this.#options.unanswered?.()
-        const cause = new Error('too many other filesystems are being asked')
+        const cause = new Error('too many other filesystems are being queried')
         throw new FilesystemUnanswered(
           mounts.map(({ point }) => point),
           1,
@@ -48,26 +51,27 @@ export class DiskHelpers {
         return await helper.ask(query, args)
       } catch (error) {
         if (!(error instanceof RemotePath)) throw error
-        if (mounts.length === mountsMax) throw new Error('it leads over too many mounts', { cause: error })
+        if (mounts.length === mountsMax)
+          throw new Error(`the path leads over more than ${mountsMax} mounts that may hang`, { cause: error })
         mounts.push(error.mount)
       }
     }
   }
 
-  /** How many processes there are, by what they are doing. */
+  /** Counts the helper processes by state. */
   get census(): Readonly<Record<'running' | 'stuck', number>> {
     const states = [...this.#helpers.values()].map(({ state }) => state).filter((state) => state !== 'none')
     const stuck = states.filter((state) => state === 'stuck').length
     return { running: states.length - stuck, stuck }
   }
 
-  /** Ends all processes. Those that are stuck in the kernel end when it lets them. */
+  /** Kills all helper processes. Those that are stuck in the kernel end when their system call returns. */
   close(): void {
     this.#closed = true
     for (const helper of this.#helpers.values()) helper.end()
   }
 
-  /** undefined: there may be no more. */
+  /** Returns the helper for these mounts; undefined: there may be no more helpers. */
   #of(mounts: readonly Mounted[]): DiskHelper | undefined {
     const allowed = mounts.map(({ id }) => id).sort()
     const key = allowed.join(' ')
@@ -82,7 +86,7 @@ export class DiskHelpers {
     return helper
   }
 
-  /** Forgets those that have no process, and if that is not enough ends the one that was used least lately. */
+  /** Forgets the helpers without a process; if that is not enough, ends the least recently used idle one. */
   #makeRoom(max: number): void {
     for (const [key, helper] of this.#helpers) if (helper.state === 'none') this.#helpers.delete(key)
     if (this.#helpers.size < max) return

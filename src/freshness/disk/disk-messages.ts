@@ -2,21 +2,21 @@ import type { RemotePath } from '../../git/filesystem/path-guard.js'
 import type { DiskOptions } from './disk.js'
 import type { ModeRule } from './modes.js'
 
-/** What a helper process is told first. */
+/** What a helper process needs to make a `Disk` and its `Modes`. */
 export interface HelperConfig extends Pick<DiskOptions, 'directoriesMax' | 'looseRefsMax' | 'linksAnywhere'> {
-  /** The repositories' root, as it was given. */
+  /** The repositories' root as configured. */
   readonly root: string
   readonly rules: readonly ModeRule[]
 }
 
-/** What may be asked: the methods of `Disk`. */
+/** The queries: the methods of `Disk`. */
 export const diskQueries = ['find', 'observe', 'root', 'relative', 'objects', 'program', 'visit'] as const
 export type DiskQuery = (typeof diskQueries)[number]
 
 /** The first message to a helper. */
 export interface HelperStart {
   readonly config: HelperConfig
-  /** Mounts that it is there for, by id: it may hang on these and on no others. */
+  /** The ids of the mounts that it serves: it may hang on these and on no others. */
   readonly allowed: readonly string[]
 }
 
@@ -24,19 +24,19 @@ export interface DiskRequest {
   readonly id: number
   readonly query: DiskQuery
   readonly args: readonly unknown[]
-  /** When nobody waits for the answer any more, in milliseconds of the machine's steady clock. */
+  /** The caller's time limit, in milliseconds of `machineMs`. */
   readonly untilMs: number
 }
 
-/** An answer, an error, or a mount that it leads to and that the helper is not there for. */
+/** An answer, an error, or the mount that the query leads to and that the helper does not serve. */
 export interface DiskResponse {
   readonly id: number
   readonly answer?: unknown
   readonly error?: unknown
   readonly remote?: RemotePath['mount']
-  /** Nobody waits for the answer any more: it was not looked for. */
+  /** The time limit has passed: the query was not run. */
   readonly late?: true
 }
 
-/** Milliseconds by the clock that all processes of a machine share and nobody puts back (CLOCK_MONOTONIC). */
+/** Returns milliseconds of CLOCK_MONOTONIC, which all processes of a machine share and which is never set back. */
 export const machineMs = (): number => Number(process.hrtime.bigint() / 1_000_000n)

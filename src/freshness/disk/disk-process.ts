@@ -1,6 +1,6 @@
 /**
- * What a helper process runs: answers questions about repositories on mounts that may hang. If one does, this process
- * hangs, and no other; its parent ends it.
+ * The program of a helper process: answers queries about repositories on mounts that may hang. If a mount does, only this
+ * process hangs, and its parent kills it.
  */
 import { MountTable } from '../../git/filesystem/mount-table.js'
 import { RemotePath } from '../../git/filesystem/path-guard.js'
@@ -15,7 +15,7 @@ import {
 } from './disk-messages.js'
 import { Modes } from './modes.js'
 
-// Its parent is told to end, and tells it.
+// Signals are for the parent, which ends this process.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
 process.on('disconnect', () => process.exit())
 
@@ -31,7 +31,7 @@ process.once('message', ({ config, allowed }: HelperStart) => {
   }
   process.on('message', ({ id, query, args, untilMs }: DiskRequest) => {
     const answered = machineMs() < untilMs ? answer(id, () => ask(query, args)) : { id, late: true }
-    // It fails if the parent has gone; then this process is about to.
+    // Sending fails if the parent has ended; then this process is about to end too.
     void Promise.resolve(answered).then((message) => process.send!(message, undefined, undefined, () => {}))
   })
 })

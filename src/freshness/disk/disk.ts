@@ -4,7 +4,11 @@ import { createSnapshotMemory } from '../../git/state/snapshot-memory.js'
 import { findObjectDirectories, type ObjectDirectories } from '../../git/state/object-directories.js'
 import type { PathGuard } from '../../git/filesystem/path-guard.js'
 import { observeRefs, type ObservedRefs } from '../../git/state/ref-state.js'
-import { observeRepository, type ObservationSettings, type RepositoryState } from '../../git/state/repository-state.js'
+import {
+  observeRepository,
+  type ObservationSettings,
+  type RepositoryState,
+} from '../../git/state/repository-state.js'
 import { visitDirectory, type VisitedDirectory } from '../../git/state/repository-search.js'
 import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
 import type { OpenRepository, RepositoryRefusal, Repository } from '../../git/state/repository.js'
@@ -13,45 +17,45 @@ import type { ModeDecision, Modes } from './modes.js'
 
 export interface DiskOptions {
   readonly root: RepositoriesRoot
-  /** Most directories under a repository's refs/ that a look may take in, unless the mode is configured. */
+  /** Most directories under a repository's refs/ that an observation takes in, unless the mode is configured. */
   readonly directoriesMax: number
-  /** Most loose refs that a look checks one by one, for writers that do not replace but overwrite them. */
+  /** Most loose refs that an observation checks one by one, for writers that overwrite instead of replacing them. */
   readonly looseRefsMax: number
-  /** May links under refs/ lead to all that is below the root? Otherwise only where access is checked for. */
+  /** May links under refs/ lead anywhere below the root? Otherwise only to places for which access is checked. */
   readonly linksAnywhere: boolean
-  /** Asked before anything is touched; left out: there is nothing to fear. */
+  /** Called before a path is touched; left out: no path can lead to a filesystem that may hang. */
   readonly guard?: () => PathGuard | undefined
 }
 
-/** The repository that a path means. */
+/** The repository at a path. */
 export interface Found {
   readonly repository: Repository | undefined
-  /** Why something that is there is not served. */
+  /** Why something that exists at the path is not served. */
   readonly refused: RepositoryRefusal | undefined
 }
 
-/** What the disk shows of a repository. */
+/** What is on disk of a repository. */
 export interface DiskObservation {
-  /** undefined: there is none that is served. */
+  /** undefined: there is no repository that is served. */
   readonly observed:
     | {
         readonly state: RepositoryState
         readonly decision: ModeDecision
-        /** undefined: leases decide. 'directories': the same, since just now. */
+        /** undefined: leases decide. 'directories': leases decide from now on, by this observation. */
         readonly refs: ObservedRefs | 'directories' | undefined
       }
     | undefined
   readonly refused: RepositoryRefusal | undefined
-  /** Milliseconds by which the youngest timestamp is ahead of the clock. */
+  /** Milliseconds by which the youngest timestamp is ahead of the system clock. */
   readonly aheadMs: number
 }
 
-/** What a look must know of the Git in use. */
+/** What an observation must know of the Git in use. */
 export type GitFacts = Omit<ObservationSettings, 'root'>
 
 /**
- * All questions whose answers are on the disk. Arguments and answers are plain data, and nothing stays open: where the
- * disk may not answer, another process asks; see `Disks`. Each throws RemotePath if the guard stops it.
+ * All queries that read the disk. Arguments and results are plain data, and nothing stays open, so that a helper process
+ * can run a query where the disk may hang; see `Disks`. Each query throws RemotePath if the guard stops it.
  */
 export class Disk {
   readonly #options: DiskOptions
@@ -61,12 +65,14 @@ export class Disk {
     this.#options = options
   }
 
+  /** Finds the repository at a path. */
   find(path: string): Found {
     const { opened, refused } = this.#open(this.#newSnapshot(), path)
     opened?.close()
     return { repository: opened?.repository, refused }
   }
 
+  /** Observes the state of the repository at a path. */
   async observe(path: string, facts: GitFacts, modes: Modes): Promise<DiskObservation> {
     const snapshot = this.#newSnapshot()
     const { opened, refused } = this.#open(snapshot, path)
@@ -88,7 +94,7 @@ export class Disk {
     }
   }
 
-  /** Where the root is now; undefined: there is none that may be entered. */
+  /** Returns the root's real path now; undefined: it does not exist or may not be entered. */
   root(): string | undefined {
     return this.#options.root.real()
   }
@@ -112,7 +118,7 @@ export class Disk {
     return findProgram(name, path, this.#options.guard?.())
   }
 
-  /** What a directory below the root is, and what is in it if it is no repository; see `visitDirectory`. */
+  /** Tells what a directory below the root is, and what it contains if it is no repository; see `visitDirectory`. */
   visit(path: string, isLink: boolean): VisitedDirectory {
     return visitDirectory(this.#newSnapshot(), this.#options.root, path, isLink)
   }

@@ -7,9 +7,9 @@ import type { Modes } from './modes.js'
 type Answer<Q extends Exclude<DiskQuery, 'observe'>> = ReturnType<Disk[Q]>
 
 /**
- * Asks the disk what it shows of repositories: at once and on the event loop, where it answers in microseconds; from
- * another process, with a time limit, where a path leads to a mount that may hang (NFS, FUSE and the like).
- * Every question throws FilesystemUnanswered, or rejects with it.
+ * Runs disk queries: synchronously on the event loop where the disk answers in microseconds; in a helper process with a
+ * time limit where a path leads to a mount that may hang (NFS, FUSE and the like).
+ * Every query throws FilesystemUnanswered, or rejects with it, if the filesystem does not answer in time.
  */
 export class Disks {
   readonly #disk: Disk
@@ -25,7 +25,7 @@ export class Disks {
     try {
       return await this.#disk.observe(path, facts, modes)
     } catch (error) {
-      const observation = (await this.#elsewhere(error, 'observe', [path, facts])) as DiskObservation
+      const observation = (await this.#askHelper(error, 'observe', [path, facts])) as DiskObservation
       if (observation.observed)
         modes.adopt(observation.observed.state.repository, observation.observed.decision)
       return observation
@@ -33,41 +33,42 @@ export class Disks {
   }
 
   find(path: string): Found | Promise<Found> {
-    return this.#ask('find', path)
+    return this.#query('find', path)
   }
 
   root(): Answer<'root'> | Promise<Answer<'root'>> {
-    return this.#ask('root')
+    return this.#query('root')
   }
 
   relative(path: string): Answer<'relative'> | Promise<Answer<'relative'>> {
-    return this.#ask('relative', path)
+    return this.#query('relative', path)
   }
 
   objects(...args: Parameters<Disk['objects']>): Answer<'objects'> | Promise<Answer<'objects'>> {
-    return this.#ask('objects', ...args)
+    return this.#query('objects', ...args)
   }
 
   program(...args: Parameters<Disk['program']>): Answer<'program'> | Promise<Answer<'program'>> {
-    return this.#ask('program', ...args)
+    return this.#query('program', ...args)
   }
 
   visit(...args: Parameters<Disk['visit']>): Answer<'visit'> | Promise<Answer<'visit'>> {
-    return this.#ask('visit', ...args)
+    return this.#query('visit', ...args)
   }
 
-  #ask<Q extends Exclude<DiskQuery, 'observe'>>(
+  #query<Q extends Exclude<DiskQuery, 'observe'>>(
     query: Q,
     ...args: Parameters<Disk[Q]>
   ): Answer<Q> | Promise<Answer<Q>> {
     try {
       return (this.#disk[query] as (...args: unknown[]) => Answer<Q>)(...args)
     } catch (error) {
-      return this.#elsewhere(error, query, args) as Promise<Answer<Q>>
+      return this.#askHelper(error, query, args) as Promise<Answer<Q>>
     }
   }
 
-  #elsewhere(error: unknown, query: DiskQuery, args: readonly unknown[]): Promise<unknown> {
+  /** Runs a query in a helper process if this error says that the path leads to a mount that may hang. */
+  #askHelper(error: unknown, query: DiskQuery, args: readonly unknown[]): Promise<unknown> {
     if (!(error instanceof RemotePath) || !this.#helpers) throw error
     return this.#helpers.ask(error.mount, query, args)
   }

@@ -6,47 +6,52 @@ import type { MountTable } from '../../git/filesystem/mount-table.js'
 import type { Repository } from '../../git/state/repository.js'
 
 /**
- * What decides whether an entry is fresh. `observe`: the look at the disk, and ended leases on top. `lease`: leases
- * alone, because the disk cannot be looked at or its timestamps cannot be trusted.
+ * What decides whether an entry is fresh. `observe`: an observation of the disk, and ended leases in addition. `lease`:
+ * leases alone, because the disk cannot be observed or its timestamps cannot be trusted.
  */
 export type Mode = 'observe' | 'lease'
 
-/** Why. `network`: it lies on a network filesystem; `directories`: there are too many under refs/ for a look. */
+/**
+ * Why a repository is in its mode. `configured`: by a rule; `local` and `network`: by the kind of its filesystem;
+ * `directories`: there are too many directories under refs/ to observe.
+ */
 export type ModeReason = 'configured' | 'local' | 'network' | 'directories'
 
 export interface ModeDecision {
   readonly mode: Mode
   readonly reason: ModeReason
-  /** For people: the rule that matched, the filesystem. */
+  /** Shown to operators: the rule that matched, or the filesystem. */
   readonly detail?: string | undefined
 }
 
-/** A mode for the repositories whose path, relative to the root, matches; the root's own path is `.`. */
+/** Sets the mode of the repositories whose path, relative to the root, matches; the path of the root itself is `.`. */
 export interface ModeRule {
   readonly glob: string
   readonly mode: Mode | 'auto'
 }
 
 export interface ModesOptions {
-  /** The first that matches decides; none: auto. */
+  /** The first rule that matches decides; without one the mode is chosen automatically. */
   readonly rules: readonly ModeRule[]
-  /** Told when leases alone come to decide for a repository without anybody having said so; once for each. */
+  /** Called once per repository, when its mode becomes `lease` without a rule that says so. */
   readonly leaseOnly?: (repository: Repository, decision: ModeDecision) => void
-  /** Tells on which filesystem a repository lies; left out, the filesystem itself is asked. */
+  /** Tells on which filesystem a repository is; left out: the filesystem itself is queried. */
   readonly mounts?: MountTable | undefined
 }
 
-/** Repositories whose decision is remembered, and for how many milliseconds: what is mounted may change. */
+/** Most decisions that are remembered, and for how many milliseconds: mounts may change. */
 const rememberMax = 100_000
 const rememberMs = 600_000
 
 interface Remembered {
   readonly decision: ModeDecision
+  /** In milliseconds of performance.now(). */
   readonly until: number
-  readonly told: boolean
+  /** Was `leaseOnly` called for this repository? */
+  readonly reported: boolean
 }
 
-/** Which mode each repository is in. Decided when it is first looked at, and again after ten minutes. */
+/** The mode of each repository: decided at its first observation, and again after ten minutes. */
 export class Modes {
   readonly #options: ModesOptions
   readonly #rules: readonly {
@@ -60,23 +65,24 @@ export class Modes {
     this.#rules = options.rules.map((rule) => ({ rule, matches: repositoryMatcher(rule.glob) }))
   }
 
+  /** Returns the mode of a repository, which is decided now if it is not known. */
   of(repository: Repository): ModeDecision {
     const known = this.#decisions.get(repository.gitDir)
     if (known && performance.now() < known.until) return known.decision
     return this.#remember(repository, this.#decide(repository))
   }
 
-  /** A look has found more directories under refs/ than it may look at, again and again. */
+  /** Puts a repository into mode `lease`: it has more directories under refs/ than an observation may take in. */
   tooManyDirectories(repository: Repository): ModeDecision {
     return this.#remember(repository, { mode: 'lease', reason: 'directories' })
   }
 
-  /** Takes over what another process has decided. */
+  /** Takes over a decision that a helper process has made. */
   adopt(repository: Repository, decision: ModeDecision): void {
     this.#remember(repository, decision)
   }
 
-  /** How many of the repositories that were asked for lately are in which mode, and why. */
+  /** Counts the repositories that were requested lately, by mode and reason. */
   *census(): Iterable<{ mode: Mode; reason: ModeReason; count: number }> {
     const counts = new Map<string, { mode: Mode; reason: ModeReason; count: number }>()
     for (const { decision } of this.#decisions.values()) {
@@ -89,18 +95,18 @@ export class Modes {
   }
 
   #remember(repository: Repository, decision: ModeDecision): ModeDecision {
-    const toldBefore = this.#decisions.get(repository.gitDir)?.told ?? false
-    const tell = decision.mode === 'lease' && decision.reason !== 'configured' && !toldBefore
+    const reported = this.#decisions.get(repository.gitDir)?.reported ?? false
+    const mustReport = decision.mode === 'lease' && decision.reason !== 'configured' && !reported
     const until = performance.now() + rememberMs
-    this.#decisions.set(repository.gitDir, { decision, until, told: toldBefore || tell })
-    if (tell) this.#options.leaseOnly?.(repository, decision)
+    this.#decisions.set(repository.gitDir, { decision, until, reported: reported || mustReport })
+    if (mustReport) this.#options.leaseOnly?.(repository, decision)
     return decision
   }
 
   #decide({ gitDir, gitName, commonDir }: Repository): ModeDecision {
     const root = gitDir.slice(0, gitDir.length - gitName.length)
     const path = gitName.replace(/(^|\/)\.git$/, '')
-    // What Git would find by another name is this repository if there is none at that name itself.
+    // Another path leads to this repository, as Git resolves paths, unless a repository is at that path itself.
     const isMeantBy = (other: string): boolean =>
       !['.git', 'HEAD'].some((part) => existsSync(`${root}${other}/${part}`))
     const rule = this.#rules.find(({ matches }) => matches({ path, isMeantBy }))?.rule

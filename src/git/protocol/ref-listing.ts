@@ -24,7 +24,7 @@ const shortestLine = 4 + 40 + 1 + 1 + 1
 
 function newSegment(offset: number, firstLine: number, atLeast: number): Segment {
   const size = Math.max(segmentSize, atLeast)
-  // fork(2) leaves out a resizable buffer, see streamcache/memory.ts.
+  // fork(2) leaves out a resizable buffer, see streamcache/memory/allocate.ts.
   const bytes = Buffer.from(new ArrayBuffer(size, { maxByteLength: size }), 0, size)
   const lines = new Uint32Array(Math.ceil(bytes.length / shortestLine) + 2)
   return { bytes, offset, firstLine, lines, count: 0 }

@@ -7,8 +7,8 @@ export interface DataMessage {
 const tag = 0x0a
 
 /**
- * A DataMessage on the wire, for grpc-js, which asks only for its length and then copies it behind the head of a frame. So
- * an advertisement’s bytes are copied once, and not twice.
+ * Encodes a DataMessage for grpc-js, which only reads its length and then copies it behind the head of a frame: so the
+ * bytes of an advertisement are copied once, and not twice.
  */
 export function encodeData({ data }: DataMessage): Buffer {
   const head = [tag]

@@ -7,27 +7,27 @@ import { encodeRefs } from './refs-message.js'
 
 const file = (name: string): string => fileURLToPath(new URL(`${name}.proto`, import.meta.url))
 
-/** One load for all, because reflection makes one file of each package, and of what was loaded with it. */
+/** Loaded together, because reflection makes one file of each package and of what was loaded with it. */
 const definitions: PackageDefinition = loadSync(
   [
     ...['ref_service', 'lease_service', 'cache_service', 'gitaly_smart_http', 'status'].map(file),
     healthProto,
   ],
-  // Fields that are not set have their default, but for messages, which are null.
+  // Fields that are not set have their default; messages are null.
   { longs: Number, defaults: true },
 )
 
-/** Everything that this door speaks, for reflection. */
+/** All packages that are served, for reflection. */
 export const packages = definitions
 
-/** Methods whose answers are written here, and not by protobufjs. */
+/** Methods whose answers are not encoded by protobufjs. */
 const ownEncodings: Record<string, (message: never) => Buffer> = {
   '/refstream.v1.RefService/Advertise': encodeData,
   '/refstream.v1.RefService/ListRefs': encodeRefs,
   '/gitaly.SmartHTTPService/InfoRefsUploadPack': encodeData,
 }
 
-/** A service by its full name, such as `refstream.v1.RefService`. */
+/** Returns a service by its full name, such as `refstream.v1.RefService`. */
 export function serviceNamed(name: string): ServiceDefinition {
   const methods = Object.entries(definitions[name] as ServiceDefinition).map(([key, method]) => {
     const own = ownEncodings[method.path]
@@ -36,7 +36,7 @@ export function serviceNamed(name: string): ServiceDefinition {
   return Object.fromEntries(methods) as ServiceDefinition
 }
 
-/** Writes a message by the full name of its type. */
+/** Encodes a message by the full name of its type. */
 export function encode(name: string, message: object): Buffer {
   return (definitions[name] as MessageTypeDefinition<object, object>).serialize(message)
 }

@@ -1,31 +1,31 @@
 import type { Ref } from '../../git/protocol/ref-line.js'
 
 /**
- * A refstream.v1.ListRefsResponse as it stands on the wire: fields of bytes and text only (protobuf, "Encoding"). Written
- * from Git's own lines: a thousand refs as objects take five times the memory of their message, and each client that has
- * stopped reading would keep them.
+ * An encoded refstream.v1.ListRefsResponse: fields of bytes and text only (protobuf, "Encoding"). It is encoded from Git's
+ * own lines: a thousand refs as objects take five times the memory of their message, and each client that has stopped
+ * reading would keep them.
  */
 export interface RefsMessage {
   readonly encoded: Buffer
 }
 
-/** A RefsMessage on the wire, for grpc-js. */
+/** Encodes a RefsMessage for grpc-js. */
 export const encodeRefs = ({ encoded }: RefsMessage): Buffer => encoded
 
 /** Field numbers with wire type 2, length-delimited. */
 const tags = { refs: 0x0a, name: 0x0a, objectId: 0x12, symrefTarget: 0x1a, peeled: 0x22 }
 
-/** Writes messages of about the same size, one after the other. */
+/** Encodes refs into messages of about the same size, one after the other. */
 export class RefsWriter {
-  readonly #to: { readonly messageSize: number }
+  readonly #sizes: { readonly messageSize: number }
   #bytes = Buffer.alloc(0)
   #used = 0
-  /** Of the message that is being written. */
-  #most = 0
+  /** Most bytes of the message that is being written. */
+  #max = 0
 
-  /** @param to most bytes of a message that is begun then, unless one ref alone takes more */
-  constructor(to: { readonly messageSize: number }) {
-    this.#to = to
+  /** @param sizes gives the most bytes of a message when it is begun, unless one ref alone takes more */
+  constructor(sizes: { readonly messageSize: number }) {
+    this.#sizes = sizes
   }
 
   /** Bytes of the message so far. */
@@ -33,14 +33,14 @@ export class RefsWriter {
     return this.#used
   }
 
-  /** Adds a ref to the message; false: it must be taken first. */
+  /** Adds a ref to the message. @returns false: the message is full and must be taken first */
   add(ref: Ref): boolean {
     const inner = innerSize(ref)
     const size = fieldSize(inner)
-    if (this.#used + size > this.#most && this.#used > 0) return false
+    if (this.#used + size > this.#max && this.#used > 0) return false
     if (this.#used === 0) {
-      this.#most = this.#to.messageSize
-      this.#bytes = Buffer.allocUnsafe(Math.max(size, this.#most))
+      this.#max = this.#sizes.messageSize
+      this.#bytes = Buffer.allocUnsafe(Math.max(size, this.#max))
     }
     this.#head(tags.refs, inner)
     this.#data(tags.name, ref.name)
@@ -50,7 +50,7 @@ export class RefsWriter {
     return true
   }
 
-  /** The message so far; the next one is empty. */
+  /** Returns the message so far, and begins an empty one. */
   take(): RefsMessage {
     const encoded = this.#bytes.subarray(0, this.#used)
     this.#bytes = Buffer.alloc(0)
@@ -83,5 +83,5 @@ const innerSize = ({ name, objectId = '', symrefTarget, peeled = '' }: Ref): num
     .map((length) => (length > 0 ? fieldSize(length) : 0))
     .reduce((sum, size) => sum + size)
 
-/** Bytes of a tag, a length of at most 21 bits, and so many bytes. */
+/** Returns the bytes of a field: its tag, a length of at most 21 bits, and so many bytes. */
 const fieldSize = (length: number): number => length + (length > 0x3fff ? 4 : length > 0x7f ? 3 : 2)

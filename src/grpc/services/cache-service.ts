@@ -1,7 +1,8 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { CacheInspector } from '../../service/cache-inspector.js'
 import type { LeaseService } from '../../service/lease-service.js'
-import { replyBy, type CallOptions } from '../call.js'
+import { replyBy } from '../admin-call.js'
+import type { CallOptions } from '../call.js'
 import { mutatorPath, repositoryPath } from './requests.js'
 
 interface RepositoryRequest {
@@ -14,7 +15,7 @@ export interface CacheServiceOptions extends Pick<CallOptions, 'authorize' | 'lo
   readonly invalidated: (source: string) => void
 }
 
-/** refstream.v1.CacheService */
+/** Serves refstream.v1.CacheService. */
 export function cacheService(options: CacheServiceOptions): UntypedServiceImplementation {
   const { leases, inspector, invalidated, authorize, log } = options
   return {

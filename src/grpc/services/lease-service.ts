@@ -1,13 +1,14 @@
 import type { ServerWritableStream, UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { LeaseService, LeaseView } from '../../service/lease-service.js'
-import { replyBy, type CallOptions } from '../call.js'
+import { heldLeaseMs, renewalIntervalMs } from '../../service/lease-renewal.js'
+import { UnknownLease } from '../../service/errors.js'
+import { replyBy, statusOf } from '../admin-call.js'
+import type { CallOptions } from '../call.js'
 import { toDuration, toMs, toTimestamp, type Duration } from '../proto/definitions.js'
 import { mutatorPath } from './requests.js'
 import { explain, RpcError } from '../status.js'
 
-/** Milliseconds for which a Hold's lease is given; it is renewed at a third, and outlives a crash of refstream so long. */
-const holdMs = 60_000
-/** Characters of a reason. */
+/** Most characters of a reason. */
 const reasonMax = 1000
 
 interface LeaseMessage {
@@ -31,18 +32,15 @@ type HoldStream = ServerWritableStream<HoldRequest, LeaseMessage>
 
 export interface LeaseServiceOptions extends Pick<CallOptions, 'authorize' | 'log'> {
   readonly leases: LeaseService
-  /** Longest time that a lease may be given at once, in seconds. */
+  /** Longest time limit of a lease, in seconds. */
   readonly leaseMaxSeconds: number
 }
 
-const unknownLease =
-  'there is no such lease: it has ended, has expired (which counts as a change), or is not known to this process'
-
-/** refstream.v1.LeaseService */
+/** Serves refstream.v1.LeaseService. */
 export class LeaseCalls {
   readonly #options: LeaseServiceOptions
-  /** How to end the calls that hold a lease, by its id. */
-  readonly #holds = new Map<string, (error?: RpcError) => void>()
+  /** What ends a call that holds a lease, by the lease's id. */
+  readonly #holds = new Map<string, (error?: unknown) => void>()
 
   constructor(options: LeaseServiceOptions) {
     this.#options = options
@@ -63,28 +61,24 @@ export class LeaseCalls {
         const { id, ttl } = call.request
         const ms = this.#checkTtl(ttl)
         await this.#options.authorize(call, { repository: undefined, service: 'admin' })
-        const lease = leases.renew(id, ms)
-        if (!lease) throw new RpcError('not-found', unknownLease)
-        return toMessage(lease)
+        return toMessage(leases.renew(id, ms))
       }),
       Release: replyBy<ReleaseRequest, object>(log, async (call) => {
         const { id, unchanged } = call.request
         await this.#options.authorize(call, { repository: undefined, service: 'admin' })
-        if (!leases.end(id, !unchanged)) throw new RpcError('not-found', unknownLease)
+        leases.end(id, !unchanged)
         this.#holds.get(id)?.()
         return {}
       }),
       Hold: (stream: HoldStream) => {
-        this.#hold(stream).catch((error: unknown) => {
-          const { status, outcome } = explain(error)
-          if (outcome === 'error') log.error({ err: error }, 'an admin call failed')
-          stream.emit('error', status)
-        })
+        this.#hold(stream).catch((error: unknown) =>
+          stream.emit('error', statusOf(error, stream.getPath(), log)),
+        )
       },
     }
   }
 
-  /** Tells those who hold a lease to hold it elsewhere. Their leases stay, for the next process to know. */
+  /** Ends the calls that hold leases, for their clients to hold them elsewhere. The leases stay open, also in the journal. */
   handOver(): void {
     for (const end of this.#holds.values())
       end(new RpcError('closing', 'refstream is shutting down; hold again'))
@@ -95,58 +89,67 @@ export class LeaseCalls {
     const repository = mutatorPath(stream.request.repository)
     const reason = checkReason(stream.request.reason)
     await authorize(stream, { repository, service: 'admin' })
-    const left = (): boolean => stream.cancelled
-    if (left()) return
-    const lease = await leases.open(repository, holdMs, reason)
+    const hasLeft = (): boolean => stream.cancelled
+    if (hasLeft()) return
+    const lease = await leases.open(repository, heldLeaseMs, reason)
     const { id } = lease
-    if (left()) {
-      leases.end(id, true)
+    if (hasLeft()) {
+      this.#endIfOpen(id)
       return
     }
-    const end = (error?: RpcError): void => {
-      if (!this.#holds.delete(id)) return
-      clearInterval(renewal)
-      if (error) stream.emit('error', explain(error).status)
-      else stream.end()
+    const end = (error?: unknown): void => {
+      if (!this.#forget(id, renewal)) return
+      if (error === undefined) stream.end()
+      else stream.emit('error', explain(error).status)
     }
-    const renewal = setInterval(() => {
-      if (!leases.renew(id)) end(new RpcError('not-found', unknownLease))
-    }, holdMs / 3).unref()
+    const renew = (): void => {
+      try {
+        leases.renew(id)
+      } catch (error) {
+        end(error)
+      }
+    }
+    const renewal = setInterval(renew, renewalIntervalMs(heldLeaseMs)).unref()
     this.#holds.set(id, end)
     stream.once('cancelled', () => {
-      if (!this.#holds.delete(id)) return
-      clearInterval(renewal)
-      // Whoever is gone without a word may have changed anything.
-      leases.end(id, true)
+      if (this.#forget(id, renewal)) this.#endIfOpen(id)
     })
     stream.write(toMessage(lease))
   }
 
-  /** In milliseconds; undefined: it is not said. @throws Refusal */
+  /** @returns false: the call does not hold the lease any more */
+  #forget(id: string, renewal: NodeJS.Timeout): boolean {
+    clearInterval(renewal)
+    return this.#holds.delete(id)
+  }
+
+  /** Ends a lease whose holder has gone: anything may have changed. It may have ended by its id, or expired. */
+  #endIfOpen(id: string): void {
+    try {
+      this.#options.leases.end(id, true)
+    } catch (error) {
+      if (!(error instanceof UnknownLease)) throw error
+    }
+  }
+
+  /** Returns a time limit in milliseconds; undefined: there is none. @throws RpcError */
   #checkTtl(ttl: Duration | null): number | undefined {
     if (!ttl) return undefined
     const { leaseMaxSeconds } = this.#options
     const ms = toMs(ttl)
     if (ms > 0 && ms <= leaseMaxSeconds * 1000) return ms
-    throw new RpcError('invalid', `ttl must be more than nothing and at most ${leaseMaxSeconds} seconds`)
+    throw new RpcError('invalid', `ttl must be more than 0 and at most ${leaseMaxSeconds} seconds`)
   }
 }
 
-/** @throws Refusal */
+/** @throws RpcError */
 function checkReason(reason: string): string | undefined {
   if (reason.length > reasonMax)
     throw new RpcError('invalid', `reason is longer than ${reasonMax} characters`)
   return reason || undefined
 }
 
-const toMessage = ({
-  id,
-  repository,
-  reason: reason = '',
-  ttlMs,
-  openedAt,
-  expiresAt,
-}: LeaseView): LeaseMessage => ({
+const toMessage = ({ id, repository, reason = '', ttlMs, openedAt, expiresAt }: LeaseView): LeaseMessage => ({
   id,
   repository,
   reason,

@@ -2,14 +2,15 @@ import type { UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { ProtocolVersion } from '../../git/protocol/version.js'
 import { countedPrefixes, type RefQuery } from '../../git/protocol/ls-refs.js'
 import { parseRefs } from '../../git/protocol/ref-line.js'
-import type { GitOverrides } from '../../service/git-overrides.js'
-import type { RefService, Target } from '../../service/ref-service.js'
+import { overridesNothing, type GitOverrides } from '../../service/git-overrides.js'
+import { pieces } from '../../service/pieces.js'
+import type { RefService } from '../../service/ref-service.js'
+import type { Target } from '../../service/target.js'
 import { answerBy, type CallOptions, type DataCall } from '../call.js'
 import type { DataMessage } from '../proto/data-message.js'
 import { RefsWriter, type RefsMessage } from '../proto/refs-message.js'
 import { repositoryPath } from './requests.js'
 import { RpcError } from '../status.js'
-import { pieces } from '../transport/sender.js'
 
 interface AdvertiseRequest {
   readonly repository: string
@@ -26,7 +27,7 @@ export interface RefServiceOptions extends CallOptions {
   readonly service: RefService
 }
 
-/** refstream.v1.RefService */
+/** Serves refstream.v1.RefService. */
 export function refService(options: RefServiceOptions): UntypedServiceImplementation {
   const { service } = options
   return {
@@ -34,13 +35,13 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
       const { repository, protocol, configOptions } = call.request
       const path = repositoryPath(repository)
       if (!isVersion(protocol)) throw new RpcError('invalid', `protocol must be 0, 1 or 2, not ${protocol}`)
-      const wanted = { version: protocol, terms: { configOptions } }
-      await call.enter(path, (target) => sendAdvertisement(call, service, target, wanted))
+      const asked = { version: protocol, overrides: { configOptions } }
+      await call.enter(path, (target) => sendAdvertisement(call, service, target, asked))
     }),
     ListRefs: answerBy<ListRefsRequest, RefsMessage>(options, 'ls-refs', async (call) => {
       const { repository, prefixes, peel, symrefs, unborn } = call.request
       const path = repositoryPath(repository)
-      call.protocol = 'v2'
+      call.version = 2
       const names = countedPrefixes(prefixes.map((prefix) => prefix.toString('latin1')))
       // The call keeps its message to its end, and a Buffer takes far more memory than the prefix in it.
       prefixes.length = 0
@@ -52,40 +53,37 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
 
 const isVersion = (version: number): version is ProtocolVersion => [0, 1, 2].includes(version)
 
-export interface AdvertisementWanted {
+/** Which advertisement a call asks for. */
+export interface AdvertisementRequest {
   readonly version: ProtocolVersion
-  readonly terms: GitOverrides
-  /** What goes out before the advertisement, with its first bytes. */
+  readonly overrides: GitOverrides
+  /** Sent before the advertisement, with its first bytes. */
   readonly ahead?: readonly Buffer[]
 }
 
-/** Sends an advertisement: the shared one, or where there is none, or not under these terms, one of the caller's own. */
+/** Sends an advertisement: the shared one, or with overrides, or where there is none to share, an uncached one. */
 export async function sendAdvertisement<Request>(
   call: DataCall<Request, DataMessage>,
   service: RefService,
   target: Target,
-  { version, terms, ahead = [] }: AdvertisementWanted,
+  { version, overrides, ahead = [] }: AdvertisementRequest,
 ): Promise<void> {
-  call.protocol = `v${version}`
-  const { signal } = call
-  const reading = isPlain(terms) ? await service.advertise(target, version) : undefined
+  call.version = version
+  const reading = overridesNothing(overrides) ? await service.advertise(target, version) : undefined
   if (!reading) {
-    const chunks = await service.advertiseUncached(target, version, terms, signal)
+    const chunks = await service.advertiseUncached(target, version, overrides, call.signal)
     await sendChunks(call, chunks, ahead)
     call.outcome = 'passthrough'
     return
   }
   const { follower, reuse } = reading
-  // Also wakes a follower that waits for bytes that may never come.
+  // Also wakes a follower that waits for bytes.
   call.onAbort(() => follower.close())
   await sendChunks(call, follower, ahead)
   call.outcome = reuse
 }
 
-const isPlain = (terms: GitOverrides): boolean =>
-  !terms.configOptions?.length && !terms.objectDirectory && !terms.alternateObjectDirectories?.length
-
-/** @throws what reading the chunks throws: then the answer is not whole */
+/** @throws what reading the chunks throws; then the answer is not whole */
 async function sendChunks<Request>(
   call: DataCall<Request, DataMessage>,
   chunks: AsyncIterable<Buffer>,
@@ -93,7 +91,7 @@ async function sendChunks<Request>(
 ): Promise<void> {
   let first: readonly Buffer[] = ahead
   for await (const chunk of chunks) {
-    for (const piece of pieces(chunk, call)) {
+    for (const piece of pieces(chunk, () => call.messageSize)) {
       const data = first.length > 0 ? Buffer.concat([...first, piece]) : piece
       first = []
       if (!(await call.send({ data }, data.length))) return
@@ -108,8 +106,8 @@ async function sendRefs(
   query: RefQuery,
 ): Promise<void> {
   const answer = await service.listRefs(target)
-  if (!answer) throw new Error('a listing of whatever object format was refused')
-  call.signal.throwIfAborted()
+  if (!answer) throw new Error('there is no listing although no object format was asked for')
+  call.throwIfAborted()
   const writer = new RefsWriter(call)
   const send = (): Promise<boolean> => {
     const message = writer.take()
@@ -122,7 +120,7 @@ async function sendRefs(
       writer.add(ref)
     }
     if (writer.length > 0 && !(await send())) return
-    call.signal.throwIfAborted()
+    call.throwIfAborted()
   }
   call.outcome = answer.reuse
 }

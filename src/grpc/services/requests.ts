@@ -1,13 +1,10 @@
-import { isRepositoryPath } from '../../git/state/repository-path.js'
+import { isRepositoryPath, repositoryPathMax } from '../../git/state/repository-path.js'
 import { RpcError } from '../status.js'
 
-/** Path lengths in bytes that no filesystem takes. */
-const pathMax = 4096
-
-/** A path relative to the root, as a message gives it. @throws Refusal */
+/** Checks a path relative to the root, as a message has it. @throws RpcError */
 export function repositoryPath(path: string): string {
   if (path === '') throw new RpcError('invalid', 'repository is missing')
-  if (Buffer.byteLength(path) > pathMax)
+  if (Buffer.byteLength(path) > repositoryPathMax)
     throw new RpcError('invalid', 'the path is too long for any repository')
   if (isRepositoryPath(path)) return path
   throw new RpcError(
@@ -16,7 +13,7 @@ export function repositoryPath(path: string): string {
   )
 }
 
-/** A path relative to the root, or absolute below it. @throws Refusal */
+/** Checks a path relative to the root, or absolute below it. @throws RpcError */
 export function mutatorPath(path: string): string {
   repositoryPath(path.replace(/^\//, ''))
   return path

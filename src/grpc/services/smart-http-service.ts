@@ -19,11 +19,11 @@ interface InfoRefsRequest {
 }
 
 export interface SmartHttpOptions extends RefServiceOptions {
-  /** Gitaly's storages by name: directories relative to the root, the root itself as an empty path. */
+  /** Gitaly's storages by name: directories relative to the root; empty: the root itself. */
   readonly storages: ReadonlyMap<string, string>
 }
 
-/** gitaly.SmartHTTPService: what Gitaly's clients call for an advertisement. */
+/** Serves gitaly.SmartHTTPService, which Gitaly's clients call for an advertisement. */
 export function smartHttpService(options: SmartHttpOptions): UntypedServiceImplementation {
   const { service, storages } = options
   return {
@@ -32,17 +32,17 @@ export function smartHttpService(options: SmartHttpOptions): UntypedServiceImple
       if (!repository) throw new RpcError('invalid', 'repository is missing')
       const path = repositoryIn(storages, repository.storageName, repository.relativePath)
       const version = protocolVersion(gitProtocol)
-      const wanted = {
+      const asked = {
         version,
-        terms: {
+        overrides: {
           configOptions: gitConfigOptions,
           objectDirectory: repository.gitObjectDirectory,
           alternateObjectDirectories: repository.gitAlternateObjectDirectories,
         },
-        // Git leaves it out in version 2, Gitaly never does.
+        // Git leaves it out in version 2; Gitaly never does.
         ahead: version === 2 ? serviceHeader : [],
       }
-      await call.enter(path, (target) => sendAdvertisement(call, service, target, wanted))
+      await call.enter(path, (target) => sendAdvertisement(call, service, target, asked))
     }),
   }
 }
@@ -50,7 +50,7 @@ export function smartHttpService(options: SmartHttpOptions): UntypedServiceImple
 function repositoryIn(storages: ReadonlyMap<string, string>, name: string, relativePath: string): string {
   const storage = storages.get(name)
   if (storage === undefined) {
-    // A status is sent in a head, and HTTP/2's clients take no long ones.
+    // A status is sent in a header block, whose size HTTP/2's clients limit.
     const shown = JSON.stringify(name.slice(0, 100))
     throw new RpcError('invalid', `there is no storage ${shown}; see --gitaly-storages`)
   }

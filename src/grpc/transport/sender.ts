@@ -1,25 +1,25 @@
 import type { ServerWritableStream } from '@grpc/grpc-js'
 import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import type { StallableClient } from '../../limits/connection/stall-detector.js'
-import { http2Stream } from './http2-stream.js'
+import { http2StreamOf } from './http2-stream.js'
 
 /**
- * Bytes of a message. Measured with test/bench/grpc.mjs: at 32 KiB a client with HTTP/2's default window of 64 KB gets a fifth
- * less in the same time, at 128 KiB nobody gets more, and a client that stops reading holds so much memory.
+ * Bytes of a message. Measured with test/bench/grpc.mjs: at 32 KiB a client with HTTP/2's default window of 64 KB gets a
+ * fifth less in the same time, and at 128 KiB no client gets more. A client that stops reading holds as much memory.
  */
 export const messageSize = 64 * 1024
 
-/** Bytes of messages that one connection has not taken, beyond which further ones are small. */
+/** Bytes of messages that one connection has not taken, beyond which further messages are small. */
 const connectionBytes = 4 * 1024 * 1024
-/** Bytes of a small one: of HTTP/2's frames, so that others on the connection lose little. */
+/** Bytes of a small message: one frame of HTTP/2, so that the throughput of the connection hardly suffers. */
 const smallSize = 16 * 1024
 
-/** Bytes of messages handed over that each connection has not taken. */
+/** Bytes of messages that were handed over and that each connection has not taken. */
 const untaken = new WeakMap<Http2Session, number>()
 
 /**
- * A server stream that is sent one message at a time: the next is made when HTTP/2's flow control has let the last one go.
- * gRPC's own queue would take sixteen, for clients that read nothing as well.
+ * Sends a server stream one message at a time: the next is made when HTTP/2's flow control has let the last one go
+ * (back-pressure). gRPC's own queue would take sixteen, even of a client that reads nothing.
  */
 export class Sender<Response> implements StallableClient {
   readonly #stream: ServerWritableStream<unknown, Response>
@@ -28,7 +28,7 @@ export class Sender<Response> implements StallableClient {
   #given = 0
   #taken = 0
 
-  /** @param signal the client has left */
+  /** @param signal aborts when the client leaves */
   constructor(stream: ServerWritableStream<unknown, Response>, signal: AbortSignal) {
     this.#stream = stream
     this.#signal = signal
@@ -36,18 +36,13 @@ export class Sender<Response> implements StallableClient {
   }
 
   get #http2(): ServerHttp2Stream | undefined {
-    return http2Stream((this.#stream as unknown as { call?: unknown }).call)
+    return http2StreamOf(this.#stream)
   }
 
-  /** Bytes that the next message shall have. */
+  /** Bytes that the next message should have. */
   get messageSize(): number {
     const bytes = (this.#connection && untaken.get(this.#connection)) ?? 0
     return bytes < connectionBytes ? messageSize : smallSize
-  }
-
-  /** Payload bytes of messages handed over. */
-  get given(): number {
-    return this.#given
   }
 
   taken(): number {
@@ -58,35 +53,35 @@ export class Sender<Response> implements StallableClient {
     return this.#taken < this.#given
   }
 
-  /** Resolves when the client takes more; false: it has left. @throws if the message cannot be sent */
+  /** Sends a message. Resolves when the client takes more; false: it has left. @throws Error if it cannot be sent */
   send(message: Response, bytes: number): Promise<boolean> {
     if (this.#signal.aborted) return Promise.resolve(false)
     this.#given += bytes
     this.#count(bytes)
-    const { written, gone } = this.#wait(bytes)
+    const { written, taken } = this.#pend(bytes)
     this.#stream.write(message, written)
-    return gone
+    return taken
   }
 
-  /** Apart from send(), so that what waits here does not keep the message, which gRPC has copied. */
-  #wait(bytes: number): { written: (error?: Error | null) => void; gone: Promise<boolean> } {
+  /** Not part of send(): a closure there would keep the message in memory, which gRPC has copied. */
+  #pend(bytes: number): { written: (error?: Error | null) => void; taken: Promise<boolean> } {
     const signal = this.#signal
     let written!: (error?: Error | null) => void
-    const gone = new Promise<boolean>((resolve, reject) => {
-      const left = (): void => resolve(false)
-      signal.addEventListener('abort', left)
+    const taken = new Promise<boolean>((resolve, reject) => {
+      const leave = (): void => resolve(false)
+      signal.addEventListener('abort', leave)
       written = (error) => {
-        signal.removeEventListener('abort', left)
+        signal.removeEventListener('abort', leave)
         this.#count(-bytes)
         if (!error) this.#taken += bytes
         if (error && !signal.aborted) reject(error)
         else resolve(!signal.aborted)
       }
     })
-    return { written, gone }
+    return { written, taken }
   }
 
-  /** Ends the call at once, whatever the client has not taken. gRPC can only end it behind that. */
+  /** Ends the call at once. gRPC's own end waits until the client has taken everything before it. */
   cut(): void {
     this.#http2?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
@@ -94,14 +89,5 @@ export class Sender<Response> implements StallableClient {
   #count(bytes: number): void {
     const connection = this.#connection
     if (connection) untaken.set(connection, (untaken.get(connection) ?? 0) + bytes)
-  }
-}
-
-/** A chunk in pieces of the size that a message then shall have: views, nothing is copied. */
-export function* pieces(chunk: Buffer, to: { readonly messageSize: number }): Generator<Buffer> {
-  for (let at = 0; at < chunk.length;) {
-    const piece = chunk.subarray(at, at + to.messageSize)
-    at += piece.length
-    yield piece
   }
 }

@@ -6,14 +6,14 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
-import { http2Stream } from './http2-stream.js'
+import { http2StreamOf } from './http2-stream.js'
 
 type StandingCall = ServerDuplexStream<unknown, unknown>
 type Handler = (call: StandingCall) => void
 
 /**
- * Calls that last for as long as their clients like, and wait for news only: of somebody else's services, to which no
- * credentials are needed. So many may be on one connection.
+ * Limits the calls that only wait for news and last for as long as their clients like, of services that need no
+ * credentials (health, reflection): to a number per connection.
  */
 export class StandingCalls {
   readonly #server: Server
@@ -27,30 +27,30 @@ export class StandingCalls {
     this.#max = max
   }
 
-  /** Adds a service of which these methods are such calls. */
+  /** Adds a service with these methods as standing calls. */
   addService(methods: readonly string[], add: (server: Pick<Server, 'addService'>) => void): void {
     const addService = (definition: ServiceDefinition, handlers: UntypedServiceImplementation): void => {
       const wrapped = Object.entries(handlers).map(([name, handler]) => {
-        const stands = methods.some((method) => method.toLowerCase() === name.toLowerCase())
-        return [name, stands ? this.#remember(handler as Handler) : handler]
+        const isStanding = methods.some((method) => method.toLowerCase() === name.toLowerCase())
+        return [name, isStanding ? this.#limit(handler as Handler) : handler]
       })
       this.#server.addService(definition, Object.fromEntries(wrapped) as UntypedServiceImplementation)
     }
     add({ addService })
   }
 
-  /** Ends all of them. */
+  /** Ends all standing calls. */
   end(): void {
     for (const call of this.#calls) {
       call.emit('error', { code: status.UNAVAILABLE, details: 'refstream is shutting down' })
     }
   }
 
-  #remember(handler: Handler): Handler {
+  #limit(handler: Handler): Handler {
     return (call) => {
-      const { session } = http2Stream((call as unknown as { call?: unknown }).call) ?? {}
+      const { session } = http2StreamOf(call) ?? {}
       if (session && !this.#count(session, call)) {
-        const details = `this connection has ${this.#max} calls already that wait for news`
+        const details = `this connection has ${this.#max} standing calls already`
         call.emit('error', { code: status.RESOURCE_EXHAUSTED, details })
         return
       }
@@ -70,7 +70,7 @@ export class StandingCalls {
   }
 }
 
-/** A client that asks and asks, and takes no answer, is not asked for more. */
+/** Reads the next request only when the answer to the last one has been taken (back-pressure). */
 function answerOneByOne(call: StandingCall): void {
   const write = call.write.bind(call) as (message: unknown, done: () => void) => boolean
   call.write = (message: unknown): boolean => {

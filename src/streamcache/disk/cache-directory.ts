@@ -1,79 +1,89 @@
 import type { DiskFile } from './disk-file.js'
-import { DiskWatch } from './disk-watch.js'
+import { DiskWatchdog } from './disk-watchdog.js'
 import { FreeSpace, type Free, type FreeSpaceLimits } from './free-space.js'
 import { InstanceDirectory } from './instance-directory.js'
-import type { Spill } from './spill.js'
 import { Store, type DiscardReason, type Found } from './store.js'
 
-/** What failed: `open` (the directory as a whole), or work on one file. */
+/** The operation that failed: `open` (the directory as a whole), or work on one file. */
 export type StoreOperation = 'open' | 'create' | 'write' | 'read' | 'commit' | 'remove'
 
 export interface CacheDirectoryOptions extends FreeSpaceLimits {
-  /** Made if need be. */
+  /** Created if it does not exist. */
   readonly directory: string
-  /** Longest wait for one operation of its disk, in milliseconds; 10 seconds at most. */
+  /** Longest wait for one operation of the disk, in milliseconds; 10 seconds at most. */
   readonly operationMs: number
-  /** Told of each sound file that an earlier process left, oldest first. */
+  /** Called with each intact file that an earlier process left, oldest first. */
   readonly found: (file: Found) => void
   readonly discarded: (reason: DiscardReason) => void
   readonly failed: (operation: StoreOperation, error: unknown) => void
-  /** Told when the filesystem lacks room (and what it has), and when that is over (undefined). */
-  readonly roomChanged: (short: Free | undefined) => void
+  /** Called when the filesystem lacks free space (with what it has), and when that is over (undefined). */
+  readonly spaceChanged: (short: Free | undefined) => void
 }
 
-/** A cache directory in use: a slot of its own in it, that slot's store, and the work on files that nobody waits for. */
+/** An entry's file as the directory sees it; a Spill is one. */
+export interface StoredFile {
+  /**
+   * Gives the file its footer and its final name.
+   * @returns its size in bytes on disk; undefined if the disk has failed before, which has been reported
+   */
+  commit(footer: Buffer, path: string): Promise<number | undefined>
+  /** Removes the file's name. */
+  unlink(): Promise<void>
+}
+
+/** A cache directory in use: this process's instance directory in it, its store, and the background work on files. */
 export class CacheDirectory {
   readonly #options: CacheDirectoryOptions
-  readonly #watch: DiskWatch
+  readonly #watchdog: DiskWatchdog
   readonly #space: FreeSpace
   #instance: InstanceDirectory | undefined
   #store: Promise<Store> | undefined
   #closed = false
-  /** Files that are being made or removed. */
-  readonly #chores = new Set<Promise<void>>()
+  /** Files that are being created or removed. */
+  readonly #background = new Set<Promise<void>>()
   /** Files whose removal has failed. */
-  readonly #leftovers = new Set<Spill>()
+  readonly #leftovers = new Set<StoredFile>()
 
   constructor(options: CacheDirectoryOptions) {
     this.#options = options
-    this.#watch = new DiskWatch(options.operationMs)
-    this.#space = new FreeSpace(options.directory, options, options.roomChanged, this.#watch)
+    this.#watchdog = new DiskWatchdog(options.operationMs)
+    this.#space = new FreeSpace(options.directory, options, options.spaceChanged, this.#watchdog)
   }
 
-  /** The number of the slot; undefined as long as the directory cannot be used. */
+  /** The number of the instance directory; undefined as long as the cache directory cannot be used. */
   get instance(): number | undefined {
     return this.#instance?.number
   }
 
-  /** This process's part of the directory; undefined as above. */
+  /** The path of the instance directory; undefined as for `instance`. */
   get own(): string | undefined {
     return this.#instance?.directory
   }
 
-  /** Takes a slot and what is in it; tried again with each file that is to be made until it succeeds. Never rejects. */
+  /** Acquires an instance directory and reads its files; create() tries again if this fails. Never rejects. */
   async open(): Promise<void> {
     await this.#open().catch((error: unknown) => this.#options.failed('open', error))
   }
 
   async #open(): Promise<Store> {
-    // Whoever removed the directory has let go of the slot as well: another process may have it now.
+    // If the directory was removed, its claim was too, and another process may hold this number now.
     const instance = this.#instance
-    const stands = !instance || (await this.#watch.run(() => instance.stands()))
-    if (!stands && instance === this.#instance) await this.#leave()
-    this.#store ??= this.#takeInstance().catch(async (error: unknown) => {
+    const held = !instance || (await this.#watchdog.run(() => instance.isHeld()))
+    if (!held && instance === this.#instance) await this.#leave()
+    this.#store ??= this.#acquire().catch(async (error: unknown) => {
       await this.#leave()
       throw error
     })
     return this.#store
   }
 
-  async #takeInstance(): Promise<Store> {
+  async #acquire(): Promise<Store> {
     const { directory, discarded, failed, found } = this.#options
-    this.#instance = await this.#watch.run(
-      () => InstanceDirectory.take(directory),
+    this.#instance = await this.#watchdog.run(
+      () => InstanceDirectory.acquire(directory),
       (late) => void late.release(),
     )
-    const store = new Store(this.#instance.directory, this.#watch)
+    const store = new Store(this.#instance.directory, this.#watchdog)
     for (const each of await store.scan(discarded, failed)) found(each)
     return store
   }
@@ -85,7 +95,7 @@ export class CacheDirectory {
     await instance?.release()
   }
 
-  /** A new temporary file; undefined if there is no room for it, or if the disk fails, which is told. */
+  /** Creates a temporary file; undefined if there is too little free space, or if the disk fails, which is reported. */
   async create(): Promise<DiskFile | undefined> {
     if (this.#closed) return undefined
     try {
@@ -99,14 +109,14 @@ export class CacheDirectory {
   }
 
   /**
-   * Gives a file its footer and a final name.
-   * @returns its size in bytes on disk; undefined if the disk has failed, now or before, which has been told
+   * Gives a file its footer and its final name.
+   * @returns its size in bytes on disk; undefined if the disk has failed, now or before, which has been reported
    */
-  async commit(spill: Spill, footer: Buffer, key: string): Promise<number | undefined> {
+  async commit(file: StoredFile, footer: Buffer, key: string): Promise<number | undefined> {
     try {
       const store = await this.#store
       if (!store) return undefined
-      const size = await spill.commit(footer, store.committedPath(key))
+      const size = await file.commit(footer, store.committedPath(key))
       if (size !== undefined) this.#removeLeftovers()
       return size
     } catch (error) {
@@ -115,35 +125,35 @@ export class CacheDirectory {
     }
   }
 
-  /** Work on a file that nobody waits for but close(). It rejects if the file could not be removed. */
-  chore(spill: Spill, work: Promise<void>): void {
-    const chore = work
+  /** Tracks work on a file until it ends; only close() waits for it. The work rejects if the file cannot be removed. */
+  inBackground(file: StoredFile, work: Promise<void>): void {
+    const tracked = work
       .catch((error: unknown) => {
-        this.#leftovers.add(spill)
+        this.#leftovers.add(file)
         this.#options.failed('remove', error)
       })
-      .finally(() => this.#chores.delete(chore))
-    this.#chores.add(chore)
+      .finally(() => this.#background.delete(tracked))
+    this.#background.add(tracked)
   }
 
-  /** What a disk that failed did not let go, it may now. */
+  /** Tries again to remove the files that a failing disk did not remove. */
   #removeLeftovers(): void {
     const leftovers = [...this.#leftovers]
     this.#leftovers.clear()
-    for (const spill of leftovers) this.chore(spill, spill.unlink())
+    for (const file of leftovers) this.inBackground(file, file.unlink())
   }
 
-  /** To be called now and then. */
+  /** Does periodic work; to be called from time to time. */
   sweep(): void {
     this.#removeLeftovers()
-    // Tells that there is room again even if nobody asks for anything.
+    // Reports that there is enough space again, even without a request.
     void this.#space.enough()
   }
 
-  /** Waits for the work on files, and leaves the slot to the next process. */
+  /** Waits for the work on files, and releases the instance directory for the next process. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all(this.#chores)
+    await Promise.all(this.#background)
     await this.#leave()
   }
 }

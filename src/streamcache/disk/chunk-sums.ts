@@ -1,12 +1,12 @@
 import { crc32 } from 'node:zlib'
 
-/** Bytes per checksum, and per read from disk: what a follower behind the hot tier holds. */
+/** Bytes per checksum, and per read from disk: what a follower that is behind the hot tier holds. */
 export const chunkSize = 32 * 1024
 
 /**
- * The CRC-32 of each chunk of a file that this process has written or checked, so that whatever is read back from disk
- * is compared before anybody gets it. The SHA-256 of the whole would be known only after the last byte has gone out.
- * Takes 0.2 ms per megabyte; a client that fetches from memory pays nothing.
+ * The CRC-32 of each chunk of a file that this process has written or verified, so that bytes read back from disk are
+ * compared before they are sent. The SHA-256 of the whole would be known only after the last byte was sent. Takes 0.2 ms
+ * per megabyte; a client that reads from memory pays nothing.
  */
 export class ChunkSums {
   readonly #sums: number[] = []
@@ -23,7 +23,7 @@ export class ChunkSums {
     }
   }
 
-  /** Where the chunk of an offset begins, how many bytes of it have been added, and their checksum. */
+  /** Returns where the chunk of an offset begins, how many bytes of it have been added, and their checksum. */
   chunkAt(offset: number): { readonly start: number; readonly length: number; readonly sum: number } {
     const index = Math.floor(offset / chunkSize)
     const start = index * chunkSize

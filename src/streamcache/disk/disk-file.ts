@@ -1,7 +1,7 @@
 import { constants, rmSync, type BigIntStats } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
-import { DiskWatch } from './disk-watch.js'
-import { allocate } from '../memory.js'
+import { allocate } from '../memory/allocate.js'
+import { DiskWatchdog } from './disk-watchdog.js'
 
 /** Proof that a file is not, or no longer, what was committed. */
 export class Damage extends Error {
@@ -9,41 +9,41 @@ export class Damage extends Error {
 }
 
 /**
- * Is this error proof that a committed file is worth nothing? What the system says of itself is none: EMFILE and ENFILE
- * (no descriptors left), ENOMEM, EACCES, EPERM and EROFS (somebody changed rights or mounts), EIO (the bytes may be
- * there, and read the next time), ENOTDIR and ELOOP (the way to the file has changed), a disk that does not answer.
- * Then the file must not answer now, and must not be deleted. ENOENT is proof: whatever comes back under that name,
- * for one a volume that was mounted again, is found by the next process.
+ * Does this error prove that a committed file is useless? Errors about the state of the system do not: EMFILE and ENFILE
+ * (no descriptors left), ENOMEM, EACCES, EPERM and EROFS (permissions or mounts were changed), EIO (the bytes may be
+ * there, and readable the next time), ENOTDIR and ELOOP (the path to the file has changed), a disk that does not answer.
+ * After these the file must not be served now, and must not be deleted. ENOENT is proof: a file that comes back under
+ * that name, for instance with a volume that is mounted again, is found by the next process.
  */
 export function isDamage(error: unknown): boolean {
   return error instanceof Damage || (error as NodeJS.ErrnoException).code === 'ENOENT'
 }
 
 /**
- * One file of the store, first temporary, then committed. Its handle is open while somebody writes or reads it, so that
- * renaming or unlinking it harms no reader.
+ * One file of the store, first temporary, then committed. Its handle stays open while it is written or read, so that
+ * renaming or unlinking the file does not affect readers.
  */
 export class DiskFile {
-  readonly #watch: DiskWatch
+  readonly #watchdog: DiskWatchdog
   #path: string
   #handle: Promise<FileHandle> | undefined
   /** Size in bytes that the file must have whenever it is opened; known once it is committed. */
   #expectedSize: number | undefined
-  /** Which file it is, and when it was last written; known once it was committed or opened by this process. */
+  /** Which file it is, and its mtime; known once this process has committed or opened it. */
   #identity: string | undefined
-  /** When anything about the file last changed (ctime): when its bytes were known to be right, and when last seen. */
-  #trustedChange: bigint | undefined
-  #seenChange: bigint | undefined
+  /** The file's ctime in nanoseconds: when its bytes were last known to be right, and when last seen. */
+  #trustedCtime: bigint | undefined
+  #seenCtime: bigint | undefined
 
-  private constructor(path: string, watch: DiskWatch) {
+  private constructor(path: string, watchdog: DiskWatchdog) {
     this.#path = path
-    this.#watch = watch
+    this.#watchdog = watchdog
   }
 
-  /** A new file, open for writing and reading. @throws the system's error (ENOSPC, EMFILE, …) */
-  static async create(path: string, watch = new DiskWatch()): Promise<DiskFile> {
-    const file = new DiskFile(path, watch)
-    const handle = await watch.run(
+  /** Creates a file, open for writing and reading. @throws the system's error (ENOSPC, EMFILE, …) */
+  static async create(path: string, watchdog = new DiskWatchdog()): Promise<DiskFile> {
+    const file = new DiskFile(path, watchdog)
+    const handle = await watchdog.run(
       () => open(path, 'wx+', 0o600),
       (late) => void Promise.allSettled([late.close(), rm(path, { force: true })]),
     )
@@ -51,94 +51,97 @@ export class DiskFile {
     return file
   }
 
-  /** A committed file of that many bytes; it is opened when it is first read. */
-  static committed(path: string, size: number, watch = new DiskWatch()): DiskFile {
-    const file = new DiskFile(path, watch)
+  /** Returns a committed file of that many bytes; it is opened when it is first read. */
+  static committed(path: string, size: number, watchdog = new DiskWatchdog()): DiskFile {
+    const file = new DiskFile(path, watchdog)
     file.#expectedSize = size
     return file
   }
 
+  /** Writes all these bytes, from a position on. @throws the system's error */
   async write(buffers: Buffer[], position: number): Promise<void> {
     const handle = await this.open()
-    // writev may write less than it was given, on a disk that is nearly full for one.
+    // writev(2) may write less than it was given, for instance on a disk that is nearly full.
     let left = buffers
     while (left.length > 0) {
       const [chunks, at] = [left, position]
-      const { bytesWritten } = await this.#watch.run(() => handle.writev(chunks, at))
+      const { bytesWritten } = await this.#watchdog.run(() => handle.writev(chunks, at))
       if (bytesWritten === 0) throw new Error(`cannot write to ${this.#path}`)
       position += bytesWritten
       left = dropBytes(left, bytesWritten)
     }
   }
 
-  /** Exactly that many bytes. @throws Damage if the file has fewer; the system's error */
+  /** Reads exactly that many bytes. @throws Damage if the file has fewer; the system's error */
   async read(position: number, length: number): Promise<Buffer> {
     const handle = await this.open()
     const buffer = allocate(length)
     for (let filled = 0; filled < length;) {
       const [at, left] = [filled, length - filled]
-      const { bytesRead } = await this.#watch.run(() => handle.read(buffer, at, left, position + at))
+      const { bytesRead } = await this.#watchdog.run(() => handle.read(buffer, at, left, position + at))
       if (bytesRead === 0) throw new Damage(`${this.#path} is truncated`)
       filled += bytesRead
     }
     return buffer
   }
 
-  /** The file, which must be open, takes its final name, at its final size in bytes. */
+  /** Renames the file, which must be open, to its final name; from now on it must have this size in bytes. */
   async commit(path: string, size: number): Promise<void> {
     const handle = await this.open()
-    await this.#watch.run(async () => {
+    await this.#watchdog.run(async () => {
       await rename(this.#path, path)
-      // Also if it comes late: then unlink() must find it.
+      // Set also if the operation is overdue: unlink() must find the file.
       this.#path = path
       this.#expectedSize = size
-      // The rename has moved ctime, on most filesystems.
+      // On most filesystems the rename has changed ctime.
       const stats = await handle.stat({ bigint: true })
       this.#identity = identityOf(stats)
-      this.#trustedChange = stats.ctimeNs
+      this.#trustedCtime = stats.ctimeNs
     })
   }
 
+  /** Removes the file's name; no error if it is gone already. @throws the system's error */
   async unlink(): Promise<void> {
-    await this.#watch.run(() => rm(this.#path, { force: true }))
+    await this.#watchdog.run(() => rm(this.#path, { force: true }))
   }
 
-  /** The same at once, for somebody who promises that it is gone. */
+  /** The same synchronously, for a caller that guarantees that the file is gone. */
   unlinkNow(): void {
     rmSync(this.#path, { force: true })
   }
 
   /**
-   * Its bytes are about to be checked: if it is not open now, whichever file of the right size has its name is it.
+   * Trusts the file as it is now, for a caller that verifies its bytes next. If it is not open, any file of the right
+   * size under its name is accepted.
    * @throws as open() does
    */
-  async trustAnew(): Promise<void> {
+  async trustCurrent(): Promise<void> {
     if (!this.#handle) this.#identity = undefined
-    await this.#see()
-    this.#trustedChange = this.#seenChange
+    await this.#stat()
+    this.#trustedCtime = this.#seenCtime
   }
 
   /**
-   * Opens the file if it is not open. Is it the one that was committed or checked, and has nothing touched it since?
-   * Whoever writes to it can put its mtime back, and not its ctime; which a new link or a change of rights moves as
-   * well, so false does not mean that its bytes are others.
+   * Opens the file if it is not open. Is it the one that was committed or verified, and unchanged since? A program that
+   * writes to it can reset its mtime, but not its ctime. A new link or a change of permissions moves ctime as well, so
+   * false does not mean that the bytes differ.
    * @throws as open() does
    */
-  async untouched(): Promise<boolean> {
-    await this.#see()
-    return this.#seenChange === this.#trustedChange
+  async isUntouched(): Promise<boolean> {
+    await this.#stat()
+    return this.#seenCtime === this.#trustedCtime
   }
 
-  async #see(): Promise<void> {
+  async #stat(): Promise<void> {
     const held = this.#handle
     const handle = await this.open()
-    if (held) this.#seenChange = (await this.#watch.run(() => handle.stat({ bigint: true }))).ctimeNs
+    if (held) this.#seenCtime = (await this.#watchdog.run(() => handle.stat({ bigint: true }))).ctimeNs
   }
 
   /**
    * Opens the file if it is not open.
-   * @throws Damage if it has changed its length, or is another than the one that was committed or opened before, or has
-   * been written to since; the system's error, ENOENT if it is gone
+   * @throws Damage if its length differs, if it is not the file that was committed or opened before, or if it has been
+   * written to since; the system's error, ENOENT if it is gone
    */
   open(): Promise<FileHandle> {
     this.#handle ??= this.#openCommitted().catch((error: unknown) => {
@@ -149,13 +152,13 @@ export class DiskFile {
   }
 
   async #openCommitted(): Promise<FileHandle> {
-    const handle = await this.#watch.run(
-      // Should a pipe have its name now, nobody waits for its writer.
+    const handle = await this.#watchdog.run(
+      // Non-blocking, so that a pipe under this name does not make the open wait for a writer.
       () => open(this.#path, constants.O_RDONLY | constants.O_NONBLOCK),
       (late) => void late.close().catch(() => {}),
     )
     try {
-      this.#inspect(await this.#watch.run(() => handle.stat({ bigint: true })))
+      this.#inspect(await this.#watchdog.run(() => handle.stat({ bigint: true })))
       return handle
     } catch (error) {
       await handle.close()
@@ -170,10 +173,10 @@ export class DiskFile {
     const identity = identityOf(stats)
     this.#identity ??= identity
     if (this.#identity !== identity) throw new Damage(`${this.#path} has been replaced or written to`)
-    this.#seenChange = stats.ctimeNs
+    this.#seenCtime = stats.ctimeNs
   }
 
-  /** Closes the handle once pending reads and writes are done. It opens again by itself when needed. */
+  /** Closes the handle once pending reads and writes have ended. The file is opened again when it is needed. */
   close(): void {
     const handle = this.#handle
     this.#handle = undefined
@@ -181,7 +184,7 @@ export class DiskFile {
   }
 }
 
-/** Not the device, which may be numbered anew at each mount; nor ctime, of which untouched() tells. */
+/** Without the device, whose number may change at each mount, and without ctime, which isUntouched() compares. */
 const identityOf = ({ ino, size, mtimeNs }: BigIntStats): string => `${ino} ${size} ${mtimeNs}`
 
 function dropBytes(buffers: Buffer[], count: number): Buffer[] {

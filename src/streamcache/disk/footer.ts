@@ -2,12 +2,11 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 
 /**
- * A committed file is the entry's bytes, then this footer. It stands at the end because the length and the checksum are
- * known only then:
+ * A committed file is the entry's bytes followed by this footer, since length and checksum are known only at the end:
  *
  *   body | JSON of the fields | its length: 32 bits, big-endian | SHA-256 of the two before | magic word
  *
- * So every bit of the file is covered: the body by the SHA-256 in the JSON, the JSON by the one behind it.
+ * So a checksum covers every bit of the file: the SHA-256 in the JSON covers the body, the one behind it the JSON.
  */
 const fields = z.strictObject({
   key: z.string(),
@@ -22,14 +21,15 @@ const fields = z.strictObject({
 
 export type Footer = z.output<typeof fields>
 
-/** The last two digits count the formats. `rfstrm01` had no checksum of its own. */
+/** The last two digits are the version of the format. The footer of `rfstrm01` had no checksum of its own. */
 const magic = Buffer.from('rfstrm02')
 const lengthSize = 4
 const digestSize = 32
 
-/** Bytes at the very end, from which the rest of a footer can be found. */
+/** Bytes at the very end from which the beginning of the footer can be found. */
 export const tailLength = lengthSize + digestSize + magic.length
 
+/** Returns the bytes of a footer. */
 export function encodeFooter({ key, token, length, sha256, committedAt }: Footer): Buffer {
   const json = Buffer.from(JSON.stringify({ key, token, length, sha256, committedAt }))
   const size = Buffer.alloc(lengthSize)
@@ -40,26 +40,26 @@ export function encodeFooter({ key, token, length, sha256, committedAt }: Footer
 const digestOf = (json: Buffer, size: Buffer): Buffer =>
   createHash('sha256').update(json).update(size).digest()
 
-/** Returns the length in bytes of the JSON, from a file's last `tailLength` bytes; undefined if these end no footer. */
+/** Returns the length of the JSON in bytes, from a file's last `tailLength` bytes; undefined if these end no footer. */
 export function footerLength(tail: Buffer): number | undefined {
   if (tail.length !== tailLength || !tail.subarray(-magic.length).equals(magic)) return undefined
   return tail.readUInt32BE(0)
 }
 
-/** Do these bytes end a file that another version of this program has written? */
+/** Do these bytes end a file that was written by a version of this program with another format? */
 export function endsOtherFormat(tail: Buffer): boolean {
   const word = tail.toString('latin1', tail.length - magic.length)
   return /^rfstrm\d\d$/.test(word) && word !== magic.toString()
 }
 
 /**
- * Returns the fields of a whole footer, from the first byte of its JSON to the end of the file; undefined if any byte
- * of it is not as it was written.
+ * Returns the fields of a whole footer, given its bytes from the JSON's first to the end of the file; undefined if any
+ * byte of it was changed.
  */
 export function decodeFooter(footer: Buffer): Footer | undefined {
   try {
     const read = fields.parse(JSON.parse(footer.toString('utf8', 0, footer.length - tailLength)))
-    // Written anew, it is the same to the byte: its digest is right, and it says nothing twice or besides.
+    // Encoding it again gives the same bytes only if its digest is right and its JSON has no additional or duplicate key.
     return encodeFooter(read).equals(footer) ? read : undefined
   } catch {
     return undefined

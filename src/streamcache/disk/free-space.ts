@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises'
-import { DiskWatch } from './disk-watch.js'
+import { DiskWatchdog } from './disk-watchdog.js'
 
-/** What a filesystem has left for this user; undefined: it does not count that. */
+/** What a filesystem has left for this user; undefined: the filesystem does not report it. */
 export interface Free {
   readonly bytes: number | undefined
   readonly inodes: number | undefined
@@ -14,49 +14,49 @@ export interface FreeSpaceLimits {
   readonly minFreeInodes: number
 }
 
-/** For how long an answer stands, in milliseconds: a storm of fills costs one look. */
+/** How long an answer is reused, in milliseconds: a storm of fills costs one statfs(2). */
 const freshMs = 1000
 
 /**
- * Leaves room on the cache's filesystem for those who share it: below a limit nothing more is stored, until there is
- * room again. What is stored already stays.
+ * Keeps space free on the cache's filesystem for other programs: below a limit nothing more is stored, until there is
+ * enough space again. Entries that are stored already stay.
  */
 export class FreeSpace {
   readonly #directory: string
   readonly #limits: FreeSpaceLimits
-  readonly #watch: DiskWatch
+  readonly #watchdog: DiskWatchdog
   readonly #changed: (short: Free | undefined) => void
-  #looked: Promise<boolean> | undefined
-  #lookedAt = 0
+  #answer: Promise<boolean> | undefined
+  #askedAt = 0
   #short = false
 
-  /** @param changed told when room begins to lack (and how much there is), and when it is back (undefined) */
+  /** @param changed called when free space falls below a limit (with what is left), and when that is over (undefined) */
   constructor(
     directory: string,
     limits: FreeSpaceLimits,
     changed: (short: Free | undefined) => void,
-    watch = new DiskWatch(),
+    watchdog = new DiskWatchdog(),
   ) {
-    this.#watch = watch
+    this.#watchdog = watchdog
     this.#directory = directory
     this.#limits = limits
     this.#changed = changed
   }
 
-  /** May an entry be stored? True as well if the filesystem cannot be asked: then storing itself will tell why. */
+  /** May an entry be stored? Also true if the filesystem cannot be queried: then storing will fail with the reason. */
   enough(): Promise<boolean> {
     const now = performance.now()
-    if (!this.#looked || now - this.#lookedAt >= freshMs) {
-      this.#lookedAt = now
-      this.#looked = this.#look()
+    if (!this.#answer || now - this.#askedAt >= freshMs) {
+      this.#askedAt = now
+      this.#answer = this.#query()
     }
-    return this.#looked
+    return this.#answer
   }
 
-  async #look(): Promise<boolean> {
+  async #query(): Promise<boolean> {
     const { minFreeBytes, minFreeInodes } = this.#limits
     if (minFreeBytes <= 0 && minFreeInodes <= 0) return true
-    const free = await this.#watch.run(() => freeOn(this.#directory)).catch(() => undefined)
+    const free = await this.#watchdog.run(() => freeOn(this.#directory)).catch(() => undefined)
     if (!free) return true
     const short = (free.bytes ?? Infinity) < minFreeBytes || (free.inodes ?? Infinity) < minFreeInodes
     if (short !== this.#short) {
@@ -67,7 +67,7 @@ export class FreeSpace {
   }
 }
 
-/** statfs(2). A total of 0 means "not counted": btrfs has no limit on inodes, and some network filesystems say nothing. */
+/** Calls statfs(2). A total of 0 means "not counted": btrfs has no limit on inodes, some network filesystems report none. */
 async function freeOn(directory: string): Promise<Free> {
   const { blocks, bavail, bsize, files, ffree } = await statfs(directory)
   return {

@@ -4,13 +4,16 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import fse from 'fs-extra'
 import { DiskFile, isDamage } from './disk-file.js'
-import { DiskWatch } from './disk-watch.js'
+import { DiskWatchdog } from './disk-watchdog.js'
 import { decodeFooter, endsOtherFormat, footerLength, tailLength, type Footer } from './footer.js'
 
-/** Why a file in the directory was thrown away. `format`: another version of this program wrote it. */
+/**
+ * Why a file in the directory was removed. `temp`: a fill had not ended; `truncated` and `corrupt`: damaged; `format`:
+ * written by a version of this program with another format.
+ */
 export type DiscardReason = 'temp' | 'truncated' | 'corrupt' | 'format'
 
-/** A committed file that an earlier process left, with a sound footer; its bytes are not checked yet. */
+/** A committed file that an earlier process left, with an intact footer; its bytes are not verified yet. */
 export interface Found {
   readonly disk: DiskFile
   readonly footer: Footer
@@ -19,45 +22,46 @@ export interface Found {
 }
 
 /**
- * The files on disk, in one slot: `temp/` for those that grow, `entries/` for the committed, moved by one rename. Names are digests
- * of keys plus a random part, so that a new entry never takes the name of one that is being read.
+ * The files of one instance directory: growing files in `temp/`, committed ones in `entries/`, moved by one rename. Names
+ * are digests of keys plus a random part, so that a new entry never takes the name of one that is being read.
  */
 export class Store {
   readonly #temp: string
   readonly #entries: string
-  readonly #watch: DiskWatch
+  readonly #watchdog: DiskWatchdog
 
-  constructor(directory: string, watch = new DiskWatch()) {
-    this.#watch = watch
+  constructor(directory: string, watchdog = new DiskWatchdog()) {
+    this.#watchdog = watchdog
     this.#temp = join(directory, 'temp')
     this.#entries = join(directory, 'entries')
   }
 
   /**
-   * Makes the directories, empties temp/, and reads the footers of what is committed, oldest first. Only what is proved
-   * to be damaged is thrown away; what the system refuses to read or to remove stays where it is.
-   * @throws if the directories cannot be made or listed
+   * Creates the directories, empties temp/, and reads the footers of the committed files.
+   * @returns the intact files, oldest first. Only files proved to be damaged are removed; files that the system cannot
+   * read or remove now stay where they are.
+   * @throws if the directories cannot be created or listed
    */
   async scan(
     discarded: (reason: DiscardReason) => void,
     failed: (operation: 'read' | 'remove', error: unknown) => void = () => {},
   ): Promise<Found[]> {
-    await this.makeDirectories()
+    await this.#makeDirectories()
     const remove = (path: string, reason: DiscardReason): Promise<void> =>
-      this.#watch
+      this.#watchdog
         .run(() => rm(path, { recursive: true, force: true }))
         .then(
           () => discarded(reason),
           (error: unknown) => failed('remove', error),
         )
-    for (const name of await this.#watch.run(() => readdir(this.#temp))) {
+    for (const name of await this.#watchdog.run(() => readdir(this.#temp))) {
       await remove(join(this.#temp, name), 'temp')
     }
     const found: Found[] = []
-    for (const name of await this.#watch.run(() => readdir(this.#entries))) {
+    for (const name of await this.#watchdog.run(() => readdir(this.#entries))) {
       const path = join(this.#entries, name)
       try {
-        const entry = readFound(path, this.#watch)
+        const entry = readFound(path, this.#watchdog)
         if (typeof entry === 'object') found.push(entry)
         else await remove(path, entry)
       } catch (error) {
@@ -68,38 +72,38 @@ export class Store {
     return found.sort((a, b) => a.footer.committedAt - b.footer.committedAt)
   }
 
-  async makeDirectories(): Promise<void> {
-    for (const path of [this.#temp, this.#entries]) await this.#watch.run(() => fse.ensureDir(path, 0o700))
+  async #makeDirectories(): Promise<void> {
+    for (const path of [this.#temp, this.#entries]) await this.#watchdog.run(() => fse.ensureDir(path, 0o700))
   }
 
-  /** A new temporary file. Makes the directory again if it has gone. @throws the system's error */
+  /** Creates a temporary file, and the directory if it was removed. @throws the system's error */
   async create(): Promise<DiskFile> {
     const path = join(this.#temp, randomUUID())
     try {
-      return await DiskFile.create(path, this.#watch)
+      return await DiskFile.create(path, this.#watchdog)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-      await this.makeDirectories()
-      return DiskFile.create(path, this.#watch)
+      await this.#makeDirectories()
+      return DiskFile.create(path, this.#watchdog)
     }
   }
 
-  /** Where an entry of that key goes when it commits; a new name each time. */
+  /** Returns the path for an entry of that key to be committed to; a new name each time. */
   committedPath(key: string): string {
     return join(this.#entries, `${createHash('sha256').update(key).digest('hex')}.${randomUUID()}`)
   }
 }
 
-/** Bytes in which most footers fit, and those of the longest that is read. */
+/** Size in bytes that most footers do not exceed, and that of the longest footer that is accepted. */
 const footerGuess = 1024
 const footerMax = 1024 * 1024
 
 /**
- * Reads a footer. Synchronously: a cache may hold tens of thousands of files, all are read before the first request is
- * taken, and so each costs 20 µs instead of 200.
+ * Reads a footer; synchronously, because a cache may hold tens of thousands of files, all are read before the first
+ * request is accepted, and each costs 20 µs instead of 200 µs.
  */
-function readFound(path: string, watch: DiskWatch): Found | DiscardReason {
-  // Should it be a pipe, nobody waits for its writer.
+function readFound(path: string, watchdog: DiskWatchdog): Found | DiscardReason {
+  // Non-blocking, so that a pipe does not make the open wait for a writer.
   const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const stats = fstatSync(handle)
@@ -120,25 +124,25 @@ function readFound(path: string, watch: DiskWatch): Found | DiscardReason {
     }
     const footer = decodeFooter(bytes)
     if (!footer || footer.length + footerSize !== size) return 'corrupt'
-    const committedAt = believable(footer.committedAt, stats, handle)
-    return { disk: DiskFile.committed(path, size, watch), footer: { ...footer, committedAt }, size }
+    const committedAt = plausibleCommitTime(footer.committedAt, stats, handle)
+    return { disk: DiskFile.committed(path, size, watchdog), footer: { ...footer, committedAt }, size }
   } finally {
     closeSync(handle)
   }
 }
 
 /**
- * When an entry was committed, if the clock has been ahead or is behind now. An entry from the future counts as made
- * now; the file's mtime remembers that, so that it does not become new again at each start.
+ * Returns when an entry was committed, also if the clock was ahead then or is behind now. An entry from the future counts
+ * as committed now; the file's mtime records that, so that it does not become new again at each start.
  */
-function believable(committedAt: number, { mtimeMs }: Stats, handle: number): number {
+function plausibleCommitTime(committedAt: number, { mtimeMs }: Stats, handle: number): number {
   const now = Date.now()
   if (committedAt <= now) return committedAt
   if (mtimeMs <= now) return mtimeMs
   try {
     futimesSync(handle, now / 1000, now / 1000)
   } catch {
-    // Not ours to change: then it is as new at the next start.
+    // Without the permission to set it, the entry counts as new again at the next start.
   }
   return now
 }

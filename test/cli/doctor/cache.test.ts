@@ -6,7 +6,7 @@ import { tempDir } from '../../support/temp-dir.js'
 
 const none = { cacheMinFreeBytes: 0, cacheMinFreeInodes: 0 }
 
-t.test('a directory that takes files', async (t) => {
+t.test('a writable directory', async (t) => {
   const directory = tempDir(t)
   t.match(await checkCache(directory, none), {
     wrong: false,
@@ -15,15 +15,15 @@ t.test('a directory that takes files', async (t) => {
   t.same(readdirSync(directory), [])
 })
 
-t.test('one that is not there yet is not made', async (t) => {
+t.test('a missing directory is not created', async (t) => {
   const directory = tempDir(t)
   const { line, wrong } = await checkCache(join(directory, 'a/b'), none)
-  t.match(line, `a/b, will be made in ${directory}, `)
+  t.match(line, `a/b, will be created in ${directory}, `)
   t.notOk(wrong)
   t.notOk(existsSync(join(directory, 'a')))
 })
 
-t.test('what is no directory, or below none', async (t) => {
+t.test('a file, or a path below a file', async (t) => {
   const file = join(tempDir(t), 'file')
   writeFileSync(file, '')
   for (const path of [file, join(file, 'x')]) {
@@ -34,7 +34,7 @@ t.test('what is no directory, or below none', async (t) => {
   }
 })
 
-t.test('too little room', async (t) => {
+t.test('too little free space', async (t) => {
   const directory = tempDir(t)
   t.match(await checkCache(directory, { ...none, cacheMinFreeBytes: 2 ** 60 }), {
     wrong: true,
@@ -50,9 +50,9 @@ t.test(
   },
 )
 
-t.test('somebody else’s', { skip: process.getuid?.() !== 0 }, async (t) => {
+t.test('a directory of another user', { skip: process.getuid?.() !== 0 }, async (t) => {
   const directory = join(tempDir(t), 'cache')
   mkdirSync(directory)
   chownSync(directory, 65534, 65534)
-  t.match((await checkCache(directory, none)).line, /tried as root, but it belongs to user 65534$/)
+  t.match((await checkCache(directory, none)).line, /checked as root, but it belongs to user 65534$/)
 })

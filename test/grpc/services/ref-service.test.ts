@@ -5,9 +5,10 @@ import { refService, type RefServiceOptions } from '../../../src/grpc/services/r
 import { encodeRefs, type RefsMessage } from '../../../src/grpc/proto/refs-message.js'
 import { messageSize } from '../../../src/grpc/transport/sender.js'
 import { StallDetector } from '../../../src/limits/connection/stall-detector.js'
+import { createLog } from '../../../src/telemetry/log.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
 import { answerTo, everything, manyRefs, queries, sharedListing } from '../../support/listings.js'
-import { turns } from '../../support/sources.js'
+import { turns } from '../../support/producers.js'
 
 /** A call whose client takes so many messages and then none. */
 class StoppedCall extends EventEmitter {
@@ -19,6 +20,10 @@ class StoppedCall extends EventEmitter {
     super()
     this.request = request
     this.#left = taken
+  }
+
+  getPath(): string {
+    return '/refstream.v1.RefService/ListRefs'
   }
 
   getDeadline(): number {
@@ -42,10 +47,10 @@ t.test('a client that stops reading holds one message, whatever it asked for', a
     const listing = await sharedListing(answer, whole)
     const { ListRefs } = refService({
       ...{ service: { listRefs: async () => ({ listing, reuse: 'hit' }) }, metrics: new Metrics() },
-      ...{ authorize: async () => ({}), clientOf: () => '', gate: { enter: async () => () => {} } },
+      ...{ authorize: async () => ({}), clientOf: () => '', gate: { admit: async () => () => {} } },
       ...{
-        readers: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 }),
-        log: { debug() {}, error() {} },
+        responseStalls: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 }),
+        log: createLog('silent'),
       },
     } as unknown as RefServiceOptions)
     for (const query of queries) {

@@ -1,0 +1,39 @@
+/**
+ * The rooms of src/, from the top floor down. A room may import the rooms on lower floors only, so that a request walks
+ * down one staircase and never back up; assembly/ puts the rooms together. streamcache/ can be published alone and
+ * imports none. eslint.config.js and test/architecture.test.ts hold this.
+ */
+export const floors = [
+  ['cli'],
+  ['assembly'],
+  ['server'],
+  ['http', 'grpc', 'admin'],
+  ['service'],
+  ['freshness'],
+  ['streamcache', 'git', 'access'],
+  ['config', 'telemetry', 'limits'],
+]
+
+/** Rooms that import no other room at all. */
+export const closedRooms = ['streamcache']
+
+/**
+ * The same inside a room: a name is a room inside it, `.` all files that stand directly in it, or else, each with a floor
+ * of its own, `NAME.ts`. Places on one floor do not import one another.
+ */
+export const innerFloors = {
+  cli: [['.'], ['doctor']],
+  grpc: [
+    ['server.ts'],
+    ['services'],
+    ['admin-call.ts', 'authorize.ts'],
+    ['call.ts'],
+    ['status.ts'],
+    ['transport', 'proto'],
+  ],
+  freshness: [['.'], ['disk']],
+  git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
+  streamcache: [['.'], ['disk'], ['memory']],
+  telemetry: [['.'], ['metrics']],
+  limits: [['admission', 'connection', 'process'], ['queue'], ['.']],
+}

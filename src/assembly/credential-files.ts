@@ -1,0 +1,111 @@
+import { Htpasswd } from '../access/htpasswd.js'
+import { Tokens } from '../access/tokens.js'
+import type { Settings } from '../config/options.js'
+import { ConfigError } from '../config/settings.js'
+import type { TlsFiles } from '../server/tls-material.js'
+import { TlsTerminator } from '../server/tls-terminator.js'
+import { WatchedFiles } from '../server/watched-files.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+
+/** Certificates, tokens and passwords, read again when their files change. What is undefined is not configured. */
+export interface CredentialFiles {
+  readonly tls: TlsTerminator | undefined
+  readonly adminTokens: (() => Tokens) | undefined
+  readonly tokens: (() => Tokens) | undefined
+  readonly passwords: (() => Htpasswd) | undefined
+  /** Reads all files again, changed or not. */
+  reload(): void
+  close(): void
+}
+
+const pollMs = 5000
+/** Time limit of a TLS handshake in milliseconds, unless `request-idle-seconds` is shorter. */
+const handshakeMaxMs = 10_000
+
+/** Returns the files for TLS; undefined: there is no certificate. */
+export function tlsFilesOf(settings: Settings): TlsFiles | undefined {
+  const { tlsCert: cert, tlsKey: key, tlsClientCa: clientCa, tlsClientNames: clientNames } = settings
+  return cert === undefined || key === undefined ? undefined : { cert, key, clientCa, clientNames }
+}
+
+/** @param what the files' name in the metrics */
+export function unusableFiles(
+  what: string,
+  paths: readonly (string | undefined)[],
+  error: unknown,
+): ConfigError {
+  return new ConfigError(`${what}: cannot use ${given(paths).join(', ')}: ${(error as Error).message}`)
+}
+
+/**
+ * Reads the files, and watches them.
+ * @throws ConfigError if one of them cannot be used; later, the content that was read before stays in force
+ */
+export function openCredentialFiles(settings: Settings, metrics: Metrics, log: Log): CredentialFiles {
+  const files = new WatchedFiles({
+    pollMs,
+    reloaded: (what) => {
+      metrics.reloads.inc({ what, result: 'ok' })
+      log.info({ what }, 'files reloaded')
+    },
+    failed: (what, err) => {
+      metrics.reloads.inc({ what, result: 'failed' })
+      log.error(
+        { err, what },
+        'changed files cannot be used; the content read before stays in force; correct them',
+      )
+    },
+  })
+  const watch = <T>(
+    what: string,
+    paths: readonly (string | undefined)[],
+    read: (earlier: T | undefined) => T,
+  ): (() => T) => {
+    let current: T | undefined
+    try {
+      files.add(what, given(paths), () => (current = read(current)))
+    } catch (error) {
+      throw unusableFiles(what, paths, error)
+    }
+    return () => current!
+  }
+  const watchOne = <T>(
+    what: string,
+    path: string | undefined,
+    read: (path: string) => T,
+  ): (() => T) | undefined => (path === undefined ? undefined : watch(what, [path], () => read(path)))
+
+  try {
+    return {
+      tls: openTls(settings, metrics, log, watch),
+      adminTokens: watchOne('admin-tokens', settings.adminTokenFile, (path) => Tokens.read(path)),
+      tokens: watchOne('auth-tokens', settings.authTokens, (path) => Tokens.read(path)),
+      passwords: watchOne('auth-htpasswd', settings.authHtpasswd, (path) => Htpasswd.read(path)),
+      reload: () => files.reload(),
+      close: () => files.close(),
+    }
+  } catch (error) {
+    files.close()
+    throw error
+  }
+}
+
+const given = (paths: readonly (string | undefined)[]): string[] => paths.filter((path) => path !== undefined)
+
+type Watch = (
+  what: string,
+  paths: readonly (string | undefined)[],
+  read: (earlier: TlsTerminator | undefined) => TlsTerminator,
+) => () => TlsTerminator
+
+/** Connections refer to one terminator, so it is kept and reloads itself. */
+function openTls(settings: Settings, metrics: Metrics, log: Log, watch: Watch): TlsTerminator | undefined {
+  const files = tlsFilesOf(settings)
+  if (!files) return undefined
+  const handshakeMs = Math.min(settings.requestIdleSeconds * 1000, handshakeMaxMs)
+  return watch('tls', Object.values(files), (earlier) => {
+    earlier?.reload()
+    return earlier ?? new TlsTerminator({ files, handshakeMs, metrics, log })
+  })()
+}

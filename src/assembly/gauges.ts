@@ -1,0 +1,47 @@
+import type { DiskHelpers } from '../freshness/disk/disk-helpers.js'
+import type { Git } from '../git/process/git.js'
+import type { RefListings } from '../service/ref-listings.js'
+import type { StreamCache } from '../streamcache/index.js'
+import { droppedLines, type Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import type { Freshness } from './freshness.js'
+import type { Limits } from './limits.js'
+
+export interface GaugeParts {
+  readonly cache: StreamCache
+  readonly listings: RefListings
+  readonly git: Git
+  readonly helpers: DiskHelpers
+  readonly freshness: Pick<Freshness, 'leases' | 'modes'>
+  readonly limits: Limits
+  readonly log: Log
+}
+
+/** Registers the gauges, which read these parts when the metrics are scraped. */
+export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
+  const { cache, listings, git, helpers, freshness, limits, log } = parts
+  const { limiter, gate } = limits
+  metrics.watch({
+    followers: () => cache.followers,
+    storeBytes: () => cache.storeBytes,
+    storeEntries: () => cache.storeEntries,
+    hotBytes: () => cache.hotBytes,
+    listingBytes: () => listings.bytes,
+    processesRunning: () => git.running,
+    helpers: () => helpers.census,
+    leasesOpen: () => freshness.leases.size,
+    requestsUnderWay: () => gate.admitted,
+    requestsWaiting: () => gate.waiting,
+    requestsPipelined: () => limits.pipelined.taken,
+    requestBodyBytes: () => limits.bodies.taken,
+    processLimit: () => limiter.total,
+    processClasses: () =>
+      (['fill', 'pass'] as const).map((each) => ({
+        class: each,
+        running: limiter.running(each),
+        waiting: limiter.waiting(each),
+      })),
+    repositories: () => freshness.modes.census(),
+    logLinesDropped: () => droppedLines(log),
+  })
+}

@@ -1,0 +1,24 @@
+import { Git } from '../git/process/git.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import type { HostEnvironment } from './environment.js'
+import type { Limits } from './limits.js'
+
+/** Makes what starts Git processes, under the limits. */
+export function openGit(
+  { program, mounts }: Pick<HostEnvironment, 'program' | 'mounts'>,
+  environment: NodeJS.ProcessEnv,
+  { limiter, adaptive }: Pick<Limits, 'limiter' | 'adaptive'>,
+  metrics: Metrics,
+  log: Log,
+): Git {
+  return new Git({
+    path: program,
+    environment,
+    mounts,
+    limiter,
+    started: (command) => metrics.processesStarted.inc({ command }),
+    filled: (kind, ms) => adaptive?.recordFill(kind, ms),
+    complained: (complaint) => log.warn(complaint, 'a Git process failed or reported an error'),
+  })
+}

@@ -1,0 +1,114 @@
+import { leaseEndpoints } from '../admin/lease-api.js'
+import { webhookEndpoints } from '../admin/webhooks.js'
+import { isLocal } from '../config/addresses.js'
+import type { Settings } from '../config/options.js'
+import { packageVersion } from '../config/version.js'
+import type { FreshCache } from '../freshness/fresh-cache.js'
+import type { ServersOptions } from '../server/servers.js'
+import { CacheInspector } from '../service/cache-inspector.js'
+import { CompressedForms } from '../service/compressed-forms.js'
+import type { GitBackend } from '../service/git-backend.js'
+import type { RefService } from '../service/ref-service.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import type { AccessControl } from './access-control.js'
+import type { Freshness } from './freshness.js'
+import type { Limits } from './limits.js'
+import type { Readiness } from './readiness.js'
+import type { Storages } from './storages.js'
+
+/** What the servers are built from. */
+export interface ServerParts {
+  readonly service: RefService
+  readonly backend: GitBackend
+  readonly freshness: Freshness
+  readonly freshCache: FreshCache
+  readonly accessControl: AccessControl
+  readonly limits: Limits
+  readonly storages: Storages
+  readonly webhookSecret: string | undefined
+  readonly readiness: Readiness
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+/** Returns the options of the HTTP server for Git clients. */
+export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
+  const { service, backend, accessControl, limits, metrics, log } = parts
+  const { access, clientName, proxies } = accessControl
+  return {
+    ...limits,
+    access,
+    clientName,
+    proxies,
+    service,
+    backend,
+    metrics,
+    log,
+    remoteUserHeader: settings.remoteUserHeader,
+    etag: settings.etag,
+    requestIdleMs: settings.requestIdleSeconds * 1000,
+    maxHeaderBytes: settings.maxHeaderBytes,
+    shedStatus: settings.shedStatus,
+    compressed: new CompressedForms({
+      minBytes: settings.compression ? settings.compressionMinBytes : undefined,
+      maxBytes: settings.hotMaxBytes,
+    }),
+  }
+}
+
+/** Returns the options of the admin servers. */
+export function adminOptions(settings: Settings, parts: ServerParts): ServersOptions['admin'] {
+  const { freshness, accessControl, webhookSecret: secret, readiness, metrics, log } = parts
+  const { leaseService: leases } = freshness
+  const invalidated = countInvalidations(metrics)
+  return {
+    metrics,
+    log,
+    notReady: () => readiness.reason(),
+    endpoints: [
+      ...leaseEndpoints({ leases, maxSeconds: settings.leaseMaxSeconds, invalidated }),
+      ...webhookEndpoints({ leases, secret, invalidated }),
+    ],
+    version: packageVersion(),
+    tokens: accessControl.adminTokens,
+    hosts: adminHosts(settings),
+  }
+}
+
+/** Returns the host names by which the admin API may be called: those in its addresses, and those of `admin-hosts`. */
+function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
+  return [...admin.flatMap((address) => ('host' in address ? [address.host] : [])), ...adminHosts]
+}
+
+/** Returns the options of the gRPC server. */
+export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
+  const { service, freshness, freshCache, accessControl, limits, storages, readiness, metrics, log } = parts
+  const { observer, modes, leases, leaseService } = freshness
+  const { grpc } = settings
+  return {
+    ...limits,
+    service,
+    metrics,
+    log,
+    leases: leaseService,
+    inspector: new CacheInspector({ observer, modes, leases, cache: freshCache }),
+    storages,
+    leaseMaxSeconds: settings.leaseMaxSeconds,
+    invalidated: countInvalidations(metrics),
+    notReady: () => readiness.reason(),
+    reflection: settings.grpcReflection,
+    requestIdleMs: settings.requestIdleSeconds * 1000,
+    clientIdleMs: settings.clientIdleSeconds * 1000,
+    authorize: {
+      ...accessControl,
+      adminOpen: grpc !== undefined && isLocal(grpc),
+      unix: grpc !== undefined && 'path' in grpc,
+    },
+  }
+}
+
+const countInvalidations =
+  (metrics: Metrics) =>
+  (source: string): void =>
+    metrics.invalidations.inc({ source })

@@ -1,0 +1,34 @@
+import type { Entry } from '../streamcache/index.js'
+import type { PendingFillRequest } from './fill-request.js'
+import type { ObservedState } from './observed-state.js'
+
+/** A round of a key: one observation and at most one fill. A key has one round at a time. */
+export interface FillRound {
+  /** undefined while the round still observes the state that it will fill for. */
+  entry?: Entry
+  /** The requests that share the next round. */
+  gathering?: Gathering
+  /** The fill's entry must not be kept, even if it is being committed at this moment. */
+  forgotten?: boolean
+}
+
+/** How a round begins: the state that it observed, and the entry of the fill that it started, if it needed one. */
+export interface RoundStart {
+  readonly state: ObservedState
+  readonly entry: Entry | undefined
+}
+
+/** The requests that wait for the next round of a key. */
+export interface Gathering {
+  /** The first of these requests. The round observes and fills by it, on behalf of all. */
+  readonly request: PendingFillRequest
+  readonly start: Promise<RoundStart>
+  readonly resolve: (start: Promise<RoundStart>) => void
+}
+
+/** Returns a gathering of this request, whose `start` is pending. */
+export function gather(request: PendingFillRequest): Gathering {
+  let resolve!: Gathering['resolve']
+  const start = new Promise<RoundStart>((settled) => (resolve = settled))
+  return { request, start, resolve }
+}

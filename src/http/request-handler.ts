@@ -1,0 +1,183 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
+import { protocolVersion } from '../git/protocol/version.js'
+import type { AdmissionGate } from '../limits/admission/admission-gate.js'
+import { clientGroup } from '../limits/admission/client-group.js'
+import type { RecentAdmissions } from '../limits/admission/recent-admissions.js'
+import { ShareHolding, type FairShares } from '../limits/admission/shares.js'
+import type { GitBackend } from '../service/git-backend.js'
+import type { RefService } from '../service/ref-service.js'
+import { untilUnexchanged, type Target } from '../service/target.js'
+import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
+import { authorize, type AuthorizeOptions } from './authorize.js'
+import { Exchange, type Monitors } from './exchange.js'
+import { sendRefs } from './ls-refs.js'
+import { backendRequest, passThrough } from './pass-through.js'
+import { peekBody, type PeekedBody } from './request-body.js'
+import { sendError } from './responses.js'
+import { findRoute, type Route } from './route.js'
+import { explain } from './status.js'
+
+export interface RequestHandlerOptions extends AdvertisementOptions, AuthorizeOptions, Monitors {
+  readonly service: RefService
+  readonly backend: GitBackend
+  /** Bounds the requests that are answered at once. */
+  readonly gate: AdmissionGate
+  /** Clients that were admitted lately: their POSTs are queued where others are shed. */
+  readonly admissions: RecentAdmissions
+  /** Bytes of request bodies that may be in memory, by clients. */
+  readonly bodies: FairShares
+  /** The status of requests that are shed. */
+  readonly shedStatus: 429 | 503
+}
+
+/**
+ * Answers a request: finds its route, waits for admission, and dispatches it; whatever fails on the way is sent as an
+ * error.
+ * @param awaitsContinue whether the client waits for 100 (Continue) before it sends the body
+ */
+export async function handleRequest(
+  options: RequestHandlerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  awaitsContinue: boolean,
+): Promise<void> {
+  const exchange = new Exchange(request, response, options, awaitsContinue)
+  let leave: (() => void) | undefined
+  try {
+    const route = identify(exchange)
+    const client = clientGroup(exchange.clientAddress)
+    const admission = { group: route.repository, admitted: isAdmitted(options, exchange), client }
+    const entered = options.gate.admit(admission, exchange)
+    leave = entered instanceof Promise ? await entered : entered
+    await untilUnexchanged(
+      () => dispatch(options, exchange, route),
+      () => !response.headersSent,
+    )
+  } catch (error) {
+    fail(options, exchange, error)
+  } finally {
+    leave?.()
+  }
+  exchange.finish()
+}
+
+/** Determines what is asked for. @throws HttpError */
+function identify(exchange: Exchange): Route {
+  const { url = '', method, headers } = exchange.request
+  const route = findRoute(url, method)
+  exchange.repository = route.repository
+  exchange.kind = route.kind
+  exchange.version = protocolVersion(headers['git-protocol'] as string | undefined)
+  return route
+}
+
+/** Checks access, and then answers from the cache if possible, and else by Git. */
+async function dispatch(options: RequestHandlerOptions, exchange: Exchange, route: Route): Promise<void> {
+  const granted = authorize(options, exchange, route)
+  const { user, identity } = granted instanceof Promise ? await granted : granted
+  exchange.throwIfAborted()
+  const target = { path: route.repository, identity }
+  if (route.kind === 'advertisement' && (await answerAdvertisement(options, exchange, target))) return
+  exchange.sendContinue()
+  if (route.method === 'POST') {
+    exchange.peeked ??= await peek(options, exchange)
+    const { lsRefs } = exchange.peeked
+    exchange.throwIfAborted()
+    if (lsRefs && (await answerLsRefs(options, exchange, target, lsRefs))) return
+  }
+  await answerByGit(options, exchange, target, route, user)
+}
+
+/** @returns whether it could: if not, Git is to answer */
+async function answerAdvertisement(
+  options: RequestHandlerOptions,
+  exchange: Exchange,
+  target: Target,
+): Promise<boolean> {
+  const reading = await options.service.advertise(target, exchange.version, true)
+  if (!reading) return false
+  const { follower, reuse } = reading
+  admit(options, exchange)
+  // Also wakes a follower that waits for bytes.
+  exchange.onAbort(() => follower.close())
+  try {
+    await sendAdvertisement(exchange, reading, options)
+  } finally {
+    follower.close()
+  }
+  exchange.outcome = reuse
+  return true
+}
+
+/** Reads as much of a request's body as tells whether it is an ls-refs command. */
+function peek({ bodies }: RequestHandlerOptions, exchange: Exchange): Promise<PeekedBody> {
+  const { request, kind, version } = exchange
+  // http-backend rejects any other type.
+  const hasType = request.headers['content-type'] === 'application/x-git-upload-pack-request'
+  const mayBeLsRefs = kind === 'upload-pack' && version === 2 && hasType
+  exchange.memory ??= new ShareHolding(bodies, clientGroup(exchange.clientAddress))
+  return peekBody(request, mayBeLsRefs, exchange.memory)
+}
+
+/** @returns whether it could: if not, Git is to say why */
+async function answerLsRefs(
+  { service }: RequestHandlerOptions,
+  exchange: Exchange,
+  target: Target,
+  asked: LsRefsRequest,
+): Promise<boolean> {
+  exchange.kind = 'ls-refs'
+  const answer = await service.listRefs(target, asked)
+  if (!answer) return false
+  exchange.throwIfAborted()
+  await sendRefs(exchange, answer, asked)
+  exchange.outcome = answer.reuse
+  return true
+}
+
+async function answerByGit(
+  options: RequestHandlerOptions,
+  exchange: Exchange,
+  target: Target,
+  route: Route,
+  user: string | undefined,
+): Promise<void> {
+  const { backend } = options
+  const request = backendRequest(exchange, route, user)
+  const admission = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }
+  const process =
+    route.kind === 'receive-pack'
+      ? await backend.mutate(target, request, { ...admission, signal: exchange.abortedEarly })
+      : await backend.passThrough(target, request, { ...admission, signal: exchange.signal })
+  const isWhole = await passThrough(exchange, process, route, user)
+  if (isWhole) admit(options, exchange)
+  exchange.outcome = isWhole ? 'passthrough' : 'error'
+}
+
+/**
+ * Remembers a client whose GET was admitted, so that its POSTs are queued where others are shed, for Git dies of a 429 to
+ * a POST. Behind a proxy that is not trusted all clients are one, which errs on the side of queueing.
+ */
+function admit(
+  { admissions }: RequestHandlerOptions,
+  { kind, clientAddress, repository = '' }: Exchange,
+): void {
+  if (kind.endsWith('advertisement')) admissions.add(clientAddress, repository)
+}
+
+function isAdmitted(
+  { admissions }: RequestHandlerOptions,
+  { method, clientAddress, repository = '' }: Exchange,
+): boolean {
+  return method === 'POST' && admissions.has(clientAddress, repository)
+}
+
+function fail({ shedStatus }: RequestHandlerOptions, exchange: Exchange, error: unknown): void {
+  if (exchange.aborted) return
+  const { response, awaitsContinue } = exchange
+  const { response: answer, report } = explain(error, shedStatus)
+  exchange.failed(error, report)
+  if (response.headersSent) exchange.breakOff()
+  else sendError(response, answer, awaitsContinue)
+}

@@ -1,0 +1,148 @@
+import type { Reuse } from '../freshness/fresh-cache.js'
+import type { ProtocolVersion } from '../git/protocol/version.js'
+import type { AbortableRequest } from '../limits/admission/admission-gate.js'
+import type { StallableClient, StallDetector } from '../limits/connection/stall-detector.js'
+import { Overloaded } from '../limits/overloaded.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import { causeOf, type FailureOutcome, type FailureReport } from './failures.js'
+
+/** The `outcome` label of `refstream_requests_total`. */
+export type Outcome = Reuse | 'passthrough' | 'aborted' | FailureOutcome
+
+/** What a request asks for: the `kind` label of metrics. `other`: it was rejected before that was known. */
+export type RequestKind =
+  | ('advertisement' | 'ls-refs' | 'upload-pack' | 'upload-archive')
+  | ('receive-pack-advertisement' | 'receive-pack' | 'dumb' | 'other')
+
+/** What requests are reported to. */
+export interface RequestMonitors {
+  readonly metrics: Metrics
+  readonly log: Log
+  /** Finds clients that take their answers too slowly. */
+  readonly responseStalls: StallDetector
+  /** Told of each request that is shed. */
+  readonly shed: (why: Overloaded) => void
+}
+
+/** The client left before the end of its answer. */
+class RequestAborted extends Error {
+  override readonly name = 'RequestAborted'
+  override readonly message = 'the client has left'
+}
+
+/**
+ * One request for data, by whatever protocol it came, and what is reported of it: its outcome, time to first byte, bytes,
+ * failure, and a line in the log. A protocol's own class extends it, rather than holds one, so that a request costs one
+ * object.
+ */
+export abstract class RequestRecord implements AbortableRequest {
+  readonly transport: 'http' | 'grpc'
+  kind: RequestKind
+  version: ProtocolVersion = 0
+  repository: string | undefined
+  /** undefined: not decided yet; counts as `error` in the end. */
+  outcome: Outcome | undefined
+  /** HTTP's method, or the path of gRPC's. */
+  abstract readonly method: string
+  readonly #startedAt = performance.now()
+  readonly #monitors: RequestMonitors
+  #sentBytes = 0
+  #aborted = false
+  readonly #abortCallbacks: (() => void)[] = []
+  /** Made when first asked for: most requests need none, and a signal costs more than a cache hit's own work. */
+  #signal: AbortSignal | undefined
+
+  constructor(transport: RequestRecord['transport'], kind: RequestKind, monitors: RequestMonitors) {
+    this.transport = transport
+    this.kind = kind
+    this.#monitors = monitors
+  }
+
+  /** Body bytes that have been handed over. */
+  get sentBytes(): number {
+    return this.#sentBytes
+  }
+
+  /** Has the client left before the end of its answer? */
+  get aborted(): boolean {
+    return this.#aborted
+  }
+
+  /** Aborts when the client leaves before the end of its answer. */
+  get signal(): AbortSignal {
+    return (this.#signal ??= this.abortSignal(() => true))
+  }
+
+  /** Returns a signal that aborts when the client leaves, if this applies then. */
+  protected abortSignal(applies: () => boolean): AbortSignal {
+    const controller = new AbortController()
+    this.onAbort(() => {
+      if (applies()) controller.abort(new RequestAborted())
+    })
+    return controller.signal
+  }
+
+  /** @throws RequestAborted if the client has left */
+  throwIfAborted(): void {
+    if (this.#aborted) throw new RequestAborted()
+  }
+
+  /** Calls back when the client leaves before the end of its answer, or at once if it has. */
+  onAbort(call: () => void): void {
+    if (this.#aborted) call()
+    else this.#abortCallbacks.push(call)
+  }
+
+  /** The client has left. */
+  protected abort(): void {
+    if (this.#aborted) return
+    this.#aborted = true
+    for (const call of this.#abortCallbacks) call()
+  }
+
+  /** Counts body bytes that are about to be handed over. */
+  protected countSent(bytes: number): void {
+    if (this.#sentBytes === 0) {
+      const seconds = (performance.now() - this.#startedAt) / 1000
+      const { transport, kind } = this
+      this.#monitors.metrics.firstByteSeconds.observe({ transport, kind }, seconds)
+    }
+    this.#sentBytes += bytes
+  }
+
+  /** Cuts the client when it takes its answer too slowly. @returns what ends the watch */
+  protected watchResponse(client: StallableClient, cut: () => void): () => void {
+    const { responseStalls, metrics } = this.#monitors
+    return responseStalls.watch(client, (reason) => {
+      metrics.clientsCut.inc({ reason })
+      cut()
+    })
+  }
+
+  /** Records that the request failed while its client still waited. */
+  failed(error: unknown, { outcome, logLevel }: FailureReport): void {
+    this.outcome = outcome
+    const { log, shed } = this.#monitors
+    const cause = causeOf(error)
+    if (cause instanceof Overloaded) shed(cause)
+    if (logLevel === undefined) return
+    const { transport, method, repository } = this
+    log[logLevel]({ err: error, transport, method, repository }, 'request failed')
+  }
+
+  /** Counts and logs the request, once all of its answer has been handed over. */
+  finish(): void {
+    if (this.#aborted && this.outcome !== 'error') this.outcome = 'aborted'
+    const { transport, kind, version, outcome = 'error' } = this
+    const { metrics, log } = this.#monitors
+    const sentBytes = this.#sentBytes
+    const protocol = `v${version}`
+    metrics.requests.inc({ transport, kind, protocol, outcome })
+    if (sentBytes > 0) metrics.sentBytes.inc({ transport, kind }, sentBytes)
+    if (!log.isLevelEnabled('debug')) return
+    const { method, repository } = this
+    const ms = Math.round(performance.now() - this.#startedAt)
+    log.debug({ transport, method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
+  }
+}

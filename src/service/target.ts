@@ -1,0 +1,66 @@
+import type { Observation, Observer } from '../freshness/observer.js'
+import { identityOf, type Repository } from '../git/state/repository.js'
+import { RepositoryExchanged } from '../git/state/reopen-repository.js'
+import { RepositoryNotFound } from './errors.js'
+import { causeOf } from './failures.js'
+
+/** Which repository a request is about. */
+export interface Target {
+  /** Decoded and relative to the root; see `decodeRepositoryPath`. */
+  readonly path: string
+  /** Of the repository that access was checked for, see `locate`; left out: access does not depend on it. */
+  readonly identity?: string | undefined
+}
+
+/** A repository as access rules name it. */
+export interface Located {
+  /** Paths below the root: its own, whatever name it was asked for by, and those that its links lead to. */
+  readonly names: readonly string[]
+  readonly identity: string
+}
+
+/** Returns the repository that a path means now; undefined: there is none. @throws FilesystemUnanswered, or rejects with it */
+export function locate(observer: Observer, path: string): Located | undefined | Promise<Located | undefined> {
+  const repository = observer.find(path)
+  return repository instanceof Promise ? repository.then(toLocated) : toLocated(repository)
+}
+
+const toLocated = (repository: Repository | undefined): Located | undefined =>
+  repository && {
+    names: [repository.commonName, ...repository.linkedNames].map(withoutGitDirectory),
+    identity: identityOf(repository),
+  }
+
+/** A work tree is named in rules without its Git directory. */
+const withoutGitDirectory = (path: string): string => path.replace(/(^|\/)\.git$/, '')
+
+/**
+ * Observes the repository of a request.
+ * @throws RepositoryNotFound, FilesystemUnanswered, or RepositoryExchanged if access was checked for another one
+ */
+export async function observeTarget(observer: Observer, { path, identity }: Target): Promise<Observation> {
+  const state = await observer.observe(path)
+  if (!state) throw new RepositoryNotFound(path)
+  if (identity !== undefined && identity !== identityOf(state.repository)) throw new RepositoryExchanged()
+  return state
+}
+
+/** Most times that a request is begun whose repository is exchanged while it is answered. */
+const roundsMax = 4
+
+/**
+ * Answers a request, and begins anew if its path came to mean another repository before the first byte was sent: with
+ * access checked for that one (R8).
+ * @param mayRepeat returns whether nothing has been sent yet
+ * @throws what `round` throws
+ */
+export async function untilUnexchanged<T>(round: () => Promise<T>, mayRepeat: () => boolean): Promise<T> {
+  for (let rounds = 1; ; rounds++) {
+    try {
+      return await round()
+    } catch (error) {
+      const exchanged = causeOf(error) instanceof RepositoryExchanged
+      if (!exchanged || rounds === roundsMax || !mayRepeat()) throw error
+    }
+  }
+}

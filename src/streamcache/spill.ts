@@ -1,0 +1,242 @@
+import { CheckedFile } from './disk/checked-file.js'
+import { isDamage, type DiskFile } from './disk/disk-file.js'
+import type { Blocks } from './memory/blocks.js'
+import { Signal } from './signal.js'
+
+export interface SpillEvents {
+  /** Called once if the disk does not take more of this file. The file goes on in memory. */
+  readonly writeFailed?: (error: unknown) => void
+  /** Called when bytes cannot be read back from the disk. */
+  readonly readFailed?: (error: unknown) => void
+}
+
+/** The owner of the bytes that go to disk; a GrowingFile is one. */
+export interface Spilled {
+  /** Is any follower attached now? */
+  readonly followed: boolean
+  /** SHA-256 of all bytes in hexadecimal, once they are complete. */
+  readonly sha256: string | undefined
+  /** Is the file small enough to be held in memory as a whole? */
+  readonly fitsInMemory: boolean
+  /** Called when more bytes are on disk, when the disk takes no more, and when bytes are back in memory. */
+  spilled(): void
+  /** Called when the file was abandoned and has no follower any more. */
+  unreachable(): void
+}
+
+/**
+ * The disk half of a growing file: writes out what the blocks in memory have, reads back what has left them, and keeps or
+ * removes the file as its owner decides. Bytes on disk always begin at 0 and have no gap.
+ */
+export class Spill {
+  readonly #owner: Spilled
+  readonly #blocks: Blocks
+  readonly #events: SpillEvents
+  #file: CheckedFile | undefined
+  /** Does the disk take what is appended, or will it once its file exists? */
+  #storing = true
+  #unstored = false
+  #written = 0
+  #damaged = false
+  #flushing: Promise<void> | undefined
+  #loading: Promise<boolean> | undefined
+  readonly #flushed = new Signal()
+  /** What becomes of the file after its end, once the owner has decided. */
+  #fate: 'kept' | 'abandoned' | undefined
+
+  /** Bytes may be appended before the file on disk exists: see storeOn(). */
+  constructor(owner: Spilled, blocks: Blocks, events: SpillEvents = {}) {
+    this.#owner = owner
+    this.#blocks = blocks
+    this.#events = events
+  }
+
+  /** Takes over a file that an earlier process committed. Its bytes are not trusted before load() has verified them. */
+  adopt(disk: DiskFile): void {
+    this.#file = new CheckedFile(disk, false)
+    this.#written = this.#blocks.length
+    this.#fate = 'kept'
+  }
+
+  /** Do appended bytes still go to disk? */
+  get storing(): boolean {
+    return this.#storing
+  }
+
+  /** Bytes on disk, from 0 on. */
+  get written(): number {
+    return this.#written
+  }
+
+  /** Bytes that are not on disk yet. */
+  get backlog(): number {
+    return this.#blocks.length - this.#written
+  }
+
+  /**
+   * Hands over the file on disk; undefined: there will be none. Resolves at once, or when a file that was abandoned
+   * meanwhile has been removed.
+   */
+  async storeOn(disk: DiskFile | undefined): Promise<void> {
+    if (disk) this.#file = new CheckedFile(disk, true)
+    this.#storing &&= disk !== undefined
+    this.#progressed()
+    if (this.#unstored || this.#fate === 'abandoned') await this.unlink()
+  }
+
+  /** Writes what is in memory and not on disk. One write at a time, each as large as what was appended during the last. */
+  flush(): void {
+    const unread = this.#fate === 'abandoned' && !this.#owner.followed
+    if (this.#flushing || !this.#file || !this.#storing || unread) return
+    const end = this.#blocks.length
+    if (this.#written === end) return
+    this.#flushing = this.#file
+      .write(this.#blocks.allFrom(this.#written), this.#written)
+      .then(
+        () => {
+          this.#written = end
+        },
+        (error: unknown) => this.fail(error),
+      )
+      .then(() => {
+        this.#flushing = undefined
+        this.#progressed()
+      })
+  }
+
+  #progressed(): void {
+    this.#flushed.notify()
+    this.#owner.spilled()
+    this.flush()
+    this.closeIfUnread()
+  }
+
+  /** Stops writing after an error of the disk. What is on disk can still be read. */
+  fail(error: unknown): void {
+    this.#storing = false
+    this.#events.writeFailed?.(error)
+  }
+
+  /**
+   * Takes the file off the disk: its name is removed now; its bytes stay for the followers that need them, until the
+   * file is abandoned and its handle closed. @throws if the name cannot be removed
+   */
+  async unstore(): Promise<void> {
+    this.#unstored = true
+    this.stop()
+    await this.unlink()
+  }
+
+  /** Stops writing: the bytes will not be needed. */
+  stop(): void {
+    this.#storing = false
+  }
+
+  /**
+   * Returns bytes at an offset that have left memory. They are compared with what was written, so that no follower gets
+   * bytes that the disk has changed. @throws if the disk fails, or returns other bytes
+   */
+  async read(offset: number): Promise<Buffer> {
+    if (!this.#file) throw new Error('these bytes are neither in memory nor on disk')
+    if (!this.#file.covers(offset)) throw new Error('these bytes have not been verified')
+    try {
+      return await this.#file.read(offset)
+    } catch (error) {
+      // Damage also makes the next load() verify the whole file, and the cache discard it.
+      // An abandoned file's handle is closed with its last follower, after which a failed read affects no client.
+      if (this.#fate !== 'abandoned' || this.#owner.followed) this.#events.readFailed?.(error)
+      throw error
+    }
+  }
+
+  /**
+   * Gives a complete file its footer and its final name.
+   * @returns its size in bytes on disk; undefined if the disk has failed before, which has been reported
+   * @throws if the disk fails now; in both cases the file is to be abandoned
+   */
+  async commit(footer: Buffer, path: string): Promise<number | undefined> {
+    while (this.#storing && (!this.#file || this.backlog > 0)) {
+      this.flush()
+      await this.#flushed.wait()
+    }
+    if (!this.#file || !this.#storing) return undefined
+    const size = await this.#file.commit(footer, this.#blocks.length, path)
+    this.#fate = 'kept'
+    this.closeIfUnread()
+    return size
+  }
+
+  /** Is it proved that the file is not what was committed? */
+  get damaged(): boolean {
+    return this.#damaged
+  }
+
+  /**
+   * Makes a kept file ready to be read: verifies it if this process has neither written nor verified it, and reads it
+   * into memory if it fits. false: it must not be served, because it is `damaged`, or because the disk or the system
+   * fails now, which has been reported.
+   */
+  load(): boolean | Promise<boolean> {
+    if (this.#blocks.bytes >= this.#blocks.length && (!this.#file || this.#file.verified)) return true
+    this.#loading ??= this.#load()
+      .catch((error: unknown) => {
+        this.#damaged = isDamage(error)
+        if (!this.#damaged) this.#events.readFailed?.(error)
+        return false
+      })
+      .finally(() => {
+        this.#loading = undefined
+        this.closeIfUnread()
+      })
+    return this.#loading
+  }
+
+  async #load(): Promise<boolean> {
+    const file = this.#file
+    if (!file) return false
+    const { fitsInMemory } = this.#owner
+    // Bytes that stay on disk may be changed there; then they must be verified again.
+    if (file.verified && !fitsInMemory && (await file.isUntouched())) return true
+    const blocks: Buffer[] = []
+    await file.verify(this.#blocks.length, this.#owner.sha256, (block) => {
+      if (fitsInMemory) blocks.push(block)
+    })
+    if (fitsInMemory) this.#blocks.fill(blocks)
+    this.#owner.spilled()
+    return true
+  }
+
+  /** Removes the file from disk before it returns, unless a follower reads it; for a file about to be abandoned. */
+  erase(): void {
+    if (this.#owner.followed) return
+    try {
+      this.#file?.disk.unlinkNow()
+    } catch {
+      // abandon() tries again, and reports a failure.
+    }
+  }
+
+  /** Ends the use of this file: its name is removed from disk now, its bytes from memory with its last follower. */
+  async abandon(): Promise<void> {
+    this.#fate = 'abandoned'
+    // Followers need an open handle, since the name is about to be removed.
+    if (this.#owner.followed) await this.#file?.disk.open().catch(() => {})
+    try {
+      await this.unlink()
+    } finally {
+      this.closeIfUnread()
+    }
+  }
+
+  /** Removes the file's name, again after a removal that failed. @throws if that fails */
+  async unlink(): Promise<void> {
+    await this.#file?.disk.unlink()
+  }
+
+  /** Closes the handle if no follower is left; call when one has left. */
+  closeIfUnread(): void {
+    if (this.#owner.followed || !this.#fate || this.#flushing || this.#loading) return
+    this.#file?.disk.close()
+    if (this.#fate === 'abandoned') this.#owner.unreachable()
+  }
+}

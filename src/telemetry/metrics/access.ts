@@ -1,0 +1,59 @@
+import type { Definitions } from './definition.js'
+
+export const accessMetrics = {
+  authChecks: {
+    type: 'counter',
+    name: 'refstream_auth_checks_total',
+    help: 'Authentication and authorization checks that a lookup could not decide.',
+    details:
+      'Equal checks at the same time share one (single flight), and their results are cached for `--auth-cache-seconds`.',
+    labels: {
+      by: { password: 'a bcrypt hash of `--auth-htpasswd`.', url: 'a request to `--auth-url`.' },
+      result: {
+        allowed: 'access was granted.',
+        denied: 'access was denied.',
+        failed: '`--auth-url` gave no usable answer; all its requests were denied.',
+      },
+    },
+  },
+  tlsRefused: {
+    type: 'counter',
+    name: 'refstream_tls_refused_total',
+    help: 'TLS connections refused.',
+    labels: {
+      reason: {
+        handshake: 'the handshake failed: no TLS, no common version or cipher, or too slow.',
+        client: 'the client has no certificate, or not one that is allowed.',
+      },
+    },
+  },
+  tlsExpiry: {
+    type: 'gauge',
+    name: 'refstream_tls_certificate_expiry_timestamp_seconds',
+    help: 'Expiry of the server’s certificate, in seconds since 1970; absent without TLS.',
+  },
+  reloads: {
+    type: 'counter',
+    name: 'refstream_reloads_total',
+    help: 'Times that files of certificates, tokens and passwords were read again.',
+    labels: {
+      what: '`tls`, `auth-tokens`, `auth-htpasswd` or `admin-tokens`.',
+      result: {
+        ok: 'the new content is in use.',
+        failed: 'the new content is invalid, and the previous content stays in use; the log says why.',
+      },
+    },
+  },
+  adminRefused: {
+    type: 'counter',
+    name: 'refstream_admin_refused_total',
+    help: 'Requests to the admin address rejected before they were read completely.',
+    labels: {
+      reason: {
+        bodies:
+          'the bodies of all requests in progress need more than 64 MiB: the largest one is answered with 503 and `Retry-After`.',
+        host: 'the `Host` header names a host that is not in `--admin-hosts` (protection against DNS rebinding).',
+      },
+    },
+  },
+} as const satisfies Definitions

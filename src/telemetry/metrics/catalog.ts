@@ -1,0 +1,20 @@
+import { accessMetrics } from './access.js'
+import type { Definitions } from './definition.js'
+import { fillMetrics } from './fills.js'
+import { freshnessMetrics } from './freshness.js'
+import { logMetrics } from './log.js'
+import { processMetrics } from './processes.js'
+import { connectionMetrics, requestMetrics } from './requests.js'
+import { storeMetrics } from './store.js'
+
+/** Every metric of refstream, by subject, in the order of docs/metrics.md. */
+export const metricSubjects: Readonly<Record<string, Definitions>> = {
+  Requests: requestMetrics,
+  Connections: connectionMetrics,
+  Fills: fillMetrics,
+  'Git processes': processMetrics,
+  'Freshness and leases': freshnessMetrics,
+  Cache: storeMetrics,
+  'Access and administration': accessMetrics,
+  Log: logMetrics,
+}

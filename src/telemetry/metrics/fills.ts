@@ -1,0 +1,79 @@
+import type { Definitions } from './definition.js'
+
+/** What a fill makes. */
+const kind = {
+  advertisement: 'the answer to `info/refs`.',
+  listing: 'all refs of a repository, from which every ls-refs command is answered.',
+}
+
+export const fillMetrics = {
+  fills: {
+    type: 'counter',
+    name: 'refstream_fills_total',
+    help: 'Fills that ended.',
+    details: 'A fill is one run of a Git process whose output is shared by all requests for the same key.',
+    labels: {
+      kind,
+      result: {
+        committed: 'the entry was kept for reuse.',
+        unshared: 'refs changed meanwhile: the entry answered the requests that had joined, and was dropped.',
+        loser: 'another fill had already committed the same state.',
+        unstored: 'the answer was served but not stored: the cache directory failed or had no room for it.',
+        failed: 'Git failed or was killed; see `refstream_fill_failures_total`.',
+      },
+    },
+  },
+  fillFailures: {
+    type: 'counter',
+    name: 'refstream_fill_failures_total',
+    help: 'Fills that failed, by cause.',
+    labels: {
+      kind,
+      fault: {
+        producer: 'Git failed, or its output was unusable.',
+        'first-byte': 'killed: no byte within `--fill-first-byte-seconds`.',
+        silence: 'killed: nothing written for `--fill-silence-seconds`.',
+        timeout: 'killed: longer than `--fill-timeout-seconds`.',
+        shed: 'no Git process was available in time.',
+        'backing-off': 'not started: the key is in exponential back-off after earlier failures.',
+        exchanged: 'the path came to mean another repository while the fill was running.',
+        unanswered: 'the repository’s filesystem does not answer.',
+        closed: 'refstream was shutting down.',
+      },
+    },
+  },
+  fillRetries: {
+    type: 'counter',
+    name: 'refstream_fill_retries_total',
+    help: 'Retries of fills whose Git process had failed; bounded by fill-retries.',
+  },
+  fillSeconds: {
+    type: 'histogram',
+    name: 'refstream_fill_seconds',
+    help: 'Duration of fills, from the start of Git until the output was committed or dropped, in seconds.',
+    labels: { kind },
+  },
+  fillBytes: {
+    type: 'counter',
+    name: 'refstream_fill_bytes_total',
+    help: 'Bytes that fills produced.',
+    labels: { kind },
+  },
+  loserWrites: {
+    type: 'counter',
+    name: 'refstream_loser_writes_total',
+    help: 'Fills whose result was redundant because another fill had committed the same state first; expected to be 0.',
+    details: 'Alert on any increase: it means that the single flight of fills is broken.',
+  },
+  loserBytes: {
+    type: 'counter',
+    name: 'refstream_loser_bytes_total',
+    help: 'Bytes of redundant fills.',
+  },
+  followers: {
+    type: 'gauge',
+    name: 'refstream_followers',
+    help: 'Readers attached to entries.',
+    details: 'A follower is a request that reads an entry, growing or committed, at its own pace.',
+  },
+} as const satisfies Definitions

@@ -1,0 +1,144 @@
+import type { Definitions } from './definition.js'
+
+/** The server that a request came to; the admin address counts none of its own requests here. */
+export const transport = {
+  http: '`--listen`.',
+  grpc: '`--grpc`.',
+}
+
+/** What a request asks for. */
+const kind = {
+  advertisement: '`info/refs` for `git-upload-pack`: what a fetch or a clone begins with.',
+  'ls-refs': 'protocol v2’s ref listing.',
+  'upload-pack': 'the rest of a fetch: the negotiation and the pack.',
+  'receive-pack-advertisement': '`info/refs` for `git-receive-pack`: what a push begins with.',
+  'receive-pack': 'the rest of a push.',
+  'upload-archive': '`git archive --remote`.',
+  dumb: 'a file of the dumb protocol.',
+  other: 'a request that names nothing of these.',
+}
+
+export const requestMetrics = {
+  requests: {
+    type: 'counter',
+    name: 'refstream_requests_total',
+    help: 'Requests answered.',
+    details:
+      'The hit ratio is that of `hit` and `joined` to all outcomes of `kind="advertisement"` and `kind="ls-refs"`. A push shows as one `filled` per protocol version in use.',
+    labels: {
+      transport,
+      kind,
+      protocol: '`v0`, `v1` or `v2`: Git’s protocol version.',
+      outcome: {
+        hit: 'a committed entry answered.',
+        joined: 'a fill that was already running answered.',
+        filled: 'this request started the fill that answered it.',
+        gathered: 'the request waited for the next fill, which requests share while refs are changing.',
+        passthrough: 'Git answered the request itself.',
+        not_found: 'no such repository, or it is not exported.',
+        unauthenticated: 'credentials are required and were missing or wrong.',
+        forbidden: 'permission denied.',
+        rejected: 'the request was malformed or too large.',
+        shed: 'overload: the request was answered with `--shed-status` and `Retry-After`.',
+        aborted: 'the client disconnected before the end of its answer.',
+        error: 'the answer failed; the log says why.',
+      },
+    },
+  },
+  firstByteSeconds: {
+    type: 'histogram',
+    name: 'refstream_first_byte_seconds',
+    help: 'Time from the arrival of a request to the first byte of its answer, in seconds.',
+    details: 'Waiting for admission, for a Git process and for an authorization service is included.',
+    labels: { transport, kind },
+  },
+  sentBytes: {
+    type: 'counter',
+    name: 'refstream_sent_bytes_total',
+    help: 'Body bytes sent to clients, from the cache and from Git.',
+    labels: { transport, kind },
+  },
+  compressionSaved: {
+    type: 'counter',
+    name: 'refstream_compression_saved_bytes_total',
+    help: 'Body bytes saved because clients accepted a compressed form.',
+    labels: { transport, encoding: '`gzip` or `zstd`: the content coding (RFC 9110, section 8.4).' },
+  },
+  requestsUnderWay: {
+    type: 'gauge',
+    name: 'refstream_requests_under_way',
+    help: 'Admitted requests in progress.',
+    details:
+      'Together with `refstream_requests_waiting` bounded by `--max-requests`. Requests that wait for Git, or for their client to read, are included.',
+  },
+  requestsWaiting: {
+    type: 'gauge',
+    name: 'refstream_requests_waiting',
+    help: 'Requests queued for admission because the event loop is saturated.',
+  },
+  requestsPipelined: {
+    type: 'gauge',
+    name: 'refstream_requests_pipelined',
+    help: 'Requests that wait for an earlier one on their connection.',
+  },
+  requestBodyBytes: {
+    type: 'gauge',
+    name: 'refstream_request_body_bytes',
+    help: 'Memory for request bodies, in bytes; bounded by max-body-memory-bytes.',
+    details:
+      'Bodies that were read before their request was processed, and ls-refs commands that are being answered.',
+  },
+  admissionWaitSeconds: {
+    type: 'histogram',
+    name: 'refstream_admission_wait_seconds',
+    help: 'Time that requests were queued because the event loop was saturated, in seconds; only queued requests are counted.',
+  },
+  requestsShed: {
+    type: 'counter',
+    name: 'refstream_requests_shed_total',
+    help: 'Requests shed by admission control, before they did any work.',
+    details: 'Requests that found no Git process in time are in `refstream_processes_shed_total`.',
+    labels: {
+      reason: {
+        full: '`--max-requests` requests were in progress.',
+        share: 'one client address had more than its share of them.',
+        'queue-full': 'the admission queue was full (`--queue-max`).',
+        wait: 'the request was queued for longer than `--queue-wait-seconds`.',
+      },
+    },
+  },
+} as const satisfies Definitions
+
+export const connectionMetrics = {
+  clientsCut: {
+    type: 'counter',
+    name: 'refstream_clients_cut_total',
+    help: 'Connections and gRPC calls ended because their client was too slow.',
+    labels: {
+      reason: {
+        idle: 'the client read nothing for `--client-idle-seconds`.',
+        slow: 'the client read less than `--client-min-rate`.',
+        silent: 'the client sent nothing of a started request for `--request-idle-seconds`.',
+        trickling: 'the client sent less of a request’s body than `--request-min-rate`.',
+        pipelining: 'too many requests waited for earlier ones on their connections.',
+      },
+    },
+  },
+  incomingCut: {
+    type: 'counter',
+    name: 'refstream_grpc_requests_cut_total',
+    help: 'gRPC calls ended before their request had arrived completely.',
+    labels: {
+      reason: {
+        silent: 'nothing of the request arrived for `--request-idle-seconds`.',
+        memory:
+          'all incomplete requests together took more than their memory limit; of the client address with the most bytes, the call that had been silent longest was ended.',
+      },
+    },
+  },
+  passThroughCut: {
+    type: 'counter',
+    name: 'refstream_pass_through_cut_total',
+    help: 'Fetches, pushes and other pass-through requests ended because no byte moved to or from their Git process for pass-through-silence-seconds.',
+  },
+} as const satisfies Definitions

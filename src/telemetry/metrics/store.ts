@@ -1,0 +1,62 @@
+import type { Definitions } from './definition.js'
+
+export const storeMetrics = {
+  storeBytes: {
+    type: 'gauge',
+    name: 'refstream_store_bytes',
+    help: 'Bytes of committed entries on disk; bounded by cache-max-bytes.',
+  },
+  storeEntries: {
+    type: 'gauge',
+    name: 'refstream_store_entries',
+    help: 'Committed entries on disk; bounded by cache-max-entries.',
+  },
+  storeFull: {
+    type: 'gauge',
+    name: 'refstream_store_full',
+    help: '1 while nothing is stored because the cache’s filesystem has too little free space or inodes, otherwise 0.',
+    details: 'Requests are served, uncached. See `--cache-min-free-bytes` and `--cache-min-free-inodes`.',
+  },
+  hotBytes: {
+    type: 'gauge',
+    name: 'refstream_hot_bytes',
+    help: 'Bytes of entries in memory; bounded by hot-max-bytes.',
+  },
+  listingBytes: {
+    type: 'gauge',
+    name: 'refstream_listing_bytes',
+    help: 'Memory for the ref listings that answer ls-refs, in bytes; bounded by hot-max-bytes.',
+  },
+  evictions: {
+    type: 'counter',
+    name: 'refstream_store_evictions_total',
+    help: 'Sound committed entries dropped.',
+    labels: {
+      reason: {
+        size: 'over `--cache-max-bytes`; the least recently used goes first.',
+        entries: 'over `--cache-max-entries`; the least recently used goes first.',
+        age: 'older than `--cache-max-age-seconds`.',
+        superseded: 'a newer state of the same repository was committed.',
+      },
+    },
+  },
+  discarded: {
+    type: 'counter',
+    name: 'refstream_store_discarded_total',
+    help: 'Files in the cache directory that could not be used.',
+    labels: {
+      reason: {
+        temp: 'a growing entry, left by a crash.',
+        truncated: 'the end of the file is missing.',
+        corrupt: 'a checksum does not match, or the file is not of a form that refstream writes.',
+        format: 'written by another version of refstream.',
+      },
+    },
+  },
+  storeErrors: {
+    type: 'counter',
+    name: 'refstream_store_errors_total',
+    help: 'Failed operations of the cache directory; the requests were served, uncached.',
+    labels: { operation: '`open`, `create`, `write`, `read`, `commit` or `remove`.' },
+  },
+} as const satisfies Definitions

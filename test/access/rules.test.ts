@@ -1,0 +1,33 @@
+import t from 'tap'
+import { Rules } from '../../src/access/rules.js'
+
+const repository = (path: string) => ({ path, isMeantBy: () => true })
+
+t.test('the first rule for the action whose glob matches decides', async (t) => {
+  const rules = new Rules([
+    { glob: 'secret/**', action: 'read', names: ['admin', 'audit-*'] },
+    { glob: '**', action: 'push', names: ['admin'] },
+    { glob: 'pub/**', action: 'read', names: ['anyone'] },
+    { glob: '!pub/**', action: 'read', names: ['*'] },
+  ])
+  const rows: [action: 'read' | 'push', path: string, user: string | undefined, allowed: boolean][] = [
+    ['read', 'secret/a.git', 'admin', true],
+    ['read', 'secret/a.git', 'audit-1', true],
+    ['read', 'secret/a.git', 'bob', false],
+    ['read', 'secret/a.git', undefined, false],
+    ['push', 'secret/a.git', 'admin', true],
+    ['push', 'pub/a.git', 'bob', false],
+    ['read', 'pub/a.git', undefined, true],
+    ['read', 'other.git', 'bob', true],
+    ['read', 'other.git', '', true],
+    ['read', 'other.git', undefined, false],
+  ]
+  for (const [action, path, user, allowed] of rows)
+    t.equal(rules.allow(action, repository(path), user), allowed, `${action} ${path} ${user}`)
+})
+
+t.test('without a rule for the action, access is denied', async (t) => {
+  const rules = new Rules([{ glob: '**', action: 'read', names: ['anyone'] }])
+  t.notOk(rules.allow('push', repository('a'), 'alice'))
+  t.notOk(new Rules([]).allow('read', repository('a'), 'alice'))
+})

@@ -1,0 +1,80 @@
+import t from 'tap'
+import { readFileSync } from 'node:fs'
+import { Metrics } from '../../src/telemetry/metrics.js'
+import { metricSubjects } from '../../src/telemetry/metrics/catalog.js'
+import type { MetricDefinition } from '../../src/telemetry/metrics/definition.js'
+
+function everyMetric(): Metrics {
+  const metrics = new Metrics()
+  const zero = (): number => 0
+  metrics.watch({
+    followers: zero,
+    storeBytes: zero,
+    storeEntries: zero,
+    hotBytes: zero,
+    listingBytes: zero,
+    processesRunning: zero,
+    helpers: () => ({ running: 2, stuck: 1 }),
+    leasesOpen: zero,
+    requestsUnderWay: zero,
+    requestBodyBytes: zero,
+    requestsPipelined: zero,
+    requestsWaiting: zero,
+    processLimit: () => 16,
+    processClasses: () => [
+      { class: 'fill', running: 3, waiting: 4 },
+      { class: 'pass', running: 5, waiting: 6 },
+    ],
+    repositories: () => [{ mode: 'observe', reason: 'local', count: 7 }],
+    logLinesDropped: () => 8,
+  })
+  return metrics
+}
+
+t.test('docs/metrics.md has every metric, and no other', async (t) => {
+  const defined = everyMetric()
+    .registry.getMetricsAsArray()
+    .map(({ name }) => name)
+  const own = defined.filter((name) => name.startsWith('refstream_')).sort()
+  const page = readFileSync('docs/metrics.md', 'utf8')
+  const documented = [...page.matchAll(/^\| `(refstream_\w+)/gm)].map(([, name]) => name).sort()
+  t.same(documented, own)
+  t.notOk(
+    defined.some((name) => /open_fds|nodejs_active/.test(name)),
+    'none that walks through all connections',
+  )
+})
+
+t.test('metrics that are read at a scrape', async (t) => {
+  const { registry } = everyMetric()
+  for (let scrape = 0; scrape < 2; scrape++) {
+    const lines = (await registry.metrics()).split('\n')
+    for (const line of [
+      'refstream_process_limit 16',
+      'refstream_process_permits_held{class="fill"} 3',
+      'refstream_process_permits_held{class="pass"} 5',
+      'refstream_process_permits_waiting{class="fill"} 4',
+      'refstream_process_permits_waiting{class="pass"} 6',
+      'refstream_observer_processes{state="running"} 2',
+      'refstream_observer_processes{state="stuck"} 1',
+      'refstream_repositories{mode="observe",reason="local"} 7',
+      'refstream_log_lines_dropped_total 8',
+      'refstream_leases_ended_total{end="expired"} 0',
+      'refstream_observations_total{result="timeout"} 0',
+    ]) {
+      t.ok(lines.includes(line), line)
+    }
+    t.notOk(lines.some((line) => line.startsWith('refstream_tls_certificate_expiry')))
+  }
+})
+
+t.test('names and texts follow the conventions of Prometheus', async (t) => {
+  for (const definition of Object.values(metricSubjects).flatMap((each) => Object.values(each))) {
+    const { name, type, help, labels = {} }: MetricDefinition = definition
+    t.match(name, /^refstream_[a-z]+(_[a-z]+)*$/)
+    t.equal(name.endsWith('_total'), type === 'counter', `${name}: _total is for counters`)
+    if (type === 'histogram') t.match(name, /_seconds$/)
+    t.match(help, /^\S[^\n]*\.$/, `${name}: one line`)
+    for (const label of Object.keys(labels)) t.match(label, /^[a-z]+$/, `${name}: ${label}`)
+  }
+})
