@@ -1,7 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { AccessRequest } from '../access/access-request.js'
-import { repositoryPathMax } from '../git/state/repository-path.js'
-import { decodeRepositoryPath } from '../git/state/repository-path.js'
+import { decodeRepositoryPath, repositoryPathMax } from '../git/state/repository-path.js'
 import type { RequestKind } from '../service/request-record.js'
 import { HttpError } from './responses.js'
 

@@ -22,7 +22,7 @@ function decodePercent(encoded: string): Buffer | undefined {
   return Buffer.from(decoded, 'latin1')
 }
 
-/** Most bytes of a repository's path: no filesystem takes more (PATH_MAX of Linux). */
+/** Most bytes of a repository's path: no filesystem takes more (Linux's PATH_MAX). */
 export const repositoryPathMax = 4096
 
 /** Returns whether this may be a path below the root: one without `..`, `.`, empty components and NUL (R8). */

@@ -1,5 +1,4 @@
-import { repositoryPathMax } from '../../git/state/repository-path.js'
-import { isRepositoryPath } from '../../git/state/repository-path.js'
+import { isRepositoryPath, repositoryPathMax } from '../../git/state/repository-path.js'
 import { RpcError } from '../status.js'
 
 /** Checks a path relative to the root, as a message has it. @throws RpcError */

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { ErrorEnding } from '../../../src/git/protocol/error-ending.js'
 import { flushPacket, pktLine } from '../../../src/git/protocol/pkt-line.js'
 
-const isTold = (...chunks: (Buffer | string)[]): boolean => {
+const endsInError = (...chunks: (Buffer | string)[]): boolean => {
   const ending = new ErrorEnding()
   for (const chunk of chunks) ending.push(Buffer.from(chunk as string, 'latin1'))
   return ending.endsInError
@@ -11,24 +11,24 @@ const isTold = (...chunks: (Buffer | string)[]): boolean => {
 
 t.test('an answer that ends in a complete error message of Git is recognised', async (t) => {
   const error = pktLine('ERR upload-pack: not our ref 1234')
-  t.ok(isTold(error))
-  t.ok(isTold(pktLine('NAK\n'), error), 'after something else')
-  t.ok(isTold(pktLine('\x01PACK…'), pktLine('\x03fatal: no')), 'on the third band')
-  t.ok(isTold(pktLine('\x03fatal: no'), flushPacket), 'also before a flush packet')
-  t.ok(isTold(pktLine('NACK unable to spawn subprocess\n')), 'of upload-archive')
+  t.ok(endsInError(error))
+  t.ok(endsInError(pktLine('NAK\n'), error), 'after something else')
+  t.ok(endsInError(pktLine('\x01PACK…'), pktLine('\x03fatal: no')), 'on the third band')
+  t.ok(endsInError(pktLine('\x03fatal: no'), flushPacket), 'also before a flush packet')
+  t.ok(endsInError(pktLine('NACK unable to spawn subprocess\n')), 'of upload-archive')
 })
 
 t.test('an incomplete error message, or one that is followed by something, is not recognised', async (t) => {
   const error = pktLine('ERR no')
-  t.notOk(isTold())
-  t.notOk(isTold(flushPacket))
-  t.notOk(isTold(error.subarray(0, -1)), 'cut')
-  t.notOk(isTold(error, '00'), 'something follows')
-  t.notOk(isTold(error, pktLine('\x01PACK')))
-  t.notOk(isTold(pktLine('ERROR')), 'not the word')
-  t.notOk(isTold(pktLine('ER')))
-  t.notOk(isTold(pktLine('\x02fatal: to be shown')), 'progress')
-  t.notOk(isTold(pktLine('NAK\n'), `PACK${error.toString()}`, error), 'a pack without a side-band')
+  t.notOk(endsInError())
+  t.notOk(endsInError(flushPacket))
+  t.notOk(endsInError(error.subarray(0, -1)), 'cut')
+  t.notOk(endsInError(error, '00'), 'something follows')
+  t.notOk(endsInError(error, pktLine('\x01PACK')))
+  t.notOk(endsInError(pktLine('ERROR')), 'not the word')
+  t.notOk(endsInError(pktLine('ER')))
+  t.notOk(endsInError(pktLine('\x02fatal: to be shown')), 'progress')
+  t.notOk(endsInError(pktLine('NAK\n'), `PACK${error.toString()}`, error), 'a pack without a side-band')
 })
 
 t.test('the result does not depend on how the answer is cut into chunks', async () => {
