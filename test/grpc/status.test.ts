@@ -49,7 +49,7 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
   }
 })
 
-t.test('what is not for the client is not told', async (t) => {
+t.test('a status says nothing about this host', async (t) => {
   t.notMatch(explain(new TypeError('/srv/git')).status.details, '/srv')
   t.notMatch(explain(new GitError('/srv/git')).status.details, '/srv')
 })
