@@ -23,9 +23,17 @@ export const closedRooms = ['streamcache']
  */
 export const innerFloors = {
   cli: [['.'], ['doctor']],
-  grpc: [['server.ts'], ['services'], ['authorize.ts'], ['call.ts'], ['status.ts'], ['transport', 'proto']],
+  grpc: [
+    ['server.ts'],
+    ['services'],
+    ['admin-call.ts', 'authorize.ts'],
+    ['call.ts'],
+    ['status.ts'],
+    ['transport', 'proto'],
+  ],
   freshness: [['.'], ['disk']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
-  streamcache: [['.'], ['disk']],
+  streamcache: [['.'], ['disk'], ['memory']],
+  telemetry: [['.'], ['metrics']],
   limits: [['admission', 'connection', 'process'], ['queue'], ['.']],
 }

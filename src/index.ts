@@ -13,7 +13,7 @@ import { createLog, type Log } from './telemetry/log.js'
 export { ConfigError } from './config/settings.js'
 export type { Settings, Sidecar, Log }
 
-/** Settings in the form of flags (`'127.0.0.1:0'`, `'64MiB'`), by the keys of `Settings`. */
+/** Settings in the form of flags (`'127.0.0.1:0'`, `'64MiB'`), by the keys of `Settings`; see docs/settings.md. */
 export type ServerOptions = {
   readonly [key in (typeof options)[number]['key']]?: string | number | boolean
 } & { readonly root: string }

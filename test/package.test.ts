@@ -1,6 +1,6 @@
 import t from 'tap'
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tempDir } from './support/temp-dir.js'
 
@@ -10,7 +10,7 @@ interface Manifest {
 }
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Manifest
 
-t.test('what is published: the command and its fixtures, and no map without its source', async (t) => {
+t.test('npm publishes the command and its assets, and no source map', async (t) => {
   const { stdout } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts', '--offline'], {
     encoding: 'utf8',
   })
@@ -29,40 +29,52 @@ t.test('what is published: the command and its fixtures, and no map without its 
   t.same(mapped, [])
 })
 
-t.test('prepare: builds a checkout, says so if it cannot, and leaves alone what is none', async (t) => {
-  const prepare = (directory: string, environment: NodeJS.ProcessEnv = {}) =>
-    spawnSync('sh', ['-c', manifest.scripts.prepare], {
-      cwd: directory,
-      encoding: 'utf8',
-      env: { PATH: process.env['PATH'], ...environment },
-    })
-  const directory = tempDir(t)
-  cpSync('package.json', join(directory, 'package.json'))
-  t.match(prepare(directory), { status: 0, stderr: '' }, 'package.json alone, as in a layer of a container')
-  mkdirSync(join(directory, 'scripts'))
-  cpSync('scripts/prepare.mjs', join(directory, 'scripts/prepare.mjs'))
-  t.match(prepare(directory), { status: 0, stderr: '' }, 'no source')
-
-  mkdirSync(join(directory, 'src'))
-  cpSync('tsconfig.build.json', join(directory, 'tsconfig.build.json'))
-  t.match(prepare(directory), { status: 1, stderr: /not built, and its compiler is not installed: run make/ })
-  mkdirSync(join(directory, 'dist/cli'), { recursive: true })
-  writeFileSync(join(directory, 'dist/cli/main.js'), '')
-  t.match(prepare(directory), { status: 0, stderr: '' }, 'built elsewhere')
-
-  // A stand-in for npm says what it is asked, and does the installation's part.
-  const bin = join(directory, 'bin')
-  mkdirSync(bin)
-  const fake =
-    '#!/bin/sh\necho "npm $* global=$npm_config_global" >&2\n[ "$1" != ci ] || mkdir -p node_modules/typescript\n'
-  writeFileSync(join(bin, 'npm'), fake, { mode: 0o755 })
-  const PATH = `${bin}:${process.env['PATH']}`
-  const { status, stdout, stderr } = prepare(directory, { PATH, npm_config_global: 'true' })
-  t.same([status, stdout], [0, ''])
-  t.same(stderr.trimEnd().split('\n'), [
-    'npm ci --ignore-scripts --no-audit --no-fund global=',
-    'npm run --silent build global=',
-  ])
-  writeFileSync(join(bin, 'npm'), '#!/bin/sh\nexit 7\n')
-  t.match(prepare(directory, { PATH }), { status: 1, stderr: /npm run --silent build failed/ })
+t.test('the programs in dist/cli are executable', (t) => {
+  for (const name of ['main.js', 'refstream', 'refstream.cjs', 'supervise'])
+    t.equal(statSync(join('dist/cli', name)).mode & 0o111, 0o111, name)
+  t.end()
 })
+
+t.test(
+  'prepare builds a checkout, fails if it cannot, and does nothing where there is no source',
+  async (t) => {
+    const prepare = (directory: string, environment: NodeJS.ProcessEnv = {}) =>
+      spawnSync('sh', ['-c', manifest.scripts.prepare], {
+        cwd: directory,
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'], ...environment },
+      })
+    const directory = tempDir(t)
+    cpSync('package.json', join(directory, 'package.json'))
+    t.match(prepare(directory), { status: 0, stderr: '' }, 'package.json alone, as in a layer of a container')
+    mkdirSync(join(directory, 'scripts'))
+    cpSync('scripts/prepare.mjs', join(directory, 'scripts/prepare.mjs'))
+    t.match(prepare(directory), { status: 0, stderr: '' }, 'no source')
+
+    mkdirSync(join(directory, 'src'))
+    cpSync('tsconfig.build.json', join(directory, 'tsconfig.build.json'))
+    t.match(prepare(directory), {
+      status: 1,
+      stderr: /not built, and its compiler is not installed: run make/,
+    })
+    mkdirSync(join(directory, 'dist/cli'), { recursive: true })
+    writeFileSync(join(directory, 'dist/cli/main.js'), '')
+    t.match(prepare(directory), { status: 0, stderr: '' }, 'built elsewhere')
+
+    // A fake npm prints its arguments, and installs a compiler for `npm ci`.
+    const bin = join(directory, 'bin')
+    mkdirSync(bin)
+    const fake =
+      '#!/bin/sh\necho "npm $* global=$npm_config_global" >&2\n[ "$1" != ci ] || mkdir -p node_modules/typescript\n'
+    writeFileSync(join(bin, 'npm'), fake, { mode: 0o755 })
+    const PATH = `${bin}:${process.env['PATH']}`
+    const { status, stdout, stderr } = prepare(directory, { PATH, npm_config_global: 'true' })
+    t.same([status, stdout], [0, ''])
+    t.same(stderr.trimEnd().split('\n'), [
+      'npm ci --ignore-scripts --no-audit --no-fund global=',
+      'npm run --silent build global=',
+    ])
+    writeFileSync(join(bin, 'npm'), '#!/bin/sh\nexit 7\n')
+    t.match(prepare(directory, { PATH }), { status: 1, stderr: /npm run --silent build failed/ })
+  },
+)

@@ -14,18 +14,20 @@ function runTests(files: Record<string, string>) {
   })
   const { PATH, HOME } = process.env
   const options = { encoding: 'utf8', env: { PATH, HOME } } as const
-  const { status, stdout } = spawnSync(process.execPath, ['test/run.mjs', '--jobs=1', ...paths], options)
+  // Other tests are using dist/.
+  const command = ['test/run.mjs', '--no-build', '--jobs=1']
+  const { status, stdout } = spawnSync(process.execPath, [...command, ...paths], options)
   return { status, lines: stdout.trimEnd().split('\n') }
 }
 
-t.test('what has failed is told again at the end, before the last line', async (t) => {
+t.test('failures are repeated at the end, before the last line', async (t) => {
   const { status, lines } = runTests({
     'bad.test.mjs': `t.test('outer', async (t) => {
   t.ok(true)
   await t.test('inner', async (t) => t.same({ a: 1 }, { a: 2 }, 'they are the same'))
 })
 t.test('throws', async () => { throw new Error('boom') })
-t.test('left out', { skip: true }, async () => {})\n`,
+t.test('skipped', { skip: true }, async () => {})\n`,
     'ends.test.mjs': 'process.exit(3)\n',
   })
   t.equal(status, 1)
@@ -43,10 +45,10 @@ t.test('left out', { skip: true }, async () => {})\n`,
       part,
     )
   }
-  t.ok(end.length < 30, 'shortly')
+  t.ok(end.length < 30, 'in short form')
 })
 
-t.test('where nothing has failed, nothing is told', async (t) => {
+t.test('nothing is repeated if nothing has failed', async (t) => {
   const { status, lines } = runTests({ 'good.test.mjs': "t.test('fine', async (t) => t.ok(true))\n" })
   t.equal(status, 0)
   t.equal(lines.at(-1), '1 passed, 0 failed')

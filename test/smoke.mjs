@@ -1,2 +1,20 @@
-/** The smoke set: the tests that say whether a version of Node will do, in less than a minute. */
-export const smokeSet = ['test/cli/serve.test.ts', 'test/streamcache/cache.test.ts']
+/**
+ * The smoke set: about a minute of tests that show whether a version of Node can run refstream. They use what differs
+ * between versions: HTTP and HTTP/2 servers, TLS, streams, child processes, worker threads, file handles.
+ */
+export const smokeSet = [
+  'test/cli/node-floor.test.ts',
+  'test/cli/serve.test.ts',
+  'test/streamcache/cache.test.ts',
+  'test/streamcache/disk/disk-file.test.ts',
+  'test/freshness/fresh-cache.test.ts',
+  'test/freshness/disk/disk-helpers.test.ts',
+  'test/access/password-checks.test.ts',
+  'test/server/tls.test.ts',
+  'test/e2e/clients.test.ts',
+  'test/e2e/compression.test.ts',
+  'test/e2e/grpc-reflection.test.ts',
+  'test/e2e/ls-refs.test.ts',
+  'test/e2e/shutdown.test.ts',
+  'test/e2e/tls.test.ts',
+]

@@ -79,7 +79,7 @@ export class PasswordChecks {
   }
 
   #nextUnknown(): QueuedCheck | undefined {
-    if (this.#queue.size > 0) this.#pace.turn(performance.now())
+    if (this.#queue.size > 0) this.#pace.advance(performance.now())
     return this.#queue.next()
   }
 

@@ -18,7 +18,7 @@ export function openGit(
     mounts,
     limiter,
     started: (command) => metrics.processesStarted.inc({ command }),
-    filled: (kind, ms) => adaptive?.took(kind, ms),
+    filled: (kind, ms) => adaptive?.recordFill(kind, ms),
     complained: (complaint) => log.warn(complaint, 'a Git process failed or reported an error'),
   })
 }

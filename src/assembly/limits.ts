@@ -88,7 +88,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
     gate: new AdmissionGate({
       max: settings.maxRequests,
       clientFactor,
-      busyMs: settings.busySeconds > 0 ? settings.busySeconds * 1000 : Infinity,
+      saturatedAfterMs: settings.busySeconds > 0 ? settings.busySeconds * 1000 : Infinity,
       queueMax: settings.queueMax * admissionFactor,
       waitMs: queue.waitMs,
       events: {

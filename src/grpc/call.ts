@@ -99,7 +99,7 @@ export class DataCall<Request, Response> extends RequestRecord {
     const address = clientOf(this.#stream)
     // Clients of a Unix socket cannot be told apart.
     const share = address === '' ? {} : { client: clientGroup(address) }
-    this.#leaveGate = await gate.enter({ group: repository, ...share }, this)
+    this.#leaveGate = await gate.admit({ group: repository, ...share }, this)
     const round = async (): Promise<void> => {
       const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
       this.throwIfAborted()

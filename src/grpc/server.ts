@@ -156,6 +156,8 @@ export class GrpcServer {
     this.#standing.end()
     const stopTimer = callAfter(seconds * 1000, () => this.close())
     await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
+    // From Node 24 on, http2's server.close() closes its sessions itself, and grpc-js does not wait for a closing session.
+    await Promise.all([...this.#open].map((open) => new Promise((resolve) => open.once('close', resolve))))
     stopTimer()
     this.close()
   }

@@ -48,7 +48,7 @@ export async function handleRequest(
     const route = identify(exchange)
     const client = clientGroup(exchange.clientAddress)
     const admission = { group: route.repository, admitted: isAdmitted(options, exchange), client }
-    const entered = options.gate.enter(admission, exchange)
+    const entered = options.gate.admit(admission, exchange)
     leave = entered instanceof Promise ? await entered : entered
     await untilUnexchanged(
       () => dispatch(options, exchange, route),

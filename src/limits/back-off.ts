@@ -2,22 +2,22 @@ import { LRUCache } from 'lru-cache'
 import { systemClock, type Clock } from './clock.js'
 
 export interface BackOffOptions {
-  /** Longest wait in milliseconds after the second failure in a row; it doubles with each that follows. */
+  /** Longest wait in milliseconds after the second failure in a row; it doubles with each further failure. */
   readonly baseMs: number
-  /** Longest wait in milliseconds after any. */
+  /** Longest wait in milliseconds after any failure. */
   readonly capMs: number
-  /** Most keys that are remembered; the least recently used are forgotten first. */
+  /** Most keys that are remembered (LRU). */
   readonly max: number
   readonly clock?: Clock
-  /** At least 0 and less than 1. */
+  /** Returns a number that is at least 0 and less than 1. */
   readonly random?: () => number
 }
 
-/** What is answered instead of trying again. */
+/** What is answered instead of another attempt. */
 export interface Blocked {
-  /** Of the last failure, as it was thrown. */
+  /** The error of the last failure, as it was thrown. */
   readonly error: unknown
-  /** Until the next try: more than 0. */
+  /** Milliseconds until the next attempt: more than 0. */
   readonly retryAfterMs: number
 }
 
@@ -29,19 +29,19 @@ interface Failures {
 }
 
 /**
- * Keys that keep failing are tried at growing intervals (R7), and meanwhile everybody gets the last error at once.
+ * Exponential back-off with jitter, by key (R7): a key that keeps failing is tried at growing intervals, and meanwhile
+ * every request for it gets the last error at once.
  *
- * A first failure does not block: often it was of the moment (a pack that a repack took away), the next try mends it,
- * and a key whose tries are shared costs one process at a time anyway. From the second in a row on, the wait is chosen
- * by chance between nothing and a bound that doubles, so that keys that failed together (a full disk) are not tried
- * together.
+ * A first failure does not block. Often it is transient (a repack has removed a pack), the next attempt succeeds, and a
+ * key whose attempts are shared costs one process at a time anyway. From the second failure in a row on, the wait is
+ * random between zero and a bound that doubles, so that keys that failed together (a full disk) are not tried together.
  *
- * When the wait is over, everybody is let through, and not one alone: those who ask together share one try, as they
- * share any fill, and if that fails, they are blocked again together. A gate for one would have to know what became of
- * it, and would shut for good if it was never told.
+ * When the wait is over, all requests are let through, not a single probe: requests that come together share one attempt
+ * as they share any fill, and if it fails, they are blocked again together. A single probe would need its outcome to be
+ * reported, and would block the key for good if it never was.
  *
- * A key that was left alone for twice the longest wait starts anew, so failures far apart do not add up; so does one
- * that is forgotten for want of room. Both lead to a try too many and no wrong answer.
+ * A key that was not requested for twice the longest wait starts anew, so that failures far apart do not add up; so does
+ * a key that was forgotten by the LRU. Both cost one attempt too many and never a wrong answer.
  */
 export class BackOff {
   readonly #options: BackOffOptions
@@ -55,14 +55,20 @@ export class BackOff {
     this.#failures = new LRUCache({ max, ttl: 2 * capMs, ttlResolution: 0, perf: clock })
   }
 
-  /** undefined: try. `state`: of what is tried; after a change of it, it may go well. */
+  /**
+   * Tells whether a key must not be tried now; undefined: it may be.
+   * @param state the state of what is tried; failures in another state do not block
+   */
   blocked(key: string, state = ''): Blocked | undefined {
     const failures = this.#of(key, state)
     const retryAfterMs = (failures?.until ?? 0) - this.#clock.now()
     return failures && retryAfterMs > 0 ? { error: failures.error, retryAfterMs } : undefined
   }
 
-  /** A try has failed by itself; one that was shed or given up says nothing about its key. Call once for each try. */
+  /**
+   * Records that an attempt has failed. Call it once per attempt, and not for one that was shed or aborted, which tells
+   * nothing about its key.
+   */
   failed(key: string, error: unknown, state = ''): void {
     const { baseMs, capMs, random = Math.random } = this.#options
     const count = (this.#of(key, state)?.count ?? 0) + 1
@@ -70,12 +76,13 @@ export class BackOff {
     this.#failures.set(key, { state, count, error, until: this.#clock.now() + random() * bound })
   }
 
-  /** Failures of a state that has passed count for nothing. */
+  /** Returns the failures of a key in this state; those in another state do not count. */
   #of(key: string, state: string): Failures | undefined {
     const failures = this.#failures.get(key)
     return failures?.state === state ? failures : undefined
   }
 
+  /** Records that an attempt has succeeded. */
   succeeded(key: string): void {
     this.#failures.delete(key)
   }

@@ -1,24 +1,24 @@
-/** Time as limits see it, so that tests can bring their own. */
+/** A source of time, which tests replace. */
 export interface Clock {
-  /** Milliseconds since some moment; never goes back. */
+  /** Returns milliseconds since an arbitrary moment; never goes back. */
   now(): number
-  /** Calls once, that many milliseconds from now, unless the function that it returns was called before. */
+  /** Calls once after that many milliseconds. @returns cancels the call */
   after(ms: number, call: () => void): () => void
 }
 
-/** Longest delay of a timer of Node's, in milliseconds. One with a longer delay goes off at once. */
+/** Longest delay of a Node timer in milliseconds; a timer with a longer delay fires at once. */
 export const timerMaxMs = 2 ** 31 - 1
 
 /**
- * Calls once, that many milliseconds from now: any number of them, and never for Infinity. For every delay that comes
- * from a setting, a client or a file. The timer keeps the program alive.
- * @returns what ends the wait
+ * Calls once after that many milliseconds, however many these are; never after Infinity. To be used for every delay that
+ * comes from a setting, a client or a file. The timer keeps the process alive.
+ * @returns cancels the call
  */
 export function callAfter(ms: number, call: () => void): () => void {
   return start(ms, call, (timer) => timer)
 }
 
-/** The real time. Its timers do not keep a program alive. */
+/** The monotonic clock of the system. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after: (ms, call) => start(ms, call, (timer) => timer.unref()),

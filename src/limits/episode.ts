@@ -1,14 +1,14 @@
 import { systemClock, type Clock } from './clock.js'
 
 export interface EpisodeOptions {
-  /** Milliseconds after which it counts as lasting. */
+  /** Milliseconds after which an episode counts as lasting. */
   readonly lastsMs: number
-  /** Milliseconds without any that end it. */
+  /** Milliseconds without an occurrence that end an episode. */
   readonly pauseMs: number
   readonly clock?: Clock
 }
 
-/** Something that happens again and again without a long pause. */
+/** A series of occurrences without a long pause between two of them. */
 export class Episode {
   readonly #options: EpisodeOptions
   readonly #clock: Clock
@@ -20,16 +20,16 @@ export class Episode {
     this.#clock = options.clock ?? systemClock
   }
 
-  /** It happens. @returns true: for the first time since a pause */
+  /** Records an occurrence. @returns true if it starts an episode */
   record(): boolean {
     const now = this.#clock.now()
-    const begins = now - this.#last > this.#options.pauseMs
-    if (begins) this.#since = now
+    const starts = now - this.#last > this.#options.pauseMs
+    if (starts) this.#since = now
     this.#last = now
-    return begins
+    return starts
   }
 
-  /** Has it gone on for long, and does it still? */
+  /** Has the present episode lasted for `lastsMs`? */
   get lasts(): boolean {
     const { lastsMs, pauseMs } = this.#options
     return this.#clock.now() - this.#last <= pauseMs && this.#last - this.#since >= lastsMs

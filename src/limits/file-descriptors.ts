@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 
 /**
- * Returns how many file descriptors this process may have (getrlimit(2), RLIMIT_NOFILE; Node has raised it as far as it
- * may); undefined: the system does not tell, or there is not even one left to ask it.
+ * Returns how many file descriptors this process may have (getrlimit(2), RLIMIT_NOFILE; Node raises the soft limit to the
+ * hard limit); undefined: the system does not tell, or there is no descriptor left to read it with.
  */
 export function descriptorLimit(): number | undefined {
   try {
@@ -14,15 +14,15 @@ export function descriptorLimit(): number | undefined {
   }
 }
 
-/** What to do about too few. */
+/** Advice for messages about too few descriptors. */
 export const raiseLimit = 'raise the limit, by "ulimit -n 65536" or systemd’s LimitNOFILE=65536'
 
-/** Descriptors that a process has besides: modules that are being loaded, listeners, the cache's files, epoll. */
+/** Descriptors that this process needs for other things: modules being loaded, listeners, the cache's files, epoll. */
 export const othersMin = 128
-/** A Git process's pipes. */
+/** The pipes of a Git process. */
 const perProcess = 3
 
-/** Returns how many requests may be under way at once with so many descriptors, a connection each. */
+/** Returns how many requests can be answered at once with that many descriptors, if each needs a connection. */
 export function requestsWithin(limit: number, maxProcesses: number): number {
   return Math.max(1, limit - othersMin - perProcess * maxProcesses)
 }

@@ -145,7 +145,7 @@ export class RefService {
   #throwIfQueueFull({ commonDir }: Repository): void {
     const { limiter } = this.#options
     if (limiter.waiting('pass') === 0) return
-    const overloaded = limiter.refusal({ class: 'pass', group: commonDir, admitted: true })
+    const overloaded = limiter.rejection({ class: 'pass', group: commonDir, admitted: true })
     if (overloaded) throw overloaded
   }
 

@@ -1,57 +1,57 @@
 import { constants, openSync, write, writeSync } from 'node:fs'
 
 export interface LogOutputOptions {
-  /** Most bytes of lines that wait to be written; further lines are dropped. */
+  /** Maximum size of the buffer in bytes; further lines are dropped. */
   readonly maxBytes?: number
-  /** Milliseconds after which a write is tried again that failed. */
+  /** Milliseconds after which a failed write is retried. */
   readonly retryMs?: number
 }
 
-/** Bytes of one write: a pipe that has room for less takes none, pipe(7), and a try blocks nobody. */
+/** Bytes of one write. A non-blocking write to a pipe with less room than this fails as a whole (pipe(7)). */
 const writeMax = 16 * 1024
-/** Milliseconds until a full pipe is tried again. */
+/** Milliseconds after which a write to a full pipe is retried. */
 const fullMs = 50
 
 /**
- * Lines for a file descriptor, which may be a full disk, a pipe that is not read, or closed: whatever becomes of them,
- * the program goes on, holds so many bytes and no more, and can end. What is dropped is counted.
+ * Writes lines to a file descriptor that may fail: a full disk, a pipe that is not read, a closed descriptor. Failures
+ * never stop or block the program: its buffer is bounded, and lines that find no room in it are dropped and counted.
  *
- * sonic-boom, pino's own, does so as well except at the end of the program: its flushSync() tries for ever where writing
- * fails by anything but EAGAIN, and it does not try again by itself when it holds as much as it may.
+ * sonic-boom, which pino uses by default, does not suffice: its flushSync() retries for ever if a write fails by anything
+ * but EAGAIN, and it does not retry by itself once its buffer is full.
  */
 export class LogOutput {
   readonly #fd: number
   readonly #maxBytes: number
   readonly #retryMs: number
   #lines: string[] = []
-  /** What is being written, or was and failed. */
+  /** The bytes that are being written, or whose write failed. */
   #chunk: Buffer = Buffer.alloc(0)
   #bytes = 0
   #writing = false
   #retry: NodeJS.Timeout | undefined
   #ended = false
   #dropped = 0
-  #untold = 0
+  #unreported = 0
   #recovered: (lines: number) => void = () => {}
 
-  /** @param fd where no write blocks; see `standardOutput` */
+  /** @param fd a non-blocking descriptor; see `standardOutput` */
   constructor(fd: number, { maxBytes = 1024 * 1024, retryMs = 1000 }: LogOutputOptions = {}) {
     this.#fd = fd
     this.#maxBytes = maxBytes
     this.#retryMs = retryMs
   }
 
-  /** Lines that were dropped. */
+  /** Number of lines dropped so far. */
   get dropped(): number {
     return this.#dropped
   }
 
-  /** Bytes that wait to be written. */
+  /** Bytes in the buffer. */
   get waiting(): number {
     return this.#bytes
   }
 
-  /** Calls when lines are written again of which some were dropped, with the number of these. */
+  /** Registers a callback for when writing works again after lines were dropped; it gets the number of these lines. */
   onRecovered(call: (lines: number) => void): void {
     this.#recovered = call
   }
@@ -64,18 +64,18 @@ export class LogOutput {
     }
     this.#lines.push(line)
     this.#bytes += bytes
-    this.#next()
+    this.#writeNext()
   }
 
-  /** Writes what waits, for at most so many milliseconds, and drops the rest: for the end of the program. */
+  /** Writes the buffer synchronously, for at most so many milliseconds, and drops the rest: for the end of the program. */
   end(withinMs: number): void {
     if (this.#ended) return
     this.#ended = true
     clearTimeout(this.#retry)
     const deadline = performance.now() + withinMs
-    // Those that are being written are, before Node ends (libuv waits for its threads).
+    // A write in progress completes before Node exits: libuv waits for its threads.
     if (this.#writing) this.#wrote(this.#chunk.length)
-    while (this.#fill()) {
+    while (this.#nextChunk()) {
       try {
         this.#wrote(writeSync(this.#fd, this.#chunk))
       } catch (error) {
@@ -86,8 +86,8 @@ export class LogOutput {
     this.#drop(this.#lines.length + this.#chunk.toString().split('\n').length - 1)
   }
 
-  #next(): void {
-    if (this.#writing || this.#retry || this.#ended || !this.#fill()) return
+  #writeNext(): void {
+    if (this.#writing || this.#retry || this.#ended || !this.#nextChunk()) return
     this.#writing = true
     write(this.#fd, this.#chunk, (error, count) => {
       this.#writing = false
@@ -95,18 +95,18 @@ export class LogOutput {
         const wait = isFull(error) ? fullMs : this.#retryMs
         this.#retry ??= setTimeout(() => {
           this.#retry = undefined
-          this.#next()
+          this.#writeNext()
         }, wait).unref()
         return
       }
       this.#wrote(count)
-      this.#tell()
-      this.#next()
+      this.#reportDropped()
+      this.#writeNext()
     })
   }
 
-  /** Makes the next piece to be written. @returns whether there is any */
-  #fill(): boolean {
+  /** Moves lines from the buffer to the chunk. @returns whether there is anything to write */
+  #nextChunk(): boolean {
     if (this.#chunk.length > 0) return true
     let [count, length] = [0, 0]
     while (count < this.#lines.length && length < writeMax) length += this.#lines[count++]!.length
@@ -119,26 +119,26 @@ export class LogOutput {
     this.#bytes -= count
   }
 
-  /** Says what was dropped, when there is room enough to be sure that this will not be. */
-  #tell(): void {
-    if (this.#untold === 0 || this.#bytes > this.#maxBytes / 2) return
-    const lines = this.#untold
-    this.#untold = 0
+  /** Reports dropped lines, once there is enough room for the report itself not to be dropped. */
+  #reportDropped(): void {
+    if (this.#unreported === 0 || this.#bytes > this.#maxBytes / 2) return
+    const lines = this.#unreported
+    this.#unreported = 0
     this.#recovered(lines)
   }
 
   #drop(lines: number): void {
     this.#dropped += lines
-    this.#untold += lines
+    this.#unreported += lines
   }
 }
 
 const isFull = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EAGAIN'
 
 /**
- * Returns a descriptor of standard output where no write blocks. Node itself makes a pipe or a socket such that it does
- * not, when it makes its `process.stdout` (uv_pipe_open); a terminal, which somebody may have stopped, is opened anew. A
- * file is as it was: a disk that is full says so.
+ * Returns a descriptor of standard output whose writes do not block. Node makes pipes and sockets non-blocking when it
+ * opens `process.stdout` (uv_pipe_open). A terminal may be stopped (Ctrl-S) and is opened anew as non-blocking. A file
+ * stays as it is: a write to a full disk fails at once.
  */
 export function standardOutput(
   { isTTY, fd }: { readonly isTTY?: boolean; readonly fd: 1 } = process.stdout,

@@ -3,36 +3,38 @@ import type { LogOutput } from './log-output.js'
 
 export type Log = Logger
 
-/** JSON lines, on standard output if no other destination is given. */
+/** Returns a log of JSON lines, by default on standard output. */
 export const createLog = (level: string, destination?: DestinationStream): Log =>
   destination ? pino({ level }, destination) : pino({ level })
 
 const outputs = new WeakMap<Log, LogOutput>()
 
 /**
- * Logs to an output that may fail: JSON lines, or what `pretty` makes of each. When lines are written again after some
- * were dropped, a line tells how many.
+ * Returns a log for an output that may fail: JSON lines, or what `pretty` makes of each. When writing works again after
+ * lines were dropped, one line says how many.
  */
 export function logTo(output: LogOutput, level: string, pretty?: (line: string) => string): Log {
   const write = (line: string): void => output.write(pretty ? pretty(line) : line)
   const log = createLog(level, { write })
-  output.onRecovered((lines) => log.warn({ lines }, 'log lines were dropped, for they could not be written'))
+  output.onRecovered((lines) =>
+    log.warn({ lines }, 'log lines were dropped because they could not be written'),
+  )
   outputs.set(log, output)
   return log
 }
 
-/** Returns how many lines of a log were dropped so far. */
+/** Returns the number of lines that a log has dropped so far. */
 export const droppedLines = (log: Log): number => outputs.get(log)?.dropped ?? 0
 
-/** Returns what makes coloured text of a line, for people. */
+/** Returns a function that formats a JSON line as coloured text for a terminal. */
 export async function prettyLines(): Promise<(line: string) => string> {
   const { prettyFactory } = await import('pino-pretty')
   return prettyFactory({ ignore: 'pid,hostname' })
 }
 
 /**
- * The same call, which does nothing for this many milliseconds after it was made: one line when something begins to
- * fail, not one for each request.
+ * Returns a rate-limited form of a call: within so many milliseconds after a call, further ones do nothing. For log lines
+ * about failures: one when something begins to fail, not one for each request.
  */
 export function atMostEvery<Args extends readonly unknown[]>(
   ms: number,

@@ -15,11 +15,11 @@ const { url, rate, clients, seconds, seed, timeoutMs, requests } = JSON.parse(pr
 const { hostname, port } = new URL(url)
 const now = () => Number(hrtime.bigint()) / 1e6
 
-// Where we may, we go before the servers: who is late must not be us.
+// Where permitted, the generator gets a higher priority than the servers, so that it is not the one that is late.
 try {
   setPriority(constants.priority.PRIORITY_HIGH)
 } catch {
-  // Not without the right to; the lateness below tells whether that matters.
+  // Not permitted; the lateness below shows whether that matters.
 }
 
 /** Mulberry32: numbers from 0 to 1, the same for the same seed. */

@@ -76,7 +76,7 @@ async function hang(count, slow) {
   }
 }
 
-// The entry is committed and hot, and everything has been used, before the first look.
+// The entry is committed and hot, and everything has been used, before the first measurement.
 await runJson('load.mjs', url, 50)
 await measure(0)
 const rows = [await measure(0)]

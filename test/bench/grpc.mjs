@@ -1,5 +1,5 @@
-// A large advertisement at the gRPC door beside the HTTP door: throughput of one client after the other, in one run, the
-// doors by turns.
+// A large advertisement over gRPC beside HTTP: the throughput of one client after another, both transports alternating in
+// one run.
 //
 //   make build && node test/bench/grpc.mjs [REFS]
 import grpc from '@grpc/grpc-js'
@@ -38,16 +38,18 @@ function overGrpc(window) {
     })
 }
 
-const doors = {
+const transports = {
   HTTP: overHttp,
   'gRPC, window of 64 KB': overGrpc(),
   'gRPC, window of 4 MB': overGrpc(4 * 1024 * 1024),
 }
-const figures = new Map(Object.keys(doors).map((door) => [door, { rates: [], cpu: 0, bytes: 0 }]))
-for (const ask of Object.values(doors)) for (let warm = 0; warm < 5; warm++) await ask()
+const figures = new Map(
+  Object.keys(transports).map((transport) => [transport, { rates: [], cpu: 0, bytes: 0 }]),
+)
+for (const ask of Object.values(transports)) for (let warm = 0; warm < 5; warm++) await ask()
 for (let round = 0; round < rounds; round++) {
-  for (const [door, ask] of Object.entries(doors)) {
-    const figure = figures.get(door)
+  for (const [transport, ask] of Object.entries(transports)) {
+    const figure = figures.get(transport)
     const [started, cpu] = [performance.now(), sidecar.cpuSeconds()]
     let bytes = 0
     for (let time = 0; time < 4; time++) bytes += await ask()
@@ -57,8 +59,8 @@ for (let round = 0; round < rounds; round++) {
   }
 }
 const http = median(figures.get('HTTP').rates)
-const rows = [...figures].map(([door, { rates, cpu, bytes }]) => {
-  return [door, median(rates), (median(rates) / http).toFixed(2), (cpu / (bytes / 1e9)).toFixed(2)]
+const rows = [...figures].map(([transport, { rates, cpu, bytes }]) => {
+  return [transport, median(rates), (median(rates) / http).toFixed(2), (cpu / (bytes / 1e9)).toFixed(2)]
 })
 console.log(`${refs} refs, ${(figures.get('HTTP').bytes / rounds / 4 / 1e6).toFixed(1)} MB`)
 console.log(table(['transport', 'MB/s', '× HTTP', 'server, CPU s per GB'], rows).join('\n'))

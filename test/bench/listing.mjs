@@ -16,7 +16,7 @@ const wire = Buffer.alloc(refs * length + 4)
 for (let index = 0; index < refs; index++) wire.write(line(index), index * length)
 wire.write('0000', refs * length)
 
-// As Git's output comes: what a pipe holds, then a turn of the event loop.
+// As Git's output comes: what a pipe holds, then a pass of the event loop.
 const pipe = 64 * 1024
 const listing = new RefListing()
 const stretches = []

@@ -1,4 +1,4 @@
-// A ref that is changed under leases, with a record of its values that tells which of them an answer may have shown.
+// A ref that is changed under leases, with a record of its values from which follows which of them an answer may show.
 import { execFile, execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { hrtime } from 'node:process'

@@ -1,6 +1,6 @@
 // As little as a server can do around `git http-backend`: one process per request, piped both ways.
 //
-//   node plain-server.mjs ROOT GIT      prints its URL; /processes-started there tells how many it has started
+//   node plain-server.mjs ROOT GIT      prints its URL; /processes-started returns how many it has started
 import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 
@@ -48,7 +48,7 @@ const server = createServer((request, response) => {
   running.add(child)
   // Not when its output has been read, which may be never: by then its number may be another's.
   child.once('exit', () => running.delete(child))
-  // Nobody is left to read what it says.
+  // The client has left: its output is not read.
   response.once('close', () => end(child))
   child.stdin.on('error', () => {})
   request.pipe(child.stdin)

@@ -60,7 +60,7 @@ export function recordingGit() {
   const path = join(directory, 'recording-git')
   const line = (sign) =>
     `read -r now _ < /proc/uptime; echo "${sign} $now $1 $GIT_PROTOCOL $PWD" >> '${record}'`
-  // Whoever ends it ends its process group: the shell outlives that, to write it down.
+  // Its process group is ended as a whole; the shell survives that to record the end.
   writeFileSync(path, `#!/bin/sh\ntrap : TERM\n${line('+')}\ngit "$@"\ncode=$?\n${line('-')}\nexit $code\n`)
   chmodSync(path, 0o755)
   writeFileSync(record, '')
@@ -71,7 +71,7 @@ export function recordingGit() {
   }
 }
 
-/** What a record tells of those commands that answer requests; `most` and `mostPerKey` ran at once. */
+/** Counts the commands of a record that answer requests; `most` and `mostPerKey` ran at once. */
 function readRecord(text) {
   let [started, most, mostPerKey] = [0, 0, 0]
   const running = new Map()
@@ -106,7 +106,7 @@ export const startRefstream = (...flags) =>
 
 async function start(args, whereIn) {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  // A benchmark that fails leaves nobody behind.
+  // A benchmark that fails leaves no process behind.
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
   child.once('exit', () => process.off('exit', kill))
@@ -163,7 +163,7 @@ export const quantile = (values, share) =>
   [...values].sort((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)]
 export const median = (values) => quantile(values, 0.5)
 
-/** Lines of a Markdown table; numbers get as many digits as one can use. */
+/** Lines of a Markdown table; numbers get as many digits as are useful. */
 export function table(columns, rows) {
   const cell = (value) => {
     if (typeof value !== 'number') return value ?? '–'
@@ -174,7 +174,7 @@ export function table(columns, rows) {
   return [line(columns), line(columns.map(() => '---')), ...rows.map(line)]
 }
 
-/** Writes a run's report, raw figures and picture to results/, under the name that it is known by. */
+/** Writes a run's report, raw figures and picture to results/, under this name. */
 export function save(name, report, figures, picture) {
   const results = here('results/')
   mkdirSync(results, { recursive: true })

@@ -60,7 +60,7 @@ const client = async (kind) => {
 const clients = Object.entries({ slow, vanishing, fast }).flatMap(([kind, count]) =>
   Array.from({ length: count }, () => client(kind)),
 )
-// Those who wait for a server that says nothing are not waited for.
+// Readers of a server that sends nothing are not waited for.
 await Promise.race([Promise.all(clients), sleep(seconds * 1000 + 3000)])
 // Not before all of it is in the pipe.
 process.stdout.write(JSON.stringify({ bytesOf, answers }), () => process.exit())

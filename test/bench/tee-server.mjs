@@ -3,7 +3,7 @@
 // which is committed when its client has it all. Answers `GET …/info/refs?service=git-upload-pack` in protocol v0, and
 // `POST /v1/leases` and `DELETE /v1/leases/ID` as refstream does.
 //
-//   node tee-server.mjs ROOT GIT DIRECTORY      prints its URL; /counts there tells what it has written
+//   node tee-server.mjs ROOT GIT DIRECTORY      prints its URL; /counts returns what it has written
 import { spawn } from 'node:child_process'
 import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'

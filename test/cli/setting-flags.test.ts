@@ -8,7 +8,7 @@ const parse = (...given: string[]) => parseFlags(given, true)
 const switches = options.filter((option: Option) => option.value === undefined).map(({ name }) => name)
 const valued = options.filter((option: Option) => option.value !== undefined).map(({ name }) => name)
 
-t.test('switches', async (t) => {
+t.test('switches take their value after =, or none', async (t) => {
   t.same(parse('--etag', '--no-export-all', '--grpc-reflection=false', 'a.git'), {
     args: ['--etag=true', '--export-all=false', '--grpc-reflection=false', 'a.git'],
     mistakes: [],
@@ -17,7 +17,7 @@ t.test('switches', async (t) => {
   t.same(parse('--listen', '-x', '--config', 'f').args, ['--listen=-x', '--config=f'])
 })
 
-t.test('an argument is never taken for anything else, wherever it stands', async (t) => {
+t.test('an argument between flags is never taken for the value of a flag', async (t) => {
   const flag = fc.oneof(
     fc.constantFrom(...switches).map((name) => [`--${name}`]),
     fc.constantFrom(...switches).map((name) => [`--no-${name}`]),
@@ -43,7 +43,7 @@ t.test('an argument is never taken for anything else, wherever it stands', async
   )
 })
 
-t.test('all mistakes', async (t) => {
+t.test('all mistakes are reported', async (t) => {
   const { mistakes } = parseFlags(
     ['--lisen', 'x', '--root', '--etag', '--zzzzz=1', '-x', 'stray', '--no-root', '--queue-max'],
     false,

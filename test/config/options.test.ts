@@ -5,7 +5,8 @@ import { environmentName, flagText, optionGroups, options } from '../../src/conf
 t.test('docs/settings.md has every setting, and no other', async (t) => {
   const page = readFileSync('docs/settings.md', 'utf8')
   for (const option of options) {
-    const row = `| \`${flagText(option)}\` | ${option.defaultText} | ${option.help} |`
+    const help = option.help.replaceAll('*', '\\*')
+    const row = `| \`${flagText(option)}\` | ${option.defaultText} | ${help} |`
     t.ok(page.includes(row), row)
   }
   t.equal(page.match(/^\| `--/gm)?.length, options.length)

@@ -13,7 +13,7 @@ import { sha256 } from '../support/sha256.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** An authoriser that shares its processor with much else may take its time. */
+/** The authorizer shares the processor with other tests and may be slow. */
 const patient = ['--auth-timeout-seconds', '60']
 
 const basic = (user: string, password: string) => ({
@@ -32,7 +32,7 @@ function files(t: Test) {
   return { tokens, htpasswd }
 }
 
-t.test('real clients with passwords and tokens', async (t) => {
+t.test('Git clients with passwords and tokens get what the rules allow', async (t) => {
   const root = realpathSync(tempDir(t))
   const work = tempDir(t)
   const repository = makeRepository(root, 'r.git')
@@ -73,7 +73,7 @@ t.test('real clients with passwords and tokens', async (t) => {
   t.match(
     (await client('-C', 'two', 'push', '-q', 'origin', 'HEAD:x')).output,
     /403/,
-    'who may read may not push',
+    'permission to read is none to push',
   )
 
   const status = async (url: string, headers: Record<string, string>) => (await ask(url, { headers })).status
@@ -100,11 +100,11 @@ t.test('real clients with passwords and tokens', async (t) => {
 
   writeFileSync(htpasswd, `alice:${hashSync('another', 4)}\n`)
   process.kill(sidecar.pid, 'SIGHUP')
-  await eventually('read again', () => sidecar.log.some(({ what }) => what === 'auth-htpasswd'))
+  await eventually('the file is read again', () => sidecar.log.some(({ what }) => what === 'auth-htpasswd'))
   t.equal(
     await status(infoRefs(sidecar.url, 'r.git'), basic('alice', secrets.password)),
     401,
-    'not remembered',
+    'the old password is not remembered',
   )
   t.equal(await status(infoRefs(sidecar.url, 'r.git'), basic('alice', 'another')), 200)
 
@@ -120,7 +120,7 @@ t.test('real clients with passwords and tokens', async (t) => {
   for (const text of kept) t.notMatch(text, /5up3rs3cret|NXVwM3JzM2NyZXQ|another:/, 'no credentials')
 })
 
-t.test('an authoriser decides', async (t) => {
+t.test('an authorizer decides', async (t) => {
   const root = realpathSync(tempDir(t))
   makeRepository(root, 'r.git')
   const { url, asked } = await serveAuthorizer(t, (request, response) => {
@@ -138,7 +138,7 @@ t.test('an authoriser decides', async (t) => {
     ask(infoRefs(sidecar.url, repository), { headers })
   const storm = await Promise.all(Array.from({ length: 50 }, () => get(basic('alice', secrets.password))))
   t.ok(storm.every(({ status }) => status === 200))
-  t.equal(asked.length, 1, 'they share one question')
+  t.equal(asked.length, 1, 'concurrent requests share one request to the authorizer')
   t.match(asked[0]?.headers, {
     'x-original-method': 'GET',
     'x-original-uri': '/r.git/info/refs?service=git-upload-pack',
@@ -159,11 +159,11 @@ t.test('an authoriser decides', async (t) => {
   const push = await ask(infoRefs(sidecar.url, 'r.git', 'git-receive-pack'), {
     headers: basic('alice', secrets.password),
   })
-  t.equal(push.status, 200, 'with a name, Git lets push')
+  t.equal(push.status, 200, 'Git allows a push by a named user')
   t.notMatch(JSON.stringify(sidecar.log), /5up3rs3cret|NXVwM3JzM2NyZXQ/)
 })
 
-t.test('an unavailable authorizer denies all requests', async (t) => {
+t.test('all requests are denied while the authorizer is unavailable', async (t) => {
   const root = realpathSync(tempDir(t))
   makeRepository(root, 'r.git')
   const silent = await serveAuthorizer(t, () => {})
@@ -180,7 +180,7 @@ t.test('an unavailable authorizer denies all requests', async (t) => {
   }
 })
 
-t.test('a body is asked for when it may come', async (t) => {
+t.test('100 Continue is sent only after access was granted', async (t) => {
   const root = realpathSync(tempDir(t))
   makeRepository(root, 'r.git')
   const { tokens } = files(t)
@@ -198,7 +198,7 @@ t.test('a body is asked for when it may come', async (t) => {
     'Expect: 100-continue\r\nContent-Length: 4\r\n\r\n0000',
   )
   t.match(allowed, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /)
-  // Sent at once and whole: the answer comes all the same, and the next request's after it.
+  // A whole request sent at once is answered all the same, and so is the request after it.
   const big = 'x'.repeat(3_000_000)
   const both = await post(
     '',

@@ -11,7 +11,7 @@ import { makeRepository } from '../support/repositories.js'
 import { cleanEnvironment, program, startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** Runs `refstream …` to its end. */
+/** Runs `refstream …` until it exits. */
 function refstream(...args: string[]): Promise<{ code: number | null; stderr: string }> {
   return new Promise((resolve) => {
     const options = { env: cleanEnvironment, timeout: 20_000 }
@@ -21,7 +21,7 @@ function refstream(...args: string[]): Promise<{ code: number | null; stderr: st
   })
 }
 
-t.test('the admin door on TCP and on a Unix socket at once, and again after kill -9', async (t) => {
+t.test('the admin server listens on TCP and on a Unix socket, and again after kill -9', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const path = join(tempDir(t), 'admin.sock')
@@ -36,10 +36,14 @@ t.test('the admin door on TCP and on a Unix socket at once, and again after kill
   const inUse = await refstream('serve', '--root', root, '--listen', '127.0.0.1:0', '--admin', `unix:${path}`)
   t.equal(inUse.code, 2)
   t.match(inUse.stderr, /^refstream: --admin: cannot listen on unix:\/.*: another process listens there\n$/)
-  t.match(await askAdmin(`unix:${path}`, 'GET', '/healthz'), { status: 200 }, 'the first is still there')
+  t.match(
+    await askAdmin(`unix:${path}`, 'GET', '/healthz'),
+    { status: 200 },
+    'the first sidecar still has the socket',
+  )
 
   await first.stop('SIGKILL')
-  t.ok(existsSync(path), 'it had no time to tidy up')
+  t.ok(existsSync(path), 'the killed sidecar has left its socket')
   const second = await startSidecar(t, root, { cacheDir, args })
   const { body } = await askAdmin(`unix:${path}`, 'GET', '/v1/leases')
   t.equal((body as { leases: unknown[] }).leases.length, 2)
@@ -47,12 +51,12 @@ t.test('the admin door on TCP and on a Unix socket at once, and again after kill
   t.notOk(existsSync(path))
 })
 
-t.test('webhooks of a real sidecar: what is signed forces one new fill', async (t) => {
+t.test('a signed webhook forces one new fill', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'owner/r.git')
   const secretFile = join(tempDir(t), 'secret')
   writeFileSync(secretFile, 'geheim\nmore\n')
-  // However slow the machine is, no entry grows too old meanwhile.
+  // No entry grows too old meanwhile, even on a slow machine.
   const aging = ['--unleased-max-age-seconds', '3600']
   const args = ['--webhook-secret-file', secretFile, '--freshness', 'lease', ...aging]
   const sidecar = await startSidecar(t, root, { args })
@@ -75,10 +79,10 @@ t.test('webhooks of a real sidecar: what is signed forces one new fill', async (
   t.equal(await send('falsch'), 403)
   const filled = await outcome('filled')
   await hit()
-  t.equal(await outcome('filled'), filled, 'nothing was forgotten')
+  t.equal(await outcome('filled'), filled, 'no entry was invalidated')
   t.equal(await send('geheim'), 204)
   await ask(infoRefs(sidecar.url, 'owner/r.git'))
-  await eventually('it is filled anew', async () => (await outcome('filled')) === filled + 1)
+  await eventually('the entry is filled again', async () => (await outcome('filled')) === filled + 1)
   t.equal(await sidecar.metric('refstream_invalidations_total', { source: 'github' }), 1)
 
   const broken = (file: string) => refstream('serve', '--root', root, '--webhook-secret-file', file)
@@ -87,7 +91,7 @@ t.test('webhooks of a real sidecar: what is signed forces one new fill', async (
   t.match(await broken('/nothing'), { code: 2, stderr: /^refstream: --webhook-secret-file: .*ENOENT.*\n$/ })
 })
 
-t.test('what comes without a word on its type, or too long, is refused; the document is there', async (t) => {
+t.test('a body without a type or too long is refused; the OpenAPI document is served', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root)
@@ -99,10 +103,14 @@ t.test('what comes without a word on its type, or too long, is refused; the docu
   t.equal((await ask(url, { method: 'POST', body, headers })).status, 201)
   const document = await askAdmin(sidecar.adminUrl, 'GET', '/openapi.json')
   t.match(document, { status: 200, body: { openapi: '3.1.0', paths: { '/v1/leases/{id}': {} } } })
-  t.equal(sidecar.log.filter(({ level }) => Number(level) >= 40).length, 0, 'nothing of it is worth a line')
+  t.equal(
+    sidecar.log.filter(({ level }) => Number(level) >= 40).length,
+    0,
+    'nothing of it is logged as a warning',
+  )
 })
 
-t.test('lease run against a sidecar that is restarted meanwhile: one lease, which ends', async (t) => {
+t.test('lease run keeps one lease over a restart of the sidecar, and ends it', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const cacheDir = join(tempDir(t), 'cache')
@@ -129,7 +137,7 @@ t.test('lease run against a sidecar that is restarted meanwhile: one lease, whic
 
   await first.stop('SIGKILL')
   const second = await startSidecar(t, root, options)
-  await eventually('the lease is renewed there', async () => {
+  await eventually('the lease is renewed at the new sidecar', async () => {
     const [lease] = await leases()
     return lease !== undefined && lease['expiresAt'] !== before?.['expiresAt']
   })
@@ -140,7 +148,7 @@ t.test('lease run against a sidecar that is restarted meanwhile: one lease, whic
   t.equal(await second.metric('refstream_leases_open'), 0)
 })
 
-t.test('a journal that cannot be kept is told once; leases work', async (t) => {
+t.test('a lease journal that cannot be written is logged once, and leases work', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const cacheDir = join(tempDir(t), 'cache')

@@ -10,7 +10,7 @@ import { git, gitEnvironment, makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** An authoriser that shares its processor with much else may take its time. */
+/** The authorizer shares the processor with other tests and may be slow. */
 const patient = ['--auth-timeout-seconds', '60']
 
 const authorization = `Basic ${Buffer.from('alice:secret').toString('base64')}`
@@ -20,7 +20,7 @@ interface Said {
   readonly headers?: Record<string, string>
 }
 
-/** What a product's authoriser makes of a question; it refuses a question without what its documentation asks for. */
+/** How a product's authorizer answers a request; it refuses one that lacks what its documentation requires. */
 interface Product {
   readonly userHeader: string
   readonly answer: (headers: IncomingHttpHeaders) => Said
@@ -30,7 +30,7 @@ const isUrl = (text: unknown): boolean =>
   /^https:\/\/git\.example\.com\/r\.git\/info\/refs\?/.test(String(text))
 const knows = (headers: IncomingHttpHeaders): boolean => headers.authorization === authorization
 
-/** The URL as the ForwardAuth of Traefik tells it; Authelia takes https only. */
+/** The URL in the headers of Traefik's ForwardAuth; Authelia accepts https only. */
 const forwarded = (headers: IncomingHttpHeaders): string =>
   `${headers['x-forwarded-proto']}://${headers['x-forwarded-host']}${headers['x-forwarded-uri']}`
 const isForwardAuth = (headers: IncomingHttpHeaders): boolean =>
@@ -42,7 +42,7 @@ const products: Record<string, Product> = {
   'Authelia, ForwardAuth': {
     userHeader: 'Remote-User',
     answer: (headers) => {
-      // The first address is the client's to it.
+      // It takes the first address for the client's.
       if (!isForwardAuth(headers) || !/^203\.0\.113\.9(,|$)/.test(String(headers['x-forwarded-for'])))
         return { status: 400 }
       if (knows(headers)) return { status: 200, headers: { 'Remote-User': 'alice' } }
@@ -63,7 +63,7 @@ const products: Record<string, Product> = {
   'authentik, Traefik': {
     userHeader: 'X-authentik-username',
     answer: (headers) => {
-      // The application is the one whose host it is.
+      // The host names the application.
       if (headers['x-forwarded-host'] !== 'git.example.com' || !isForwardAuth(headers)) return { status: 404 }
       if (knows(headers)) return { status: 200, headers: { 'X-authentik-username': 'alice' } }
       return { status: 302, headers: { Location: 'https://git.example.com/outpost.goauthentik.io/start' } }
@@ -95,7 +95,7 @@ const products: Record<string, Product> = {
   },
 }
 
-/** What a proxy in front says of a client. */
+/** Headers that a proxy in front adds for a client. */
 const proxied = {
   'X-Forwarded-For': '10.66.66.66, 203.0.113.9',
   'X-Forwarded-Proto': 'https',
@@ -118,7 +118,11 @@ for (const [name, { userHeader, answer }] of Object.entries(products)) {
     })
     const get = (headers: Record<string, string>) =>
       ask(infoRefs(sidecar.url, 'r.git', 'git-receive-pack'), { headers: { ...proxied, ...headers } })
-    t.equal((await get({ Authorization: authorization })).status, 200, 'a name, by which Git lets push')
+    t.equal(
+      (await get({ Authorization: authorization })).status,
+      200,
+      'the user has a name, so Git allows a push',
+    )
     const unknown = await get({})
     t.equal(unknown.status, 401)
     t.match(unknown.headers['www-authenticate'], /^Basic realm="/, 'Git asks for a password')
@@ -126,7 +130,7 @@ for (const [name, { userHeader, answer }] of Object.entries(products)) {
   })
 }
 
-t.test('real Git asks for a password where a browser would go to a login page', async (t) => {
+t.test('Git asks for a password where a browser would go to a login page', async (t) => {
   const root = realpathSync(tempDir(t))
   const work = tempDir(t)
   makeRepository(root, 'r.git')
@@ -147,7 +151,7 @@ t.test('real Git asks for a password where a browser would go to a login page', 
   t.ok(asked.length >= 3)
 })
 
-t.test('nobody but a trusted proxy is believed, by whatever door', async (t) => {
+t.test('forwarded headers count only from a trusted proxy, over every transport', async (t) => {
   const root = realpathSync(tempDir(t))
   makeRepository(root, 'r.git')
   const { url, asked } = await serveAuthorizer(t, (_, response) => void response.end())
@@ -166,11 +170,11 @@ t.test('nobody but a trusted proxy is believed, by whatever door', async (t) => 
       ],
     })
     const believed = trusted[1]?.startsWith('127') ?? false
-    const told = async (work: () => Promise<unknown>): Promise<IncomingHttpHeaders> => {
+    const received = async (work: () => Promise<unknown>): Promise<IncomingHttpHeaders> => {
       await work()
       return asked.at(-1)!.headers
     }
-    const http = await told(() =>
+    const http = await received(() =>
       ask(infoRefs(sidecar.url, 'r.git'), {
         headers: { ...headers, 'X-Original-URL': 'https://evil/', 'X-Forwarded-Uri': '/evil' },
       }),
@@ -189,7 +193,7 @@ t.test('nobody but a trusted proxy is believed, by whatever door', async (t) => 
       Object.entries(proxied).map(([key, value]) => [key.toLowerCase(), value]),
     )
     const client = new GrpcClient(t, sidecar.grpcTarget, 'refstream.v1.RefService', {}, { metadata })
-    const grpc = await told(() => client.bytes('Advertise', { repository: 'r.git' }))
+    const grpc = await received(() => client.bytes('Advertise', { repository: 'r.git' }))
     t.match(grpc, {
       'x-forwarded-for': believed ? '203.0.113.9, 127.0.0.1' : '127.0.0.1',
       'x-forwarded-proto': believed ? 'https' : 'http',
@@ -200,7 +204,7 @@ t.test('nobody but a trusted proxy is believed, by whatever door', async (t) => 
   }
 })
 
-t.test('an answer is kept apart by whom and what it was given for', async (t) => {
+t.test('decisions are cached per user and request', async (t) => {
   const root = realpathSync(tempDir(t))
   makeRepository(root, 'r.git')
   const { url, asked } = await serveAuthorizer(t, ({ headers }, response) => {
@@ -219,21 +223,21 @@ t.test('an answer is kept apart by whom and what it was given for', async (t) =>
     t.equal(
       await status({ 'X-Forwarded-For': '198.51.100.1, 203.0.113.9' }),
       200,
-      'what it says of itself is dropped',
+      'its own forwarded headers are dropped',
     )
   }
   t.equal(asked.length, 3)
 })
 
-t.test('Git’s REMOTE_ADDR is the client’s', async (t) => {
+t.test('Git’s REMOTE_ADDR is the client’s address', async (t) => {
   const root = realpathSync(tempDir(t))
   const work = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   git(repository, 'config', 'http.receivepack', 'true')
-  const told = join(work, 'told')
+  const addressFile = join(work, 'address')
   const hook = join(repository, 'hooks', 'pre-receive')
   mkdirSync(join(repository, 'hooks'), { recursive: true })
-  writeFileSync(hook, `#!/bin/sh\nprintf %s "$REMOTE_ADDR" > '${told}'\n`, { mode: 0o755 })
+  writeFileSync(hook, `#!/bin/sh\nprintf %s "$REMOTE_ADDR" > '${addressFile}'\n`, { mode: 0o755 })
   for (const [trusted, address] of [
     ['192.0.2.1', '127.0.0.1'],
     ['127.0.0.1', '2001:db8::9'],
@@ -246,6 +250,6 @@ t.test('Git’s REMOTE_ADDR is the client’s', async (t) => {
       ...['git', '-c', header, 'push', '-q', url, `main:refs/heads/${trusted}`],
     )
     t.same(pushed, { status: 0, output: '' })
-    t.equal(readFileSync(told, 'utf8'), address)
+    t.equal(readFileSync(addressFile, 'utf8'), address)
   }
 })

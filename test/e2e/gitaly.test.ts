@@ -10,7 +10,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 type Test = Parameters<typeof tempDir>[0]
 
-/** Field numbers of Gitaly's messages, and nothing else of them. */
+/** Field numbers of Gitaly's messages. */
 interface Repository {
   readonly 2?: string
   readonly 3?: string
@@ -40,7 +40,7 @@ function encode(fields: object): Buffer {
 const varint = (value: number): number[] =>
   value < 0x80 ? [value] : [(value % 0x80) + 0x80, ...varint(Math.floor(value / 0x80))]
 
-/** The bytes of field 1; a message that has anything else is refused. */
+/** Returns the bytes of field 1. @throws if the message has another field */
 function decode(message: Buffer): { data: Buffer } {
   let at = 1
   while ((message[at] ?? 0) >= 0x80) at++
@@ -76,7 +76,7 @@ const at: Repository = { 2: 'default', 3: '@hashed/r.git', 6: 'project-1', 8: 'g
 const banner = '001e# service=git-upload-pack\n0000'
 
 t.test(
-  'a client that knows Gitaly’s field numbers gets the advertisement, its service named first',
+  'a client with Gitaly’s field numbers gets the advertisement, with the service line first',
   async (t) => {
     const { repository, sidecar, call } = await setUp(t)
     addPackedBranches(repository, 5000)
@@ -93,7 +93,7 @@ t.test(
   },
 )
 
-t.test('config options: answered right, and not shared', async (t) => {
+t.test('an answer with config options is right and not shared', async (t) => {
   const { repository, sidecar, call } = await setUp(t)
   git(repository, 'update-ref', 'refs/secret/one', 'main')
   const hidden = async (...options: string[]): Promise<boolean> => {
@@ -122,9 +122,9 @@ t.test('config options: answered right, and not shared', async (t) => {
   }
 })
 
-t.test('a quarantine’s objects are seen by those who name it, and by nobody else', async (t) => {
+t.test('objects in a quarantine directory are seen only by calls that name it', async (t) => {
   const { repository, sidecar, call } = await setUp(t)
-  // An annotated tag whose object is in the quarantine alone is peeled only where that is known.
+  // An annotated tag whose object is only in the quarantine is peeled only in calls that name it.
   const before = new Set(objects(repository))
   const commit = makeCommit(repository, 'quarantined')
   git(repository, 'tag', '-a', '-m', 'q', 'quarantined', commit)
@@ -162,7 +162,7 @@ function objects(repository: string): string[] {
   return listed.split('\n').map((id) => `${id.slice(0, 2)}/${id.slice(2)}`)
 }
 
-t.test('storages: by name, the root unless something else is said', async (t) => {
+t.test('repositories are found by the name of their storage; by default it is the root', async (t) => {
   const { call } = await setUp(t)
   const other = await errorOf(call({ 1: { ...at, 2: 'other' } }))
   t.match(other.message, /INVALID_ARGUMENT: there is no storage "other"/)
@@ -176,6 +176,6 @@ t.test('storages: by name, the root unless something else is said', async (t) =>
     (await named.call({ 1: repository })).includes('refs/heads/main')
   t.ok(await found({ 2: 'nfs-1', 3: 'r.git' }))
   t.ok(await found({ 2: 'all', 3: '@hashed/r.git' }))
-  t.equal(await codeOf(named.call({ 1: at })), 'INVALID_ARGUMENT', 'default is not among them')
+  t.equal(await codeOf(named.call({ 1: at })), 'INVALID_ARGUMENT', 'default is not among the named storages')
   t.equal(await codeOf(named.call({ 1: { 2: 'nfs-1', 3: '../@hashed/r.git' } })), 'INVALID_ARGUMENT')
 })

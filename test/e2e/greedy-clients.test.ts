@@ -13,7 +13,7 @@ const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
 const advertised = '/r.git/info/refs?service=git-upload-pack'
 const others = '127.0.0.2'
 
-/** The status of an answer to somebody at another address. */
+/** The status of an answer to a client at another address. */
 function askFrom(localAddress: string, url: string): Promise<number> {
   return new Promise((resolve, reject) => {
     request(url, { agent: false, localAddress }, (response) => {
@@ -27,13 +27,13 @@ function askFrom(localAddress: string, url: string): Promise<number> {
 const gauge = (sidecar: SpawnedSidecar, name: string, holds: (value: number) => boolean): Promise<void> =>
   eventually(name, async () => holds(await sidecar.metric(name)))
 
-/** A connection that reads nothing, and whatever happens to it. */
+/** A connection that reads nothing and ignores errors. */
 function open(sidecar: SpawnedSidecar, localAddress = '127.0.0.1'): Socket {
   const { hostname, port } = new URL(sidecar.url)
   return createConnection({ host: hostname, port: Number(port), localAddress }).on('error', () => {})
 }
 
-t.test('eight connections with three thousand unread requests each have eight places', async (t) => {
+t.test('eight connections with three thousand pipelined requests each count as eight requests', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const wrapper = makeGitWrapper(t)
@@ -49,25 +49,25 @@ t.test('eight connections with three thousand unread requests each have eight pl
   for (const address of ['127.0.0.1', others])
     t.equal(await askFrom(address, infoRefs(sidecar.url, 'r.git')), 200)
   const waiting = await sidecar.metric('refstream_requests_pipelined')
-  t.ok(waiting < 8 * 1500, `${waiting} have been read, no more than are in what the kernel gave at once`)
+  t.ok(waiting < 8 * 1500, `${waiting} have been read, no more than one read from the kernel returns`)
 
   wrapper.signal('go')
-  // Each has its turn; what nobody reads fills the kernel's buffers, and then the next waits.
+  // They are answered one after another; unread answers fill the kernel's buffers, and then the next one waits.
   const reader = greedy.pop()!
   let text = ''
   for await (const chunk of reader.setEncoding('latin1')) {
     text += chunk as string
     if (text.split('HTTP/1.1 200 OK\r\n').length === 3002 && text.endsWith('0000')) break
   }
-  t.match(text, /^HTTP\/1.1 200 OK\r\n[^]*?\r\n\r\nref: refs\/heads\/main\n/, 'the first comes first')
-  t.equal(text.split('HTTP/1.1 200 OK\r\n').length - 1, 3001, 'who reads gets every answer')
+  t.match(text, /^HTTP\/1.1 200 OK\r\n[^]*?\r\n\r\nref: refs\/heads\/main\n/, 'answers come in order')
+  t.equal(text.split('HTTP/1.1 200 OK\r\n').length - 1, 3001, 'a client that reads gets every answer')
   for (const socket of greedy) socket.destroy()
   for (const name of ['refstream_requests_pipelined', 'refstream_requests_under_way']) {
     await gauge(sidecar, name, (count) => count === 0)
   }
 })
 
-t.test('who sends more ahead than there are places for is cut, and nobody else', async (t) => {
+t.test('a client that pipelines more than its share is disconnected, and no other client is', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const wrapper = makeGitWrapper(t)
@@ -88,38 +88,35 @@ t.test('who sends more ahead than there are places for is cut, and nobody else',
     text += chunk as string
     if (text.split('HTTP/1.1 200 OK\r\n').length === 7 && text.endsWith('0000')) break
   }
-  t.pass('the modest one has its six answers')
+  t.pass('the other client has its six answers')
 })
 
-t.test(
-  'bodies that drip take three quarters of the places from one address, and leave the rest',
-  async (t) => {
-    const root = tempDir(t)
-    makeRepository(root, 'r.git')
-    const sidecar = await startSidecar(t, root, { args: ['--max-requests', '40'] })
-    const dripping = (address: string): Socket => {
-      const socket = open(sidecar, address)
-      socket.write(
-        'POST /r.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nGit-Protocol: version=2\r\nContent-Length: 1000\r\n' +
-          'Content-Type: application/x-git-upload-pack-request\r\n\r\n0',
-      )
-      return socket
-    }
-    const first = Array.from({ length: 60 }, () => dripping('127.0.0.1'))
-    const shed = (): Promise<number> => sidecar.metric('refstream_requests_shed_total', { reason: 'share' })
-    await eventually('the others are sent away', async () => (await shed()) === 30)
-    t.equal(await sidecar.metric('refstream_requests_under_way'), 30)
-    t.equal(await askFrom('127.0.0.1', infoRefs(sidecar.url, 'r.git')), 429)
-    t.equal(await askFrom(others, infoRefs(sidecar.url, 'r.git')), 200)
-    const second = Array.from({ length: 40 }, () => dripping('127.0.0.3'))
-    await eventually('a second has its part of what is left', async () => (await shed()) === 31 + 32)
-    t.equal(await askFrom(others, infoRefs(sidecar.url, 'r.git')), 200, 'a third is served')
-    for (const socket of [...first, ...second]) socket.destroy()
-    await gauge(sidecar, 'refstream_requests_under_way', (count) => count === 0)
-  },
-)
+t.test('slow bodies from one address take at most three quarters of the places', async (t) => {
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const sidecar = await startSidecar(t, root, { args: ['--max-requests', '40'] })
+  const dripping = (address: string): Socket => {
+    const socket = open(sidecar, address)
+    socket.write(
+      'POST /r.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nGit-Protocol: version=2\r\nContent-Length: 1000\r\n' +
+        'Content-Type: application/x-git-upload-pack-request\r\n\r\n0',
+    )
+    return socket
+  }
+  const first = Array.from({ length: 60 }, () => dripping('127.0.0.1'))
+  const shed = (): Promise<number> => sidecar.metric('refstream_requests_shed_total', { reason: 'share' })
+  await eventually('the others are shed', async () => (await shed()) === 30)
+  t.equal(await sidecar.metric('refstream_requests_under_way'), 30)
+  t.equal(await askFrom('127.0.0.1', infoRefs(sidecar.url, 'r.git')), 429)
+  t.equal(await askFrom(others, infoRefs(sidecar.url, 'r.git')), 200)
+  const second = Array.from({ length: 40 }, () => dripping('127.0.0.3'))
+  await eventually('a second address has its share of the rest', async () => (await shed()) === 31 + 32)
+  t.equal(await askFrom(others, infoRefs(sidecar.url, 'r.git')), 200, 'a third address is served')
+  for (const socket of [...first, ...second]) socket.destroy()
+  await gauge(sidecar, 'refstream_requests_under_way', (count) => count === 0)
+})
 
-t.test('what drips in is bounded in bytes, too', async (t) => {
+t.test('slow bodies are bounded in bytes too', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const wrapper = makeGitWrapper(t)
@@ -136,7 +133,7 @@ t.test('what drips in is bounded in bytes, too', async (t) => {
     return socket
   })
   await gauge(sidecar, 'refstream_requests_under_way', (count) => count === 40)
-  // Those that find no memory are Git's to read, when it is their turn.
+  // Bodies that find no memory are left for Git to read, once it runs.
   await eventually('they wait for Git', async () => {
     const [running, waiting] = await Promise.all([
       sidecar.metric('refstream_process_permits_held', { class: 'pass' }),
@@ -149,7 +146,7 @@ t.test('what drips in is bounded in bytes, too', async (t) => {
   await gauge(sidecar, 'refstream_request_body_bytes', (bytes) => bytes === 0)
 })
 
-t.test('unread answers hold up their own connection, and nobody else', async (t) => {
+t.test('unread answers delay their own connection only', async (t) => {
   const root = tempDir(t)
   addPackedBranches(makeRepository(root, 'r.git'), 100_000)
   const sidecar = await startSidecar(t, root)

@@ -16,21 +16,21 @@ import { sha256 } from '../support/sha256.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** An authoriser that shares its processor with much else may take its time. */
+/** The authorizer shares the processor with other tests and may be slow. */
 const patient = ['--auth-timeout-seconds', '60']
 
 const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 const secrets = { token: 'tok-5up3rs3cret', admin: 'adm-5up3rs3cret', password: 'pass-5up3rs3cret' }
 const wrong = 'wrong-5up3rs3cret'
-/** Any of them, as it is or in base64, wherever it begins there. */
+/** Matches each secret, as it is or in base64 at any offset. */
 const secret = new RegExp(
   ['5up3rs3cret', ...['5up3rs3cr', 'up3rs3cre', 'p3rs3cret'].map((part) => btoa(part))].join('|'),
 )
 
 const metadata = (authorization: string | undefined) => (authorization === undefined ? {} : { authorization })
 
-/** What both doors say to who wants to read: `OK`, or the name of gRPC's status. */
+/** What HTTP and gRPC answer to a read: `OK`, or the name of gRPC's status. */
 const words: Record<number, string> = {
   200: 'OK',
   401: 'UNAUTHENTICATED',
@@ -44,14 +44,14 @@ interface Said {
   readonly text: string
 }
 
-/** Ways to read a repository, by their doors. */
+/** Ways to read a repository, by transport. */
 function readers(t: Test, { url, grpcTarget }: { url: string; grpcTarget: string }) {
   const clients = new Map<string, GrpcClient>()
   const client = (service: string, authorization: string | undefined): GrpcClient => {
     const key = `${service} ${authorization}`
     const known = clients.get(key)
     if (known) return known
-    // One connection for all: whom a call comes from is told by its metadata alone.
+    // One connection for all: the metadata alone says from whom a call comes.
     const shared = { 'grpc.use_local_subchannel_pool': 0 }
     const made = new GrpcClient(t, grpcTarget, service, shared, { metadata: metadata(authorization) })
     clients.set(key, made)
@@ -79,7 +79,7 @@ function readers(t: Test, { url, grpcTarget }: { url: string; grpcTarget: string
   }
 }
 
-/** A repository whose advertisement tells its name. */
+/** Makes a repository whose advertisement contains its name. */
 const makeNamed = (root: string, name: string): string => {
   const repository = makeRepository(root, `${name}.git`)
   git(repository, 'update-ref', `refs/heads/only-in-${name}`, 'main')
@@ -87,7 +87,7 @@ const makeNamed = (root: string, name: string): string => {
 }
 const namesIn = (text: string): string[] => [...new Set(text.match(/(?<=only-in-)\w+/g))]
 
-t.test('doors × credentials × repositories; and nothing of the credentials is kept', async (t) => {
+t.test('transports × credentials × repositories agree, and no credentials are kept', async (t) => {
   const root = realpathSync(tempDir(t))
   const directory = tempDir(t)
   for (const name of ['open', 'secret', 'other']) makeNamed(root, name)
@@ -106,7 +106,7 @@ t.test('doors × credentials × repositories; and nothing of the credentials is 
       ...['--access', 'open*=read:anyone, secret*=read:alice, hidden*=read:alice, **=read:*'],
     ],
   })
-  const doors = readers(t, sidecar)
+  const transports = readers(t, sidecar)
   const users = {
     nobody: [undefined, undefined],
     alice: [basic('alice', secrets.password), 'alice'],
@@ -120,7 +120,7 @@ t.test('doors × credentials × repositories; and nothing of the credentials is 
     'another scheme': [`Negotiate ${secrets.token}`, 'wrong'],
     'no scheme': [secrets.token, 'wrong'],
   } as const
-  /** Whether there is such a repository, and who may read it. */
+  /** Whether the repository exists, and who may read it. */
   const repositories = {
     'open.git': ['open', () => true],
     'open-none.git': [undefined, () => true],
@@ -137,18 +137,19 @@ t.test('doors × credentials × repositories; and nothing of the credentials is 
       const refusal = user === undefined ? 'UNAUTHENTICATED' : 'PERMISSION_DENIED'
       const allowed = name === undefined ? 'NOT_FOUND' : 'OK'
       const word = user === 'wrong' ? 'UNAUTHENTICATED' : may(user) ? allowed : refusal
-      for (const [door, read] of Object.entries(doors)) {
+      for (const [transport, read] of Object.entries(transports)) {
         const said = await read(authorization, path)
-        t.equal(said.word, word, [door, who, path].join(', '))
+        t.equal(said.word, word, [transport, who, path].join(', '))
         t.same(namesIn(said.text), word === 'OK' ? [name] : [])
         if (word === 'OK') continue
         t.notMatch(said.text, secret)
-        // Who has shown none is told so, and who has shown wrong ones.
-        const key = `${door} ${word} ${user === 'wrong' ? 'wrong' : 'none'}`
+        // Missing credentials and wrong ones have different texts.
+        const key = `${transport} ${word} ${user === 'wrong' ? 'wrong' : 'none'}`
         texts.set(key, (texts.get(key) ?? new Set()).add(said.text))
       }
     }
-  for (const [key, said] of texts) t.equal(said.size, 1, `${key}: whatever there is, in the same words`)
+  for (const [key, said] of texts)
+    t.equal(said.size, 1, `${key}: one text, whether the repository exists or not`)
 
   const admin = (service: string, authorization: string | undefined) =>
     new GrpcClient(
@@ -193,12 +194,12 @@ t.test('doors × credentials × repositories; and nothing of the credentials is 
   writeFileSync(admins, `ops:${sha256('another')}\n`)
   writeFileSync(tokens, `robot:${sha256('another')}\n`)
   process.kill(sidecar.pid, 'SIGHUP')
-  await eventually('read again', () =>
+  await eventually('the file is read again', () =>
     ['admin-tokens', 'auth-tokens'].every((each) => sidecar.log.some(({ what }) => what === each)),
   )
-  t.equal(status[(await errorOf(ops.Stat())).code], 'UNAUTHENTICATED', 'a token that has been withdrawn')
-  t.equal((await doors.grpc(`Bearer ${secrets.token}`, repository)).word, 'UNAUTHENTICATED')
-  t.equal((await doors.grpc('Bearer another', repository)).word, 'OK')
+  t.equal(status[(await errorOf(ops.Stat())).code], 'UNAUTHENTICATED', 'a revoked token')
+  t.equal((await transports.grpc(`Bearer ${secrets.token}`, repository)).word, 'UNAUTHENTICATED')
+  t.equal((await transports.grpc('Bearer another', repository)).word, 'OK')
 
   const metrics = await ask(`${sidecar.adminUrl}/metrics`, { headers: { Authorization: 'Bearer another' } })
   const counted = metrics.body.toString()
@@ -210,68 +211,81 @@ t.test('doors × credentials × repositories; and nothing of the credentials is 
   for (const text of kept) t.notMatch(text, secret, 'no credentials')
 })
 
-t.test('an authoriser decides at both doors, and no answer of his is another’s', async (t) => {
-  const root = realpathSync(tempDir(t))
-  for (const name of ['a', 'b']) makeNamed(root, name)
-  /** Whom he lets in follows from what he is asked, so that an answer tells to which question. */
-  const verdict = (...asked: unknown[]): number =>
-    [200, 401, 403][parseInt(sha256(asked.join()).slice(0, 8), 16) % 3]!
-  const broken = basic('alice', `broken ${wrong}`)
-  const authorizer = await serveAuthorizer(t, ({ headers, socket }, response) => {
-    const { authorization } = headers
-    if (authorization === broken) return socket.destroy()
-    const status = verdict(headers['x-refstream-transport'], headers['x-refstream-repository'], authorization)
-    response.writeHead(status, { 'Remote-User': 'x', 'X-Secret': wrong }).end(wrong)
-  })
-  const sidecar = await startSidecar(t, root, {
-    args: [
-      ...['--grpc', '127.0.0.1:0', '--log-level', 'trace'],
-      ...patient,
-      ...['--auth-url', authorizer.url, '--auth-cache-seconds', '3600'],
-    ],
-  })
-  const doors = readers(t, sidecar)
-  const credentials = [undefined, ...['alice', 'bob', 'carol'].map((user) => basic(user, secrets.password))]
-  const question = fc.record({
-    door: fc.constantFrom('http', 'grpc', 'gitaly'),
-    authorization: fc.constantFrom(...credentials, `Bearer ${secrets.token}`, `Bearer ${wrong}`),
-    name: fc.constantFrom('a', 'b', 'none'),
-  })
-  await fc.assert(
-    fc.asyncProperty(fc.array(question, { minLength: 2, maxLength: 40 }), async (questions) => {
-      const answers = await Promise.all(
-        questions.map(({ door, authorization, name }) => doors[door](authorization, `${name}.git`)),
+t.test(
+  'an authorizer decides for both transports, and no decision is used for another request',
+  async (t) => {
+    const root = realpathSync(tempDir(t))
+    for (const name of ['a', 'b']) makeNamed(root, name)
+    /** The decision is a function of the request to the authorizer, so that a decision used for another request shows. */
+    const decision = (...asked: unknown[]): number =>
+      [200, 401, 403][parseInt(sha256(asked.join()).slice(0, 8), 16) % 3]!
+    const broken = basic('alice', `broken ${wrong}`)
+    const authorizer = await serveAuthorizer(t, ({ headers, socket }, response) => {
+      const { authorization } = headers
+      if (authorization === broken) return socket.destroy()
+      const status = decision(
+        headers['x-refstream-transport'],
+        headers['x-refstream-repository'],
+        authorization,
       )
-      return answers.every(({ word, text }, index) => {
-        const { door, authorization, name } = questions[index]!
-        const status = verdict(door === 'http' ? 'http' : 'grpc', `${name}.git`, authorization)
-        const expected = words[status === 200 && name === 'none' ? 404 : status]
-        const names = expected === 'OK' ? [name] : []
-        return word === expected && namesIn(text).join() === names.join() && !secret.test(text)
-      })
-    }),
-    { numRuns: 20 },
-  )
-  const told = authorizer.asked.map(({ headers }) => headers)
-  const asked = told.map((headers) =>
-    ['x-refstream-transport', 'x-refstream-repository', 'authorization'].map((name) => headers[name]).join(),
-  )
-  t.equal(new Set(asked).size, asked.length, 'nothing is asked twice')
-  const ofGrpc = told.find((headers) => headers['x-refstream-transport'] === 'grpc' && headers.authorization)
-  t.match(ofGrpc, {
-    'x-original-method': 'POST',
-    'x-original-uri':
-      /^\/(refstream\.v1\.RefService\/Advertise|gitaly\.SmartHTTPService\/InfoRefsUploadPack)$/,
-    'x-refstream-repository': /^(a|b|none)\.git$/,
-    'x-refstream-service': 'git-upload-pack',
-    'x-forwarded-for': '127.0.0.1',
-  })
-  t.notOk(ofGrpc!['te'] ?? ofGrpc!['grpc-accept-encoding'], 'and is told no more than that')
+      response.writeHead(status, { 'Remote-User': 'x', 'X-Secret': wrong }).end(wrong)
+    })
+    const sidecar = await startSidecar(t, root, {
+      args: [
+        ...['--grpc', '127.0.0.1:0', '--log-level', 'trace'],
+        ...patient,
+        ...['--auth-url', authorizer.url, '--auth-cache-seconds', '3600'],
+      ],
+    })
+    const transports = readers(t, sidecar)
+    const credentials = [undefined, ...['alice', 'bob', 'carol'].map((user) => basic(user, secrets.password))]
+    const request = fc.record({
+      transport: fc.constantFrom('http', 'grpc', 'gitaly'),
+      authorization: fc.constantFrom(...credentials, `Bearer ${secrets.token}`, `Bearer ${wrong}`),
+      name: fc.constantFrom('a', 'b', 'none'),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(request, { minLength: 2, maxLength: 40 }), async (requests) => {
+        const answers = await Promise.all(
+          requests.map(({ transport, authorization, name }) =>
+            transports[transport](authorization, `${name}.git`),
+          ),
+        )
+        return answers.every(({ word, text }, index) => {
+          const { transport, authorization, name } = requests[index]!
+          const status = decision(transport === 'http' ? 'http' : 'grpc', `${name}.git`, authorization)
+          const expected = words[status === 200 && name === 'none' ? 404 : status]
+          const names = expected === 'OK' ? [name] : []
+          return word === expected && namesIn(text).join() === names.join() && !secret.test(text)
+        })
+      }),
+      { numRuns: 20 },
+    )
+    const received = authorizer.asked.map(({ headers }) => headers)
+    const asked = received.map((headers) =>
+      ['x-refstream-transport', 'x-refstream-repository', 'authorization']
+        .map((name) => headers[name])
+        .join(),
+    )
+    t.equal(new Set(asked).size, asked.length, 'nothing is asked twice')
+    const ofGrpc = received.find(
+      (headers) => headers['x-refstream-transport'] === 'grpc' && headers.authorization,
+    )
+    t.match(ofGrpc, {
+      'x-original-method': 'POST',
+      'x-original-uri':
+        /^\/(refstream\.v1\.RefService\/Advertise|gitaly\.SmartHTTPService\/InfoRefsUploadPack)$/,
+      'x-refstream-repository': /^(a|b|none)\.git$/,
+      'x-refstream-service': 'git-upload-pack',
+      'x-forwarded-for': '127.0.0.1',
+    })
+    t.notOk(ofGrpc!['te'] ?? ofGrpc!['grpc-accept-encoding'], 'no other header is passed on')
 
-  for (const [door, read] of Object.entries(doors)) {
-    const said = await read(broken, 'a.git')
-    t.equal(said.word, 'UNAVAILABLE', `${door}: nobody can say`)
-    t.notMatch(said.text, secret)
-  }
-  for (const text of [JSON.stringify(sidecar.log), contents(sidecar.cacheDir)]) t.notMatch(text, secret)
-})
+    for (const [transport, read] of Object.entries(transports)) {
+      const said = await read(broken, 'a.git')
+      t.equal(said.word, 'UNAVAILABLE', `${transport}: the authorizer gives no decision`)
+      t.notMatch(said.text, secret)
+    }
+    for (const text of [JSON.stringify(sidecar.log), contents(sidecar.cacheDir)]) t.notMatch(text, secret)
+  },
+)

@@ -8,7 +8,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 const MiB = 1024 * 1024
 
-t.test('calls without credentials whose requests never come hurt nobody else', async (t) => {
+t.test('calls without credentials whose requests never come do not affect other clients', async (t) => {
   const root = tempDir(t)
   addPackedBranches(makeRepository(root, 'r.git'), 10)
   const sidecar = await startSidecar(t, root, { args: ['--export-all', '--grpc', '127.0.0.1:0'] })
@@ -18,9 +18,9 @@ t.test('calls without credentials whose requests never come hurt nobody else', a
     const calls = Array.from({ length: 2000 }, () => honest.bytes('Advertise', { repository: 'r.git' }))
     return new Set((await Promise.all(calls)).map(String)).size
   }
-  t.equal(await burst(), 1, 'all get the same')
+  t.equal(await burst(), 1, 'all answers are equal')
 
-  /** Heads of calls, and of messages, on a connection of their own. */
+  /** Sends heads of calls, and of messages, on a connection of its own. */
   const flood = async (sent: Buffer, metadata: Record<string, string>): Promise<ClientHttp2Session> => {
     const session = connect(`http://${sidecar.grpcTarget}`).on('error', () => {})
     t.teardown(() => session.destroy())
@@ -36,7 +36,7 @@ t.test('calls without credentials whose requests never come hurt nobody else', a
       call.on('error', () => {}).resume()
       if (sent.length > 0) call.write(sent)
     }
-    // Behind all of them.
+    // Sent after all of them.
     await new Promise((resolve) => session.ping(resolve))
     return session
   }

@@ -28,13 +28,13 @@ async function setUp(t: Test, { args = [], ...options }: SidecarOptions = {}) {
   return { root, repository, start, ...(await start()) }
 }
 
-/** Leases as the admin door shows them. */
+/** Leases as the admin server lists them. */
 async function listed(adminUrl: string): Promise<Message[]> {
   const { body } = await ask(`${adminUrl}/v1/leases`)
   return (JSON.parse(body.toString()) as { leases: Message[] }).leases
 }
 
-t.test('a lease: acquired, renewed, released', async (t) => {
+t.test('a lease is acquired, renewed and released', async (t) => {
   const { root, sidecar, leases } = await setUp(t, { args: ['--lease-max-seconds', '100'] })
   const repository = 'r.git'
   const lease = await leases.unary('Acquire', {
@@ -48,12 +48,12 @@ t.test('a lease: acquired, renewed, released', async (t) => {
   t.ok(seconds('expiresAt') - seconds('openedAt') >= 30)
   t.ok(Math.abs(seconds('openedAt') - Date.now() / 1000) < 60)
   const { id } = lease
-  t.match(await leases.unary('Renew', { id }), { id, ttl: { seconds: 30 } }, 'as long again')
+  t.match(await leases.unary('Renew', { id }), { id, ttl: { seconds: 30 } }, 'its time limit starts again')
   t.match(await leases.unary('Renew', { id, ttl: { seconds: 60 } }), { id, ttl: { seconds: 60 } })
   t.same(await leases.unary('Release', { id, unchanged: true }), {})
   t.equal(await sidecar.metric('refstream_leases_ended_total', { end: 'unchanged' }), 1)
   for (const method of ['Renew', 'Release']) {
-    t.equal(await codeOf(leases.unary(method, { id })), 'NOT_FOUND', `${method}: it has gone`)
+    t.equal(await codeOf(leases.unary(method, { id })), 'NOT_FOUND', `${method}: the lease has ended`)
   }
   const absolute = await leases.unary('Acquire', { repository: join(root, 'r.git'), ttl: { seconds: 60 } })
   t.match(absolute, { repository, reason: '' })
@@ -72,7 +72,7 @@ t.test('a lease: acquired, renewed, released', async (t) => {
   t.equal(await acquire({ ttl, repository: '/etc' }), 'NOT_FOUND')
 })
 
-t.test('Hold: the lease lives as long as the call', async (t) => {
+t.test('Hold: the lease lasts as long as the call', async (t) => {
   const { sidecar, leases } = await setUp(t)
   const open = (): Promise<number> => sidecar.metric('refstream_leases_open')
   const ended = (end: string): Promise<number> => sidecar.metric('refstream_leases_ended_total', { end })
@@ -82,14 +82,14 @@ t.test('Hold: the lease lives as long as the call', async (t) => {
   t.equal(await open(), 1)
   call.on('error', () => {})
   call.cancel()
-  await eventually('it ends with a change', async () => (await ended('changed')) === 1)
+  await eventually('the lease ends as changed', async () => (await ended('changed')) === 1)
   t.equal(await open(), 0)
 
   const released = leases.stream('Hold', { repository: 'r.git' })
   const [other] = (await once(released, 'data')) as [Message]
   const end = once(released, 'status') as Promise<[{ code: status }]>
   await leases.unary('Release', { id: other['id'], unchanged: true })
-  t.equal((await end)[0].code, status.OK, 'one that is released ends well')
+  t.equal((await end)[0].code, status.OK, 'a released one ends with OK')
   t.equal(await ended('unchanged'), 1)
 
   t.equal(await codeOf(leases.all('Hold', { repository: 'none.git' })), 'NOT_FOUND')
@@ -97,7 +97,7 @@ t.test('Hold: the lease lives as long as the call', async (t) => {
   t.equal(await open(), 0)
 })
 
-t.test('Hold: a holder whose connection breaks has let go', async (t) => {
+t.test('Hold: the lease ends when the connection of its holder breaks', async (t) => {
   const { sidecar } = await setUp(t)
   const holder = new GrpcClient(t, sidecar.grpcTarget, 'refstream.v1.LeaseService')
   const call = holder.stream('Hold', { repository: 'r.git' }).on('error', () => {})
@@ -105,10 +105,10 @@ t.test('Hold: a holder whose connection breaks has let go', async (t) => {
   holder.close()
   call.cancel()
   const open = (): Promise<number> => sidecar.metric('refstream_leases_open')
-  await eventually('it ends', async () => (await open()) === 0)
+  await eventually('the lease ends', async () => (await open()) === 0)
 })
 
-t.test('Hold: a shutdown does not wait for it, and the next process still knows of it', async (t) => {
+t.test('Hold: a shutdown does not wait for the lease, and the next process keeps it', async (t) => {
   const { sidecar, leases, start } = await setUp(t)
   const call = leases.stream('Hold', { repository: 'r.git' })
   const [lease] = (await once(call, 'data')) as [Message]
@@ -120,7 +120,7 @@ t.test('Hold: a shutdown does not wait for it, and the next process still knows 
   t.same(await next.leases.unary('Release', { id: lease['id'] }), {})
 })
 
-t.test('in lease mode: what is cached is used again only when the lease has ended', async (t) => {
+t.test('in lease mode a cached answer is reused only after the lease has ended', async (t) => {
   const { repository, sidecar, leases, cache, refs } = await setUp(t, {
     args: ['--freshness', 'lease', '--unleased-max-age-seconds', '1000'],
   })
@@ -130,21 +130,21 @@ t.test('in lease mode: what is cached is used again only when the lease has ende
   }
   t.equal(await count(), 3)
   git(repository, 'update-ref', 'refs/heads/a', 'main')
-  t.equal(await count(), 3, 'nobody has said so')
+  t.equal(await count(), 3, 'a change without a lease is not noticed')
   t.same(await cache.unary('Invalidate', { repository: 'r.git' }), {})
   t.equal(await count(), 4)
   t.equal(await sidecar.metric('refstream_invalidations_total', { source: 'grpc' }), 1)
 
   const { id } = await leases.unary('Acquire', { repository: 'r.git', ttl: { seconds: 60 } })
   git(repository, 'update-ref', 'refs/heads/b', 'main')
-  t.equal(await count(), 5, 'an open lease: each answer is new')
+  t.equal(await count(), 5, 'while a lease is open, each answer is new')
   t.match(await cache.unary('Stat', { repository: 'r.git' }), { settled: false, leasesOpen: 1 })
   git(repository, 'update-ref', 'refs/heads/c', 'main')
   await leases.unary('Release', { id })
   t.equal(await count(), 6)
 })
 
-t.test('Stat tells what is known of a repository', async (t) => {
+t.test('Stat returns what is known of a repository', async (t) => {
   const { root, cache, refs } = await setUp(t)
   t.match(await cache.unary('Stat', { repository: 'r' }), {
     ...{ repository: 'r.git', exported: true, mode: 'observe', modeReason: 'local', leasesOpen: 0 },
@@ -152,7 +152,7 @@ t.test('Stat tells what is known of a repository', async (t) => {
   })
   const bytes = await refs.bytes('Advertise', { repository: 'r.git' })
   await refs.all('ListRefs', { repository: 'r.git' })
-  await eventually('both are kept', async () => {
+  await eventually('both entries are committed', async () => {
     const { entries } = await cache.unary('Stat', { repository: 'r.git' })
     return (entries as Message[]).length === 2
   })

@@ -14,7 +14,7 @@ import { tempDir } from '../support/temp-dir.js'
 const repository = 'r.git'
 const grpc = ['--grpc', 'tls:127.0.0.1:0']
 
-t.test('TLS, and clients by the names of their certificates', async (t) => {
+t.test('TLS, with clients known by the names in their certificates', async (t) => {
   const root = realpathSync(tempDir(t))
   const work = tempDir(t)
   addPackedBranches(makeRepository(root, repository), 20_000)
@@ -45,7 +45,11 @@ t.test('TLS, and clients by the names of their certificates', async (t) => {
   const [alice, ci, mallory] = ['alice', 'ci-1', 'mallory'].map((name) => authority.issue({ name }))
 
   t.match((await read(speaking(alice))).toString(), /refs\/heads\/main/)
-  t.equal(await codeOf(read(speaking(ci))), 'PERMISSION_DENIED', 'the rules go by the name')
+  t.equal(
+    await codeOf(read(speaking(ci))),
+    'PERMISSION_DENIED',
+    'the rules apply to the name in the certificate',
+  )
   for (const [who, identity] of Object.entries({
     'without a certificate': speaking(),
     'with another name': speaking(mallory),
@@ -79,15 +83,19 @@ t.test('TLS, and clients by the names of their certificates', async (t) => {
   stream.pause()
   writeFileSync(names, 'ci-*\n')
   process.kill(sidecar.pid, 'SIGHUP')
-  t.equal((await ended)[0].code, status.UNAVAILABLE, 'who has been struck off the list is cut')
+  t.equal(
+    (await ended)[0].code,
+    status.UNAVAILABLE,
+    'a client that was removed from the list is disconnected',
+  )
   stream.resume()
   await closed
-  t.equal(trailers, undefined, 'and gets no status that says that all is well')
+  t.equal(trailers, undefined, 'it gets no status that could be OK')
   const letGo = () => sidecar.metric('refstream_leases_ended_total', { end: 'changed' })
-  await eventually('he has let go', async () => (await letGo()) === 1)
+  await eventually('its lease has ended', async () => (await letGo()) === 1)
   t.equal(await codeOf(read(speaking(alice))), 'UNAVAILABLE')
   t.ok((await read(speaking(ci), repository)).length > 1_000_000)
-  t.same(keptEnds, [], 'who may still come in goes on')
+  t.same(keptEnds, [], 'a client that is still allowed goes on')
 
   const expired = authority.issue({ san, days: -1 })
   copyFileSync(expired.cert, server.cert)
@@ -98,11 +106,13 @@ t.test('TLS, and clients by the names of their certificates', async (t) => {
       () => '',
       (error: unknown) => (error as ServiceError).details,
     )
-  await eventually('a client refuses', async () => /certificate has expired/.test(await complaint()))
+  await eventually('clients refuse the certificate', async () =>
+    /certificate has expired/.test(await complaint()),
+  )
   kept.cancel()
 })
 
-t.test('without admin tokens, others than this machine’s users get data only', async (t) => {
+t.test('without admin tokens, clients of other machines get data only', async (t) => {
   const root = realpathSync(tempDir(t))
   makeRepository(root, repository)
   const open = ['--grpc', '0.0.0.0:0']
@@ -125,7 +135,7 @@ t.test('without admin tokens, others than this machine’s users get data only',
   t.equal(await sidecar.metric('refstream_leases_opened_total'), 0)
 })
 
-/** One call of each method that is for mutators and operators. */
+/** One call of each method for mutators and operators. */
 function adminCalls(leases: GrpcClient, cache: GrpcClient, id: unknown): (() => Promise<unknown>)[] {
   const ttl = { seconds: 60 }
   return [

@@ -29,7 +29,7 @@ const health = loadSync(healthProto, { enums: String, defaults: true })[
   'grpc.health.v1.Health'
 ] as ServiceDefinition
 
-/** Asks the reflection service, as grpcurl does. */
+/** Calls the reflection service, as grpcurl does. */
 async function ask(target: string, request: object): Promise<Message> {
   const { grpc } = loadPackageDefinition(reflection) as { grpc: GrpcObject }
   const { ServerReflection } = (grpc['reflection'] as GrpcObject)['v1'] as GrpcObject
@@ -65,7 +65,7 @@ async function setUp(t: Test, ...args: string[]) {
   return { wrapper, sidecar, target: sidecar.grpcTarget }
 }
 
-t.test('a client that knows nothing but reflection lists the services, and calls them', async (t) => {
+t.test('a client that knows only the reflection service lists the services and calls them', async (t) => {
   const { target } = await setUp(t)
   const { listServicesResponse } = await ask(target, { listServices: '*' })
   const names = (listServicesResponse as { service: { name: string }[] }).service.map(({ name }) => name)
@@ -94,14 +94,14 @@ t.test('a client that knows nothing but reflection lists the services, and calls
   t.ok((await client.unary('Acquire', { repository: 'r.git', ttl: { seconds: 1 } }))['id'])
 })
 
-t.test('--no-grpc-reflection: nobody is told', async (t) => {
+t.test('--no-grpc-reflection: the reflection service is not offered', async (t) => {
   const { target } = await setUp(t, '--no-grpc-reflection')
   t.equal(await codeOf(ask(target, { listServices: '*' })), 'UNIMPLEMENTED')
   const client = new GrpcClient(t, target, 'refstream.v1.RefService')
   t.match((await client.bytes('Advertise', { repository: 'r.git' })).toString(), /refs\/heads\/main/)
 })
 
-t.test('health: serving, until it is told to end', async (t) => {
+t.test('health is SERVING until a shutdown begins', async (t) => {
   const { wrapper, sidecar, target } = await setUp(t)
   const client = new GrpcClient(t, target, health)
   for (const service of ['', 'refstream.v1.RefService', 'gitaly.SmartHTTPService']) {
@@ -112,7 +112,7 @@ t.test('health: serving, until it is told to end', async (t) => {
   const seen: unknown[] = []
   watch.on('data', ({ status }: Message) => seen.push(status))
   const end = errorOf(once(watch, 'end'))
-  await eventually('it is told', () => seen.length === 1)
+  await eventually('the first status has come', () => seen.length === 1)
   wrapper.plan(plans.wait)
   const refs = new GrpcClient(t, target, 'refstream.v1.RefService')
   const answer = refs.bytes('Advertise', { repository: 'r.git' })
@@ -120,7 +120,7 @@ t.test('health: serving, until it is told to end', async (t) => {
     return (await sidecar.metric('refstream_processes_running')) === 1
   })
   const exit = sidecar.stop()
-  t.match((await end).message, /UNAVAILABLE/, 'who watches does not hold up the end')
+  t.match((await end).message, /UNAVAILABLE/, 'a Watch call does not delay the shutdown')
   t.same(seen, ['SERVING', 'NOT_SERVING'])
   wrapper.signal('go')
   t.ok((await answer).length > 0)

@@ -43,7 +43,7 @@ async function setUp(t: Test, refs: number, ...args: string[]): Promise<Setup> {
   }
 }
 
-t.test('200 streams at once on a cold key: one process, and all is whole', async (t) => {
+t.test('200 concurrent streams on a cold key share one process and get all bytes', async (t) => {
   const { wrapper, sidecar, client, followers } = await setUp(t, 2000)
   wrapper.plan(plans.pause(1000))
   const answers = Array.from({ length: 200 }, () => client.bytes('Advertise', request))
@@ -61,23 +61,26 @@ t.test('200 streams at once on a cold key: one process, and all is whole', async
   t.equal(wrapper.count('upload-pack'), 2)
 })
 
-t.test('a slow reader delays nobody, keeps no process, and gets all of it in the end', async (t) => {
+t.test('a slow reader delays no other, keeps no process, and gets the whole answer in the end', async (t) => {
   const { wrapper, sidecar, client, followers } = await setUp(t, 30_000)
   const slow = rawCall(t, sidecar.grpcTarget, advertise, request)
   await followers(1)
   const fast = await client.bytes('Advertise', request)
-  t.ok(fast.length > 1_500_000, 'another has all of it')
-  await eventually('it is kept', async () => (await sidecar.metric('refstream_store_entries')) === 1)
-  t.equal(await sidecar.metric('refstream_processes_running'), 0, 'Git has long gone')
-  t.equal(await sidecar.metric('refstream_followers'), 1, 'while the slow one still hangs on')
+  t.ok(fast.length > 1_500_000, 'another reader has the whole answer')
+  await eventually(
+    'the entry is committed',
+    async () => (await sidecar.metric('refstream_store_entries')) === 1,
+  )
+  t.equal(await sidecar.metric('refstream_processes_running'), 0, 'Git has exited')
+  t.equal(await sidecar.metric('refstream_followers'), 1, 'the slow reader still follows')
   let received = 0
   for await (const chunk of slow) received += (chunk as Buffer).length
-  t.ok(received > fast.length && received < fast.length * 1.001, 'bytes, and the heads of messages')
+  t.ok(received > fast.length && received < fast.length * 1.001, 'the bytes, and the heads of messages')
   t.equal(wrapper.count('upload-pack'), 1)
   await followers(0)
 })
 
-t.test('what slow readers hold of memory does not grow with what they asked for', async (t) => {
+t.test('the memory that slow readers hold does not grow with the answers they asked for', async (t) => {
   const { sidecar, client, followers, counted } = await setUp(t, 30_000)
   await client.bytes('Advertise', request)
   const memory = (): Promise<number> => sidecar.metric('process_resident_memory_bytes')
@@ -94,7 +97,7 @@ t.test('what slow readers hold of memory does not grow with what they asked for'
 })
 
 t.test(
-  'a connection that reads nothing holds a bounded number of bytes, whatever it asked for',
+  'a connection that reads nothing holds a bounded number of bytes, however many streams it opened',
   async (t) => {
     const { sidecar, client, followers } = await setUp(t, 30_000)
     await client.bytes('Advertise', request)
@@ -117,20 +120,20 @@ for (const [method, kind] of [
   ['Advertise', 'advertisement'],
   ['ListRefs', 'ls-refs'],
 ] as const) {
-  t.test(`${method}: a client that cancels is CANCELLED, and leaves its follower`, async (t) => {
+  t.test(`${method}: a client that cancels gets CANCELLED, and its follower ends`, async (t) => {
     const { wrapper, sidecar, client, followers, counted } = await setUp(t, 2000)
     wrapper.plan(plans.pause(1000))
     const leaver = client.stream(method, request)
     const error = once(leaver, 'error') as Promise<[ServiceError]>
     await eventually('Git runs', () => wrapper.saw('paused'))
     const stays = client.all(method, request)
-    await eventually('both are there', async () => {
+    await eventually('both follow', async () => {
       return (await sidecar.metric('refstream_requests_under_way')) === 2
     })
     leaver.cancel()
     t.equal((await error)[0].code, status.CANCELLED)
     await counted('aborted', method === 'Advertise' ? 1 : 0)
-    await eventually('one is left', async () => {
+    await eventually('one follower is left', async () => {
       return (await sidecar.metric('refstream_requests_under_way')) === 1
     })
     wrapper.signal('go')
@@ -144,25 +147,25 @@ for (const [method, kind] of [
   t.test(`${method}: a deadline ends the wait, not the fill`, async (t) => {
     const { wrapper, sidecar, client, followers } = await setUp(t, 2000)
     wrapper.plan(plans.pause(1000))
-    // Longer, until the fill had begun before it passed.
+    // A longer deadline each time, until the fill has begun before it passes.
     for (let ms = 300; !wrapper.saw('paused'); ms *= 2) {
       const late = codeOf(client.all(method, request, { deadline: Date.now() + ms }))
       t.equal(await late, 'DEADLINE_EXCEEDED')
     }
-    await eventually('its place is free', async () => {
+    await eventually('its place is free again', async () => {
       return (await sidecar.metric('refstream_requests_under_way')) === 0
     })
     const next = client.all(method, request)
     wrapper.signal('go')
     t.ok((await next).length > 1)
-    t.equal(wrapper.count('upload-pack'), 1, 'the fill went on for whoever came')
+    t.equal(wrapper.count('upload-pack'), 1, 'the fill went on for later requests')
     await eventually('it is counted', async () => {
       return (await sidecar.metric('refstream_requests_total', { transport: 'grpc', outcome: 'aborted' })) > 0
     })
     await followers(0)
   })
 
-  t.test(`${method}: what cannot be finished ends in UNAVAILABLE, never in OK`, async (t) => {
+  t.test(`${method}: an answer that cannot be finished ends in UNAVAILABLE, never in OK`, async (t) => {
     for (const plan of [plans.dieAfter(100_000), plans.cutAfter(100_000), plans.dieAfter(0)]) {
       const { wrapper, client } = await setUp(t, 5000, '--fill-retries', '0')
       wrapper.plan(plan)
@@ -173,7 +176,7 @@ for (const [method, kind] of [
 }
 
 t.test(
-  'an own answer that cannot be finished ends in an error too, and its process with its client',
+  'an uncached answer that cannot be finished ends in an error too, and its process ends with its client',
   async (t) => {
     const { wrapper, sidecar, client } = await setUp(t, 5000)
     const own = { ...request, configOptions: ['uploadpack.allowFilter'] }
@@ -187,30 +190,33 @@ t.test(
     t.equal(await sidecar.metric('refstream_process_permits_held', { class: 'pass' }), 1)
     leaver.cancel()
     const running = (): Promise<number> => sidecar.metric('refstream_processes_running')
-    await eventually('it is gone', async () => (await running()) === 0)
+    await eventually('the process has ended', async () => (await running()) === 0)
   },
 )
 
-t.test('a key that keeps failing: UNAVAILABLE with the time of the next try', async (t) => {
+t.test('a key whose fills keep failing: UNAVAILABLE with the time of the next try', async (t) => {
   const { wrapper, client } = await setUp(t, 10, '--fill-retries', '0')
   wrapper.plan(plans.dieAfter(0))
-  let told: number | undefined
-  await eventually('it backs off', async () => {
+  let seconds: number | undefined
+  await eventually('the key backs off', async () => {
     const error = await errorOf(client.all('Advertise', request))
     t.equal(error.code, status.UNAVAILABLE)
-    told = retrySeconds(error)
-    return told !== undefined
+    seconds = retrySeconds(error)
+    return seconds !== undefined
   })
-  t.ok(told! > 0 && told! <= 60)
+  t.ok(seconds! > 0 && seconds! <= 60)
 })
 
 t.test(
-  '--max-requests counts for both doors; one more is RESOURCE_EXHAUSTED, and told when to come',
+  '--max-requests holds for both transports together; one more call gets RESOURCE_EXHAUSTED and a retry delay',
   async (t) => {
     const { wrapper, sidecar, client, counted } = await setUp(t, 10, '--max-requests', '2')
     wrapper.plan(plans.wait)
     const inside = [client.all('Advertise', request), ask(infoRefs(sidecar.url, 'r.git'))]
-    await eventually('it is full', async () => (await sidecar.metric('refstream_requests_under_way')) === 2)
+    await eventually(
+      'the limit is reached',
+      async () => (await sidecar.metric('refstream_requests_under_way')) === 2,
+    )
     const error = await errorOf(client.all('ListRefs', request))
     t.equal(error.code, status.RESOURCE_EXHAUSTED)
     t.equal(retrySeconds(error), 1)
@@ -221,7 +227,7 @@ t.test(
   },
 )
 
-t.test('a turn that does not come in time is RESOURCE_EXHAUSTED', async (t) => {
+t.test('a call that gets no permit in time ends in RESOURCE_EXHAUSTED', async (t) => {
   const limits = ['--max-processes', '2', '--queue-wait-seconds', '0.2']
   const { wrapper, sidecar, client } = await setUp(t, 10, ...limits)
   wrapper.plan(plans.wait)
@@ -235,30 +241,30 @@ t.test('a turn that does not come in time is RESOURCE_EXHAUSTED', async (t) => {
   t.equal((await first).length > 0, true)
 })
 
-t.test('a client that takes nothing is cut', async (t) => {
+t.test('a client that reads nothing is disconnected', async (t) => {
   const { sidecar, followers, counted } = await setUp(t, 30_000, '--client-idle-seconds', '0.4')
   const idle = rawCall(t, sidecar.grpcTarget, advertise, request)
   await once(idle, 'readable')
-  await eventually('it is cut', () => idle.closed)
+  await eventually('it is disconnected', () => idle.closed)
   t.equal(idle.rstCode, constants.NGHTTP2_ENHANCE_YOUR_CALM)
   t.equal(await sidecar.metric('refstream_clients_cut_total', { reason: 'idle' }), 1)
   await counted('aborted', 1)
   await followers(0)
 })
 
-t.test('a deadline that passes while its client takes nothing still frees its follower', async (t) => {
+t.test('a deadline that passes while the client reads nothing still ends the follower', async (t) => {
   const { sidecar, client, followers, counted } = await setUp(t, 30_000)
   await client.bytes('Advertise', request)
   const idle = rawCall(t, sidecar.grpcTarget, advertise, request, { 'grpc-timeout': '2000m' })
   await once(idle, 'readable')
   await counted('aborted', 1)
   await followers(0)
-  t.equal(idle.closed, false, 'it has not said so itself')
+  t.equal(idle.closed, false, 'the client has not closed the stream itself')
 })
 
-t.test('a deadline that is weeks away is none yet', async (t) => {
+t.test('a deadline weeks away does not pass at once', async (t) => {
   const { sidecar } = await setUp(t, 10)
-  // 32 bits of milliseconds are 1193 hours; what is left of the third then is 704 milliseconds.
+  // 2^32 milliseconds are 1193 hours; taken modulo 2^32, the third deadline would be 704 milliseconds away.
   for (const timeout of ['596H', '597H', '4294968S', '71583M', '1000H', '99999999H']) {
     const stream = rawCall(t, sidecar.grpcTarget, advertise, request, { 'grpc-timeout': timeout })
     const trailers = once(stream, 'trailers')
@@ -267,7 +273,7 @@ t.test('a deadline that is weeks away is none yet', async (t) => {
   }
 })
 
-t.test('shutdown: what is under way is finished, then it ends', async (t) => {
+t.test('shutdown: calls under way are finished before the exit', async (t) => {
   const { wrapper, sidecar, client } = await setUp(t, 2000)
   wrapper.plan(plans.pause(1000))
   const answer = client.bytes('Advertise', request)
@@ -282,7 +288,7 @@ t.test('shutdown: what is under way is finished, then it ends', async (t) => {
   t.equal(await exit, 0)
 })
 
-t.test('shutdown: what has not finished in time is cut, and not as OK', async (t) => {
+t.test('shutdown: a call that does not finish in time is ended, and not with OK', async (t) => {
   const { wrapper, sidecar, client } = await setUp(t, 2000, '--drain-seconds', '0.2')
   wrapper.plan(plans.pause(1000))
   const code = codeOf(client.bytes('Advertise', request))
@@ -291,7 +297,7 @@ t.test('shutdown: what has not finished in time is cut, and not as OK', async (t
   t.ok(await code)
 })
 
-t.test('shutdown does not wait for connections on which nothing is asked', async (t) => {
+t.test('shutdown does not wait for connections without calls', async (t) => {
   const { sidecar, client } = await setUp(t, 10)
   await client.bytes('Advertise', request)
   t.equal(await sidecar.stop(), 0)

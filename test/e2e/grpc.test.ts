@@ -18,7 +18,7 @@ async function setUp(t: Test, ...args: string[]) {
   return { root, repository, sidecar, client: new GrpcClient(t, sidecar.grpcTarget, service) }
 }
 
-t.test('an advertisement has the bytes that it has over HTTP', async (t) => {
+t.test('an advertisement has the same bytes as over HTTP', async (t) => {
   const { repository, sidecar, client } = await setUp(t)
   addPackedBranches(repository, 5000)
   for (const protocol of [0, 1, 2]) {
@@ -28,14 +28,18 @@ t.test('an advertisement has the bytes that it has over HTTP', async (t) => {
     t.ok(bytes.equals(body), `protocol v${protocol}`)
   }
   const upload = { command: 'upload-pack' }
-  t.equal(await sidecar.metric('refstream_processes_started_total', upload), 3, 'one cache for both doors')
+  t.equal(
+    await sidecar.metric('refstream_processes_started_total', upload),
+    3,
+    'both transports share one cache',
+  )
   const labels = { transport: 'grpc', kind: 'advertisement' }
   t.equal(await sidecar.metric('refstream_requests_total', { ...labels, protocol: 'v2' }), 1)
   t.equal(await sidecar.metric('refstream_first_byte_seconds_count', { transport: 'grpc' }), 3)
   t.ok((await sidecar.metric('refstream_sent_bytes_total', { transport: 'grpc' })) > 600_000)
 })
 
-t.test('refs, typed: as Git lists them', async (t) => {
+t.test('typed refs are those that Git lists', async (t) => {
   const { root, repository, client } = await setUp(t)
   addPackedBranches(repository, 5000)
   // Not UTF-8.
@@ -55,7 +59,7 @@ t.test('refs, typed: as Git lists them', async (t) => {
   const everything = { peel: true, symrefs: true, unborn: true }
   const all = (await list(everything)).map(show)
   const known = git(repository, 'for-each-ref', '--format=%(refname)').split('\n').length
-  t.equal(all.length, known + 1, 'all of them, and HEAD')
+  t.equal(all.length, known + 1, 'all refs, and HEAD')
   t.same(all[0], ['HEAD', commit, 'refs/heads/main', ''])
   const of = (name: string) => all.find(([each]) => each === name)
   t.same(of('refs/heads/alias'), ['refs/heads/alias', commit, 'refs/heads/main', ''])
@@ -72,10 +76,10 @@ t.test('refs, typed: as Git lists them', async (t) => {
   t.same((await list({ repository: 'empty.git', ...everything })).map(show), [
     ['HEAD', '', 'refs/heads/main', ''],
   ])
-  t.same(await list({ repository: 'empty.git' }), [], 'an unborn HEAD is shown to those who ask')
+  t.same(await list({ repository: 'empty.git' }), [], 'an unborn HEAD is listed only on request')
 })
 
-t.test('sees each push that had finished when it was called', async (t) => {
+t.test('an answer shows each push that had finished before the call', async (t) => {
   const { repository, client } = await setUp(t)
   for (let count = 1; count <= 20; count++) {
     git(repository, 'update-ref', `refs/heads/n${count}`, 'main')
@@ -84,7 +88,7 @@ t.test('sees each push that had finished when it was called', async (t) => {
   }
 })
 
-t.test('what cannot be answered says why by its status', async (t) => {
+t.test('the status says why a call cannot be answered', async (t) => {
   const { root, repository, sidecar, client } = await setUp(t)
   initBare(root, 'hidden.git', { exported: false })
   git(makeRepository(root, 'off.git'), 'config', 'http.uploadpack', 'false')
@@ -123,7 +127,7 @@ t.test('what cannot be answered says why by its status', async (t) => {
   t.ok(repository)
 })
 
-t.test('an answer under terms of its own is right, and shared with nobody', async (t) => {
+t.test('an answer with the client’s own Git overrides is right and not shared', async (t) => {
   const { repository, sidecar, client } = await setUp(t)
   git(repository, 'update-ref', 'refs/secret/one', 'main')
   const names = async (...configOptions: string[]): Promise<boolean> => {
@@ -139,7 +143,7 @@ t.test('an answer under terms of its own is right, and shared with nobody', asyn
   t.equal(await sidecar.metric('refstream_store_entries'), 1)
 })
 
-t.test('advertisements that differ from client to client are not shared here either', async (t) => {
+t.test('advertisements that differ from client to client are not shared', async (t) => {
   const { repository, client } = await setUp(t)
   git(repository, 'config', 'transfer.advertiseSID', 'true')
   const sessions = new Set<string | undefined>()
@@ -151,7 +155,7 @@ t.test('advertisements that differ from client to client are not shared here eit
   t.notOk(sessions.has(undefined))
 })
 
-t.test('on a Unix socket', async (t) => {
+t.test('gRPC is served on a Unix socket', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const target = `unix:${join(tempDir(t), 'grpc.sock')}`

@@ -6,7 +6,7 @@ import { makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-t.test('no path leaves the root', async (t) => {
+t.test('no path leads out of the root', async (t) => {
   const top = tempDir(t)
   const root = join(top, 'root')
   mkdirSync(root)
@@ -27,7 +27,7 @@ t.test('no path leaves the root', async (t) => {
   for (const path of ['/r.git', '/r', '/inner/r.git', '/r%2egit', '/%72.git', '/real%2Fr.git']) {
     t.equal(await status(path + query), '200', path)
   }
-  // As web servers in front of Git's own server take them.
+  // As web servers in front of Git's own server accept them.
   for (const path of ['//r.git', '/r.git/', '/r.git//', '/inner//r.git', '///inner/%2Fr.git/']) {
     t.equal(await status(path + query), '200', path)
   }
@@ -67,16 +67,16 @@ t.test('no path leaves the root', async (t) => {
     ],
   ]
   for (const path of escapes) {
-    t.equal(await status(path + query), '404', `${path} is nowhere`)
-    t.equal(await status(`${path}/HEAD`), '404', `${path} is nowhere for files either`)
+    t.equal(await status(path + query), '404', `${path} is not found`)
+    t.equal(await status(`${path}/HEAD`), '404', `${path} has no files either`)
   }
   for (const path of ['/', '/favicon.ico', '/r.git', '/r.git/config', '/r.git/hooks/update', '/metrics']) {
-    t.equal(await status(path), '404', `${path} is not Git’s`)
+    t.equal(await status(path), '404', `${path} is no path of Git’s`)
   }
   t.equal(await status('r.git/info/refs'), '400')
 })
 
-t.test('what is no sound request is refused and harms nobody', async (t) => {
+t.test('a malformed request is refused and affects no other', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root)
@@ -96,14 +96,14 @@ t.test('what is no sound request is refused and harms nobody', async (t) => {
   t.match(await head(`DELETE ${target} HTTP/1.1`), /^HTTP\/1.1 405 /)
   t.match(await head('GET /r.git/info/refs?service=git-evil-pack HTTP/1.1'), /^HTTP\/1.1 403 [^]*\r\n\r\n$/)
 
-  // A ticket of Kerberos's is as long as this, and as many headers as fit are read.
+  // A Kerberos ticket is as long as this, and all headers that fit are read.
   const ticket = `Authorization: Negotiate ${'a'.repeat(64_000)}`
   t.match(await head(`GET ${target} HTTP/1.1`, ticket), /^HTTP\/1.1 200 /)
   const many = Array.from({ length: 3000 }, (_, index) => `X${index}: y`)
   const last = await head(`GET ${target} HTTP/1.1`, ...many, 'Git-Protocol: version=2')
   t.match(last, /^HTTP\/1.1 200 [^]*version 2/)
   const odd = await head(`GET ${target} HTTP/1.1`, 'Expect: the-unexpected')
-  t.match(odd, /^HTTP\/1.1 200 /, 'Git knows of no expectations')
+  t.match(odd, /^HTTP\/1.1 200 /, 'Git ignores expectations')
 
   const garbage = [
     'version=3',
@@ -125,7 +125,7 @@ t.test('what is no sound request is refused and harms nobody', async (t) => {
   t.equal((await ask(infoRefs(sidecar.url, 'r.git'))).status, 200, 'it still serves')
 })
 
-t.test('nothing of a header reaches Git’s environment as it came', async (t) => {
+t.test('no header reaches Git’s environment unchecked', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   const seen = join(tempDir(t), 'environment')
@@ -150,7 +150,7 @@ t.test('nothing of a header reaches Git’s environment as it came', async (t) =
   t.notMatch(environment, /evil|HTTP_PROXY/)
 })
 
-t.test('how long the head of a request may be is a setting', async (t) => {
+t.test('the maximum length of a request head is a setting', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root, { args: ['--max-header-bytes', '200KiB'] })

@@ -23,11 +23,11 @@ function makeBig(t: Test): string {
 }
 
 const cuts = (sidecar: SpawnedSidecar, reason: string, count: number): Promise<void> =>
-  eventually(`${count} were cut`, async () => {
+  eventually(`${count} were disconnected`, async () => {
     return (await sidecar.metric('refstream_clients_cut_total', { reason })) === count
   })
 
-/** A client that asks for the large answer and reads its first bytes. */
+/** A client that requests the large answer and reads its first bytes. */
 async function start(sidecar: SpawnedSidecar, request = get(target)): Promise<Socket> {
   const socket = connect(sidecar.url)
   socket.on('error', () => {})
@@ -37,30 +37,33 @@ async function start(sidecar: SpawnedSidecar, request = get(target)): Promise<So
   return socket
 }
 
-t.test('a client that stops reading is cut; one that reads slowly and steadily is not', async (t) => {
-  const sidecar = await startSidecar(t, makeBig(t), { args: ['--client-idle-seconds', '2'] })
-  const { body } = await ask(infoRefs(sidecar.url, 'big.git'))
-  const idle = await start(sidecar)
-  const steady = await start(sidecar)
-  let received = 1024
-  const over = { yet: false }
-  const cut = cuts(sidecar, 'idle', 1).then(() => (over.yet = true))
-  for await (const chunk of steady) {
-    received += (chunk as Buffer).length
-    if (received >= body.length) break
-    if (!over.yet) await sleep(20)
-  }
-  await cut
-  t.ok(received >= body.length, 'it has all')
-  // What the kernel had for it is read, then the end shows.
-  idle.resume()
-  await once(idle, 'close')
-  steady.destroy()
-  await eventually('nobody follows', async () => (await sidecar.metric('refstream_followers')) === 0)
-  t.equal(await sidecar.metric('refstream_clients_cut_total'), 1)
-})
+t.test(
+  'a client that stops reading is disconnected; one that reads slowly and steadily is not',
+  async (t) => {
+    const sidecar = await startSidecar(t, makeBig(t), { args: ['--client-idle-seconds', '2'] })
+    const { body } = await ask(infoRefs(sidecar.url, 'big.git'))
+    const idle = await start(sidecar)
+    const steady = await start(sidecar)
+    let received = 1024
+    const over = { yet: false }
+    const cut = cuts(sidecar, 'idle', 1).then(() => (over.yet = true))
+    for await (const chunk of steady) {
+      received += (chunk as Buffer).length
+      if (received >= body.length) break
+      if (!over.yet) await sleep(20)
+    }
+    await cut
+    t.ok(received >= body.length, 'it has the whole answer')
+    // The client sees the end only after it has read what the kernel has buffered.
+    idle.resume()
+    await once(idle, 'close')
+    steady.destroy()
+    await eventually('no follower is left', async () => (await sidecar.metric('refstream_followers')) === 0)
+    t.equal(await sidecar.metric('refstream_clients_cut_total'), 1)
+  },
+)
 
-t.test('a client that takes too little is cut by --client-min-rate', async (t) => {
+t.test('a client that reads slower than --client-min-rate is disconnected', async (t) => {
   const args = ['--client-idle-seconds', '0.5', '--client-min-rate', '1GiB']
   const sidecar = await startSidecar(t, makeBig(t), { args })
   const socket = await start(sidecar)
@@ -70,14 +73,14 @@ t.test('a client that takes too little is cut by --client-min-rate', async (t) =
   socket.destroy()
 })
 
-t.test('a client that stalls within a request is cut', async (t) => {
+t.test('a client that stalls within a request is disconnected', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root, { args: ['--request-idle-seconds', '0.3'] })
   const head = (type: string): string =>
     `POST /r.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nGit-Protocol: version=2\r\nContent-Length: 1000\r\n` +
     `Content-Type: ${type}\r\n\r\n`
-  // The first goes to Git, which reads on; the second is read here, to see what it is.
+  // Git reads the first body; refstream reads the second, to decide what the request is.
   const bodies = [
     `${head('application/x-git-upload-pack-request')}0011command=fetch`,
     `${head('application/x-git-upload-pack-request')}0014comm`,
@@ -97,7 +100,7 @@ t.test('a client that stalls within a request is cut', async (t) => {
 })
 
 t.test(
-  'a client that waits for the answer to its first request is not idle, whatever it asks for next',
+  'a client that waits for the answer to its first request is not idle, though it has sent another',
   async (t) => {
     const root = makeBig(t)
     const wrapper = makeGitWrapper(t)
@@ -124,23 +127,23 @@ t.test(
     await pipelined(2)
     leaver.destroy()
     await pipelined(1)
-    await eventually('it has left', async () => {
+    await eventually('the idle client has been disconnected', async () => {
       return (await sidecar.metric('refstream_requests_total', { outcome: 'aborted' })) === 2
     })
-    // Once a client that is really idle is cut, the others would have been.
+    // By the time an idle client is disconnected, the others would have been too.
     for (const count of [1, 2]) {
       const idle = await start(sidecar)
       await cuts(sidecar, 'idle', count)
       idle.destroy()
     }
     wrapper.signal('go')
-    await eventually('the patient one gets both', () => received > body.length)
+    await eventually('the waiting client gets both answers', () => received > body.length)
     patient.destroy()
   },
 )
 
 t.test(
-  'a client that sends its request drop by drop is cut, and one that sends as much as it must is not',
+  'a client that sends its request slower than the minimum rate is disconnected; a faster one is not',
   async (t) => {
     const root = tempDir(t)
     makeRepository(root, 'r.git')
@@ -158,7 +161,7 @@ t.test(
       socket.resume()
       return socket
     }
-    // It is at the same pace, a thousand times as much at once, that the other sends.
+    // The other sends at the same intervals, but a thousand times as many bytes each time.
     const steady = sending(1000)
     for (const count of [1, 2]) {
       const dripping = sending(1)

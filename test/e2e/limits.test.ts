@@ -11,11 +11,11 @@ type Test = Parameters<typeof tempDir>[0]
 interface Setup {
   readonly wrapper: GitWrapper
   readonly sidecar: SpawnedSidecar
-  /** Asks for what only Git itself answers. */
+  /** Requests what is passed through to Git. */
   readonly passThrough: (repository: string) => Promise<Answer>
-  /** Resolves when so many wait, in the queue of a class. */
-  readonly waiting: (slotClass: 'fill' | 'pass', count: number) => Promise<void>
-  readonly running: (slotClass: 'fill' | 'pass', count: number) => Promise<void>
+  /** Resolves when so many requests wait in the queue of a class. */
+  readonly waiting: (permitClass: 'fill' | 'pass', count: number) => Promise<void>
+  readonly running: (permitClass: 'fill' | 'pass', count: number) => Promise<void>
 }
 
 /** A sidecar whose Git waits for the file `go` before it answers. */
@@ -26,8 +26,11 @@ async function setUp(t: Test, repositories: readonly string[], ...args: string[]
   const sidecar = await startSidecar(t, root, {
     args: ['--git', wrapper.path, '--queue-wait-seconds', '600', ...args],
   })
-  const gauge = (name: string) => (slotClass: string, count: number) =>
-    eventually(`${name}: ${count}`, async () => (await sidecar.metric(name, { class: slotClass })) === count)
+  const gauge = (name: string) => (permitClass: string, count: number) =>
+    eventually(
+      `${name}: ${count}`,
+      async () => (await sidecar.metric(name, { class: permitClass })) === count,
+    )
   return {
     wrapper,
     sidecar,
@@ -37,7 +40,7 @@ async function setUp(t: Test, repositories: readonly string[], ...args: string[]
   }
 }
 
-t.test('never more processes at once than the limits, in all and for each repository', async (t) => {
+t.test('the limits on concurrent processes hold, in total and per repository', async (t) => {
   const names = ['a', 'b', 'c', 'd']
   const each = ['--max-fills-per-repository', '1', '--max-pass-through-per-repository', '2']
   const setup = await setUp(t, names, '--max-processes', '6', ...each)
@@ -68,8 +71,8 @@ t.test('never more processes at once than the limits, in all and for each reposi
   await running('pass', 0)
 })
 
-t.test('a hot repository does not starve another: turns go round', async (t) => {
-  // One slot for fills and one for pass-through: turns have an order.
+t.test('a busy repository does not starve another: permits are given round robin', async (t) => {
+  // One permit for fills and one for pass-through, so that their order is known.
   const { wrapper, passThrough, waiting, running } = await setUp(t, ['hot', 'cold'], '--max-processes', '2')
   wrapper.plan(plans.wait, 'http-backend')
   const hot = [passThrough('hot')]
@@ -81,18 +84,18 @@ t.test('a hot repository does not starve another: turns go round', async (t) => 
   wrapper.signal('go')
   for (const { status } of await Promise.all([...hot, cold])) t.equal(status, 200)
   const order = wrapper.runs().map(({ repository }) => repository.endsWith('/cold.git'))
-  t.equal(order.indexOf(true), 2, 'the first ran, the next was waiting before, then the other’s turn came')
+  t.equal(order.indexOf(true), 2, 'the running one, one that waited before, then the other repository’s')
 })
 
 for (const [status, ...args] of [[429], [503, '--shed-status', '503']] as [number, ...string[]][]) {
-  t.test(`a full queue: ${status} with Retry-After, and no process`, async (t) => {
+  t.test(`a full queue answers ${status} with Retry-After and starts no process`, async (t) => {
     const limits = ['--max-processes', '2', '--queue-max', '2']
     const setup = await setUp(t, ['a', 'b', 'c'], ...limits, ...args)
     const { wrapper, sidecar, passThrough, waiting, running } = setup
     wrapper.plan(plans.wait, 'http-backend')
     const queued = [passThrough('a')]
     await running('pass', 1)
-    // A repository may take half of the places that are left.
+    // A repository may take half of the free places.
     queued.push(passThrough('a'), passThrough('b'))
     await waiting('pass', 2)
     const socket = connect(sidecar.url)
@@ -102,7 +105,7 @@ for (const [status, ...args] of [[429], [503, '--shed-status', '503']] as [numbe
     socket.on('data', (text: string) => (said += text))
     for (const count of [1, 2]) {
       socket.write(request)
-      await eventually('it is told so', () => said.split('try again later\n').length === count + 1)
+      await eventually('the answers say so', () => said.split('try again later\n').length === count + 1)
     }
     t.match(said, new RegExp(`^HTTP/1.1 ${status} `))
     t.match(said, /^Retry-After: [1-9]\d*\r$/m)
@@ -119,7 +122,7 @@ for (const [status, ...args] of [[429], [503, '--shed-status', '503']] as [numbe
   })
 }
 
-t.test('who leaves the queue frees its place, and costs no process', async (t) => {
+t.test('a client that leaves the queue frees its place and starts no process', async (t) => {
   const setup = await setUp(t, ['a', 'b', 'c'], '--max-processes', '2', '--queue-max', '2')
   const { wrapper, sidecar, passThrough, waiting, running } = setup
   wrapper.plan(plans.wait, 'http-backend')
@@ -137,13 +140,13 @@ t.test('who leaves the queue frees its place, and costs no process', async (t) =
   wrapper.signal('go')
   for (const { status } of await Promise.all(answers)) t.equal(status, 200)
   t.equal(wrapper.count('http-backend'), 2)
-  // One who has his answer whole by its length may go before Git's process has ended, which counts so too.
+  // A client that knows the length may leave before Git's process has ended; its request still counts as under way.
   t.ok((await sidecar.metric('refstream_requests_total', { outcome: 'aborted' })) >= 5)
   const underWay = (): Promise<number> => sidecar.metric('refstream_requests_under_way')
-  await eventually('nobody is left', async () => (await underWay()) === 0)
+  await eventually('no request is left', async () => (await underWay()) === 0)
 })
 
-t.test('a queue in which nothing moves: who waits too long is shed', async (t) => {
+t.test('a request that waits too long in a queue that does not move is shed', async (t) => {
   const setup = await setUp(t, ['a'], '--max-processes', '2', '--queue-wait-seconds', '0.2')
   const { wrapper, sidecar, passThrough, running } = setup
   wrapper.plan(plans.wait, 'http-backend')
@@ -157,7 +160,7 @@ t.test('a queue in which nothing moves: who waits too long is shed', async (t) =
   t.equal((await first).status, 200)
 })
 
-t.test('fills are not held up by pass-through that hangs', async (t) => {
+t.test('pass-through requests that hang do not delay fills', async (t) => {
   const names = Array.from({ length: 10 }, (_, index) => `r${index}`)
   const setup = await setUp(t, names, '--max-processes', '4', '--queue-max', '2')
   const { wrapper, sidecar, passThrough, waiting, running } = setup

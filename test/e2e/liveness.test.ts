@@ -22,7 +22,7 @@ import { tempDir } from '../support/temp-dir.js'
 const run = promisify(execFile)
 const target = '/r.git/info/refs?service=git-upload-pack'
 
-t.test('a client that stalls a paused fill does not hold up those who ask after a change', async (t) => {
+t.test('a client that stalls a fill does not delay requests after a change', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   addPackedBranches(repository, 300_000)
@@ -36,7 +36,7 @@ t.test('a client that stalls a paused fill does not hold up those who ask after 
   stalled.destroy()
 })
 
-t.test('If-None-Match on a large entry that is not there yet', async (t) => {
+t.test('a request with If-None-Match is answered on a large entry that is not yet cached', async (t) => {
   const root = tempDir(t)
   addPackedBranches(makeRepository(root, 'r.git'), 100_000)
   const sidecar = await startSidecar(t, root, { args: ['--max-lead-bytes', '1MiB'] })
@@ -48,7 +48,7 @@ t.test('If-None-Match on a large entry that is not there yet', async (t) => {
 
 const python = spawnSync('python3', ['--version']).status === 0
 t.test(
-  'a broken answer is an error for clients of HTTP/1.0 too',
+  'an answer that breaks off is an error for clients of HTTP/1.0 too',
   { skip: !python && 'this needs python3' },
   async (t) => {
     const root = tempDir(t)
@@ -72,7 +72,7 @@ except ConnectionResetError:
   },
 )
 
-t.test('pipelined requests are answered in order, and leave with their connection', async (t) => {
+t.test('pipelined requests are answered in order, and are dropped with their connection', async (t) => {
   const root = tempDir(t)
   addPackedBranches(makeRepository(root, 'r.git'), 20_000)
   const sidecar = await startSidecar(t, root)
@@ -83,26 +83,26 @@ t.test('pipelined requests are answered in order, and leave with their connectio
     await once(socket, 'readable')
     socket.destroy()
   }
-  await eventually('nobody follows', async () => (await sidecar.metric('refstream_followers')) === 0)
+  await eventually('no follower is left', async () => (await sidecar.metric('refstream_followers')) === 0)
   const asked = (): Promise<number> => sidecar.metric('refstream_requests_total')
   await eventually('all are counted', async () => (await asked()) === 20)
 })
 
-t.test('a storm that needs a word from the configuration asks Git for it once', async (t) => {
+t.test('concurrent requests that need a setting of Git’s share one `git config`', async (t) => {
   const root = tempDir(t)
   const repository = initBare(root, 'r.git', { objectFormat: 'sha256' })
   git(repository, 'update-ref', 'refs/heads/main', makeCommit(repository, 'one'))
   git(repository, 'config', 'http.uploadpack', 'true')
   const wrapper = makeGitWrapper(t)
   const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path] })
-  await eventually('Git has told about itself', () => wrapper.count('config') === 1)
+  await eventually('the configuration at the start has been read', () => wrapper.count('config') === 1)
   const answers = await Promise.all(Array.from({ length: 100 }, () => ask(infoRefs(sidecar.url, 'r.git'))))
   t.ok(answers.every(({ status }) => status === 200))
   t.equal(wrapper.count('upload-pack'), 1)
-  t.ok(wrapper.count('config') <= 1 + 2 * 2, 'two words, for the first look or two')
+  t.ok(wrapper.count('config') <= 1 + 2 * 2, 'at most two settings, for each of the first two observations')
 })
 
-t.test('garbage behind a request does not get into its answer', async (t) => {
+t.test('garbage after a request does not get into its answer', async (t) => {
   const root = tempDir(t)
   addPackedBranches(makeRepository(root, 'r.git'), 100_000)
   const sidecar = await startSidecar(t, root)
@@ -117,10 +117,13 @@ t.test('garbage behind a request does not get into its answer', async (t) => {
   await new Promise((resolve) => socket.once('close', resolve))
   const [head = '', ...body] = Buffer.concat(chunks).toString('latin1').split('\r\n\r\n')
   const length = Number(/^Content-Length: (\d+)$/m.exec(head)?.[1])
-  t.notOk(body.join('\r\n\r\n').slice(0, length).includes('HTTP/1.1 400'), 'at most behind it')
+  t.notOk(
+    body.join('\r\n\r\n').slice(0, length).includes('HTTP/1.1 400'),
+    'the error comes after the answer, if at all',
+  )
 })
 
-t.test('a client that pipelines, never reads and leaves takes its Git processes with it', async (t) => {
+t.test('Git processes end when a client that pipelines and never reads disconnects', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   addPackedBranches(repository, 100_000)
@@ -133,12 +136,12 @@ t.test('a client that pipelines, never reads and leaves takes its Git processes 
   const waiting = (): Promise<number> => sidecar.metric('refstream_requests_pipelined')
   await eventually('the second waits for the first', async () => (await waiting()) === 1)
   socket.destroy()
-  await eventually('it does not wait any more', async () => (await waiting()) === 0)
+  await eventually('the second does not wait any more', async () => (await waiting()) === 0)
   await eventually('nothing runs', async () => (await running()) === 0)
   t.equal(await sidecar.stop(), 0)
 })
 
-t.test('a push that has arrived is carried out, whoever still listens', async (t) => {
+t.test('a push that has arrived whole is carried out though its client has left', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   git(repository, 'config', 'http.receivepack', 'true')
@@ -158,7 +161,7 @@ t.test('a push that has arrived is carried out, whoever still listens', async (t
   await eventually('nothing runs', async () => (await sidecar.metric('refstream_processes_running')) === 0)
 })
 
-t.test('a branch that decides which configuration is included', async (t) => {
+t.test('a change of branch that changes the included configuration takes effect', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   git(repository, 'update-ref', 'refs/heads/two', 'refs/heads/main')
@@ -171,7 +174,7 @@ t.test('a branch that decides which configuration is included', async (t) => {
   t.equal(await status(), 403)
 })
 
-t.test('one listing in memory for all who ask at once, however little room there is', async (t) => {
+t.test('concurrent requests share one listing in memory, however small the hot tier is', async (t) => {
   const root = tempDir(t)
   addPackedBranches(makeRepository(root, 'r.git'), 20_000)
   const sidecar = await startSidecar(t, root, { args: ['--hot-max-bytes', '0'] })

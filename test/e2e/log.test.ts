@@ -20,7 +20,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** `refstream serve` whose standard output goes there. */
+/** Starts `refstream serve` with its standard output going there. */
 async function serve(t: Test, stdout: number | 'pipe', ...args: string[]) {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
@@ -48,7 +48,7 @@ async function serve(t: Test, stdout: number | 'pipe', ...args: string[]) {
     const [code] = await ended
     return { code, stderr }
   }
-  /** Requests until there is no memory for their lines. */
+  /** Sends requests until the memory for log lines is full. */
   const flood = async (): Promise<void> => {
     do {
       const statuses = await Promise.all(Array.from({ length: 100 }, request))
@@ -58,7 +58,7 @@ async function serve(t: Test, stdout: number | 'pipe', ...args: string[]) {
   return { child, up, request, flood, stop }
 }
 
-t.test('a full disk under standard output stops nothing', async (t) => {
+t.test('a full disk under standard output does not stop requests', async (t) => {
   const fd = openSync('/dev/full', 'w')
   t.teardown(() => closeSync(fd))
   const { up, flood, stop } = await serve(t, fd, '--log-level', 'debug')
@@ -67,7 +67,7 @@ t.test('a full disk under standard output stops nothing', async (t) => {
   t.same(await stop(), { code: 0, stderr: '' })
 })
 
-t.test('a pipe that is not read stops nothing, nor keeps the program from its end', async (t) => {
+t.test('a pipe that is not read stops neither requests nor the exit', async (t) => {
   const { child, flood, stop } = await serve(t, 'pipe', '--log-level', 'debug')
   const lines = createInterface(child.stdout!)
   for await (const line of lines) if (line.includes('"listening"')) break
@@ -76,7 +76,7 @@ t.test('a pipe that is not read stops nothing, nor keeps the program from its en
   t.same(await stop(), { code: 0, stderr: '' })
 })
 
-t.test('nor does a pipe whose reader has gone', async (t) => {
+t.test('a pipe whose reader has exited does not stop requests', async (t) => {
   const { child, up, request, stop } = await serve(t, 'pipe', '--log-level', 'debug')
   child.stdout!.destroy()
   await up()
@@ -84,8 +84,8 @@ t.test('nor does a pipe whose reader has gone', async (t) => {
   t.same(await stop(), { code: 0, stderr: '' })
 })
 
-t.test('nor does a terminal that somebody has stopped', async (t) => {
-  // script(1) gives the program a terminal; while it is stopped itself, nothing reads that.
+t.test('a stopped terminal does not stop requests', async (t) => {
+  // script(1) gives the program a terminal; while script is stopped, nothing reads from it.
   if (spawnSync('script', ['--version']).status !== 0) {
     t.pass('there is no script(1)', { skip: true })
     return
@@ -103,20 +103,20 @@ t.test('nor does a terminal that somebody has stopped', async (t) => {
     stdio: ['ignore', 'ignore', 'ignore'],
   })
   t.teardown(() => script.kill('SIGKILL'))
-  await eventually('it runs', () => existsSync(pidFile))
+  await eventually('the sidecar runs', () => existsSync(pidFile))
   const url = infoRefs(`http://127.0.0.1:${port}`, 'r.git')
   await eventually('it listens', async () => (await ask(url).catch(() => undefined))?.status === 200)
   script.kill('SIGSTOP')
   for (let count = 0; count < 1000; count++) if ((await ask(url)).status !== 200) t.fail('not answered')
   const pid = readFileSync(pidFile, 'utf8').trim()
   process.kill(Number(pid), 'SIGTERM')
-  // script, which is stopped, has not asked for its exit code.
+  // script, which is stopped, has not reaped it: it stays a zombie.
   const state = () => spawnSync('ps', ['-o', 'stat=', '-p', pid]).stdout.toString().trim()
   await eventually('it ends', () => /^(Z.*)?$/.test(state()))
   script.kill('SIGCONT')
 })
 
-t.test('other commands end quietly when what reads them has gone, and say what else is wrong', async (t) => {
+t.test('other commands exit silently when their reader has exited, and report other errors', async (t) => {
   const root = tempDir(t)
   for (let index = 0; index < 20; index++) makeRepository(root, `${index}.git`)
   const commands = [['doctor', '--root', root, '--admin', '127.0.0.1:9'], ['--help'], ['serve', '--help']]

@@ -29,7 +29,7 @@ const headers = {
   'Content-Type': 'application/x-git-upload-pack-request',
 }
 
-/** A v2 command as clients send it. */
+/** A protocol v2 command as clients send it. */
 function command(name: string, parameters: readonly string[], ...capabilities: string[]): Buffer {
   return Buffer.concat([
     ...[`command=${name}`, 'agent=git/test', 'object-format=sha1', ...capabilities].map((line) =>
@@ -44,7 +44,7 @@ function command(name: string, parameters: readonly string[], ...capabilities: s
 const post = (url: string, body: Buffer, more: Record<string, string> = {}): Promise<Answer> =>
   ask(`${url}/r.git/git-upload-pack`, { method: 'POST', headers: { ...headers, ...more }, body })
 
-t.test('50 real clients at once: one process when cold, none when warm', async (t) => {
+t.test('50 concurrent Git clients cost one process when cold and none when warm', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   addPackedBranches(repository, 20_000)
@@ -70,12 +70,16 @@ t.test('50 real clients at once: one process when cold, none when warm', async (
   t.match(
     await client(root, 'ls-remote', `${sidecar.url}/r.git`),
     /refs\/heads\/new\n/,
-    'a change shows at once',
+    'a change is visible at once',
   )
-  t.equal(wrapper.count('upload-pack'), 3, 'and costs one listing; capabilities hold no refs')
+  t.equal(
+    wrapper.count('upload-pack'),
+    3,
+    'a change costs one listing; the capability advertisement has no refs',
+  )
 })
 
-t.test('real clients fetch as they do from Git’s own server', async (t) => {
+t.test('Git clients fetch as from Git’s own server', async (t) => {
   const root = tempDir(t)
   const work = tempDir(t)
   const repository = makeRepository(root, 'r.git')
@@ -96,7 +100,7 @@ t.test('real clients fetch as they do from Git’s own server', async (t) => {
   t.ok((await sidecar.metric('refstream_requests_total', { kind: 'ls-refs', outcome: 'hit' })) >= 2)
 })
 
-t.test('what is not plainly ls-refs goes to Git, and Git’s answer comes back', async (t) => {
+t.test('any other command is passed through to Git, and Git’s answer is returned', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   const wrapper = makeGitWrapper(t)
@@ -126,33 +130,36 @@ t.test('what is not plainly ls-refs goes to Git, and Git’s answer comes back',
   await passed('65,536 prefixes, which count as none', command('ls-refs', wide), /refs\/heads\/main/)
 })
 
-t.test('compressed commands, and one that inflates without bound', async (t) => {
-  const root = tempDir(t)
-  makeRepository(root, 'r.git')
-  const sidecar = await startSidecar(t, root)
-  const body = command('ls-refs', ['peel', 'symrefs', 'ref-prefix refs/heads/'])
-  const plain = await post(sidecar.url, body)
-  t.match(plain.body.toString(), /^003d[0-9a-f]{40} refs\/heads\/main\n0000$/)
-  t.same(plain.rawHeaders.slice(0, 8), [
-    ...['Expires', 'Fri, 01 Jan 1980 00:00:00 GMT', 'Pragma', 'no-cache'],
-    ...['Cache-Control', 'no-cache, max-age=0, must-revalidate'],
-    ...['Content-Type', 'application/x-git-upload-pack-result'],
-  ])
-  const zipped = await post(sidecar.url, gzipSync(body), { 'Content-Encoding': 'gzip' })
-  t.same(zipped.body, plain.body)
-  const bomb = gzipSync(
-    command(
-      'ls-refs',
-      Array.from({ length: 50_000 }, () => 'ref-prefix refs/heads/'),
-    ),
-  )
-  t.ok(bomb.length < 10_000)
-  const long = await post(sidecar.url, bomb, { 'Content-Encoding': 'gzip' })
-  t.equal(long.status, 200)
-  t.match(long.body.toString(), /^003d[0-9a-f]{40} refs\/heads\/main\n0000$/, 'Git answers it')
-})
+t.test(
+  'compressed commands are answered, and one that inflates without bound is passed to Git',
+  async (t) => {
+    const root = tempDir(t)
+    makeRepository(root, 'r.git')
+    const sidecar = await startSidecar(t, root)
+    const body = command('ls-refs', ['peel', 'symrefs', 'ref-prefix refs/heads/'])
+    const plain = await post(sidecar.url, body)
+    t.match(plain.body.toString(), /^003d[0-9a-f]{40} refs\/heads\/main\n0000$/)
+    t.same(plain.rawHeaders.slice(0, 8), [
+      ...['Expires', 'Fri, 01 Jan 1980 00:00:00 GMT', 'Pragma', 'no-cache'],
+      ...['Cache-Control', 'no-cache, max-age=0, must-revalidate'],
+      ...['Content-Type', 'application/x-git-upload-pack-result'],
+    ])
+    const zipped = await post(sidecar.url, gzipSync(body), { 'Content-Encoding': 'gzip' })
+    t.same(zipped.body, plain.body)
+    const bomb = gzipSync(
+      command(
+        'ls-refs',
+        Array.from({ length: 50_000 }, () => 'ref-prefix refs/heads/'),
+      ),
+    )
+    t.ok(bomb.length < 10_000)
+    const long = await post(sidecar.url, bomb, { 'Content-Encoding': 'gzip' })
+    t.equal(long.status, 200)
+    t.match(long.body.toString(), /^003d[0-9a-f]{40} refs\/heads\/main\n0000$/, 'Git answers it')
+  },
+)
 
-t.test('the listing survives a restart; configuration counts at once', async (t) => {
+t.test('the listing survives a restart, and a change of configuration takes effect at once', async (t) => {
   const root = tempDir(t)
   const cacheDir = join(tempDir(t), 'cache')
   const repository = makeRepository(root, 'r.git')
@@ -161,7 +168,10 @@ t.test('the listing survives a restart; configuration counts at once', async (t)
   const body = command('ls-refs', ['peel', 'symrefs'])
   const first = await startSidecar(t, root, options)
   const before = await post(first.url, body)
-  await eventually('it is committed', () => readdirSync(join(cacheDir, 'instance-0', 'entries')).length === 1)
+  await eventually(
+    'the listing is committed',
+    () => readdirSync(join(cacheDir, 'instance-0', 'entries')).length === 1,
+  )
   await first.stop('SIGKILL')
   const second = await startSidecar(t, root, options)
   t.same((await post(second.url, body)).body, before.body)
@@ -173,7 +183,7 @@ t.test('the listing survives a restart; configuration counts at once', async (t)
   t.equal((await post(second.url, body)).status, 403)
 })
 
-t.test('Git fails midway through the listing: an error, never a short list', async (t) => {
+t.test('a listing that Git does not finish is an error, never a short list', async (t) => {
   const root = tempDir(t)
   addPackedBranches(makeRepository(root, 'r.git'), 2000)
   const wrapper = makeGitWrapper(t)
@@ -193,11 +203,14 @@ t.test('Git fails midway through the listing: an error, never a short list', asy
   }
   wrapper.plan(undefined)
   let answer = await post(sidecar.url, body)
-  await eventually('it is tried again', async () => (answer = await post(sidecar.url, body)).status === 200)
+  await eventually(
+    'the fill is tried again',
+    async () => (answer = await post(sidecar.url, body)).status === 200,
+  )
   t.equal(answer.body.toString().match(/ refs\/heads\//g)?.length, 2001)
 })
 
-t.test('who wants the first refs need not wait for the last', async (t) => {
+t.test('a request for the first refs is answered before the listing is complete', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   addPackedBranches(repository, 100, 'a/')

@@ -12,7 +12,7 @@ import { ask } from '../support/http-client.js'
 import { addPackedBranches, git, gitEnvironment, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
 
-// Requests around each limit of refstream's own: whatever it is, the answer is what `git http-backend` answers.
+// Requests around each limit of refstream's own are answered as `git http-backend` answers them.
 
 for (const name of Object.keys(process.env)) {
   if (/^(GIT|XDG|HTTP)_/.test(name)) Reflect.deleteProperty(process.env, name)
@@ -34,7 +34,7 @@ t.teardown(() => sidecar.close())
 
 const pkt = (text: string): string => (text.length + 4).toString(16).padStart(4, '0') + text
 
-/** An ls-refs command of so many bytes exactly, as far as that can be. */
+/** An ls-refs command of exactly so many bytes, or as near as packets allow. */
 function lsRefs(bytes: number, prefix: string, packet: number): string {
   let command = `${pkt('command=ls-refs\n')}${pkt('agent=git/2.39.5')}${pkt('object-format=sha1')}0001`
   command += `${pkt('peel\n')}${pkt('symrefs\n')}${pkt('ref-prefix refs/heads/b')}${pkt('ref-prefix refs/tags/')}`
@@ -43,7 +43,7 @@ function lsRefs(bytes: number, prefix: string, packet: number): string {
     const left = bytes - command.length - 4
     const least = filler.length + 4 + 1
     if (left < least) break
-    // What is left for one more must be enough for a packet.
+    // The rest must have room for one more packet.
     const size = left - packet >= least ? packet : Math.min(left, 65_000)
     const name = `${prefix}${index}`
     command += pkt(filler + name.slice(0, size - 4 - filler.length).padEnd(size - 4 - filler.length, 'x'))
@@ -93,7 +93,7 @@ async function agrees(sent: Sent, url = sidecar.url): Promise<void> {
     body,
   })
   if (codes[0] !== 0 && !ending.isTold) {
-    // Git's client could not tell such an answer from a whole one, were it not broken off (R4).
+    // Git's client could not tell such an answer from a whole one if the connection did not break (R4).
     await rejects(asked, said)
     return
   }
@@ -103,7 +103,7 @@ async function agrees(sent: Sent, url = sidecar.url): Promise<void> {
   deepStrictEqual(given, expected, said)
 }
 
-/** Where something changes: what holds the first packet, a body that is read ahead, an ls-refs command that is. */
+/** Sizes at the limits: of the first packet, of a body that is read ahead, of an ls-refs command that is read ahead. */
 const limits = [512, 1024, 64 * 1024, 1024 * 1024]
 const sizes = fc
   .tuple(
@@ -133,7 +133,7 @@ t.test('a POST is answered as Git answers it, whatever its size, coding and fram
   t.equal(count, 60)
 })
 
-t.test('exactly at each limit, compressed and plain', async (t) => {
+t.test('a body of exactly each limit is answered, compressed and plain', async (t) => {
   for (const limit of limits) {
     for (const off of [-1, 0, 1]) {
       const plain = Buffer.from(lsRefs(limit + off, 'refs/heads/b', 60))
@@ -184,7 +184,7 @@ t.test('up to a mebibyte an ls-refs command is answered from the listing, beyond
   }
 })
 
-t.test('a compressed body whose trailer lies, or that is damaged, is Git’s to read', async () => {
+t.test('a compressed body with a wrong trailer, or damaged, is left for Git to read', async () => {
   const plain = Buffer.from(lsRefs(5000, 'refs/heads/b', 60))
   const body = gzipSync(plain)
   const short = Buffer.from(body)
@@ -193,7 +193,7 @@ t.test('a compressed body whose trailer lies, or that is damaged, is Git’s to 
   long.writeUInt32LE(0xffff_ffff, long.length - 4)
   const followed = Buffer.concat([body, randomBytes(100)])
   await agrees({
-    what: 'with something after it',
+    what: 'followed by other bytes',
     body: followed,
     encoding: 'gzip',
     chunked: false,
@@ -204,7 +204,7 @@ t.test('a compressed body whose trailer lies, or that is damaged, is Git’s to 
   }
 })
 
-t.test('with no memory for bodies, Git reads them', async (t) => {
+t.test('without memory for bodies, Git reads them', async (t) => {
   const tight = await start({ maxBodyMemoryBytes: 1000 })
   t.teardown(() => tight.close())
   for (const bytes of [300, 2000, 70_000, 1_000_000]) {
@@ -215,5 +215,5 @@ t.test('with no memory for bodies, Git reads them', async (t) => {
     }
   }
   const text = await (await fetch(`${tight.adminUrl}/metrics`)).text()
-  t.match(text, /^refstream_request_body_bytes 0$/m, 'all is given back')
+  t.match(text, /^refstream_request_body_bytes 0$/m, 'all memory is released')
 })

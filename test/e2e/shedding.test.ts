@@ -17,11 +17,11 @@ interface Full {
   readonly root: string
   readonly wrapper: GitWrapper
   readonly sidecar: SpawnedSidecar
-  /** What hangs or waits; done once the file `go` is there. */
+  /** The requests that hang or wait; they end once the file `go` exists. */
   readonly answers: Promise<{ status: number }>[]
 }
 
-/** A sidecar whose one slot for pass-through hangs, and whose queue for newcomers is full. */
+/** A sidecar whose one pass-through permit is taken by a hanging process, and whose queue for new clients is full. */
 async function makeFull(t: Test, ...args: string[]): Promise<Full> {
   const root = tempDir(t)
   for (const name of ['a', 'b', 'c', 'd']) makeRepository(root, `${name}.git`)
@@ -45,31 +45,34 @@ async function makeFull(t: Test, ...args: string[]): Promise<Full> {
 }
 
 for (const version of [0, 2]) {
-  t.test(`a clone that was let in is queued where newcomers are shed: protocol v${version}`, async (t) => {
-    const { wrapper, sidecar, answers } = await makeFull(t)
-    const clone = join(tempDir(t), 'clone')
-    const from = `${sidecar.url}/d.git`
-    const cloned = run('git', ['-c', `protocol.version=${version}`, 'clone', '--quiet', from, clone], {
-      env: gitEnvironment,
-    })
-    const waiting = (): Promise<number> =>
-      sidecar.metric('refstream_process_permits_waiting', { class: 'pass' })
-    await eventually('its POST waits', async () => (await waiting()) === 3)
-    t.equal((await ask(`${from}/HEAD`)).status, 429, 'a newcomer is shed')
-    wrapper.signal('go')
-    await cloned
-    t.equal(git(clone, 'rev-parse', 'v1^{commit}'), git(clone, 'rev-parse', 'HEAD'))
-    for (const { status } of await Promise.all(answers)) t.equal(status, 200)
-  })
+  t.test(
+    `the POST of an admitted clone is queued while new clients are shed: protocol v${version}`,
+    async (t) => {
+      const { wrapper, sidecar, answers } = await makeFull(t)
+      const clone = join(tempDir(t), 'clone')
+      const from = `${sidecar.url}/d.git`
+      const cloned = run('git', ['-c', `protocol.version=${version}`, 'clone', '--quiet', from, clone], {
+        env: gitEnvironment,
+      })
+      const waiting = (): Promise<number> =>
+        sidecar.metric('refstream_process_permits_waiting', { class: 'pass' })
+      await eventually('its POST waits', async () => (await waiting()) === 3)
+      t.equal((await ask(`${from}/HEAD`)).status, 429, 'a new client is shed')
+      wrapper.signal('go')
+      await cloned
+      t.equal(git(clone, 'rev-parse', 'v1^{commit}'), git(clone, 'rev-parse', 'HEAD'))
+      for (const { status } of await Promise.all(answers)) t.equal(status, 200)
+    },
+  )
 }
 
-t.test('nobody is let in whose fetch could not be queued', async (t) => {
+t.test('a client is not admitted if its fetch could not be queued', async (t) => {
   const { wrapper, sidecar, answers } = await makeFull(t)
   const fetch = (name: string): void => {
     const headers = { 'Content-Type': 'application/x-git-upload-pack-request' }
     answers.push(ask(`${sidecar.url}/${name}.git/git-upload-pack`, { method: 'POST', headers, body: '0000' }))
   }
-  // There are eight places for those who were let in; a repository has half of those that are left.
+  // There are eight places for admitted clients; a repository may take half of the free ones.
   for (const [index, name] of ['a', 'a', 'a', 'a', 'b', 'b', 'c', 'd'].entries()) {
     t.equal((await ask(infoRefs(sidecar.url, `${name}.git`))).status, 200)
     fetch(name)
@@ -83,13 +86,13 @@ t.test('nobody is let in whose fetch could not be queued', async (t) => {
   t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'shed' }), 1)
   t.ok(
     sidecar.log.some(({ msg }) => String(msg).startsWith('requests are shed')),
-    'and operators are told',
+    'and it is logged',
   )
   wrapper.signal('go')
   await Promise.all(answers)
 })
 
-t.test('--max-requests: one more is shed, whatever it asks for', async (t) => {
+t.test('--max-requests: one more request is shed, of any kind', async (t) => {
   const { wrapper, sidecar, answers } = await makeFull(t, '--max-requests', '3')
   const { status, headers } = await ask(infoRefs(sidecar.url, 'd.git'))
   t.equal(status, 429)
@@ -101,7 +104,7 @@ t.test('--max-requests: one more is shed, whatever it asks for', async (t) => {
   await eventually('there is room', async () => (await ask(infoRefs(sidecar.url, 'd.git'))).status === 200)
 })
 
-t.test('who has left does not take up room, whatever it waited for', async (t) => {
+t.test('a request whose client has left does not count, whatever it waited for', async (t) => {
   const { root, sidecar, wrapper, answers } = await makeFull(t)
   wrapper.plan(`: > "$dir/filling"\n${plans.wait}`)
   const underWay = async (count: number): Promise<void> =>
@@ -124,7 +127,7 @@ t.test('who has left does not take up room, whatever it waited for', async (t) =
       const counts = await Promise.all(fills.map((name) => sidecar.metric(name, { class: 'fill' })))
       return counts.reduce((a, b) => a + b) === (request === lsRefs ? 1 : 2)
     })
-    // Who asks after a change waits for the next fill.
+    // A request after a change waits for the next fill.
     git(join(root, request === lsRefs ? 'a.git' : 'b.git'), 'update-ref', 'refs/heads/new', 'main')
     const second = connect(sidecar.url)
     second.write(request)
@@ -137,7 +140,7 @@ t.test('who has left does not take up room, whatever it waited for', async (t) =
   await Promise.all(answers)
 })
 
-t.test('the admin door answers while the data door is at its limits', async (t) => {
+t.test('the admin server answers while the data server is at its limits', async (t) => {
   const { wrapper, sidecar, answers } = await makeFull(t, '--max-requests', '4')
   wrapper.plan(plans.wait)
   answers.push(ask(infoRefs(sidecar.url, 'd.git')))

@@ -10,7 +10,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 type Test = Parameters<typeof tempDir>[0]
 
-/** A Git that says its process id, then waits for `go`. */
+/** A Git that writes its process id, then waits for `go`. */
 const waits = `echo $$ > "$dir/pid"; : > "$dir/paused"; while [ ! -f "$dir/go" ]; do sleep 0.01; done\n`
 
 async function setUp(t: Test, ...args: string[]) {
@@ -29,7 +29,7 @@ const refused = (url: string): Promise<boolean> =>
       .on('error', () => resolve(true))
   })
 
-/** Does a process run, zombies not counted? */
+/** Does the process run? A zombie does not. */
 function runs(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
@@ -39,22 +39,25 @@ function runs(pid: number): boolean {
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  t.test(`${signal}: what is under way is finished, nothing new is taken, exit code 0`, async (t) => {
-    const { wrapper, sidecar, url } = await setUp(t)
-    t.equal((await ask(`${sidecar.adminUrl}/readyz`)).status, 200)
-    const client = ask(url)
-    await eventually('Git runs', () => wrapper.saw('paused'))
-    const exit = sidecar.stop(signal)
-    await eventually('new connections are refused', () => refused(sidecar.url))
-    t.equal((await ask(`${sidecar.adminUrl}/readyz`)).status, 503, 'not ready any more')
-    t.equal((await ask(`${sidecar.adminUrl}/healthz`)).status, 200, 'but healthy')
-    wrapper.signal('go')
-    t.equal((await client).status, 200)
-    t.equal(await exit, 0)
-  })
+  t.test(
+    `${signal}: requests under way are finished, new ones refused, and the exit code is 0`,
+    async (t) => {
+      const { wrapper, sidecar, url } = await setUp(t)
+      t.equal((await ask(`${sidecar.adminUrl}/readyz`)).status, 200)
+      const client = ask(url)
+      await eventually('Git runs', () => wrapper.saw('paused'))
+      const exit = sidecar.stop(signal)
+      await eventually('new connections are refused', () => refused(sidecar.url))
+      t.equal((await ask(`${sidecar.adminUrl}/readyz`)).status, 503, 'no longer ready')
+      t.equal((await ask(`${sidecar.adminUrl}/healthz`)).status, 200, 'still healthy')
+      wrapper.signal('go')
+      t.equal((await client).status, 200)
+      t.equal(await exit, 0)
+    },
+  )
 }
 
-t.test('what has not finished in time is cut, and its Git processes end', async (t) => {
+t.test('a request that does not finish in time is broken off, and its Git processes end', async (t) => {
   const { wrapper, sidecar, url } = await setUp(t, '--drain-seconds', '0.2')
   const client = ask(url).catch(() => 'broken off')
   await eventually('Git runs', () => wrapper.saw('paused'))
@@ -62,7 +65,7 @@ t.test('what has not finished in time is cut, and its Git processes end', async 
   t.equal(await client, 'broken off')
 })
 
-t.test('a second signal exits at once, and still leaves no process', async (t) => {
+t.test('a second signal makes it exit at once, and no process is left', async (t) => {
   const { wrapper, sidecar, url } = await setUp(t)
   wrapper.plan(`trap '' TERM\n${waits}`)
   const client = ask(url).catch(() => 'broken off')
@@ -76,14 +79,14 @@ t.test('a second signal exits at once, and still leaves no process', async (t) =
   await eventually('Git is gone', () => !runs(Number(git)))
 })
 
-t.test('nor do connections on which nothing was ever asked', async (t) => {
+t.test('connections without any request do not delay it', async (t) => {
   const { wrapper, sidecar, url } = await setUp(t)
   wrapper.plan(undefined)
   const unused = connect(sidecar.url)
   const closed = once(unused, 'close')
   await once(unused, 'connect')
   await ask(url)
-  // The longest time to drain is half a minute, and for the head of a request a whole one.
+  // Draining takes half a minute at most; the time limit for the head of a request is a minute.
   const exit = sidecar.stop()
   await closed
   t.equal(await exit, 0)
@@ -106,7 +109,7 @@ t.test('a request whose body was asked for is finished', async (t) => {
   t.equal(await exit, 0)
 })
 
-t.test('idle connections do not hold it up', async (t) => {
+t.test('idle connections do not delay it', async (t) => {
   const { sidecar } = await setUp(t)
   const idle = connect(sidecar.url)
   idle.on('error', () => {})

@@ -29,7 +29,7 @@ t.test('200 cold requests on 100,000 refs cost one upload-pack', async (t) => {
   t.equal(wrapper.count('http-backend'), 0)
 
   const warm = await ask(url)
-  t.equal(`${warm.status} ${warm.body.length} ${digest(warm.body)}`, storm[0], 'a later one is the same')
+  t.equal(`${warm.status} ${warm.body.length} ${digest(warm.body)}`, storm[0], 'a later answer is the same')
   t.equal(wrapper.count('upload-pack'), 1, 'and costs no process')
   t.equal(warm.body.toString('latin1').match(/ refs\/heads\//g)?.length, 100_001)
 
@@ -39,7 +39,7 @@ t.test('200 cold requests on 100,000 refs cost one upload-pack', async (t) => {
   t.equal((await reused('joined')) + (await reused('hit')), 200)
 })
 
-t.test('a change makes one more, for all who come after it', async (t) => {
+t.test('after a change, all later requests share one more process', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   const wrapper = makeGitWrapper(t)
@@ -66,8 +66,8 @@ t.test('followers get their first bytes before Git has finished', async (t) => {
     response.on('data', (chunk: Buffer) => chunks.push(chunk))
     return { response, size: () => chunks.reduce((sum, chunk) => sum + chunk.length, 0) }
   })
-  await eventually('both have what Git has said', () => bodies.every(({ size }) => size() >= 1000))
-  await eventually('Git waits', () => wrapper.saw('paused'))
+  await eventually('both have what Git has written', () => bodies.every(({ size }) => size() >= 1000))
+  await eventually('Git pauses', () => wrapper.saw('paused'))
   t.ok(bodies.every(({ size }) => size() < 2000))
   const ends = bodies.map(({ response }) => new Promise((resolve) => response.on('end', resolve)))
   wrapper.signal('go')

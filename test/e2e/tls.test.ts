@@ -15,7 +15,7 @@ import { program, startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 import { readFileSync } from 'node:fs'
 
-t.test('Git’s own clients over TLS, with certificates of theirs', async (t) => {
+t.test('Git clients are served over TLS with client certificates', async (t) => {
   const root = realpathSync(tempDir(t))
   const work = tempDir(t)
   makeRepository(root, 'r.git')
@@ -41,17 +41,19 @@ t.test('Git’s own clients over TLS, with certificates of theirs', async (t) =>
 
   writeFileSync(names, 'bob\n')
   process.kill(sidecar.pid, 'SIGHUP')
-  await eventually('read again', () => sidecar.log.some(({ what }) => what === 'tls'))
-  t.not((await clone('four', alice)).status, 0, 'who has been struck off the list')
+  await eventually('the list is read again', () => sidecar.log.some(({ what }) => what === 'tls'))
+  t.not((await clone('four', alice)).status, 0, 'a client that was removed from the list')
   copyFileSync(alice.key, server.key)
   process.kill(sidecar.pid, 'SIGHUP')
-  await eventually('refused', () => sidecar.log.some(({ level, what }) => what === 'tls' && level === 50))
+  await eventually('the new pair is refused', () =>
+    sidecar.log.some(({ level, what }) => what === 'tls' && level === 50),
+  )
   t.equal((await clone('five', authority.issue({ name: 'bob' }))).status, 0, 'the old pair stays in force')
   t.equal(await sidecar.metric('refstream_reloads_total', { what: 'tls', result: 'ok' }), 1)
   t.equal(await sidecar.stop(), 0)
 })
 
-t.test('the admin API with tokens, over TLS', async (t) => {
+t.test('the admin API works over TLS with tokens', async (t) => {
   const root = realpathSync(tempDir(t))
   const work = tempDir(t)
   const repository = makeRepository(root, 'r.git')
@@ -94,10 +96,10 @@ t.test('the admin API with tokens, over TLS', async (t) => {
     )
     return /refstream_leases_ended_total\{end="changed"\} (\d+)/.exec(asked.output)?.[1] ?? asked.output
   }
-  t.equal(await leases(), '2', 'one of the command, one of the hook')
+  t.equal(await leases(), '2', 'one lease of the command, one of the hook')
 })
 
-t.test('the hook brings its token over TCP', async (t) => {
+t.test('the hook sends its token over TCP', async (t) => {
   const root = realpathSync(tempDir(t))
   const work = tempDir(t)
   const repository = makeRepository(root, 'r.git')
@@ -129,7 +131,7 @@ t.test('the hook brings its token over TCP', async (t) => {
   t.match(body.toString(), /refstream_leases_ended_total\{end="changed"\} 1/)
 })
 
-t.test('an answer that breaks off over TLS, to a client of HTTP/1.0', async (t) => {
+t.test('an answer over TLS that breaks off is an error for a client of HTTP/1.0', async (t) => {
   const root = realpathSync(tempDir(t))
   makeRepository(root, 'r.git')
   const authority = new Authority(t)
@@ -147,7 +149,7 @@ t.test('an answer that breaks off over TLS, to a client of HTTP/1.0', async (t) 
   socket.write(
     `POST /r.git/git-upload-pack HTTP/1.0\r\n${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   )
-  await t.rejects(ended, { code: 'ECONNRESET' }, 'it is not taken for whole')
+  await t.rejects(ended, { code: 'ECONNRESET' }, 'it cannot be taken for a whole answer')
   t.equal(await sidecar.metric('refstream_requests_total', { kind: 'upload-pack' }), 1)
-  t.equal(await sidecar.stop(), 0, 'the program goes on')
+  t.equal(await sidecar.stop(), 0, 'the sidecar goes on')
 })

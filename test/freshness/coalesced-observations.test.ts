@@ -2,37 +2,37 @@ import t from 'tap'
 import { CoalescedObservations } from '../../src/freshness/coalesced-observations.js'
 import { turns } from '../support/producers.js'
 
-/** Looks whose end is in the test's hand, in the order in which they began. */
-class ManualLooks {
-  readonly began: { path: string; end: (sight: string) => void; fail: (error: Error) => void }[] = []
-  readonly looks = new CoalescedObservations<string>((path) => {
+/** Observations that the test ends, in the order in which they began. */
+class ManualObservations {
+  readonly began: { path: string; end: (state: string) => void; fail: (error: Error) => void }[] = []
+  readonly observations = new CoalescedObservations<string>((path) => {
     return new Promise((end, fail) => this.began.push({ path, end, fail }))
   })
 }
 
-t.test('all who ask together share one look', async (t) => {
-  const { looks, began } = new ManualLooks()
-  const asked = Array.from({ length: 100 }, () => looks.observe('path'))
-  t.equal(began.length, 0, 'it begins after they have asked')
+t.test('requests that come together share one observation', async (t) => {
+  const { observations, began } = new ManualObservations()
+  const asked = Array.from({ length: 100 }, () => observations.observe('path'))
+  t.equal(began.length, 0, 'it begins after all of them')
   await turns(2)
   t.equal(began.length, 1)
-  began[0]!.end('sight')
-  t.same(new Set(await Promise.all(asked)), new Set(['sight']))
+  began[0]!.end('state')
+  t.same(new Set(await Promise.all(asked)), new Set(['state']))
 })
 
-t.test('who asks while a look is under way gets the next one, which begins when that ends', async (t) => {
-  const { looks, began } = new ManualLooks()
-  const first = looks.observe('path')
+t.test('a request during an observation shares the next one, which begins when that ends', async (t) => {
+  const { observations, began } = new ManualObservations()
+  const first = observations.observe('path')
   await turns(2)
-  const late = [looks.observe('path')]
+  const late = [observations.observe('path')]
   await turns(5)
-  late.push(looks.observe('path'))
-  t.equal(began.length, 1, 'one look at a time')
+  late.push(observations.observe('path'))
+  t.equal(began.length, 1, 'one observation at a time')
   began[0]!.end('before')
   t.equal(await first, 'before')
   await turns(2)
   t.equal(began.length, 2)
-  const latest = looks.observe('path')
+  const latest = observations.observe('path')
   began[1]!.end('after')
   t.same(await Promise.all(late), ['after', 'after'])
   await turns(2)
@@ -41,13 +41,13 @@ t.test('who asks while a look is under way gets the next one, which begins when 
   t.equal(began.length, 3)
 })
 
-t.test('a look that fails fails those who share it, and nobody else', async (t) => {
-  const { looks, began } = new ManualLooks()
-  const first = [looks.observe('path'), looks.observe('path')]
+t.test('an observation that fails rejects those that share it, and no others', async (t) => {
+  const { observations, began } = new ManualObservations()
+  const first = [observations.observe('path'), observations.observe('path')]
   await turns(2)
-  const next = looks.observe('path')
-  began[0]!.fail(new Error('cannot look'))
-  for (const each of first) await t.rejects(each, /cannot look/)
+  const next = observations.observe('path')
+  began[0]!.fail(new Error('cannot observe'))
+  for (const each of first) await t.rejects(each, /cannot observe/)
   await turns(2)
   began[1]!.end('fine')
   t.equal(await next, 'fine')
@@ -58,11 +58,11 @@ t.test('a look that fails fails those who share it, and nobody else', async (t) 
   for (let count = 0; count < 2; count++) await t.rejects(thrower.observe('path'), /at once/)
 })
 
-t.test('paths wait for their own looks only', async (t) => {
-  const { looks, began } = new ManualLooks()
-  void looks.observe('a')
+t.test('paths are observed independently', async (t) => {
+  const { observations, began } = new ManualObservations()
+  void observations.observe('a')
   await turns(2)
-  const other = looks.observe('b')
+  const other = observations.observe('b')
   await turns(2)
   t.same(
     began.map(({ path }) => path),

@@ -16,33 +16,33 @@ const settled = (token: string, changed: Partial<ObservedState> = {}): ObservedS
 })
 const unsettled: ObservedState = settled('unsure', { unsettledMs: 1e9 })
 
-/** A fresh cache over a state that the test sets, whose fills go on as the test says. */
+/** A fresh cache over a state that the test sets, with producers that the test controls. */
 class World {
   readonly cache: StreamCache
   readonly directory: string
   readonly fresh: FreshCache
-  sight: ObservedState = settled('one')
-  looks = 0
-  /** The next look throws this. */
-  lookError: Error | undefined
-  /** The producers that have been started. */
+  state: ObservedState = settled('one')
+  observations = 0
+  /** The next observation throws this. */
+  observeError: Error | undefined
+  /** The producers that were started. */
   readonly producers: ManualProducer[] = []
-  /** How they ended; undefined: not yet. */
+  /** How their fills ended; undefined: not yet. */
   readonly results: (FillResult | undefined)[] = []
-  readonly question: FillRequest = {
+  readonly request: FillRequest = {
     observe: async () => {
-      this.looks++
-      const error = this.lookError
-      this.lookError = undefined
+      this.observations++
+      const error = this.observeError
+      this.observeError = undefined
       if (error) throw error
-      return this.sight
+      return this.state
     },
     producer: () => (signal) => {
       const producer = new ManualProducer()
       this.producers.push(producer)
       return producer.run(signal)
     },
-    fillStarted: (_entry, _seen, ended) => {
+    fillStarted: (_entry, _state, ended) => {
       const index = this.results.push(undefined) - 1
       void ended.then((result) => (this.results[index] = result))
     },
@@ -59,14 +59,14 @@ class World {
     return new World(cache, directory)
   }
 
-  /** A request: looks, and reads as much as there will be. Resolves with the text and how it came about. */
+  /** Makes a request: observes, and reads to the end. Resolves with how it was answered, and the text. */
   async ask(key = 'key'): Promise<[reuse: string, text: string]> {
     const { follower, reuse } = await this.read(key)
     return [reuse, (await collect(follower)).toString()]
   }
 
   async read(key = 'key'): Promise<Reading> {
-    return this.fresh.read(key, await this.question.observe(), () => this.question)
+    return this.fresh.read(key, await this.request.observe(), () => this.request)
   }
 
   /** Ends a running fill with this text. */
@@ -80,7 +80,7 @@ class World {
   }
 }
 
-t.test('one fill for all who ask in one state, and hits from then on', async (t) => {
+t.test('one fill serves all requests in one state, and hits from then on', async (t) => {
   const world = await World.make(t)
   const early = Array.from({ length: 20 }, () => world.ask())
   await turns()
@@ -95,7 +95,7 @@ t.test('one fill for all who ask in one state, and hits from then on', async (t)
   t.same([world.producers.length, world.results], [1, ['committed']])
 })
 
-t.test('keys have turns of their own', async (t) => {
+t.test('keys have rounds of their own', async (t) => {
   const world = await World.make(t)
   const asked = [world.ask('a'), world.ask('b')]
   await world.started(2)
@@ -105,17 +105,17 @@ t.test('keys have turns of their own', async (t) => {
   t.same(await asked[0], ['filled', 'a'])
 })
 
-t.test('another state waits for the running fill, then gets its own', async (t) => {
+t.test('a request in another state waits for the running fill, then gets its own', async (t) => {
   const world = await World.make(t)
   const before = world.ask()
   await world.started(1)
-  world.sight = settled('two')
+  world.state = settled('two')
   const after = [world.ask(), world.ask()]
   await turns()
   t.equal(world.producers.length, 1, 'one fill at a time')
   await world.finish(0, 'old')
   t.same(await before, ['filled', 'old'])
-  t.equal(world.results[0], 'unshared', 'its state had passed when it ended')
+  t.equal(world.results[0], 'unshared', 'its state had changed when it ended')
   await world.started(2)
   const late = world.ask()
   await turns()
@@ -131,9 +131,9 @@ t.test('another state waits for the running fill, then gets its own', async (t) 
   )
 })
 
-t.test('while unsettled: one fill runs and one gathers, whatever arrives', async (t) => {
+t.test('while unsettled: one fill runs and one round gathers, whatever arrives', async (t) => {
   const world = await World.make(t)
-  world.sight = unsettled
+  world.state = unsettled
   const waves: Promise<[string, string]>[][] = [[world.ask()]]
   await world.started(1)
   for (let round = 0; round < 4; round++) {
@@ -142,7 +142,7 @@ t.test('while unsettled: one fill runs and one gathers, whatever arrives', async
     wave.push(...Array.from({ length: 10 }, () => world.ask()))
     await turns()
     waves.push(wave)
-    t.equal(world.producers.length, round + 1, 'nobody runs a fill of his own, nor joins what began before')
+    t.equal(world.producers.length, round + 1, 'no request starts another fill, or joins an earlier one')
     await world.finish(round, `fill ${round}`)
     await world.started(round + 2)
   }
@@ -157,10 +157,10 @@ t.test('while unsettled: one fill runs and one gathers, whatever arrives', async
 
 t.test('an unsettled time leaves nothing behind', async (t) => {
   const world = await World.make(t)
-  world.sight = unsettled
+  world.state = unsettled
   const during = world.ask()
   await world.started(1)
-  world.sight = settled('one')
+  world.state = settled('one')
   const gathered = [world.ask(), world.ask()]
   await turns()
   await world.finish(0, 'unsure')
@@ -173,74 +173,74 @@ t.test('an unsettled time leaves nothing behind', async (t) => {
   t.same(await joined, ['joined', 'sure'])
   t.same(await world.ask(), ['hit', 'sure'])
 
-  world.sight = unsettled
+  world.state = unsettled
   const again = world.ask()
   await world.started(3)
   await world.finish(2, 'unsure')
   t.same(await again, ['filled', 'unsure'], 'a committed entry does not answer while unsettled')
-  world.sight = settled('one')
+  world.state = settled('one')
   t.same(await world.ask(), ['hit', 'sure'], 'but it may again: its state is the same')
 })
 
-t.test('a turn that finds its state committed shares it without a fill', async (t) => {
+t.test('a round whose state is committed answers without a fill', async (t) => {
   const world = await World.make(t)
   const first = world.ask()
   await world.started(1)
-  const sight = world.sight
-  world.sight = unsettled
+  const state = world.state
+  world.state = unsettled
   const gathered = [world.ask(), world.ask()]
   await turns()
-  world.sight = sight
+  world.state = state
   await world.finish(0, 'text')
   t.same(await first, ['filled', 'text'])
   t.same(await Promise.all(gathered), Array(2).fill(['gathered', 'text']))
   t.same([world.producers.length, world.results], [1, ['committed']])
-  t.same(await world.ask(), ['hit', 'text'], 'the turn is over')
+  t.same(await world.ask(), ['hit', 'text'], 'the round has ended')
 })
 
-t.test('a state that is milliseconds too young is looked at again, once', async (t) => {
+t.test('a state that is milliseconds too young is observed again, once', async (t) => {
   const world = await World.make(t)
-  world.sight = settled('one', { unsettledMs: 5 })
+  world.state = settled('one', { unsettledMs: 5 })
   const patient: FillRequest = {
-    ...world.question,
+    ...world.request,
     observe: async () => {
-      world.sight = settled('one')
-      return world.question.observe()
+      world.state = settled('one')
+      return world.request.observe()
     },
   }
-  const reading = await world.fresh.read('key', world.sight, () => patient)
-  t.equal(world.looks, 1)
+  const reading = await world.fresh.read('key', world.state, () => patient)
+  t.equal(world.observations, 1)
   await world.finish(0, 'text')
   t.equal((await collect(reading.follower)).toString(), 'text')
   t.same(world.results, ['committed'])
 
-  world.sight = settled('two', { unsettledMs: 5 })
-  world.looks = 0
+  world.state = settled('two', { unsettledMs: 5 })
+  world.observations = 0
   const still = world.ask()
   await world.started(2)
-  t.equal(world.looks, 2, 'no more than once')
+  t.equal(world.observations, 2, 'no more than once')
   await world.finish(1, 'young')
   t.same([await still, world.results[1]], [['filled', 'young'], 'unshared'])
 
-  world.sight = settled('three', { unsettledMs: 2000 })
-  world.looks = 0
+  world.state = settled('three', { unsettledMs: 2000 })
+  world.observations = 0
   const long = world.ask()
   await world.started(3)
-  t.equal(world.looks, 1, 'seconds are not waited for')
+  t.equal(world.observations, 1, 'it does not wait for seconds')
   await world.finish(2, 'text')
   await long
 })
 
-t.test('a look that fails for those who gather rejects them all; the key goes on', async (t) => {
+t.test('an observation that fails rejects all gathered requests; the key goes on', async (t) => {
   const world = await World.make(t)
-  world.sight = unsettled
+  world.state = unsettled
   const first = world.ask()
   await world.started(1)
   const gathered = [world.ask(), world.ask(), world.ask()]
   const rejected = gathered.map((each) => t.rejects(each, /the repository has gone/))
   await turns()
-  // The look after the fill is for those who gather: an unsettled fill is not confirmed.
-  world.lookError = new Error('the repository has gone')
+  // The observation after the fill is for the gathered requests: an unsettled fill is not confirmed.
+  world.observeError = new Error('the repository has gone')
   await world.finish(0, 'text')
   t.same(await first, ['filled', 'text'])
   await Promise.all(rejected)
@@ -252,12 +252,12 @@ t.test('a look that fails for those who gather rejects them all; the key goes on
   t.same(await next, ['filled', 'next'])
 })
 
-t.test('newcomers during a gathering’s look wait for the turn after it', async (t) => {
+t.test('requests during the observation of a round wait for the round after it', async (t) => {
   const world = await World.make(t)
-  world.sight = unsettled
+  world.state = unsettled
   let answer!: () => void
   const held = new Promise<void>((resolve) => (answer = resolve))
-  const slow: FillRequest = { ...world.question, observe: () => held.then(() => unsettled) }
+  const slow: FillRequest = { ...world.request, observe: () => held.then(() => unsettled) }
   const first = world.ask()
   await world.started(1)
   const gathered = world.fresh.read('key', unsettled, () => slow)
@@ -275,12 +275,12 @@ t.test('newcomers during a gathering’s look wait for the turn after it', async
   t.same(await newcomer, ['gathered', 'three'])
 })
 
-t.test('a fill that fails fails all its followers; the next request fills anew', async (t) => {
+t.test('a fill that fails fails all its followers; the next request starts another', async (t) => {
   const world = await World.make(t)
   const asked = [world.ask(), world.ask()]
   await world.started(1)
   const rejected = asked.map((each) => t.rejects(each, { name: 'FillError', fault: 'producer' }))
-  world.sight = settled('two')
+  world.state = settled('two')
   const gathered = world.ask()
   await turns()
   world.producers[0]!.push(Buffer.from('some')).fail()
@@ -302,12 +302,12 @@ t.test('a fill that fails fails all its followers; the next request fills anew',
   )
 })
 
-t.test('a state that cannot be seen again after the fill is not committed', async (t) => {
+t.test('a fill whose state cannot be observed again is not committed', async (t) => {
   for (const spoil of [
-    (world: World) => (world.sight = unsettled),
-    (world: World) => (world.sight = settled('one', { unsettledMs: 1e9 })),
-    (world: World) => (world.sight = settled('two')),
-    (world: World) => (world.lookError = new Error('cannot look')),
+    (world: World) => (world.state = unsettled),
+    (world: World) => (world.state = settled('one', { unsettledMs: 1e9 })),
+    (world: World) => (world.state = settled('two')),
+    (world: World) => (world.observeError = new Error('cannot observe')),
   ]) {
     const world = await World.make(t)
     const asked = world.ask()
@@ -315,7 +315,7 @@ t.test('a state that cannot be seen again after the fill is not committed', asyn
     spoil(world)
     await world.finish(0, 'text')
     t.same([await asked, world.results], [['filled', 'text'], ['unshared']])
-    world.sight = settled('one')
+    world.state = settled('one')
     const next = world.ask()
     await world.started(2)
     await world.finish(1, 'text')
@@ -323,13 +323,13 @@ t.test('a state that cannot be seen again after the fill is not committed', asyn
   }
 })
 
-t.test('a damaged entry is discarded, and filled again by one of those who ask', async (t) => {
+t.test('a damaged entry is discarded, and one of the requests fills it again', async (t) => {
   const world = await World.make(t)
   const first = world.ask()
   await world.started(1)
   await world.finish(0, 'text')
   await first
-  // Its bytes leave memory, and its file is cut.
+  // Its bytes leave memory, and its file is truncated.
   world.cache.get('key')!.file.cool()
   const entries = join(world.directory, 'instance-0', 'entries')
   truncateSync(join(entries, readdirSync(entries)[0]!), 1)
@@ -342,19 +342,19 @@ t.test('a damaged entry is discarded, and filled again by one of those who ask',
   t.same(await world.ask(), ['hit', 'again'])
 })
 
-t.test('another generation: what was made before it answers nobody, whatever the token', async (t) => {
+t.test('an entry of an earlier generation does not answer, whatever its token', async (t) => {
   const world = await World.make(t)
   const first = world.ask()
   await world.started(1)
   await world.finish(0, 'one')
   await first
-  world.sight = settled('one', { generation: 1 })
+  world.state = settled('one', { generation: 1 })
   const second = world.ask()
   await world.started(2)
-  world.sight = settled('one', { generation: 2 })
+  world.state = settled('one', { generation: 2 })
   const third = world.ask()
   await turns()
-  t.equal(world.producers.length, 2, 'nor may a running fill be joined')
+  t.equal(world.producers.length, 2, 'a running fill is not joined either')
   await world.finish(1, 'two')
   t.same(await second, ['filled', 'two'])
   await world.started(3)
@@ -364,30 +364,34 @@ t.test('another generation: what was made before it answers nobody, whatever the
   t.same(await world.ask(), ['hit', 'three'])
 })
 
-t.test('an opening during a fill keeps it from being kept; one that is past does not', async (t) => {
+t.test('a lease opened during a fill prevents the commit; one opened later has no effect', async (t) => {
   const world = await World.make(t)
   const first = world.ask()
   await world.started(1)
-  world.sight = settled('one', { openings: 1 })
+  world.state = settled('one', { openings: 1 })
   const second = world.ask()
   await turns()
   await world.finish(0, 'one')
   t.same(await first, ['filled', 'one'])
   await world.started(2)
-  t.same(world.results, ['unshared', undefined], 'nor may it be joined: what it reads now may be taken back')
+  t.same(
+    world.results,
+    ['unshared', undefined],
+    'it is not joined either: what it reads now may be taken back',
+  )
   await world.finish(1, 'two')
   t.same([await second, world.results[1]], [['gathered', 'two'], 'committed'])
-  world.sight = settled('one', { openings: 2 })
-  t.same(await world.ask(), ['hit', 'two'], 'it was kept before, and nothing has changed')
+  world.state = settled('one', { openings: 2 })
+  t.same(await world.ask(), ['hit', 'two'], 'it was committed before, and nothing has changed')
 })
 
-t.test('what is older than it may be is made again, and is no loser', async (t) => {
+t.test('an entry past its maximum age is filled again, and the fill is no loser', async (t) => {
   const world = await World.make(t)
   const first = world.ask()
   await world.started(1)
   await world.finish(0, 'one')
   await first
-  world.sight = settled('one', { maxAgeMs: 3_600_000 })
+  world.state = settled('one', { maxAgeMs: 3_600_000 })
   t.same(await world.ask(), ['hit', 'one'])
   const now = performance.now.bind(performance)
   t.teardown(() => (performance.now = now))
@@ -397,7 +401,7 @@ t.test('what is older than it may be is made again, and is no loser', async (t) 
   performance.now = () => now() + 7_200_003
   const late = world.ask()
   await turns()
-  t.equal(world.producers.length, 2, 'a fill that has grown too old is not joined')
+  t.equal(world.producers.length, 2, 'a fill past the maximum age is not joined')
   await world.finish(1, 'two')
   t.same(await second, ['filled', 'two'])
   await world.started(3)
@@ -406,8 +410,8 @@ t.test('what is older than it may be is made again, and is no loser', async (t) 
   t.same(world.results, ['committed', 'unshared', 'committed'])
 })
 
-t.test('what an earlier process kept is of generation 0 and as old as can be', async (t) => {
-  for (const [sight, reuse] of [
+t.test('an entry of an earlier process has generation 0 and an infinite age', async (t) => {
+  for (const [state, reuse] of [
     [settled('one'), 'hit'],
     [settled('one', { generation: 1 }), 'filled'],
     [settled('one', { maxAgeMs: 1e9 }), 'filled'],
@@ -420,14 +424,14 @@ t.test('what an earlier process kept is of generation 0 and as old as can be', a
     await before.cache.close()
     const { cache } = await openCache(t, { directory: before.directory })
     const { run: producer } = new ManualProducer().push(Buffer.from('new')).end()
-    const question = { observe: async () => sight, producer: () => producer }
-    const reading = await new FreshCache(cache).read('key', sight, () => question)
+    const request = { observe: async () => state, producer: () => producer }
+    const reading = await new FreshCache(cache).read('key', state, () => request)
     t.equal(reading.reuse, reuse)
     t.equal((await collect(reading.follower)).toString(), reuse === 'hit' ? 'old' : 'new')
   }
 })
 
-t.test('what is forgotten does not come back, even if it is just being kept', async (t) => {
+t.test('a forgotten entry does not come back, even if it is being committed', async (t) => {
   const world = await World.make(t)
   const entries = (): string[] => readdirSync(join(world.directory, 'instance-0/entries'))
   const first = world.ask()
@@ -436,25 +440,25 @@ t.test('what is forgotten does not come back, even if it is just being kept', as
   await first
   world.fresh.forget('key')
   world.fresh.forget('nothing')
-  t.same(entries(), [], 'it has gone from disk when that returns')
+  t.same(entries(), [], 'its file is removed when that returns')
 
-  // Forgotten between the fill's second look and the moment in which its file takes its name.
-  let looks = 0
-  const question: FillRequest = {
-    ...world.question,
+  // Forgotten between the fill's second observation and the rename of its file.
+  let observations = 0
+  const request: FillRequest = {
+    ...world.request,
     observe: async () => {
-      looks++
+      observations++
       queueMicrotask(() => world.fresh.forget('key'))
-      return world.sight
+      return world.state
     },
   }
-  const { follower } = await world.fresh.read('key', world.sight, () => question)
+  const { follower } = await world.fresh.read('key', world.state, () => request)
   await world.started(2)
   await world.finish(1, 'two')
-  t.equal((await collect(follower)).toString(), 'two', 'those who follow it are served')
-  t.same([looks, world.results[1]], [1, 'committed'])
+  t.equal((await collect(follower)).toString(), 'two', 'its followers are served')
+  t.same([observations, world.results[1]], [1, 'committed'])
   t.equal(world.cache.get('key'), undefined)
-  await eventually('it has gone from disk too', () => entries().length === 0)
+  await eventually('its file is removed too', () => entries().length === 0)
   const third = world.ask()
   await world.started(3)
   await world.finish(2, 'three')

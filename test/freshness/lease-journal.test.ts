@@ -16,7 +16,7 @@ const lease = (changes: Partial<Lease> = {}): Lease => ({
   ...changes,
 })
 
-t.test('what was written is read again, as it was', async (t) => {
+t.test('leases are read again as they were written', async (t) => {
   const directory = join(tempDir(t), 'deep/leases')
   const journal = new LeaseJournal(directory)
   t.same(journal.open(), [])
@@ -25,13 +25,13 @@ t.test('what was written is read again, as it was', async (t) => {
   journal.write(other)
   journal.write(lease({ ttlMs: 7 }))
   const byId = (): Lease[] => new LeaseJournal(directory).open().sort((a, b) => (a.id < b.id ? -1 : 1))
-  t.strictSame(byId(), [other, lease({ ttlMs: 7 })], 'a later word replaces the one before')
+  t.strictSame(byId(), [other, lease({ ttlMs: 7 })], 'a later version replaces the earlier one')
   journal.remove(other.id)
   journal.remove(other.id)
   t.strictSame(byId(), [lease({ ttlMs: 7 })])
 })
 
-t.test('who knows an id may end a lease: nobody else may read them', async (t) => {
+t.test('ids are secret: other users of the system cannot read the files', async (t) => {
   const directory = join(tempDir(t), 'leases')
   const journal = new LeaseJournal(directory)
   journal.open()
@@ -40,7 +40,7 @@ t.test('who knows an id may end a lease: nobody else may read them', async (t) =
   t.equal(statSync(join(directory, lease().id)).mode & 0o777, 0o600)
 })
 
-t.test('what is no lease is removed and does not keep the others from being read', async (t) => {
+t.test('files that are no leases are removed, and the others are read', async (t) => {
   const directory = tempDir(t)
   const journal = new LeaseJournal(directory)
   journal.write(lease())
@@ -55,11 +55,11 @@ t.test('what is no lease is removed and does not keep the others from being read
   t.same(readdirSync(directory), [lease().id])
 })
 
-t.test('what cannot even be removed is passed over', { skip: !existsSync('/proc/self/attr') }, async (t) => {
+t.test('a file that cannot be removed is skipped', { skip: !existsSync('/proc/self/attr') }, async (t) => {
   t.same(new LeaseJournal('/proc/self/attr').open(), [])
 })
 
-t.test('odd files keep nobody waiting, and are removed', async (t) => {
+t.test('special files do not block, and are removed', async (t) => {
   for (const [name, make] of Object.entries(oddFiles)) {
     const directory = tempDir(t)
     const journal = new LeaseJournal(directory)

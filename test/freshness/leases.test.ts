@@ -9,7 +9,7 @@ import type { LeaseStatus } from '../../src/freshness/lease.js'
 import { Leases, type LeaseEvents } from '../../src/freshness/leases.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** What leases told, in order. */
+/** The events of leases, in order. */
 function recorder(): { events: LeaseEvents; told: string[] } {
   const told: string[] = []
   const events: LeaseEvents = {
@@ -21,16 +21,16 @@ function recorder(): { events: LeaseEvents; told: string[] } {
   return { events, told }
 }
 
-/** Time that passes only when the test says so. */
+/** Lets time pass only when the test says so. */
 function clock(t: Test): (ms: number) => void {
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e12 })
   t.teardown(() => mock.timers.reset())
   return (ms) => mock.timers.tick(ms)
 }
 
-const word = (open: number, openings: number, changes: number): LeaseStatus => ({ open, openings, changes })
+const status = (open: number, openings: number, changes: number): LeaseStatus => ({ open, openings, changes })
 
-t.test('what several leases say of their repositories', async (t) => {
+t.test('the status of a repository counts its leases', async (t) => {
   const { events, told } = recorder()
   const leases = new Leases(undefined, events)
   t.teardown(() => leases.close())
@@ -42,19 +42,19 @@ t.test('what several leases say of their repositories', async (t) => {
   t.equal(one.expiresAt.getTime() - one.openedAt.getTime(), 60_000)
   t.same(
     [leases.statusOf('/a'), leases.statusOf('/b'), leases.statusOf('/c')],
-    [word(2, 2, 0), word(1, 1, 0), word(0, 0, 0)],
+    [status(2, 2, 0), status(1, 1, 0), status(0, 0, 0)],
   )
   t.same(leases.list(), [one, two, other])
 
   t.equal(leases.end(one.id, 'unchanged'), one)
-  t.same(leases.statusOf('/a'), word(1, 2, 0), 'no change, but a lease has been open')
+  t.same(leases.statusOf('/a'), status(1, 2, 0), 'no change, but a lease was open')
   t.equal(leases.end(two.id, 'changed'), two)
-  t.same(leases.statusOf('/a'), word(0, 2, 1))
+  t.same(leases.statusOf('/a'), status(0, 2, 1))
   t.equal(leases.end(two.id, 'changed'), undefined, 'it ends once')
   t.equal(leases.renew(two.id), undefined)
-  t.same(leases.statusOf('/a'), word(0, 2, 1))
+  t.same(leases.statusOf('/a'), status(0, 2, 1))
   leases.invalidate('/b')
-  t.same(leases.statusOf('/b'), word(1, 1, 1))
+  t.same(leases.statusOf('/b'), status(1, 1, 1))
   t.equal(leases.size, 1)
   t.same(told, [
     ...['opened /a', 'opened /a', 'opened /b', 'ended /a unchanged'],
@@ -68,15 +68,15 @@ t.test('a lease ends at its time limit, as if with a change', async (t) => {
   const leases = new Leases(undefined, events)
   const { id } = leases.open('/a', 1000)
   pass(999)
-  t.same(leases.statusOf('/a'), word(1, 1, 0))
+  t.same(leases.statusOf('/a'), status(1, 1, 0))
   pass(1)
-  t.same([leases.statusOf('/a'), leases.size], [word(0, 1, 1), 0])
+  t.same([leases.statusOf('/a'), leases.size], [status(0, 1, 1), 0])
   t.same(told, ['opened /a', 'changed /a', 'ended /a expired'])
-  t.equal(leases.end(id, 'unchanged'), undefined, 'a promise that comes too late counts for nothing')
-  t.same(leases.statusOf('/a'), word(0, 1, 1))
+  t.equal(leases.end(id, 'unchanged'), undefined, 'an end that comes too late does not count')
+  t.same(leases.statusOf('/a'), status(0, 1, 1))
 })
 
-t.test('a renewed lease lasts from then on, for as long as is said or as before', async (t) => {
+t.test('a renewed lease lasts from then on, for a new time or for as long as before', async (t) => {
   const pass = clock(t)
   const leases = new Leases()
   const { id } = leases.open('/a', 1000, 'why')
@@ -85,17 +85,17 @@ t.test('a renewed lease lasts from then on, for as long as is said or as before'
   t.match(renewed, { id, reason: 'why', ttlMs: 1000, openedAt: new Date(1e12) })
   t.same(renewed?.expiresAt, new Date(1e12 + 1900))
   pass(999)
-  t.same(leases.statusOf('/a'), word(1, 1, 0), 'the first time limit has no meaning any more')
+  t.same(leases.statusOf('/a'), status(1, 1, 0), 'the first time limit no longer applies')
   t.same(leases.renew(id, 5000)?.expiresAt, new Date(1e12 + 6899))
   pass(4999)
-  t.same(leases.statusOf('/a'), word(1, 1, 0), 'to renew is not to open')
+  t.same(leases.statusOf('/a'), status(1, 1, 0), 'a renewal is no opening')
   pass(1)
-  t.same(leases.statusOf('/a'), word(0, 1, 1))
+  t.same(leases.statusOf('/a'), status(0, 1, 1))
   pass(1e6)
-  t.same(leases.statusOf('/a'), word(0, 1, 1), 'and no timer is left')
+  t.same(leases.statusOf('/a'), status(0, 1, 1), 'and no timer is left')
 })
 
-t.test('an ended lease leaves no timer, nor do leases that are closed', async (t) => {
+t.test('an ended lease leaves no timer, nor does close()', async (t) => {
   const pass = clock(t)
   const { events, told } = recorder()
   const leases = new Leases(undefined, events)
@@ -107,7 +107,7 @@ t.test('an ended lease leaves no timer, nor do leases that are closed', async (t
   t.same(told, [])
 })
 
-t.test('open leases are still open for the next process, for what is left of their time', async (t) => {
+t.test('open leases are still open for the next process, for the rest of their time', async (t) => {
   const pass = clock(t)
   const directory = join(tempDir(t), 'leases')
   const first = new Leases(new LeaseJournal(directory))
@@ -124,15 +124,15 @@ t.test('open leases are still open for the next process, for what is left of the
     second.list().sort((one, two) => (one.repository < two.repository ? -1 : 1)),
     [kept, { ...renewed, ttlMs: 3000, expiresAt: new Date(1e12 + 3000) }],
   )
-  t.same(second.statusOf('/a'), word(1, 1, 0))
-  t.same(told, [], 'they were opened before')
+  t.same(second.statusOf('/a'), status(1, 1, 0))
+  t.same(told, [], 'they were opened by the earlier process')
   pass(2500)
   t.same(told, ['changed /b', 'ended /b expired'])
   t.equal(second.end(kept.id, 'changed')?.id, kept.id)
   t.same(readdirSync(directory), [])
 })
 
-t.test('a lease that expired while nobody listened is a change', async (t) => {
+t.test('a lease that expired while no process ran is a change', async (t) => {
   const pass = clock(t)
   const directory = tempDir(t)
   new Leases(new LeaseJournal(directory)).open('/a', 1000)
@@ -140,13 +140,13 @@ t.test('a lease that expired while nobody listened is a change', async (t) => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e12 + 5000 })
   const { events, told } = recorder()
   const leases = new Leases(new LeaseJournal(directory), events)
-  t.equal(leases.statusOf('/a').open, 1, 'until it is told')
+  t.equal(leases.statusOf('/a').open, 1, 'until its timer fires')
   pass(1)
   t.same(told, ['changed /a', 'ended /a expired'])
   t.same(readdirSync(directory), [])
 })
 
-t.test('a clock that was set back does not make a lease last longer than it was given', async (t) => {
+t.test('a clock that was set back does not make a lease last longer than its ttl', async (t) => {
   const pass = clock(t)
   const directory = tempDir(t)
   new Leases(new LeaseJournal(directory)).open('/a', 1000)
@@ -154,10 +154,10 @@ t.test('a clock that was set back does not make a lease last longer than it was 
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e11 })
   const leases = new Leases(new LeaseJournal(directory))
   pass(1000)
-  t.same(leases.statusOf('/a'), word(0, 1, 1))
+  t.same(leases.statusOf('/a'), status(0, 1, 1))
 })
 
-t.test('a journal that cannot be written is told of; leases work all the same', async (t) => {
+t.test('a journal that cannot be written is reported; leases work all the same', async (t) => {
   const file = join(tempDir(t), 'file')
   writeFileSync(file, '')
   const { events, told } = recorder()
@@ -165,10 +165,10 @@ t.test('a journal that cannot be written is told of; leases work all the same', 
   t.teardown(() => leases.close())
   t.same(told, ['journal failed'])
   const { id } = leases.open('/a', 60_000)
-  t.same(leases.statusOf('/a'), word(1, 1, 0))
+  t.same(leases.statusOf('/a'), status(1, 1, 0))
   t.ok(leases.renew(id))
   t.ok(leases.end(id, 'changed'))
-  t.same(leases.statusOf('/a'), word(0, 1, 1))
+  t.same(leases.statusOf('/a'), status(0, 1, 1))
 
   const directory = tempDir(t)
   const gone = new Leases(new LeaseJournal(directory), events)
@@ -177,17 +177,17 @@ t.test('a journal that cannot be written is told of; leases work all the same', 
   t.ok(gone.open('/a', 60_000))
 })
 
-t.test('there is a most that may be open', async (t) => {
+t.test('the number of open leases is limited', async (t) => {
   const leases = new Leases()
   t.teardown(() => leases.close())
   for (let count = 0; count < 10_000; count++) leases.open(`/${count % 7}`, 60_000)
   t.throws(() => leases.open('/a', 60_000), { name: 'TooManyLeases' })
-  t.same(leases.statusOf('/a'), word(0, 0, 0))
+  t.same(leases.statusOf('/a'), status(0, 0, 0))
   leases.end(leases.list()[0]!.id, 'unchanged')
   t.ok(leases.open('/a', 60_000))
 })
 
-t.test('whatever happens, the words are those of a plain count, here and after a crash', async (t) => {
+t.test('under any schedule the status equals a plain count, also after a crash', async (t) => {
   const pass = clock(t)
   const repositories = ['/a', '/b']
   const step = fc.record({
@@ -245,24 +245,21 @@ t.test('whatever happens, the words are those of a plain count, here and after a
   )
 })
 
-t.test(
-  'a lease of any length ends at its limit and not before, also one that was written down',
-  async (t) => {
-    const day = 86_400_000
-    for (const days of [24, 25, 30, 49.8, 60]) {
-      const directory = tempDir(t)
-      const pass = clock(t)
-      const first = new Leases(new LeaseJournal(directory))
-      first.open('/a', days * day)
-      first.close()
-      const leases = new Leases(new LeaseJournal(directory))
-      t.equal(leases.size, 1)
-      // Each call lets timers go off that were there before it.
-      for (let passed = 0; passed < days - 1; passed++) pass(day)
-      t.equal(leases.size, 1, `${days} days`)
-      for (let more = 0; more < 3; more++) pass(day)
-      t.equal(leases.size, 0, `${days} days`)
-      mock.timers.reset()
-    }
-  },
-)
+t.test('a lease of any length ends at its limit and not before, also one from the journal', async (t) => {
+  const day = 86_400_000
+  for (const days of [24, 25, 30, 49.8, 60]) {
+    const directory = tempDir(t)
+    const pass = clock(t)
+    const first = new Leases(new LeaseJournal(directory))
+    first.open('/a', days * day)
+    first.close()
+    const leases = new Leases(new LeaseJournal(directory))
+    t.equal(leases.size, 1)
+    // Each call lets the timers fire that existed before it.
+    for (let passed = 0; passed < days - 1; passed++) pass(day)
+    t.equal(leases.size, 1, `${days} days`)
+    for (let more = 0; more < 3; more++) pass(day)
+    t.equal(leases.size, 0, `${days} days`)
+    mock.timers.reset()
+  }
+})

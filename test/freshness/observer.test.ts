@@ -16,11 +16,11 @@ interface World {
   readonly repository: string
   readonly leases: Leases
   readonly results: string[]
-  /** What it was told of: repositories that are not served, and files ahead of the clock. */
+  /** The reports: repositories that are not served, and files ahead of the clock. */
   readonly refused: string[]
   readonly ahead: number[]
   readonly observer: Observer
-  /** The refs' sight, once nothing on the disk is too young any more. */
+  /** The state of the refs, once no timestamp on disk is too young. */
   readonly refs: () => Promise<ObservedState>
 }
 
@@ -69,14 +69,14 @@ async function settled(observer: Observer): Promise<Observation> {
   let state: Observation | undefined
   await eventually('the disk is settled', async () => {
     state = await observer.observe('r.git')
-    const waits = [state?.capabilities, state?.refs].map((sight) => sight?.unsettledMs ?? 0)
+    const waits = [state?.capabilities, state?.refs].map((state) => state?.unsettledMs ?? 0)
     return waits.every((ms) => ms === 0 || ms === Infinity)
   })
   return state!
 }
 
 t.test(
-  'observe: the disk names the state, ended leases move the generation on, open ones say nothing',
+  'observe: the disk names the state, ended leases increase the generation, open ones have no effect',
   async (t) => {
     const { leases, repository, refs, results } = makeWorld(t, 'observe')
     const before = await refs()
@@ -97,13 +97,13 @@ t.test(
   },
 )
 
-t.test('lease: leases name the state, whatever the disk shows of the refs', async (t) => {
+t.test('lease: leases name the state, whatever refs are on disk', async (t) => {
   const { leases, repository, refs, results } = makeWorld(t, 'lease')
   const before = await refs()
   t.match(before, { unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: 5000 })
   t.same(results, ['settled'])
   git(repository, 'update-ref', 'refs/heads/new', 'main')
-  t.same(await refs(), before, 'nobody has said anything')
+  t.same(await refs(), before, 'no lease has reported a change')
 
   const lease = leases.open(repository, 60_000)
   const other = leases.open(repository, 60_000)
@@ -115,10 +115,10 @@ t.test('lease: leases name the state, whatever the disk shows of the refs', asyn
   t.same(await refs(), { ...before, generation: 1, openings: 2 })
 
   git(repository, 'config', 'transfer.hideRefs', 'refs/hidden')
-  t.not((await refs()).token, before.token, 'configuration is looked at')
+  t.not((await refs()).token, before.token, 'configuration is observed')
 })
 
-t.test('lease: a name made at start is part of the token', async (t) => {
+t.test('lease: an id of the process is part of the token', async (t) => {
   const { root, observer, leases } = makeWorld(t, 'lease')
   const settings = {
     scopes: { files: [], home: undefined, variables: [] },
@@ -144,7 +144,7 @@ t.test('lease: a name made at start is part of the token', async (t) => {
   t.not(before.refs.token, after.refs.token)
 })
 
-t.test('the capability advertisement does not depend on refs: open leases are nothing to it', async (t) => {
+t.test('the capability advertisement does not depend on refs: open leases do not affect it', async (t) => {
   const { leases, repository, observer } = makeWorld(t, 'lease')
   const { capabilities } = await settled(observer)
   t.match(capabilities, { unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: Infinity })
@@ -154,7 +154,7 @@ t.test('the capability advertisement does not depend on refs: open leases are no
   t.same((await observer.observe('r.git'))!.capabilities, { ...capabilities, generation: 1 })
 })
 
-t.test('lease: what is configured too recently is unsettled, and counted so', async (t) => {
+t.test('lease: a configuration that is too young is unsettled, and counted as such', async (t) => {
   const { repository, observer, results } = makeWorld(t, 'lease')
   await settled(observer)
   await eventually('a look falls into the tick after a change', async () => {
@@ -167,7 +167,7 @@ t.test('lease: what is configured too recently is unsettled, and counted so', as
 })
 
 t.test(
-  'auto: too many directories under refs/ bring lease mode; a rule that says observe does not',
+  'auto: too many directories under refs/ lead to lease mode, but not against a rule that says observe',
   async (t) => {
     for (const [mode, directoriesMax, maxAgeMs] of [
       ['auto', 5, 5000],
@@ -182,7 +182,7 @@ t.test(
   },
 )
 
-t.test('a lease that ended without a change while the mode was decided anew counts', async (t) => {
+t.test('a lease that ended as unchanged while the mode was being decided counts', async (t) => {
   const now = performance.now.bind(performance)
   let laterMs = 0
   performance.now = () => now() + laterMs
@@ -190,14 +190,14 @@ t.test('a lease that ended without a change while the mode was decided anew coun
   const { refs } = makeWorld(t, 'auto', { directoriesMax: 2 })
   const before = await refs()
   t.equal((await refs()).generation, before.generation)
-  // For whoever asks now, and until the next look, the disk decides again.
+  // Until the next observation the disk decides again.
   laterMs = 600_001
   const after = await refs()
-  t.equal(after.token, before.token, 'nothing else tells the two apart')
+  t.equal(after.token, before.token, 'only the generation distinguishes the two')
   t.ok(after.generation > before.generation)
 })
 
-t.test('of more loose refs than may be looked at, what was seen ages', async (t) => {
+t.test('with more loose refs than are checked, entries have a maximum age', async (t) => {
   // main and the tag.
   const [all, some] = [
     makeWorld(t, 'observe', { looseRefsMax: 2 }),
@@ -209,7 +209,7 @@ t.test('of more loose refs than may be looked at, what was seen ages', async (t)
   t.equal((await some.refs()).maxAgeMs, Infinity)
 })
 
-t.test('links below refs/ lead out of the repository only where no rules are', async (t) => {
+t.test('links below refs/ may lead out of the repository only where there are no access rules', async (t) => {
   for (const linksAnywhere of [true, false]) {
     const { repository, root, observer, refused } = makeWorld(t, 'observe', { linksAnywhere })
     mkdirSync(join(repository, 'own'))
@@ -224,7 +224,7 @@ t.test('links below refs/ lead out of the repository only where no rules are', a
   }
 })
 
-t.test('a clock that was put back is told of', async (t) => {
+t.test('a clock that was set back is reported', async (t) => {
   const { observer, ahead } = makeWorld(t, 'observe')
   const now = Date.now.bind(Date)
   t.teardown(() => (Date.now = now))
@@ -236,7 +236,7 @@ t.test('a clock that was put back is told of', async (t) => {
   })
 })
 
-t.test('what is no repository is missing', async (t) => {
+t.test('a path without a repository is missing', async (t) => {
   const { observer, results } = makeWorld(t, 'observe')
   t.equal(await observer.observe('x.git'), undefined)
   t.same(results, ['missing'])

@@ -36,7 +36,7 @@ async function openServer(t: Test, authorize: GrpcServerOptions['authorize'], ho
     metrics: new Metrics(),
     log: createLog('silent'),
     responseStalls: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 0 }),
-    gate: new AdmissionGate({ max: gateMax, busyMs: Infinity, queueMax: 0, waitMs: 0 }),
+    gate: new AdmissionGate({ max: gateMax, saturatedAfterMs: Infinity, queueMax: 0, waitMs: 0 }),
     shed: () => {},
     storages: new Map([['default', 'below']]),
     leaseMaxSeconds: 60,

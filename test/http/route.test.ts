@@ -1,7 +1,8 @@
 import t from 'tap'
 import { ok } from 'node:assert'
 import fc from 'fast-check'
-import { parseTarget, type Route } from '../../src/http/route.js'
+import type { HttpError } from '../../src/http/responses.js'
+import { findRoute, parseTarget, type Route } from '../../src/http/route.js'
 
 const route = (target: string): Route => {
   const found = parseTarget(target)
@@ -51,6 +52,47 @@ t.test('the service is that of the query, decoded; the last one counts', async (
   t.equal(service(''), undefined)
 })
 
+t.test('kind and service follow from the target alone', async (t) => {
+  for (const [target, kind, service] of [
+    ['/a/info/refs?service=git-upload-pack', 'advertisement', 'git-upload-pack'],
+    ['/a/info/refs?service=git-receive-pack', 'receive-pack-advertisement', 'git-receive-pack'],
+    ['/a/info/refs?service=git-upload-archive', 'dumb', 'git-upload-archive'],
+    ['/a/info/refs?service=git-x', 'dumb', 'dumb'],
+    ['/a/info/refs', 'dumb', 'dumb'],
+    ['/a/git-upload-pack', 'upload-pack', 'git-upload-pack'],
+    ['/a/git-receive-pack', 'receive-pack', 'git-receive-pack'],
+    ['/a/git-upload-archive', 'upload-archive', 'git-upload-archive'],
+    ['/a/HEAD?service=git-receive-pack', 'dumb', 'dumb'],
+  ] as const) {
+    t.match(route(target), { kind, service }, target)
+  }
+})
+
+t.test('a request is refused with the status that its target or method asks for', async (t) => {
+  t.equal(findRoute('/a/HEAD', 'HEAD').repository, 'a')
+  t.equal(findRoute('/a/git-upload-pack', 'POST').repository, 'a')
+  for (const [target, method, status] of [
+    ['*', 'GET', 400],
+    ['/a/config', 'GET', 404],
+    ['/a/../b/HEAD', 'GET', 404],
+    [`/${'a'.repeat(4097)}/HEAD`, 'GET', 414],
+    ['/a/HEAD', 'POST', 405],
+    ['/a/git-upload-pack', 'HEAD', 405],
+    ['/a/HEAD', undefined, 405],
+  ] as const) {
+    t.throws(() => findRoute(target, method), { name: 'HttpError', status }, `${method} ${status}`)
+  }
+  const allowed = (target: string, method: string): unknown => {
+    try {
+      return findRoute(target, method)
+    } catch (error) {
+      return (error as HttpError).headers
+    }
+  }
+  t.same(allowed('/a/HEAD', 'POST'), ['Allow', 'GET, HEAD'])
+  t.same(allowed('/a/git-upload-pack', 'GET'), ['Allow', 'POST'])
+})
+
 t.test('the repository is decoded once, and the root may be one itself', async (t) => {
   t.equal(route('/a%20b/%C3%A9.git/info/refs').repository, 'a b/é.git')
   t.equal(route('/a%2Fb/info/refs').repository, 'a/b')
@@ -64,7 +106,7 @@ t.test('a resource is taken from the end', async (t) => {
   t.match(route('/git-upload-pack/HEAD'), { repository: 'git-upload-pack', resource: '/HEAD' })
 })
 
-t.test('what is no path, and what no filesystem takes', async (t) => {
+t.test('a target that is not a path, or is longer than any path, is told apart', async (t) => {
   for (const target of ['*', '', 'a/info/refs', 'http://example.com', 'example.com:80']) {
     t.equal(parseTarget(target), 'not-a-target', target)
   }

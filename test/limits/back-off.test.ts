@@ -11,16 +11,16 @@ function create(random = 0.999) {
   return { clock, backOff: new BackOff({ baseMs, capMs, max: 3, clock, random: () => random }) }
 }
 
-t.test('one failure blocks nobody; more block for longer and longer, up to the cap', (t) => {
+t.test('a first failure does not block; further ones block for longer and longer, up to the cap', (t) => {
   const { clock, backOff } = create()
   const waits = Array.from({ length: 12 }, (_, count) => {
     backOff.failed('key', new Error(String(count)))
     const { retryAfterMs = 0, error } = backOff.blocked('key') ?? {}
     if (count > 0) t.match(error, { message: String(count) }, 'the last error is answered')
     clock.advance(Math.max(0, retryAfterMs - 1))
-    if (count > 0) t.ok(backOff.blocked('key'), 'to the end')
+    if (count > 0) t.ok(backOff.blocked('key'), 'until the wait is over')
     clock.advance(1)
-    t.notOk(backOff.blocked('key'), 'then everybody may try')
+    t.notOk(backOff.blocked('key'), 'then every request may try')
     return Math.round(retryAfterMs / 0.999)
   })
   t.same(waits.slice(0, 5), [0, 500, 1000, 2000, 4000])
@@ -28,19 +28,19 @@ t.test('one failure blocks nobody; more block for longer and longer, up to the c
   t.end()
 })
 
-t.test('a changed state may be tried at once, and its failures count anew', (t) => {
+t.test('another state may be tried at once, and its failures are counted separately', (t) => {
   const { backOff } = create()
   for (let count = 0; count < 5; count++) backOff.failed('key', 'error', 'broken')
   t.ok(backOff.blocked('key', 'broken'))
   t.notOk(backOff.blocked('key', 'repaired'))
   backOff.failed('key', 'error', 'repaired')
-  t.notOk(backOff.blocked('key', 'repaired'), 'the first failure of a state blocks nobody')
+  t.notOk(backOff.blocked('key', 'repaired'), 'the first failure in a state does not block')
   backOff.failed('key', 'error', 'repaired')
   t.ok(backOff.blocked('key', 'repaired'))
   t.end()
 })
 
-t.test('keys are blocked each by itself, and a success forgives', (t) => {
+t.test('keys are blocked separately, and a success resets the count', (t) => {
   const { backOff } = create()
   for (let count = 0; count < 2; count++) backOff.failed('key', 'error')
   t.ok(backOff.blocked('key'))
@@ -61,7 +61,7 @@ t.test('failures far apart do not add up', (t) => {
   t.end()
 })
 
-t.test('it remembers a bounded number of keys', (t) => {
+t.test('a bounded number of keys is remembered', (t) => {
   const { backOff } = create()
   const keys = ['a', 'b', 'c', 'd']
   for (const key of keys) for (let count = 0; count < 2; count++) backOff.failed(key, 'error')
@@ -72,7 +72,7 @@ t.test('it remembers a bounded number of keys', (t) => {
   t.end()
 })
 
-t.test('waits are spread over all that is allowed', (t) => {
+t.test('waits are spread over the whole permitted range', (t) => {
   const key = 'key'
   fc.assert(
     fc.property(

@@ -4,12 +4,12 @@ import { callAfter, systemClock } from '../../src/limits/clock.js'
 import { callAfter as callAfterInStreamcache } from '../../src/streamcache/timer.js'
 import { simulateTimers } from '../support/simulated-timers.js'
 
-t.test('it calls once, and not at all if it was told not to', async (t) => {
+t.test('it calls once, and not at all if it was cancelled', async (t) => {
   const called: string[] = []
   const stop = systemClock.after(1, () => called.push('stopped'))
   stop()
   const began = systemClock.now()
-  // What is waited for keeps this program alive: the clock's timers do not.
+  // Keeps this process alive, which the clock's timers do not.
   const alive = setInterval(() => {}, 1000)
   await new Promise<void>((resolve) => {
     systemClock.after(5, () => {
@@ -26,7 +26,7 @@ const waits = { callAfter, callAfterInStreamcache, systemClock: systemClock.afte
 const day = 86_400_000
 
 for (const [name, after] of Object.entries(waits)) {
-  t.test(`${name}: it calls when its time has come, however long that is, and never before`, async (t) => {
+  t.test(`${name}: it calls after any delay, and never before`, async (t) => {
     const delay = fc.oneof(
       fc.integer({ min: 1, max: 1000 }),
       fc.integer({ min: 2 ** 31 - 5, max: 2 ** 31 + 5 }),
@@ -57,7 +57,7 @@ for (const [name, after] of Object.entries(waits)) {
     t.pass()
   })
 
-  t.test(`${name}: times that have passed, and those that never come`, async (t) => {
+  t.test(`${name}: delays of zero or less, and infinite ones`, async (t) => {
     const timers = simulateTimers(t)
     const called: number[] = []
     for (const ms of [-1, 0, Infinity]) after(ms, () => called.push(ms))

@@ -4,34 +4,34 @@ import { FakeClock } from '../support/fake-clock.js'
 
 const create = () => {
   const clock = new FakeClock()
-  return { clock, spell: new Episode({ lastsMs: 10_000, pauseMs: 5000, clock }) }
+  return { clock, episode: new Episode({ lastsMs: 10_000, pauseMs: 5000, clock }) }
 }
 
-t.test('lasts after a while without a long pause, and until there is one', (t) => {
-  const { clock, spell } = create()
-  t.notOk(spell.lasts)
-  t.ok(spell.record(), 'it begins')
+t.test('an episode lasts after a while without a long pause, until there is one', (t) => {
+  const { clock, episode } = create()
+  t.notOk(episode.lasts)
+  t.ok(episode.record(), 'an episode starts')
   for (let seconds = 4; seconds <= 8; seconds += 4) {
     clock.advance(4000)
-    t.notOk(spell.record())
-    t.notOk(spell.lasts)
+    t.notOk(episode.record())
+    t.notOk(episode.lasts)
   }
   clock.advance(5000)
-  t.notOk(spell.record(), 'a pause of five seconds is none')
-  t.ok(spell.lasts)
+  t.notOk(episode.record(), 'a pause of just five seconds does not end it')
+  t.ok(episode.lasts)
   clock.advance(5000)
-  t.ok(spell.lasts)
+  t.ok(episode.lasts)
   clock.advance(1)
-  t.notOk(spell.lasts, 'it is over')
-  t.ok(spell.record(), 'another begins')
-  t.notOk(spell.lasts)
+  t.notOk(episode.lasts, 'it is over')
+  t.ok(episode.record(), 'another episode starts')
+  t.notOk(episode.lasts)
   t.end()
 })
 
-t.test('a moment, however bad, does not last', (t) => {
-  const { clock, spell } = create()
-  for (let count = 0; count < 1000; count++) spell.record()
+t.test('a short burst does not last', (t) => {
+  const { clock, episode } = create()
+  for (let count = 0; count < 1000; count++) episode.record()
   clock.advance(4999)
-  t.notOk(spell.lasts)
+  t.notOk(episode.lasts)
   t.end()
 })

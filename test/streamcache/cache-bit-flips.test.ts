@@ -22,7 +22,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 const keyOf = (version: number, index: number): string => `v${version} ${String(index).padStart(6, '0')}`
 
-/** The file of an entry whose body is no other's. */
+/** The file of an entry with a body of its own. */
 function fileOf(index: number): Buffer {
   const body = bodyOf(index)
   const sha256 = createHash('sha256').update(body).digest('hex')
@@ -38,39 +38,45 @@ const size = fileOf(0).length
 /** What is done to byte `at` of a file. */
 const masks = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x55]
 
-t.test('whichever bit of a committed file is flipped, nothing wrong is served after a restart', async (t) => {
-  for (const hotMaxBytes of [0, 1 << 26]) {
-    const directory = tempDir(t)
-    const entries = join(directory, 'instance-0', 'entries')
-    mkdirSync(entries, { recursive: true })
-    const count = size * masks.length
-    for (let index = 0; index < count; index++) {
-      const file = fileOf(index)
-      file[Math.floor(index / masks.length)]! ^= masks[index % masks.length]!
-      writeFileSync(join(entries, String(index)), file)
+t.test(
+  'after a restart nothing wrong is served, whichever bit of a committed file was flipped',
+  async (t) => {
+    for (const hotMaxBytes of [0, 1 << 26]) {
+      const directory = tempDir(t)
+      const entries = join(directory, 'instance-0', 'entries')
+      mkdirSync(entries, { recursive: true })
+      const count = size * masks.length
+      for (let index = 0; index < count; index++) {
+        const file = fileOf(index)
+        file[Math.floor(index / masks.length)]! ^= masks[index % masks.length]!
+        writeFileSync(join(entries, String(index)), file)
+      }
+      writeFileSync(join(entries, 'sound'), fileOf(count))
+      const { cache, events } = await openCache(t, { directory, hotMaxBytes, maxAgeMs: 1e13 })
+      const adopted = cache.storeEntries
+      t.ok(
+        adopted <= 1 + bodyOf(0).length * masks.length,
+        'only files with a changed body have an intact footer',
+      )
+      t.equal(adopted + events.length, count + 1)
+      let wrong = 0
+      for (let index = 0; index < count; index++) {
+        for (const version of [0, 1]) if (await get(cache, keyOf(version, index))) wrong++
+      }
+      t.equal(wrong, 0)
+      t.ok((await get(cache, keyOf(0, count)))?.equals(bodyOf(count)), 'the intact entry answers')
+      t.same([cache.storeEntries, events.length], [1, count])
+      await eventually('the others are removed', () => filesIn(directory, 'entries').length === 1)
+      await nothingLeaks(directory)
     }
-    writeFileSync(join(entries, 'sound'), fileOf(count))
-    const { cache, events } = await openCache(t, { directory, hotMaxBytes, maxAgeMs: 1e13 })
-    const adopted = cache.storeEntries
-    t.ok(adopted <= 1 + bodyOf(0).length * masks.length, 'what has a sound footer has a changed body')
-    t.equal(adopted + events.length, count + 1)
-    let wrong = 0
-    for (let index = 0; index < count; index++) {
-      for (const version of [0, 1]) if (await get(cache, keyOf(version, index))) wrong++
-    }
-    t.equal(wrong, 0)
-    t.ok((await get(cache, keyOf(0, count)))?.equals(bodyOf(count)), 'the sound one answers')
-    t.same([cache.storeEntries, events.length], [1, count])
-    await eventually('the others are removed', () => filesIn(directory, 'entries').length === 1)
-    await nothingLeaks(directory)
-  }
-})
+  },
+)
 
-t.test('files that change names, say the same, or have grown', async (t) => {
+t.test('files that were renamed, copied, linked or extended', async (t) => {
   const changes: [name: string, change: (one: string, other: string) => void, gone: string[]][] = [
     ['a name for another', (one, other) => renameSync(one, other), ['other']],
     [
-      'trade names',
+      'exchanged names',
       (one, other) => {
         renameSync(one, `${one}.away`)
         renameSync(other, one)
@@ -78,12 +84,12 @@ t.test('files that change names, say the same, or have grown', async (t) => {
       },
       [],
     ],
-    ['the same twice', (one) => copyFileSync(one, `${one}.copy`), []],
+    ['a copy', (one) => copyFileSync(one, `${one}.copy`), []],
     ['a link', (one) => linkSync(one, `${one}.link`), []],
     ['a byte behind', (one) => appendFileSync(one, '\n'), ['one']],
     ['another behind', (one, other) => appendFileSync(one, readFileSync(other)), ['one']],
     [
-      'the body of another',
+      'the body of another entry',
       (one, other) => {
         const [mine, its] = [readFileSync(one), readFileSync(other)]
         writeFileSync(one, Buffer.concat([its.subarray(0, 1000), mine.subarray(1000)]))
@@ -91,7 +97,7 @@ t.test('files that change names, say the same, or have grown', async (t) => {
       ['one'],
     ],
     [
-      'the footer of another',
+      'the footer of another entry',
       (one, other) => {
         const [mine, its] = [readFileSync(one), readFileSync(other)]
         writeFileSync(one, Buffer.concat([mine.subarray(0, 1000), its.subarray(1000)]))
@@ -123,7 +129,7 @@ const pathsOf = ({ directory }: TestCache): string[] =>
 
 const bytes = bytesOf(1, 0, 700_000)
 
-/** Other bytes in place, and a file that looks as if nothing had happened. */
+/** Writes other bytes in place, and resets what stat(2) shows of the file. */
 function changeInPlace(path: string, at: number): void {
   const { atime, mtime } = statSync(path)
   const changed = readFileSync(path)
@@ -137,12 +143,12 @@ async function withColdEntry(t: Test): Promise<TestCache & { path: string }> {
   await put(test.cache, 'key', 'token', bytes)
   await nothingLeaks(test.directory)
   const path = pathsOf(test)[0]!
-  // To whole seconds, as utimes(2) can put it back to the nanosecond.
+  // Whole seconds, since utimes(2) can reset a file's mtime to these exactly.
   utimesSync(path, 1e9, 1e9)
   return { ...test, path }
 }
 
-t.test('a body changed in place, its mtime put back, while the process lives', async (t) => {
+t.test('a body changed in place, with its mtime reset, while the process runs', async (t) => {
   for (const at of [0, 300_000, bytes.length - 1]) {
     const { cache, events, path } = await withColdEntry(t)
     t.ok((await get(cache, 'key'))?.equals(bytes))
@@ -154,20 +160,23 @@ t.test('a body changed in place, its mtime put back, while the process lives', a
   }
 })
 
-t.test('the same while somebody reads it: that reader breaks, and the next gets nothing of it', async (t) => {
-  const { cache, directory, events, path } = await withColdEntry(t)
-  const entry = cache.get('key')!
-  const reader = entry.follow()
-  t.ok(await entry.load())
-  await readUntil(reader, 1)
-  changeInPlace(path, bytes.length - 1)
-  t.equal(await get(cache, 'key'), undefined, 'though it is open')
-  await t.rejects(collect(reader), /other bytes/)
-  t.same(events, ['discarded corrupt', 'storeFailed read'])
-  await nothingLeaks(directory)
-})
+t.test(
+  'a body changed while it is read: that reader gets an error, and the next none of its bytes',
+  async (t) => {
+    const { cache, directory, events, path } = await withColdEntry(t)
+    const entry = cache.get('key')!
+    const reader = entry.follow()
+    t.ok(await entry.load())
+    await readUntil(reader, 1)
+    changeInPlace(path, bytes.length - 1)
+    t.equal(await get(cache, 'key'), undefined, 'although the file is open')
+    await t.rejects(collect(reader), /other bytes/)
+    t.same(events, ['discarded corrupt', 'storeFailed read'])
+    await nothingLeaks(directory)
+  },
+)
 
-t.test('the same behind the back of a check that sees nothing', async (t) => {
+t.test('a body changed between the check of the file and a read', async (t) => {
   const { cache, events, path } = await withColdEntry(t)
   const entry = cache.get('key')!
   const reader = entry.follow()
@@ -178,7 +187,7 @@ t.test('the same behind the back of a check that sees nothing', async (t) => {
   t.same(events, ['storeFailed read', 'discarded corrupt'])
 })
 
-t.test('the same over a restart', async (t) => {
+t.test('a body changed before a restart', async (t) => {
   for (const hotMaxBytes of [0, 1 << 26]) {
     const { cache, options, path } = await withColdEntry(t)
     await cache.close()
@@ -188,7 +197,7 @@ t.test('the same over a restart', async (t) => {
   }
 })
 
-t.test('what only looks as if it had changed goes on answering', async (t) => {
+t.test('a file with another ctime and the same bytes goes on answering', async (t) => {
   const { cache, directory, events, path } = await withColdEntry(t)
   const touches = [
     () => chmodSync(path, 0o400),
@@ -204,7 +213,7 @@ t.test('what only looks as if it had changed goes on answering', async (t) => {
   t.same(events, [])
 })
 
-t.test('a file that is changed while it grows breaks those who read it from disk', async (t) => {
+t.test('a file that is changed while it grows: followers that read it from disk get an error', async (t) => {
   const { cache, directory } = await openCache(t, { hotMaxBytes: 0 })
   const grown = bytesOf(1, 0, 3_000_000)
   const producer = new ManualProducer().push(grown)

@@ -50,7 +50,7 @@ t.test('a flipped byte is found before the entry answers, wherever it is', async
       await cache.close()
       flipByte(path, position)
       const again = await openCache(t, { ...options, directory })
-      t.equal(again.cache.storeEntries, 1, 'its footer is sound')
+      t.equal(again.cache.storeEntries, 1, 'its footer is intact')
       t.equal(await get(again.cache, 'key'), undefined)
       t.same([again.cache.get('key'), again.events], [undefined, []])
       await eventually('the file is removed', () => filesIn(directory, 'entries').length === 0)
@@ -61,7 +61,7 @@ t.test('a flipped byte is found before the entry answers, wherever it is', async
   }
 })
 
-t.test('of many who ask for a damaged entry at once, nobody gets it, and it is discarded once', async (t) => {
+t.test('of many requests for a damaged entry at once, none gets it, and it is discarded once', async (t) => {
   const { cache, path, options } = await withEntry(t)
   await cache.close()
   flipByte(path, 5)
@@ -75,7 +75,7 @@ t.test('of many who ask for a damaged entry at once, nobody gets it, and it is d
   t.same(events, ['corrupt'])
 })
 
-t.test('a file that is cut or gone under a running cache is not served', async (t) => {
+t.test('a file that is truncated or removed under a running cache is not served', async (t) => {
   for (const spoil of [rmSync, (path: string) => truncateSync(path, 1000)]) {
     const { cache, events, path } = await withEntry(t, { hotMaxBytes: 0 })
     spoil(path)
@@ -92,7 +92,7 @@ t.test('a flipped byte is found when an entry comes back into memory', async (t)
 })
 
 t.test(
-  'a file that is cut while it is read breaks its readers, and ends nobody’s stream early',
+  'a file that is truncated while it is read: its readers get an error, never a short end',
   async (t) => {
     const { cache, path } = await withEntry(t, { hotMaxBytes: 0 })
     const entry = cache.get('key')!
@@ -104,7 +104,7 @@ t.test(
   },
 )
 
-t.test('at open, what a crash left is discarded and counted by its reason; the rest is served', async (t) => {
+t.test('at open, what a crash left is discarded and counted by reason; the rest is served', async (t) => {
   const { cache, directory, path, options } = await withEntry(t)
   await put(cache, 'cut', 'token', bytes)
   await cache.close()

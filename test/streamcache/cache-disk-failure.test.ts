@@ -11,7 +11,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 const bytes = bytesOf(1, 0, 700_000)
 
-t.test('a directory that cannot be made: entries are served, not kept', async (t) => {
+t.test('a directory that cannot be created: entries are served and not stored', async (t) => {
   const file = join(tempDir(t), 'file')
   writeFileSync(file, '')
   const { cache, events } = await openCache(t, { directory: join(file, 'cache'), hotMaxBytes: 0 })
@@ -38,16 +38,16 @@ t.test('a directory that is removed under a running cache', async (t) => {
   producer.push(bytes.subarray(600_000)).end()
   t.equal(await ended, 'unstored')
   t.ok(events.includes('storeFailed commit'))
-  t.ok((await collect(entry.follow())).equals(bytes), 'those who hold it read it to its end')
+  t.ok((await collect(entry.follow())).equals(bytes), 'its followers read it to its end')
   follower.close()
 
-  t.equal(await get(cache, 'old'), undefined, 'what is gone is not served')
+  t.equal(await get(cache, 'old'), undefined, 'a removed entry is not served')
   await put(cache, 'key', 'token', bytes)
-  t.ok((await get(cache, 'key'))?.equals(bytes), 'the directory is made again')
+  t.ok((await get(cache, 'key'))?.equals(bytes), 'the directory is created again')
   await nothingLeaks(directory)
 })
 
-t.test('a write that fails: the stream goes on from memory, and is not kept', async (t) => {
+t.test('a write that fails: the stream goes on from memory, and is not stored', async (t) => {
   for (const hotMaxBytes of [0, 1 << 26]) {
     const { cache, directory, events } = await openCache(t, { hotMaxBytes })
     const write = t.capture(DiskFile.prototype, 'write', async () => Promise.reject(noSpace()))
@@ -66,7 +66,7 @@ t.test('a write that fails: the stream goes on from memory, and is not kept', as
   }
 })
 
-t.test('a disk that is full for the footer, or for the rename', async (t) => {
+t.test('a disk that is full when the footer is written, or at the rename', async (t) => {
   for (const method of ['write', 'commit'] as const) {
     const { cache, directory, events } = await openCache(t)
     const producer = new ManualProducer().push(bytes)
@@ -80,19 +80,19 @@ t.test('a disk that is full for the footer, or for the rename', async (t) => {
     t.equal(await ended, 'unstored')
     t.equal(await follower.read(), null)
     follower.close()
-    // The footer's failure, or that of bytes that were still on their way to the disk.
+    // The failure of the footer, or of bytes that were being written at that moment.
     t.same([cache.get('key'), events.some((each) => each.startsWith('storeFailed'))], [undefined, true])
     await nothingLeaks(directory)
     t.same([cache.storeBytes, cache.hotBytes], [0, 0])
   }
 })
 
-t.test('a file that cannot be removed is told, and lets go of its handle', async (t) => {
+t.test('a file that cannot be removed is reported, and its handle is closed', async (t) => {
   const { cache, directory, events } = await openCache(t)
   const producer = new ManualProducer().push(bytes)
   const { ended } = cache.fill('key', undefined, producer.run, yes)
   await eventually('the file is open', () => openFilesUnder(directory).length === 1)
-  // A file where the folder was: now the name leads nowhere that `rm` would take for gone.
+  // A file in place of the directory: `rm` does not take that for a missing file.
   rmSync(join(directory, 'instance-0', 'temp'), { recursive: true })
   writeFileSync(join(directory, 'instance-0', 'temp'), '')
   producer.end()

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.js'
 import { bytesOf, collect, readUntil } from '../support/producers.js'
 import { filesIn, get, nothingLeaks, openCache, put } from '../support/stream-cache.js'
 
-t.test('a newer entry takes the place of the older; who reads that goes on', async (t) => {
+t.test('a newer entry replaces the older one, whose followers go on', async (t) => {
   const { cache, directory, events } = await openCache(t, { hotMaxBytes: 0 })
   const old = bytesOf(1, 0, 1 << 20)
   await put(cache, 'key', 'one', old)
@@ -26,27 +26,30 @@ t.test('a newer entry takes the place of the older; who reads that goes on', asy
   await eventually('1 files are left', () => filesIn(directory, 'entries').length === 1)
 })
 
-t.test('the least recently used go when the disk is full; who reads them goes on', async (t) => {
-  const { cache, directory, events } = await openCache(t, { hotMaxBytes: 0, maxBytes: 3700 })
-  for (const key of ['a', 'b', 'c']) await put(cache, key, 'token', bytesOf(1, 0, 1000 - 1))
-  const entry = cache.get('b')!
-  const reader = entry.follow()
-  t.ok(await entry.load())
-  cache.get('a')
-  cache.get('c')
-  await put(cache, 'd', 'token', bytesOf(1, 0, 1000))
-  t.same(
-    ['a', 'b', 'c', 'd'].map((key) => cache.get(key) !== undefined),
-    [true, false, true, true],
-  )
-  t.same(events, ['evicted size'])
-  t.ok(cache.storeBytes <= 3700)
-  t.ok((await collect(reader)).equals(bytesOf(1, 0, 999)))
-  await nothingLeaks(directory)
-  await eventually('3 files are left', () => filesIn(directory, 'entries').length === 3)
-})
+t.test(
+  'the least recently used entries are evicted when the disk is full; their followers go on',
+  async (t) => {
+    const { cache, directory, events } = await openCache(t, { hotMaxBytes: 0, maxBytes: 3700 })
+    for (const key of ['a', 'b', 'c']) await put(cache, key, 'token', bytesOf(1, 0, 1000 - 1))
+    const entry = cache.get('b')!
+    const reader = entry.follow()
+    t.ok(await entry.load())
+    cache.get('a')
+    cache.get('c')
+    await put(cache, 'd', 'token', bytesOf(1, 0, 1000))
+    t.same(
+      ['a', 'b', 'c', 'd'].map((key) => cache.get(key) !== undefined),
+      [true, false, true, true],
+    )
+    t.same(events, ['evicted size'])
+    t.ok(cache.storeBytes <= 3700)
+    t.ok((await collect(reader)).equals(bytesOf(1, 0, 999)))
+    await nothingLeaks(directory)
+    await eventually('3 files are left', () => filesIn(directory, 'entries').length === 3)
+  },
+)
 
-t.test('who reads an entry in memory goes on when it leaves disk first, and memory then', async (t) => {
+t.test('a follower goes on when its entry leaves the disk first and memory then', async (t) => {
   const { cache, directory } = await openCache(t, { hotMaxBytes: 1 << 20 })
   const old = bytesOf(1, 0, 900_000)
   await put(cache, 'key', 'one', old)
@@ -78,7 +81,7 @@ t.test('an entry that is evicted while it is being loaded is still served', asyn
   await nothingLeaks(directory)
 })
 
-t.test('entries go at their age, and those that a process left keep it', async (t) => {
+t.test('entries expire at their age, which they keep over a restart', async (t) => {
   const hour = 3_600_000
   const { cache, directory, events, options } = await openCache(t, { maxAgeMs: hour })
   await put(cache, 'key', 'token', 'abc')
@@ -98,7 +101,7 @@ t.test('entries go at their age, and those that a process left keep it', async (
   await eventually('0 files are left', () => filesIn(directory, 'entries').length === 0)
 })
 
-t.test('memory keeps to its budget; what left it comes back from disk', async (t) => {
+t.test('memory stays within its budget; what left it comes back from disk', async (t) => {
   const { cache, directory } = await openCache(t, { hotMaxBytes: 1 << 20 })
   const keys = ['a', 'b', 'c', 'd', 'e']
   for (const key of keys) await put(cache, key, 'token', bytesOf(key.charCodeAt(0), 0, 400_000))
@@ -109,11 +112,11 @@ t.test('memory keeps to its budget; what left it comes back from disk', async (t
   await nothingLeaks(directory)
 })
 
-t.test('a smaller store takes over what fits, and removes the rest', async (t) => {
+t.test('a smaller store takes over what it may keep, and removes the rest', async (t) => {
   const { cache, directory, options } = await openCache(t)
   await put(cache, 'large', 'token', bytesOf(1, 0, 5000))
   await put(cache, 'old', 'token', bytesOf(1, 0, 500))
-  await sleep(2) // Its age decides who stays.
+  await sleep(2) // Their age decides which are kept.
   await put(cache, 'new', 'token', bytesOf(1, 0, 600))
   await cache.close()
   const again = (await openCache(t, { ...options, maxBytes: 1000 })).cache

@@ -10,7 +10,7 @@ import { filesIn, get, no, nothingLeaks, openCache, put, yes } from '../support/
 
 const bytes = bytesOf(1, 0, 700_000)
 
-/** Does a request get the right bytes, from the entry that is there or from a fill? Otherwise its stream breaks. */
+/** Does a request get the right bytes, from a committed entry or from a fill? false: its stream ended with an error. */
 async function answered(cache: Parameters<typeof get>[0], key: string): Promise<boolean> {
   const got = await answer(cache, key).catch((error: unknown) => {
     if (/made up|does not answer/.test(String(error))) return undefined
@@ -30,7 +30,7 @@ async function answer(cache: Parameters<typeof get>[0], key: string): Promise<Bu
 }
 
 t.test(
-  'whatever operation fails, with whatever error: requests go on, and nothing is lost for good',
+  'whatever operation fails, with whatever error: requests are served, and nothing is lost for good',
   async (t) => {
     for (const [index, code] of ['ENOSPC', 'EIO', 'EMFILE', 'EACCES'].entries()) {
       for (const operation of operations) {
@@ -40,7 +40,7 @@ t.test(
         const disk = await breakFs(t)
         disk.decide = (what) => (what === operation ? systemError(code) : undefined)
         const name = `${code} on ${operation}`
-        // What has left memory can come from the disk only.
+        // Bytes that have left memory can only come from the disk.
         const mayBreak = operation === 'read' && hotMaxBytes === 0
         for (const key of ['old', 'new']) t.ok((await answered(cache, key)) || mayBreak, `${name}: ${key}`)
         disk.decide = () => undefined
@@ -61,7 +61,7 @@ t.test(
   },
 )
 
-t.test('an entry that cannot be read does not answer, is told, and its file stays', async (t) => {
+t.test('an entry that cannot be read does not answer, is reported, and its file stays', async (t) => {
   for (const hotMaxBytes of [0, 1 << 26]) {
     const first = await openCache(t, { hotMaxBytes })
     await put(first.cache, 'key', 'token', bytes)
@@ -71,7 +71,7 @@ t.test('an entry that cannot be read does not answer, is told, and its file stay
     disk.decide = (what) => (what === 'open' ? systemError('EMFILE') : undefined)
     const answers = await Promise.all(Array.from({ length: 10 }, () => get(cache, 'key')))
     t.ok(answers.every((each) => each === undefined))
-    t.equal(cache.get('key'), undefined, 'it rests')
+    t.equal(cache.get('key'), undefined, 'it is suspended')
     t.same([cache.storeEntries, filesIn(directory, 'entries').length], [1, 1])
     disk.decide = () => undefined
     await eventually('it is tried again', () => cache.get('key') !== undefined)
@@ -79,23 +79,20 @@ t.test('an entry that cannot be read does not answer, is told, and its file stay
   }
 })
 
-t.test(
-  'a fill of the same state takes the place of an entry that cannot be read, and is no loser',
-  async (t) => {
-    const { cache, directory, events } = await openCache(t, { hotMaxBytes: 0 })
-    await put(cache, 'key', 'token', bytes)
-    const disk = await breakFs(t)
-    disk.decide = (what) => (what === 'open' ? systemError('EIO') : undefined)
-    t.equal(await get(cache, 'key'), undefined)
-    disk.decide = () => undefined
-    await put(cache, 'key', 'token', bytes)
-    t.ok((await get(cache, 'key'))?.equals(bytes), 'it answers at once')
-    t.same(events, ['storeFailed read', 'evicted superseded'])
-    await eventually('one file is left', () => filesIn(directory, 'entries').length === 1)
-  },
-)
+t.test('a fill of the same state replaces an entry that cannot be read, and is no loser', async (t) => {
+  const { cache, directory, events } = await openCache(t, { hotMaxBytes: 0 })
+  await put(cache, 'key', 'token', bytes)
+  const disk = await breakFs(t)
+  disk.decide = (what) => (what === 'open' ? systemError('EIO') : undefined)
+  t.equal(await get(cache, 'key'), undefined)
+  disk.decide = () => undefined
+  await put(cache, 'key', 'token', bytes)
+  t.ok((await get(cache, 'key'))?.equals(bytes), 'it answers at once')
+  t.same(events, ['storeFailed read', 'evicted superseded'])
+  await eventually('one file is left', () => filesIn(directory, 'entries').length === 1)
+})
 
-t.test('what could not be removed goes when the disk works again', async (t) => {
+t.test('files that could not be removed are removed when the disk works again', async (t) => {
   const { cache, directory, events } = await openCache(t)
   await put(cache, 'key', 'one', bytes)
   const disk = await breakFs(t)
@@ -103,7 +100,7 @@ t.test('what could not be removed goes when the disk works again', async (t) => 
   await put(cache, 'key', 'two', bytes)
   await cache.fill('other', 'token', producerOf(bytes), no).ended
   await eventually(
-    'both are told',
+    'both are reported',
     () => events.filter((event) => event === 'storeFailed remove').length === 2,
   )
   t.same([filesIn(directory, 'entries').length, filesIn(directory, 'temp').length], [2, 1])
@@ -125,7 +122,7 @@ async function withColdEntry(t: Test): Promise<Awaited<ReturnType<typeof openCac
 }
 
 t.test(
-  'a large entry whose file is replaced is checked again: the same bytes answer, others do not',
+  'a large entry whose file is replaced is verified again: the same bytes answer, others do not',
   async (t) => {
     const { cache, path, events } = await withColdEntry(t)
     copyFileSync(path, `${path}.copy`)
@@ -157,7 +154,7 @@ t.test(
       for (const key of ['old', 'new', 'newer']) {
         t.ok((await answered(cache, key)) || operation === 'read', `${operation}: ${key}`)
       }
-      t.ok(disk.hanging <= 3, `${operation}: ${disk.hanging} threads are lost`)
+      t.ok(disk.hanging <= 3, `${operation}: ${disk.hanging} threads hang`)
       disk.decide = () => undefined
       disk.release()
       await eventually(`${operation}: it is used again`, async () => {
@@ -176,7 +173,7 @@ t.test(
   },
 )
 
-t.test('a disk that hangs under a reader breaks its stream, in time', async (t) => {
+t.test('a disk that hangs under a reader: its stream ends with an error, in time', async (t) => {
   const { cache } = await openCache(t, { hotMaxBytes: 0, fillSilenceMs: 200 })
   await put(cache, 'key', 'token', bytes)
   const entry = cache.get('key')!
@@ -188,7 +185,7 @@ t.test('a disk that hangs under a reader breaks its stream, in time', async (t) 
   await t.rejects(collect(reader), /does not answer/)
 })
 
-t.test('a clock that jumps changes no age in a running process', async (t) => {
+t.test('a system clock that is set changes no age in a running process', async (t) => {
   const { cache, events } = await openCache(t)
   const day = 86_400_000
   await put(cache, 'before', 'token', 'abc')
@@ -203,29 +200,26 @@ t.test('a clock that jumps changes no age in a running process', async (t) => {
   t.same(events, [])
 })
 
-t.test(
-  'entries from the future are as good as new after a restart, and no better after the next',
-  async (t) => {
-    const year = 365 * 86_400_000
-    const { cache, options, directory } = await openCache(t)
-    const clock = t.capture(Date, 'now', () => performance.timeOrigin + performance.now() + year)
-    await put(cache, 'key', 'token', 'abc')
-    clock.restore()
-    await cache.close()
-    const path = join(directory, 'instance-0', 'entries', filesIn(directory, 'entries')[0]!)
-    const ahead = Date.now() / 1000 + 365 * 86_400
-    utimesSync(path, ahead, ahead)
-    const again = await openCache(t, options)
-    t.ok(again.cache.get('key'))
-    await again.cache.close()
-    // As if the process had been down for longer than an entry may live.
-    utimesSync(path, Date.now() / 1000 - 7200, Date.now() / 1000 - 7200)
-    const third = await openCache(t, options)
-    await eventually('its age has been counted on', () => third.cache.get('key') === undefined)
-  },
-)
+t.test('entries from the future count as new after one restart, and not again after the next', async (t) => {
+  const year = 365 * 86_400_000
+  const { cache, options, directory } = await openCache(t)
+  const clock = t.capture(Date, 'now', () => performance.timeOrigin + performance.now() + year)
+  await put(cache, 'key', 'token', 'abc')
+  clock.restore()
+  await cache.close()
+  const path = join(directory, 'instance-0', 'entries', filesIn(directory, 'entries')[0]!)
+  const ahead = Date.now() / 1000 + 365 * 86_400
+  utimesSync(path, ahead, ahead)
+  const again = await openCache(t, options)
+  t.ok(again.cache.get('key'))
+  await again.cache.close()
+  // As if the process had not run for longer than the age of an entry.
+  utimesSync(path, Date.now() / 1000 - 7200, Date.now() / 1000 - 7200)
+  const third = await openCache(t, options)
+  await eventually('its age has been counted on', () => third.cache.get('key') === undefined)
+})
 
-t.test('a directory that is taken away and comes back', async (t) => {
+t.test('a directory that is moved away and comes back', async (t) => {
   const { cache, directory, events } = await openCache(t, { hotMaxBytes: 0 })
   await put(cache, 'key', 'token', bytes)
   const producer = new ManualProducer().push(bytes.subarray(0, 100))

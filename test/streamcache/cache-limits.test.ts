@@ -8,7 +8,7 @@ import { bytesOf, collect, ManualProducer, readUntil, producerOf } from '../supp
 import { filesIn, get, nothingLeaks, openCache, openFilesUnder, put, yes } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
-t.test('the least recently used go when there are too many', async (t) => {
+t.test('the least recently used entries are evicted when there are too many', async (t) => {
   const { cache, directory, events, options } = await openCache(t, { maxEntries: 2 })
   for (const key of ['a', 'b']) await put(cache, key, 'token', key)
   cache.get('a')
@@ -21,47 +21,44 @@ t.test('the least recently used go when there are too many', async (t) => {
   await cache.close()
 
   const again = await openCache(t, { ...options, maxEntries: 1 })
-  t.same([again.cache.storeEntries, events.slice(2)], [1, ['evicted entries']], 'fewer than there were once')
+  t.same([again.cache.storeEntries, events.slice(2)], [1, ['evicted entries']], 'fewer are kept than before')
   t.ok(again.cache.get('c'), 'the newest stays')
 })
 
-t.test(
-  'whatever is put, bytes and number stay within their limits, and each eviction says which',
-  async (t) => {
-    const keys = fc.array(fc.record({ key: fc.nat(6), size: fc.integer({ min: 0, max: 900 }) }), {
-      maxLength: 20,
-    })
-    await fc.assert(
-      fc.asyncProperty(
-        fc.integer({ min: 1, max: 5 }),
-        fc.integer({ min: 1200, max: 4000 }),
-        keys,
-        async (...given) => {
-          const [maxEntries, maxBytes, puts] = given
-          const directory = tempDir(t)
-          const { cache, events } = await openCache(t, { directory, maxEntries, maxBytes })
-          for (const [index, { key, size }] of puts.entries()) {
-            const before = { entries: cache.storeEntries, bytes: cache.storeBytes, events: events.length }
-            await put(cache, `${key}`, `${index}`, bytesOf(key, 0, size))
-            if (cache.storeEntries > maxEntries || cache.storeBytes > maxBytes)
-              throw new Error('past its limits')
-            const told = events.slice(before.events)
-            if (told.includes('evicted entries') && before.entries < maxEntries)
-              throw new Error('there was a place')
-            if (told.includes('evicted size') && before.bytes + size + 400 < maxBytes)
-              throw new Error('it was small')
-          }
-          await cache.close()
-          if (filesIn(directory, 'entries').length !== cache.storeEntries) throw new Error('a file stays')
-        },
-      ),
-      { numRuns: 40 },
-    )
-    t.pass()
-  },
-)
+t.test('bytes and number always stay within their limits, and each eviction tells which', async (t) => {
+  const keys = fc.array(fc.record({ key: fc.nat(6), size: fc.integer({ min: 0, max: 900 }) }), {
+    maxLength: 20,
+  })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 5 }),
+      fc.integer({ min: 1200, max: 4000 }),
+      keys,
+      async (...given) => {
+        const [maxEntries, maxBytes, puts] = given
+        const directory = tempDir(t)
+        const { cache, events } = await openCache(t, { directory, maxEntries, maxBytes })
+        for (const [index, { key, size }] of puts.entries()) {
+          const before = { entries: cache.storeEntries, bytes: cache.storeBytes, events: events.length }
+          await put(cache, `${key}`, `${index}`, bytesOf(key, 0, size))
+          if (cache.storeEntries > maxEntries || cache.storeBytes > maxBytes)
+            throw new Error('past its limits')
+          const told = events.slice(before.events)
+          if (told.includes('evicted entries') && before.entries < maxEntries)
+            throw new Error('there was a place')
+          if (told.includes('evicted size') && before.bytes + size + 400 < maxBytes)
+            throw new Error('it was small')
+        }
+        await cache.close()
+        if (filesIn(directory, 'entries').length !== cache.storeEntries) throw new Error('a file stays')
+      },
+    ),
+    { numRuns: 40 },
+  )
+  t.pass()
+})
 
-t.test('an entry that outgrows its limit is served whole, and is on disk no longer', async (t) => {
+t.test('an entry that outgrows its limit is served whole, and leaves the disk', async (t) => {
   for (const hotMaxBytes of [0, 1 << 26]) {
     const { cache, directory, events } = await openCache(t, { hotMaxBytes, maxEntryBytes: 1 << 20 })
     const bytes = bytesOf(1, 0, 3 << 20)
@@ -71,7 +68,7 @@ t.test('an entry that outgrows its limit is served whole, and is on disk no long
     await readUntil(fast, 1 << 20)
     await eventually('it is on disk', () => filesIn(directory, 'temp').length === 1)
     if (hotMaxBytes === 0) await eventually('and there only', () => entry.file.hotBytes === 0)
-    t.equal(filesIn(directory, 'temp').length, 1, 'at its limit it may stay')
+    t.equal(filesIn(directory, 'temp').length, 1, 'at its limit it stays')
     producer.push(bytes.subarray(1 << 20, (1 << 20) + 1))
     await eventually('its name has gone before its end', () => filesIn(directory, 'temp').length === 0)
     producer.push(bytes.subarray((1 << 20) + 1)).end()
@@ -85,7 +82,7 @@ t.test('an entry that outgrows its limit is served whole, and is on disk no long
   }
 })
 
-t.test('an entry that has outgrown its limit before its file is there', async (t) => {
+t.test('an entry that outgrows its limit before its file exists', async (t) => {
   const { cache, directory, events } = await openCache(t, { maxEntryBytes: 10 })
   const { entry, ended } = cache.fill('key', 'token', producerOf(bytesOf(1, 0, 11)), yes)
   t.ok((await collect(entry.follow())).equals(bytesOf(1, 0, 11)))
@@ -103,7 +100,7 @@ function freeBlocks(t: Test, blocks: number): (blocks: number) => void {
 }
 
 t.test(
-  'a filesystem with too little room: nothing is stored, all is served, until there is room',
+  'a filesystem with too little free space: nothing is stored, all is served, until there is enough',
   async (t) => {
     const setFree = freeBlocks(t, 5000)
     const { cache, directory, events } = await openCache(t, { minFreeBytes: 1000 })
@@ -125,7 +122,7 @@ t.test(
     t.equal(await follower.read(), null)
     follower.close()
     t.equal(await ended, 'unstored')
-    t.equal((await get(cache, 'old'))?.toString(), 'old', 'what is there still answers')
+    t.equal((await get(cache, 'old'))?.toString(), 'old', 'stored entries still answer')
     setFree(1000)
     await eventually('it is stored', async () => {
       await sleep(20)

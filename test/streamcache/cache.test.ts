@@ -39,35 +39,38 @@ t.test('a confirmed fill is committed and answers from then on', async (t) => {
   t.same(events, [])
 })
 
-t.test('no other fill is committed, and each serves its own followers', async (t) => {
-  const { cache, directory, events } = await openCache(t, { maxBytes: 1000 })
-  const large = bytesOf(1, 0, 900)
-  const broken = (): Promise<boolean> => Promise.reject(new Error('cannot look'))
-  const tries = [
-    [undefined, large, yes, 'unshared'],
-    ['token', large, no, 'unshared'],
-    ['token', large, broken, 'unshared'],
-    ['token', large, yes, 'unstored'], // With its footer, it is larger than the store.
-  ] as const
-  for (const [token, bytes, confirm, result] of tries) {
-    const { entry, ended } = cache.fill('key', token, producerOf(bytes), confirm)
-    const follower = entry.follow()
-    t.equal(await ended, result)
-    t.ok((await collect(follower)).equals(bytes))
+t.test(
+  'a fill that is not confirmed, or too large, is not committed and serves its own followers',
+  async (t) => {
+    const { cache, directory, events } = await openCache(t, { maxBytes: 1000 })
+    const large = bytesOf(1, 0, 900)
+    const broken = (): Promise<boolean> => Promise.reject(new Error('cannot observe'))
+    const tries = [
+      [undefined, large, yes, 'unshared'],
+      ['token', large, no, 'unshared'],
+      ['token', large, broken, 'unshared'],
+      ['token', large, yes, 'unstored'], // With its footer, it is larger than the store.
+    ] as const
+    for (const [token, bytes, confirm, result] of tries) {
+      const { entry, ended } = cache.fill('key', token, producerOf(bytes), confirm)
+      const follower = entry.follow()
+      t.equal(await ended, result)
+      t.ok((await collect(follower)).equals(bytes))
+      t.equal(cache.get('key'), undefined)
+    }
+    const failed = cache.fill('key', 'token', new ManualProducer().push(large).fail().run, async () =>
+      t.fail('a failed fill needs no confirmation'),
+    )
+    const follower = failed.entry.follow()
+    t.equal(await failed.ended, 'failed')
+    await t.rejects(collect(follower), { name: 'FillError', fault: 'producer' })
     t.equal(cache.get('key'), undefined)
-  }
-  const failed = cache.fill('key', 'token', new ManualProducer().push(large).fail().run, async () =>
-    t.fail('a failed fill needs no confirmation'),
-  )
-  const follower = failed.entry.follow()
-  t.equal(await failed.ended, 'failed')
-  await t.rejects(collect(follower), { name: 'FillError', fault: 'producer' })
-  t.equal(cache.get('key'), undefined)
 
-  await nothingLeaks(directory)
-  t.same([cache.hotBytes, cache.storeBytes, filesIn(directory, 'entries').length], [0, 0, 0])
-  t.same(events, [])
-})
+    await nothingLeaks(directory)
+    t.same([cache.hotBytes, cache.storeBytes, filesIn(directory, 'entries').length], [0, 0, 0])
+    t.same(events, [])
+  },
+)
 
 t.test('the second fill of a state is a loser: the first stays', async (t) => {
   const { cache, directory } = await openCache(t)
@@ -102,7 +105,7 @@ t.test('a slow follower delays neither the fill nor its commit nor others', asyn
   t.ok((await collect(slow)).equals(bytes))
 })
 
-t.test('closing stops what runs, keeps what is committed, and leaves nothing behind', async (t) => {
+t.test('closing stops running fills, keeps committed entries, and leaves nothing else', async (t) => {
   const { cache, directory, events, options } = await openCache(t)
   await put(cache, 'key', 'token', 'abc')
   const running = new ManualProducer().push(Buffer.from('abc'))

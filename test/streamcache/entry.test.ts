@@ -13,7 +13,7 @@ async function newEntry(t: Test, maxLeadBytes = 1 << 26): Promise<Entry> {
   return new Entry('key', 'token', (await growingFile(t, { maxLeadBytes })).file)
 }
 
-t.test('a producer that ends makes a whole entry', async (t) => {
+t.test('a producer that ends makes a complete entry', async (t) => {
   const entry = await newEntry(t)
   const follower = entry.follow()
   await entry.run(producerOf('abc', 'de'), patient)
@@ -56,12 +56,12 @@ t.test('silence ends a fill, before the first byte and after it', async (t) => {
     const ran = entry.run(producer.run, { fillTimeoutMs: 60_000, fillSilenceMs: 40 })
     await t.rejects(collect(follower), { name: 'FillError', fault })
     await ran
-    t.equal((producer.signal?.reason as FillError).fault, fault, 'the producer is told')
+    t.equal((producer.signal?.reason as FillError).fault, fault, 'the signal tells the producer')
     t.ok(producer.over)
   }
 })
 
-t.test('a fill that never falls silent ends when its time is up', async (t) => {
+t.test('a fill that is never silent ends when its time limit has passed', async (t) => {
   const entry = await newEntry(t)
   let signal: AbortSignal | undefined
   async function* dripping(given: AbortSignal): AsyncGenerator<Buffer> {
@@ -75,13 +75,13 @@ t.test('a fill that never falls silent ends when its time is up', async (t) => {
   t.equal((signal?.reason as FillError).fault, 'timeout')
 })
 
-t.test('the time that a fill waits for slow followers counts for neither limit', async (t) => {
+t.test('time in which a fill waits for slow followers counts for neither limit', async (t) => {
   const entry = await newEntry(t, 1000)
   const producer = new ManualProducer()
     .push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000), bytesOf(1, 10_000, 10))
     .end()
   const follower = entry.follow()
-  // No time passes but what the test lets pass.
+  // Only the test lets time pass.
   const timers = simulateTimers(t)
   const ran = entry.run(producer.run, { fillTimeoutMs: 60, fillSilenceMs: 60_000 })
   for (const taken of [5000, 10_000]) {
@@ -102,10 +102,10 @@ t.test('a pause is bounded: then the fill goes on ahead of its followers', async
   const stalled = entry.follow()
   await entry.run(producer.run, { fillTimeoutMs: 60_000, fillSilenceMs: 30 })
   t.equal(entry.size, 10_000)
-  t.equal((await collect(stalled)).length, 10_000, 'who still gets all of it')
+  t.equal((await collect(stalled)).length, 10_000, 'they still get all of it')
 })
 
-t.test('who waits for the end is not kept waiting by those who follow', async (t) => {
+t.test('a request that waits for the end is not delayed by followers', async (t) => {
   const entry = await newEntry(t, 1000)
   const producer = new ManualProducer().push(bytesOf(1, 0, 5000), bytesOf(1, 5000, 5000)).end()
   const stalled = entry.follow()
@@ -118,7 +118,7 @@ t.test('who waits for the end is not kept waiting by those who follow', async (t
   stalled.close()
 })
 
-t.test('stop() reaches followers at once, even if the producer takes its time', async (t) => {
+t.test('stop() reaches followers at once, even if the producer ends late', async (t) => {
   const entry = await newEntry(t)
   let release!: () => void
   const released = new Promise<void>((resolve) => (release = resolve))
@@ -135,7 +135,7 @@ t.test('stop() reaches followers at once, even if the producer takes its time', 
   await t.rejects(collect(follower), error)
   release()
   await ran
-  t.equal(entry.file.length, 3, 'what comes late is not taken')
+  t.equal(entry.file.length, 3, 'late bytes are not taken')
   t.throws(() => entry.follow(), error)
 })
 

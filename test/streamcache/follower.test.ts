@@ -2,7 +2,7 @@ import t from 'tap'
 import { Follower, type Followed } from '../../src/streamcache/follower.js'
 import { collect, pending } from '../support/producers.js'
 
-/** A file whose every read is answered by the test. */
+/** A file whose reads the test answers. */
 class FakeFile implements Followed {
   size: number | undefined
   readonly calls: string[] = []
@@ -23,7 +23,7 @@ class FakeFile implements Followed {
   }
 }
 
-t.test('bytes in memory come without a promise, and move the follower on', async (t) => {
+t.test('bytes in memory come without a promise, and advance the follower', async (t) => {
   const file = new FakeFile(() => Buffer.from('abc'))
   const follower = new Follower(file)
   t.same(follower.read(), Buffer.from('abc'))
@@ -35,7 +35,7 @@ t.test('bytes in memory come without a promise, and move the follower on', async
   t.equal(follower.size, 6)
 })
 
-t.test('later bytes move it on when they come', async (t) => {
+t.test('later bytes advance it when they come', async (t) => {
   const file = new FakeFile(async () => Buffer.from('abc'))
   const follower = new Follower(file)
   const read = follower.read()
@@ -44,7 +44,7 @@ t.test('later bytes move it on when they come', async (t) => {
   t.equal(follower.offset, 3)
 })
 
-t.test('closing interrupts a read that waits, once and for all', async (t) => {
+t.test('closing interrupts a pending read for good', async (t) => {
   let answer!: (bytes: Buffer) => void
   const file = new FakeFile(() => new Promise((resolve) => (answer = resolve)))
   const follower = new Follower(file)
@@ -58,18 +58,18 @@ t.test('closing interrupts a read that waits, once and for all', async (t) => {
   follower.close()
   answer(Buffer.from('late'))
   await Promise.resolve()
-  t.equal(follower.offset, 0, 'bytes that come after that count for nothing')
-  t.same(file.calls, ['read 0', 'detached'], 'it has left once')
+  t.equal(follower.offset, 0, 'bytes that come later do not count')
+  t.same(file.calls, ['read 0', 'detached'], 'it is detached once')
 })
 
-t.test('iterating ends with the stream and closes', async (t) => {
+t.test('an iteration ends with the stream and closes the follower', async (t) => {
   const answers = [Buffer.from('ab'), Buffer.from('c'), null]
   const file = new FakeFile(() => answers.shift() ?? null)
   t.equal((await collect(new Follower(file))).toString(), 'abc')
   t.equal(file.calls.at(-1), 'detached')
 })
 
-t.test('iterating closes when it is left early, and when the fill fails', async (t) => {
+t.test('an iteration that ends early, or with the error of the fill, closes the follower', async (t) => {
   const left = new FakeFile(() => Buffer.from('ab'))
   for await (const chunk of new Follower(left)) {
     t.equal(chunk.length, 2)

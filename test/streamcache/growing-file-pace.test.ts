@@ -39,7 +39,7 @@ t.test('a paused writer goes on when the followers leave, and when the file fail
   second.close()
   await paused
   await file.append(bytesOf(1, mib, mib))
-  t.pass('nobody is there to wait for')
+  t.pass('without followers it does not pause')
 
   const third = file.follow()
   const again = file.append(bytesOf(1, 2 * mib, 1))
@@ -49,7 +49,7 @@ t.test('a paused writer goes on when the followers leave, and when the file fail
   third.close()
 })
 
-t.test('a disk that does not keep up makes the writer wait', async (t) => {
+t.test('a disk that is too slow makes the writer wait', async (t) => {
   const { file, disk } = await growingFile(t, { stored: false, maxLeadBytes: 1 << 30 })
   await file.append(bytesOf(1, 0, 16 * mib))
   const ahead = file.append(bytesOf(1, 16 * mib, 1))
@@ -68,10 +68,10 @@ t.test('without a disk the slowest sets the pace, once the stream is longer than
   t.notOk(file.joinable, 'its beginning is about to go')
   t.throws(() => file.follow(), /beginning/)
   await readUntil(fast, 2 * mib)
-  t.ok(await pending(ahead), 'the fast one does not help')
+  t.ok(await pending(ahead), 'the fast one does not count')
   await readUntil(slow, mib)
   await ahead
-  t.equal(file.hotBytes, mib, 'what both have read is gone')
+  t.equal(file.hotBytes, mib, 'blocks that both have read are dropped')
   file.complete()
   while (await slow.read());
   t.equal(slow.offset, 2 * mib)

@@ -25,20 +25,20 @@ t.test('followers get bytes before the end, each from byte 0', async (t) => {
   t.same(await Promise.all(ends), [null, null])
   t.equal(late.size, 5)
   t.equal(file.sha256, createHash('sha256').update('abcde').digest('hex'))
-  t.equal((await collect(file.follow())).toString(), 'abcde', 'one who comes after the end')
+  t.equal((await collect(file.follow())).toString(), 'abcde', 'a follower that comes after the end')
   early.close()
   late.close()
   t.equal(test.followers, 0)
 })
 
 t.test(
-  'who waits at the end is told of the first bytes at once, then of whole blocks, or after a moment',
+  'a follower that waits at the end gets the first bytes at once, then whole blocks, or more after a moment',
   async (t) => {
     const { file } = await growingFile(t)
     const follower = file.follow()
     let came = ''
     const read = async (): Promise<void> => void (came = `${(await follower.read())?.length}`)
-    /** What has come before anything else could happen, a timer for instance. */
+    /** What has come before a timer could fire. */
     const atOnce = async (): Promise<string> => {
       for (let hop = 0; hop < 20; hop++) await Promise.resolve()
       const seen = came
@@ -65,7 +65,7 @@ t.test(
   },
 )
 
-t.test('failure reaches every follower, wherever it is, and nobody may come', async (t) => {
+t.test('a failure reaches every follower, wherever it is, and none may join', async (t) => {
   const { file } = await growingFile(t)
   const [atEnd, atStart] = [file.follow(), file.follow()]
   await file.append(Buffer.from('abc'))
@@ -74,14 +74,14 @@ t.test('failure reaches every follower, wherever it is, and nobody may come', as
   const broken = new Error('broken')
   file.fail(broken)
   await t.rejects(waiting, broken)
-  t.throws(() => atStart.read(), broken, 'bytes that are there are held back: they may be worth nothing')
+  t.throws(() => atStart.read(), broken, 'bytes in memory are held back: they may be wrong')
   t.throws(() => file.follow(), broken)
   t.notOk(file.joinable)
 
   await file.append(Buffer.from('more'))
   file.complete()
   file.fail(new Error('another'))
-  t.throws(() => atStart.read(), broken, 'the first end stands')
+  t.throws(() => atStart.read(), broken, 'the first end is final')
   t.same([file.length, file.size, file.sha256], [3, undefined, undefined])
   atEnd.close()
   atStart.close()
@@ -97,7 +97,7 @@ t.test('followers of one file share its buffers', async (t) => {
   for (const follower of followers) follower.close()
 })
 
-t.test('the budget counts what a growing file really takes', async (t) => {
+t.test('the budget counts the memory that a growing file really uses', async (t) => {
   const { file, hot } = await growingFile(t)
   for (let count = 1; count <= 8; count++) {
     await file.append(bytesOf(1, file.length, blockSize))

@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto'
 import type { Producer } from '../../src/streamcache/producer.js'
 import { withRetries, type RetryOptions } from '../../src/streamcache/retry.js'
 
-/** A producer that says one text after the other, a try each, in pieces of that many bytes; `!` is a failure. */
-function tries(texts: readonly string[], size = 3): { producer: Producer; count: () => number } {
+/** A producer that makes one text per attempt, in pieces of that many bytes; `!` is a failure. */
+function attempts(texts: readonly string[], size = 3): { producer: Producer; count: () => number } {
   let count = 0
   return {
     count: () => count,
@@ -18,7 +18,7 @@ function tries(texts: readonly string[], size = 3): { producer: Producer; count:
   }
 }
 
-/** What a reader gets, and the error at its end if there is one. */
+/** Returns what a reader gets, and the error at its end if there is one. */
 async function read(producer: Producer, options: RetryOptions): Promise<[text: string, error?: string]> {
   const chunks: Buffer[] = []
   const produced = () => {
@@ -34,39 +34,39 @@ async function read(producer: Producer, options: RetryOptions): Promise<[text: s
   return [Buffer.concat(chunks).toString()]
 }
 
-t.test('a new try goes on where the last one failed', async (t) => {
+t.test('a retry goes on where the last attempt failed', async (t) => {
   const errors: unknown[] = []
-  const { producer, count } = tries(['hello!', '!', 'hello, world'])
+  const { producer, count } = attempts(['hello!', '!', 'hello, world'])
   t.same(await read(producer, { fillRetries: 2, retried: (error) => errors.push(error) }), ['hello, world'])
   t.equal(count(), 3)
   t.match(errors, [{ message: 'oops' }, { message: 'oops' }])
 })
 
-t.test('after the last try the error goes out', async (t) => {
-  const { producer, count } = tries(['he!', 'hello!'])
+t.test('after the last attempt the error is thrown', async (t) => {
+  const { producer, count } = attempts(['he!', 'hello!'])
   t.same(await read(producer, { fillRetries: 2 }), ['hello', 'oops'])
   t.equal(count(), 3)
-  t.same(await read(tries(['he!', 'hello']).producer, {}), ['he', 'oops'], 'no retries unless asked for')
+  t.same(await read(attempts(['he!', 'hello']).producer, {}), ['he', 'oops'], 'no retries unless asked for')
 })
 
-t.test('a new try that says something else fails, and is the last', async (t) => {
-  const { producer, count } = tries(['hello!', 'help me, world'])
+t.test('a retry that produces other bytes fails, and is the last', async (t) => {
+  const { producer, count } = attempts(['hello!', 'help me, world'])
   t.same(await read(producer, { fillRetries: 5 }), ['hello', 'a retry produced other bytes'])
   t.equal(count(), 2)
-  t.same(await read(tries(['hello!', 'hell']).producer, { fillRetries: 5 }), [
+  t.same(await read(attempts(['hello!', 'hell']).producer, { fillRetries: 5 }), [
     'hello',
     'a retry produced fewer bytes',
   ])
 })
 
 t.test('some errors are final', async (t) => {
-  const { producer, count } = tries(['!', 'hello'])
+  const { producer, count } = attempts(['!', 'hello'])
   t.same(await read(producer, { fillRetries: 5, retriable: () => false }), ['', 'oops'])
   t.equal(count(), 1)
 })
 
-t.test('nobody is tried again who is told to stop', async (t) => {
-  const { producer, count } = tries(['!'])
+t.test('after an abort there is no retry', async (t) => {
+  const { producer, count } = attempts(['!'])
   const stop = new AbortController()
   const produced = () => ({ length: 0, sha256: '' })
   const options = { fillRetries: 5, retried: () => stop.abort(new Error('stop')) }
@@ -74,20 +74,23 @@ t.test('nobody is tried again who is told to stop', async (t) => {
   t.equal(count(), 1)
 })
 
-t.test('what ends well is what the last try said; what does not, the beginning of one', async () => {
-  const text = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 6 })
-  const attempt = fc.tuple(text, fc.boolean()).map(([said, fails]) => said + (fails ? '!' : ''))
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(attempt, { minLength: 1, maxLength: 3 }),
-      fc.integer({ min: 1, max: 4 }),
-      async (texts, size) => {
-        const { producer, count } = tries(texts, size)
-        const [got, error] = await read(producer, { fillRetries: texts.length - 1 })
-        if (error === undefined) return got === texts[count() - 1]
-        return texts.some((said) => said.startsWith(got))
-      },
-    ),
-    { numRuns: 60 },
-  )
-})
+t.test(
+  'a stream that succeeds is the output of one attempt; one that fails is the beginning of such',
+  async () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 6 })
+    const attempt = fc.tuple(text, fc.boolean()).map(([said, fails]) => said + (fails ? '!' : ''))
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(attempt, { minLength: 1, maxLength: 3 }),
+        fc.integer({ min: 1, max: 4 }),
+        async (texts, size) => {
+          const { producer, count } = attempts(texts, size)
+          const [got, error] = await read(producer, { fillRetries: texts.length - 1 })
+          if (error === undefined) return got === texts[count() - 1]
+          return texts.some((said) => said.startsWith(got))
+        },
+      ),
+      { numRuns: 60 },
+    )
+  },
+)

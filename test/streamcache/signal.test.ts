@@ -2,7 +2,7 @@ import t from 'tap'
 import { Signal } from '../../src/streamcache/signal.js'
 import { pending } from '../support/producers.js'
 
-t.test('notify wakes all who wait, and nobody who comes later', async (t) => {
+t.test('notify wakes all waiters, and none that comes later', async (t) => {
   const signal = new Signal()
   signal.notify()
   const first = signal.wait()

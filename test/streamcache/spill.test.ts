@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.js'
 import { growingFile, noSpace } from '../support/growing-file.js'
 import { bytesOf, collect, pending, readUntil, turns } from '../support/producers.js'
 
-t.test('a follower behind the memory reads from disk, and holds 32 KiB at most', async (t) => {
+t.test('a follower behind the bytes in memory reads from disk, and holds 32 KiB at most', async (t) => {
   const { file } = await growingFile(t, { hotMaxBytes: 0 })
   const follower = file.follow()
   const length = 3 * blockSize + 77
@@ -29,7 +29,7 @@ t.test('a follower behind the memory reads from disk, and holds 32 KiB at most',
   follower.close()
 })
 
-t.test('memory gives way only to what is on disk', async (t) => {
+t.test('only bytes that are on disk leave memory', async (t) => {
   const { file, disk } = await growingFile(t, { hotMaxBytes: 0, stored: false })
   await file.append(bytesOf(1, 0, 4 * blockSize))
   file.complete()
@@ -50,10 +50,10 @@ t.test('commit waits for the disk, then gives the file its footer and its name',
   file.spill.storeOn(disk)
   t.equal(await committed, 7)
   t.equal(readFileSync(path, 'utf8'), 'abc-end')
-  t.equal((await collect(file.follow())).toString(), 'abc', 'the footer is nobody’s business')
+  t.equal((await collect(file.follow())).toString(), 'abc', 'followers do not read the footer')
 })
 
-t.test('an empty file is whole as well', async (t) => {
+t.test('an empty file is complete as well', async (t) => {
   const { file, directory } = await growingFile(t)
   const follower = file.follow()
   file.complete()
@@ -62,7 +62,7 @@ t.test('an empty file is whole as well', async (t) => {
   t.equal(file.spill.load(), true)
 })
 
-t.test('an abandoned file serves those who read it, then lets go of memory and disk', async (t) => {
+t.test('an abandoned file serves its followers, then leaves memory and disk', async (t) => {
   const { file, hot, directory } = await growingFile(t, { hotMaxBytes: blockSize })
   const length = 5 * blockSize
   await file.append(bytesOf(1, 0, length))
@@ -83,7 +83,7 @@ t.test('an abandoned file serves those who read it, then lets go of memory and d
   t.throws(() => file.follow(), /beginning/)
 })
 
-t.test('a file whose name cannot be removed lets go all the same', async (t) => {
+t.test('a file whose name cannot be removed is closed all the same', async (t) => {
   const { file, disk, hot, directory } = await growingFile(t)
   t.capture(disk, 'unlink', async () => Promise.reject(new Error('EROFS')))
   let closed = 0
@@ -98,7 +98,7 @@ t.test('a file whose name cannot be removed lets go all the same', async (t) => 
   t.same([file.hotBytes, hot.bytes], [0, 0])
 })
 
-t.test('a read that runs when its follower leaves does no harm', async (t) => {
+t.test('a follower that is closed during a read harms no other', async (t) => {
   const { file, directory } = await growingFile(t, { hotMaxBytes: 0 })
   await file.append(bytesOf(1, 0, 2 * blockSize))
   file.complete()
@@ -111,31 +111,28 @@ t.test('a read that runs when its follower leaves does no harm', async (t) => {
   t.ok((await collect(staying)).equals(bytesOf(1, 0, 2 * blockSize)))
 })
 
-t.test(
-  'a read of an abandoned file that fails is a fault of the disk only while somebody follows it',
-  async (t) => {
-    for (const stays of [false, true]) {
-      const { file, disk, readErrors } = await growingFile(t, { hotMaxBytes: 0 })
-      await file.append(bytesOf(1, 0, 2 * blockSize))
-      file.complete()
-      await eventually('all is on disk only', () => file.hotBytes === 0)
-      const leaving = file.follow()
-      if (stays) file.follow()
-      await file.spill.abandon()
-      let close = (): void => {}
-      // As when the handle is closed with the last reader, between two reads of one chunk.
-      t.capture(disk, 'read', () => new Promise((_, reject) => (close = () => reject(new Error('EBADF')))))
-      const read = Promise.resolve(leaving.read())
-      leaving.close()
-      close()
-      await t.rejects(read, /closed/)
-      await turns()
-      t.equal(readErrors.length, stays ? 1 : 0)
-    }
-  },
-)
+t.test('a failed read of an abandoned file is reported only while it has followers', async (t) => {
+  for (const stays of [false, true]) {
+    const { file, disk, readErrors } = await growingFile(t, { hotMaxBytes: 0 })
+    await file.append(bytesOf(1, 0, 2 * blockSize))
+    file.complete()
+    await eventually('all is on disk only', () => file.hotBytes === 0)
+    const leaving = file.follow()
+    if (stays) file.follow()
+    await file.spill.abandon()
+    let close = (): void => {}
+    // As if the handle was closed with the last follower, between two reads of one chunk.
+    t.capture(disk, 'read', () => new Promise((_, reject) => (close = () => reject(new Error('EBADF')))))
+    const read = Promise.resolve(leaving.read())
+    leaving.close()
+    close()
+    await t.rejects(read, /closed/)
+    await turns()
+    t.equal(readErrors.length, stays ? 1 : 0)
+  }
+})
 
-t.test('a disk that fails in the middle: nobody loses a byte', async (t) => {
+t.test('a disk that fails in the middle of a stream: no follower loses a byte', async (t) => {
   const test = await growingFile(t, { hotMaxBytes: 0 })
   const { file, disk } = test
   const [fast, slow] = [file.follow(), file.follow()]
@@ -144,15 +141,15 @@ t.test('a disk that fails in the middle: nobody loses a byte', async (t) => {
   await eventually('a part is on disk only', () => file.hotBytes === 0)
   t.capture(disk, 'write', async () => Promise.reject(noSpace()))
   await file.append(bytesOf(1, 2 * blockSize, 2 * blockSize))
-  await eventually('the failure is told', () => test.writeErrors.length > 0)
+  await eventually('the failure is reported', () => test.writeErrors.length > 0)
   await file.append(bytesOf(1, 4 * blockSize, 10))
   file.complete()
   t.ok((await collect(slow)).equals(bytesOf(1, 0, 4 * blockSize + 10)), 'from disk, then from memory')
   t.ok((await collect(file.follow())).equals(bytesOf(1, 0, 4 * blockSize + 10)))
   while (await fast.read());
   t.equal(fast.offset, 4 * blockSize + 10)
-  t.equal(test.writeErrors.length, 1, 'it is told once')
-  t.equal(await file.spill.commit(Buffer.from('-end'), '/nowhere'), undefined, 'nor again')
+  t.equal(test.writeErrors.length, 1, 'it is reported once')
+  t.equal(await file.spill.commit(Buffer.from('-end'), '/nowhere'), undefined, 'and not reported again')
   fast.close()
   await file.spill.abandon()
   t.equal(file.hotBytes, 0)

@@ -7,22 +7,22 @@ const methods = ['read', 'writev', 'stat'] as const
 export const operations = [...functions, ...methods]
 export type Operation = (typeof operations)[number]
 
-/** What becomes of an operation: it runs, fails with this error, or hangs. */
+/** What an operation does: it runs (undefined), fails with this error, or hangs. */
 export type Fate = undefined | Error | 'hang'
 
 type AnyFunction = (...args: unknown[]) => Promise<unknown>
 
-/** A disk in the test's hand: node:fs/promises and its file handles, for everybody in this process. */
+/** Controls node:fs/promises and its file handles, for the whole process. */
 export interface BrokenFs {
-  /** Said of each operation before it runs. */
+  /** Called for each operation before it runs. */
   decide: (operation: Operation) => Fate
   /** Operations that hang now. */
   readonly hanging: number
-  /** Those that hang run now. */
+  /** Lets the operations run that hang. */
   release(): void
 }
 
-/** All works until `decide` is set, and again when the test has ended. */
+/** Takes control of the disk; all operations run until `decide` is set, and again after the test. */
 export async function breakFs(t: Test): Promise<BrokenFs> {
   let hanging: (() => void)[] = []
   const wrap = (name: Operation, original: AnyFunction): AnyFunction =>
@@ -67,12 +67,12 @@ function replaceIn(
   syncBuiltinESMExports()
 }
 
-/** Has statfs answer as the test wants, until it has ended. */
+/** Replaces statfs() until the end of the test. */
 export function replaceStatfs(t: Test, statfs: () => Promise<Record<string, number>>): void {
   replaceIn(t, promises as never, ['statfs'], () => statfs)
 }
 
-/** An error as the system gives it. */
+/** Returns an error with a system's error code. */
 export function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: made up`), { code })
 }

@@ -5,9 +5,9 @@ interface Timer {
   readonly call: () => void
 }
 
-/** Time in the test's hand: it stands still until it is told to go on. */
+/** A clock that the test advances. */
 export class FakeClock implements Clock {
-  /** Not 0: a machine has been up for a while. */
+  /** Not 0, as on a machine that has been running for a while. */
   #now = 1000
   readonly #timers = new Set<Timer>()
 
@@ -21,16 +21,16 @@ export class FakeClock implements Clock {
     return () => void this.#timers.delete(timer)
   }
 
-  /** Timers that have neither run nor been stopped. */
+  /** Timers that have neither fired nor been cancelled. */
   get timers(): number {
     return this.#timers.size
   }
 
-  /** Lets time pass; timers run in their order, each at its own time. */
+  /** Lets time pass; timers fire in their order, each at its own time. */
   advance(ms: number): void {
     const until = this.#now + ms
     for (;;) {
-      // Those set for the same time run in the order in which they were set: the sort is stable.
+      // Timers for the same time fire in the order in which they were set: the sort is stable.
       const next = [...this.#timers].sort((a, b) => a.at - b.at)[0]
       if (!next || next.at > until) break
       this.#timers.delete(next)

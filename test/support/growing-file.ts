@@ -10,15 +10,15 @@ export interface TestFile {
   readonly disk: DiskFile
   readonly directory: string
   readonly hot: HotTier
-  /** What writeFailed was told. */
+  /** The errors passed to writeFailed. */
   readonly writeErrors: unknown[]
-  /** What readFailed was told. */
+  /** The errors passed to readFailed. */
   readonly readErrors: unknown[]
-  /** Followers attached now, by what `followed` was told. */
+  /** Followers attached now, counted by `followed`. */
   followers: number
 }
 
-/** A growing file on a disk, which may still be to come: call storeOn(). */
+/** Makes a growing file with its file on disk; with `stored: false` the test calls storeOn(). */
 export async function growingFile(
   t: Test,
   { hotMaxBytes = 1 << 26, maxLeadBytes = 1 << 26, stored = true } = {},
@@ -41,7 +41,7 @@ export async function growingFile(
   return test
 }
 
-/** A system error as a full disk gives it. */
+/** Returns the system error of a full disk. */
 export function noSpace(): Error {
   return Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
 }

@@ -4,19 +4,21 @@ import type { ObservedState } from '../../src/freshness/observed-state.js'
 import { CoalescedObservations } from '../../src/freshness/coalesced-observations.js'
 import { collect, turns } from './producers.js'
 
-/** What may happen to a register and to those who ask for it. */
+/** What may happen to a register and to its readers. */
 export type Step =
-  | { do: 'ask' | 'write' | 'lease' | 'release' | 'touch' | 'age' | 'revert' | 'failFill' | 'failLook' }
+  | {
+      do: 'ask' | 'write' | 'lease' | 'release' | 'touch' | 'age' | 'revert' | 'failFill' | 'failObservation'
+    }
   | { do: 'turn'; count: number }
 
-/** Ways to break the rules, for the proof that it is noticed. */
-export type Fault = 'stale looks' | 'blind to leases'
+/** Ways to violate the rules, each of which must be detected. */
+export type Fault = 'stale observations' | 'ignores leases'
 
-/** A state that has been, and the moments at which it began and ended to be so. */
+/** A past or present state, and the moments at which it began and ended. */
 interface Era {
   readonly value: number
   readonly token: string
-  /** Could a look name it? Not under a lease, and not while another value may follow under the same token. */
+  /** Could an observation name it? Not under a lease, and not while another value may follow under the same token. */
   settled: boolean
   readonly from: number
   until: number
@@ -24,11 +26,11 @@ interface Era {
 
 /**
  * A value that changes, and a token that follows it as refs on disk are followed: under a lease, and while timestamps
- * are too young, the value changes without the token, and the look says *unsettled*. Those who ask check what they get:
- * it must have been so at some moment between question and answer.
+ * are too young, the value changes without the token, and an observation is *unsettled*. Each read checks its answer: the
+ * value must have been current at some moment between the read's begin and its end.
  */
 export class LinearizableRegister {
-  /** Moments: each event has its own. */
+  /** The present moment; each event has its own. */
   #now = 0
   #value = 0
   #token = 0
@@ -36,31 +38,31 @@ export class LinearizableRegister {
   #young = false
   readonly #eras: Era[] = [{ value: 0, token: 'state 0', settled: true, from: 0, until: Infinity }]
   #failFill = false
-  #failLook = false
-  /** Sources running now. */
+  #failObservation = false
+  /** Producers running now. */
   #running = 0
-  /** Fills that have not ended: they run, or wait for their confirmation. */
+  /** Fills that have not ended: they run, or wait for confirmation. */
   readonly #filling = new Set<Promise<unknown>>()
   /** The greatest value in any answer so far. */
   #newest = 0
   #reverted = false
-  #lastSight: ObservedState | undefined
+  #lastObserved: ObservedState | undefined
   readonly #asked: Promise<unknown>[] = []
-  /** The first that was noticed. */
+  /** The first violation. */
   #violation: unknown
   readonly results: string[] = []
   readonly reuses: string[] = []
   readonly #fresh: FreshCache
-  readonly #looks: CoalescedObservations<ObservedState>
+  readonly #observations: CoalescedObservations<ObservedState>
   readonly #delay: () => Promise<void>
   readonly #fault: Fault | undefined
 
-  /** @param delays how many turns of the event loop each look and each part of a fill takes */
+  /** @param delays how many turns of the event loop each observation and each part of a fill takes */
   constructor(fresh: FreshCache, delays: Iterator<number>, fault?: Fault) {
     this.#fresh = fresh
     this.#delay = () => turns(delays.next().value as number)
     this.#fault = fault
-    this.#looks = new CoalescedObservations(() => this.#observe())
+    this.#observations = new CoalescedObservations(() => this.#observe())
   }
 
   async take(step: Step): Promise<void> {
@@ -80,7 +82,7 @@ export class LinearizableRegister {
         if (!this.#leased) return
         this.#leased = false
         return this.#change(this.#value, true)
-      case 'touch': // A change so young that another may follow under the same timestamp.
+      case 'touch': // A change so recent that another may follow under the same timestamp.
         if (this.#leased || this.#young) return
         this.#young = true
         return this.#change(this.#value + 1, true)
@@ -93,8 +95,8 @@ export class LinearizableRegister {
       case 'failFill':
         this.#failFill = true
         return
-      case 'failLook':
-        this.#failLook = true
+      case 'failObservation':
+        this.#failObservation = true
     }
   }
 
@@ -111,8 +113,8 @@ export class LinearizableRegister {
   }
 
   /**
-   * Goes back to a state that has been, token and all. That is more than a token may do: equal tokens promise that
-   * nothing changed between two looks, and here it may have. So it is done only while no fill is between its two.
+   * Goes back to an earlier state, token included. A token must not do that: equal tokens promise that nothing changed
+   * between two observations, and here something may have. So it is done only while no fill is between its two.
    */
   #revert(): void {
     const before = this.#eras.findLast((era) => era.settled && era.token !== this.#eras.at(-1)!.token)
@@ -123,20 +125,20 @@ export class LinearizableRegister {
 
   async #observe(): Promise<ObservedState> {
     await this.#delay()
-    const fail = this.#failLook
-    this.#failLook = false
-    if (fail) throw new Error('cannot look')
+    const fail = this.#failObservation
+    this.#failObservation = false
+    if (fail) throw new Error('cannot observe')
     const { token } = this.#eras.at(-1)!
-    const unsettledMs = this.#fault === 'blind to leases' ? 0 : this.#leased ? 1e9 : this.#young ? 1 : 0
-    this.#lastSight = { token, unsettledMs, generation: 0, openings: 0, maxAgeMs: Infinity }
+    const unsettledMs = this.#fault === 'ignores leases' ? 0 : this.#leased ? 1e9 : this.#young ? 1 : 0
+    this.#lastObserved = { token, unsettledMs, generation: 0, openings: 0, maxAgeMs: Infinity }
     await this.#delay()
-    return { ...this.#lastSight, token, unsettledMs }
+    return { ...this.#lastObserved, token, unsettledMs }
   }
 
-  readonly #question: FillRequest = {
-    observe: () => this.#looks.observe('register'),
+  readonly #request: FillRequest = {
+    observe: () => this.#observations.observe('register'),
     producer: () => () => this.#fill(),
-    fillStarted: (_entry, _seen, ended) => {
+    fillStarted: (_entry, _state, ended) => {
       this.#filling.add(ended)
       void ended.then((result) => {
         this.#filling.delete(ended)
@@ -167,13 +169,13 @@ export class LinearizableRegister {
     const newest = this.#newest
     let text: string
     try {
-      const stale = this.#fault === 'stale looks' ? this.#lastSight : undefined
-      const sight = stale ?? (await this.#question.observe())
-      const { follower, reuse } = await this.#fresh.read('register', sight, () => this.#question)
+      const stale = this.#fault === 'stale observations' ? this.#lastObserved : undefined
+      const state = stale ?? (await this.#request.observe())
+      const { follower, reuse } = await this.#fresh.read('register', state, () => this.#request)
       this.reuses.push(reuse)
       text = (await collect(follower)).toString()
     } catch (error) {
-      if (error instanceof Error && /^(cannot look|the fill failed)$/.test(error.message)) return
+      if (error instanceof Error && /^(cannot observe|the fill failed)$/.test(error.message)) return
       throw error
     }
     this.#check(text, asked, newest)
@@ -184,7 +186,7 @@ export class LinearizableRegister {
     const value = Number(/^value (\d+)\n$/.exec(text)?.[1])
     const current = this.#eras.some((era) => era.value === value && era.until > asked && era.from < answered)
     if (!current) throw new Violation(`stale: ${text.trim()}, asked at ${asked}, answered at ${answered}`)
-    // Answers that had ended when this one was asked for.
+    // `newest` is from reads that had ended when this one began.
     if (!this.#reverted && value < newest) throw new Violation(`back from ${newest} to ${value}`)
     this.#newest = Math.max(this.#newest, value)
   }
@@ -194,18 +196,18 @@ export class LinearizableRegister {
     return this.#filling.size
   }
 
-  /** Waits until all who asked have their answers, and no fill is left. */
+  /** Waits until every read is answered, and no fill is left. */
   async calm(): Promise<void> {
     await Promise.all(this.#asked)
     await Promise.all(this.#filling)
   }
 
-  /** All who asked have their answers; in a calm state the second to ask is answered from the cache. */
+  /** Waits for all reads; then nothing changes, and the second of two more reads must be a hit. */
   async finish(): Promise<void> {
     await this.take({ do: 'release' })
     await this.take({ do: 'age' })
     await this.calm()
-    this.#failFill = this.#failLook = false
+    this.#failFill = this.#failObservation = false
     for (let count = 0; count < 2 && !this.#violation; count++) {
       await this.#ask()
       await this.calm()
@@ -216,5 +218,5 @@ export class LinearizableRegister {
   }
 }
 
-/** A rule that did not hold. */
+/** A rule that was violated. */
 export class Violation extends Error {}

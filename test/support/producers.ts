@@ -8,8 +8,8 @@ for (let index = 0, state = 1; index < period; index++) {
 }
 
 /**
- * Bytes that differ from stream to stream and from offset to offset, so that swapped, repeated or foreign bytes are
- * noticed. Their period is no multiple of any block size.
+ * Returns bytes that differ by stream and offset, so that exchanged, repeated or foreign bytes are
+ * detected. Their period is no multiple of any block size.
  */
 export function bytesOf(stream: number, offset: number, length: number): Buffer {
   const parts: Buffer[] = []
@@ -22,20 +22,20 @@ export function bytesOf(stream: number, offset: number, length: number): Buffer 
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
 }
 
-/** A producer in the test's hand: what it makes, and when it ends, is said from outside. */
+/** A producer that the test controls: what it makes, and when it ends. */
 export class ManualProducer {
-  /** Given to the engine; may be run once. */
+  /** The producer itself; may be run once. */
   readonly run: Producer = (signal) => this.#generate(signal)
   /** The engine's signal, once the producer runs. */
   signal: AbortSignal | undefined
   /** Bytes that the engine has taken. */
   taken = 0
-  /** Has the engine ended it, or has it ended by itself? */
+  /** Has it ended, by itself or by the engine? */
   over = false
   readonly #queue: (Buffer | Error | 'end')[] = []
   #wake: (() => void) | undefined
 
-  /** Makes these bytes as soon as the engine asks for more. */
+  /** Makes these bytes as soon as the engine reads more. */
   push(...chunks: Buffer[]): this {
     return this.#add(...chunks)
   }
@@ -78,12 +78,12 @@ export class ManualProducer {
   }
 }
 
-/** A producer that makes these chunks and ends. */
+/** Returns a producer that makes these chunks and ends. */
 export function producerOf(...chunks: (Buffer | string)[]): Producer {
   return new ManualProducer().push(...chunks.map((chunk) => Buffer.from(chunk))).end().run
 }
 
-/** All that a follower gets, to the sound end; closes it. @throws what its stream ends with otherwise */
+/** Reads a follower to its end and closes it. @throws the error that its stream ends with, if it does */
 export async function collect(follower: Follower): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of follower) chunks.push(Buffer.from(chunk))
@@ -97,12 +97,12 @@ export async function readUntil(follower: Follower, offset: number): Promise<voi
   }
 }
 
-/** Lets the event loop turn: whatever can go on without time passing has gone on afterwards. */
+/** Lets the event loop make some turns: afterwards all has run that does not wait for time to pass. */
 export async function turns(count = 20): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** Is a promise still pending after the event loop has turned? For the proof that somebody waits. */
+/** Is a promise still pending after some turns of the event loop? */
 export async function pending(promise: Promise<unknown>): Promise<boolean> {
   const marker = Symbol('pending')
   return (await Promise.race([promise, turns().then(() => marker)])) === marker

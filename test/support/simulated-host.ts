@@ -7,7 +7,7 @@ import { turns } from './producers.js'
 interface Running {
   readonly group: string
   readonly began: number
-  /** Milliseconds of a core's time that it still needs. */
+  /** Milliseconds of CPU time that it still needs. */
   left: number
   readonly release: () => void
 }
@@ -16,8 +16,8 @@ const stepMs = 50
 const workMs = 100
 
 /**
- * A host that runs fills of 100 ms on so many cores, shared evenly. If more run than fit into its memory, all get slower
- * than that: with twice as many, a quarter of the work is done.
+ * A host that runs fills of 100 ms on a number of cores, shared evenly. If more run than fit into its memory, all slow down
+ * further: with twice as many, a quarter of the work is done.
  */
 export class SimulatedHost {
   cores = 2
@@ -33,7 +33,7 @@ export class SimulatedHost {
   #due = 0
   #pressure = 0
 
-  /** @param sees what the adaptive mode is told of; undefined: the total stays as it is */
+  /** @param sees what the adaptive limit is told; undefined: the total is fixed */
   constructor(total: number, sees?: 'durations' | 'pressure') {
     const limits = { perGroup: 100, queueMax: 100, waitMs: 5000 }
     this.limiter = new ProcessLimiter({
@@ -57,7 +57,7 @@ export class SimulatedHost {
     adaptive.start()
   }
 
-  /** Lets time pass while so many fills per second are asked for. @returns how many ended per second */
+  /** Lets time pass while that many fills per second are requested. @returns how many ended per second */
   async pass(seconds: number, perSecond: number): Promise<number> {
     const doneBefore = this.done
     for (let ms = 0; ms < seconds * 1000; ms += stepMs) {
@@ -81,7 +81,7 @@ export class SimulatedHost {
   #work(): void {
     const count = this.#running.size
     const efficiency = Math.min(1, this.fitting / count) ** 2
-    // As psi does it, near enough: an average over about ten seconds.
+    // Approximately as PSI does: an average over about ten seconds.
     this.#pressure += (stepMs / 10_000) * (100 * (1 - efficiency) - this.#pressure)
     const share = stepMs * Math.min(1, this.cores / count) * efficiency
     for (const fill of this.#running) {
@@ -89,7 +89,7 @@ export class SimulatedHost {
       if (fill.left > 0) continue
       this.#running.delete(fill)
       this.done++
-      this.#adaptive?.took(fill.group, this.clock.now() - fill.began)
+      this.#adaptive?.recordFill(fill.group, this.clock.now() - fill.began)
       fill.release()
     }
   }

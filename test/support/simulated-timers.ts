@@ -1,15 +1,15 @@
 import type { Test } from 'tap'
 
 export interface SimulatedTimers {
-  /** Timers that wait. */
+  /** Timers that have neither fired nor been cancelled. */
   readonly armed: number
   pass(ms: number): void
   restore(): void
 }
 
 /**
- * Puts timers and a performance.now() in the place of Node's that know no time but what the test lets pass, and take a delay that does not fit
- * in 31 bits as Node does: as one millisecond.
+ * Replaces Node's timers and performance.now() with ones for which only the test lets time pass. As in Node, a delay that
+ * does not fit into 31 bits counts as one millisecond.
  */
 export function simulateTimers(t: Test): SimulatedTimers {
   const waiting = new Map<object, { readonly at: number; readonly call: () => void }>()

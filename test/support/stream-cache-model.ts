@@ -8,7 +8,7 @@ import {
 import { bytesOf, ManualProducer, turns } from './producers.js'
 import type { Follower } from '../../src/streamcache/index.js'
 
-/** What may happen to a cache. A number that picks is taken modulo the things that are there to be picked. */
+/** What may happen to a cache. `pick` is an index, taken modulo the number of things to pick from. */
 export type Step =
   | { do: 'fill'; key: number; token: number | undefined; confirmed: boolean }
   | { do: 'make'; pick: number; size: number }
@@ -18,7 +18,7 @@ export type Step =
   | { do: 'turn' | 'sleep'; count: number }
   | { do: 'restart' }
 
-/** A fill, and all that the model knows of it. */
+/** A fill, and what the model knows of it. */
 interface Fill {
   readonly id: number
   readonly key: string
@@ -37,7 +37,7 @@ class Reader {
   readonly fill: Fill
   readonly follower: Follower
   readonly mayBreak: boolean
-  /** The reads under way. */
+  /** The reads that are running. */
   busy: Promise<void> | undefined
   ending: 'whole' | 'failed' | undefined
 
@@ -70,7 +70,7 @@ class Reader {
         )
           throw error
         this.ending = 'failed'
-        // As its client would: a follower that stays sets the pace.
+        // As its client would do: a follower that is not closed holds up the fill.
         if (this.mayBreak) this.follower.close()
         return
       }
@@ -80,13 +80,13 @@ class Reader {
     }
   }
 
-  /** Reads to the end, which must be the fill's. */
+  /** Reads to the end, which must be that of the fill. */
   async finish(): Promise<void> {
     await this.busy
     this.read(Infinity)
     await this.busy
     const result = await this.fill.ended
-    // A disk that fails breaks a stream, and never ends it early.
+    // A disk that fails ends a stream with an error, never early.
     if (this.broken) return
     if ((this.ending === 'failed') !== (result === 'failed')) throw new Error(`${result}, but ${this.ending}`)
     const { offset } = this.follower
@@ -96,14 +96,14 @@ class Reader {
   }
 }
 
-/** Takes the steps on a real cache, with a simple model beside it. Any difference throws. */
+/** Takes the steps on a real cache and on a simple model. Throws at any difference. */
 export class CacheModel {
   readonly #options: StreamCacheOptions
   #cache: StreamCache
   #fills: Fill[] = []
   #readers: Reader[] = []
   #count = 0
-  /** The fills that were committed, by key; those that may still answer: the last one, or one of the last few. */
+  /** By key, the committed fills that may still answer: the last one, or one of the last few. */
   readonly #committed = new Map<string, Fill[]>()
   #closing = false
   readonly #diskFails: boolean
@@ -114,7 +114,7 @@ export class CacheModel {
     this.#cache = cache
   }
 
-  /** @param diskFails reads may fail now and then: then streams may break, and entries may not answer */
+  /** @param diskFails reads may fail now and then: then streams may end with an error, and entries may not answer */
   static async run(options: StreamCacheOptions, steps: Step[], diskFails = false): Promise<void> {
     const model = new CacheModel(options, await StreamCache.open(options), diskFails)
     for (const step of steps) {
@@ -166,11 +166,11 @@ export class CacheModel {
 
   #fill({ key, token, confirmed }: Step & { do: 'fill' }): void {
     const producer = new ManualProducer()
-    const name = token === undefined ? undefined : `token ${token}`
-    const { entry, ended } = this.#cache.fill(`key ${key}`, name, producer.run, async () => confirmed)
+    const tokenName = token === undefined ? undefined : `token ${token}`
+    const { entry, ended } = this.#cache.fill(`key ${key}`, tokenName, producer.run, async () => confirmed)
     const id = ++this.#count
     const fill: Fill = {
-      ...{ id, key: `key ${key}`, token: name, confirmed, producer, entry },
+      ...{ id, key: `key ${key}`, token: tokenName, confirmed, producer, entry },
       ...{ made: 0, plan: undefined, result: undefined },
       ended: ended.then((result) => (this.#end(fill, result), result)),
     }
@@ -194,12 +194,12 @@ export class CacheModel {
     const candidates = this.#committed.get(key)?.filter(({ token }) => token === entry.token) ?? []
     const follower = entry.follow()
     if (!(await entry.load())) {
-      if (!this.#diskFails || entry.file.spill.damaged) throw new Error('a sound entry was found damaged')
+      if (!this.#diskFails || entry.file.spill.damaged) throw new Error('an intact entry was found damaged')
       follower.close()
       return this.#cache.discard(entry)
     }
     const fill = candidates.find(({ made }) => made === follower.size)
-    if (!fill) throw new Error(`${key} holds what nobody committed`)
+    if (!fill) throw new Error(`${key} holds what was never committed`)
     this.#readers.push(this.#reader(fill, follower))
   }
 
@@ -208,12 +208,12 @@ export class CacheModel {
   }
 
   #leave(reader: Reader): void {
-    reader.busy?.catch(() => {}) // A read that waits is interrupted.
+    reader.busy?.catch(() => {}) // A pending read is interrupted.
     reader.follower.close()
     this.#readers = this.#readers.filter((other) => other !== reader)
   }
 
-  /** Stops all that runs, opens the directory again, and compares what it holds. */
+  /** Stops all that runs, opens the directory again, and compares what is in it. */
   async #restart(): Promise<void> {
     this.#closing = true
     await this.#cache.close()
@@ -223,7 +223,7 @@ export class CacheModel {
     for (const key of this.#committed.keys()) await this.#hit(key)
   }
 
-  /** Every fill ends, and every follower gets all of it. */
+  /** Ends every fill; every follower must get all of it. */
   async #finish(): Promise<void> {
     for (const fill of this.#fills) if (!fill.plan) finish(fill, fill.id % 3 === 0 ? 'fail' : 'end')
     await Promise.all([

@@ -6,17 +6,17 @@ import { eventually } from './eventually.js'
 import { collect, producerOf } from './producers.js'
 import { tempDir } from './temp-dir.js'
 
-/** A cache over a directory of the test's, and what it told of itself. */
+/** A cache over a directory of the test, and the events that it has reported. */
 export interface TestCache {
   readonly cache: StreamCache
   readonly directory: string
   /** Events in order, as in `evicted size`, `discarded temp`, `storeFailed commit`. */
   readonly events: string[]
-  /** Bytes that followers may make the engine wait for, and the like; as given. */
+  /** The options that it was opened with. */
   readonly options: StreamCacheOptions
 }
 
-/** Opens a cache with room for everything and hours of time, unless told otherwise. It is closed with the test. */
+/** Opens a cache with ample limits, unless `changes` say otherwise. It is closed with the test. */
 export async function openCache(t: Test, changes: Partial<StreamCacheOptions> = {}): Promise<TestCache> {
   const directory = changes.directory ?? tempDir(t)
   const { options, events } = cacheOptions({ ...changes, directory })
@@ -53,12 +53,12 @@ export function cacheOptions(changes: Partial<StreamCacheOptions> & { directory:
   return { options, events }
 }
 
-export function filesIn(directory: string, room: 'temp' | 'entries'): string[] {
-  const path = join(directory, 'instance-0', room)
+export function filesIn(directory: string, folder: 'temp' | 'entries'): string[] {
+  const path = join(directory, 'instance-0', folder)
   return existsSync(path) ? readdirSync(path) : []
 }
 
-/** The paths under a directory that this process has open; `(deleted)` ones too. Linux only: elsewhere none. */
+/** Lists the paths under a directory that this process has open, `(deleted)` ones too. On Linux; elsewhere none. */
 export function openFilesUnder(directory: string): string[] {
   if (!existsSync('/proc/self/fd')) return []
   return readdirSync('/proc/self/fd').flatMap((fd) => {
@@ -66,18 +66,18 @@ export function openFilesUnder(directory: string): string[] {
       const path = readlinkSync(`/proc/self/fd/${fd}`)
       return path.startsWith(`${directory}/`) ? [path] : []
     } catch {
-      return [] // The descriptor of the listing itself has gone.
+      return [] // The descriptor of the listing itself is closed.
     }
   })
 }
 
-/** Waits until nobody holds a file under the directory and nothing temporary is left in it. */
+/** Waits until no file under the directory is open and no temporary file is left in it. */
 export async function nothingLeaks(directory: string): Promise<void> {
   await eventually(`no open file under ${directory}`, () => openFilesUnder(directory).length === 0)
   await eventually(`no temporary file in ${directory}`, () => filesIn(directory, 'temp').length === 0)
 }
 
-/** The state that the bytes stand for has not changed, or has. */
+/** Confirmations: the state that the bytes stand for has not changed, or has. */
 export const yes = async (): Promise<boolean> => true
 export const no = async (): Promise<boolean> => false
 
@@ -94,7 +94,7 @@ export async function put(
   return fill
 }
 
-/** What a request gets for a committed key; undefined if there is nothing sound. */
+/** Returns what a request gets for a committed key; undefined if there is nothing intact. */
 export async function get(cache: StreamCache, key: string): Promise<Buffer | undefined> {
   const entry = cache.get(key)
   if (!entry) return undefined

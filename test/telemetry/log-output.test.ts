@@ -8,7 +8,7 @@ import { LogOutput, type LogOutputOptions } from '../../src/telemetry/log-output
 import { eventually } from '../support/eventually.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** An output into a pipe, and what reads it: at once, all that is there. */
+/** Returns an output into a pipe, and a function that reads all that has arrived. */
 function openPipe(t: Test, options: LogOutputOptions = {}) {
   const path = join(tempDir(t), 'pipe')
   spawnSync('mkfifo', [path])
@@ -45,7 +45,7 @@ t.test('all lines arrive whole and in order, whatever their lengths', async (t) 
 })
 
 t.test(
-  'lines for a pipe that is not read wait, then are dropped; one line tells of that later',
+  'lines for a pipe that is not read are buffered, then dropped; one line reports that later',
   async (t) => {
     const { output, read, close } = openPipe(t, { maxBytes: 50_000 })
     const log = logTo(output, 'info')
@@ -57,7 +57,7 @@ t.test(
     }
     t.ok(output.dropped > 0)
     const { dropped } = output
-    await eventually('it is told', () => read().includes('were dropped'))
+    await eventually('it is reported', () => read().includes('were dropped'))
     const entries = read()
       .trimEnd()
       .split('\n')
@@ -72,7 +72,7 @@ t.test(
   },
 )
 
-t.test('the end does not wait for a pipe that is not read', async (t) => {
+t.test('end() does not wait for a pipe that is not read', async (t) => {
   const { output, read, close } = openPipe(t)
   for (let index = 0; index < 3000; index++) output.write(line(index))
   const start = performance.now()
@@ -89,7 +89,7 @@ t.test('the end does not wait for a pipe that is not read', async (t) => {
   close()
 })
 
-t.test('the end writes what waits where it can', async (t) => {
+t.test('end() writes the buffer if the output takes it', async (t) => {
   const { output, read, close } = openPipe(t)
   for (let index = 0; index < 200; index++) output.write(line(index))
   output.end(1000)
@@ -98,7 +98,7 @@ t.test('the end writes what waits where it can', async (t) => {
   close()
 })
 
-t.test('a full disk and a reader that has gone stop nobody', async (t) => {
+t.test('a full disk, or a reader that has gone, does not stop the program', async (t) => {
   const { output: gone, close } = openPipe(t, { maxBytes: 1000 })
   close()
   const fd = openSync('/dev/full', 'w')
@@ -110,7 +110,7 @@ t.test('a full disk and a reader that has gone stop nobody', async (t) => {
       t.ok(output.waiting <= 1000)
     }
     output.end(60_000)
-    // One that is being written at the end counts as written.
+    // A write in progress at the end counts as done.
     t.ok(output.dropped >= 99, `${output.dropped} dropped`)
   }
 })

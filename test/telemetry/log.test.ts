@@ -1,7 +1,7 @@
 import t from 'tap'
 import { atMostEvery } from '../../src/telemetry/log.js'
 
-t.test('a call that is made at most so often', async (t) => {
+t.test('a rate-limited call', async (t) => {
   let now = 0
   const clock = (): number => now
   const told: string[] = []
@@ -10,10 +10,10 @@ t.test('a call that is made at most so often', async (t) => {
     now = at
     tell(`${at}`)
   }
-  t.same(told, ['0', '1000', '5000', '6000'], 'what was dropped puts nothing off')
+  t.same(told, ['0', '1000', '5000', '6000'], 'calls that do nothing do not extend the pause')
   const others: string[] = []
   const tellOther = atMostEvery(1000, (what: string) => others.push(what), clock)
   tellOther('x')
   tell('y')
-  t.same([others, told.length], [['x'], 4], 'each has a silence of its own')
+  t.same([others, told.length], [['x'], 4], 'each call has a pause of its own')
 })

@@ -1,68 +1,70 @@
-import { admittedFactor } from '../queue/fair-queue.js'
 import { systemClock, type Clock } from '../clock.js'
-import { EventLoopLoad, type EventLoopLoadOptions } from './event-loop-load.js'
 import { Overloaded } from '../overloaded.js'
+import { admittedFactor } from '../queue/fair-queue.js'
 import { TimedQueue, type AdmissionRequest, type TimedQueueOptions } from '../queue/timed-queue.js'
+import { EventLoopLoad, type EventLoopLoadOptions } from './event-loop-load.js'
 import { FairShares } from './shares.js'
 
 export interface AdmissionGateOptions
   extends EventLoopLoadOptions, Omit<TimedQueueOptions, 'perGroup' | 'clock'> {
-  /** Most newcomers who are inside or wait, and a third of those who may be so if they were let in before. */
+  /**
+   * Most requests of new clients that are being answered or wait; requests of clients that were admitted a moment ago
+   * have three times as many places of their own.
+   */
   readonly max: number
-  /** A client may have this many times what is left to others, see `Shares`; left out: all there is. */
+  /** A client's requests may be this many times what is left to others, see `FairShares`; left out: all there are. */
   readonly clientFactor?: number
   readonly events?: GateEvents
-  /** Calls at the end of this turn of the event loop. */
+  /** Calls at the end of the current turn of the event loop. */
   readonly turnEnd?: (call: () => void) => void
 }
 
 export interface GateRequest extends AdmissionRequest {
-  /** Whose share its place is taken from; left out: nobody's. */
+  /** The client whose share it counts against; left out: it counts against no share. */
   readonly client?: string
 }
 
-/** Who waits for an answer. */
+/** A request whose client may disconnect. */
 export interface AbortableRequest {
-  /** Calls back when it leaves. */
+  /** Calls back when the request is aborted. */
   onAbort(call: () => void): void
-  /** @throws if it has left */
+  /** @throws if the request was aborted */
   throwIfAborted(): void
 }
 
 export interface GateEvents {
-  /** Somebody who had to wait is let in. */
+  /** A request that had to wait is admitted. */
   waited?(waitedMs: number): void
   shed?(reason: Overloaded['reason']): void
 }
 
-/** While somebody waits: the newcomers that are seen for each one that is let in. */
-const newcomersPerEntry = 3
-/** How many are let in together: they share looks at the disk, and fills. */
+/** While requests wait: how many arrivals are accepted for each request that is admitted. */
+const arrivalsPerAdmission = 3
+/** Requests that are admitted together: they share observations and fills. */
 const batch = 64
-/** Places that a client may have whatever its share is: where there are few, it is no greedy client that takes them. */
+/** Places that a client may have whatever its share is: where there are few, taking these is not greedy. */
 const fewPlaces = 4
-/** Longest time in milliseconds for which connections that come one after another are waited for. */
+/** Longest time in milliseconds for which requests wait for the connections that arrive one after another. */
 const arrivalMs = 20
 
 /**
- * The place in which requests are answered: for so many and no more, and while the event loop is busy without a pause,
- * for one batch after another. Then newcomers wait at the door; repositories take turns, see `Line`. Places are shared
- * among clients, so that none has them all; those who were let in before take theirs from a part of their own.
+ * Admission control for requests. It bounds how many are being answered or wait, and while the event loop is saturated,
+ * it queues new requests and admits them in batches, repositories round robin (see `FairQueue`). Places are shared among
+ * clients, so that none takes all of them; clients that were admitted a moment ago have places of their own.
  *
- * A loop that is asked for more than it can do must not do everything a little at a time: all answers would come too
- * late. Nor may it see only as many newcomers as it can answer: the others would wait in the kernel, until that drops
- * them without a word. To see one and send it away is cheap, and not free. So, while somebody waits, it sees at most
- * three times as many as it lets in. As soon as a turn of the loop brings no newcomer, it lets in a batch: the loop has
- * work as long as there is any.
+ * A saturated loop must not do a part of everything at a time: all answers would be late. Nor may it accept only as many
+ * requests as it can answer: the others would wait in the kernel, until that drops them without an answer. To accept and
+ * shed a request is cheap, but not free. So while requests wait, the loop accepts at most three times as many as it
+ * admits. As soon as a turn of the loop brings no arrival, a batch is admitted: the loop has work as long as there is any.
  *
- * Nor must the first of many who come at once be answered while the others are still in the kernel: libuv accepts one
- * connection in each turn of the loop (uv__server_io), and a turn in which much is sent is long. So all wait, for a
- * moment, until a turn has brought no connection.
+ * The first of many requests that arrive at once must not be answered while the others are still in the kernel either:
+ * libuv accepts one connection per turn of the loop (uv__server_io), and a turn in which much is sent is long. So all of
+ * them wait for a moment, until a turn has brought no connection.
  *
- * Who is inside and waits for Git, or takes bytes slowly, holds up nobody: it gives the loop nothing to do.
+ * A request that waits for Git, or whose client reads slowly, delays no other: it causes no work in the loop.
  */
 export class AdmissionGate {
-  readonly #newcomerShares: FairShares
+  readonly #ordinaryShares: FairShares
   readonly #admittedShares: FairShares
   readonly #events: GateEvents
   readonly #queue: TimedQueue
@@ -70,15 +72,15 @@ export class AdmissionGate {
   readonly #turnEnd: (call: () => void) => void
   readonly #clock: Clock
   #connections = 0
-  /** While connections are coming: resolves when they have come. */
+  /** While connections arrive: resolves when no more do. */
   #arrival: Promise<void> | undefined
-  /** Newcomers in this turn of the loop, and those of earlier turns since the last batch. */
+  /** Requests that arrived in this turn of the loop, and in earlier turns since the last batch. */
   #arrivedThisTurn = 0
   #arrivedSinceBatch = 0
 
   constructor(options: AdmissionGateOptions) {
     const { max, clientFactor = Infinity, events = {} } = options
-    this.#newcomerShares = new FairShares(max, clientFactor, fewPlaces)
+    this.#ordinaryShares = new FairShares(max, clientFactor, fewPlaces)
     this.#admittedShares = new FairShares(max * (admittedFactor - 1), clientFactor, fewPlaces)
     this.#events = events
     this.#queue = new TimedQueue({ ...options, perGroup: Infinity })
@@ -87,16 +89,17 @@ export class AdmissionGate {
     this.#turnEnd = options.turnEnd ?? ((call: () => void) => void setImmediate(call))
   }
 
+  /** Requests that are being answered. */
   get admitted(): number {
     return this.#queue.running
   }
 
-  /** How many wait at the door. */
+  /** Requests that wait to be admitted. */
   get waiting(): number {
     return this.#queue.waiting
   }
 
-  /** A connection has come: soon there will be a request on it. */
+  /** Records that a connection was accepted: a request on it will follow. */
   connectionAccepted(): void {
     this.#connections++
     this.#arrival ??= this.#arrivalsEnded().finally(() => (this.#arrival = undefined))
@@ -114,26 +117,26 @@ export class AdmissionGate {
   }
 
   /**
-   * Comes in when it may: at once if it need not wait. Its place is free at once when it leaves: what it waits for may be
-   * long in coming.
-   * @returns what to call on leaving; called again, it does nothing
-   * @throws Overloaded, or that the visitor has left; or rejects with them
+   * Admits a request, at once or later. When the request is aborted its place is free at once, although the work that it
+   * waits for may take longer to end.
+   * @returns releases the place; has no effect when repeated
+   * @throws Overloaded, or that the request was aborted; or rejects with them
    */
-  enter(request: GateRequest, caller: AbortableRequest): (() => void) | Promise<() => void> {
-    if (this.#arrival) return this.#arrival.then(() => this.#enter(request, caller))
-    return this.#enter(request, caller)
+  admit(request: GateRequest, caller: AbortableRequest): (() => void) | Promise<() => void> {
+    if (this.#arrival) return this.#arrival.then(() => this.#admit(request, caller))
+    return this.#admit(request, caller)
   }
 
-  #enter(request: GateRequest, caller: AbortableRequest): (() => void) | Promise<() => void> {
+  #admit(request: GateRequest, caller: AbortableRequest): (() => void) | Promise<() => void> {
     caller.throwIfAborted()
     this.#arrivedThisTurn++
     const { client, admitted = false } = request
-    const places = admitted ? this.#admittedShares : this.#newcomerShares
-    const none = places.take(client)
-    if (none !== undefined) throw this.#shed(new Overloaded(none, 1))
-    if (this.waiting > 0 || this.#load.busy) return this.#wait(request, places, caller)
-    this.#queue.enter(request.group)
-    return this.#admit(request, places, caller)
+    const shares = admitted ? this.#admittedShares : this.#ordinaryShares
+    const denied = shares.take(client)
+    if (denied !== undefined) throw this.#shed(new Overloaded(denied, 1))
+    if (this.waiting > 0 || this.#load.saturated) return this.#wait(request, shares, caller)
+    this.#queue.start(request.group)
+    return this.#grant(request, shares, caller)
   }
 
   #shed(why: Overloaded): Overloaded {
@@ -141,53 +144,53 @@ export class AdmissionGate {
     return why
   }
 
-  #wait(request: GateRequest, places: FairShares, caller: AbortableRequest): Promise<() => void> {
-    const refusal = this.#queue.refusal(request)
-    if (refusal) {
-      places.give(request.client)
-      throw this.#shed(refusal)
+  #wait(request: GateRequest, shares: FairShares, caller: AbortableRequest): Promise<() => void> {
+    const rejection = this.#queue.rejection(request)
+    if (rejection) {
+      shares.give(request.client)
+      throw this.#shed(rejection)
     }
     if (this.waiting === 0) {
       this.#arrivedThisTurn = 1
       this.#turnEnd(() => this.#endTurn())
     }
-    return new Promise((enter, reject) => {
+    return new Promise((resolve, reject) => {
       const granted = (waitedMs: number): void => {
         this.#events.waited?.(waitedMs)
-        enter(this.#admit(request, places, caller))
+        resolve(this.#grant(request, shares, caller))
       }
-      const late = (why: Overloaded): void => {
-        places.give(request.client)
+      const expired = (why: Overloaded): void => {
+        shares.give(request.client)
         reject(this.#shed(why))
       }
-      const giveUp = this.#queue.enqueue(request, granted, late)
+      const leave = this.#queue.enqueue(request, granted, expired)
       caller.onAbort(() => {
-        if (!giveUp()) return
-        places.give(request.client)
-        reject(new Error('the visitor has left'))
+        if (!leave()) return
+        shares.give(request.client)
+        reject(new Error('the request was aborted'))
       })
     })
   }
 
   #endTurn(): void {
     this.#arrivedSinceBatch += this.#arrivedThisTurn
-    if (this.#arrivedThisTurn === 0 || this.#arrivedSinceBatch >= batch * newcomersPerEntry) {
+    if (this.#arrivedThisTurn === 0 || this.#arrivedSinceBatch >= batch * arrivalsPerAdmission) {
       this.#arrivedSinceBatch = 0
-      for (let entry = 0; entry < batch; entry++) this.#queue.advance()
+      for (let count = 0; count < batch; count++) this.#queue.grantNext()
     }
     this.#arrivedThisTurn = 0
     if (this.waiting > 0) this.#turnEnd(() => this.#endTurn())
   }
 
-  #admit({ group, client }: GateRequest, places: FairShares, caller: AbortableRequest): () => void {
-    let inside = true
-    const leave = (): void => {
-      if (!inside) return
-      inside = false
-      this.#queue.exit(group)
-      places.give(client)
+  #grant({ group, client }: GateRequest, shares: FairShares, caller: AbortableRequest): () => void {
+    let held = true
+    const release = (): void => {
+      if (!held) return
+      held = false
+      this.#queue.finish(group)
+      shares.give(client)
     }
-    caller.onAbort(leave)
-    return leave
+    caller.onAbort(release)
+    return release
   }
 }

@@ -1,13 +1,13 @@
 import { isIPv6 } from 'node:net'
 
 /**
- * The clients that share one share of what there is: those of an IPv4 address, or of 64 bits of an IPv6 address, which
- * is what one site has at the least (RFC 6177) and can take addresses from as it likes.
+ * Returns the group of a client's address; the clients of a group have one share together. A group is an IPv4 address, or
+ * the first 64 bits of an IPv6 address: a site has at least such a prefix (RFC 6177), and may use any address in it.
  */
 export function clientGroup(address: string): string {
   if (!address.includes(':')) return address
   const [plain = ''] = address.split('%')
-  // IPv4 within IPv6, as a socket that listens for both gives it.
+  // IPv4-mapped IPv6 address, as reported by a socket that listens for both.
   const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain) ?? []
   if (mapped !== undefined) return mapped
   if (!isIPv6(plain)) return address

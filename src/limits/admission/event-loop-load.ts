@@ -2,68 +2,70 @@ import { performance } from 'node:perf_hooks'
 import { systemClock, type Clock } from '../clock.js'
 
 export interface EventLoopLoadOptions {
-  /** Milliseconds without a pause after which the loop counts as busy; Infinity: it never does. */
-  readonly busyMs: number
+  /** Milliseconds without a pause after which the loop counts as saturated; Infinity: it never does. */
+  readonly saturatedAfterMs: number
   readonly clock?: Clock | undefined
-  /** Milliseconds for which the loop has had nothing to do since the program began. */
+  /** Returns the milliseconds for which the loop has been idle since the process started. */
   readonly idleMs?: (() => number) | undefined
 }
 
-/** Milliseconds between two looks. */
-const lookMs = 100
-/** The part of that time in which a busy loop may have had nothing to do. */
+/** Milliseconds between two samples. */
+const sampleMs = 100
+/** The part of a sample for which a loop without a pause may have been idle. */
 const pause = 0.02
 
 const systemIdle = (): number => performance.eventLoopUtilization().idle
 
 /**
- * Is more asked of the event loop than it can do? It is when it never comes to wait for something to happen.
+ * Measures whether the event loop is saturated: whether it never becomes idle.
  *
- * How late its timers are does not tell: libuv takes one new connection in each turn (uv__server_io), so turns stay short
- * however many come, and those who have come too early wait in the kernel.
+ * The delay of timers would not tell: libuv accepts one new connection per turn (uv__server_io), so turns stay short
+ * however many connections arrive, and those that cannot be accepted yet wait in the kernel.
  *
- * Nobody looks while nobody asks, so that an idle program is not woken up.
+ * Samples are taken only while `saturated` is being read, so that an idle process is not woken up.
  */
 export class EventLoopLoad {
-  readonly #busyMs: number
+  readonly #saturatedAfterMs: number
   readonly #clock: Clock
   readonly #idleMs: () => number
-  #asked = false
-  #looking = false
+  /** Was `saturated` read since the last sample? */
+  #read = false
+  #sampling = false
+  /** At the beginning of the current sample. */
   #idle = 0
   #at = 0
-  /** Since when it has not paused. */
+  /** Since when the loop has not paused. */
   #busySince: number | undefined
 
-  constructor({ busyMs, clock = systemClock, idleMs = systemIdle }: EventLoopLoadOptions) {
-    this.#busyMs = busyMs
+  constructor({ saturatedAfterMs, clock = systemClock, idleMs = systemIdle }: EventLoopLoadOptions) {
+    this.#saturatedAfterMs = saturatedAfterMs
     this.#clock = clock
     this.#idleMs = idleMs
   }
 
-  /** Has it had no pause for a while, as of the last look? Whoever asks makes it go on looking. */
-  get busy(): boolean {
-    if (!this.#looking) {
-      this.#looking = true
+  /** Had the loop not paused for `saturatedAfterMs`, as of the last sample? Reading this keeps the sampling going. */
+  get saturated(): boolean {
+    if (!this.#sampling) {
+      this.#sampling = true
       this.#begin()
     }
-    this.#asked = true
-    return this.#busySince !== undefined && this.#at - this.#busySince >= this.#busyMs
+    this.#read = true
+    return this.#busySince !== undefined && this.#at - this.#busySince >= this.#saturatedAfterMs
   }
 
   #begin(): void {
-    this.#asked = false
+    this.#read = false
     this.#at = this.#clock.now()
     this.#idle = this.#idleMs()
-    this.#clock.after(lookMs, () => this.#look())
+    this.#clock.after(sampleMs, () => this.#sample())
   }
 
-  #look(): void {
+  #sample(): void {
     const paused = this.#idleMs() - this.#idle > pause * (this.#clock.now() - this.#at)
-    // Nobody has asked since the last look: there was nothing to do.
-    this.#looking = this.#asked
-    if (paused || !this.#asked) this.#busySince = undefined
+    // Without a read since the last sample no request has arrived.
+    this.#sampling = this.#read
+    if (paused || !this.#read) this.#busySince = undefined
     else this.#busySince ??= this.#at
-    if (this.#looking) this.#begin()
+    if (this.#sampling) this.#begin()
   }
 }

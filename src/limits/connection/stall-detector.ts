@@ -1,50 +1,50 @@
 import { systemClock, type Clock } from '../clock.js'
 
 export interface StallDetectorOptions {
-  /** Milliseconds in which a client must take something of what is there for it; 0: as long as it likes. */
+  /** Milliseconds in which a client must take some of the bytes that are owed to it; 0: no limit. */
   readonly idleMs: number
-  /** Bytes per second that it must take on average over a window; 0: as few as it likes. */
+  /** Bytes per second that it must take on average over a window; 0: no limit. */
   readonly minRate: number
   /** Milliseconds over which the rate is measured. */
   readonly windowMs: number
   readonly clock?: Clock
 }
 
-/** Somebody who is sent bytes. */
+/** A client that bytes are sent to. */
 export interface StallableClient {
   /** Bytes that it has taken so far. */
   taken(): number
-  /** Is anything there for it that it has not taken? */
+  /** Are there bytes for it that it has not taken? */
   owed(): boolean
 }
 
 interface Watched {
   readonly client: StallableClient
   readonly violated: (reason: 'idle' | 'slow') => void
-  /** Was anything owed to it at the last tick? And what had it taken by then? */
+  /** Were bytes owed to it at the last tick? And how many had it taken by then? */
   owed: boolean
   taken: number
-  /** Ticks since it was seen to have taken something. */
+  /** Ticks since it last took bytes. */
   idleTicks: number
-  /** Ticks since its window began, and what it had taken by then. */
+  /** Ticks since its window began, and the bytes that it had taken by then. */
   windowTicks: number
   windowStart: number
 }
 
-/** Ticks in an idle time or a window: how exactly both are kept. */
+/** Ticks in an idle time or a window: the precision of both. */
 const ticks = 8
 
 /**
- * Finds clients that hold a connection and take nothing, or too little.
+ * Detects clients that hold a connection and take no bytes, or too few.
  *
- * A client can only be blamed while something is there for it: whatever time the server itself takes does not count. All
- * clients share one timer, which runs only while there are any; at each tick each is asked for two numbers. Time is
- * counted in ticks and not read from a clock: if the program itself was held up (a suspended machine, a long garbage
- * collection), clients could not take anything either, and the late tick counts as one. So nobody is found too early, and
- * the idle at most two ticks late.
+ * A client counts as stalled only while bytes are owed to it: time that the server itself takes does not count. All
+ * clients share one timer, which runs only while there are any; each tick reads two numbers of each client. Time is
+ * counted in ticks and not read from a clock: if this process itself was suspended (a sleeping machine, a long garbage
+ * collection), clients could not take bytes either, and the late tick counts as one. So no client is detected too early,
+ * and an idle one at most two ticks late.
  *
- * Bytes count as taken when the kernel has taken them. A kernel that holds megabytes for a slow client takes the next
- * when a good part of those is gone, so an idle time of less than a minute or two hits clients that are merely slow.
+ * Bytes count as taken when the kernel has taken them. A kernel that buffers megabytes for a slow client takes more only
+ * when a good part of these is gone, so an idle time of less than a minute or two affects clients that are merely slow.
  */
 export class StallDetector {
   readonly #idleTicks: number
@@ -64,13 +64,10 @@ export class StallDetector {
     this.#clock = clock
   }
 
-  get watching(): number {
-    return this.#watched.size
-  }
-
   /**
-   * @param violated called once, when the client is found idle or slow; it is not watched any more then
-   * @returns what ends the watch
+   * Watches a client.
+   * @param violated called once, when the client is idle or slow; it is no longer watched then
+   * @returns stops watching it
    */
   watch(client: StallableClient, violated: Watched['violated']): () => void {
     const taken = client.taken()
@@ -95,7 +92,7 @@ export class StallDetector {
   #tick(): void {
     this.#stop = undefined
     for (const watched of this.#watched) {
-      const reason = this.#judge(watched)
+      const reason = this.#violation(watched)
       if (!reason) continue
       this.#watched.delete(watched)
       watched.violated(reason)
@@ -103,7 +100,8 @@ export class StallDetector {
     this.#arm()
   }
 
-  #judge(watched: Watched): 'idle' | 'slow' | undefined {
+  /** Updates what is known of a client. @returns the limit that it violates, if any */
+  #violation(watched: Watched): 'idle' | 'slow' | undefined {
     const taken = watched.client.taken()
     const owedBefore = watched.owed
     watched.owed = watched.client.owed()

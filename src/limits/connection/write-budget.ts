@@ -1,23 +1,23 @@
 /**
- * Bytes that may be handed to clients in one turn of the event loop, for all of them together. What is in memory could
- * be sent to hundreds of clients without a pause; meanwhile Git's output would not be read, and nobody's request.
+ * Limits the bytes that are written to all clients together in one turn of the event loop. Bytes in memory could be
+ * written to hundreds of clients without a pause, during which neither Git's output nor any request would be read.
  */
 export class WriteBudget {
   readonly #bytesPerTurn: number
   readonly #turnEnd: (call: () => void) => void
   #left: number
   #ending = false
-  /** Those who come next, with what they will hand over. */
+  /** The writes that wait for a later turn, oldest first. */
   #waiting: { readonly bytes: number; readonly go: () => void }[] = []
 
-  /** @param turnEnd calls at the end of this turn of the event loop */
+  /** @param turnEnd calls at the end of the current turn of the event loop */
   constructor(bytesPerTurn: number, turnEnd = (call: () => void): void => void setImmediate(call)) {
     this.#bytesPerTurn = bytesPerTurn
     this.#turnEnd = turnEnd
     this.#left = bytesPerTurn
   }
 
-  /** Leave to hand over so many bytes: undefined if it is given now; otherwise it resolves in one of the next turns. */
+  /** Asks to write that many bytes. @returns undefined if they may be written now; else resolves in a later turn */
   take(bytes: number): Promise<void> | undefined {
     this.#awaitEnd()
     if (this.#left > 0) {
@@ -27,7 +27,7 @@ export class WriteBudget {
     return new Promise((go) => this.#waiting.push({ bytes, go }))
   }
 
-  /** A new turn: those go on who have waited for longest. */
+  /** Begins a new turn: the writes that have waited for longest go on first. */
   #begin(): void {
     this.#ending = false
     this.#left = this.#bytesPerTurn

@@ -3,12 +3,15 @@ import { systemClock, type Clock } from '../clock.js'
 import type { Pressure } from './pressure.js'
 import type { ProcessLimiter } from './process-limiter.js'
 
-/** Why a total was changed: somebody waited; fills had become slow; the kernel saw work held up. */
+/**
+ * Why a total was changed. `demand`: a request waited; `slow`: fills had become slow; the others: the kernel's figures for
+ * pressure.
+ */
 export type AdaptiveLimitCause = 'demand' | 'slow' | keyof Pressure
 
 export interface AdaptiveLimitOptions {
   readonly limiter: Pick<ProcessLimiter, 'total' | 'scarce' | 'running'>
-  /** The total never leaves these bounds. What runs at once at the floor is harmless at any time. */
+  /** Bounds of the total. As many processes as the floor allows must be harmless at any time. */
   readonly floor: number
   readonly ceiling: number
   readonly readPressure: () => Promise<Pressure>
@@ -18,42 +21,43 @@ export interface AdaptiveLimitOptions {
   readonly changed?: (cause: AdaptiveLimitCause, total: number) => void
 }
 
-/** From which figures on a total does not grow, and from which it is halved. */
+/** The figures from which on the total does not grow, and from which on it is halved. */
 const bounds: readonly [keyof Pressure, hold: number, cut: number][] = [
-  // Somebody nearly always waits for a CPU where all are in good use; only `always` is too much.
+  // Where all CPUs are well used, some process waits for one nearly all the time; only all the time is too much.
   ['cpu', 70, 95],
   ['memory', 10, 25],
   ['io', 60, 90],
   ['memoryUsed', 0.8, 0.9],
 ]
 
-/** Fills that are judged together, and how many times as long as usual they must take to be slow. */
-const judged = 16
+/** Fills in one sample, and how many times as long as their baseline they must take on average to count as slow. */
+const sampleSize = 16
 const slowFactor = 2
-/** Weight of the latest fill in what is usual for its group. */
+/** Weight of the latest fill in the baseline of its group. */
 const gain = 1 / 8
-/** Groups of which it is known how long their fills take. */
+/** Most groups whose baseline is remembered (LRU). */
 const groupsMax = 1000
-/** Milliseconds after a cut in which it is left to take effect: psi's averages go back ten seconds. */
+/** Milliseconds after a decrease in which it takes effect: the averages of PSI cover ten seconds. */
 const restMs = 10_000
 
 /**
- * Moves the total of slots to what the machine can take: one more per period while somebody waits for a slot and all is
- * well, half as many when it is not (additive increase, multiplicative decrease, as TCP finds its rate). Under overload
- * the queue is shed, and what runs ends in good time.
+ * Adapts the total of permits to what the machine can take, by AIMD (additive increase, multiplicative decrease, as TCP
+ * does): one more per period while a request waits and all is well, half as many when it is not. Under overload requests
+ * are shed from the queue, and what runs ends in good time.
  *
- * *Slow* is a fill that takes much longer than others of its group did while little ran. Groups are compared each with
- * itself, for a large repository's fills are no sign of trouble. What is usual is learned only while no more runs than
- * the floor allows: if it were learned at any time, a total that grows step by step would make each step look usual.
- * Logarithms are averaged, so that one fill that hangs does not speak for all.
+ * *Slow* is a fill that takes much longer than others of its group did under light load. Each group is compared with
+ * itself, since long fills of a large repository are no sign of overload. The baseline is learned only while no more
+ * processes run than the floor allows: otherwise a total that grows step by step would make each step look normal.
+ * Logarithms are averaged, so that a single fill that hangs has little weight.
  *
- * *Pressure* also sees what fills do not: clones that take the memory, or a neighbour that takes the disk.
+ * *Pressure* also shows what fills do not: clones that use up the memory, or another program that uses the disk.
  */
 export class AdaptiveLimit {
   readonly #options: AdaptiveLimitOptions
   readonly #clock: Clock
-  /** By group, the logarithm of the usual milliseconds. */
-  readonly #usual = new LRUCache<string, number>({ max: groupsMax })
+  /** By group, the logarithm of the milliseconds that a fill takes under light load. */
+  readonly #baselines = new LRUCache<string, number>({ max: groupsMax })
+  /** Fills in the present sample, and the sum of the logarithms of time over baseline. */
   #count = 0
   #excess = 0
   #restUntil = -Infinity
@@ -63,20 +67,23 @@ export class AdaptiveLimit {
     this.#clock = options.clock ?? systemClock
   }
 
-  /** A fill of that group has ended well, so many milliseconds after its process was started. Call before its release. */
-  took(group: string, ms: number): void {
+  /**
+   * Records that a fill of a group has succeeded, and how many milliseconds after the start of its process. Call this
+   * before its permit is released.
+   */
+  recordFill(group: string, ms: number): void {
     const { limiter, floor } = this.#options
     const time = Math.log(Math.max(ms, 1))
-    const usual = this.#usual.get(group)
-    const light = limiter.running('fill') + limiter.running('pass') <= floor
-    if (usual === undefined || light)
-      this.#usual.set(group, usual === undefined ? time : usual + gain * (time - usual))
-    if (usual === undefined) return
+    const baseline = this.#baselines.get(group)
+    const lightLoad = limiter.running('fill') + limiter.running('pass') <= floor
+    if (baseline === undefined || lightLoad)
+      this.#baselines.set(group, baseline === undefined ? time : baseline + gain * (time - baseline))
+    if (baseline === undefined) return
     this.#count++
-    this.#excess += time - usual
+    this.#excess += time - baseline
   }
 
-  /** @returns what ends it */
+  /** Starts to adapt the total. @returns stops it */
   start(): () => void {
     const { periodMs, readPressure } = this.#options
     let stopped = false
@@ -101,7 +108,7 @@ export class AdaptiveLimit {
     const { limiter, floor, ceiling } = this.#options
     const now = this.#clock.now()
     if (now < this.#restUntil) {
-      // What ends now began before the cut.
+      // Fills that end now started before the decrease.
       this.#count = this.#excess = 0
       return
     }
@@ -115,9 +122,9 @@ export class AdaptiveLimit {
     } else if (limiter.scarce && !over(1)) this.#set('demand', Math.min(ceiling, limiter.total + 1))
   }
 
-  /** Begins to count anew whenever enough fills are counted to tell. */
+  /** Were the fills of the present sample slow? Starts a new sample if this one is large enough. */
   #isSlow(): boolean {
-    if (this.#count < judged) return false
+    if (this.#count < sampleSize) return false
     const slow = this.#excess / this.#count > Math.log(slowFactor)
     this.#count = this.#excess = 0
     return slow

@@ -1,26 +1,26 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** How much the work of this machine is held up for want of something; what the kernel does not tell is left out. */
+/** How much the processes of this machine wait for its resources; figures that the kernel does not report are left out. */
 export interface Pressure {
-  /** Share of the last ten seconds, in percent, in which some process waited for a CPU, for memory, for a disk. */
+  /** Part of the last ten seconds, in percent, in which some process waited for a CPU, for memory, for a disk. */
   readonly cpu?: number
   readonly memory?: number
   readonly io?: number
-  /** Memory in use that cannot simply be dropped, as a part of what this cgroup may have: 0 to 1. */
+  /** Memory in use that cannot simply be freed, as a part of this cgroup's limit: 0 to 1. */
   readonly memoryUsed?: number
 }
 
-/** The first line's `avg10` in a file of psi's (Linux, Documentation/accounting/psi.rst). */
+/** Returns `avg10` of the line `some` in a PSI file (Linux, Documentation/accounting/psi.rst). */
 export function parsePressure(text = ''): number | undefined {
   const value = /^some avg10=(\d+\.\d+) /m.exec(text)?.[1]
   return value === undefined ? undefined : Number(value)
 }
 
 /**
- * From memory.max, memory.current and memory.stat (Linux, Documentation/admin-guide/cgroup-v2.rst). Files that were read
- * stay in memory until somebody needs the room, and count as current: a server of packs always sits at its limit. They
- * are taken off.
+ * Returns `memoryUsed` from the contents of memory.max, memory.current and memory.stat (Linux,
+ * Documentation/admin-guide/cgroup-v2.rst). Cached files stay in memory until it is needed otherwise, and are part of
+ * memory.current: on a server of packs that is always near the limit. So cached files are subtracted.
  */
 export function parseMemoryUsed(max?: string, current?: string, stat = ''): number | undefined {
   const files = [...stat.matchAll(/^(?:in)?active_file (\d+)$/gm)].reduce(
@@ -28,11 +28,11 @@ export function parseMemoryUsed(max?: string, current?: string, stat = ''): numb
     0,
   )
   const used = (Number(current) - files) / Number(max)
-  // No limit is the word `max`, and no file is no number either.
+  // Without a limit memory.max is the word `max`; that, and a missing file, give NaN.
   return Number.isFinite(used) ? Math.max(0, used) : undefined
 }
 
-/** The path of a process's cgroup, below the root that it sees, from its /proc/PID/cgroup (cgroups(7)). */
+/** Returns the path of a process's cgroup, relative to the root that it sees, from its /proc/PID/cgroup (cgroups(7)). */
 export function parseCgroup(text = ''): string | undefined {
   return /^0::(\/.*)$/m.exec(text)?.[1]
 }
@@ -40,10 +40,10 @@ export function parseCgroup(text = ''): string | undefined {
 const resources = ['cpu', 'memory', 'io'] as const
 
 /**
- * The kernel's figures: those of this process's own cgroup, which holds the Git processes too and knows its own limits;
- * where there are none, those of the whole machine. Linux only, and not every kernel has them: nothing here fails, it
- * only knows less.
- * @param root where /proc and /sys are
+ * Reads the kernel's figures: those of this process's own cgroup, which contains the Git processes too and has its own
+ * limits; where there are none, those of the whole machine. Only Linux has them, and not every kernel. Never rejects:
+ * figures that cannot be read are left out.
+ * @param root the directory that contains proc/ and sys/
  */
 export async function readPressure(root = '/'): Promise<Pressure> {
   const own = await findCgroup(root)
@@ -63,15 +63,15 @@ export async function readPressure(root = '/'): Promise<Pressure> {
 }
 
 /**
- * Where cgroups are mounted depends on who set up the machine: alone, or beside the older kind. In a container the path
- * may be the host's, which is not there; then what is mounted is the container's own.
+ * Finds the directory of this process's cgroup. Version 2 may be mounted alone, or beside version 1. In a container the
+ * path may be the one on the host, which does not exist inside; then the mount itself is the container's cgroup.
  */
 async function findCgroup(root: string): Promise<string | undefined> {
   const path = parseCgroup(await read(join(root, 'proc/self'), 'cgroup'))
   if (path === undefined) return undefined
   const mounts = ['sys/fs/cgroup', 'sys/fs/cgroup/unified'].map((mount) => join(root, mount))
   for (const directory of [...mounts.map((mount) => join(mount, path)), ...mounts]) {
-    // Every cgroup of version 2 has this file, if only an empty one.
+    // Every cgroup of version 2 has this file, though it may be empty.
     if ((await read(directory, 'cgroup.controllers')) !== undefined) return directory
   }
   return undefined
@@ -79,6 +79,6 @@ async function findCgroup(root: string): Promise<string | undefined> {
 
 async function read(directory: string | undefined, name: string): Promise<string | undefined> {
   if (directory === undefined) return undefined
-  // Not there, or there and switched off (EOPNOTSUPP): it is not known.
+  // The file may be missing, or exist and be switched off (EOPNOTSUPP).
   return readFile(join(directory, name), 'utf8').catch(() => undefined)
 }

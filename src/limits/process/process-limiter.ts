@@ -1,63 +1,64 @@
 import type { Clock } from '../clock.js'
 import { Overloaded } from '../overloaded.js'
-import { TimedQueue, type TimedQueueOptions, type QueueRequest } from '../queue/timed-queue.js'
+import { TimedQueue, type QueueRequest, type TimedQueueOptions } from '../queue/timed-queue.js'
 
-/** fill: cheap, and shared by all who ask; pass: pass-through, for one client, for as long as that client takes. */
+/** fill: short, and its result is shared; pass: pass-through, for one client, for as long as that client takes. */
 export type ProcessClass = 'fill' | 'pass'
 
-/** `perGroup`: most slots of this class that one group has at once. */
+/** The limits of one class; `perGroup`: most permits of this class that one group has at once. */
 export type ClassLimits = Pick<TimedQueueOptions, 'perGroup' | 'queueMax' | 'waitMs'>
 
 export interface ProcessLimiterOptions {
-  /** Most slots that are out at once: at least 2, for each class has some that are its own. */
+  /** Most permits at once: at least 2, since some are reserved for each class. */
   readonly total: number
   readonly fill: ClassLimits
   readonly pass: ClassLimits
   readonly events?: ProcessLimiterEvents
   readonly clock?: Clock
-  /** At least 0 and less than 1. */
+  /** Returns a number that is at least 0 and less than 1. */
   readonly random?: () => number
 }
 
-/** What an owner may want to count, and no more than count. Every `acquire` ends in exactly one of these. */
+/** Events to be counted; listeners must do nothing else. Every `acquire` ends in exactly one of these. */
 export interface ProcessLimiterEvents {
-  granted?(slotClass: ProcessClass, waitedMs: number): void
-  shed?(slotClass: ProcessClass, reason: Overloaded['reason']): void
+  granted?(processClass: ProcessClass, waitedMs: number): void
+  shed?(processClass: ProcessClass, reason: Overloaded['reason']): void
   /** The caller's signal aborted first. */
-  left?(slotClass: ProcessClass): void
+  aborted?(processClass: ProcessClass): void
 }
 
-/** Its group is a repository. */
+/** A request for a permit; its group is a repository. */
 export interface PermitRequest extends QueueRequest {
   readonly class: ProcessClass
 }
 
-/** Leave to run one process. Whoever gets one must release it. */
+/** Permission to run one process. It must be released. */
 export interface Permit {
-  /** Hands the slot on. May be called again, to no effect. */
+  /** Returns the permit; has no effect when repeated. */
   readonly release: () => void
 }
 
-/** The part of all slots that is kept for a class, used or not. */
-const kept: Record<ProcessClass, number> = { fill: 1 / 4, pass: 1 / 2 }
+/** The part of all permits that is reserved for a class, whether the class uses it or not. */
+const reserved: Record<ProcessClass, number> = { fill: 1 / 4, pass: 1 / 2 }
 
 /**
- * Hands out slots to run processes, and queues those for whom there is none.
+ * A concurrency limiter for processes: grants permits, and queues requests while there are none.
  *
- * *Two classes.* A fill takes milliseconds and serves everybody who asks, so a free slot goes to a waiting fill first.
- * That alone would not do: pass-through runs for as long as its client takes, and a process that runs cannot be sent
- * away. So a quarter of the slots is kept free of pass-through, and fills never wait for a clone to end. The other way
- * round, endless fills could keep pass-through waiting forever; so half of the slots is kept free of fills. What is
- * left between the two is for whoever needs it. Neither class starves: its own slots can be taken by nobody else.
+ * *Two classes.* A fill takes milliseconds and serves every request that joins it, so a free permit goes to a waiting fill
+ * first. That alone is not enough: pass-through runs for as long as its client takes, and a running process cannot be
+ * preempted. So a quarter of the permits is reserved for fills, and fills never wait for a clone to end. Conversely,
+ * endless fills could keep pass-through waiting forever; so half of the permits is reserved for pass-through. The rest is
+ * for both. Neither class starves, since the other can never take its reserved permits.
  *
- * *Groups* take turns; see `Line`. A hot one can neither use up all slots (its own limit), nor all turns (the ring), nor
- * all places in the queue.
+ * *Groups* are served round robin, see `FairQueue`. A hot group can neither use up all permits (its own limit), nor be
+ * served before all others (the ring), nor take all places in the queue.
  *
- * *No slot is lost, and none idles while somebody may have it.* A slot is counted before its promise resolves, and only
- * `release()` takes it back, once. How an acquire that waits ends, see `Queue`. Turns come whenever a slot may have become free: at a release, and when the total grows. Nobody who comes or
- * leaves makes anybody else eligible, for whoever is eligible while a slot is free has it already.
+ * *No permit is lost, and none is idle while a request is eligible for it.* A permit is counted before its promise
+ * resolves, and only `release()` takes it back, once. For how a request that waits ends, see `TimedQueue`. Permits are
+ * granted whenever one may have become free: at a release, and when the total grows. A request that arrives or leaves
+ * makes no other eligible: one that is eligible while a permit is free has it already.
  *
- * *Memory* is bounded by the slots and the places in the two queues.
+ * *Memory* is bounded by the permits and the places in the two queues.
  */
 export class ProcessLimiter {
   readonly #options: ProcessLimiterOptions
@@ -80,102 +81,107 @@ export class ProcessLimiter {
   }
 
   /**
-   * May be changed at any time. While more slots are out than a lesser total allows, each class can still have those that
-   * are kept for it: clones that run on must not keep fills waiting. @throws RangeError
+   * May be changed at any time. While more permits are in use than a smaller total allows, each class can still have its
+   * reserved ones: clones that are still running must not keep fills waiting. @throws RangeError
    */
   set total(total: number) {
     this.#total = checked(total)
-    this.#handOut()
+    this.#grantFree()
   }
 
-  running(slotClass: ProcessClass): number {
-    return this.#queues[slotClass].running
+  /** Permits of a class that are in use. */
+  running(processClass: ProcessClass): number {
+    return this.#queues[processClass].running
   }
 
-  waiting(slotClass: ProcessClass): number {
-    return this.#queues[slotClass].waiting
+  /** Requests for permits of a class that wait. */
+  waiting(processClass: ProcessClass): number {
+    return this.#queues[processClass].waiting
   }
 
-  /** Does somebody wait who would run if the total were greater? */
+  /** Does a request wait that would get a permit if the total were greater? */
   get scarce(): boolean {
     return this.#queues.fill.hasEligible || this.#queues.pass.hasEligible
   }
 
   /**
-   * What such a request would be told now if it cannot even be queued. Where a request has others to follow that must
-   * not be shed, ask for those before it is let in.
+   * Returns the error with which such a request would be rejected now; undefined: it would be granted or queued. Before a
+   * request is admitted that later requests depend on, check with this that those would not be shed.
    */
-  refusal(request: PermitRequest): Overloaded | undefined {
-    const { class: slotClass, group } = request
-    const line = this.#queues[slotClass]
-    if (this.#isFree(slotClass) && line.isBelowLimit(group)) return undefined
-    return line.refusal(request)
+  rejection(request: PermitRequest): Overloaded | undefined {
+    const { class: processClass, group } = request
+    const queue = this.#queues[processClass]
+    if (this.#isFree(processClass) && queue.isBelowLimit(group)) return undefined
+    return queue.rejection(request)
   }
 
   /**
-   * A slot, when there is one.
-   * @throws Overloaded if there is no place in the queue, or none comes free in time; the signal's reason if it aborts
+   * Resolves with a permit as soon as there is one.
+   * @throws Overloaded if the queue is full, or if no permit is free in time; the signal's reason if it aborts
    */
   async acquire(request: PermitRequest): Promise<Permit> {
-    const { class: slotClass, group, signal } = request
+    const { class: processClass, group, signal } = request
     const { events } = this.#options
     if (signal?.aborted) {
-      events?.left?.(slotClass)
+      events?.aborted?.(processClass)
       throw signal.reason
     }
-    const line = this.#queues[slotClass]
-    if (this.#isFree(slotClass) && line.isBelowLimit(group)) {
-      line.enter(group)
-      return this.#permit(slotClass, group, 0)
+    const queue = this.#queues[processClass]
+    if (this.#isFree(processClass) && queue.isBelowLimit(group)) {
+      queue.start(group)
+      return this.#permit(processClass, group, 0)
     }
     try {
-      return await line.wait(request, (waitedMs) => this.#permit(slotClass, group, waitedMs))
+      return await queue.wait(request, (waitedMs) => this.#permit(processClass, group, waitedMs))
     } catch (error) {
-      if (error instanceof Overloaded) events?.shed?.(slotClass, error.reason)
-      else events?.left?.(slotClass)
+      if (error instanceof Overloaded) events?.shed?.(processClass, error.reason)
+      else events?.aborted?.(processClass)
       throw error
     }
   }
 
-  #permit(slotClass: ProcessClass, group: string, waitedMs: number): Permit {
-    this.#options.events?.granted?.(slotClass, waitedMs)
+  #permit(processClass: ProcessClass, group: string, waitedMs: number): Permit {
+    this.#options.events?.granted?.(processClass, waitedMs)
     let released = false
     return {
       release: () => {
         if (released) return
         released = true
-        this.#queues[slotClass].exit(group)
-        this.#handOut()
+        this.#queues[processClass].finish(group)
+        this.#grantFree()
       },
     }
   }
 
-  #handOut(): void {
+  #grantFree(): void {
     for (;;) {
-      const slotClass = (['fill', 'pass'] as const).find(
+      const processClass = (['fill', 'pass'] as const).find(
         (each) => this.#queues[each].hasEligible && this.#isFree(each),
       )
-      if (!slotClass) return
-      this.#queues[slotClass].advance()
+      if (!processClass) return
+      this.#queues[processClass].grantNext()
     }
   }
 
-  /** Is a slot free that this class may have? */
-  #isFree(slotClass: ProcessClass): boolean {
+  /** Is a permit free that this class may have? */
+  #isFree(processClass: ProcessClass): boolean {
     const { fill, pass } = this.#queues
-    const { running } = this.#queues[slotClass]
-    const other = slotClass === 'fill' ? 'pass' : 'fill'
+    const { running } = this.#queues[processClass]
+    const other = processClass === 'fill' ? 'pass' : 'fill'
     const all = fill.running + pass.running
-    return running < this.#kept(slotClass) || (all < this.#total && running < this.#total - this.#kept(other))
+    return (
+      running < this.#reserved(processClass) ||
+      (all < this.#total && running < this.#total - this.#reserved(other))
+    )
   }
 
-  #kept(slotClass: ProcessClass): number {
-    return Math.max(1, Math.floor(this.#total * kept[slotClass]))
+  #reserved(processClass: ProcessClass): number {
+    return Math.max(1, Math.floor(this.#total * reserved[processClass]))
   }
 }
 
 function checked(total: number): number {
   if (!Number.isInteger(total) || total < 2)
-    throw new RangeError(`${total} slots are too few for two classes`)
+    throw new RangeError(`${total} permits are too few for two classes of processes`)
   return total
 }

@@ -1,9 +1,9 @@
 import { QueuePace } from './queue-pace.js'
 
-/** Somebody who waits in a line. */
+/** A request that waits in a queue. */
 export interface Waiter {
   readonly group: string
-  /** Has a larger part of the line, apart from the others'. */
+  /** Was its client admitted a moment ago? Such waiters have a larger part of the queue, apart from the others'. */
   readonly admitted: boolean
 }
 
@@ -11,39 +11,43 @@ export interface Waiter {
 interface Group<W> {
   readonly name: string
   running: number
-  /** In the order in which they came. */
+  /** In the order of their arrival. */
   readonly waiters: Set<W>
   /** How many of them are admitted. */
   admitted: number
 }
 
-/** How much longer the line is for the admitted, and how much longer they wait. */
+/** How many times more places admitted waiters have, and how many times longer they wait. */
 export const admittedFactor = 4
 
 /**
- * Those of one class: who runs, who waits, and whose turn it is.
+ * A queue that serves groups round robin, with a concurrency limit per group.
  *
- * Turns go round the groups that wait and are below their own limit (the ring); within a group, who came first is first.
- * A group that has had its turn, or that comes below its limit again, goes to the end of the ring. So while a group is
- * in the ring, no other has two turns before it has one. Groups at their limit are not in the ring: nobody has to pass
- * over them.
+ * The ring holds the groups that wait and are below their own limit; within a group, waiters are served in the order of
+ * their arrival. A group that was served, or that comes below its limit again, goes to the end of the ring. So while a
+ * group is in the ring, no other is served twice before it is served once. Groups at their limit are not in the ring, so
+ * that they need not be skipped.
  *
  * Places to wait are bounded too, and a group may take one only if more are left than it has already. So however many
- * of one group come, half of the places stay for others, n greedy groups leave one part in n + 1, and nobody but the
- * first of a group ever takes the last place.
+ * requests of one group arrive, half of the places stay for others; n greedy groups leave one part in n + 1; and the last
+ * place is only ever taken by the first waiter of a group.
  */
 export class FairQueue<W extends Waiter> {
   readonly #perGroup: number
   readonly #queueMax: number
-  /** Those that run or wait: memory is bounded by what the limits allow. */
+  /** The groups that run or wait: memory is bounded by what the limits allow. */
   readonly #groups = new Map<string, Group<W>>()
-  /** Those that wait and are below their limit; the first one's turn is next. */
+  /** The groups that wait and are below their limit; the first is served next. */
   readonly #ring = new Set<Group<W>>()
   readonly #pace = new QueuePace()
   #running = 0
   #waiting = 0
   #admitted = 0
 
+  /**
+   * @param perGroup most requests of one group that run at once
+   * @param queueMax most waiters that are not admitted; four times as many may be admitted ones
+   */
   constructor(perGroup: number, queueMax: number) {
     this.#perGroup = perGroup
     this.#queueMax = queueMax
@@ -57,17 +61,18 @@ export class FairQueue<W extends Waiter> {
     return this.#waiting
   }
 
-  /** Does somebody wait whom his group's limit does not hold up? */
+  /** Is there a waiter whose group is below its limit? */
   get hasEligible(): boolean {
     return this.#ring.size > 0
   }
 
-  /** Is a group below its limit? If so, and if a slot is free, none of it waits. */
+  /** Is a group below its limit? */
   isBelowLimit(name: string): boolean {
     return (this.#groups.get(name)?.running ?? 0) < this.#perGroup
   }
 
-  hasRoom({ group: name, admitted }: Waiter): boolean {
+  /** Is there a place for this waiter? */
+  hasPlace({ group: name, admitted }: Waiter): boolean {
     const group = this.#groups.get(name)
     const admittedOwn = group?.admitted ?? 0
     const own = admitted ? admittedOwn : (group?.waiters.size ?? 0) - admittedOwn
@@ -76,21 +81,22 @@ export class FairQueue<W extends Waiter> {
     return own < places - all
   }
 
-  /** Starts to run without waiting. */
-  enter(name: string): void {
+  /** Counts a request of a group as running, without a wait. */
+  start(name: string): void {
     this.#group(name).running++
     this.#running++
   }
 
-  /** Ends to run. */
-  exit(name: string): void {
+  /** Counts a request of a group as ended. */
+  finish(name: string): void {
     const group = this.#group(name)
     group.running--
     this.#running--
     this.#place(group)
   }
 
-  join(waiter: W, now: number): void {
+  /** Adds a waiter, for which there must be a place. */
+  enqueue(waiter: W, now: number): void {
     if (this.#waiting === 0) this.#pace.start(now)
     const group = this.#group(waiter.group)
     group.waiters.add(waiter)
@@ -102,16 +108,16 @@ export class FairQueue<W extends Waiter> {
     this.#place(group)
   }
 
-  /** Goes away before its turn. */
-  leave(waiter: W): void {
+  /** Removes a waiter that is not served. */
+  remove(waiter: W): void {
     this.#remove(this.#group(waiter.group), waiter)
   }
 
-  /** Lets run whose turn it is. */
-  next(now: number): W | undefined {
+  /** Removes the next eligible waiter and counts it as running; undefined if there is none. */
+  dequeue(now: number): W | undefined {
     for (const group of this.#ring) {
       for (const waiter of group.waiters) {
-        this.#pace.turn(now)
+        this.#pace.advance(now)
         group.running++
         this.#running++
         this.#ring.delete(group)
@@ -146,7 +152,7 @@ export class FairQueue<W extends Waiter> {
     this.#place(group)
   }
 
-  /** Puts a group into the ring, leaves it there, takes it out, or forgets it, as it is now. */
+  /** Adds a group to the ring, leaves it there, takes it out, or forgets it, according to its present state. */
   #place(group: Group<W>): void {
     if (group.waiters.size > 0 && group.running < this.#perGroup) this.#ring.add(group)
     else this.#ring.delete(group)

@@ -2,30 +2,30 @@
 const gain = 1 / 16
 
 /**
- * The pace at which a queue moves: a moving mean of the time between two turns. Only time in which somebody waits is
- * measured, so quiet hours say nothing. A queue that has stopped shows, too: the time since the last turn is counted in
- * as soon as it is longer than the mean.
+ * The pace at which a queue advances: an exponentially weighted moving average (EWMA) of the intervals between two waiters
+ * that are served. Only time in which the queue is not empty is measured, so that quiet hours do not count. A queue that
+ * has stopped is noticed too: the time since it last advanced is included as soon as it is longer than the average.
  */
 export class QueuePace {
   #meanMs: number | undefined
   #since: number | undefined
 
-  /** Somebody waits, and nobody did before: the time until now does not count. */
+  /** Records that the queue is no longer empty: the time until now does not count. Times are in milliseconds. */
   start(now: number): void {
     this.#since = now
   }
 
-  /** The turn of somebody who waited has come. */
-  turn(now: number): void {
+  /** Records that a waiter was served. */
+  advance(now: number): void {
     this.#meanMs = this.#meanWith(this.#intervalUntil(now))
     this.#since = now
   }
 
   /**
-   * When somebody who finds so many others waiting should come again: after the time in which those have their turns,
-   * and up to as long again, by chance, so that those who are sent away together do not come back together.
+   * Returns the value of Retry-After for a request that is shed while so many others wait: the time in which these will
+   * be served, and at random up to twice that, so that requests that were shed together do not come back together.
    * @param random at least 0 and less than 1
-   * @returns a whole number from 1 to 60
+   * @returns a whole number of seconds from 1 to 60
    */
   retryAfterSeconds(waiting: number, now: number, random: number): number {
     const interval = this.#intervalUntil(now)

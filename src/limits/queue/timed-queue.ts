@@ -1,99 +1,128 @@
 import { systemClock, type Clock } from '../clock.js'
-import { admittedFactor, FairQueue, type Waiter } from './fair-queue.js'
 import { Overloaded } from '../overloaded.js'
+import { admittedFactor, FairQueue, type Waiter } from './fair-queue.js'
 
 export interface TimedQueueOptions {
-  /** Most of one group that run at once. */
+  /** Most requests of one group that run at once. */
   readonly perGroup: number
-  /** Most who wait, not counting the admitted, for whom there are four times as many places. */
+  /** Most waiters, not counting the admitted ones, for which there are four times as many places. */
   readonly queueMax: number
-  /** Longest wait in milliseconds; four times as long for the admitted. */
+  /** Longest wait in milliseconds; four times as long for admitted waiters. */
   readonly waitMs: number
   readonly clock?: Clock | undefined
-  /** At least 0 and less than 1. */
+  /** Returns a number that is at least 0 and less than 1. */
   readonly random?: (() => number) | undefined
 }
 
-/** Somebody who may have to wait. */
+/** A request that may have to wait. */
 export interface AdmissionRequest {
-  /** Those of one group share its limit and take turns with other groups. */
+  /** Requests of one group share its limit; groups are served round robin. */
   readonly group: string
-  /** Its client was let in a moment ago, by an earlier request: it is queued where others are shed. */
+  /** Was its client admitted a moment ago, by an earlier request? It is queued where others are shed. */
   readonly admitted?: boolean
 }
 
 export interface QueueRequest extends AdmissionRequest {
-  /** Leaves the queue when it aborts. */
+  /** Removes the request from the queue when it aborts. */
   readonly signal?: AbortSignal | undefined
 }
 
-interface Waiting extends Waiter {
+interface TimedWaiter extends Waiter {
   readonly since: number
-  /** Its turn has come. */
+  /** Called when it is served. */
   readonly granted: (waitedMs: number) => void
-  /** Its time is up. */
-  readonly late: (why: Overloaded) => void
+  /** Called when its time limit has passed. */
+  readonly expired: (why: Overloaded) => void
 }
 
 /**
- * A line in which one waits for one's turn. Who waits is in the line until the first of three: its turn, the end of its
- * time, or its own leaving; each takes it out of the line at once, so the other two never happen. All who wait share
- * one timer, which runs only while there are any.
+ * A FairQueue with a time limit. A request waits until the first of three events: it is served, its time limit passes, or
+ * its caller gives up. Each removes it from the queue at once, so the other two never happen. All waiters share one timer,
+ * which runs only while there are any.
  */
-export class TimedQueue extends FairQueue<Waiting> {
+export class TimedQueue {
+  readonly #queue: FairQueue<TimedWaiter>
   readonly #waitMs: number
   readonly #clock: Clock
   readonly #random: () => number
-  /** Those who wait, in the order in which their time is up. */
-  readonly #newcomers = new Set<Waiting>()
-  readonly #admitted = new Set<Waiting>()
+  /** The waiters that are not admitted, and those that are; each in the order in which their time limits pass. */
+  readonly #ordinary = new Set<TimedWaiter>()
+  readonly #admitted = new Set<TimedWaiter>()
   #stopTimer: (() => void) | undefined
 
   constructor({ perGroup, queueMax, waitMs, clock, random }: TimedQueueOptions) {
-    super(perGroup, queueMax)
+    this.#queue = new FairQueue(perGroup, queueMax)
     this.#waitMs = waitMs
     this.#clock = clock ?? systemClock
     this.#random = random ?? Math.random
   }
 
-  /** What such a request would be told now, for there is no place for it to wait. */
-  refusal({ group, admitted = false }: AdmissionRequest): Overloaded | undefined {
-    return this.hasRoom({ group, admitted }) ? undefined : this.#overloaded('queue-full')
+  get running(): number {
+    return this.#queue.running
+  }
+
+  get waiting(): number {
+    return this.#queue.waiting
+  }
+
+  /** Is there a waiter whose group is below its limit? */
+  get hasEligible(): boolean {
+    return this.#queue.hasEligible
+  }
+
+  /** Is a group below its limit? If it is, and nothing else is short, no request of it waits. */
+  isBelowLimit(group: string): boolean {
+    return this.#queue.isBelowLimit(group)
+  }
+
+  /** Counts a request of a group as running, without a wait. */
+  start(group: string): void {
+    this.#queue.start(group)
+  }
+
+  /** Counts a request of a group as ended. */
+  finish(group: string): void {
+    this.#queue.finish(group)
+  }
+
+  /** Returns the error with which such a request would be rejected now; undefined: there is a place to wait. */
+  rejection({ group, admitted = false }: AdmissionRequest): Overloaded | undefined {
+    return this.#queue.hasPlace({ group, admitted }) ? undefined : this.#overloaded('queue-full')
   }
 
   /**
-   * Takes a place, which there must be: see refusal().
-   * @param granted called when its turn has come, which `advance` gives; who has had it counts as running
-   * @param late called when its time is up
-   * @returns what gives the place up; it says whether there was still one to give up
+   * Adds a request, for which there must be a place: see rejection().
+   * @param granted called when grantNext() serves it; from then on it counts as running
+   * @param expired called when its time limit has passed
+   * @returns removes the request from the queue; tells whether it was still there
    */
   enqueue(
     { group, admitted = false }: AdmissionRequest,
-    granted: Waiting['granted'],
-    late: Waiting['late'],
+    granted: TimedWaiter['granted'],
+    expired: TimedWaiter['expired'],
   ): () => boolean {
-    const waiting: Waiting = { group, admitted, since: this.#clock.now(), granted, late }
-    const line = this.#lineOf(waiting)
-    line.add(waiting)
-    this.join(waiting, waiting.since)
-    this.#lookIn(this.#waitMs)
+    const waiter: TimedWaiter = { group, admitted, since: this.#clock.now(), granted, expired }
+    const peers = this.#peersOf(waiter)
+    peers.add(waiter)
+    this.#queue.enqueue(waiter, waiter.since)
+    this.#checkIn(this.#waitMs)
     return () => {
-      const waits = line.has(waiting)
-      if (waits) this.#withdraw(waiting)
+      const waits = peers.has(waiter)
+      if (waits) this.#withdraw(waiter)
       return waits
     }
   }
 
   /**
-   * Waits for its turn as for a promise.
-   * @param granted called in the moment at which its turn comes
-   * @returns what `granted` does
-   * @throws Overloaded if there is no place, or its turn does not come in time; the signal's reason if it aborts
+   * Adds a request and waits until it is served.
+   * @param granted called at the moment at which it is served
+   * @returns what `granted` returns
+   * @throws Overloaded if there is no place, or its time limit passes; the signal's reason if it aborts
    */
   async wait<T>(request: QueueRequest, granted: (waitedMs: number) => T): Promise<T> {
     const { signal } = request
-    const refusal = this.refusal(request)
-    if (refusal) throw refusal
+    const rejection = this.rejection(request)
+    if (rejection) throw rejection
     let abort: (() => void) | undefined
     try {
       return await new Promise<T>((resolve, reject) => {
@@ -109,61 +138,61 @@ export class TimedQueue extends FairQueue<Waiting> {
     }
   }
 
-  /** Gives the next one its turn, if somebody is ready for it. */
-  advance(): void {
+  /** Serves the next eligible waiter, if there is one. */
+  grantNext(): void {
     const now = this.#clock.now()
-    const next = this.next(now)
+    const next = this.#queue.dequeue(now)
     if (!next) return
     this.#forget(next)
     next.granted(now - next.since)
   }
 
-  #patienceMs({ admitted }: Waiting): number {
+  #limitMs({ admitted }: TimedWaiter): number {
     return admitted ? this.#waitMs * admittedFactor : this.#waitMs
   }
 
-  #lookIn(ms: number): void {
-    this.#stopTimer ??= this.#clock.after(ms, () => this.#lookAtTime())
+  #checkIn(ms: number): void {
+    this.#stopTimer ??= this.#clock.after(ms, () => this.#checkLimits())
   }
 
-  #lookAtTime(): void {
+  #checkLimits(): void {
     this.#stopTimer = undefined
     const now = this.#clock.now()
-    // Whoever comes meanwhile has at least as much time.
+    // A request that arrives meanwhile has at least as much time.
     let nextMs = this.#waitMs
-    for (const line of [this.#newcomers, this.#admitted]) {
-      for (const waiting of line) {
-        const leftMs = waiting.since + this.#patienceMs(waiting) - now
+    for (const peers of [this.#ordinary, this.#admitted]) {
+      for (const waiter of peers) {
+        const leftMs = waiter.since + this.#limitMs(waiter) - now
         if (leftMs > 0) {
           nextMs = Math.min(nextMs, leftMs)
           break
         }
         const why = this.#overloaded('wait')
-        this.#withdraw(waiting)
-        waiting.late(why)
+        this.#withdraw(waiter)
+        waiter.expired(why)
       }
     }
-    // A timer may go off a little before its time.
-    if (this.waiting > 0) this.#lookIn(Math.max(1, nextMs))
+    // A timer may fire a little early.
+    if (this.waiting > 0) this.#checkIn(Math.max(1, nextMs))
   }
 
-  #lineOf({ admitted }: Waiting): Set<Waiting> {
-    return admitted ? this.#admitted : this.#newcomers
+  #peersOf({ admitted }: TimedWaiter): Set<TimedWaiter> {
+    return admitted ? this.#admitted : this.#ordinary
   }
 
-  #withdraw(waiting: Waiting): void {
-    this.leave(waiting)
-    this.#forget(waiting)
+  #withdraw(waiter: TimedWaiter): void {
+    this.#queue.remove(waiter)
+    this.#forget(waiter)
   }
 
-  #forget(waiting: Waiting): void {
-    this.#lineOf(waiting).delete(waiting)
+  #forget(waiter: TimedWaiter): void {
+    this.#peersOf(waiter).delete(waiter)
     if (this.waiting > 0) return
     this.#stopTimer?.()
     this.#stopTimer = undefined
   }
 
   #overloaded(reason: Overloaded['reason']): Overloaded {
-    return new Overloaded(reason, this.retryAfterSeconds(this.#clock.now(), this.#random()))
+    return new Overloaded(reason, this.#queue.retryAfterSeconds(this.#clock.now(), this.#random()))
   }
 }

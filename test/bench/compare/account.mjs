@@ -45,7 +45,7 @@ export class Account {
   #cgroup = makeCgroup()
   #leaders = []
   #log
-  // A benchmark that fails leaves nobody behind.
+  // A benchmark that fails leaves no process behind.
   #abandon = () => {
     for (let turn = 0; turn < 100; turn++) {
       this.pids().forEach(end)
@@ -62,7 +62,7 @@ export class Account {
 
   get method() {
     if (this.#cgroup) return 'cgroup v2, cpu.stat'
-    // fcgiwrap's workers ignore SIGCHLD: nobody is told what their children cost.
+    // fcgiwrap's workers ignore SIGCHLD, so the CPU time of their children is counted nowhere.
     return '/proc/PID/stat over the tree of processes, which misses Git under fcgiwrap, so nginx and Varnish cost more than is said'
   }
 
@@ -129,7 +129,7 @@ export class Account {
     }
   }
 
-  /** A cgroup can be removed when nobody is left in it. */
+  /** A cgroup can be removed when it has no process. */
   #removed() {
     try {
       rmdirSync(this.#cgroup)
@@ -139,7 +139,7 @@ export class Account {
     }
   }
 
-  /** A number may be another's by now: only who is still a Git process of this bench is ended. */
+  /** A process id may have been reused: only a Git process of this benchmark is ended. */
   #endTree(pids) {
     for (const pid of pids) {
       try {

@@ -44,7 +44,7 @@ async function startGitBehindNginx(account, place, file, port) {
   await listening({ port, host: '127.0.0.1' }, startNginx(account, place, file))
 }
 
-/** name → how it starts in a place with a port, and how one who changes refs tells it. */
+/** name → how it starts in a place with a port, and how a change of refs is announced to it. */
 const definitions = {
   nginx: {
     needs: ['nginx', 'fcgiwrap'],

@@ -1,4 +1,4 @@
-// How a scenario measures: contenders in turn, what a piece of work costs each, medians over rounds.
+// How a scenario measures: contenders in turn, what the work costs each, medians over rounds.
 import { median } from '../rig.mjs'
 import { start } from './contenders.mjs'
 import { requestFile } from './requests.mjs'

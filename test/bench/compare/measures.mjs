@@ -1,4 +1,4 @@
-// Who is best in what, and whether the targets are met: all ratios are of figures from one run.
+// Which contender is best in each measure, and whether the targets are met: all ratios are of figures from one run.
 
 const count = (refs) => refs.toLocaleString('en-US')
 const storm = (name) =>

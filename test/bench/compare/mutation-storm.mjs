@@ -1,5 +1,5 @@
-// A mutation storm: a ref changes five times a second while clients read in a closed loop. Whoever changes it then tells
-// the cache in the cache's own way, and a change counts as finished only when that is done.
+// A mutation storm: a ref changes five times a second while clients read in a closed loop. The writer then notifies the cache
+// in the way of that cache, and a change counts as finished only when that is done.
 import { execFile, execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
@@ -29,7 +29,7 @@ function versionsByHash(repository, count) {
   return new Map(hashes)
 }
 
-/** Changes the marker until the deadline; gives when each version began and had ended to be written and told. */
+/** Changes the marker until the deadline; returns when the writing of each version began, and when it was announced. */
 async function change(repository, server, seconds) {
   const writes = [{ start: -Infinity, end: -Infinity }]
   const begun = now()
@@ -51,7 +51,7 @@ async function first(work) {
     try {
       setPriority(priority)
     } catch {
-      // Not without the right to; the number of updates in the report tells whether that matters.
+      // Not permitted; the number of updates in the report shows whether that matters.
     }
   }
   prioritize(constants.priority.PRIORITY_HIGHEST)
@@ -70,7 +70,7 @@ function judge(records, versions, writes) {
       verdict.wrong++
       continue
     }
-    // Another version was in place, and told, before the question.
+    // Another version was in place, and announced, before the request.
     const replaced = writes[version + 1]?.end ?? Infinity
     verdict[replaced < due ? 'stale' : 'fresh']++
     if (replaced < due) verdict.oldestMs = Math.max(verdict.oldestMs, due - replaced)

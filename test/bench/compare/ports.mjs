@@ -11,14 +11,14 @@ export async function freePort() {
   return port
 }
 
-/** Does somebody listen there? */
+/** Does a program listen there? */
 const listens = (where) =>
   new Promise((resolve) => {
     const socket = createConnection(where, () => (socket.destroy(), resolve(true)))
     socket.once('error', () => resolve(false))
   })
 
-/** Waits until somebody listens there: a child that should, and may fail to. */
+/** Waits until a program listens there. @throws if the child that should has ended */
 export async function listening(where, child) {
   const deadline = performance.now() + 30_000
   while (!(await listens(where))) {

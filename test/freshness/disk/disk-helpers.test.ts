@@ -41,7 +41,7 @@ const isThere = (pid: number): boolean => {
 }
 
 t.test(
-  'one that hangs: all who wait fail at the limit, it is killed, and the next one is another',
+  'a helper that hangs: all pending queries fail at the limit, it is killed, and the next query starts another',
   async (t) => {
     const { start, fifo, pid } = makeHelpers(t, 0)
     const told: string[] = []
@@ -64,7 +64,7 @@ t.test(
     const results = await Promise.allSettled(asked)
     for (const result of results) t.match(result, { status: 'rejected', reason: unanswered })
     t.match(results[0], { reason: { mounts: ['/mnt'], retryAfterSeconds: 1 } })
-    // In the same turn of the event loop, its end cannot have been told.
+    // In the same turn of the event loop, `exit` cannot have been emitted.
     t.equal(helper.state, 'stuck')
     options.limitMs = 20_000
     await t.rejects(helper.ask('relative', ['x']), unanswered, 'at once')
@@ -76,7 +76,7 @@ t.test(
   },
 )
 
-t.test('one that is slow and goes on is not killed', async (t) => {
+t.test('a helper that is slow and still answers is not killed', async (t) => {
   const { helpers, told, fifo, pid } = makeHelpers(t, 5000)
   const first = await pid(helpers.ask(nfs, 'relative', ['x']))
   const slow = pid(helpers.ask(nfs, 'find', [fifo]))
@@ -86,20 +86,23 @@ t.test('one that is slow and goes on is not killed', async (t) => {
   t.same(told, [])
 })
 
-t.test('an error is told, and a question that leads elsewhere is put to one who may go there', async (t) => {
-  const { helpers } = makeHelpers(t, 20_000)
-  await t.rejects(helpers.ask(nfs, 'relative', ['fail']), { message: 'it fails' })
-  t.match(await helpers.ask(nfs, 'relative', ['elsewhere']), /^\d+ 5\+9$/)
-})
+t.test(
+  'errors are passed on, and a query that leads to another mount goes to a helper that serves both',
+  async (t) => {
+    const { helpers } = makeHelpers(t, 20_000)
+    await t.rejects(helpers.ask(nfs, 'relative', ['fail']), { message: 'it fails' })
+    t.match(await helpers.ask(nfs, 'relative', ['elsewhere']), /^\d+ 5\+9$/)
+  },
+)
 
-t.test('one that dies is not started again and again', async (t) => {
+t.test('a helper that dies is not restarted at once', async (t) => {
   const { helpers, told } = makeHelpers(t, 20_000)
   await t.rejects(helpers.ask(nfs, 'relative', ['die']), unanswered)
   await t.rejects(helpers.ask(nfs, 'relative', ['x']), unanswered, 'at once')
   t.same(told, ['unanswered', 'unanswered'])
 })
 
-t.test('processes are bounded: an idle one makes room, a busy one does not', async (t) => {
+t.test('the number of processes is limited: an idle one is replaced, a busy one is not', async (t) => {
   const { helpers, fifo, pid } = makeHelpers(t, 20_000, 2)
   const first = await pid(helpers.ask(nfs, 'relative', ['x']))
   await helpers.ask({ ...nfs, id: '6' }, 'relative', ['x'])
@@ -112,7 +115,7 @@ t.test('processes are bounded: an idle one makes room, a busy one does not', asy
   for (const each of await Promise.allSettled(busy)) t.match(each, { reason: unanswered })
 })
 
-t.test('one that hangs holds up no other', async (t) => {
+t.test('a helper that hangs delays no other', async (t) => {
   const { helpers, fifo, pid } = makeHelpers(t, 20_000)
   const hung = helpers.ask(nfs, 'find', [fifo])
   t.ok(await pid(helpers.ask({ ...nfs, id: '6' }, 'relative', ['x'])))

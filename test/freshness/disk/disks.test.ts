@@ -12,7 +12,7 @@ import { eventually } from '../../support/eventually.js'
 import { git, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-/** A root in which one directory is taken for a network filesystem. Helpers find nothing wrong with it. */
+/** A root in which one directory counts as a network filesystem, but not for helper processes. */
 function makeWorld(t: Test) {
   const root = realpathSync(tempDir(t))
   const far = join(root, 'far')
@@ -30,7 +30,7 @@ function makeWorld(t: Test) {
   const modes = new Modes({ rules, mounts })
   const facts = { scopes: { files: [], home: undefined, variables: [] }, programs: [], environmentDigest: '' }
   const look = (path: string, how = disks) => how.observe(path, facts, modes)
-  /** Is it looked at by another process? */
+  /** Does a helper process observe it? */
   const isElsewhere = async (path: string): Promise<boolean> => {
     const found = disks.find(path)
     await found
@@ -39,7 +39,7 @@ function makeWorld(t: Test) {
   const here = new Disks(new Disk({ ...limits, root: repositories, guard }))
   const looksElsewhere = async (path: string): Promise<boolean> => {
     t.ok((await look(path)).observed)
-    // Without helpers, who would need one is told.
+    // Without helpers, a query that would need one throws.
     const error: unknown = await look(path, here).then(
       () => undefined,
       (error: unknown) => error,
@@ -49,7 +49,7 @@ function makeWorld(t: Test) {
   return { root, far, disks, near, modes, look, isElsewhere, looksElsewhere }
 }
 
-t.test('another process sees what this one would', async (t) => {
+t.test('a helper process observes what this process would', async (t) => {
   const { far, near, modes, look, disks, root } = makeWorld(t)
   const path = makeRepository(far, 'r.git')
   git(path, 'config', 'transfer.hideRefs', 'refs/hidden')
@@ -57,13 +57,13 @@ t.test('another process sees what this one would', async (t) => {
     'the disk is settled',
     async () => (await look('far/r.git', near)).observed?.state.capabilities.unsettledMs === 0,
   )
-  // What was seen lately is trusted a tick later.
+  // Recent timestamps are trusted a tick later.
   await eventually('it is the same', async () => {
     const [here, there] = [await look('far/r', near), await look('far/r')]
     return there.observed?.refs !== undefined && JSON.stringify(there) === JSON.stringify(here)
   })
   const { observed: seen } = await look('far/r.git')
-  t.ok(seen?.state.config.mentioned?.has('transfer.hiderefs'), 'sets come as sets')
+  t.ok(seen?.state.config.mentioned?.has('transfer.hiderefs'), 'a set arrives as a set')
   t.match(seen?.decision, { mode: 'observe', reason: 'configured' })
   git(path, 'update-ref', 'refs/heads/new', 'main')
   t.not(JSON.stringify((await look('far/r.git')).observed?.refs), JSON.stringify(seen?.refs))
@@ -76,7 +76,7 @@ t.test('another process sees what this one would', async (t) => {
   t.equal(modes.of(seen!.state.repository).mode, 'observe')
 })
 
-t.test('whatever leads there is looked at elsewhere, and nothing else', async (t) => {
+t.test('paths that lead to the mount are queried in a helper, and no others', async (t) => {
   const { root, far, isElsewhere, looksElsewhere } = makeWorld(t)
   makeRepository(far, 'r.git')
   makeRepository(root, 'local.git')
@@ -95,14 +95,14 @@ t.test('whatever leads there is looked at elsewhere, and nothing else', async (t
     const target = join(far, part)
     renameSync(join(path, part), target)
     symlinkSync(target, join(path, part))
-    // What packed-refs leads to is opened only if it is a directory.
+    // A target of packed-refs is opened only if it is a directory.
     t.ok(await isElsewhere(`${part}.git`), part)
   }
 
   const inRefs = makeRepository(root, 'in-refs.git')
   mkdirSync(join(far, 'heads'))
   symlinkSync(join(far, 'heads'), join(inRefs, 'refs/heads/far'))
-  t.notOk(await isElsewhere('in-refs.git'), 'it is found without')
+  t.notOk(await isElsewhere('in-refs.git'), 'it is found without a helper')
   const included = makeRepository(root, 'included.git')
   git(included, 'config', 'include.path', join(far, 'more'))
   for (const path of ['in-refs.git', 'included.git']) t.ok(await looksElsewhere(path), path)

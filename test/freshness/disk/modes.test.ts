@@ -34,7 +34,7 @@ t.test('the first rule that matches the path below the root decides', async (t) 
   }
 })
 
-t.test('a mode for all is for all: for a root that is a repository too', async (t) => {
+t.test('a rule for all repositories includes a root that is one itself', async (t) => {
   const root = tempDir(t)
   const modes = new Modes({ rules: [{ glob: '**', mode: 'lease' }] })
   for (const path of ['', '.git', 'a.git', 'a/b/.c']) {
@@ -42,10 +42,10 @@ t.test('a mode for all is for all: for a root that is a repository too', async (
   }
 })
 
-t.test('a rule means a repository, however it is spelled; and no other', async (t) => {
+t.test('a rule matches a repository under each of its names, and no other', async (t) => {
   const root = tempDir(t)
   const rules: ModeRule[] = ['a', 'b', 'c'].map((glob) => ({ glob, mode: 'lease' }))
-  // Only what is a repository itself takes the name.
+  // The name belongs to another repository only if there is one at it.
   mkdirSync(`${root}/a`)
   mkdirSync(`${root}/b/HEAD`, { recursive: true })
   mkdirSync(`${root}/c/.git`, { recursive: true })
@@ -60,7 +60,7 @@ t.test('a rule means a repository, however it is spelled; and no other', async (
   ])
 })
 
-t.test('too many directories: told once for each repository, and counted', async (t) => {
+t.test('too many directories: reported once per repository, and counted', async (t) => {
   const root = tempDir(t)
   const told: string[] = []
   const modes = new Modes({
@@ -74,7 +74,7 @@ t.test('too many directories: told once for each repository, and counted', async
   t.same(modes.of(a), { mode: 'lease', reason: 'directories' }, 'it is remembered')
   t.equal(modes.of(b).mode, 'observe')
   t.equal(modes.of(c).mode, 'lease')
-  t.same(told, [`${root}/a directories`], 'what was configured is no news')
+  t.same(told, [`${root}/a directories`], 'a configured mode is not reported')
   t.same(
     [...modes.census()].sort((one, two) => (one.reason < two.reason ? -1 : 1)),
     [
@@ -85,15 +85,18 @@ t.test('too many directories: told once for each repository, and counted', async
   )
 })
 
-t.test('it is decided anew after a while, since what is mounted may change; but told once', async (t) => {
-  const told: string[] = []
-  const root = tempDir(t)
-  const modes = new Modes({ rules: [], leaseOnly: ({ gitDir }) => told.push(gitDir) })
-  const now = performance.now.bind(performance)
-  t.teardown(() => (performance.now = now))
-  modes.tooManyDirectories(at(root))
-  performance.now = () => now() + 601_000
-  t.same(modes.of(at(root)), { mode: 'observe', reason: 'local' })
-  modes.tooManyDirectories(at(root))
-  t.same(told, [root])
-})
+t.test(
+  'a decision is made again after ten minutes, since mounts may change; it is reported once',
+  async (t) => {
+    const told: string[] = []
+    const root = tempDir(t)
+    const modes = new Modes({ rules: [], leaseOnly: ({ gitDir }) => told.push(gitDir) })
+    const now = performance.now.bind(performance)
+    t.teardown(() => (performance.now = now))
+    modes.tooManyDirectories(at(root))
+    performance.now = () => now() + 601_000
+    t.same(modes.of(at(root)), { mode: 'observe', reason: 'local' })
+    modes.tooManyDirectories(at(root))
+    t.same(told, [root])
+  },
+)

@@ -1,66 +1,66 @@
 import { Reading } from './reading.js'
 import { nameOf } from './name.js'
-import { copy, initial, type Scene, type State, type Turn } from './state.js'
+import { copy, initial, type Scene, type State, type Round } from './state.js'
 import { Writing } from './writing.js'
 
 /**
  * Searches every interleaving of readers, writers, an expiry and a crash. What a step stands for:
  *
- *   ask      a request arrives and looks (SharedLooks.observe). Its look follows at once: a later look would see newer
- *            states, for the same demand on the answer.
- *   decide   FreshCache.read: hit, join, fill or gather; one step, as there is no await in between
- *   look     FreshCache.#takeTurn: the look of a turn for those who gathered
- *   start    the rest of #takeTurn: they get what is committed by now, or a fill
- *   bytes    the fill's Git process reads the refs, and whoever follows is answered. Answers that take longer need no
- *            steps of their own: the earlier an answer ends, the more it demands of those who ask later.
- *   confirm  the second look (`unchanged` in FreshCache.#fill). If it says no, or the fill has no token, the turn ends.
- *   commit   StreamCache.#commit, then FreshCache.#endTurn
+ *   ask      a request arrives and observes (CoalescedObservations.observe). Its observation follows at once: a later one
+ *            would see newer states, with the same requirement for the answer.
+ *   decide   FreshCache.read: hit, join, fill or gather; one step, since there is no await in between
+ *   observe  FreshCache.#startRound: the observation of a round for the gathered requests
+ *   start    the rest of #startRound: they get what is committed by now, or a fill
+ *   bytes    the fill's Git process reads the refs, and its followers are answered. Answers that take longer need no
+ *            steps of their own: the earlier an answer ends, the more it requires of later ones.
+ *   confirm  the second observation (`isUnchanged` in FreshCache.#fill). If it differs, or the fill has no token, the round ends.
+ *   commit   StreamCache.#commit, then FreshCache.#endRound
  *   open, write, undo, end     a writer's POST /v1/leases, its change, DELETE /v1/leases/{id}, and on 404 POST /v1/invalidate
  *   expire   the time limit of a lease
- *   crash    kill -9 and a restart: turns are lost and their readers fail; entries and the journal of leases stay
+ *   crash    kill -9 and a restart: rounds are lost and their readers fail; entries and the journal of leases stay
  *
- * Time slots are left out: they are there for changes without a lease, of which nothing is promised here. So is what an
- * unlucky writer does after its lease has expired, until it has ended: some answers may show it, and later ones not.
+ * `maxAgeMs` is left out: it is for changes without a lease, about which nothing is promised here. So is what an
+ * unlucky writer does after its lease has expired, until it has ended: some answers may show it, and later ones may not.
  */
 export interface Step {
   readonly name: string
   readonly state: State
-  /** Rules that it broke. */
+  /** The rules that it violates. */
   readonly broken: readonly string[]
 }
 
 export interface Findings {
   readonly states: number
-  /** Each rule that was broken, with the shortest way there. */
+  /** Each rule that is violated, with a shortest path to the violation. */
   readonly broken: ReadonlyMap<string, readonly string[]>
 }
 
-/** The way to a state, from its last step back. */
-interface Way {
+/** The path to a state, from its last step back. */
+interface Path {
   readonly step: string
-  readonly before: Way | undefined
+  readonly before: Path | undefined
 }
 
 /**
- * Breadth first, so that a broken rule is shown by a shortest way to it.
- * @param toTheEnd go on when a rule has been broken
+ * Searches breadth first, so that a violation is shown with a shortest path to it.
+ * @param toTheEnd whether the search goes on after a violation
  */
 export function explore(scene: Scene, toTheEnd = false): Findings {
   const seen = new Set<string>()
   const broken = new Map<string, string[]>()
-  let visits: { state: State; way: Way | undefined }[] = [{ state: initial(scene), way: undefined }]
+  let visits: { state: State; path: Path | undefined }[] = [{ state: initial(scene), path: undefined }]
   while (visits.length > 0 && (toTheEnd || broken.size === 0)) {
     const next: typeof visits = []
-    for (const { state, way } of visits) {
+    for (const { state, path } of visits) {
       const steps = stepsFrom(state, scene)
-      if (steps.length === 0) note(whatIsWrongAtLast(state, scene), way, broken)
+      if (steps.length === 0) note(violationsAtEnd(state, scene), path, broken)
       for (const step of steps) {
-        const there = { step: step.name, before: way }
+        const there = { step: step.name, before: path }
         note(step.broken, there, broken)
         const name = nameOf(step.state, scene)
         if (seen.has(name)) continue
         seen.add(name)
-        next.push({ state: step.state, way: there })
+        next.push({ state: step.state, path: there })
       }
     }
     visits = next
@@ -68,11 +68,11 @@ export function explore(scene: Scene, toTheEnd = false): Findings {
   return { states: seen.size, broken }
 }
 
-function note(rules: readonly string[], way: Way | undefined, broken: Map<string, string[]>): void {
+function note(rules: readonly string[], path: Path | undefined, broken: Map<string, string[]>): void {
   for (const rule of rules) {
     if (broken.has(rule)) continue
     const steps: string[] = []
-    for (let at = way; at; at = at.before) steps.unshift(at.step)
+    for (let at = path; at; at = at.before) steps.unshift(at.step)
     broken.set(rule, steps)
   }
 }
@@ -89,15 +89,15 @@ function stepsFrom(state: State, scene: Scene): Step[] {
     go(next)
     steps.push({ name, state: next.state, broken: [] })
   }
-  for (const [key, turn] of state.turns.entries()) {
-    if (turn) reading(`${afterwards[turn.is]} ${key}`, (next) => next.goOn(key, turn))
+  for (const [key, round] of state.rounds.entries()) {
+    if (round) reading(`${afterwards[round.is]} ${key}`, (next) => next.goOn(key, round))
   }
   for (const [index, reader] of state.readers.entries()) {
     if (reader.is === 'asking') reading(`decide ${index}`, (next) => next.decide(index, reader))
     if (reader.is !== 'away') continue
     reading(`ask ${index}`, (next) => next.ask(index, reader))
-    const early = scene.fault === 'takes looks that began before' && !reader.sight
-    if (early) reading(`look for ${index}`, (next) => next.lookEarly(index, reader))
+    const early = scene.fault === 'uses earlier observations' && !reader.observed
+    if (early) reading(`observe for ${index}`, (next) => next.observeEarly(index, reader))
   }
   for (const [index, { done, lease }] of state.writers.entries()) {
     const { steps: script, unlucky } = scene.writers[index]!
@@ -109,25 +109,25 @@ function stepsFrom(state: State, scene: Scene): Step[] {
   return steps
 }
 
-const afterwards: Record<Turn['is'], string> = {
-  looking: 'look',
-  looked: 'start',
+const afterwards: Record<Round['is'], string> = {
+  observing: 'observe',
+  observed: 'start',
   reading: 'bytes',
   read: 'confirm',
   confirmed: 'commit',
 }
 
-/** Nothing can happen any more: everybody has an answer, and whoever asks now is the last who needs a fill. */
-function whatIsWrongAtLast(state: State, scene: Scene): string[] {
+/** Checks a state without further steps: every reader has its answer, and of new ones at most the first needs a fill. */
+function violationsAtEnd(state: State, scene: Scene): string[] {
   const waiting = state.readers.some(({ is }) => is !== 'answered' && is !== 'failed')
-  if (waiting) return ['a reader waits for ever']
+  if (waiting) return ['a reader waits forever']
   let late = { ...state, readers: initial({ ...scene, readers: 3 }).readers }
   const asked: string[] = []
-  // The first step of those possible: a turn goes on before the next reader asks.
+  // Always the first possible step: a round goes on before the next reader asks.
   for (let step = stepsFrom(late, scene)[0]; step; step = stepsFrom(late, scene)[0]) {
     asked.push(step.name)
     late = step.state
   }
   const lastFill = asked.lastIndexOf('bytes 0')
-  return lastFill < asked.indexOf('ask 2') ? [] : ['no hit after all is quiet']
+  return lastFill < asked.indexOf('ask 2') ? [] : ['no hit when nothing changes']
 }

@@ -4,15 +4,15 @@ import {
   tokenOf,
   type Reader,
   type Scene,
-  type Sight,
+  type ObservedState,
   type State,
-  type Turn,
+  type Round,
 } from './state.js'
 
 /**
- * A name for a state, the same for states from which the same may follow. What makes no difference is left out:
- * which of two readers of one key is which; a token that is past and is found only once, because tokens only move on
- * and nothing will ever equal it; by how much the count of openings has grown, if it has; a version's cover, once its
+ * Names a state; states from which the same may follow have the same name. What makes no difference is left out:
+ * the order of two readers of one key; a past token that occurs only once, because tokens only move on
+ * and none will ever equal it; by how much the count of openings has grown, if it has; a version's cover, once its
  * writer has ended.
  */
 export function nameOf(state: State, scene: Scene): string {
@@ -35,17 +35,17 @@ export function nameOf(state: State, scene: Scene): string {
 
 const leaseStates = ['none', 'open', 'expired']
 const readerStates: Reader['is'][] = ['away', 'asking', 'gathered', 'following', 'answered', 'failed']
-const turnStates: Turn['is'][] = ['looking', 'looked', 'reading', 'read', 'confirmed']
+const roundStates: Round['is'][] = ['observing', 'observed', 'reading', 'read', 'confirmed']
 
-/** One key's entry, turn and readers. */
+/** Adds one key's entry, round and readers. */
 function nameKey(key: number, state: State, scene: Scene, codes: number[]): void {
   const { openings } = state
-  const turn = state.turns[key]
+  const round = state.rounds[key]
   const entry = state.entries[key]
   const readers = state.readers.filter((_, index) => keyOf(index) === key)
-  const tokens = [entry?.token, turn?.sight.token, ...readers.map(({ sight }) => sight?.token)]
+  const tokens = [entry?.token, round?.observed.token, ...readers.map(({ observed }) => observed?.token)]
   const now = tokenOf(scene, state)
-  // With this fault a past token may be met again.
+  // With this fault a past token may occur again.
   const moveOn = scene.fault !== 'forgets leases in a crash and keeps its boot id'
   const token = (one: number | undefined): number => {
     if (one === undefined) return 0
@@ -56,15 +56,15 @@ function nameKey(key: number, state: State, scene: Scene, codes: number[]): void
   }
   const entryToken = token(entry?.token)
   codes.push(entryToken, entryToken === 0 ? 0 : entry!.value)
-  // What stands for a past state will be of no use to anybody: neither its bytes nor the openings since matter.
-  const seen = (sight: Sight): number =>
-    token(sight.token) === 0 ? 0 : token(sight.token) * 2 + (sight.openings === openings ? 0 : 1)
-  if (turn) {
-    const past = turn.is === 'looking' || seen(turn.sight) === 0
-    codes.push(1 + turnStates.indexOf(turn.is), seen(turn.sight), past ? 0 : (turn.value ?? 9))
+  // An entry of a past state is never used again: neither its bytes nor the openings since matter.
+  const seen = (observed: ObservedState): number =>
+    token(observed.token) === 0 ? 0 : token(observed.token) * 2 + (observed.openings === openings ? 0 : 1)
+  if (round) {
+    const past = round.is === 'observing' || seen(round.observed) === 0
+    codes.push(1 + roundStates.indexOf(round.is), seen(round.observed), past ? 0 : (round.value ?? 9))
   } else codes.push(0)
   const names = readers.map(
-    ({ is, from, sight }) => (readerStates.indexOf(is) * 8 + from) * 256 + (sight ? seen(sight) : 0),
+    ({ is, from, observed }) => (readerStates.indexOf(is) * 8 + from) * 256 + (observed ? seen(observed) : 0),
   )
   codes.push(...names.sort((one, other) => one - other))
 }

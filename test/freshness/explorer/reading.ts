@@ -4,15 +4,15 @@ import {
   tokenOf,
   type Reader,
   type Scene,
-  type Sight,
+  type ObservedState,
   type State,
-  type Turn,
+  type Round,
 } from './state.js'
 
-/** What readers and turns do, on a state in the making. */
+/** The steps of readers and rounds, applied to a copy of a state. */
 export class Reading {
   readonly state: State
-  /** Rules that were broken on the way. */
+  /** The rules that were violated. */
   readonly broken: string[] = []
   readonly #scene: Scene
 
@@ -21,95 +21,95 @@ export class Reading {
     this.#scene = scene
   }
 
-  see(): Sight {
+  observe(): ObservedState {
     const { mode, fault } = this.#scene
     const { leases, openings } = this.state
-    const settled = mode === 'observe' || leases.length === 0 || fault === 'is blind to open leases'
+    const settled = mode === 'observe' || leases.length === 0 || fault === 'ignores open leases'
     return {
       token: settled ? tokenOf(this.#scene, this.state) : undefined,
       openings: mode === 'observe' ? 0 : openings,
     }
   }
 
-  /** A look that began before the reader asked. */
-  lookEarly(index: number, reader: Reader): void {
-    this.state.readers[index] = { ...reader, sight: this.see() }
+  /** Makes an observation that begins before the reader asks. */
+  observeEarly(index: number, reader: Reader): void {
+    this.state.readers[index] = { ...reader, observed: this.observe() }
   }
 
-  ask(index: number, { sight = this.see() }: Reader): void {
+  ask(index: number, { observed = this.observe() }: Reader): void {
     const { versions, shown } = this.state
     const ended = versions.findLastIndex(({ writer }) => hasEnded(writer, this.state, this.#scene))
-    this.state.readers[index] = { is: 'asking', from: Math.max(shown, ended), sight }
+    this.state.readers[index] = { is: 'asking', from: Math.max(shown, ended), observed }
   }
 
   decide(index: number, reader: Reader): void {
     const key = keyOf(index)
-    const { token, openings } = reader.sight!
+    const { token, openings } = reader.observed!
     const entry = this.state.entries[key]
-    const turn = this.state.turns[key]
+    const round = this.state.rounds[key]
     const wait = (is: 'gathered' | 'following'): void => {
       this.state.readers[index] = { is, from: reader.from }
     }
     if (token !== undefined && entry?.token === token) this.#answer(index, entry.value, 'a hit')
-    else if (!turn) {
-      this.state.turns[key] = { is: 'reading', sight: { token, openings } }
+    else if (!round) {
+      this.state.rounds[key] = { is: 'reading', observed: { token, openings } }
       wait('following')
-    } else if (!this.#mayJoin(turn, token)) wait('gathered')
-    else if (turn.value !== undefined) this.#answer(index, turn.value, 'a fill')
+    } else if (!this.#mayJoin(round, token)) wait('gathered')
+    else if (round.value !== undefined) this.#answer(index, round.value, 'a fill')
     else wait('following')
   }
 
-  #mayJoin({ is, sight }: Turn, token: number | undefined): boolean {
-    if (is === 'looking' || is === 'looked') return false
-    return this.#scene.fault === 'joins whatever runs' || (token !== undefined && sight.token === token)
+  #mayJoin({ is, observed }: Round, token: number | undefined): boolean {
+    if (is === 'observing' || is === 'observed') return false
+    return this.#scene.fault === 'joins any fill' || (token !== undefined && observed.token === token)
   }
 
-  /** The next step of a key's turn. */
-  goOn(key: number, turn: Turn): void {
-    const { turns, entries, versions } = this.state
-    const { token, openings } = turn.sight
+  /** Does the next step of a key's round. */
+  goOn(key: number, round: Round): void {
+    const { rounds, entries, versions } = this.state
+    const { token, openings } = round.observed
     const committed = entries[key]?.token === token ? entries[key] : undefined
-    switch (turn.is) {
-      case 'looking':
-        turns[key] = { is: 'looked', sight: this.see() }
+    switch (round.is) {
+      case 'observing':
+        rounds[key] = { is: 'observed', observed: this.observe() }
         return
-      case 'looked':
-        if (!committed) turns[key] = { is: 'reading', sight: turn.sight }
+      case 'observed':
+        if (!committed) rounds[key] = { is: 'reading', observed: round.observed }
         else {
           this.#answerAll(key, committed.value, 'a hit')
-          this.#endTurn(key)
+          this.#endRound(key)
         }
         return
       case 'reading': {
         const { value } = versions.at(-1)!
-        turns[key] = { is: 'read', sight: turn.sight, value }
+        rounds[key] = { is: 'read', observed: round.observed, value }
         this.#answerAll(key, value, 'a fill')
         return
       }
       case 'read': {
-        if (token === undefined) return this.#endTurn(key)
-        const second = this.see()
+        if (token === undefined) return this.#endRound(key)
+        const second = this.observe()
         const counts = this.#scene.fault !== 'confirms without counting openings'
         const same = second.token === token && !(counts && second.openings !== openings)
-        if (same) turns[key] = { ...turn, is: 'confirmed' }
-        else this.#endTurn(key)
+        if (same) rounds[key] = { ...round, is: 'confirmed' }
+        else this.#endRound(key)
         return
       }
       case 'confirmed':
         if (committed) this.broken.push('a loser write')
-        entries[key] = { token: token!, value: turn.value! }
-        return this.#endTurn(key)
+        entries[key] = { token: token!, value: round.value! }
+        return this.#endRound(key)
     }
   }
 
-  #endTurn(key: number): void {
-    const { readers, turns } = this.state
-    turns[key] = undefined
-    if (this.#scene.fault === 'forgets who gathered') return
+  #endRound(key: number): void {
+    const { readers, rounds } = this.state
+    rounds[key] = undefined
+    if (this.#scene.fault === 'forgets gathered requests') return
     for (const [index, reader] of readers.entries()) {
       if (keyOf(index) !== key || reader.is !== 'gathered') continue
       readers[index] = { ...reader, is: 'following' }
-      turns[key] = { is: 'looking', sight: { token: undefined, openings: 0 } }
+      rounds[key] = { is: 'observing', observed: { token: undefined, openings: 0 } }
     }
   }
 
@@ -129,7 +129,7 @@ export class Reading {
     readers[index] = { is: 'answered', from: 0 }
   }
 
-  /** Who has seen it has seen it: no later answer may be older. */
+  /** Once an answer has shown this version, may no later answer be older? */
   #isPromised({ covered, writer }: State['versions'][number]): boolean {
     return this.#scene.mode === 'observe' || covered || hasEnded(writer, this.state, this.#scene)
   }

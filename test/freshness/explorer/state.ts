@@ -1,23 +1,23 @@
 /**
- * The freshness protocol's state, for a search through all interleavings (explorer.ts has what may happen to it). One
- * repository with a value that writers replace, and two keys (say, v0 and v2) with one entry and one turn each: that a
- * key never has two fills, and that all who wait for the next share it, is in the shape of this state.
+ * The state of the freshness protocol, for a search through all interleavings (the steps are in explorer.ts). There is one
+ * repository with a value that writers replace, and two keys (say, v0 and v2) with one entry and one round each. That a
+ * key never has two fills, and that all waiting requests share the next one, follows from the shape of this state.
  */
 
-/** What the state of refs is known by; see README. */
+/** What names the state of the refs; see docs/architecture.md. */
 export type Mode = 'observe' | 'lease'
 
 /** Ways to break the protocol, each of which the search must notice. */
 export type Fault =
-  | 'joins whatever runs'
-  | 'takes looks that began before'
-  | 'is blind to open leases'
+  | 'joins any fill'
+  | 'uses earlier observations'
+  | 'ignores open leases'
   | 'keeps the generation at expiry'
   | 'forgets leases in a crash'
   | 'forgets leases in a crash and keeps its boot id'
   | 'confirms without counting openings'
   | 'lets no lease expire'
-  | 'forgets who gathered'
+  | 'forgets gathered requests'
 
 export interface Scene {
   readonly mode: Mode
@@ -27,27 +27,27 @@ export interface Scene {
   readonly fault?: Fault
 }
 
-/** What a writer does. */
+/** The steps of a writer. */
 export interface Script {
-  /** `undo` brings back the value from before all writes. Who opens and does not end has died, and ends never. */
+  /** `undo` restores the value from before all writes. A writer that opens and does not end has died. */
   readonly steps: readonly ('open' | 'write' | 'undo' | 'end')[]
-  /** What it says of the lease when that ends. */
+  /** What it reports when it ends its lease. */
   readonly changed: boolean
   /** May its lease expire before it has ended? */
   readonly unlucky: boolean
 }
 
-/** What a look says: `token` stands for Sight's token, generation and maxAgeMs in src/, as one number. */
-export interface Sight {
+/** An observation; `token` stands for token, generation and maxAgeMs of ObservedState in src/, as one number. */
+export interface ObservedState {
   /** undefined: unsettled. */
   readonly token: number | undefined
-  /** Leases opened so far; 0 where the disk is looked at. */
+  /** Leases opened so far; 0 where the disk decides. */
   readonly openings: number
 }
 
 export interface Version {
   readonly value: number
-  /** -1: it was there before. */
+  /** -1: the initial version. */
   readonly writer: number
   /** Written under a lease that had not expired. */
   readonly covered: boolean
@@ -59,17 +59,17 @@ export interface Writer {
   readonly lease: 'none' | 'open' | 'expired'
 }
 
-/** `following`: waits for the bytes of its key's turn. `gathered`: waits for the turn after that. */
+/** `following`: waits for the bytes of its key's round. `gathered`: waits for the round after that. */
 export interface Reader {
   readonly is: 'away' | 'asking' | 'gathered' | 'following' | 'answered' | 'failed'
   /** The oldest version that may answer. */
   readonly from: number
-  readonly sight?: Sight
+  readonly observed?: ObservedState
 }
 
-export interface Turn {
-  readonly is: 'looking' | 'looked' | 'reading' | 'read' | 'confirmed'
-  readonly sight: Sight
+export interface Round {
+  readonly is: 'observing' | 'observed' | 'reading' | 'read' | 'confirmed'
+  readonly observed: ObservedState
   readonly value?: number
 }
 
@@ -78,20 +78,20 @@ export interface Entry {
   readonly value: number
 }
 
-/** Lists are replaced, never changed, but by the step that has just copied them (`copy`). */
+/** Lists are never changed but by the step that has just copied them (`copy`). */
 export interface State {
   versions: Version[]
   writers: Writer[]
   readers: Reader[]
-  turns: (Turn | undefined)[]
+  rounds: (Round | undefined)[]
   entries: (Entry | undefined)[]
-  /** The sidecar's leases, by writer. */
+  /** The open leases, by writer. */
   leases: number[]
   generation: number
   openings: number
   boot: number
   crashes: number
-  /** The newest version that an answer has shown to the world. */
+  /** The newest version that an answer has shown. */
   shown: number
 }
 
@@ -99,7 +99,7 @@ export const initial = ({ writers, readers, crashes }: Scene): State => ({
   versions: [{ value: 0, writer: -1, covered: true }],
   writers: writers.map(() => ({ done: 0, lease: 'none' })),
   readers: Array.from({ length: readers }, () => ({ is: 'away', from: 0 })),
-  turns: [undefined, undefined],
+  rounds: [undefined, undefined],
   entries: [undefined, undefined],
   leases: [],
   generation: 0,
@@ -113,7 +113,7 @@ export const copy = (state: State): State => ({
   versions: state.versions.slice(),
   writers: state.writers.slice(),
   readers: state.readers.slice(),
-  turns: state.turns.slice(),
+  rounds: state.rounds.slice(),
   entries: state.entries.slice(),
   leases: state.leases.slice(),
   generation: state.generation,
@@ -123,17 +123,17 @@ export const copy = (state: State): State => ({
   shown: state.shown,
 })
 
-/** The writer's whole script is done, its lease or its invalidation answered. */
+/** Has the writer done its whole script, and got an answer for the end of its lease? */
 export function hasEnded(writer: number, { writers }: State, scene: Scene): boolean {
   if (writer < 0) return true
   const { steps } = scene.writers[writer]!
   return writers[writer]!.done === steps.length && (steps[0] !== 'open' || steps.at(-1) === 'end')
 }
 
-/** Readers take the keys in turns. */
+/** Readers alternate between the keys. */
 export const keyOf = (reader: number): number => reader % 2
 
-/** The token of a settled look. At most 16 of each, so that it is one number. */
+/** The token of a settled observation. Fewer than 16 generations, so that it is one number. */
 export const tokenOf = ({ mode }: Scene, { versions, boot, generation }: State): number =>
-  // The look at the disk tells each version from all others, before a crash and after it.
+  // An observation of the disk distinguishes every version from all others, before a crash and after it.
   (mode === 'observe' ? versions.length : boot) * 16 + generation

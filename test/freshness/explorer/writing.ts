@@ -1,6 +1,6 @@
 import type { Scene, State } from './state.js'
 
-/** What writers, clocks and crashes do, on a state in the making. */
+/** The steps of writers, time limits and crashes, applied to a copy of a state. */
 export class Writing {
   readonly state: State
   readonly #scene: Scene
@@ -10,7 +10,7 @@ export class Writing {
     this.#scene = scene
   }
 
-  /** The next step of a writer's script. */
+  /** Does the next step of a writer's script. */
   goOn(index: number): void {
     const { state } = this
     const { steps, changed } = this.#scene.writers[index]!
@@ -22,7 +22,7 @@ export class Writing {
       state.leases.push(index)
       state.openings++
     } else if (step === 'end') {
-      // Is the lease unknown (404), it invalidates: the generation moves on as well.
+      // If the lease is unknown (404), the writer invalidates: the generation grows as well.
       state.leases = state.leases.filter((open) => open !== index)
       if (changed) state.generation++
       state.writers[index] = { done: done + 1, lease: 'none' }
@@ -32,7 +32,7 @@ export class Writing {
     }
   }
 
-  /** A lease that expires counts as ended with a change. */
+  /** Expires a lease, which counts as ended with a change. */
   expire(index: number): void {
     const { state } = this
     state.writers[index] = { ...state.writers[index]!, lease: 'expired' }
@@ -48,7 +48,7 @@ export class Writing {
     state.readers = state.readers.map((reader) =>
       reader.is === 'away' || reader.is === 'answered' ? reader : { is: 'failed', from: 0 },
     )
-    state.turns = state.turns.map(() => undefined)
+    state.rounds = state.rounds.map(() => undefined)
     if (fault === 'forgets leases in a crash and keeps its boot id') state.generation = 0
     else state.boot++
     if (fault?.startsWith('forgets leases in a crash')) state.leases = []

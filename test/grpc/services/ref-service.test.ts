@@ -47,7 +47,7 @@ t.test('a client that stops reading holds one message, whatever it asked for', a
     const listing = await sharedListing(answer, whole)
     const { ListRefs } = refService({
       ...{ service: { listRefs: async () => ({ listing, reuse: 'hit' }) }, metrics: new Metrics() },
-      ...{ authorize: async () => ({}), clientOf: () => '', gate: { enter: async () => () => {} } },
+      ...{ authorize: async () => ({}), clientOf: () => '', gate: { admit: async () => () => {} } },
       ...{
         responseStalls: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 }),
         log: createLog('silent'),

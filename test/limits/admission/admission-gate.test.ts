@@ -11,7 +11,7 @@ function create(options: Partial<AdmissionGateOptions> = {}) {
   const events: string[] = []
   const gate = new AdmissionGate({
     max: 1e6,
-    busyMs: 500,
+    saturatedAfterMs: 500,
     queueMax: 1000,
     waitMs: 15_000,
     clock,
@@ -24,32 +24,32 @@ function create(options: Partial<AdmissionGateOptions> = {}) {
     },
     ...options,
   })
-  const entered: { group: string; leave: () => void }[] = []
+  const granted: { group: string; release: () => void }[] = []
   const errors: unknown[] = []
-  const come = (group: string, admitted = false, { signal } = new AbortController()): void => {
+  const arrive = (group: string, admitted = false, { signal } = new AbortController()): void => {
     const request = {
       signal,
       onAbort: (call: () => void) => signal.addEventListener('abort', call),
       throwIfAborted: () => signal.throwIfAborted(),
     }
-    const enter = async (): Promise<void> => {
-      entered.push({ group, leave: await gate.enter({ group, admitted }, request) })
+    const admit = async (): Promise<void> => {
+      granted.push({ group, release: await gate.admit({ group, admitted }, request) })
     }
-    enter().catch((error: unknown) => errors.push(error))
+    admit().catch((error: unknown) => errors.push(error))
   }
-  /** The loop comes to the end of a turn. */
+  /** Ends a turn of the event loop. */
   const endTurn = async (): Promise<void> => {
     const due = ends
     ends = []
     for (const end of due) end()
     await turns()
   }
-  /** Somebody comes and goes all the time, and the loop has no pause. */
-  const makeBusy = async (): Promise<void> => {
+  /** Requests arrive and end all the time, and the loop has no pause. */
+  const saturate = async (): Promise<void> => {
     for (let tenth = 0; tenth < 5; tenth++) {
-      come('first')
+      arrive('first')
       await turns()
-      entered.pop()?.leave()
+      granted.pop()?.release()
       clock.advance(100)
     }
   }
@@ -57,59 +57,59 @@ function create(options: Partial<AdmissionGateOptions> = {}) {
     gate,
     clock,
     loop,
-    entered,
+    granted,
     errors,
     events,
-    come,
+    arrive,
     endTurn,
-    makeBusy,
+    saturate,
     turnsAsked: () => ends.length,
   }
 }
 
-t.test('so many and no more; each leaves once', async (t) => {
-  const { gate, entered, errors, events, come } = create({ max: 2 })
-  for (let count = 0; count < 3; count++) come('a')
+t.test('no more requests than the limit are admitted; each is released once', async (t) => {
+  const { gate, granted, errors, events, arrive } = create({ max: 2 })
+  for (let count = 0; count < 3; count++) arrive('a')
   await turns()
   t.equal(gate.admitted, 2)
   t.match(errors, [{ reason: 'full', retryAfterSeconds: 1 }])
   t.same(events, ['shed full'])
-  entered[0]!.leave()
-  entered[0]!.leave()
+  granted[0]!.release()
+  granted[0]!.release()
   t.equal(gate.admitted, 1)
-  come('a')
-  come('a')
+  arrive('a')
+  arrive('a')
   await turns()
   t.equal(gate.admitted, 2)
 })
 
-t.test('who was let in before is not sent away when it is full', async (t) => {
-  const { gate, errors, come } = create({ max: 2 })
-  for (let count = 0; count < 2; count++) come('a')
-  for (let count = 0; count < 7; count++) come('a', true)
+t.test('an admitted client is not shed when the limit is reached', async (t) => {
+  const { gate, errors, arrive } = create({ max: 2 })
+  for (let count = 0; count < 2; count++) arrive('a')
+  for (let count = 0; count < 7; count++) arrive('a', true)
   await turns()
   t.equal(gate.admitted, 8)
   t.match(errors, [{ reason: 'full' }])
 })
 
-t.test('who leaves frees the place at once, by signal too', async (t) => {
-  const { gate, entered, errors, come } = create()
+t.test('a request that ends or is aborted frees its place at once', async (t) => {
+  const { gate, granted, errors, arrive } = create()
   const client = new AbortController()
-  come('a', false, client)
+  arrive('a', false, client)
   await turns()
   client.abort(new Error('left'))
   t.equal(gate.admitted, 0)
-  entered[0]!.leave()
+  granted[0]!.release()
   t.equal(gate.admitted, 0)
-  come('a', false, client)
+  arrive('a', false, client)
   await turns()
-  t.same([gate.admitted, errors.length], [0, 1], 'who has left before does not come in')
+  t.same([gate.admitted, errors.length], [0, 1], 'a request that is aborted already is not admitted')
 })
 
-t.test('a loop that pauses lets everybody in, however many are inside', async (t) => {
-  const { gate, clock, loop, come, turnsAsked } = create()
+t.test('while the loop pauses every request is admitted, however many there are', async (t) => {
+  const { gate, clock, loop, arrive, turnsAsked } = create()
   for (let tenth = 0; tenth < 50; tenth++) {
-    for (let count = 0; count < 100; count++) come('a')
+    for (let count = 0; count < 100; count++) arrive('a')
     await turns()
     loop.idleMs += 10
     clock.advance(100)
@@ -118,57 +118,57 @@ t.test('a loop that pauses lets everybody in, however many are inside', async (t
   t.equal(turnsAsked(), 0)
 })
 
-t.test('while the loop is busy, newcomers wait until a turn brings none', async (t) => {
-  const { gate, clock, entered, events, come, endTurn, makeBusy, turnsAsked } = create()
-  await makeBusy()
-  for (let count = 0; count < 100; count++) come('a')
+t.test('while the loop is saturated, requests wait until a turn brings no arrival', async (t) => {
+  const { gate, clock, granted, events, arrive, endTurn, saturate, turnsAsked } = create()
+  await saturate()
+  for (let count = 0; count < 100; count++) arrive('a')
   t.same([gate.admitted, gate.waiting, turnsAsked()], [0, 100, 1])
   await endTurn()
-  t.equal(gate.admitted, 0, 'that turn brought them')
+  t.equal(gate.admitted, 0, 'that turn brought arrivals')
   clock.advance(7)
   await endTurn()
   t.equal(gate.admitted, 64)
-  t.equal(entered.length, 64)
+  t.equal(granted.length, 64)
   t.equal(events[0], 'waited 7')
   await endTurn()
   t.same(
     [gate.admitted, gate.waiting, turnsAsked()],
     [100, 0, 0],
-    'nobody is lost; then no turn is asked for',
+    'none is lost; then turns are no longer watched',
   )
 })
 
-t.test('while each turn brings newcomers, one is let in for three that come', async (t) => {
-  const { gate, come, endTurn, makeBusy } = create()
-  await makeBusy()
+t.test('while each turn brings arrivals, one request is admitted for three that arrive', async (t) => {
+  const { gate, arrive, endTurn, saturate } = create()
+  await saturate()
   for (let turn = 0; turn < 640; turn++) {
-    come(String(turn))
+    arrive(String(turn))
     await endTurn()
   }
   t.same([gate.admitted, gate.waiting], [192, 640 - 192])
-  for (let count = 0; count < 192; count++) come(String(count))
+  for (let count = 0; count < 192; count++) arrive(String(count))
   await endTurn()
-  t.equal(gate.admitted, 256, 'also if they come together')
+  t.equal(gate.admitted, 256, 'also if they arrive together')
 })
 
-t.test('repositories take turns, and none takes all places', async (t) => {
-  const { gate, entered, errors, come, endTurn, makeBusy } = create({ queueMax: 100 })
-  await makeBusy()
-  for (let count = 0; count < 200; count++) come('hot')
-  come('other')
+t.test('repositories are served round robin, and none takes all places', async (t) => {
+  const { gate, granted, errors, arrive, endTurn, saturate } = create({ queueMax: 100 })
+  await saturate()
+  for (let count = 0; count < 200; count++) arrive('hot')
+  arrive('other')
   await turns()
   t.equal(gate.waiting, 51)
   t.ok(errors.every((error) => error instanceof Overloaded && error.reason === 'queue-full'))
   await endTurn()
   await endTurn()
-  t.equal(entered[1]?.group, 'other')
+  t.equal(granted[1]?.group, 'other')
 })
 
-t.test('the admitted are queued where others are shed; nobody waits for ever', async (t) => {
-  const { gate, clock, errors, come, makeBusy } = create({ queueMax: 2 })
-  await makeBusy()
-  for (let count = 0; count < 4; count++) come('a', true)
-  for (let count = 0; count < 3; count++) come('b')
+t.test('admitted clients are queued where others are shed; no request waits forever', async (t) => {
+  const { gate, clock, errors, arrive, saturate } = create({ queueMax: 2 })
+  await saturate()
+  for (let count = 0; count < 4; count++) arrive('a', true)
+  for (let count = 0; count < 3; count++) arrive('b')
   await turns()
   t.same([gate.waiting, errors.length], [5, 2])
   clock.advance(15_000)
@@ -177,26 +177,26 @@ t.test('the admitted are queued where others are shed; nobody waits for ever', a
   t.equal(gate.waiting, 0)
 })
 
-t.test('a client that leaves the line frees its place at once', async (t) => {
-  const { gate, errors, events, come, endTurn, makeBusy } = create({ queueMax: 1 })
-  await makeBusy()
+t.test('a request that is aborted in the queue frees its place at once', async (t) => {
+  const { gate, errors, events, arrive, endTurn, saturate } = create({ queueMax: 1 })
+  await saturate()
   const client = new AbortController()
-  come('a', false, client)
+  arrive('a', false, client)
   client.abort(new Error('left'))
   t.equal(gate.waiting, 0)
-  come('a')
+  arrive('a')
   t.equal(gate.waiting, 1)
   for (let turn = 0; turn < 2; turn++) await endTurn()
   t.equal(gate.admitted, 1)
-  t.match(errors, [{ message: 'left' }])
+  t.match(errors, [{ message: 'the request was aborted' }])
   t.notOk(events.some((event) => event.startsWith('shed')))
 })
 
-t.test('while each turn brings a connection, requests wait for the others, and not for long', async (t) => {
-  const { gate, clock, come, endTurn, turnsAsked } = create()
+t.test('while each turn brings a connection, requests wait for the others, but not for long', async (t) => {
+  const { gate, clock, arrive, endTurn, turnsAsked } = create()
   for (let turn = 0; turn < 10; turn++) {
     gate.connectionAccepted()
-    come('a')
+    arrive('a')
     await endTurn()
     t.equal(gate.admitted, 0)
   }
@@ -208,8 +208,8 @@ t.test('while each turn brings a connection, requests wait for the others, and n
   await endTurn()
   clock.advance(20)
   gate.connectionAccepted()
-  come('a')
+  arrive('a')
   await endTurn()
-  t.equal(gate.admitted, 11, 'more may come for ever')
+  t.equal(gate.admitted, 11, 'connections that arrive without end are not waited for')
   await endTurn()
 })

@@ -2,15 +2,15 @@ import t from 'tap'
 import fc from 'fast-check'
 import { clientGroup } from '../../../src/limits/admission/client-group.js'
 
-t.test('an IPv4 address is one client, however it is written', async (t) => {
+t.test('an IPv4 address is one group, however it is written', async (t) => {
   t.equal(clientGroup('10.0.0.1'), '10.0.0.1')
   t.equal(clientGroup('::ffff:10.0.0.1'), '10.0.0.1')
   t.equal(clientGroup('::FFFF:10.0.0.1'), '10.0.0.1')
-  t.equal(clientGroup(''), '', 'a connection that has gone')
+  t.equal(clientGroup(''), '', 'the address of a closed connection')
   t.equal(clientGroup('unix:'), 'unix:')
 })
 
-t.test('64 bits of an IPv6 address are one client, however they are written', async (t) => {
+t.test('the first 64 bits of an IPv6 address are one group, however they are written', async (t) => {
   const same: Record<string, string[]> = {
     '2001:db8:0:1::/64': ['2001:db8:0:1::', '2001:0DB8:0000:0001:a:b:c:d', '2001:db8::1:5:6:7:8'],
     '2001:db8:0:0::/64': ['2001:db8::', '2001:db8::1', '2001:db8::1:2:3:4'],

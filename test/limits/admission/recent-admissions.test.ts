@@ -2,7 +2,7 @@ import t from 'tap'
 import { RecentAdmissions } from '../../../src/limits/admission/recent-admissions.js'
 import { FakeClock } from '../../support/fake-clock.js'
 
-t.test('an admission is of one client and one group, and ends', (t) => {
+t.test('an admission holds for one client and one group, and expires', (t) => {
   const clock = new FakeClock()
   const admissions = new RecentAdmissions({ forMs: 1000, max: 10, clock })
   admissions.add('client', 'group')
@@ -15,7 +15,7 @@ t.test('an admission is of one client and one group, and ends', (t) => {
   t.end()
 })
 
-t.test('each request renews it', (t) => {
+t.test('each request renews the admission', (t) => {
   const clock = new FakeClock()
   const admissions = new RecentAdmissions({ forMs: 1000, max: 10, clock })
   admissions.add('client', 'group')

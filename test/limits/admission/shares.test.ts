@@ -2,7 +2,7 @@ import t from 'tap'
 import fc from 'fast-check'
 import { ShareHolding, FairShares } from '../../../src/limits/admission/shares.js'
 
-t.test('one alone has three quarters, the next three quarters of what is left', async (t) => {
+t.test('a single group has three quarters, the next one three quarters of what is left', async (t) => {
   const shares = new FairShares(1000, 3)
   const most = (group: string): number => {
     let count = 0
@@ -13,13 +13,13 @@ t.test('one alone has three quarters, the next three quarters of what is left', 
   t.equal(shares.take('a'), 'share')
   t.equal(most('b'), 188)
   t.equal(most('c'), 47)
-  t.equal(shares.take(undefined), undefined, 'who belongs to no group takes what there is')
+  t.equal(shares.take(undefined), undefined, 'without a group all that is left may be taken')
   shares.give(undefined)
   for (let count = 0; count < 750; count++) shares.give('a')
-  t.ok(most('d') > 500, 'what is given back is for others')
+  t.ok(most('d') > 500, 'what is given back is available to others')
 })
 
-t.test('what there is is never exceeded, and somebody new finds some of it', async (t) => {
+t.test('the total is never exceeded, and a new group always finds something', async (t) => {
   const step = fc.record({
     group: fc.constantFrom('a', 'b', 'c', undefined),
     amount: fc.integer({ min: 1, max: 40 }),
@@ -50,7 +50,7 @@ t.test('what there is is never exceeded, and somebody new finds some of it', asy
           if (refusal === undefined) own.set(group, has + amount)
         }
         if (shares.taken !== [...own.values()].reduce((sum, each) => sum + each, 0)) return false
-        // A newcomer can have something as long as there is anything.
+        // A new group can take something as long as anything is left.
         if (shares.taken < 100) {
           if (shares.take('new') !== undefined) return false
           shares.give('new')
@@ -63,7 +63,7 @@ t.test('what there is is never exceeded, and somebody new finds some of it', asy
   t.end()
 })
 
-t.test('a few are for everybody', async (t) => {
+t.test('a few places are guaranteed to each group', async (t) => {
   const shares = new FairShares(6, 3, 4)
   for (let count = 0; count < 4; count++) t.equal(shares.take('a'), undefined)
   t.equal(shares.take('a'), undefined, 'its share is more')
@@ -72,7 +72,7 @@ t.test('a few are for everybody', async (t) => {
   t.equal(shares.take('c'), 'full')
 })
 
-t.test('a holding gives back all that it has, once', async (t) => {
+t.test('a holding gives back all that it has taken, once', async (t) => {
   const shares = new FairShares(100, 3)
   const holding = new ShareHolding(shares, 'a')
   t.equal(holding.take(50), true)

@@ -8,7 +8,7 @@ import { socketClient } from '../../../src/limits/connection/socket-client.js'
 import { Authority } from '../../support/certificates.js'
 import { eventually } from '../../support/eventually.js'
 
-t.test('what a client has taken shows in the midst of a large write', async (t) => {
+t.test('progress is seen within a large write', async (t) => {
   await t.test('TCP', (t) =>
     showsProgress(t, createServer(), 'connection', (port) => connect(port, '127.0.0.1')),
   )
@@ -54,7 +54,7 @@ async function showsProgress(t: Test, server: Server, event: string, dial: (port
   })
   reader.resume()
   await eventually('all is read', () => read === size)
-  t.ok(seen.size > 10, 'there is progress within a write')
+  t.ok(seen.size > 10, 'progress within a write')
   t.same(
     [...seen],
     [...seen].sort((a, b) => a - b),

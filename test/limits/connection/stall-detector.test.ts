@@ -7,14 +7,20 @@ const tickMs = 1000
 
 class TestClient {
   bytes = 0
+  /** How often the detector has read `taken`. */
+  reads = 0
   pending = true
   found: string | undefined
   foundAt = 0
   readonly end: () => void
 
-  constructor(watch: StallDetector, clock: FakeClock) {
-    this.end = watch.watch({ taken: () => this.bytes, owed: () => this.pending }, (reason) => {
-      if (this.found) throw new Error('found twice')
+  constructor(detector: StallDetector, clock: FakeClock) {
+    const taken = (): number => {
+      this.reads++
+      return this.bytes
+    }
+    this.end = detector.watch({ taken, owed: () => this.pending }, (reason) => {
+      if (this.found) throw new Error('detected twice')
       this.found = reason
       this.foundAt = clock.now()
     })
@@ -23,12 +29,18 @@ class TestClient {
 
 function create(options: Partial<StallDetectorOptions> = {}) {
   const clock = new FakeClock()
-  const watch = new StallDetector({ idleMs: 8 * tickMs, minRate: 0, windowMs: 8 * tickMs, clock, ...options })
-  return { clock, watch, client: () => new TestClient(watch, clock) }
+  const detector = new StallDetector({
+    idleMs: 8 * tickMs,
+    minRate: 0,
+    windowMs: 8 * tickMs,
+    clock,
+    ...options,
+  })
+  return { clock, detector, client: () => new TestClient(detector, clock) }
 }
 
-t.test('who takes nothing of what is there is found, once', (t) => {
-  const { clock, watch, client } = create()
+t.test('a client that takes none of the bytes owed to it is detected, once', (t) => {
+  const { clock, client } = create()
   const idle = client()
   const done = client()
   const busy = client()
@@ -38,16 +50,23 @@ t.test('who takes nothing of what is there is found, once', (t) => {
     clock.advance(tickMs)
   }
   t.same([idle.found, done.found, busy.found], ['idle', undefined, undefined])
-  t.equal(watch.watching, 2)
+  const clients = [idle, done, busy]
+  const reads = clients.map((each) => each.reads)
+  clock.advance(tickMs)
+  t.same(
+    clients.map((each, index) => each.reads - reads[index]!),
+    [0, 1, 1],
+    'only the others are still watched',
+  )
   t.end()
 })
 
-t.test('it is found neither early nor much later, whenever it stops', (t) => {
+t.test('it is detected neither early nor more than two ticks late, whenever it stops', (t) => {
   const time = fc.nat(20 * tickMs)
   fc.assert(
     fc.property(time, time, time, (other, start, stop) => {
       const { clock, client } = create()
-      // Another one sets the time of the ticks.
+      // Another client starts the ticks.
       client().pending = false
       clock.advance(other)
       const slow = client()
@@ -67,7 +86,7 @@ t.test('it is found neither early nor much later, whenever it stops', (t) => {
   t.end()
 })
 
-t.test('who takes too little is found, unless there was nothing more to take', (t) => {
+t.test('a client that takes too few bytes is detected, unless no more were owed to it', (t) => {
   const { clock, client } = create({ idleMs: 0, minRate: 100 })
   const slow = client()
   const enough = client()
@@ -82,19 +101,19 @@ t.test('who takes too little is found, unless there was nothing more to take', (
     clock.advance(tickMs)
   }
   t.same([slow.found, enough.found, starved.found], ['slow', undefined, undefined])
-  t.equal(tired.found, 'slow', 'what it took before does not help')
+  t.equal(tired.found, 'slow', 'bytes taken in an earlier window do not count')
   t.end()
 })
 
-t.test('a program that was held up blames nobody', (t) => {
-  // A timer that comes late by an hour, each time.
+t.test('while the process itself is suspended no client is detected', (t) => {
+  // Each timer fires an hour late.
   const late = new FakeClock()
   const clock = {
     now: () => late.now(),
     after: (ms: number, call: () => void) => late.after(ms + 3_600_000, call),
   }
-  const watch = new StallDetector({ idleMs: 8 * tickMs, minRate: 10, windowMs: 8 * tickMs, clock })
-  const client = new TestClient(watch, late)
+  const detector = new StallDetector({ idleMs: 8 * tickMs, minRate: 10, windowMs: 8 * tickMs, clock })
+  const client = new TestClient(detector, late)
   for (let hour = 0; hour < 40; hour++) {
     late.advance(3_600_000 + tickMs)
     client.bytes += 10
@@ -103,33 +122,37 @@ t.test('a program that was held up blames nobody', (t) => {
   t.end()
 })
 
-t.test('one timer for all, and none for nobody', (t) => {
-  const { clock, watch, client } = create({ minRate: 1 })
+t.test('all clients share one timer, which runs only while there are any', (t) => {
+  const { clock, client } = create({ minRate: 1 })
   t.equal(clock.timers, 0)
   const clients = Array.from({ length: 10_000 }, client)
   t.equal(clock.timers, 1)
   for (const { end } of clients) end()
   t.equal(clock.timers, 0)
-  t.equal(watch.watching, 0)
+  clock.advance(20 * tickMs)
+  t.ok(
+    clients.every(({ reads, found }) => reads === 1 && !found),
+    'none is watched any more',
+  )
   client()
   clock.advance(20 * tickMs)
-  t.equal(clock.timers, 0, 'the last one was found')
+  t.equal(clock.timers, 0, 'the last client was detected')
   t.end()
 })
 
-t.test('with neither limit nobody is asked anything', (t) => {
+t.test('without limits no timer runs', (t) => {
   const { clock, client } = create({ idleMs: 0 })
   client()
   t.equal(clock.timers, 0)
   t.end()
 })
 
-t.test('a client may be ended by what is done about another', (t) => {
-  const { clock, watch } = create()
+t.test('a callback may stop watching other clients', (t) => {
+  const { clock, detector } = create()
   const found: string[] = []
   const stuck = { taken: () => 0, owed: () => true }
   const ends = ['a', 'b'].map((name) =>
-    watch.watch(stuck, () => {
+    detector.watch(stuck, () => {
       found.push(name)
       for (const end of ends) end()
     }),

@@ -2,14 +2,14 @@ import t from 'tap'
 import { WriteBudget } from '../../../src/limits/connection/write-budget.js'
 import { turns } from '../../support/producers.js'
 
-/** A budget of 10 bytes, whose turns end when the test says so. */
+/** A budget of 10 bytes per turn; the test ends the turns. */
 function create() {
   let ends: (() => void)[] = []
   const budget = new WriteBudget(10, (call) => ends.push(call))
   const gone: string[] = []
   return {
     gone,
-    /** Goes on at once, or when its turn comes. */
+    /** Writes at once, or as soon as the budget allows it. */
     take: (name: string, bytes: number): void => {
       const turn = budget.take(bytes)
       if (turn) void turn.then(() => gone.push(name))
@@ -25,21 +25,21 @@ function create() {
   }
 }
 
-t.test('so many bytes in a turn; the rest goes on in the next ones, in order', async (t) => {
+t.test('a turn writes its budget; later turns write the rest, in order', async (t) => {
   const { gone, take, endTurn, turnsAsked } = create()
   for (const name of ['a', 'b', 'c', 'd', 'e']) take(name, 6)
-  t.same(gone, ['a', 'b'], 'the last of a turn may be of any size')
+  t.same(gone, ['a', 'b'], 'the last write of a turn may be of any size')
   t.equal(turnsAsked(), 1)
   await endTurn()
   take('f', 1)
-  t.same(gone, ['a', 'b', 'c', 'd'], 'a newcomer does not overtake')
+  t.same(gone, ['a', 'b', 'c', 'd'], 'a new write does not overtake')
   await endTurn()
   t.same(gone, ['a', 'b', 'c', 'd', 'e', 'f'])
   await endTurn()
-  t.equal(turnsAsked(), 0, 'who asks for nothing makes no turns')
+  t.equal(turnsAsked(), 0, 'without writes turns are not watched')
 })
 
-t.test('a turn without much to send holds nobody up', async (t) => {
+t.test('a turn with few bytes delays no write', async (t) => {
   const { gone, take, endTurn } = create()
   for (let turn = 0; turn < 3; turn++) {
     take('a', 9)
@@ -48,7 +48,7 @@ t.test('a turn without much to send holds nobody up', async (t) => {
   }
 })
 
-t.test('more than a turn may send goes out all the same', async (t) => {
+t.test('a write of more than the budget goes out all the same', async (t) => {
   const { gone, take, endTurn } = create()
   take('a', 1000)
   take('b', 1000)
@@ -57,7 +57,7 @@ t.test('more than a turn may send goes out all the same', async (t) => {
   t.same(gone, ['a', 'b'])
 })
 
-t.test('turns are those of the event loop', async (t) => {
+t.test('by default turns are those of the event loop', async (t) => {
   const budget = new WriteBudget(1)
   t.equal(budget.take(1), undefined)
   await budget.take(1)

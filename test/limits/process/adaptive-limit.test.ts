@@ -5,7 +5,7 @@ import { FakeClock } from '../../support/fake-clock.js'
 import { SimulatedHost } from '../../support/simulated-host.js'
 import { turns } from '../../support/producers.js'
 
-/** Decisions one by one: what is seen is set, then a period passes. */
+/** Single decisions: the test sets the figures, then a period passes. */
 class Rig {
   readonly clock = new FakeClock()
   readonly limiter = { total: 32, scarce: true, running: () => this.busy / 2 }
@@ -37,11 +37,11 @@ class Rig {
   /** Sixteen fills of some groups. */
   fills(ms: number, groups = 2): void {
     for (let fill = 0; fill < 16; fill++)
-      this.adaptive.took(String(fill % groups), ms * (1 + (fill % groups)))
+      this.adaptive.recordFill(String(fill % groups), ms * (1 + (fill % groups)))
   }
 }
 
-t.test('it grows by one while somebody waits, up to the ceiling', async (t) => {
+t.test('the total grows by one while a request waits, up to the ceiling', async (t) => {
   const rig = new Rig()
   t.equal(await rig.periods(), 33)
   rig.limiter.scarce = false
@@ -52,7 +52,7 @@ t.test('it grows by one while somebody waits, up to the ceiling', async (t) => {
   rig.stop()
 })
 
-t.test('each figure halves it, down to the floor, with a rest between', async (t) => {
+t.test('each figure halves the total, down to the floor, with a rest in between', async (t) => {
   for (const [figure, cut, hold] of [
     ['cpu', 95, 94],
     ['memory', 25, 24],
@@ -67,13 +67,13 @@ t.test('each figure halves it, down to the floor, with a rest between', async (t
     t.equal(await rig.periods(10), 8)
     t.equal(await rig.periods(30), 4)
     rig.pressure = new Error('unreadable')
-    t.equal(await rig.periods(10), 14, 'what is not known holds nothing up')
+    t.equal(await rig.periods(10), 14, 'an unknown figure has no effect')
     t.match(rig.changes, [`${figure} 16`, `${figure} 8`, `${figure} 4`, 'demand 5'])
     rig.stop()
   }
 })
 
-t.test('fills that take twice as long as usual halve it', async (t) => {
+t.test('fills that take twice as long as their baseline halve the total', async (t) => {
   const rig = new Rig()
   rig.limiter.scarce = false
   rig.fills(100)
@@ -81,18 +81,18 @@ t.test('fills that take twice as long as usual halve it', async (t) => {
   rig.busy = 20
   rig.fills(190)
   t.equal(await rig.periods(), 32)
-  for (let group = 0; group < 30; group++) rig.adaptive.took(`new ${group}`, 10_000)
-  t.equal(await rig.periods(), 32, 'groups of which nothing is known say nothing')
+  for (let group = 0; group < 30; group++) rig.adaptive.recordFill(`new ${group}`, 10_000)
+  t.equal(await rig.periods(), 32, 'groups without a baseline do not count')
   rig.fills(210)
   t.equal(await rig.periods(), 16)
   rig.fills(210)
-  t.equal(await rig.periods(12), 16, 'what began before the cut does not count')
+  t.equal(await rig.periods(12), 16, 'fills that started before the decrease do not count')
   rig.fills(210)
   t.equal(await rig.periods(), 8)
   rig.stop()
 })
 
-t.test('what is usual is learned while little runs, and at no other time', async (t) => {
+t.test('the baseline is learned under light load only', async (t) => {
   const rig = new Rig()
   rig.limiter.scarce = false
   rig.fills(100)
@@ -101,7 +101,7 @@ t.test('what is usual is learned while little runs, and at no other time', async
   rig.fills(150)
   await rig.periods()
   rig.fills(210)
-  t.equal(await rig.periods(), 16, 'growing slower step by step does not make it usual')
+  t.equal(await rig.periods(), 16, 'fills that get slower step by step do not change the baseline')
   await rig.periods(10)
   rig.busy = 4
   for (let round = 0; round < 10; round++) rig.fills(300)
@@ -109,11 +109,11 @@ t.test('what is usual is learned while little runs, and at no other time', async
   const { total } = rig.limiter
   rig.busy = 20
   rig.fills(500)
-  t.equal(await rig.periods(), total, 'a repository that has grown is slow by itself')
+  t.equal(await rig.periods(), total, 'a repository that has grown has a new baseline')
   rig.stop()
 })
 
-t.test('it can be stopped', async (t) => {
+t.test('stopping ends the decisions', async (t) => {
   const rig = new Rig()
   rig.clock.advance(1000)
   rig.stop()
@@ -122,12 +122,12 @@ t.test('it can be stopped', async (t) => {
   t.equal(rig.clock.timers, 0)
 })
 
-t.test('under three times what the host can do, it goes on doing what it can', async (t) => {
+t.test('under three times the load that the host can take, throughput stays', async (t) => {
   const calm = 5
   const tooMany = 60
   const fixed = new SimulatedHost(64)
   t.ok((await fixed.pass(20, calm)) > 4)
-  t.ok((await fixed.pass(60, tooMany)) < 3, 'with a fixed total of 64 hardly anything ends')
+  t.ok((await fixed.pass(60, tooMany)) < 3, 'with a fixed total of 64 hardly any fill ends')
 
   for (const sees of ['durations', 'pressure'] as const) {
     const host = new SimulatedHost(64, sees)
@@ -135,7 +135,7 @@ t.test('under three times what the host can do, it goes on doing what it can', a
     await host.pass(40, tooMany)
     t.ok((await host.pass(60, tooMany)) > 15, `most of 20 per second by ${sees}`)
     host.cores = 0.5
-    t.ok((await host.pass(40, tooMany)) > 3.5, 'a neighbour takes three quarters')
+    t.ok((await host.pass(40, tooMany)) > 3.5, 'another program takes three quarters of the CPU')
     host.cores = 2
     await host.pass(20, tooMany)
     t.ok((await host.pass(60, tooMany)) > 15, 'it recovers')

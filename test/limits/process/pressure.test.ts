@@ -26,7 +26,7 @@ active_file 209715200
 unevictable 0
 workingset_refault_file 41
 `
-/** Systemd's mixture of both kinds of cgroups. */
+/** The hybrid hierarchy of systemd: cgroups of both versions. */
 const hybrid = `9:name=systemd:/
 4:memory:/process_api/34dd18abe647
 2:cpuacct:/
@@ -43,7 +43,7 @@ function machine(t: Parameters<typeof tempDir>[0], files: Record<string, string>
   return root
 }
 
-t.test('what the files say', (t) => {
+t.test('the files are parsed', (t) => {
   t.equal(parsePressure(cpu), 38.38)
   t.equal(parsePressure(cpu.split('\n')[0]! + '\n'), 38.38, 'older kernels have one line for cpu')
   t.equal(parsePressure('some avg10=100.00 avg60=0.00 avg300=0.00 total=1\n'), 100)
@@ -55,7 +55,7 @@ t.test('what the files say', (t) => {
   t.end()
 })
 
-t.test('files that could be dropped are not memory in use', (t) => {
+t.test('cached files do not count as memory in use', (t) => {
   const max = String(1024 ** 3)
   const current = String(1000 * 1024 ** 2)
   t.equal(parseMemoryUsed(max, current, stat), (1000 - 400 - 200) / 1024)
@@ -66,7 +66,7 @@ t.test('files that could be dropped are not memory in use', (t) => {
   t.end()
 })
 
-t.test('its own cgroup comes before the machine', async (t) => {
+t.test('figures of the own cgroup come before those of the machine', async (t) => {
   const own = 'sys/fs/cgroup/system.slice/refstream.service'
   const root = machine(t, {
     'proc/self/cgroup': '0::/system.slice/refstream.service\n',
@@ -83,7 +83,7 @@ t.test('its own cgroup comes before the machine', async (t) => {
   t.same(await readPressure(root), { cpu: 38.38, memory: 1.2, io: 7, memoryUsed: 0.4 })
 })
 
-t.test('in a container that sees the path of the host', async (t) => {
+t.test('a container that sees the path of the host', async (t) => {
   const root = machine(t, {
     'proc/self/cgroup': '0::/docker/0123456789ab\n',
     'sys/fs/cgroup/cgroup.controllers': 'memory\n',
@@ -94,7 +94,7 @@ t.test('in a container that sees the path of the host', async (t) => {
   t.same(await readPressure(root), { memory: 1.2 })
 })
 
-t.test('beside the older kind of cgroups', async (t) => {
+t.test('version 2 mounted beside version 1', async (t) => {
   const root = machine(t, {
     'proc/self/cgroup': hybrid,
     'sys/fs/cgroup/unified/system.slice/refstream.service/cgroup.controllers': '',
@@ -103,7 +103,7 @@ t.test('beside the older kind of cgroups', async (t) => {
   t.same(await readPressure(root), { cpu: 38.38 })
 })
 
-t.test('a kernel that tells nothing, and the one that runs this', async (t) => {
+t.test('a kernel without figures, and the one that runs this test', async (t) => {
   t.same(await readPressure(tempDir(t)), {})
   for (const value of Object.values(await readPressure())) t.ok(value >= 0 && value <= 100)
 })

@@ -9,28 +9,28 @@ import {
 import { FakeClock } from '../../support/fake-clock.js'
 import { turns } from '../../support/producers.js'
 
-const roomy = { perGroup: 100, queueMax: 100, waitMs: 1000 }
+const ample = { perGroup: 100, queueMax: 100, waitMs: 1000 }
 
 function create(options: Partial<ProcessLimiterOptions> = {}) {
   const clock = new FakeClock()
   const events: string[] = []
   const limiter = new ProcessLimiter({
     total: 8,
-    fill: roomy,
-    pass: roomy,
+    fill: ample,
+    pass: ample,
     clock,
     random: () => 0,
     events: {
-      granted: (slotClass, waitedMs) => events.push(`granted ${slotClass} ${waitedMs}`),
-      shed: (slotClass, reason) => events.push(`shed ${slotClass} ${reason}`),
-      left: (slotClass) => events.push(`left ${slotClass}`),
+      granted: (processClass, waitedMs) => events.push(`granted ${processClass} ${waitedMs}`),
+      shed: (processClass, reason) => events.push(`shed ${processClass} ${reason}`),
+      aborted: (processClass) => events.push(`left ${processClass}`),
     },
     ...options,
   })
   const got: { group: string; permit: Permit }[] = []
   const errors: unknown[] = []
-  const ask = (slotClass: 'fill' | 'pass', group: string, rest: Partial<PermitRequest> = {}): void => {
-    limiter.acquire({ class: slotClass, group, ...rest }).then(
+  const ask = (processClass: 'fill' | 'pass', group: string, rest: Partial<PermitRequest> = {}): void => {
+    limiter.acquire({ class: processClass, group, ...rest }).then(
       (permit) => got.push({ group, permit }),
       (error: unknown) => errors.push(error),
     )
@@ -41,23 +41,23 @@ function create(options: Partial<ProcessLimiterOptions> = {}) {
 t.test('fills do not wait for clones to end, nor pass-through for fills', async (t) => {
   const { limiter, got, ask } = create()
   for (let count = 0; count < 20; count++) ask('pass', 'a')
-  t.equal(limiter.running('pass'), 6, 'a quarter is kept for fills')
+  t.equal(limiter.running('pass'), 6, 'a quarter is reserved for fills')
   ask('fill', 'a')
   ask('fill', 'b')
   t.equal(limiter.running('fill'), 2)
   ask('fill', 'c')
   await turns()
   got[0]!.permit.release()
-  t.equal(limiter.running('fill'), 3, 'fills come first')
+  t.equal(limiter.running('fill'), 3, 'fills are served first')
 
   const other = create()
   for (let count = 0; count < 20; count++) other.ask('fill', 'a')
-  t.equal(other.limiter.running('fill'), 4, 'half is kept for pass-through')
+  t.equal(other.limiter.running('fill'), 4, 'half is reserved for pass-through')
   for (let count = 0; count < 20; count++) other.ask('pass', 'a')
   t.equal(other.limiter.running('pass'), 4)
 })
 
-t.test('two slots are enough for both classes', (t) => {
+t.test('two permits are enough for both classes', (t) => {
   const { limiter, ask } = create({ total: 2 })
   for (let count = 0; count < 2; count++) ask('pass', 'a')
   for (let count = 0; count < 2; count++) ask('fill', 'a')
@@ -67,7 +67,7 @@ t.test('two slots are enough for both classes', (t) => {
   t.end()
 })
 
-t.test('a hot group delays others by one turn, not by all its waiters', async (t) => {
+t.test('a hot group delays others by one request, not by all its waiters', async (t) => {
   const { got, ask } = create({ total: 2 })
   for (let count = 0; count < 40; count++) ask('pass', 'hot')
   ask('pass', 'other')
@@ -83,11 +83,11 @@ t.test('a hot group delays others by one turn, not by all its waiters', async (t
   )
 })
 
-t.test('a group is held to its own limit, and others pass by', async (t) => {
-  const { limiter, got, ask } = create({ pass: { ...roomy, perGroup: 2 } })
+t.test('a group at its own limit does not hold up others', async (t) => {
+  const { limiter, got, ask } = create({ pass: { ...ample, perGroup: 2 } })
   for (let count = 0; count < 5; count++) ask('pass', 'hot')
   t.equal(limiter.running('pass'), 2)
-  t.notOk(limiter.scarce, 'more slots would not help')
+  t.notOk(limiter.scarce, 'a greater total would not help')
   ask('pass', 'other')
   await turns()
   t.same(
@@ -97,22 +97,22 @@ t.test('a group is held to its own limit, and others pass by', async (t) => {
 })
 
 t.test('one group cannot take all places in the queue', async (t) => {
-  const { limiter, events, errors, ask } = create({ total: 2, pass: { ...roomy, queueMax: 10 } })
+  const { limiter, events, errors, ask } = create({ total: 2, pass: { ...ample, queueMax: 10 } })
   for (let count = 0; count < 50; count++) ask('pass', 'hot')
   t.equal(limiter.waiting('pass'), 5)
   for (const group of ['a', 'b', 'c', 'd', 'e']) ask('pass', group)
-  t.equal(limiter.waiting('pass'), 10, 'a place for each newcomer')
+  t.equal(limiter.waiting('pass'), 10, 'a place for each new group')
   ask('pass', 'f')
   await turns()
   t.equal(events.filter((event) => event === 'shed pass queue-full').length, 45)
   t.ok(errors.every((error) => error instanceof Overloaded))
 })
 
-t.test('the admitted are queued where others are shed, and wait longer', async (t) => {
-  const { limiter, clock, events, ask } = create({ total: 2, pass: { ...roomy, queueMax: 2 } })
+t.test('admitted clients are queued where others are shed, and wait longer', async (t) => {
+  const { limiter, clock, events, ask } = create({ total: 2, pass: { ...ample, queueMax: 2 } })
   for (const group of ['a', 'b', 'c', 'd']) ask('pass', group)
-  t.ok(limiter.refusal({ class: 'pass', group: 'e' }))
-  t.notOk(limiter.refusal({ class: 'pass', group: 'e', admitted: true }))
+  t.ok(limiter.rejection({ class: 'pass', group: 'e' }))
+  t.notOk(limiter.rejection({ class: 'pass', group: 'e', admitted: true }))
   for (let group = 0; group < 20; group++) ask('pass', String(group), { admitted: true })
   t.equal(limiter.waiting('pass'), 2 + 8, 'four times as many, and no more')
   await turns()
@@ -126,14 +126,14 @@ t.test('the admitted are queued where others are shed, and wait longer', async (
   t.equal(events.filter((event) => event === 'shed pass wait').length, 10)
 })
 
-t.test('who leaves the queue frees the place at once, and is not granted later', async (t) => {
-  const { limiter, got, errors, ask } = create({ total: 2, pass: { ...roomy, queueMax: 1 } })
+t.test('a request that is aborted frees its place at once, and is not granted later', async (t) => {
+  const { limiter, got, errors, ask } = create({ total: 2, pass: { ...ample, queueMax: 1 } })
   const controller = new AbortController()
   ask('pass', 'a')
   ask('pass', 'b', { signal: controller.signal })
-  t.ok(limiter.refusal({ class: 'pass', group: 'c' }))
+  t.ok(limiter.rejection({ class: 'pass', group: 'c' }))
   controller.abort(new Error('gone'))
-  t.notOk(limiter.refusal({ class: 'pass', group: 'c' }))
+  t.notOk(limiter.rejection({ class: 'pass', group: 'c' }))
   ask('pass', 'd', { signal: controller.signal })
   ask('pass', 'c')
   await turns()
@@ -149,7 +149,7 @@ t.test('who leaves the queue frees the place at once, and is not granted later',
   )
 })
 
-t.test('a greater total lets waiters run; a smaller one takes nobody away', async (t) => {
+t.test('a greater total grants permits to waiters; a smaller one takes none back', async (t) => {
   const { limiter, got, ask } = create({ total: 2 })
   for (let count = 0; count < 8; count++) ask('pass', 'a')
   t.ok(limiter.scarce)
@@ -158,16 +158,16 @@ t.test('a greater total lets waiters run; a smaller one takes nobody away', asyn
   limiter.total = 4
   await turns()
   for (let count = 0; count < 4; count++) ask('fill', 'a')
-  t.equal(limiter.running('fill'), 1, 'what is kept for fills is there, whatever still runs')
+  t.equal(limiter.running('fill'), 1, 'the permits reserved for fills are there, whatever still runs')
   for (const { permit } of got.slice(0, 4)) permit.release()
   t.same([limiter.running('pass'), limiter.waiting('pass')], [2, 2], 'no more than the new total allows')
   t.equal(limiter.running('fill'), 2)
 })
 
-t.test('the shed come again when those before them have had their turns', async (t) => {
+t.test('Retry-After is the time in which the queue will be served', async (t) => {
   const { limiter, clock, got, errors, ask } = create({
     total: 2,
-    pass: { ...roomy, queueMax: 10, waitMs: 1e6 },
+    pass: { ...ample, queueMax: 10, waitMs: 1e6 },
   })
   for (let count = 0; count < 5; count++) ask('pass', 'a')
   for (let count = 0; count < 4; count++) {
@@ -180,7 +180,7 @@ t.test('the shed come again when those before them have had their turns', async 
   for (let count = 0; count < 10; count++) ask('pass', 'a')
   await turns()
   t.equal(limiter.waiting('pass'), 5)
-  t.equal((errors[0] as Overloaded).retryAfterSeconds, 12, 'six turns of two seconds')
+  t.equal((errors[0] as Overloaded).retryAfterSeconds, 12, 'six intervals of two seconds')
   for (let count = 0; count < 6; count++) {
     clock.advance(2000)
     got.at(-1)!.permit.release()

@@ -16,7 +16,7 @@ import { bytesOf } from '../../support/producers.js'
 import { nothingLeaks, openFilesUnder } from '../../support/stream-cache.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-t.test('what is written at a position is read from there', async (t) => {
+t.test('bytes written at a position are read from there', async (t) => {
   const path = join(tempDir(t), 'file')
   const file = await DiskFile.create(path)
   await file.write([Buffer.from('ab'), Buffer.from('cd')], 0)
@@ -26,11 +26,11 @@ t.test('what is written at a position is read from there', async (t) => {
   file.close()
 })
 
-t.test('a write that the system cuts short is taken up again', async (t) => {
+t.test('a short write is continued', async (t) => {
   const path = join(tempDir(t), 'file')
   const file = await DiskFile.create(path)
   const handle = await file.open()
-  // As a disk does that is nearly full: at most three bytes at a time.
+  // At most three bytes at a time, as on a disk that is nearly full.
   t.capture(handle, 'writev', async (buffers: Buffer[], position: number) => {
     return handle.write(Buffer.concat(buffers).subarray(0, 3), 0, null, position)
   })
@@ -42,9 +42,9 @@ t.test('a write that the system cuts short is taken up again', async (t) => {
   file.close()
 })
 
-t.test('a file that exists is not taken over', async (t) => {
+t.test('an existing file is not overwritten', async (t) => {
   const path = join(tempDir(t), 'file')
-  writeFileSync(path, 'somebody’s')
+  writeFileSync(path, 'existing')
   await t.rejects(DiskFile.create(path), { code: 'EEXIST' })
 })
 
@@ -55,7 +55,7 @@ t.test('reading past the end is an error, never fewer bytes', async (t) => {
   file.close()
 })
 
-t.test('renaming and unlinking harm no reader', async (t) => {
+t.test('renaming and unlinking do not affect readers', async (t) => {
   const directory = tempDir(t)
   const file = await DiskFile.create(join(directory, 'temporary'))
   await file.write([bytesOf(1, 0, 1000)], 0)
@@ -66,10 +66,10 @@ t.test('renaming and unlinking harm no reader', async (t) => {
   await file.unlink()
   t.ok((await file.read(0, 1000)).equals(bytesOf(1, 0, 1000)))
   file.close()
-  await t.rejects(file.open(), { code: 'ENOENT' }, 'once closed, it is gone')
+  await t.rejects(file.open(), { code: 'ENOENT' }, 'after it is closed, it is gone')
 })
 
-t.test('a committed file is opened when needed, at its length or not at all', async (t) => {
+t.test('a committed file is opened when needed, and only at its length', async (t) => {
   const path = join(tempDir(t), 'file')
   writeFileSync(path, 'abc')
   const file = DiskFile.committed(path, 3)
@@ -85,7 +85,7 @@ t.test('a committed file is opened when needed, at its length or not at all', as
   file.close()
 })
 
-t.test('a committed file that is replaced or written to is noticed at the next opening', async (t) => {
+t.test('a committed file that was replaced or written to is detected at the next open', async (t) => {
   const changes: [string, (path: string) => void][] = [
     ['replaced', (path) => (writeFileSync(`${path}.new`, 'xyz'), renameSync(`${path}.new`, path))],
     ['replaced at the same time', replaceAtSameTime],
@@ -99,22 +99,22 @@ t.test('a committed file that is replaced or written to is noticed at the next o
       if (made === 'by an earlier one') writeFileSync(path, 'abc')
       t.equal((await file.read(0, 3)).toString(), 'abc')
       file.close()
-      t.equal((await file.read(0, 3)).toString(), 'abc', 'as long as nobody has touched it')
+      t.equal((await file.read(0, 3)).toString(), 'abc', 'as long as it is untouched')
       change(path)
-      t.equal((await file.read(0, 3)).toString().length, 3, 'who has it open reads on')
+      t.equal((await file.read(0, 3)).toString().length, 3, 'an open handle reads on')
       file.close()
       const error: unknown = await file.open().then(
         () => t.fail(`${name}: opened`),
         (reason: unknown) => reason,
       )
       t.ok(isDamage(error), `${name}, made ${made}`)
-      await t.rejects(file.open(), 'nor later')
+      await t.rejects(file.open(), 'and not later')
       if (name === 'removed') {
         await t.rejects(file.trustCurrent(), { code: 'ENOENT' })
         continue
       }
       await file.trustCurrent()
-      t.equal((await file.read(0, 3)).toString(), 'xyz', 'unless its bytes are about to be checked')
+      t.equal((await file.read(0, 3)).toString(), 'xyz', 'unless its bytes are verified next')
       file.close()
     }
   }
@@ -134,14 +134,14 @@ function replaceAtSameTime(path: string): void {
   renameSync(`${path}.new`, path)
 }
 
-t.test('what the system says of itself proves nothing against a file', async (t) => {
+t.test('errors about the state of the system do not prove damage', async (t) => {
   for (const code of ['EMFILE', 'ENFILE', 'ENOMEM', 'EACCES', 'EPERM', 'EROFS', 'EIO', 'ENOTDIR', 'ELOOP']) {
     t.notOk(isDamage(systemError(code)), code)
   }
   t.ok(isDamage(systemError('ENOENT')))
 })
 
-t.test('reads that run while it is closed leave no handle open', async (t) => {
+t.test('reads during close() leave no handle open', async (t) => {
   const directory = tempDir(t)
   const path = join(directory, 'file')
   writeFileSync(path, 'abc')

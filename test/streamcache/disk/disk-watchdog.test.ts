@@ -2,7 +2,7 @@ import t from 'tap'
 import { DiskWatchdog } from '../../../src/streamcache/disk/disk-watchdog.js'
 import { pending, turns } from '../../support/producers.js'
 
-/** An operation that ends when the test says so. */
+/** An operation that the test ends. */
 class Manual {
   started = false
   #end!: (how: () => number) => void
@@ -22,7 +22,7 @@ class Manual {
   }
 }
 
-t.test('an operation gives what it gives, or its error', async (t) => {
+t.test('an operation resolves with its result, or rejects with its error', async (t) => {
   const watch = new DiskWatchdog()
   t.equal(await watch.run(async () => 5), 5)
   await t.rejects(
@@ -32,7 +32,7 @@ t.test('an operation gives what it gives, or its error', async (t) => {
   t.equal(await watch.run(async () => 6), 6)
 })
 
-t.test('at most three at once, the others in their order', async (t) => {
+t.test('at most three operations run at once, the others in their order', async (t) => {
   const watch = new DiskWatchdog()
   const work = Array.from({ length: 6 }, () => new Manual())
   const results = work.map((each) => watch.run(each.run))
@@ -54,7 +54,7 @@ t.test('at most three at once, the others in their order', async (t) => {
   t.same(await Promise.all(results.slice(2)), [2, 3, 4, 5])
 })
 
-t.test('while one hangs, nothing else is begun and nobody waits; then all goes on', async (t) => {
+t.test('while one hangs, no other is started and each fails at once; then all goes on', async (t) => {
   const watch = new DiskWatchdog(20)
   const [hanging, behind, never] = [new Manual(), new Manual(), new Manual()]
   const others = [new Manual(), new Manual()]
@@ -69,14 +69,14 @@ t.test('while one hangs, nothing else is begun and nobody waits; then all goes o
   await t.rejects(refused, /does not answer/)
   t.notOk(never.started)
   behind.end(2)
-  t.equal(await waiting, 2, 'what had begun may end')
+  t.equal(await waiting, 2, 'operations that were running may end')
   hanging.end(1)
   await turns()
   t.same(late, [1], 'so that it can be released')
   t.equal(await watch.run(async () => 5), 5)
 })
 
-t.test('who waits behind a hung operation is told in time as well, and not begun later', async (t) => {
+t.test('an operation that waits behind a hung one fails in time too, and is not started later', async (t) => {
   const watch = new DiskWatchdog(20)
   const hanging = Array.from({ length: 3 }, () => new Manual())
   const results = hanging.map((each) => watch.run(each.run))

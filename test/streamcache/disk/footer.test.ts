@@ -12,14 +12,14 @@ import {
 
 const footer: Footer = { key: 'k', token: 't', length: 3, sha256: 'a'.repeat(64), committedAt: 1 }
 
-/** As the store reads it: the tail first, then the JSON before it. */
+/** Reads a footer as the store does: the tail first, then the JSON before it. */
 const decode = (file: Buffer): Footer | undefined => {
   const length = footerLength(file.subarray(-tailLength))
   if (length === undefined || length + tailLength > file.length) return undefined
   return decodeFooter(file.subarray(file.length - tailLength - length))
 }
 
-/** A footer of any JSON, with a digest that is right. */
+/** A footer with any JSON and a correct digest. */
 function seal(json: string): Buffer {
   const bytes = Buffer.from(json)
   const length = Buffer.alloc(4)
@@ -28,7 +28,7 @@ function seal(json: string): Buffer {
   return Buffer.concat([bytes, length, digest, Buffer.from('rfstrm02')])
 }
 
-t.test('what is encoded is decoded, whatever text the key and the token are', async (t) => {
+t.test('a footer is decoded as it was encoded, for any key and token', async (t) => {
   const text = fc.string({ unit: 'binary', maxLength: 100 })
   fc.assert(
     fc.property(text, text, fc.maxSafeNat(), (key, token, length) => {
@@ -40,7 +40,7 @@ t.test('what is encoded is decoded, whatever text the key and the token are', as
   t.pass()
 })
 
-t.test('a cut footer is none', async (t) => {
+t.test('a truncated footer is rejected', async (t) => {
   const whole = encodeFooter(footer)
   for (let length = 0; length < whole.length; length++) {
     if (decode(whole.subarray(0, length))) t.fail(`cut to ${length} bytes`)
@@ -48,7 +48,7 @@ t.test('a cut footer is none', async (t) => {
   t.pass()
 })
 
-t.test('JSON that is not a footer is none', async (t) => {
+t.test('JSON with other fields is rejected', async (t) => {
   t.same(decode(seal(JSON.stringify(footer))), footer)
   t.equal(decode(seal('{')), undefined)
   t.equal(decode(seal('null')), undefined)
@@ -64,7 +64,7 @@ t.test('JSON that is not a footer is none', async (t) => {
   }
 })
 
-t.test('JSON that says something twice, or otherwise than it is written, is none', async (t) => {
+t.test('JSON with duplicate keys, or encoded in another way, is rejected', async (t) => {
   const json = JSON.stringify(footer)
   for (const other of [
     json.replace('{', '{"key":"other",'),
@@ -79,7 +79,7 @@ t.test('JSON that says something twice, or otherwise than it is written, is none
   }
 })
 
-t.test('whichever bits of a footer are flipped, it is none', async (t) => {
+t.test('a footer with flipped bits is rejected, whichever they are', async (t) => {
   const whole = encodeFooter({ ...footer, key: 'advertisement v0 /srv/ünï.git' })
   for (let bit = 0; bit < whole.length * 8; bit++) {
     const flipped = Buffer.from(whole)
@@ -96,7 +96,7 @@ t.test('whichever bits of a footer are flipped, it is none', async (t) => {
   t.pass()
 })
 
-t.test('footers of other versions are told from ends that are none', async (t) => {
+t.test('footers of other formats are distinguished from missing footers', async (t) => {
   t.ok(endsOtherFormat(Buffer.from('{}\0\0\0\u0002rfstrm01')))
   t.ok(endsOtherFormat(Buffer.from('rfstrm99')))
   for (const none of ['', 'rfstrm0', 'rfstrm0x', 'xfstrm01', 'rfstrm01x']) {

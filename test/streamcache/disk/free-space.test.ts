@@ -8,7 +8,7 @@ import { tempDir } from '../../support/temp-dir.js'
 
 const roomy = { type: 0, bsize: 4096, blocks: 1000, bfree: 900, bavail: 500, files: 1000, ffree: 400 }
 
-/** A filesystem that says of itself what the test wants. */
+/** A filesystem whose statfs(2) the test sets. */
 function filesystem(
   t: Test,
   first: Partial<typeof roomy> | Error,
@@ -25,7 +25,7 @@ function filesystem(
 
 const limits = { minFreeBytes: 4096 * 100, minFreeInodes: 100 }
 
-t.test('too few bytes for this user, or too few inodes', async (t) => {
+t.test('too few free bytes for this user, or too few inodes', async (t) => {
   const answers: [Partial<typeof roomy>, boolean][] = [
     [{}, true],
     [{ bavail: 100 }, true],
@@ -45,18 +45,18 @@ t.test('too few bytes for this user, or too few inodes', async (t) => {
   }
 })
 
-t.test('a filesystem that cannot be asked does not stop anything', async (t) => {
+t.test('a filesystem that cannot be queried does not prevent storing', async (t) => {
   filesystem(t, systemError('ENOENT'))
   t.ok(await new FreeSpace('/cache', limits, () => t.fail('told')).enough())
 })
 
-t.test('who wants no limit does not ask', async (t) => {
+t.test('without limits the filesystem is not queried', async (t) => {
   const says = filesystem(t, { bavail: 0 })
   t.ok(await new FreeSpace('/cache', { minFreeBytes: 0, minFreeInodes: 0 }, () => t.fail('told')).enough())
   t.equal(says.looks, 0)
 })
 
-t.test('an answer stands for a moment; the change is told once, and so is the change back', async (t) => {
+t.test('an answer is reused for a second; each change is reported once', async (t) => {
   const says = filesystem(t, { bavail: 5 })
   const told: (Free | undefined)[] = []
   const space = new FreeSpace('/cache', limits, (short) => told.push(short))
@@ -64,10 +64,10 @@ t.test('an answer stands for a moment; the change is told once, and so is the ch
   t.ok(answers.every((enough) => !enough))
   t.equal(says.looks, 1)
   t.same(told, [{ bytes: 5 * 4096, inodes: 400 }])
-  await eventually('it looks again', async () => (await space.enough(), await sleep(20), says.looks > 1))
+  await eventually('it is queried again', async () => (await space.enough(), await sleep(20), says.looks > 1))
   t.equal(told.length, 1, 'nothing has changed')
   says.now = {}
-  await eventually('there is room', () => space.enough())
+  await eventually('there is enough space', () => space.enough())
   t.same(told.slice(1), [undefined])
 })
 

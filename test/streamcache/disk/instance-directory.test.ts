@@ -8,7 +8,7 @@ import { InstanceDirectory } from '../../../src/streamcache/disk/instance-direct
 import { breakFs, systemError } from '../../support/broken-fs.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-t.test('the first that is free; a slot that is released is free again', async (t) => {
+t.test('the first free one is acquired; a released one is free again', async (t) => {
   const directory = tempDir(t)
   const [first, second] = [
     await InstanceDirectory.acquire(directory),
@@ -22,10 +22,10 @@ t.test('the first that is free; a slot that is released is free again', async (t
   await second.release()
   await third.release()
   for (const instance of [0, 1])
-    t.same(readdirSync(join(directory, `instance-${instance}`, 'claims')), [], 'nothing stays')
+    t.same(readdirSync(join(directory, `instance-${instance}`, 'claims')), [], 'no claim is left')
 })
 
-t.test('of many that start at once, no two get the same, and somebody gets the first', async (t) => {
+t.test('of many that start at once, no two get the same, and one gets the first', async (t) => {
   for (let round = 0; round < 10; round++) {
     const directory = tempDir(t)
     const instances = await Promise.all(Array.from({ length: 6 }, () => InstanceDirectory.acquire(directory)))
@@ -36,13 +36,13 @@ t.test('of many that start at once, no two get the same, and somebody gets the f
   }
 })
 
-/** A socket of a process that was killed while it listened. */
+/** Leaves the socket of a process that was killed while it listened. */
 async function deadSocket(path: string): Promise<void> {
   const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
   await once(spawn(process.execPath, ['-e', script]), 'close')
 }
 
-t.test('what a killed process left holds nothing', async (t) => {
+t.test('the claim of a killed process does not count', async (t) => {
   const directory = tempDir(t)
   const claims = join(directory, 'instance-0', 'claims')
   mkdirSync(claims, { recursive: true })
@@ -53,18 +53,18 @@ t.test('what a killed process left holds nothing', async (t) => {
   t.equal(readdirSync(claims).length, 4)
   const instance = await InstanceDirectory.acquire(directory)
   t.equal(instance.number, 0)
-  t.equal(readdirSync(claims).length, 2, 'it is cleared away')
+  t.equal(readdirSync(claims).length, 2, 'the old claims are removed')
   await instance.release()
 })
 
 t.test(
-  'who lives holds its slot, and a rival that has not won yet gives way to the smaller name',
+  'a living process holds its directory, and of two undecided claims the smaller name wins',
   async (t) => {
     for (const [name, held] of [
       ['0000000000000000', false],
       ['0000000000000000', true],
       ['ffffffffffffffff', true],
-      ['ffffffffffffffff', false], // It never decides, as one that is stopped.
+      ['ffffffffffffffff', false], // Never decided, as by a process that is suspended.
     ] as const) {
       const directory = tempDir(t)
       const claims = join(directory, 'instance-0', 'claims')
@@ -80,12 +80,12 @@ t.test(
   },
 )
 
-t.test('who waits for a rival gets the slot when that withdraws', async (t) => {
+t.test('a claim that waits for a rival wins when that withdraws', async (t) => {
   const directory = tempDir(t)
   const claims = join(directory, 'instance-0', 'claims')
   mkdirSync(claims, { recursive: true })
   const rival = createServer((socket) => {
-    // It has been seen; now it goes, as one that has seen the smaller name.
+    // Withdraws when it is seen, as a process does that has seen the smaller name.
     socket.destroy()
     rival.close()
   }).listen(join(claims, 'ffffffffffffffff'))
@@ -95,19 +95,23 @@ t.test('who waits for a rival gets the slot when that withdraws', async (t) => {
   await instance.release()
 })
 
-// Only Linux has a way round the limit.
-t.test('a directory with a long name', { skip: process.platform !== 'linux' }, async (t) => {
-  const directory = join(tempDir(t), 'x'.repeat(100), 'y'.repeat(100))
-  const [first, second] = [
-    await InstanceDirectory.acquire(directory),
-    await InstanceDirectory.acquire(directory),
-  ]
-  t.same([first.number, second.number], [0, 1])
-  await first.release()
-  await second.release()
-})
+// Only on Linux is there another path for a long one.
+t.test(
+  'a directory with a path that is too long for a socket',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const directory = join(tempDir(t), 'x'.repeat(100), 'y'.repeat(100))
+    const [first, second] = [
+      await InstanceDirectory.acquire(directory),
+      await InstanceDirectory.acquire(directory),
+    ]
+    t.same([first.number, second.number], [0, 1])
+    await first.release()
+    await second.release()
+  },
+)
 
-t.test('it is noticed if the directory is removed', async (t) => {
+t.test('a removed directory is detected', async (t) => {
   const directory = tempDir(t)
   const instance = await InstanceDirectory.acquire(directory)
   t.ok(await instance.isHeld())
@@ -116,13 +120,13 @@ t.test('it is noticed if the directory is removed', async (t) => {
   await instance.release()
 })
 
-t.test('a directory that cannot be made', async (t) => {
+t.test('a directory that cannot be created is reported', async (t) => {
   const file = join(tempDir(t), 'file')
   writeFileSync(file, '')
   await t.rejects(InstanceDirectory.acquire(join(file, 'cache')))
 })
 
-t.test('a directory that fails while the slot is taken: nothing is held', async (t) => {
+t.test('a failure while a directory is acquired leaves no claim', async (t) => {
   const directory = tempDir(t)
   const disk = await breakFs(t)
   for (const operation of ['readdir', 'rename'] as const) {

@@ -15,7 +15,7 @@ import { Store, type DiscardReason, type Found } from '../../../src/streamcache/
 import { filesIn, openFilesUnder } from '../../support/stream-cache.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-/** Commits an entry by the store's own means. @returns its path */
+/** Commits an entry with the store. @returns its path */
 async function put(directory: string, key: string, text: string, committedAt = 1): Promise<string> {
   const store = new Store(join(directory, 'instance-0'))
   const disk = await store.create()
@@ -31,7 +31,7 @@ async function put(directory: string, key: string, text: string, committedAt = 1
 const replaceIn = (path: string, from: string, to: string): Buffer =>
   Buffer.from(readFileSync(path, 'latin1').replace(from, to), 'latin1')
 
-/** A file that ends in a tail which says that nearly all of it is the footer. */
+/** A file whose tail says that nearly all of it is the footer. */
 function longFooter(): Buffer {
   const bytes = Buffer.alloc(2 * 1024 * 1024)
   const whole = encodeFooter({ key: '', token: '', length: 0, sha256: '0'.repeat(64), committedAt: 1 })
@@ -77,19 +77,19 @@ t.test('an empty or missing directory holds nothing', async (t) => {
   )
 })
 
-t.test('what is not sound is thrown away, and counted by reason', async (t) => {
+t.test('damaged files are removed, and counted by reason', async (t) => {
   const spoiled: [name: string, spoil: (path: string) => void, reason: DiscardReason][] = [
     ['cut at the end', (path) => truncateSync(path, readFileSync(path).length - 1), 'truncated'],
     ['cut to nothing', (path) => truncateSync(path, 0), 'truncated'],
     ['garbage', (path) => writeFileSync(path, 'x'.repeat(1000)), 'truncated'],
-    // The tail is whole, the beginning is gone: the length of what is left gives it away.
+    // The tail is intact and the beginning is missing, which the length of the rest shows.
     ['cut at the start', (path) => writeFileSync(path, readFileSync(path).subarray(1)), 'corrupt'],
     ['only a footer', (path) => writeFileSync(path, readFileSync(path).subarray(5)), 'corrupt'],
     ['only a tail', (path) => writeFileSync(path, readFileSync(path).subarray(-tailLength)), 'truncated'],
     ['no JSON', (path) => writeFileSync(path, replaceIn(path, '{', '[')), 'corrupt'],
     ['bytes behind it', (path) => appendFileSync(path, '\0'), 'truncated'],
     ['itself behind it', (path) => appendFileSync(path, readFileSync(path)), 'corrupt'],
-    ['another version’s', (path) => writeFileSync(path, 'hello{}\0\0\0\u0002rfstrm01'), 'format'],
+    ['another format', (path) => writeFileSync(path, 'hello{}\0\0\0\u0002rfstrm01'), 'format'],
     ['a footer too long for memory', (path) => writeFileSync(path, longFooter()), 'corrupt'],
     ['a directory', (path) => (rmSync(path), mkdirSync(join(path, 'x'), { recursive: true })), 'corrupt'],
   ]
@@ -104,12 +104,12 @@ t.test('what is not sound is thrown away, and counted by reason', async (t) => {
       name,
     )
     t.same(discarded, [reason], name)
-    t.equal(filesIn(directory, 'entries').length, 1, `${name}: the file has gone`)
+    t.equal(filesIn(directory, 'entries').length, 1, `${name}: the file was removed`)
     t.same(openFilesUnder(directory), [], name)
   }
 })
 
-t.test('what a crash left in temp/ is thrown away', async (t) => {
+t.test('what a crash left in temp/ is removed', async (t) => {
   const directory = tempDir(t)
   await put(directory, 'good', 'good')
   const open = await new Store(join(directory, 'instance-0')).create()
@@ -120,7 +120,7 @@ t.test('what a crash left in temp/ is thrown away', async (t) => {
   open.close()
 })
 
-t.test('the directory comes back if somebody removed it', async (t) => {
+t.test('a removed directory is created again', async (t) => {
   const directory = join(tempDir(t), 'cache')
   const store = new Store(join(directory, 'instance-0'))
   await store.scan(() => {})
@@ -131,7 +131,7 @@ t.test('the directory comes back if somebody removed it', async (t) => {
   disk.close()
 })
 
-t.test('names: a new one each time, no part of the key in them', async (t) => {
+t.test('a committed path is new each time, and contains no part of the key', async (t) => {
   const store = new Store('/cache')
   const key = '../../etc/passwd\0'
   const names = [store.committedPath(key), store.committedPath(key)]

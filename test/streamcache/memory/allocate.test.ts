@@ -2,7 +2,7 @@ import t from 'tap'
 import { readFileSync } from 'node:fs'
 import { allocate } from '../../../src/streamcache/memory/allocate.js'
 
-t.test('exactly that many bytes, whichever way', (t) => {
+t.test('exactly that many bytes are allocated, small or large', (t) => {
   for (const length of [0, 1, 64 * 1024 - 1, 64 * 1024, 256 * 1024, 1_000_001]) {
     const bytes = allocate(length)
     t.equal(bytes.length, length)
@@ -21,7 +21,7 @@ function forked(): number {
 }
 
 t.test(
-  'a process that is started does not cost what is kept here',
+  'memory that is kept is not copied when a process is started',
   { skip: process.platform !== 'linux' },
   (t) => {
     const before = forked()

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { Blocks, blockSize } from '../../../src/streamcache/memory/blocks.js'
 import { bytesOf } from '../../support/producers.js'
 
-/** Everything from an offset on, read view by view. */
+/** Returns everything from an offset on, read view by view. */
 const rest = (blocks: Blocks, offset: number): Buffer => {
   const views: Buffer[] = []
   for (let at = offset; at < blocks.length;) {
@@ -30,7 +30,7 @@ t.test('bytes come back from every offset, however they were appended', async (t
         const length = sizes.reduce((sum, size) => sum + size, 0)
         if (seal) blocks.seal()
         if (blocks.length !== length) throw new Error('length')
-        // Sealed blocks cost what they hold; growing ones whole blocks.
+        // Sealed blocks use as much as they hold; growing ones use whole blocks.
         const room = seal ? length : Math.ceil(length / blockSize) * blockSize
         if (blocks.bytes !== room) throw new Error(`${blocks.bytes} bytes of memory for ${length}`)
         for (const offset of [0, length, ...picks.map((pick) => pick % (length + 1))]) {
@@ -45,7 +45,7 @@ t.test('bytes come back from every offset, however they were appended', async (t
   t.pass()
 })
 
-t.test('a chunk is copied: its owner may use it again', async (t) => {
+t.test('a chunk is copied, so that its owner may reuse it', async (t) => {
   const blocks = new Blocks()
   const chunk = Buffer.from('first')
   blocks.append(chunk)

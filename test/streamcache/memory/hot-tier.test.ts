@@ -14,7 +14,7 @@ class FakeFile implements Coolable {
   }
 }
 
-t.test('the least recently used file is cooled when memory runs out', async (t) => {
+t.test('the least recently used file is cooled when the budget is used up', async (t) => {
   const tier = new HotTier(100)
   const [a, b, c] = [new FakeFile(40), new FakeFile(40), new FakeFile(40)]
   tier.keep(a)
@@ -25,7 +25,7 @@ t.test('the least recently used file is cooled when memory runs out', async (t) 
   t.equal(tier.bytes, 80)
 })
 
-t.test('a file that grows pushes out others, never itself while it fits', async (t) => {
+t.test('a file that grows displaces others, never itself while it fits', async (t) => {
   const tier = new HotTier(100)
   const [old, growing] = [new FakeFile(50), new FakeFile(10)]
   tier.keep(growing)
@@ -44,7 +44,7 @@ t.test('a file larger than the budget is cooled; what is not on disk stays', asy
   const unwritten = new FakeFile(150, 150)
   tier.keep(unwritten)
   t.equal(unwritten.hotBytes, 150)
-  t.equal(tier.bytes, 30, 'the budget holds no more than it may')
+  t.equal(tier.bytes, 30, 'the budget is not exceeded')
 })
 
 t.test('a budget of 0 keeps nothing', async (t) => {
@@ -57,7 +57,7 @@ t.test('a budget of 0 keeps nothing', async (t) => {
   t.same([file.hotBytes, tier.bytes], [0, 0])
 })
 
-t.test('a forgotten file counts no more, and is not cooled', async (t) => {
+t.test('a forgotten file no longer counts, and is not cooled', async (t) => {
   const tier = new HotTier(100)
   const file = new FakeFile(60)
   tier.keep(file)

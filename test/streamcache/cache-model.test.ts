@@ -24,7 +24,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('fill'),
       key,
-      // Few tokens, so that fills lose to others of the same state.
+      // Few tokens, so that some fills are losers.
       token: fc.option(fc.nat(3), { nil: undefined, freq: 8 }),
       confirmed: fc.nat(3).map((chance) => chance > 0),
     }),
@@ -40,7 +40,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('sleep'), count: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart') }) },
 )
-/** From no memory and hardly any disk to more than enough. */
+/** From no memory and very little disk space to more than enough. */
 const limits = fc.record({
   hotMaxBytes: fc.constantFrom(0, blockSize, 3 * blockSize, 1 << 26),
   maxBytes: fc.constantFrom(1000, 2 * blockSize, 8 * blockSize, 1 << 30),
@@ -48,7 +48,7 @@ const limits = fc.record({
 })
 const schedule = fc.array(step, { maxLength: 80, size: 'max' })
 
-t.test('whole or failed, in order, for everybody, under every schedule', async (t) => {
+t.test('every follower gets all bytes in order, or an error, under every schedule', async (t) => {
   const directory = tempDir(t)
   let run = 0
   await fc.assert(
@@ -65,7 +65,7 @@ t.test('whole or failed, in order, for everybody, under every schedule', async (
   t.pass()
 })
 
-t.test('the same while the disk refuses writes now and then', async (t) => {
+t.test('every follower does while writes fail now and then', async (t) => {
   const directory = tempDir(t)
   // eslint-disable-next-line @typescript-eslint/unbound-method -- It is called with its `this` below.
   const { write } = DiskFile.prototype
@@ -87,7 +87,7 @@ t.test('the same while the disk refuses writes now and then', async (t) => {
   t.pass()
 })
 
-t.test('the same while any operation of the disk fails now and then', async (t) => {
+t.test('every follower does while any operation of the disk fails now and then', async (t) => {
   const directory = tempDir(t)
   const disk = await breakFs(t)
   const code = fc.constantFrom('EIO', 'EMFILE', 'ENOSPC', 'EACCES')
@@ -102,7 +102,7 @@ t.test('the same while any operation of the disk fails now and then', async (t) 
         return chance === 0 ? systemError(code) : undefined
       }
       await CacheModel.run(options, steps, true).finally(() => (disk.decide = () => undefined))
-      // What could not be removed is found by the next process, and nothing of it is damaged.
+      // The next process finds files that could not be removed, and none of them is damaged.
       const again = cacheOptions({ ...limits, directory: own })
       await (await StreamCache.open(again.options)).close()
       await nothingLeaks(own)

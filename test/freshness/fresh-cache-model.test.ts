@@ -18,7 +18,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({ do: fc.constantFrom('lease', 'release', 'touch', 'age') }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('failFill', 'failLook') }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('failFill', 'failObservation') }) },
 )
 
 interface Totals {
@@ -26,7 +26,7 @@ interface Totals {
   readonly reuses: Map<string, number>
 }
 
-/** Runs random schedules, each on a key of its own in one cache. */
+/** Runs random schedules, each on a cache of its own. */
 async function check(
   t: Test,
   options: {
@@ -56,53 +56,56 @@ async function check(
   return { report, error: details.errorInstance, totals }
 }
 
-t.test('every answer was so between question and answer, with one fill at a time', async (t) => {
+t.test('every answer was current between its request and its end, with one fill at a time', async (t) => {
   const { report, totals } = await check(t, { steps: step, runs: 200 })
   t.equal(report, undefined)
-  // The schedules have been everywhere.
+  // The schedules have covered all outcomes.
   for (const result of ['committed', 'unshared', 'failed']) t.ok(totals.results.get(result), result)
   for (const reuse of ['hit', 'joined', 'filled', 'gathered']) t.ok(totals.reuses.get(reuse), reuse)
-  t.equal(totals.results.get('loser'), undefined, 'no fill was made in vain')
+  t.equal(totals.results.get('loser'), undefined, 'no fill was a loser')
 })
 
-t.test('the same with a state that goes back between fills', async (t) => {
+t.test('every answer was current although the state goes back between fills', async (t) => {
   const { report } = await check(t, { steps: fc.oneof(step, step, revert), runs: 100 })
   t.equal(report, undefined)
 })
 
-t.test('the check notices a cache that breaks the rules', async (t) => {
-  const noticed = async (t: Test, options: Parameters<typeof check>[1]): Promise<void> => {
+t.test('the check detects a cache that violates the rules', async (t) => {
+  const detected = async (t: Test, options: Parameters<typeof check>[1]): Promise<void> => {
     const { error } = await check(t, options)
     t.match(error, { message: /^stale/ })
   }
-  await t.test('answers by looks that began before the question', (t) =>
-    noticed(t, { steps: step, runs: 1000, fault: 'stale looks' }),
+  await t.test('answers by observations that began before the request', (t) =>
+    detected(t, { steps: step, runs: 1000, fault: 'stale observations' }),
   )
   await t.test('reuse while a lease is open', (t) =>
-    noticed(t, { steps: step, runs: 1000, fault: 'blind to leases' }),
+    detected(t, { steps: step, runs: 1000, fault: 'ignores leases' }),
   )
 })
 
-t.test('the second look is needed: without it, a state that comes back meets another’s bytes', async (t) => {
-  for (const broken of [false, true]) {
-    const { cache } = await openCache(t)
-    if (broken) {
-      const fill = cache.fill.bind(cache)
-      cache.fill = (key, token, producer) => fill(key, token, producer, async () => true)
+t.test(
+  'the second observation is needed: without it, a state that comes back is answered with the bytes of another',
+  async (t) => {
+    for (const broken of [false, true]) {
+      const { cache } = await openCache(t)
+      if (broken) {
+        const fill = cache.fill.bind(cache)
+        cache.fill = (key, token, producer) => fill(key, token, producer, async () => true)
+      }
+      const register = new LinearizableRegister(new FreshCache(cache), always(10))
+      await register.take({ do: 'ask' })
+      // The write falls between the fill's start and its reading of the value, 20 turns later.
+      while (register.filling === 0) await turns(1)
+      await register.take({ do: 'write' })
+      await register.calm()
+      t.same(register.results, [broken ? 'committed' : 'unshared'])
+      await register.take({ do: 'revert' })
+      await register.take({ do: 'ask' })
+      const finished = register.finish()
+      await (broken ? t.rejects(finished, { message: /^stale/ }) : t.resolves(finished))
     }
-    const register = new LinearizableRegister(new FreshCache(cache), always(10))
-    await register.take({ do: 'ask' })
-    // The write falls between the fill's start and its reading of the value, 20 turns later.
-    while (register.filling === 0) await turns(1)
-    await register.take({ do: 'write' })
-    await register.calm()
-    t.same(register.results, [broken ? 'committed' : 'unshared'])
-    await register.take({ do: 'revert' })
-    await register.take({ do: 'ask' })
-    const finished = register.finish()
-    await (broken ? t.rejects(finished, { message: /^stale/ }) : t.resolves(finished))
-  }
-})
+  },
+)
 
 function* always(value: number): Generator<number> {
   for (;;) yield value

@@ -3,13 +3,13 @@ import fc from 'fast-check'
 import { ProcessLimiterModel, type Step } from '../../support/process-limiter-model.js'
 
 const pick = fc.nat(50)
-const slotClass = fc.constantFrom('fill' as const, 'pass' as const)
+const processClass = fc.constantFrom('fill' as const, 'pass' as const)
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
       do: fc.constant('acquire'),
-      class: slotClass,
+      class: processClass,
       // One group is hot.
       group: fc.constantFrom('hot', 'hot', 'hot', 'a', 'b', 'c', 'd'),
       admitted: fc.nat(3).map((chance) => chance === 0),
@@ -41,12 +41,12 @@ async function hold(step: fc.Arbitrary<Step>, numRuns: number): Promise<void> {
   )
 }
 
-t.test('every promise holds after every step of every schedule', async (t) => {
+t.test('every rule holds after every step of every schedule', async (t) => {
   await hold(step, 300)
   t.pass()
 })
 
-t.test('the same while the total changes', async (t) => {
+t.test('every rule holds while the total changes', async (t) => {
   await hold(fc.oneof({ weight: 15, arbitrary: step }, { weight: 1, arbitrary: resize }), 200)
   t.pass()
 })

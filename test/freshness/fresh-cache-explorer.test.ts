@@ -7,18 +7,22 @@ const unlucky: Script = { ...writer, unlucky: true }
 const idle: Script = { steps: ['open', 'end'], changed: false, unlucky: false }
 const dying: Script = { steps: ['open', 'write'], changed: true, unlucky: true }
 const careless: Script = { steps: ['write'], changed: true, unlucky: false }
-/** What it wrote was to be seen for a while, and then it says that nothing was. */
+/** Its change was visible for a while, and then it reports that there was none. */
 const liar: Script = { steps: ['open', 'write', 'undo', 'end'], changed: false, unlucky: false }
 
 const whole = { mode: 'lease', writers: [writer, unlucky], readers: 3, crashes: 1 } as const
-/** For what needs no crash, nor a second writer. */
+/** For rules that need neither a crash nor a second writer. */
 const small = { ...whole, writers: [writer], crashes: 0 }
 
-t.test('in every interleaving, every answer is as fresh as was promised', async (t) => {
+t.test('in every interleaving, every answer is as fresh as promised', async (t) => {
   const scenes: Record<string, Scene> = {
     'leases decide': whole,
     'the disk decides': { ...whole, mode: 'observe' },
-    'the disk decides, and nobody takes leases': { ...whole, mode: 'observe', writers: [careless, careless] },
+    'the disk decides, and no leases are opened': {
+      ...whole,
+      mode: 'observe',
+      writers: [careless, careless],
+    },
     'a lease without a change beside one that expires': { ...whole, writers: [idle, unlucky] },
     'a writer dies': { ...whole, writers: [dying, idle] },
   }
@@ -28,23 +32,23 @@ t.test('in every interleaving, every answer is as fresh as was promised', async 
   }
 })
 
-t.test('each rule is needed: the search finds what happens without it', async (t) => {
+t.test('each rule is needed: the search finds what goes wrong without it', async (t) => {
   const faults: Record<string, readonly [Scene, Fault, RegExp]> = {
-    'a fill for another state is joined': [small, 'joins whatever runs', /stale by a fill/],
-    'the same where the disk decides': [
+    'a fill for another state is joined': [small, 'joins any fill', /stale by a fill/],
+    'a fill for another state is joined where the disk decides': [
       { ...small, mode: 'observe', writers: [careless] },
-      'joins whatever runs',
+      'joins any fill',
       /stale by a fill/,
     ],
-    'no look after the arrival': [small, 'takes looks that began before', /stale/],
-    'reuse under a lease': [small, 'is blind to open leases', /stale/],
+    'no observation after the arrival': [small, 'uses earlier observations', /stale/],
+    'reuse under a lease': [small, 'ignores open leases', /stale/],
     'an expired lease without consequences': [
       { ...small, writers: [unlucky] },
       'keeps the generation at expiry',
       /stale/,
     ],
     'no journal': [{ ...whole, writers: [writer] }, 'forgets leases in a crash', /stale/],
-    'no journal and no new name at start': [
+    'no journal and no new process id at start': [
       { ...whole, writers: [writer] },
       'forgets leases in a crash and keeps its boot id',
       /stale by a hit/,
@@ -52,26 +56,30 @@ t.test('each rule is needed: the search finds what happens without it', async (t
     'leases without a time limit': [
       { ...small, writers: [dying] },
       'lets no lease expire',
-      /no hit after all is quiet/,
+      /no hit when nothing changes/,
     ],
-    'turns that end for their own followers only': [small, 'forgets who gathered', /waits for ever/],
+    'rounds that answer only their own followers': [small, 'forgets gathered requests', /waits forever/],
   }
   for (const [name, [scene, fault, expected]] of Object.entries(faults)) {
     const { broken } = explore({ ...scene, fault })
     t.match([...broken.keys()].join(), expected, name)
-    for (const [rule, way] of broken) t.comment(`${name}: ${rule}: ${way.join(', ')}`)
+    for (const [rule, path] of broken) t.comment(`${name}: ${rule}: ${path.join(', ')}`)
   }
 })
 
-t.test('why `changed: false` must mean that nothing was to be seen at any time', async (t) => {
+t.test('why `changed: false` must mean that no change was visible at any time', async (t) => {
   const scene = { ...small, writers: [liar] }
   const rules = ({ broken }: ReturnType<typeof explore>): string[] => [...broken.keys()]
-  t.same(rules(explore(scene, true)), ['stale by a fill'], 'some who join a fill see what was undone')
+  t.same(
+    rules(explore(scene, true)),
+    ['stale by a fill'],
+    'some requests that join a fill see what was undone',
+  )
   const blind: Scene = { ...scene, fault: 'confirms without counting openings' }
   t.same(
     rules(explore(blind, true)),
     ['stale by a fill', 'stale by a hit'],
-    'and without the count of openings it would be kept',
+    'and without the count of openings it would be committed',
   )
-  t.same(rules(explore({ ...scene, mode: 'observe' }, true)), [], 'where the disk decides it does no harm')
+  t.same(rules(explore({ ...scene, mode: 'observe' }, true)), [], 'where the disk decides it is harmless')
 })

@@ -1,0 +1,95 @@
+import t from 'tap'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import * as optionTable from '../src/config/options.js'
+import { metricSubjects } from '../src/telemetry/metrics/catalog.js'
+import type { MetricDefinition } from '../src/telemetry/metrics/definition.js'
+
+interface Generator {
+  readonly settingsPage: (options: typeof optionTable) => string
+  readonly metricsPage: (subjects: typeof metricSubjects) => string
+}
+
+t.test('generated pages are up to date', async (t) => {
+  const script = new URL('../scripts/docs.mjs', import.meta.url)
+  const { settingsPage, metricsPage } = (await import(script.href)) as Generator
+  const pages = {
+    'docs/settings.md': settingsPage(optionTable),
+    'docs/metrics.md': metricsPage(metricSubjects),
+  }
+  for (const [path, expected] of Object.entries(pages)) {
+    t.ok(readFileSync(path, 'utf8') === expected, `${path} is up to date; if not, run: npm run docs`)
+  }
+})
+
+const pages = [
+  ...readdirSync('.').filter((name) => name.endsWith('.md')),
+  ...['docs', 'test/bench/results'].flatMap((directory) =>
+    readdirSync(directory)
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(directory, name)),
+  ),
+]
+
+/** Markdown without its blocks of code. */
+const proseOf = (page: string): string => readFileSync(page, 'utf8').replaceAll(/^```[^]*?^```/gm, '')
+
+/** Returns the anchors of a page's headings, as GitHub makes them. */
+const anchorsOf = (page: string): string[] =>
+  [...proseOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
+t.test('every relative link leads to a file, and to a heading of it', async (t) => {
+  for (const page of pages) {
+    for (const [, link = ''] of proseOf(page).matchAll(/\]\(([^()\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(link)) continue
+      const [path = '', anchor] = link.split('#')
+      const target = path === '' ? page : join(dirname(page), path)
+      t.ok(existsSync(target), `${page}: ${link}`)
+      if (anchor !== undefined && existsSync(target)) {
+        t.ok(anchorsOf(target).includes(anchor), `${page}: ${link} has such a heading`)
+      }
+    }
+  }
+})
+
+t.test('every path of the sources that a page names exists', async (t) => {
+  for (const page of pages) {
+    for (const [, path = ''] of proseOf(page).matchAll(
+      /`((?:src|test|fixtures|scripts|docs)\/[\w./-]*[\w/-])`/g,
+    )) {
+      t.ok(existsSync(path), `${page}: ${path}`)
+    }
+  }
+})
+
+t.test('every metric, label and setting that a page names exists', async (t) => {
+  const metrics = Object.values(metricSubjects).flatMap((each): MetricDefinition[] => Object.values(each))
+  const names = new Set(metrics.map(({ name }) => name))
+  const current = pages.filter((page) => page !== 'CHANGELOG.md' && !page.startsWith('test/'))
+  for (const page of current) {
+    const text = proseOf(page)
+    for (const [name] of text.matchAll(/refstream_[a-z_]+/g)) t.ok(names.has(name), `${page}: ${name}`)
+    for (const [, label = '', value = ''] of text.matchAll(/\b([a-z]+)="([\w-]+)"/g)) {
+      const meanings = metrics.map(({ labels }) => labels?.[label]).filter((meaning) => meaning !== undefined)
+      const isKnown = meanings.some((meaning) =>
+        typeof meaning === 'string' ? meaning.includes(`\`${value}\``) : value in meaning,
+      )
+      if (meanings.length > 0) t.ok(isKnown, `${page}: ${label}="${value}"`)
+    }
+  }
+  const settings = new Set(['config', ...optionTable.options.map(({ name }) => name)])
+  for (const page of current.filter((each) => /^(README|docs)/.test(each))) {
+    for (const [, flag = ''] of proseOf(page).matchAll(/`--(?:no-)?([a-z][a-z-]*[a-z])(?![-\w])/g)) {
+      t.ok(settings.has(flag), `${page}: --${flag}`)
+    }
+  }
+})
+
+t.test('the README is short', async (t) => {
+  t.ok(readFileSync('README.md', 'utf8').split('\n').length <= 151, '150 lines at most')
+})

@@ -1,0 +1,59 @@
+import t from 'tap'
+import { Forbidden, Unauthenticated } from '../../src/access/errors.js'
+import { FilesystemUnanswered } from '../../src/git/filesystem/filesystem-unanswered.js'
+import { GitError } from '../../src/git/process/git.js'
+import { RepositoryExchanged } from '../../src/git/state/repository.js'
+import { HttpError } from '../../src/http/responses.js'
+import { explain } from '../../src/http/status.js'
+import { Overloaded } from '../../src/limits/overloaded.js'
+import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../../src/service/errors.js'
+import { FillError } from '../../src/streamcache/index.js'
+
+t.test('each error has its status and headers', async (t) => {
+  const overloaded = new Overloaded('wait', 7)
+  for (const [error, status, headers] of [
+    [overloaded, 429, ['Retry-After', '7']],
+    [new FillError('producer', 'x', { cause: overloaded }), 429, ['Retry-After', '7']],
+    [new BackingOff(1001, new Error('x')), 503, ['Retry-After', '2']],
+    [new FilesystemUnanswered(['/srv'], 5), 503, ['Retry-After', '5']],
+    [new RepositoryExchanged(), 503, ['Retry-After', '1']],
+    [new GitError('x'), 503, []],
+    [new FillError('timeout', 'x'), 503, []],
+    [
+      new Unauthenticated(['Basic', 'Bearer']),
+      401,
+      ['WWW-Authenticate', 'Basic', 'WWW-Authenticate', 'Bearer'],
+    ],
+    [new Forbidden(), 403, []],
+    [new TypeError('x'), 500, []],
+    [new HttpError(405, 'x', ['Allow', 'POST']), 405, ['Allow', 'POST']],
+  ] as const) {
+    const { response } = explain(error, 429)
+    t.equal(response.status, status, error.name)
+    t.same(response.headers, headers, error.name)
+    t.not(response.message, '', error.name)
+  }
+})
+
+t.test('the operator chooses the status of requests that are shed', async (t) => {
+  t.equal(explain(new Overloaded('full', 1), 503).response.status, 503)
+})
+
+t.test('what Git answers without a word is answered so', async (t) => {
+  t.match(explain(new RepositoryNotFound('r'), 429).response, { status: 404, message: '', headers: [] })
+  t.match(explain(new ServiceDisabled('x'), 429).response, { status: 403, message: '', headers: [] })
+})
+
+t.test('errors of HTTP itself are counted by their status, and not logged', async (t) => {
+  for (const [status, outcome] of [
+    [400, 'rejected'],
+    [403, 'forbidden'],
+    [404, 'not_found'],
+    [405, 'rejected'],
+    [414, 'rejected'],
+  ] as const) {
+    const { report } = explain(new HttpError(status), 429)
+    t.equal(report.outcome, outcome)
+    t.equal(report.logLevel, undefined)
+  }
+})

@@ -1,0 +1,54 @@
+import t from 'tap'
+import type { FreshCache } from '../../src/freshness/fresh-cache.js'
+import type { Modes } from '../../src/freshness/disk/modes.js'
+import { Leases } from '../../src/freshness/leases.js'
+import type { Observer } from '../../src/freshness/observer.js'
+import { CacheInspector } from '../../src/service/cache-inspector.js'
+import { keyOf } from '../../src/service/entry-keys.js'
+
+const decision = { mode: 'observe', reason: 'local' } as const
+
+/** Inspects the repository `r` at /root/r/.git, of which these entries are committed. */
+function inspect(
+  t: { teardown(end: () => void): void },
+  entries: ReadonlyMap<string, number>,
+  unsettledMs = 0,
+) {
+  const repository = { gitDir: '/root/r/.git', gitName: 'r/.git', commonDir: '/root/r/.git' }
+  const leases = new Leases()
+  t.teardown(() => leases.close())
+  leases.open('/root/r/.git', 60_000)
+  const inspector = new CacheInspector({
+    observer: {
+      observe: async (path: string) =>
+        path === 'r' ? { repository, exported: true, refs: { unsettledMs } } : undefined,
+    } as unknown as Observer,
+    modes: { of: () => decision } as unknown as Modes,
+    leases,
+    cache: {
+      committed: (key: string) => (entries.has(key) ? { length: entries.get(key) } : undefined),
+    } as unknown as FreshCache,
+  })
+  return inspector.stat.bind(inspector)
+}
+
+t.test('a repository is shown with its mode, leases and committed entries', async (t) => {
+  const entries = new Map([
+    [keyOf('advertisement', 'v2', '/root/r/.git'), 100],
+    [keyOf('listing', 'sha1', '/root/r/.git'), 2000],
+    [keyOf('listing', 'sha1', '/root/other.git'), 5],
+  ])
+  t.same(await inspect(t, entries)('r'), {
+    ...{ repository: 'r/.git', exported: true, decision, settled: true, leasesOpen: 1 },
+    entries: [
+      { kind: 'advertisement v2', bytes: 100 },
+      { kind: 'listing sha1', bytes: 2000 },
+    ],
+  })
+})
+
+t.test('an unsettled state is shown as such, and a repository that is not there is an error', async (t) => {
+  const stat = inspect(t, new Map(), 10)
+  t.match(await stat('r'), { settled: false, entries: [] })
+  await t.rejects(stat('x'), { name: 'RepositoryNotFound' })
+})

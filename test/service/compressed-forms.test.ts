@@ -1,0 +1,84 @@
+import t, { type Test } from 'tap'
+import { gunzipSync } from 'node:zlib'
+import * as zlib from 'node:zlib'
+import { CompressedForms, type CompressedForm } from '../../src/service/compressed-forms.js'
+import type { Entry } from '../../src/streamcache/index.js'
+import { eventually } from '../support/eventually.js'
+import { collect, ManualProducer, producerOf } from '../support/producers.js'
+import { openCache } from '../support/stream-cache.js'
+
+const hasZstd = 'createZstdCompress' in zlib
+const text = 'abcdefgh'.repeat(1000)
+
+/** A whole entry with these bytes. */
+async function entryOf(t: Test, bytes: string): Promise<Entry> {
+  const { cache } = await openCache(t)
+  const { entry } = cache.fill('key', 'token', producerOf(bytes), async () => true)
+  await collect(entry.follow())
+  return entry
+}
+
+/** The form, once it has been made. */
+async function made(forms: CompressedForms, entry: Entry, header: string): Promise<CompressedForm> {
+  let form: CompressedForm | undefined
+  await eventually('the form is made', () => (form = forms.of(entry, header)) !== undefined)
+  return form as CompressedForm
+}
+
+const unlimited = { minBytes: 100, maxBytes: 1 << 20 }
+
+t.test('a form is made in the background, once, and has the same bytes', async (t) => {
+  const entry = await entryOf(t, text)
+  const forms = new CompressedForms(unlimited)
+  t.equal(forms.of(entry, 'gzip'), undefined, 'the first request is not delayed')
+  const form = await made(forms, entry, 'gzip')
+  t.equal(form.coding, 'gzip')
+  t.equal(gunzipSync(Buffer.concat(form.chunks)).toString(), text)
+  t.equal(form.length, Buffer.concat(form.chunks).length)
+  t.ok(form.length < text.length / 10)
+  t.equal(forms.of(entry, 'gzip'), form)
+})
+
+t.test('a client gets the best coding that it accepts', async (t) => {
+  const entry = await entryOf(t, text)
+  const forms = new CompressedForms(unlimited)
+  for (const header of ['gzip', 'deflate, gzip', 'GZIP;q=0.1', 'zstd;q=0, gzip', 'br, * ; q=0.5, zstd;q=0']) {
+    t.equal((await made(forms, entry, header)).coding, 'gzip', header)
+  }
+  t.equal((await made(forms, entry, 'gzip, zstd')).coding, hasZstd ? 'zstd' : 'gzip')
+  for (const header of [undefined, '', 'identity', 'deflate, br', 'gzip;q=0', '*;q=0', 'gzip;q=x']) {
+    t.equal(forms.of(entry, header), undefined, header ?? 'none')
+    t.equal(forms.varies(text.length, header), false)
+  }
+})
+
+t.test('an answer varies if it is long enough for a coding that the client accepts', async (t) => {
+  const forms = new CompressedForms({ minBytes: 100, maxBytes: 1000 })
+  t.equal(forms.varies(100, 'gzip'), true)
+  t.equal(forms.varies(99, 'gzip'), false)
+  t.equal(new CompressedForms({ minBytes: undefined, maxBytes: 1000 }).varies(1 << 20, 'gzip'), false)
+})
+
+t.test('an entry that grows, or is too short, has no form', async (t) => {
+  const { cache } = await openCache(t)
+  const producer = new ManualProducer().push(Buffer.from(text))
+  const { entry } = cache.fill('key', 'token', producer.run, async () => true)
+  const forms = new CompressedForms(unlimited)
+  await entry.follow().read()
+  t.equal(forms.of(entry, 'gzip'), undefined)
+  producer.end()
+  await entry.end()
+  const long = new CompressedForms({ minBytes: text.length + 1, maxBytes: 1 << 20 })
+  t.equal(long.of(entry, 'gzip'), undefined)
+})
+
+t.test('forms that do not fit are not kept, and the least recently used goes first', async (t) => {
+  const first = await entryOf(t, text)
+  const second = await entryOf(t, text + text)
+  const { length } = await made(new CompressedForms(unlimited), second, 'gzip')
+  const forms = new CompressedForms({ minBytes: 100, maxBytes: length + 10 })
+  const form = await made(forms, first, 'gzip')
+  t.equal(forms.of(first, 'gzip'), form)
+  await made(forms, second, 'gzip')
+  t.equal(forms.of(first, 'gzip'), undefined)
+})

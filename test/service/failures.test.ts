@@ -1,0 +1,93 @@
+import t from 'tap'
+import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../../src/access/errors.js'
+import { TooManyLeases } from '../../src/freshness/leases.js'
+import { FilesystemUnanswered } from '../../src/git/filesystem/filesystem-unanswered.js'
+import { GitError } from '../../src/git/process/git.js'
+import { RepositoryExchanged } from '../../src/git/state/repository.js'
+import { Overloaded } from '../../src/limits/overloaded.js'
+import {
+  BackingOff,
+  InvalidGitOverrides,
+  RepositoryNotFound,
+  ServiceDisabled,
+  UnknownLease,
+} from '../../src/service/errors.js'
+import { causeOf, classify, momentaryFault, retriable } from '../../src/service/failures.js'
+import { FillError } from '../../src/streamcache/index.js'
+
+const filled = (cause: Error): FillError => new FillError('producer', '/srv/git/x', { cause })
+const systemError = Object.assign(new Error('EMFILE: too many open files, /srv/git'), {
+  code: 'EMFILE',
+  errno: -24,
+  syscall: 'open',
+})
+
+t.test('each error has one kind, outcome and log level', async (t) => {
+  for (const [error, kind, outcome, logLevel] of [
+    [new Overloaded('wait', 7), 'overloaded', 'shed', undefined],
+    [new TooManyLeases('10000 leases are open'), 'too-many-leases', 'shed', undefined],
+    [new Unauthenticated(['Basic']), 'unauthenticated', 'unauthenticated', undefined],
+    [new Forbidden(), 'forbidden', 'forbidden', undefined],
+    [new ServiceDisabled('x'), 'service-disabled', 'forbidden', undefined],
+    [new RepositoryNotFound('/srv/git/r'), 'not-found', 'not_found', undefined],
+    [new UnknownLease(), 'unknown-lease', 'not_found', undefined],
+    [new InvalidGitOverrides('x'), 'invalid-overrides', 'rejected', undefined],
+    [new AuthorizerUnavailable('http://secret/'), 'authorizer-unavailable', 'error', 'debug'],
+    [new BackingOff(1500, new Error('/srv/git')), 'backing-off', 'error', 'debug'],
+    [new RepositoryExchanged(), 'exchanged', 'error', 'debug'],
+    [new FilesystemUnanswered(['/srv/git'], 5), 'filesystem-unanswered', 'error', 'debug'],
+    [filled(new GitError('/srv/git')), 'fill-failed', 'error', 'debug'],
+    [new FillError('timeout', '/srv/git'), 'fill-failed', 'error', 'debug'],
+    [new GitError('/srv/git'), 'git-failed', 'error', 'error'],
+    [systemError, 'system-error', 'error', 'error'],
+    [new TypeError('/srv/git'), 'internal', 'error', 'error'],
+    ['/srv/git', 'internal', 'error', 'error'],
+  ] as const) {
+    const failure = classify(error)
+    t.match(failure, { kind, outcome }, kind)
+    t.equal(failure.logLevel, logLevel, kind)
+    t.not(failure.message, '')
+    t.notMatch(failure.message, /srv|secret/, 'nothing about this host')
+  }
+})
+
+t.test('a failure says when to try again, and with which credentials', async (t) => {
+  for (const [error, retryAfterMs] of [
+    [new Overloaded('queue-full', 7), 7000],
+    [new BackingOff(1500, new Error('x')), 1500],
+    [new FilesystemUnanswered([], 5), 5000],
+    [new AuthorizerUnavailable('x'), 1000],
+    [new RepositoryExchanged(), 1000],
+    [systemError, 1000],
+    [new GitError('x'), undefined],
+    [new RepositoryNotFound('x'), undefined],
+  ] as const) {
+    t.equal(classify(error).retryAfterMs, retryAfterMs, error.name)
+  }
+  t.same(classify(new Unauthenticated(['Basic', 'Bearer'])).challenges, ['Basic', 'Bearer'])
+  t.same(classify(new Forbidden(['Negotiate'])).challenges, ['Negotiate'])
+})
+
+t.test('a fill that failed because of the moment fails its requests with its cause', async (t) => {
+  for (const [cause, fault] of [
+    [new Overloaded('wait', 7), 'shed'],
+    [new BackingOff(1, new Error('x')), 'backing-off'],
+    [new RepositoryExchanged(), 'exchanged'],
+    [new FilesystemUnanswered([], 5), 'unanswered'],
+  ] as const) {
+    t.equal(causeOf(filled(cause)), cause)
+    t.equal(causeOf(cause), cause)
+    t.equal(classify(filled(cause)).kind, classify(cause).kind)
+    t.equal(momentaryFault(cause), fault)
+    t.equal(retriable(cause), false, 'another try at once would fail too')
+  }
+  const error = filled(new GitError('x'))
+  t.equal(causeOf(error), error)
+  t.equal(momentaryFault(error), undefined)
+})
+
+t.test('a fill is tried again after failures of Git, and not for a repository that has gone', async (t) => {
+  t.equal(retriable(new GitError('x')), true)
+  t.equal(retriable(new TypeError('x')), true)
+  t.equal(retriable(new RepositoryNotFound('x')), false)
+})

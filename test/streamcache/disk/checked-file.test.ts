@@ -1,0 +1,84 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { createHash } from 'node:crypto'
+import { readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { CheckedFile } from '../../../src/streamcache/disk/checked-file.js'
+import { chunkSize } from '../../../src/streamcache/disk/chunk-sums.js'
+import { DiskFile } from '../../../src/streamcache/disk/disk-file.js'
+import { bytesOf } from '../../support/producers.js'
+import { tempDir } from '../../support/temp-dir.js'
+
+const bytes = bytesOf(1, 0, 3 * chunkSize + 10)
+const sha256 = createHash('sha256').update(bytes).digest('hex')
+
+/** A file that was written in two parts, and committed. */
+async function committed(t: Test): Promise<{ file: CheckedFile; path: string }> {
+  const directory = tempDir(t)
+  const path = join(directory, 'final')
+  const file = new CheckedFile(await DiskFile.create(join(directory, 'temporary')), true)
+  t.teardown(() => file.disk.close())
+  await file.write([bytes.subarray(0, 100)], 0)
+  await file.write([bytes.subarray(100, 50_000), bytes.subarray(50_000)], 100)
+  t.equal(await file.commit(Buffer.from('footer'), bytes.length, path), bytes.length + 6)
+  return { file, path }
+}
+
+/** Flips a bit in place, and resets the mtime. */
+function flip(path: string, at: number): void {
+  const { atime, mtime } = statSync(path)
+  const changed = readFileSync(path)
+  changed[at]! ^= 1
+  writeFileSync(path, changed, { flag: 'r+' })
+  utimesSync(path, atime, mtime)
+}
+
+t.test('bytes are read back to the end of their chunk, without the footer', async (t) => {
+  const { file } = await committed(t)
+  t.ok((await file.read(5)).equals(bytes.subarray(5, chunkSize)))
+  t.ok((await file.read(3 * chunkSize + 1)).equals(bytes.subarray(3 * chunkSize + 1)))
+  t.same([file.covers(bytes.length - 1), file.covers(bytes.length)], [true, false])
+})
+
+t.test(
+  'a changed chunk is detected when it is read, and the file no longer counts as verified',
+  async (t) => {
+    const { file, path } = await committed(t)
+    flip(path, chunkSize)
+    t.ok((await file.read(0)).equals(bytes.subarray(0, chunkSize)), 'another chunk can be read')
+    t.ok(file.verified)
+    await t.rejects(file.read(chunkSize), { name: 'Damage' })
+    t.notOk(file.verified)
+  },
+)
+
+t.test('errors of the system do not end the verification', async (t) => {
+  const { file } = await committed(t)
+  t.capture(file.disk, 'read', async () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })))
+  await t.rejects(file.read(0), { code: 'EIO' })
+  t.ok(file.verified)
+})
+
+t.test('an adopted file has no checksums before verify() has read it', async (t) => {
+  const { file: before, path } = await committed(t)
+  before.disk.close()
+  const file = new CheckedFile(DiskFile.committed(path, bytes.length + 6), false)
+  t.teardown(() => file.disk.close())
+  t.same([file.verified, file.covers(0)], [false, false])
+  const blocks: Buffer[] = []
+  await file.verify(bytes.length, sha256, (block) => blocks.push(block))
+  t.ok(Buffer.concat(blocks).equals(bytes))
+  t.same([file.verified, file.covers(0), await file.isUntouched()], [true, true, true])
+})
+
+t.test('verify() rejects other bytes, and fewer', async (t) => {
+  for (const damage of [(path: string) => flip(path, 7), (path: string) => truncateSync(path, 10)]) {
+    const { file, path } = await committed(t)
+    damage(path)
+    t.notOk(await file.isUntouched())
+    await t.rejects(
+      file.verify(bytes.length, sha256, () => {}),
+      { name: 'Damage' },
+    )
+  }
+})
