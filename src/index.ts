@@ -13,15 +13,15 @@ import { createLog, type Log } from './telemetry/log.js'
 export { ConfigError } from './config/settings.js'
 export type { Settings, Sidecar, Log }
 
-/** Settings as people write them (`'127.0.0.1:0'`, `'64MiB'`), by the names of `Settings`; see docs/settings.md. */
+/** Settings in the form of flags (`'127.0.0.1:0'`, `'64MiB'`), by the keys of `Settings`; see docs/settings.md. */
 export type ServerOptions = {
   readonly [key in (typeof options)[number]['key']]?: string | number | boolean
 } & { readonly root: string }
 
 /**
  * Starts a sidecar in this process.
- * @param log where it logs; silent if left out
- * @throws ConfigError on a bad setting
+ * @param log silent if left out
+ * @throws ConfigError if a setting cannot be used, with all mistakes
  */
 export async function startServer(options: ServerOptions, log: Log = createLog('silent')): Promise<Sidecar> {
   return startSidecar(resolveSettings(readFlags(options)), log)

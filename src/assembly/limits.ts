@@ -13,48 +13,49 @@ import { WriteBudget } from '../limits/connection/write-budget.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
-/** All that keeps the sidecar within bounds, by the settings, counted and logged. */
+/** Everything that limits concurrency, queues, memory and slow clients. */
 export interface Limits {
   readonly limiter: ProcessLimiter
   readonly adaptive: AdaptiveLimit | undefined
   readonly backOff: BackOff
   readonly admissions: RecentAdmissions
   readonly gate: AdmissionGate
-  /** Requests that wait for an earlier one on their connection, by clients. */
+  /** Pipelined requests that wait for an earlier one on their connection, by client. */
   readonly pipelined: FairShares
-  /** Bytes of request bodies in memory, by clients. */
+  /** Bytes of request bodies in memory, by client. */
   readonly bodies: FairShares
-  /** Clients that take their answers too slowly. */
+  /** Detects clients that receive their responses too slowly. */
   readonly responseStalls: StallDetector
-  /** Clients that send their requests too slowly. */
+  /** Detects clients that send their requests too slowly. */
   readonly requestStalls: StallDetector
-  /** Git processes of pass-through that move no byte. */
+  /** Detects pass-through Git processes that neither read nor write a byte. */
   readonly processStalls: StallDetector
   readonly writeBudget: WriteBudget
-  /** A request is told to come again. */
+  /** Records a request that is shed. */
   readonly shed: (why: Overloaded) => void
-  /** Are requests being shed, and have they been for a while? */
+  /** Returns whether requests have been shed for some time and still are. */
   readonly shedding: () => boolean
   close(): void
 }
 
-/** Milliseconds for which a client's GET lets its POSTs in, and how many such clients are remembered. */
+/** Milliseconds for which a client's admitted GET admits its POSTs, and most clients that are remembered. */
 const admitted = { forMs: 300_000, max: 10_000 }
-/** The wait after a fill's second failure in a row, and the longest, in milliseconds; for so many keys. */
+/** Back-off after a key's second failed fill in a row, and the longest, in milliseconds; most keys that are remembered. */
 const backingOff = { baseMs: 500, capMs: 60_000, max: 10_000 }
-/** The global limit that the adaptive mode never goes below, and how often it decides. */
+/** Lowest limit of the adaptive mode, and milliseconds between its decisions. */
 const adaptiveFloor = 4
 const adaptivePeriodMs = 1000
-/** How many more wait at the door than for a process: turns come sooner there. */
+/** Length of the admission queue as a multiple of `queue-max`: it moves faster than the queues for processes. */
 const admissionFactor = 4
-/** A client may have three quarters of what is for all: behind a proxy that is not trusted all clients are one. */
+/** A client may use three quarters of a shared limit, since all clients behind a proxy that is not trusted count as one. */
 const clientFactor = 3
-/** Bytes that are handed to clients from memory in one turn of the event loop: two milliseconds of it. */
-const bytesPerTurn = 4 * 1024 * 1024
-/** Milliseconds without a pause after which shedding counts as lasting, and the pause that ends it. */
+/** Bytes written to clients from memory in one iteration of the event loop: they take about two milliseconds. */
+const bytesPerIteration = 4 * 1024 * 1024
+/** Milliseconds of shedding without a pause after which this process is not ready, and the length of a pause. */
 const sheddingLastsMs = 10_000
 const sheddingPauseMs = 5000
 
+/** Creates the limits; their events are counted and logged. */
 export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limits {
   const queue = { queueMax: settings.queueMax, waitMs: settings.queueWaitSeconds * 1000 }
   const shedding = new Episode({ lastsMs: sheddingLastsMs, pauseMs: sheddingPauseMs })
@@ -63,9 +64,9 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
     fill: { ...queue, perGroup: settings.maxFillsPerRepository },
     pass: { ...queue, perGroup: settings.maxPassThroughPerRepository },
     events: {
-      granted: (slotClass, waitedMs) =>
-        metrics.permitWaitSeconds.observe({ class: slotClass }, waitedMs / 1000),
-      shed: (slotClass, reason) => metrics.processesShed.inc({ class: slotClass, reason }),
+      granted: (permitClass, waitedMs) =>
+        metrics.permitWaitSeconds.observe({ class: permitClass }, waitedMs / 1000),
+      shed: (permitClass, reason) => metrics.processesShed.inc({ class: permitClass, reason }),
     },
   })
   const adaptive = settings.adaptiveProcesses
@@ -75,7 +76,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
         ceiling: settings.maxProcesses,
         readPressure,
         periodMs: adaptivePeriodMs,
-        changed: (cause, total) => log.info({ cause, total }, 'the limit of Git processes has moved'),
+        changed: (cause, total) => log.info({ cause, total }, 'adaptive limit of Git processes changed'),
       })
     : undefined
   const stopAdaptive = adaptive?.start()
@@ -112,7 +113,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
       minRate: 0,
       windowMs: 1000,
     }),
-    writeBudget: new WriteBudget(bytesPerTurn),
+    writeBudget: new WriteBudget(bytesPerIteration),
     shed: ({ reason, message }) => {
       if (shedding.record()) log.warn({ reason }, `requests are shed: ${message}`)
     },

@@ -64,7 +64,7 @@ export function readRegularFile(path: string, maxBytes: number): Buffer | undefi
   })
 }
 
-/** Opens a file for reading, uses and closes it. Without O_NONBLOCK, to open a pipe is to wait for whoever writes to it. */
+/** Opens a file for reading, passes it to `use`, and closes it. Without O_NONBLOCK, opening a pipe waits for a writer. */
 export function withFile<T>(
   path: string | Buffer,
   flags: number,
