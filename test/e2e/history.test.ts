@@ -8,7 +8,7 @@ import { startSidecar } from '../support/sidecar.js'
 import { createHistoryRepository, type RefFormat } from '../support/history-repository.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** The server's Git: one with reftable (2.45 and later) may be given. */
+/** The server's Git; another one, with reftable (2.45 and later), may be configured. */
 const program = process.env['REFSTREAM_TEST_GIT'] ?? 'git'
 const soakMinutes = Number(process.env['REFSTREAM_SOAK_MINUTES'] ?? 0)
 const seed = Number(process.env['REFSTREAM_SEED'] ?? Date.now() % 1_000_000)
@@ -42,10 +42,10 @@ async function bout(
   t.comment(`seed ${run.seed}: ${writes.length} writes, ${reads.length} reads, ${fills} fills, ${hits} hits`)
   t.same(violations, [], `no answer is older than its request, or than another before it (seed ${run.seed})`)
   t.ok(reads.length > 50, 'readers kept reading')
-  t.ok(fills < reads.length, 'and shared')
-  t.ok(hits > 0, 'and what was filled was used again')
-  t.equal(wrapper.mostAtOnce(), 1, 'never two processes for one thing')
-  t.equal(await sidecar.metric('refstream_loser_writes_total'), 0, 'and none in vain')
+  t.ok(fills < reads.length, 'and shared fills')
+  t.ok(hits > 0, 'and entries were reused')
+  t.equal(wrapper.mostAtOnce(), 1, 'never two processes for one key')
+  t.equal(await sidecar.metric('refstream_loser_writes_total'), 0, 'and no fill was a loser')
   await sidecar.stop()
   totals.writes += writes.length
   totals.reads += reads.length
