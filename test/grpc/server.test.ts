@@ -17,20 +17,20 @@ type Test = ConstructorParameters<typeof GrpcClient>[0]
 
 const gateMax = 100
 
-/** A door behind which nobody is: whatever it asks of a service is written down. */
+/** A server whose services only record which of their members were used. */
 async function openServer(t: Test, authorize: GrpcServerOptions['authorize'], host = '127.0.0.1') {
   const touched: string[] = []
-  const nobody = new Proxy(
+  const recorder = new Proxy(
     {},
     {
       get: (_, name) => () => {
         touched.push(String(name))
-        throw new Error('nobody is here')
+        throw new Error('this service does nothing')
       },
     },
   )
   const grpc = new GrpcServer({
-    ...{ service: nobody, leases: nobody, inspector: nobody },
+    ...{ service: recorder, leases: recorder, inspector: recorder },
     authorize,
     clientOf: () => '',
     metrics: new Metrics(),
@@ -64,12 +64,12 @@ async function openServer(t: Test, authorize: GrpcServerOptions['authorize'], ho
 const refsPath = '/refstream.v1.RefService/ListRefs'
 const services = ['RefService', 'LeaseService', 'CacheService'].map((name) => `refstream.v1.${name}`)
 const request = {
-  // A message for every method: what one does not know is left out of it.
+  // A message for every method: fields that a method does not have are left out of it.
   refs: { repository: 'r.git', protocol: 2, ttl: { seconds: 1 }, id: 'x' },
   gitaly: { repository: { storageName: 'default', relativePath: 'r.git' } },
 }
 
-t.test('no call touches a repository before its caller is let in', async (t) => {
+t.test('no call touches a repository before it is authorized', async (t) => {
   for (const [reason, code] of [
     ['unauthenticated', 'UNAUTHENTICATED'],
     ['denied', 'PERMISSION_DENIED'],
@@ -107,14 +107,14 @@ t.test('no call touches a repository before its caller is let in', async (t) => 
   }
 })
 
-t.test('an error that nobody expected is INTERNAL, and says nothing', async (t) => {
+t.test('an unexpected error is INTERNAL, and says nothing', async (t) => {
   const { target, touched } = await openServer(t, () => Promise.resolve({}))
   const client = new GrpcClient(t, target, 'refstream.v1.RefService')
   t.equal(await codeOf(client.all('Advertise', { repository: 'r.git' })), 'INTERNAL')
   t.same(touched, ['advertise'])
 })
 
-t.test('connections that speak no HTTP/2, or break, harm nobody', async (t) => {
+t.test('connections that do not speak HTTP/2, or break, do not affect other clients', async (t) => {
   const { target, sockets, grpc } = await openServer(t, async () => {
     throw new RpcError('denied', 'x')
   })
@@ -151,14 +151,14 @@ t.test('credentials that cannot be read are not logged', async (t) => {
   t.same(lines, [])
 })
 
-t.test('a long name in a request does not keep its refusal from its client', async (t) => {
+t.test('the client of a request with a very long name gets its status', async (t) => {
   const { target } = await openServer(t, () => Promise.resolve({}))
   const client = new GrpcClient(t, target, packages['gitaly.SmartHTTPService'] as ServiceDefinition)
   const repository = { storageName: 'x'.repeat(500_000), relativePath: 'r.git' }
   t.equal(await codeOf(client.all('InfoRefsUploadPack', { repository })), 'INVALID_ARGUMENT')
 })
 
-t.test('only so many are asked about at once as there is room for', async (t) => {
+t.test('no more calls are authorized at once than are admitted', async (t) => {
   let answer = (): void => {}
   const answered = new Promise<void>((resolve) => (answer = resolve))
   let asked = 0
@@ -170,14 +170,14 @@ t.test('only so many are asked about at once as there is room for', async (t) =>
   const client = new GrpcClient(t, target, 'refstream.v1.RefService')
   const ask = () => codeOf(client.all('Advertise', { repository: 'r.git' }))
   const inside = Array.from({ length: gateMax }, ask)
-  await eventually('all are asked about', () => asked === gateMax)
+  await eventually('all are being authorized', () => asked === gateMax)
   t.equal(await Promise.race([ask(), eventually('one more', () => asked > gateMax)]), 'RESOURCE_EXHAUSTED')
   answer()
   t.same(new Set(await Promise.all(inside)), new Set(['PERMISSION_DENIED']))
-  t.equal(await ask(), 'PERMISSION_DENIED', 'who is refused leaves')
+  t.equal(await ask(), 'PERMISSION_DENIED', 'a call that is denied leaves the gate')
 })
 
-t.test('a client is not taken for another whose end of the connection has the same name', async (t) => {
+t.test('two clients are not confused whose connections have the same peer address and port', async (t) => {
   const askedBy: number[] = []
   const { target, sockets } = await openServer(
     t,
@@ -199,5 +199,5 @@ t.test('a client is not taken for another whose end of the connection has the sa
   const second = call('127.0.0.2', first.socket.localPort)
   await once(second.stream.resume(), 'close')
   t.equal(sockets.length, 2)
-  t.same(askedBy, [0], 'the second is not served while the first is there')
+  t.same(askedBy, [0], 'the second is not served while the first is open')
 })
