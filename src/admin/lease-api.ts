@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { TooManyLeases } from '../freshness/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
-import { repositoryPathMax } from '../git/state/repository.js'
+import { repositoryPathMax } from '../git/state/repository-path.js'
 import { RepositoryNotFound, UnknownLease } from '../service/errors.js'
 import type { LeaseService, LeaseView } from '../service/lease-service.js'
 import { Problem, type Endpoint } from './endpoint.js'

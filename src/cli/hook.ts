@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { resolve } from 'node:path'
+import { HookError } from '../git/hook/hook-error.js'
 import { adminOption } from './admin-client.js'
 
 type Hook = typeof import('../git/hook/hook.js')
@@ -57,10 +58,10 @@ async function forEach(
   for (const repository of repositories) {
     try {
       // An empty path would mean the working directory; most likely a variable is unset: `hook install "$UNSET"`.
-      if (repository === '') throw new hook.HookError('the path is empty; give that of a repository')
+      if (repository === '') throw new HookError('the path is empty; give that of a repository')
       process.stdout.write(`${repository}: ${await act(resolve(repository), hook)}\n`)
     } catch (error) {
-      if (!(error instanceof hook.HookError) && !isSystemError(error)) throw error
+      if (!(error instanceof HookError) && !isSystemError(error)) throw error
       process.stderr.write(`refstream: ${repository}: ${error.message}\n`)
       process.exitCode = 2
     }

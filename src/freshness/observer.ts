@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { ObservationSettings, RepositoryState } from '../git/state/ref-state.js'
+import type { ObservationSettings, RepositoryState } from '../git/state/repository-state.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { identityOf, type RepositoryRefusal, type Repository } from '../git/state/repository.js'
 import { Disk, type DiskObservation, type DiskOptions, type Found, type GitFacts } from './disk/disk.js'

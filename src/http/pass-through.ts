@@ -1,7 +1,8 @@
 import { ErrorEnding } from '../git/protocol/error-ending.js'
 import { readHead, type BackendRequest, type BackendResponse } from '../git/process/http-backend.js'
 import { gitProtocol } from '../git/protocol/version.js'
-import { GitError, type GitProcess } from '../git/process/git.js'
+import { GitError } from '../git/process/git-error.js'
+import type { GitProcess } from '../git/process/git-process.js'
 import type { PassThroughRequest } from '../service/git-backend.js'
 import type { Exchange } from './exchange.js'
 import { HttpError } from './responses.js'
@@ -123,7 +124,7 @@ class Ending {
   }
 
   get isWhole(): boolean {
-    return this.#length === this.#received || this.#error?.isTold === true
+    return this.#length === this.#received || this.#error?.endsInError === true
   }
 }
 

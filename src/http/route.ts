@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { AccessRequest } from '../access/access-request.js'
-import { decodeRepositoryPath, repositoryPathMax } from '../git/state/repository.js'
+import { decodeRepositoryPath, repositoryPathMax } from '../git/state/repository-path.js'
 import type { RequestKind } from '../service/request-record.js'
 import { HttpError } from './responses.js'
 

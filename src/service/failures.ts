@@ -2,8 +2,8 @@ import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/err
 import { TooManyLeases } from '../freshness/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { isSystemError } from '../git/filesystem/system-errors.js'
-import { GitError } from '../git/process/git.js'
-import { RepositoryExchanged } from '../git/state/repository.js'
+import { GitError } from '../git/process/git-error.js'
+import { RepositoryExchanged } from '../git/state/reopen-repository.js'
 import { Overloaded } from '../limits/overloaded.js'
 import { FillError } from '../streamcache/index.js'
 import {

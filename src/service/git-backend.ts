@@ -1,5 +1,6 @@
 import type { Observer } from '../freshness/observer.js'
-import type { Git, GitProcess } from '../git/process/git.js'
+import type { Git } from '../git/process/git.js'
+import type { GitProcess } from '../git/process/git-process.js'
 import { httpBackend, type BackendAdmission, type BackendRequest } from '../git/process/http-backend.js'
 import type { Repository } from '../git/state/repository.js'
 import type { StallDetector } from '../limits/connection/stall-detector.js'

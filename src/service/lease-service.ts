@@ -3,8 +3,10 @@ import type { Lease } from '../freshness/lease.js'
 import { TooManyLeases, type Leases } from '../freshness/leases.js'
 import type { Modes } from '../freshness/disk/modes.js'
 import type { Observer } from '../freshness/observer.js'
-import { nameBelow, type RepositoriesRoot } from '../git/state/repositories-root.js'
-import { isRepositoryPath, type Repository } from '../git/state/repository.js'
+import type { RepositoriesRoot } from '../git/state/repositories-root.js'
+import { pathWithin } from '../git/filesystem/path-within.js'
+import type { Repository } from '../git/state/repository.js'
+import { isRepositoryPath } from '../git/state/repository-path.js'
 import { RepositoryNotFound, UnknownLease } from './errors.js'
 import { heldLeaseMs, renewalIntervalMs } from './lease-renewal.js'
 
@@ -113,7 +115,7 @@ export class LeaseService {
 
   #view(lease: Lease): LeaseView {
     // The root may have moved since; then the absolute path is shown.
-    const name = nameBelow(this.#options.root.latest ?? '', lease.repository)
+    const name = pathWithin(this.#options.root.latest ?? '', lease.repository)
     return { ...lease, repository: name ?? lease.repository }
   }
 }

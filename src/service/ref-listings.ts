@@ -1,13 +1,8 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { RefQuery } from '../git/protocol/ls-refs.js'
-import {
-  cutListing,
-  cutWhole,
-  prefixesAtOnce,
-  RefListing,
-  type WholeAnswer,
-} from '../git/protocol/ref-listing.js'
+import { RefListing } from '../git/protocol/ref-listing.js'
+import { cutListing, cutWhole, prefixesPerYield, type WholeAnswer } from '../git/protocol/listing-answer.js'
 import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 
 /** An entry's ref listing, read into memory once for all requests. */
@@ -43,7 +38,7 @@ export class SharedListing {
 
   /** Returns the answer to a request, if all its parts are views of the whole listing; else undefined, see cut(). */
   cutNow(request: RefQuery): WholeAnswer | undefined {
-    const isPlain = request.peel && request.symrefs && request.prefixes.length < prefixesAtOnce
+    const isPlain = request.peel && request.symrefs && request.prefixes.length < prefixesPerYield
     return this.complete && isPlain ? cutWhole(this.#listing, request) : undefined
   }
 

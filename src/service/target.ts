@@ -1,5 +1,6 @@
 import type { Observation, Observer } from '../freshness/observer.js'
-import { identityOf, RepositoryExchanged, type Repository } from '../git/state/repository.js'
+import { identityOf, type Repository } from '../git/state/repository.js'
+import { RepositoryExchanged } from '../git/state/reopen-repository.js'
 import { RepositoryNotFound } from './errors.js'
 import { causeOf } from './failures.js'
 

@@ -73,7 +73,7 @@ t.test('a repository that fails is reported in a line, and the others are proces
     new RegExp(
       `^good\\.git: installed, admin ${fake.address} \\(reachable, but no lease can be opened: status 503\\)$`,
     ),
-    /^refstream: blocked\.git: .*\/hooks\/reference-transaction is no file/,
+    /^refstream: blocked\.git: .*\/hooks\/reference-transaction is not a file/,
     'refstream: nothing: there is no such directory',
     /^refstream: plain: Git finds no repository/,
   ])

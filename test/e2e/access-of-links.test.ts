@@ -8,7 +8,7 @@ import { git, makeCommit, makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** Two repositories, one of which nobody may read. */
+/** Two repositories, one of which no user may read. */
 async function setUp(t: Parameters<typeof tempDir>[0]) {
   const root = tempDir(t)
   const pub = makeRepository(root, 'pub.git')
@@ -26,7 +26,7 @@ const headers = {
   'content-length': String(lsRefs.length),
 }
 
-t.test('parts that are links need the right to read what they lead to', async (t) => {
+t.test('parts that are links require read access to their targets', async (t) => {
   const { root, pub, sidecar } = await setUp(t)
   const status = async (name = 'pub'): Promise<number> => (await ask(infoRefs(sidecar.url, name))).status
   t.equal(await status(), 200)
@@ -47,7 +47,7 @@ t.test('parts that are links need the right to read what they lead to', async (t
   t.equal(await status('link'), 200)
 })
 
-t.test('a repository is judged by its own name, whatever its group is called', async (t) => {
+t.test('rules apply to a repository’s own name, whatever its group is called', async (t) => {
   const root = tempDir(t)
   for (const group of ['objects', 'refs', 'packed-refs', 'reftable'])
     makeRepository(root, `team/${group}/x.git`)
@@ -59,40 +59,47 @@ t.test('a repository is judged by its own name, whatever its group is called', a
   }
 })
 
-t.test('what was allowed is what is read: a link that is moved while the body comes', async (t) => {
-  const { root, sidecar } = await setUp(t)
-  const link = join(root, 'link.git')
-  const move = (target: string): void => {
-    symlinkSync(target, `${link}.new`)
-    renameSync(`${link}.new`, link)
-  }
-  /** Sends half of a request, does something, and sends the rest. */
-  const askSlowly = async (path: string, meanwhile: () => void): Promise<string> => {
-    const sent = request(`${sidecar.url}/${path}/git-upload-pack`, { method: 'POST', agent: false, headers })
-    const answered = once(sent, 'response') as Promise<[IncomingMessage]>
-    sent.write(lsRefs.slice(0, 10))
-    // Authorised requests wait for their body; the test's own question comes after this one has been let in.
-    while ((await sidecar.metric('refstream_requests_under_way')) < 1)
-      await ask(`${sidecar.adminUrl}/healthz`)
-    meanwhile()
-    sent.end(lsRefs.slice(10))
-    const [response] = await answered
-    const chunks: Buffer[] = []
-    for await (const chunk of response) chunks.push(chunk as Buffer)
-    return `${response.statusCode} ${Buffer.concat(chunks).toString()}`
-  }
-  move('pub.git')
-  t.match(await askSlowly('link.git', () => {}), /^200 .*main/s)
-  for (let round = 0; round < 5; round++) {
-    const answer = await askSlowly('link.git', () => move('secret.git'))
-    t.match(answer, /^403 /)
-    t.notMatch(answer, /secret/)
+t.test(
+  'the repository that was authorized is read, even if a link moves while the body arrives',
+  async (t) => {
+    const { root, sidecar } = await setUp(t)
+    const link = join(root, 'link.git')
+    const move = (target: string): void => {
+      symlinkSync(target, `${link}.new`)
+      renameSync(`${link}.new`, link)
+    }
+    /** Sends half of a request, calls a function, and sends the rest. */
+    const askSlowly = async (path: string, meanwhile: () => void): Promise<string> => {
+      const sent = request(`${sidecar.url}/${path}/git-upload-pack`, {
+        method: 'POST',
+        agent: false,
+        headers,
+      })
+      const answered = once(sent, 'response') as Promise<[IncomingMessage]>
+      sent.write(lsRefs.slice(0, 10))
+      // A request is authorized before its body is read: it is under way once a later request was answered.
+      while ((await sidecar.metric('refstream_requests_under_way')) < 1)
+        await ask(`${sidecar.adminUrl}/healthz`)
+      meanwhile()
+      sent.end(lsRefs.slice(10))
+      const [response] = await answered
+      const chunks: Buffer[] = []
+      for await (const chunk of response) chunks.push(chunk as Buffer)
+      return `${response.statusCode} ${Buffer.concat(chunks).toString()}`
+    }
     move('pub.git')
-  }
-  t.match(
-    await askSlowly('none.git', () => symlinkSync('secret.git', join(root, 'none.git'))),
-    /^403 /,
-    'nothing before',
-  )
-  t.match(await askSlowly('link.git', () => move('nowhere.git')), /^404 /)
-})
+    t.match(await askSlowly('link.git', () => {}), /^200 .*main/s)
+    for (let round = 0; round < 5; round++) {
+      const answer = await askSlowly('link.git', () => move('secret.git'))
+      t.match(answer, /^403 /)
+      t.notMatch(answer, /secret/)
+      move('pub.git')
+    }
+    t.match(
+      await askSlowly('none.git', () => symlinkSync('secret.git', join(root, 'none.git'))),
+      /^403 /,
+      'nothing before',
+    )
+    t.match(await askSlowly('link.git', () => move('nowhere.git')), /^404 /)
+  },
+)

@@ -9,7 +9,7 @@ import { makeGitWrapper } from '../support/git-wrapper.js'
 import { readersOf } from '../support/history-run.js'
 import { violations, type Read, type Write } from '../support/history.js'
 import { LeaseClient } from '../support/lease-client.js'
-import { badClient, harmGit, makeDisk, processesOf } from '../support/chaos.js'
+import { misbehavingClient, disturbGit, makeCacheDisk, processesOf } from '../support/chaos.js'
 import { Random } from '../support/random.js'
 import { gitEnvironment } from '../support/repositories.js'
 import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
@@ -20,8 +20,8 @@ import { allWriters, type Value } from '../support/writers.js'
 const run = promisify(execFile)
 const minutes = Number(process.env['REFSTREAM_CHAOS_MINUTES'] ?? 0)
 const seed = Number(process.env['REFSTREAM_SEED'] ?? Date.now() % 1_000_000)
-/** How often something bad happens, unless it goes on for minutes. */
-const strokes = 25
+/** How often a fault is injected, unless the run is given in minutes. */
+const faults = 25
 
 const limits = {
   'max-processes': '4',
@@ -36,12 +36,12 @@ const limits = {
   'cache-min-free-inodes': '0',
 }
 
-t.test(`whatever happens, answers are whole and fresh, or visibly none: seed ${seed}`, async (t) => {
+t.test(`under random faults, answers are whole and fresh, or visible errors: seed ${seed}`, async (t) => {
   t.setTimeout((minutes * 60 + 120) * 1000)
   const root = tempDir(t)
-  const stage = createHistoryRepository(t, root, 'files')
+  const repository = createHistoryRepository(t, root, 'files')
   const wrapper = makeGitWrapper(t)
-  const disk = makeDisk(t)
+  const disk = makeCacheDisk(t)
   const args = Object.entries(limits).flatMap(([name, value]) => [`--${name}`, value])
   const options = { cacheDir: disk.cacheDir, args: ['--git', wrapper.path, ...args] }
   let sidecar = await startSidecar(t, root, options)
@@ -50,13 +50,13 @@ t.test(`whatever happens, answers are whole and fresh, or visibly none: seed ${s
   const again = { ...options, args: [...options.args, ...ports] }
 
   const random = new Random(seed)
-  const writers = allWriters({ ...stage, url }).filter(({ throughSidecar }) => !throughSidecar)
+  const writers = allWriters({ ...repository, url }).filter(({ throughSidecar }) => !throughSidecar)
   const registers = writers.flatMap((writer) => writer.registers)
-  const readers = readersOf(url, stage.path, registers)
-  const leases = new LeaseClient(adminUrl, stage.path)
+  const readers = readersOf(url, repository.path, registers)
+  const leases = new LeaseClient(adminUrl, repository.path)
   const writes: Write[] = []
   const reads: Read[] = []
-  const counts = { failed: 0, kills: 0, diskLines: 0, strokes: 0, pushes: 0 }
+  const counts = { failed: 0, kills: 0, diskLines: 0, faults: 0, pushes: 0 }
   let over = false
 
   const write = async (writer: (typeof writers)[number], index: number): Promise<void> => {
@@ -66,7 +66,7 @@ t.test(`whatever happens, answers are whole and fresh, or visibly none: seed ${s
     for (const [register, value] of now) writes.push({ register, value, start: -Infinity, end: -Infinity })
     while (!over) {
       const change = writer.next(now, random)
-      // The sidecar may be away: then it is told nothing.
+      // The sidecar may be down: then it gets no lease.
       const lease = random.below(2) === 0 ? await leases.open(1).catch(() => undefined) : undefined
       const start = performance.now()
       await change.run()
@@ -87,11 +87,19 @@ t.test(`whatever happens, answers are whole and fresh, or visibly none: seed ${s
       await sleep(answer ? 1 : 50)
     }
   }
-  /** Refs that no reader looks at; whether they arrive is not told. */
+  /** Pushes refs that no reader checks; it may fail. */
   const push = async (): Promise<void> => {
     while (!over) {
-      const refspec = `${random.pick(stage.commits)}:refs/heads/chaos`
-      const args = ['-C', stage.clone, 'push', '--quiet', '--force', `${url}/${stage.path}`, refspec]
+      const refspec = `${random.pick(repository.commits)}:refs/heads/chaos`
+      const args = [
+        '-C',
+        repository.clone,
+        'push',
+        '--quiet',
+        '--force',
+        `${url}/${repository.path}`,
+        refspec,
+      ]
       await run('git', args, { env: gitEnvironment, timeout: 10_000 }).then(
         () => counts.pushes++,
         () => {},
@@ -99,21 +107,21 @@ t.test(`whatever happens, answers are whole and fresh, or visibly none: seed ${s
       await sleep(100)
     }
   }
-  const leaveNoTrace = async (dying: SpawnedSidecar): Promise<void> => {
-    t.equal(await dying.stop('SIGKILL'), 'SIGKILL', 'it has not ended by itself')
+  const kill = async (dying: SpawnedSidecar): Promise<void> => {
+    t.equal(await dying.stop('SIGKILL'), 'SIGKILL', 'it had not ended by itself')
     const lines = dying.log.filter((line) => /cache/.test(String(line['msg'])) && Number(line['level']) > 30)
     counts.diskLines = Math.max(counts.diskLines, lines.length)
   }
   const disturb = async (): Promise<void> => {
     const until = Date.now() + minutes * 60_000
-    for (; minutes > 0 ? Date.now() < until : counts.strokes < strokes; counts.strokes++) {
-      harmGit(wrapper, random)
-      for (let count = random.below(6); count > 0; count--) badClient(url, stage.path, random)
-      if (random.below(4) === 0) disk.harm(random)
+    for (; minutes > 0 ? Date.now() < until : counts.faults < faults; counts.faults++) {
+      disturbGit(wrapper, random)
+      for (let count = random.below(6); count > 0; count--) misbehavingClient(url, repository.path, random)
+      if (random.below(4) === 0) disk.disturb(random)
       if (random.below(10) === 0) {
         counts.kills++
-        await leaveNoTrace(sidecar)
-        // Where the cache directory is read-only or full, it starts as well.
+        await kill(sidecar)
+        // It also starts with a read-only or full cache directory.
         sidecar = await startSidecar(t, root, again)
       }
       await sleep(random.pick([50, 200, 500]))
@@ -129,8 +137,8 @@ t.test(`whatever happens, answers are whole and fresh, or visibly none: seed ${s
 
   wrapper.plan(undefined)
   wrapper.plan(undefined, 'http-backend')
-  disk.mend()
-  // A key that failed again and again waits for its next try, for a minute at the longest.
+  disk.repair()
+  // A key that has failed repeatedly backs off, for a minute at the longest.
   let tries = 0
   for (const reader of readers) {
     for (; ; tries++) {
@@ -157,12 +165,12 @@ t.test(`whatever happens, answers are whole and fresh, or visibly none: seed ${s
   await eventually('no process is left', () => processesOf(wrapper).length === 0)
   const temp = join(disk.cacheDir, 'instance-0', 'temp')
   await eventually('no file is left', () => !existsSync(temp) || readdirSync(temp).length === 0)
-  await leaveNoTrace(sidecar)
+  await kill(sidecar)
   t.ok(counts.diskLines <= 20 + 10 * minutes, `${counts.diskLines} lines about the disk`)
   const { failed, kills, pushes } = counts
   const summary =
     `seed ${seed}: ${reads.length} reads, ${failed} visible errors, ${writes.length} writes, ${pushes} pushes, ` +
-    `${counts.strokes} strokes, ${kills} kills, well again after ${tries} tries, stale = ${stale.length}`
+    `${counts.faults} faults, ${kills} kills, recovered after ${tries} tries, stale = ${stale.length}`
   if (minutes > 0) console.error(summary)
   else t.comment(summary)
 })

@@ -10,7 +10,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 const run = promisify(execFile)
 
-/** A real client in one protocol version; asynchronous, since the server's logs are read by this process. */
+/** Runs a real client in one protocol version; asynchronous, since this process reads the server's log. */
 const client =
   (version: number) =>
   async (cwd: string, ...args: string[]): Promise<string> => {
@@ -31,19 +31,19 @@ for (const version of [0, 1, 2]) {
 
     await asClient(work, 'clone', '--quiet', remote, 'clone')
     const clone = join(work, 'clone')
-    t.equal(git(clone, 'rev-parse', 'HEAD'), git(repository, 'rev-parse', 'main'), 'the clone is right')
+    t.equal(git(clone, 'rev-parse', 'HEAD'), git(repository, 'rev-parse', 'main'), 'the clone has the commit')
     t.equal(git(clone, 'rev-parse', 'v1'), git(repository, 'rev-parse', 'v1'), 'with its tag')
     git(clone, 'fsck', '--strict')
 
     git(clone, 'commit', '--quiet', '--allow-empty', '-m', 'two')
     await asClient(clone, 'push', '--quiet', 'origin', 'HEAD:main', 'HEAD:refs/heads/topic')
     t.equal(git(repository, 'rev-parse', 'main'), git(clone, 'rev-parse', 'HEAD'), 'the push arrived')
-    t.equal(await asClient(work, 'ls-remote', '--refs', remote), refs(), 'the very next look shows the push')
+    t.equal(await asClient(work, 'ls-remote', '--refs', remote), refs(), 'the next listing shows the push')
 
     const third = makeCommit(repository, 'three', git(repository, 'rev-parse', 'main'))
     git(repository, 'update-ref', 'refs/heads/main', third)
     await asClient(clone, 'fetch', '--quiet', 'origin')
-    t.equal(git(clone, 'rev-parse', 'origin/main'), third, 'a fetch sees what was pushed by another way')
+    t.equal(git(clone, 'rev-parse', 'origin/main'), third, 'a fetch sees a push that bypassed the sidecar')
 
     await asClient(clone, 'push', '--quiet', 'origin', ':topic')
     t.notMatch(await asClient(work, 'ls-remote', remote), /topic/, 'a deleted branch is gone at once')
@@ -51,7 +51,7 @@ for (const version of [0, 1, 2]) {
     t.equal(git(join(work, 'shallow'), 'rev-list', '--count', 'HEAD'), '1')
 
     const asked = { kind: 'advertisement', protocol: `v${version}` }
-    t.ok((await sidecar.metric('refstream_requests_total', asked)) >= 5, 'all of it in this protocol')
+    t.ok((await sidecar.metric('refstream_requests_total', asked)) >= 5, 'all requests used this protocol')
     t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'error' }), 0, 'without an error')
     t.equal(await sidecar.metric('refstream_loser_writes_total'), 0)
     const running = (): Promise<number> => sidecar.metric('refstream_processes_running')
@@ -59,7 +59,7 @@ for (const version of [0, 1, 2]) {
   })
 }
 
-t.test('a rejected push and a refused object come back in Git’s own words', async (t) => {
+t.test('a rejected push and a refused object are reported in Git’s own words', async (t) => {
   const root = tempDir(t)
   const work = tempDir(t)
   const repository = makeRepository(root, 'project.git')
@@ -74,14 +74,14 @@ t.test('a rejected push and a refused object come back in Git’s own words', as
       () => 'it succeeded',
       (error: unknown) => (error as { stderr: string }).stderr,
     )
-  t.match(await complaint('push', 'origin', 'HEAD:main'), /403/, 'nobody may push unasked')
+  t.match(await complaint('push', 'origin', 'HEAD:main'), /403/, 'pushes are off by default')
   t.match(await complaint('fetch', 'origin', '1'.repeat(40)), /not our ref 1{40}/)
   git(repository, 'config', 'http.receivepack', 'true')
   git(repository, 'config', 'receive.denyDeletes', 'true')
   t.match(await complaint('push', 'origin', ':main'), /deletion prohibited/)
 })
 
-t.test('a client of another kind: simple-git', async (t) => {
+t.test('simple-git clones and lists', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'nested/project.git')
   const sidecar = await startSidecar(t, root)

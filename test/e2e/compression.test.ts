@@ -95,7 +95,7 @@ t.test('a request with If-None-Match gets an ETag, and 304 until something chang
   t.equal((await get('small')).headers.etag, undefined, 'no ETag for Git’s clients')
   wrapper.plan(plans.pause(1))
   const growing = get('large', { 'If-None-Match': '"unknown"' })
-  await eventually('Git pauses', () => wrapper.saw('paused'))
+  await eventually('Git pauses', () => wrapper.hasFile('paused'))
   wrapper.signal('go')
   const first = await growing
   t.equal(first.status, 200)

@@ -20,7 +20,7 @@ import {
 } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
 
-// startServer() takes the environment of this process, which is that of whoever runs the tests.
+// startServer() uses this process's environment, which may have variables for Git.
 for (const name of Object.keys(process.env)) {
   if (/^(GIT|XDG|HTTP)_/.test(name)) Reflect.deleteProperty(process.env, name)
 }
@@ -43,7 +43,7 @@ async function served(target: string, gitProtocol?: string, by: Sidecar = sideca
   return { status, headers: plainHeaders(status, rawHeaders), body: body.toString('latin1') }
 }
 
-/** The same answer as Git's in every protocol, from a cold cache and from a warm one. @returns Git's own, in v0 */
+/** Checks that answers in every protocol are Git's own, from a cold cache and from a warm one. @returns Git's, in v0 */
 async function agrees(
   name: string,
   by: Sidecar = sidecar,
@@ -135,7 +135,7 @@ for (const [what, make] of Object.entries(fixtures)) {
   })
 }
 
-t.test('the headers are these, in this order, and nothing beside them', async (t) => {
+t.test('the headers are these, in this order, and no others', async (t) => {
   makeRepository(root, 'headers.git')
   const { headers } = await agrees('headers')
   t.same(headers, [
@@ -145,7 +145,7 @@ t.test('the headers are these, in this order, and nothing beside them', async (t
   ])
 })
 
-t.test('other ways to ask for a version', async () => {
+t.test('unusual Git-Protocol headers get the same version as from Git', async () => {
   makeRepository(root, 'versions.git')
   for (const gitProtocol of [
     '',
@@ -160,7 +160,7 @@ t.test('other ways to ask for a version', async () => {
   }
 })
 
-t.test('refused: no repository, switched off, not exported', async (t) => {
+t.test('a missing, disabled or unexported repository is refused as by Git', async (t) => {
   t.equal((await agrees('nothing')).status, 404)
   const path = makeRepository(root, 'off.git')
   git(path, 'config', 'http.uploadpack', 'false')
@@ -175,7 +175,7 @@ t.test('refused: no repository, switched off, not exported', async (t) => {
   t.match(await agrees('off', strict, { exportAll: false }), { status: 200 })
 })
 
-t.test('what passes through', async (t) => {
+t.test('requests that pass through get the same responses as from Git', async (t) => {
   makeRepository(root, 'through.git')
   git(join(root, 'through.git'), 'update-server-info')
   const services = ['git-receive-pack', 'git-upload-archive', 'git-frobnicate', '']
@@ -186,7 +186,7 @@ t.test('what passes through', async (t) => {
       const { headers, ...answer } = await served(target, gitProtocol)
       const { headers: expected, ...rest } = runHttpBackend(root, { target, gitProtocol })
       if (target.endsWith('git-receive-pack')) {
-        // Git says nothing to whom it does not let push; its client shows what refstream says.
+        // Git's refusal of a push has no text; refstream's has one, which clients show.
         t.match(answer, { ...rest, body: /^refstream: this repository takes no pushes / }, target)
         t.same(headers, [...expected, 'Content-Type', 'text/plain; charset=utf-8'])
         continue
@@ -197,7 +197,7 @@ t.test('what passes through', async (t) => {
   }
 })
 
-t.test('namespaces', async (t) => {
+t.test('GIT_NAMESPACE applies as in Git', async (t) => {
   const path = makeRepository(root, 'namespaces.git')
   git(path, 'update-ref', 'refs/namespaces/a/refs/heads/inner', 'main')
   git(path, 'symbolic-ref', 'refs/namespaces/a/HEAD', 'refs/namespaces/a/refs/heads/inner')
@@ -211,7 +211,7 @@ t.test('namespaces', async (t) => {
   t.match((await agrees('namespaces')).body, /refs\/heads\/main/)
 })
 
-t.test('a repository that belongs to somebody else', async (t) => {
+t.test('a repository of another user is served', async (t) => {
   if (process.getuid?.() !== 0) {
     t.pass('only root can give files away', { skip: true })
     return
@@ -221,7 +221,7 @@ t.test('a repository that belongs to somebody else', async (t) => {
   t.equal((await agrees('theirs')).status, 200)
 })
 
-t.test('transfer.advertiseSID: every client gets a session id of its own', async (t) => {
+t.test('with transfer.advertiseSID every client gets its own session id', async (t) => {
   const path = makeRepository(root, 'sid.git')
   git(path, 'config', 'transfer.advertiseSID', 'true')
   const pattern = /session-id=[\w.-]+/
@@ -234,7 +234,7 @@ t.test('transfer.advertiseSID: every client gets a session id of its own', async
     const expected = blank(runHttpBackend(root, { target: advertised('sid'), gitProtocol }))
     for (let count = 0; count < 2; count++) {
       const answer = await served(advertised('sid'), gitProtocol)
-      // Ids hold the process's, whose number of digits may differ, and with it the length of the line.
+      // A session id contains the pid, whose number of digits may differ, and with it the length of the line.
       const [before, after] = [blank(answer), expected].map(({ body, ...rest }) => ({
         ...rest,
         body: body.replace(/[0-9a-f]{4}(?=[^\n]*SID)/, 'LENG'),
@@ -246,7 +246,7 @@ t.test('transfer.advertiseSID: every client gets a session id of its own', async
   t.equal(ids.size, 6)
 })
 
-/** Components of ref names that nobody would choose, as bytes in Latin-1; Git says which of them it allows. */
+/** Unusual components of ref names, as bytes in Latin-1; Git decides which of them it allows. */
 const oddNames = fc.array(
   fc.array(
     fc.oneof(fc.constantFrom('.', '/', '-', '{', '@', '"', '$(x)', '#', '%2f', '.git', 'HEAD'), fc.string()),
@@ -260,7 +260,7 @@ const oddNames = fc.array(
 const isLegal = (name: string): boolean =>
   !/[\0\n]/.test(name) && spawnSync('git', ['check-ref-format', name], { env: gitEnvironment }).status === 0
 
-t.test('repositories of any shape', async (t) => {
+t.test('random repositories get the same answers as from Git', async (t) => {
   let count = 0
   const shape = fc.record({
     names: oddNames,
@@ -278,7 +278,7 @@ t.test('repositories of any shape', async (t) => {
       const name = `shape-${++count}.git`
       const path = initBare(root, name, { objectFormat })
       const oid = makeCommit(path, 'one')
-      // Each in a directory of its own, so that no name stands in another's way.
+      // Each in its own directory, so that no name conflicts with another.
       const odd = names.map((parts, index) => `refs/odd/${index}/${parts.join('')}`).filter(isLegal)
       const bytes = `refs/raw/${raw.map((byte) => String.fromCharCode(byte)).join('')}x/y`
       const updates = ['refs/heads/main', ...odd].map((ref) => Buffer.from(`create ${ref}\0${oid}\0`))
@@ -307,11 +307,11 @@ t.test('repositories of any shape', async (t) => {
   t.equal(count, 25)
 })
 
-t.test('the warm answers came from the cache, and no process is left', async (t) => {
+t.test('warm answers came from the cache, and no process is left', async (t) => {
   const text = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
   const hits = [...text.matchAll(/^refstream_requests_total\{.*outcome="(?:hit|joined)".*\} (\d+)$/gm)]
   const sum = hits.reduce((total, [, count]) => total + Number(count), 0)
-  // A commit takes some milliseconds; until then, the fill that has just ended is joined.
+  // A commit takes some milliseconds; until then, requests join the fill that has just ended.
   t.ok(sum > 3 * Object.keys(fixtures).length, `${sum} shared`)
   t.match(text, /^refstream_processes_running 0$/m)
 })

@@ -10,7 +10,7 @@ import { git, initBare, makeCommit } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** Ways for the path of a repository to mean another one, and back; shell lines, with `$at` for the temporary directory. */
+/** Ways to exchange the repository at a path, and back: shell lines, with `$at` for the temporary directory. */
 const exchanges: Record<string, { readonly there: string; readonly back: string }> = {
   'two repositories trade names': swap('$at/root/g/a.git', '$at/root/g/b.git'),
   'their parents do': swap('$at/root/g', '$at/root/h'),
@@ -47,7 +47,7 @@ function mayMount(t: Test): boolean {
   }
 }
 
-/** Repositories whose one branch says where they are: `in-g-a`, `in-g-b`, `in-h-a` in the root, `in-outside-a`. */
+/** Repositories with one branch, named after their place: `in-g-a`, `in-g-b`, `in-h-a` in the root, `in-outside-a`. */
 function makeRepositories(at: string): void {
   for (const name of ['root/g/a.git', 'root/g/b.git', 'root/h/a.git', 'root/h/b.git', 'outside/a.git']) {
     const path = initBare(at, name)
@@ -84,7 +84,7 @@ for (const [what, { there, back }] of Object.entries({ ...exchanges, ...(mayMoun
   const during = (at: string): string =>
     `at='${at}'; ${there.replaceAll('\n', ' ')}; git "$@"; code=$?; ${back}; exit $code\n`
 
-  t.test(`${what} while Git runs: the answer is of what was looked at`, async (t) => {
+  t.test(`${what} while Git runs: the answer is that of the observed repository`, async (t) => {
     const at = realpathSync(tempDir(t))
     makeRepositories(at)
     const { wrapper, read, sidecar, restart } = await makeWorld(t, at)
@@ -96,7 +96,11 @@ for (const [what, { there, back }] of Object.entries({ ...exchanges, ...(mayMoun
       t.equal(await read(version), '200 in-g-a', `v${version}, undisturbed`)
     }
     wrapper.plan(during(at), 'http-backend')
-    t.equal(await read(0, 'git-receive-pack'), '403 ', 'its own configuration decides, not the other one’s')
+    t.equal(
+      await read(0, 'git-receive-pack'),
+      '403 ',
+      'its own configuration decides, not that of the other one',
+    )
     await eventually('all is where it was', () => existsSync(join(at, 'root/g/a.git/refs/heads/in-g-a')))
     const ls = '0014command=ls-refs\n00010000'
     const answer = await ask(`${sidecar.url}/g/a.git/git-upload-pack`, {
@@ -109,7 +113,7 @@ for (const [what, { there, back }] of Object.entries({ ...exchanges, ...(mayMoun
     t.equal(await after.read(0), '200 in-g-a', 'after a restart as well')
   })
 
-  t.test(`${what} between two requests: each sees what there is`, async (t) => {
+  t.test(`${what} between two requests: each gets the current repository`, async (t) => {
     const at = realpathSync(tempDir(t))
     makeRepositories(at)
     const { read } = await makeWorld(t, at)
@@ -133,13 +137,13 @@ for (const [what, { there, back }] of Object.entries({ ...exchanges, ...(mayMoun
   })
 }
 
-t.test('a repository that does not serve stays so, whatever takes its name meanwhile', async (t) => {
+t.test('a repository that is not served stays so while another one has its name', async (t) => {
   const at = realpathSync(tempDir(t))
   makeRepositories(at)
   git(join(at, 'root/g/a.git'), 'config', 'http.uploadpack', 'false')
   const { wrapper, read } = await makeWorld(t, at)
   const { there, back } = exchanges['two repositories trade names']!
-  // Git is asked for the setting: while it runs, a repository is there that serves.
+  // While Git reads the setting, a repository that is served has the name.
   writeFileSync(join(wrapper.path, '../exchange'), `at='${at}'; ${there}\n`)
   writeFileSync(join(wrapper.path, '../back'), `at='${at}'; ${back}\n`)
   wrapper.planAny('config', '. "$dir/exchange"; git "$@"; code=$?; . "$dir/back"; exit $code')
@@ -147,7 +151,7 @@ t.test('a repository that does not serve stays so, whatever takes its name meanw
   t.equal(await read(2), '403 ')
 })
 
-t.test('readers are never given another repository’s refs while names are traded all the time', async (t) => {
+t.test('readers never get another repository’s refs while names are exchanged repeatedly', async (t) => {
   const at = realpathSync(tempDir(t))
   makeRepositories(at)
   const { read, restart } = await makeWorld(t, at)
@@ -155,7 +159,7 @@ t.test('readers are never given another repository’s refs while names are trad
   let [answers, trading] = [0, true]
   const readers = Array.from({ length: 8 }, async () => {
     while (trading) {
-      // Between two renames there is none, or none that stays.
+      // Between two renames there is no repository, or it is exchanged.
       t.match(await read(0), /^(200 in-g-[ab]|404 |503 )$/)
       answers++
     }
@@ -164,7 +168,7 @@ t.test('readers are never given another repository’s refs while names are trad
     execFileSync('sh', ['-c', `at='${at}'; ${there}`])
     await new Promise(setImmediate)
   }
-  // An even number of times: everything is where it was.
+  // An even number of times: every repository has its own name again.
   trading = false
   await Promise.all(readers)
   const expected = git(join(at, 'root/g/a.git'), 'for-each-ref', '--format=%(refname:lstrip=2)')

@@ -13,16 +13,17 @@ import { ask, connect, infoRefs, raw } from '../support/http-client.js'
 import { git, gitEnvironment, makeRepository } from '../support/repositories.js'
 import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
+import { startWrapped } from '../support/wrapped-sidecar.js'
 
 const run = promisify(execFile)
 const pkt = (text: string): string => (text.length + 4).toString(16).padStart(4, '0') + text
 const missing = '1234567890'.repeat(4)
 const uploadPack = { 'content-type': 'application/x-git-upload-pack-request' }
 
-/** Text as printf(1) takes it. */
+/** Escapes a text for printf(1). */
 const inShell = (text: string): string => text.replaceAll('\n', '\\n').replaceAll('\x03', '\\003')
 
-/** What a Git client says when it fails. */
+/** Returns the error output of a Git client that fails. */
 async function says(...args: string[]): Promise<string> {
   const failed = await run('git', args, { env: gitEnvironment }).then(
     () => ({ stderr: 'it did not fail' }),
@@ -45,7 +46,7 @@ t.test('an answer that ends in Git’s error message is whole: clients show the 
       ...['-c', `protocol.version=${version}`, '-C', client],
       ...['fetch', '--depth=1', `${sidecar.url}/r.git`, missing],
     )
-    // In v0 a client looks first whether what it wants is advertised.
+    // In v0 a client checks first whether its wants are advertised.
     if (version === '2') t.match(words, `remote error: upload-pack: not our ref ${missing}`)
     t.notMatch(words, /RPC failed|unexpected|hung up/, words)
   }
@@ -59,7 +60,7 @@ t.test('an answer that ends in Git’s error message is whole: clients show the 
     const headers = gitProtocol ? { ...uploadPack, 'Git-Protocol': gitProtocol } : uploadPack
     const answer = await ask(`${sidecar.url}${target}`, { method: 'POST', headers, body })
     t.match(expected.body, /ERR upload-pack: not our ref/)
-    t.equal(answer.body.toString('latin1'), expected.body, 'as Git says it, and then the end')
+    t.equal(answer.body.toString('latin1'), expected.body, 'Git’s own text, and then the end')
     const old = await raw(
       sidecar.url,
       [
@@ -73,51 +74,51 @@ t.test('an answer that ends in Git’s error message is whole: clients show the 
   t.equal(await outcomes(sidecar, 'error'), 0)
 })
 
-t.test('one that breaks off is seen to, and counts as an error; what was said before arrives', async (t) => {
-  const root = tempDir(t)
-  makeRepository(root, 'r.git')
-  const wrapper = makeGitWrapper(t)
-  const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path] })
-  const head = 'Content-Type: application/x-git-upload-pack-result\\r\\n\\r\\n'
-  const error = pkt('ERR no')
-  const endings: Record<string, [said: string, whole: boolean]> = {
-    'an error message': [pkt('NAK\n') + error, true],
-    'the third band': [pkt('\x03oops'), true],
-    'the third band and a flush packet': [`${pkt('\x03oops')}0000`, true],
-    'half a message': [error.slice(0, -1), false],
-    'a flush packet': ['0000', false],
-    'a message and something after it': [`${error}0008N`, false],
-  }
-  let errors = 0
-  for (const [what, [said, whole]] of Object.entries(endings)) {
-    wrapper.plan(`cat > /dev/null; printf '${head}${inShell(said)}'; exit 1\n`, 'http-backend')
-    for (const version of ['1.0', '1.1']) {
-      const socket = connect(sidecar.url)
-      let received = ''
-      let ended = false
-      let failed = false
-      socket.setEncoding('latin1').on('data', (text: string) => (received += text))
-      socket.on('end', () => (ended = true)).on('error', () => (failed = true))
-      socket.write(
-        `POST /r.git/git-upload-pack HTTP/${version}\r\nHost: x\r\nConnection: close\r\n` +
-          'Content-Type: application/x-git-upload-pack-request\r\nContent-Length: 4\r\n\r\n0000',
-      )
-      await new Promise((resolve) => socket.once('close', resolve))
-      t.match(received, said, `${what}, HTTP/${version}: it arrives`)
-      if (version === '1.1') t.equal(received.endsWith('\r\n0\r\n\r\n'), whole, `${what}: whole or not`)
-      else t.same([ended, failed], [whole, !whole], `${what}: ended or reset`)
-      if (!whole) errors++
-      await eventually('it is counted', async () => (await outcomes(sidecar, 'error')) === errors)
+t.test(
+  'an answer that is cut short is visible to clients and counted as an error; what came before it arrives',
+  async (t) => {
+    const root = tempDir(t)
+    makeRepository(root, 'r.git')
+    const wrapper = makeGitWrapper(t)
+    const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path] })
+    const head = 'Content-Type: application/x-git-upload-pack-result\\r\\n\\r\\n'
+    const error = pkt('ERR no')
+    const endings: Record<string, [said: string, whole: boolean]> = {
+      'an error message': [pkt('NAK\n') + error, true],
+      'the third band': [pkt('\x03oops'), true],
+      'the third band and a flush packet': [`${pkt('\x03oops')}0000`, true],
+      'half a message': [error.slice(0, -1), false],
+      'a flush packet': ['0000', false],
+      'a message and something after it': [`${error}0008N`, false],
     }
-  }
-  t.equal(await outcomes(sidecar, 'passthrough'), 6)
-})
+    let errors = 0
+    for (const [what, [said, whole]] of Object.entries(endings)) {
+      wrapper.plan(`cat > /dev/null; printf '${head}${inShell(said)}'; exit 1\n`, 'http-backend')
+      for (const version of ['1.0', '1.1']) {
+        const socket = connect(sidecar.url)
+        let received = ''
+        let ended = false
+        let failed = false
+        socket.setEncoding('latin1').on('data', (text: string) => (received += text))
+        socket.on('end', () => (ended = true)).on('error', () => (failed = true))
+        socket.write(
+          `POST /r.git/git-upload-pack HTTP/${version}\r\nHost: x\r\nConnection: close\r\n` +
+            'Content-Type: application/x-git-upload-pack-request\r\nContent-Length: 4\r\n\r\n0000',
+        )
+        await new Promise((resolve) => socket.once('close', resolve))
+        t.match(received, said, `${what}, HTTP/${version}: it arrives`)
+        if (version === '1.1') t.equal(received.endsWith('\r\n0\r\n\r\n'), whole, `${what}: whole or not`)
+        else t.same([ended, failed], [whole, !whole], `${what}: ended or reset`)
+        if (!whole) errors++
+        await eventually('it is counted', async () => (await outcomes(sidecar, 'error')) === errors)
+      }
+    }
+    t.equal(await outcomes(sidecar, 'passthrough'), 6)
+  },
+)
 
 t.test('an early answer arrives while the rest of the request is still coming', async (t) => {
-  const root = tempDir(t)
-  makeRepository(root, 'r.git')
-  const wrapper = makeGitWrapper(t)
-  const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path] })
+  const { wrapper, sidecar } = await startWrapped(t)
   const plans: Record<string, string> = {
     'Git’s refusal': `printf 'Status: 403 Forbidden\\r\\nX-Said: so\\r\\n\\r\\n'; exit 0\n`,
     'a broken answer': `printf 'X-Said: so\\r\\n\\r\\nsome of it'; exit 1\n`,
@@ -135,7 +136,7 @@ t.test('an early answer arrives while the rest of the request is still coming', 
         `POST /r.git/git-upload-pack HTTP/${version}\r\nHost: x\r\nConnection: close\r\n` +
           'Content-Type: application/x-git-upload-pack-request\r\nContent-Length: 50000000\r\n\r\n',
       )
-      // It reads nothing until it has sent all this: by then the answer has long been on its way.
+      // It reads nothing until it has sent all this: by then the answer was sent long ago.
       socket.pause()
       const piece = Buffer.alloc(1 << 20)
       for (let count = 0; count < 8; count++) {
@@ -145,14 +146,14 @@ t.test('an early answer arrives while the rest of the request is still coming', 
       await end
       t.match(received, /^HTTP\/1.1 (?:403|200) [^]*X-Said: so\r\n/, `${what}, HTTP/${version}`)
       if (what === 'a broken answer') t.match(received, /some of it/)
-      // Without a length to fall short of, a reset is how a client learns that there should be more.
+      // Without a Content-Length, only a reset tells a client that the answer is not complete.
       t.equal(failed, what === 'a broken answer' && version === '1.0', `${what}, HTTP/${version}: reset?`)
       socket.destroy()
     }
   }
 })
 
-t.test('a client that is told of an overload while it sends a pack gets to read that', async (t) => {
+t.test('a client that is shed while it sends a pack receives the error', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root, { args: ['--access', '**=read:anyone'] })
@@ -170,7 +171,7 @@ t.test('a client that is told of an overload while it sends a pack gets to read 
   push.destroy()
 })
 
-t.test('who may not push, and who has the wrong password, is told so', async (t) => {
+t.test('a client that may not push, or has a wrong password, gets a message', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   const files = tempDir(t)
@@ -192,7 +193,7 @@ t.test('who may not push, and who has the wrong password, is told so', async (t)
   )
   git(repository, 'config', 'http.receivepack', 'false')
   t.match(await push(by('alice:right')), /^remote: refstream: this repository takes no pushes over HTTP/m)
-  // A POST without a GET before it: Git shows no text of such an answer, others may.
+  // A POST without a GET before it: Git shows no text of such a response, other clients may.
   const headers = { 'Content-Type': 'application/x-git-receive-pack-request' }
   const posted = await ask(`${open.url}/r.git/git-receive-pack`, { method: 'POST', headers, body: '0000' })
   t.equal(posted.status, 403)
@@ -200,11 +201,8 @@ t.test('who may not push, and who has the wrong password, is told so', async (t)
   t.equal(await outcomes(open, 'forbidden'), 2)
 })
 
-t.test('what is no request, sent after one, does not spoil its answer', async (t) => {
-  const root = tempDir(t)
-  makeRepository(root, 'r.git')
-  const wrapper = makeGitWrapper(t)
-  const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path] })
+t.test('garbage after a request does not change the answer', async (t) => {
+  const { wrapper, sidecar } = await startWrapped(t)
   wrapper.plan('while [ ! -f "$dir/go" ]; do sleep 0.02; done\n', 'http-backend')
   const answer = raw(
     sidecar.url,

@@ -125,7 +125,7 @@ for (const [method, kind] of [
     wrapper.plan(plans.pause(1000))
     const leaver = client.stream(method, request)
     const error = once(leaver, 'error') as Promise<[ServiceError]>
-    await eventually('Git runs', () => wrapper.saw('paused'))
+    await eventually('Git runs', () => wrapper.hasFile('paused'))
     const stays = client.all(method, request)
     await eventually('both follow', async () => {
       return (await sidecar.metric('refstream_requests_under_way')) === 2
@@ -148,7 +148,7 @@ for (const [method, kind] of [
     const { wrapper, sidecar, client, followers } = await setUp(t, 2000)
     wrapper.plan(plans.pause(1000))
     // A longer deadline each time, until the fill has begun before it passes.
-    for (let ms = 300; !wrapper.saw('paused'); ms *= 2) {
+    for (let ms = 300; !wrapper.hasFile('paused'); ms *= 2) {
       const late = codeOf(client.all(method, request, { deadline: Date.now() + ms }))
       t.equal(await late, 'DEADLINE_EXCEEDED')
     }
@@ -186,7 +186,7 @@ t.test(
     }
     wrapper.plan(plans.hangAfter(1000))
     const leaver = client.stream('Advertise', own).on('error', () => {})
-    await eventually('Git hangs', () => wrapper.saw('hanging'))
+    await eventually('Git hangs', () => wrapper.hasFile('hanging'))
     t.equal(await sidecar.metric('refstream_process_permits_held', { class: 'pass' }), 1)
     leaver.cancel()
     const running = (): Promise<number> => sidecar.metric('refstream_processes_running')
@@ -277,7 +277,7 @@ t.test('shutdown: calls under way are finished before the exit', async (t) => {
   const { wrapper, sidecar, client } = await setUp(t, 2000)
   wrapper.plan(plans.pause(1000))
   const answer = client.bytes('Advertise', request)
-  await eventually('Git runs', () => wrapper.saw('paused'))
+  await eventually('Git runs', () => wrapper.hasFile('paused'))
   const exit = sidecar.stop()
   await eventually('new calls are refused', async () => {
     const newcomer = new GrpcClient(t, sidecar.grpcTarget, service)
@@ -292,7 +292,7 @@ t.test('shutdown: a call that does not finish in time is ended, and not with OK'
   const { wrapper, sidecar, client } = await setUp(t, 2000, '--drain-seconds', '0.2')
   wrapper.plan(plans.pause(1000))
   const code = codeOf(client.bytes('Advertise', request))
-  await eventually('Git runs', () => wrapper.saw('paused'))
+  await eventually('Git runs', () => wrapper.hasFile('paused'))
   t.equal(await sidecar.stop(), 0)
   t.ok(await code)
 })

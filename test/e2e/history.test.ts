@@ -8,7 +8,7 @@ import { startSidecar } from '../support/sidecar.js'
 import { createHistoryRepository, type RefFormat } from '../support/history-repository.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** The server's Git: one with reftable (2.45 and later) may be given. */
+/** The server's Git; may be set to one with reftable (2.45 and later). */
 const program = process.env['REFSTREAM_TEST_GIT'] ?? 'git'
 const soakMinutes = Number(process.env['REFSTREAM_SOAK_MINUTES'] ?? 0)
 const seed = Number(process.env['REFSTREAM_SEED'] ?? Date.now() % 1_000_000)
@@ -31,21 +31,21 @@ async function bout(
   { mode, ...run }: Pick<RunOptions, 'mode' | 'seed' | 'length'>,
 ): Promise<void> {
   const root = tempDir(t)
-  const stage = createHistoryRepository(t, root, format, program)
+  const repository = createHistoryRepository(t, root, format, program)
   const wrapper = makeGitWrapper(t, program)
   const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path, '--freshness', mode] })
   const { url, adminUrl } = sidecar
-  const { writes, reads, violations } = await runHistory({ stage, url, adminUrl, mode, ...run })
+  const { writes, reads, violations } = await runHistory({ repository, url, adminUrl, mode, ...run })
 
   const fills = wrapper.count('upload-pack')
   const hits = await sidecar.metric('refstream_requests_total', { outcome: 'hit' })
   t.comment(`seed ${run.seed}: ${writes.length} writes, ${reads.length} reads, ${fills} fills, ${hits} hits`)
   t.same(violations, [], `no answer is older than its request, or than another before it (seed ${run.seed})`)
-  t.ok(reads.length > 50, 'readers kept reading')
-  t.ok(fills < reads.length, 'and shared')
-  t.ok(hits > 0, 'and what was filled was used again')
-  t.equal(wrapper.mostAtOnce(), 1, 'never two processes for one thing')
-  t.equal(await sidecar.metric('refstream_loser_writes_total'), 0, 'and none in vain')
+  t.ok(reads.length > 50, 'readers read often')
+  t.ok(fills < reads.length, 'readers share fills')
+  t.ok(hits > 0, 'entries are reused')
+  t.equal(wrapper.mostAtOnce(), 1, 'never two processes for one key')
+  t.equal(await sidecar.metric('refstream_loser_writes_total'), 0, 'no fill was in vain')
   await sidecar.stop()
   totals.writes += writes.length
   totals.reads += reads.length

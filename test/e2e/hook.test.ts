@@ -18,7 +18,7 @@ interface Place {
   readonly repository: string
 }
 
-/** A repository with a branch main and the hook, and what the hook talks to. */
+/** A repository with a branch main and the hook, and the admin server that the hook calls. */
 async function place(t: Test, options: { name?: string; unix?: boolean } = {}): Promise<Place> {
   const root = realpathSync(tempDir(t))
   const repository = makeRepository(root, options.name ?? 'r.git')
@@ -37,19 +37,19 @@ const createBranch = (repository: string, name: string, PATH = process.env['PATH
   )
 
 const pair = ['open', 'end true']
-/** How Git ends when all is well. */
+/** The result of Git without an error. */
 const quiet: Ran = { status: 0, output: '' }
 
-/** The repository that a call names. */
+/** Returns the repository that a call names. */
 const named = (call: Call | undefined): unknown => (call?.body as { repository: unknown }).repository
 
-/** No lease is open, and the hook has no note of one. */
+/** Checks that no lease is open and the hook has no notes. */
 function nothingLeft(t: Test, { admin, repository }: Place): void {
   t.same([...admin.open.keys()], [], 'no lease is open')
   t.same(notes(repository), [], 'no notes are left')
 }
 
-t.test('a transaction has a lease', async (t) => {
+t.test('a transaction opens a lease and ends it', async (t) => {
   for (const [client, unix] of [
     ['bash', false],
     ['curl', false],
@@ -76,14 +76,14 @@ t.test('a transaction has a lease', async (t) => {
   }
 })
 
-t.test('without a client there is no lease, and Git does not notice', async (t) => {
+t.test('without curl and bash there is no lease, and Git is not affected', async (t) => {
   const here = await place(t)
   t.same(await createBranch(here.repository, 'one', pathWith(t)), quiet)
   t.same(here.admin.take(), [])
   nothingLeft(t, here)
 })
 
-t.test('the path is the repository’s own, whatever is in it', async (t) => {
+t.test('the lease names the path of the repository, with any characters in it', async (t) => {
   const here = await place(t, { name: 'a "b\\c" d\' $x ü%.git' })
   const environment = { LC_ALL: 'C.UTF-8' }
   await gitIn({ cwd: here.repository, environment }, 'update-ref', 'refs/heads/one', 'main')
@@ -93,11 +93,11 @@ t.test('the path is the repository’s own, whatever is in it', async (t) => {
   const odd = join(here.root, 'a\nb.git')
   renameSync(here.repository, odd)
   t.same(await createBranch(odd, 'two'), quiet)
-  t.same(here.admin.take(), [], 'one that cannot be named is left alone')
+  t.same(here.admin.take(), [], 'a path that JSON cannot carry opens no lease')
   t.same(notes(odd), [])
 })
 
-t.test('worktrees name the directory that holds the refs', async (t) => {
+t.test('a worktree’s lease names the common directory', async (t) => {
   const { root, repository: bare } = await place(t)
   const main = join(root, 'main')
   await gitIn(root, 'clone', '--quiet', bare, main)
@@ -118,7 +118,7 @@ t.test('worktrees name the directory that holds the refs', async (t) => {
   t.same(notes(join(main, '.git')), [])
 })
 
-t.test('pushes', async (t) => {
+t.test('pushes open and end leases', async (t) => {
   const here = await place(t)
   const source = makeRepository(here.root, 'source.git')
   await gitIn(source, 'push', '--quiet', here.repository, 'main:one', 'main:two', 'main:three')
@@ -127,7 +127,7 @@ t.test('pushes', async (t) => {
   t.ok(calls.includes('open'))
   t.equal(calls.filter((call) => call === 'open').length, calls.filter((call) => call === 'end true').length)
 
-  // More refs than a pipe holds, and the hook reads none of them.
+  // More refs than a pipe's buffer; the hook reads none of them.
   addPackedBranches(source, 5000)
   await gitIn(source, 'push', '--quiet', '--atomic', here.repository, 'refs/heads/b/*:refs/heads/b/*')
   t.equal((await gitIn(here.repository, 'for-each-ref', 'refs/heads/b/')).split('\n').length, 5000)
@@ -139,7 +139,7 @@ t.test('pushes', async (t) => {
   nothingLeft(t, here)
 })
 
-t.test('a chained hook', async (t) => {
+t.test('a chained hook runs with its arguments and can refuse a transaction', async (t) => {
   const here = await place(t)
   const seen = join(here.root, 'seen')
   const hook = hookOf(here.repository)
@@ -187,14 +187,14 @@ if [ "$1" = "$(cat '${here.root}/refuse')" ]; then exit 3; fi
   t.same(here.admin.take(), [])
 })
 
-t.test('nobody listens', async (t) => {
+t.test('without a sidecar Git is not affected', async (t) => {
   const here = await place(t)
   here.admin.close()
   t.same(await createBranch(here.repository, 'one'), quiet)
   t.same(readdirSync(join(here.repository, 'refstream')), [])
 })
 
-t.test('a sidecar that never answers costs a push of many refs little', async (t) => {
+t.test('a sidecar that never answers delays a push of many refs only once', async (t) => {
   for (const unix of [false, true]) {
     const here = await place(t, { unix })
     await installHook(here.repository, here.admin.address)
@@ -206,7 +206,7 @@ t.test('a sidecar that never answers costs a push of many refs little', async (t
     const seconds = (performance.now() - began) / 1000
     t.equal((await gitIn(here.repository, 'for-each-ref', 'refs/heads/b/')).split('\n').length, 50)
     const calls = here.admin.take()
-    // One, and one more for every ten seconds (of which clocks may leave nine) that a slow machine takes for the push.
+    // One, and one more for every ten seconds (nine, by the clocks' granularity) that the push takes on a slow machine.
     const allowed = 2 + Math.ceil(seconds / 9)
     t.ok(calls.length >= 1 && calls.length <= allowed, `${calls.length} calls for 100 runs of the hook`)
     t.same(notes(here.repository), [])
@@ -223,7 +223,7 @@ t.test('a sidecar that never answers costs a push of many refs little', async (t
   }
 })
 
-t.test('a lease that is gone at the end is made up for', async (t) => {
+t.test('a lease that is lost before the end is replaced by an invalidation', async (t) => {
   const here = await place(t)
   const child = spawn('git', ['update-ref', '--stdin'], { cwd: here.repository, env: gitEnvironment })
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
@@ -241,24 +241,24 @@ t.test('a lease that is gone at the end is made up for', async (t) => {
 
   here.admin.status = 503
   await createBranch(here.repository, 'two')
-  t.same(here.admin.take(), ['open', 'invalidate'], 'so is one that was refused')
+  t.same(here.admin.take(), ['open', 'invalidate'], 'so is a lease that was refused')
   nothingLeft(t, here)
 })
 
-t.test('a directory for notes that cannot be written', async (t) => {
+t.test('without a notes directory that can be written there is no lease', async (t) => {
   const here = await place(t)
   const directory = join(here.repository, 'refstream')
   rmSync(directory, { recursive: true })
   writeFileSync(directory, '')
   t.same(await createBranch(here.repository, 'one'), quiet)
-  t.same(here.admin.take(), ['invalidate'], 'no lease that nobody could end')
+  t.same(here.admin.take(), ['invalidate'], 'no lease whose id could not be stored')
 
   rmSync(directory)
   t.same(await createBranch(here.repository, 'two'), quiet)
-  t.same(here.admin.take(), pair, 'a missing one is made')
+  t.same(here.admin.take(), pair, 'a missing directory is made')
 })
 
-t.test('transactions within transactions, and what dead processes left', async (t) => {
+t.test('nested transactions end their own leases, and notes of dead processes are removed', async (t) => {
   const here = await place(t)
   const hook = hookOf(here.repository)
   const states = (...names: string[]): string => names.map((name) => `'${hook}' ${name}`).join('\n')
@@ -277,13 +277,21 @@ t.test('transactions within transactions, and what dead processes left', async (
     states(name),
   )
   await sh([prepare, 'export refuse=yes', refuse, abort, commit].join('\n'))
-  t.same(ends(), ['lease-_4 {"changed":true}'], 'a refused one within keeps its hands off')
+  t.same(
+    ends(),
+    ['lease-_4 {"changed":true}'],
+    'a refused nested transaction does not end the lease of the outer one',
+  )
   nothingLeft(t, here)
   rmSync(chained)
 
   const pause = 'date +%s >refstream/slow'
   await sh([prepare, pause, prepare, 'rm refstream/slow', commit, commit].join('\n'))
-  t.same(here.admin.take(), ['open', 'invalidate', 'end true'], 'one within had no lease, and takes no other')
+  t.same(
+    here.admin.take(),
+    ['open', 'invalidate', 'end true'],
+    'a nested transaction without a lease does not end another one',
+  )
   nothingLeft(t, here)
 
   await sh(states('aborted'))
@@ -305,10 +313,10 @@ t.test('transactions within transactions, and what dead processes left', async (
     if (index > 0) utimesSync(path, old, old)
   }
   await createBranch(here.repository, 'one')
-  t.equal(notes(here.repository).length, 2, 'the old ones are swept, the young ones kept')
+  t.equal(notes(here.repository).length, 2, 'old notes are removed, young ones kept')
 })
 
-t.test('where Git’s hook is silent or odd', async (t) => {
+t.test('operations for which Git runs the hook partly or not at all', async (t) => {
   const here = await place(t)
   const { admin, root, repository } = here
   const commit = await gitIn(repository, 'rev-parse', 'main')
@@ -320,7 +328,7 @@ t.test('where Git’s hook is silent or odd', async (t) => {
     t.same(admin.take(), [], `${what} tells nothing`)
   }
   await silent('a copied branch', 'branch', '-c', 'main', 'copy')
-  t.equal(await gitIn(repository, 'rev-parse', 'copy'), commit, 'though it is there')
+  t.equal(await gitIn(repository, 'rev-parse', 'copy'), commit, 'although it exists')
   await silent('a failed compare-and-swap', 'update-ref', 'refs/heads/main', other, other)
   await silent('configuration', 'config', 'transfer.hideRefs', 'refs/hidden')
 
@@ -335,21 +343,21 @@ t.test('where Git’s hook is silent or odd', async (t) => {
     return calls
   }
   const before = await gitIn(repository, 'for-each-ref')
-  t.ok((await paired('pack-refs', 'pack-refs', '--all')).includes('end true'), 'as if something had changed')
+  t.ok((await paired('pack-refs', 'pack-refs', '--all')).includes('end true'), 'as if refs had changed')
   t.equal(await gitIn(repository, 'for-each-ref'), before)
   await paired('an update to the same value', 'update-ref', 'refs/heads/main', commit)
   await paired('a renamed branch', 'branch', '-m', 'topic', 'moved')
   await paired('a deleted packed ref', 'update-ref', '-d', 'refs/heads/moved')
   await paired('a deleted tag', 'tag', '-d', 'v1')
 
-  // A clone has no hooks but its template's; some Gits never say that its refs are committed.
+  // A clone has the template's hooks only; some versions of Git never run them with `committed`.
   const template = join(root, 'template')
   mkdirSync(join(template, 'hooks'), { recursive: true })
   copyFileSync(hookOf(repository), join(template, 'hooks/reference-transaction'))
   await gitIn(root, 'clone', '--quiet', '--bare', '--template', template, repository, 'clone.git')
   t.equal(admin.take()[0], 'open')
   const clone = join(root, 'clone.git')
-  t.same(notes(clone), [...admin.open.keys()], 'what is left open is on record, and expires')
+  t.same(notes(clone), [...admin.open.keys()], 'open leases are noted, and expire')
   admin.open.clear()
   await gitIn(clone, 'update-ref', 'refs/heads/new', commit)
   t.same(admin.take(), pair)

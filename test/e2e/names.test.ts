@@ -5,9 +5,9 @@ import { git, gitWith, makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-t.test('a repository whose name is not UTF-8: listed, cloned, pushed to, and cached', async (t) => {
+t.test('a repository whose name is not UTF-8 is listed, cloned, pushed to and cached', async (t) => {
   const root = tempDir(t)
-  // Latin-1 and Shift_JIS, and beside them what decodes to something similar.
+  // Latin-1 and Shift_JIS, and names that decode to something similar.
   const names = { '/caf%E9.git': 'caf\xe9.git', '/%93%FA%96%7B/%8C%EA.git': '\x93\xfa\x96\x7b/\x8c\xea.git' }
   for (const bytes of Object.values(names)) {
     const path = makeRepository(root, 'made.git')
@@ -36,7 +36,7 @@ t.test('a repository whose name is not UTF-8: listed, cloned, pushed to, and cac
   t.ok((await hits()) > before)
 })
 
-t.test('links below a name that is not UTF-8, and a root that has one', async (t) => {
+t.test('links below a name that is not UTF-8 are followed, also below such a root', async (t) => {
   const directory = tempDir(t)
   const bytes = (name: string): Buffer => Buffer.from(`${directory}/${name}`, 'latin1')
   const path = makeRepository(join(directory, 'made'), 'r.git')

@@ -12,7 +12,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 const skip = !hasMkfifo && 'no mkfifo'
 
-t.test('whatever is in its directories, a sidecar starts, answers and stores', async (t) => {
+t.test('with odd files in its directories, a sidecar starts, answers and stores', async (t) => {
   for (const [name, make] of Object.entries(oddFiles)) {
     const root = tempDir(t)
     makeRepository(root, 'r.git')
@@ -32,7 +32,7 @@ t.test('whatever is in its directories, a sidecar starts, answers and stores', a
   }
 })
 
-/** Runs `refstream serve` to its end. */
+/** Runs `refstream serve` until it ends. */
 async function refused(root: string, ...args: string[]): Promise<{ code: number; stderr: string }> {
   const listen = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0']
   const child = spawn(process.execPath, [program, 'serve', '--root', root, ...listen, ...args], {
@@ -45,7 +45,7 @@ async function refused(root: string, ...args: string[]): Promise<{ code: number;
   return { code, stderr }
 }
 
-t.test('a pipe to which nobody writes is refused wherever a setting names a file', { skip }, async (t) => {
+t.test('a pipe without a writer is refused for every setting that names a file', { skip }, async (t) => {
   const pipe = join(tempDir(t), 'pipe')
   makeFifo(pipe)
   const tls = ['--tls-cert', pipe, '--tls-key', pipe]
@@ -105,7 +105,7 @@ t.test('a stored entry whose file becomes a pipe is filled again', { skip }, asy
 
 const bash = spawnSync('bash', ['-c', 'exit']).error === undefined
 
-t.test('a configuration that a shell’s <(...) writes is read', { skip: !bash && 'no bash' }, async (t) => {
+t.test('a configuration from a shell’s <(...) is read', { skip: !bash && 'no bash' }, async (t) => {
   const script = `exec "$0" "$1" config check <(sleep 0.1; echo 'root = "${tempDir(t)}"')`
   const child = spawn('bash', ['-c', script, process.execPath, program], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -11,11 +11,11 @@ import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const pkt = (text: string): string => (text.length + 4).toString(16).padStart(4, '0') + text
-/** A clone of one commit, as a client of protocol v0 asks for it. */
+/** The request of a shallow clone in protocol v0. */
 const wantAll = (id: string): string => `${pkt(`want ${id} ofs-delta no-progress\n`)}0000${pkt('done\n')}`
 const uploadPack = { 'Content-Type': 'application/x-git-upload-pack-request' }
 
-t.test('bodies plain, compressed, chunked and after 100-continue all reach Git', async (t) => {
+t.test('plain, compressed and chunked bodies, and one after 100-continue, reach Git', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root)
@@ -33,10 +33,10 @@ t.test('bodies plain, compressed, chunked and after 100-continue all reach Git',
   const expecting = { ...uploadPack, Expect: '100-continue', 'Content-Length': String(body.length) }
   t.same((await ask(url, { method: 'POST', headers: expecting, body })).body, plain.body)
   const wrong = await ask(url, { method: 'POST', headers: { 'Content-Type': 'text/html' }, body })
-  t.equal(wrong.status, 415, 'Git’s own refusals come through')
+  t.equal(wrong.status, 415, 'Git’s own errors are passed on')
 })
 
-t.test('dumb HTTP: files as Git gives them out, unless http.getanyfile is off', async (t) => {
+t.test('dumb HTTP: files are served as by Git, unless http.getanyfile is off', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root)
@@ -53,14 +53,14 @@ t.test('dumb HTTP: files as Git gives them out, unless http.getanyfile is off', 
   t.equal((await get('HEAD')).status, 403)
 })
 
-t.test('who may do what is decided by Git’s own rules', async (t) => {
+t.test('Git’s own rules decide which services are allowed', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   makeRepository(root, 'hidden.git', { exported: false })
   const sidecar = await startSidecar(t, root, { args: ['--remote-user-header', 'X-User'] })
   const status = async (repo: string, service?: string, headers = {}): Promise<number> => {
     const answer = await ask(infoRefs(sidecar.url, repo, service), { headers })
-    // Git's own refusals have no body; whoever must not push is told why.
+    // Git's refusals have no body; refstream's refusal of a push says why.
     const told = answer.status === 403 && service === 'git-receive-pack'
     if (answer.status >= 400) t.match(answer.body.toString(), told ? /^refstream: .*http\.receivepack/ : /^$/)
     return answer.status
@@ -70,16 +70,20 @@ t.test('who may do what is decided by Git’s own rules', async (t) => {
   writeFileSync(join(root, 'hidden.git/git-daemon-export-ok'), '')
   t.equal(await status('hidden.git'), 200, 'exported from now on')
 
-  t.equal(await status('r.git', 'git-receive-pack'), 403, 'nobody may push')
-  t.equal(await status('r.git', 'git-receive-pack', { 'X-User': 'alice' }), 200, 'somebody may')
+  t.equal(await status('r.git', 'git-receive-pack'), 403, 'anonymous pushes are refused')
+  t.equal(
+    await status('r.git', 'git-receive-pack', { 'X-User': 'alice' }),
+    200,
+    'an authenticated user may push',
+  )
   t.equal(await status('r.git', 'git-receive-pack', { 'X-User': '' }), 403)
   const twice = await ask(infoRefs(sidecar.url, 'r.git', 'git-receive-pack'), {
     headers: { 'X-User': ['alice', 'root'] },
   })
-  t.equal(twice.status, 400, 'two names are one too many')
+  t.equal(twice.status, 400, 'two user headers are refused')
 
   git(repository, 'config', 'http.receivepack', 'false')
-  t.equal(await status('r.git', 'git-receive-pack', { 'X-User': 'alice' }), 403, 'nobody may push here')
+  t.equal(await status('r.git', 'git-receive-pack', { 'X-User': 'alice' }), 403, 'pushes are off here')
 
   git(repository, 'config', 'http.uploadpack', 'false')
   t.equal(await status('r.git'), 403, 'http.uploadpack off, at once')
@@ -87,7 +91,7 @@ t.test('who may do what is decided by Git’s own rules', async (t) => {
   t.equal(await status('r.git'), 200, 'and on again')
 })
 
-t.test('the user’s header means nothing unless the option names it', async (t) => {
+t.test('a user header is ignored unless the option names it', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root)
@@ -118,7 +122,7 @@ t.test('a pushing user’s name reaches the reflog', async (t) => {
   )
 })
 
-t.test('the namespace of the sidecar’s environment holds for what is cached and what is not', async (t) => {
+t.test('the namespace of the sidecar’s environment applies to cached and other answers', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   const main = git(repository, 'rev-parse', 'main')
@@ -131,7 +135,7 @@ t.test('the namespace of the sidecar’s environment holds for what is cached an
   t.equal(passed.body.toString(), `${main}\trefs/heads/inside\n`)
 })
 
-t.test('a client that leaves in the middle takes its Git process with it', async (t) => {
+t.test('the Git process of a client that disconnects is ended', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   git(repository, 'config', 'http.receivepack', 'true')
@@ -142,7 +146,7 @@ t.test('a client that leaves in the middle takes its Git process with it', async
     headers: { 'Content-Type': 'application/x-git-receive-pack-request', 'Content-Length': 200_000 },
   })
   push.on('error', () => {})
-  // It gets its turn with the first 64 KiB; Git waits for more commands.
+  // The process starts with the first 64 KiB; Git waits for more commands.
   const ids = `${'0'.repeat(40)} ${git(repository, 'rev-parse', 'main')}`
   for (let count = 0; count < 1000; count++) push.write(pktLine(`${ids} refs/heads/new-${count}\n`))
   await eventually('Git waits for the rest', async () => (await running()) === 1)
@@ -153,7 +157,7 @@ t.test('a client that leaves in the middle takes its Git process with it', async
   await eventually('and counted', async () => (await aborted()) === 1)
 })
 
-t.test('a long body that Git does not read is no harm to the answer', async (t) => {
+t.test('a long body that Git does not read does not affect the answer', async (t) => {
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root)

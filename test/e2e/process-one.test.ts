@@ -32,7 +32,7 @@ interface Row {
   readonly command: string
 }
 
-/** Processes below one, as they are now. */
+/** Returns the current descendants of a process. */
 function below(pid: number): Row[] {
   const { stdout } = spawnSync('ps', ['-eo', 'pid=,ppid=,stat=,comm='])
   const rows = stdout
@@ -76,7 +76,7 @@ for (const [what, command] of Object.entries(commands)) {
     const root = tempDir(t)
     addPackedBranches(makeRepository(root, 'r.git'), 20_000)
     const started = join(root, 'started')
-    // As a hook may: something is left in the background, of a Git process that ends and of one that is given up.
+    // As hooks may do: background processes are left by a Git process that ends, and by one that is ended early.
     const git = join(root, 'git-wrapper')
     const script = `#!/bin/sh
 case " $* " in
@@ -93,7 +93,7 @@ exec git "$@"
     const url = infoRefs(await run.listening, 'r.git')
     for (let count = 0; count < 5; count++) {
       await new Promise<void>((resolve, reject) => {
-        // Given up after its first bytes.
+        // The client disconnects after the first bytes.
         const request = get(url)
         request.on('error', reject).on('response', (response) => {
           response.once('data', () => {
@@ -105,7 +105,7 @@ exec git "$@"
           })
         })
       })
-      // So that the next has a Git process of its own.
+      // So that the next request has its own Git process.
       addPackedBranches(join(root, 'r.git'), 1, `${count}/`)
     }
     const pids = readFileSync(started, 'utf8').trim().split('\n')
@@ -115,17 +115,17 @@ exec git "$@"
     t.notOk(run.lines.some(({ msg }) => String(msg).includes('zombies')))
     run.signal('SIGHUP')
     run.signal('SIGTERM')
-    t.equal(await run.code(), 0, 'signals and the exit code are handed on')
+    t.equal(await run.code(), 0, 'signals and the exit code are passed on')
     t.ok(run.lines.some(({ msg }) => String(msg).startsWith('draining')))
   })
 
-  t.test(`${what} as process 1 hands on the exit code of a mistake`, options, async (t) => {
+  t.test(`${what} as process 1 passes on the exit code of a usage error`, options, async (t) => {
     const run = asProcessOne(t, [...command(tempDir(t)), 'serve', '--root', '/nowhere'])
     t.equal(await run.code(), 2)
   })
 }
 
-t.test('the launcher is nothing but Node where it is not process 1', async (t) => {
+t.test('the launcher becomes Node where it is not process 1', async (t) => {
   const child = spawn(launcher, ['--version'], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => child.kill())
   const [code] = (await once(child, 'exit')) as [number]

@@ -21,44 +21,48 @@ function hasReftable(): boolean {
 }
 
 const skip = hasReftable() ? false : 'this Git has no reftable backend'
-t.test('the reftable backend: every change shows at once, and only changes cost', { skip }, async (t) => {
-  const root = tempDir(t)
-  const repository = join(root, 'r.git')
-  git(root, 'init', '--quiet', '--bare', '-b', 'main', '--ref-format=reftable', repository)
-  writeFileSync(join(repository, 'git-daemon-export-ok'), '')
-  const commit = makeCommit(repository, 'one')
-  const wrapper = makeGitWrapper(t)
-  const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path] })
-  const refs = async (): Promise<string[]> => {
-    const { body } = await ask(infoRefs(sidecar.url, 'r.git'))
-    return [...body.toString().matchAll(/ (refs\/[^\0\n]+)[\0\n]/g)].map(([, name = '']) => name)
-  }
-  const expected = (): string[] =>
-    git(repository, 'for-each-ref', '--format=%(refname)')
-      .split('\n')
-      .filter((name) => name)
+t.test(
+  'with the reftable backend every change is visible at once, and only changes start a process',
+  { skip },
+  async (t) => {
+    const root = tempDir(t)
+    const repository = join(root, 'r.git')
+    git(root, 'init', '--quiet', '--bare', '-b', 'main', '--ref-format=reftable', repository)
+    writeFileSync(join(repository, 'git-daemon-export-ok'), '')
+    const commit = makeCommit(repository, 'one')
+    const wrapper = makeGitWrapper(t)
+    const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path] })
+    const refs = async (): Promise<string[]> => {
+      const { body } = await ask(infoRefs(sidecar.url, 'r.git'))
+      return [...body.toString().matchAll(/ (refs\/[^\0\n]+)[\0\n]/g)].map(([, name = '']) => name)
+    }
+    const expected = (): string[] =>
+      git(repository, 'for-each-ref', '--format=%(refname)')
+        .split('\n')
+        .filter((name) => name)
 
-  const changes: string[][] = [
-    ['update-ref', 'refs/heads/main', commit],
-    ['update-ref', 'refs/heads/a', commit],
-    ['branch', '-m', 'a', 'b'],
-    ['branch', '-c', 'b', 'c'],
-    ['tag', 'v1', commit],
-    ['update-ref', '-d', 'refs/heads/b'],
-    ['symbolic-ref', 'HEAD', 'refs/heads/c'],
-    ['pack-refs', '--all'],
-    ['config', 'transfer.hideRefs', 'refs/tags'],
-  ]
-  for (const change of changes) {
-    git(repository, ...change)
-    const hidden = change.includes('transfer.hideRefs')
-    t.same(
-      await refs(),
-      expected().filter((name) => !hidden || !name.startsWith('refs/tags')),
-      change.join(' '),
-    )
-  }
-  const fills = wrapper.count('upload-pack')
-  await refs()
-  t.equal(wrapper.count('upload-pack'), fills, 'without a change, no process')
-})
+    const changes: string[][] = [
+      ['update-ref', 'refs/heads/main', commit],
+      ['update-ref', 'refs/heads/a', commit],
+      ['branch', '-m', 'a', 'b'],
+      ['branch', '-c', 'b', 'c'],
+      ['tag', 'v1', commit],
+      ['update-ref', '-d', 'refs/heads/b'],
+      ['symbolic-ref', 'HEAD', 'refs/heads/c'],
+      ['pack-refs', '--all'],
+      ['config', 'transfer.hideRefs', 'refs/tags'],
+    ]
+    for (const change of changes) {
+      git(repository, ...change)
+      const hidden = change.includes('transfer.hideRefs')
+      t.same(
+        await refs(),
+        expected().filter((name) => !hidden || !name.startsWith('refs/tags')),
+        change.join(' '),
+      )
+    }
+    const fills = wrapper.count('upload-pack')
+    await refs()
+    t.equal(wrapper.count('upload-pack'), fills, 'without a change, no process')
+  },
+)

@@ -6,7 +6,7 @@ import { git, makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-t.test('a repository that was repaired is answered at once, however long it was broken', async (t) => {
+t.test('a repaired repository is served at once, however long it was broken', async (t) => {
   const root = tempDir(t)
   const path = makeRepository(root, 'broken.git')
   git(path, 'pack-refs', '--all')
@@ -15,7 +15,7 @@ t.test('a repository that was repaired is answered at once, however long it was 
   appendFileSync(packed, 'junk\n')
   const sidecar = await startSidecar(t, root)
   const status = async (): Promise<number> => (await ask(infoRefs(sidecar.url, 'broken.git'))).status
-  // Failures in a row make the pause long; while it lasts, no process is started.
+  // Consecutive failures make the back-off long; meanwhile no process is started.
   const blocked = (): Promise<number> =>
     sidecar.metric('refstream_fill_failures_total', { fault: 'backing-off' })
   while ((await blocked()) < 50) t.equal(await status(), 503)

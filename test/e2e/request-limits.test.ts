@@ -92,7 +92,7 @@ async function agrees(sent: Sent, url = sidecar.url): Promise<void> {
     },
     body,
   })
-  if (codes[0] !== 0 && !ending.isTold) {
+  if (codes[0] !== 0 && !ending.endsInError) {
     // Git's client could not tell such an answer from a whole one if the connection did not break (R4).
     await rejects(asked, said)
     return

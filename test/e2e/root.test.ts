@@ -13,7 +13,7 @@ function makeTree(directory: string, name: string): string {
   return path
 }
 
-t.test('a root that is a link: what it means now is served, and pushed to', async (t) => {
+t.test('a root that is a link: its current target is served and receives pushes', async (t) => {
   const directory = tempDir(t)
   const trees = ['one', 'two'].map((name) => makeTree(directory, name))
   const current = join(directory, 'current')
@@ -42,11 +42,11 @@ t.test('a root that is a link: what it means now is served, and pushed to', asyn
   t.equal((JSON.parse(lease.body.toString()) as { repository: string }).repository, 'a.git')
 
   rmSync(join(directory, 'one'), { recursive: true })
-  t.match(refs(), /in-two/, 'the old tree is not needed')
+  t.match(refs(), /in-two/, 'the old tree is not used')
   t.match(await ready(), /^200 /)
   rmSync(current)
   t.equal((await ask(infoRefs(url, 'a.git'))).status, 404)
-  t.match(await ready(), /^503 .*current/s, 'a root that is gone is told of')
+  t.match(await ready(), /^503 .*current/s, 'a missing root is reported')
   symlinkSync('two', current)
   t.match(refs(), /in-two/)
   t.match(await ready(), /^200 /)

@@ -45,7 +45,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       const { wrapper, sidecar, url } = await setUp(t)
       t.equal((await ask(`${sidecar.adminUrl}/readyz`)).status, 200)
       const client = ask(url)
-      await eventually('Git runs', () => wrapper.saw('paused'))
+      await eventually('Git runs', () => wrapper.hasFile('paused'))
       const exit = sidecar.stop(signal)
       await eventually('new connections are refused', () => refused(sidecar.url))
       t.equal((await ask(`${sidecar.adminUrl}/readyz`)).status, 503, 'no longer ready')
@@ -60,7 +60,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 t.test('a request that does not finish in time is broken off, and its Git processes end', async (t) => {
   const { wrapper, sidecar, url } = await setUp(t, '--drain-seconds', '0.2')
   const client = ask(url).catch(() => 'broken off')
-  await eventually('Git runs', () => wrapper.saw('paused'))
+  await eventually('Git runs', () => wrapper.hasFile('paused'))
   t.equal(await sidecar.stop(), 0)
   t.equal(await client, 'broken off')
 })
@@ -69,7 +69,7 @@ t.test('a second signal makes it exit at once, and no process is left', async (t
   const { wrapper, sidecar, url } = await setUp(t)
   wrapper.plan(`trap '' TERM\n${waits}`)
   const client = ask(url).catch(() => 'broken off')
-  await eventually('Git runs', () => wrapper.saw('paused'))
+  await eventually('Git runs', () => wrapper.hasFile('paused'))
   const git = wrapper.read('pid')
   const exit = sidecar.stop()
   await eventually('the first signal is seen', () => sidecar.log.some(({ signal }) => signal === 'SIGTERM'))
@@ -101,7 +101,7 @@ t.test('a request whose body was asked for is finished', async (t) => {
     sidecar.url,
     `${head}Content-Type: application/x-git-upload-pack-request\r\nConnection: close\r\n\r\n0000`,
   )
-  await eventually('Git runs', () => wrapper.saw('paused'))
+  await eventually('Git runs', () => wrapper.hasFile('paused'))
   const exit = sidecar.stop()
   await eventually('new connections are refused', () => refused(sidecar.url))
   wrapper.signal('go')

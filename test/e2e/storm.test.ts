@@ -67,7 +67,7 @@ t.test('followers get their first bytes before Git has finished', async (t) => {
     return { response, size: () => chunks.reduce((sum, chunk) => sum + chunk.length, 0) }
   })
   await eventually('both have what Git has written', () => bodies.every(({ size }) => size() >= 1000))
-  await eventually('Git pauses', () => wrapper.saw('paused'))
+  await eventually('Git pauses', () => wrapper.hasFile('paused'))
   t.ok(bodies.every(({ size }) => size() < 2000))
   const ends = bodies.map(({ response }) => new Promise((resolve) => response.on('end', resolve)))
   wrapper.signal('go')

@@ -21,11 +21,11 @@ function callerWith(...fields: [string, string | Buffer][]): Caller {
   return { metadata, getPath: () => path, getPeer: () => 'x' }
 }
 
-/** What is asked of access, which says yes unless it is told otherwise. */
+/** Authorizes calls with an access control that allows all, or throws this error, and records what it is asked. */
 function asking(options: Partial<AuthorizeOptions> = {}, error?: Error) {
   const asked: AccessRequest[] = []
-  const check = async (question: AccessRequest) => {
-    asked.push(question)
+  const check = async (request: AccessRequest) => {
+    asked.push(request)
     if (error) throw error
     return { user: undefined }
   }
@@ -42,7 +42,7 @@ function asking(options: Partial<AuthorizeOptions> = {}, error?: Error) {
 const data = { repository: 'team/r.git', service: 'upload-pack' } as const
 const admin = { repository: undefined, service: 'admin' } as const
 
-t.test('a call for data is a question like any other', async (t) => {
+t.test('a call for data is checked like an HTTP request', async (t) => {
   const socket = new Socket()
   Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' })
   const { asked, authorize } = asking({ clientName: (of) => (of === socket ? 'ci-1' : undefined) })
@@ -86,7 +86,7 @@ t.test('a call for data is a question like any other', async (t) => {
   await t.rejects(no.authorize(callerWith(), data, socket), { name: 'Forbidden' })
 })
 
-t.test('an admin service wants an admin token, and asks nobody else', async (t) => {
+t.test('an admin service needs an admin token, and no other credentials', async (t) => {
   const file = join(tempDir(t), 'tokens')
   const write = (token: string): void =>
     writeFileSync(file, `ops:${createHash('sha256').update(token).digest('hex')}\n`)
@@ -116,14 +116,14 @@ t.test('an admin service wants an admin token, and asks nobody else', async (t) 
   }
 })
 
-t.test('without admin tokens, an admin service is open where only this machine comes in', async (t) => {
+t.test('without admin tokens, an admin service is open on a local address only', async (t) => {
   await asking({ adminOpen: true }).authorize(callerWith(), admin, undefined)
   const closed = asking({ adminOpen: false }).authorize
   const call = closed(callerWith(['authorization', 'Bearer x']), admin, undefined)
   await t.rejects(call, { name: 'RpcError', reason: 'denied', message: /--admin-token-file/ })
 })
 
-t.test('the client whose share a call takes: its address, or what a trusted proxy says', async (t) => {
+t.test('a call takes the share of its peer, or of the client that a trusted proxy names', async (t) => {
   const socket = new Socket()
   Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' })
   const options = {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { status, type ServiceError } from '@grpc/grpc-js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../../src/access/errors.js'
 import { TooManyLeases } from '../../src/freshness/leases.js'
-import { GitError } from '../../src/git/process/git.js'
+import { GitError } from '../../src/git/process/git-error.js'
 import { explain, RpcError } from '../../src/grpc/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
 import {
@@ -49,7 +49,7 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
   }
 })
 
-t.test('what is not for the client is not told', async (t) => {
+t.test('a status says nothing about this host', async (t) => {
   t.notMatch(explain(new TypeError('/srv/git')).status.details, '/srv')
   t.notMatch(explain(new GitError('/srv/git')).status.details, '/srv')
 })

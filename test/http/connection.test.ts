@@ -5,7 +5,7 @@ import { connect, Socket, type AddressInfo } from 'node:net'
 import { Connection } from '../../src/http/connection.js'
 import { FairShares } from '../../src/limits/admission/shares.js'
 import { eventually } from '../support/eventually.js'
-import { turns } from '../support/sources.js'
+import { turns } from '../support/producers.js'
 
 interface Asked {
   readonly request: IncomingMessage

@@ -10,7 +10,7 @@ import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { eventually } from '../support/eventually.js'
 import { FakeClock } from '../support/fake-clock.js'
-import { pending } from '../support/sources.js'
+import { pending } from '../support/producers.js'
 
 /** A request that a client has sent, as a server of Node hands it over. */
 async function openExchange(t: Test, head: string, changes: Partial<Monitors> = {}, awaitsContinue = false) {

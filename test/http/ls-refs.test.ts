@@ -47,7 +47,7 @@ const copyMax = 70_000
 const refs = manyRefs(30_000)
 const answer = answerTo(refs, everything)
 
-t.test('a client that stops reading holds no more than one part, whatever it asked for', async (t) => {
+t.test('a client that stops reading holds no more than one part, for any query', async (t) => {
   for (const whole of [true, false]) {
     const listing = await sharedListing(answer, whole)
     const shared = new Set((await known(listing)).map(({ buffer }) => buffer))

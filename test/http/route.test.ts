@@ -10,7 +10,7 @@ const route = (target: string): Route => {
   return found
 }
 
-t.test('what Git serves, and by which method', async (t) => {
+t.test('a target that Git serves is a route, with the method that it takes', async (t) => {
   const oid = 'ab/'.padEnd(41, 'c')
   const pack = `objects/pack/pack-${'d'.repeat(40)}`
   const sha256 = 'ab/'.padEnd(65, 'c')
@@ -24,7 +24,7 @@ t.test('what Git serves, and by which method', async (t) => {
   }
 })
 
-t.test('what Git does not serve', async (t) => {
+t.test('a target that Git does not serve is no route', async (t) => {
   const others = [
     '',
     'config',
@@ -42,7 +42,7 @@ t.test('what Git does not serve', async (t) => {
   t.equal(parseTarget('/'), undefined)
 })
 
-t.test('the service is that of the query, decoded; the last one counts', async (t) => {
+t.test('the requested service is the last one of the query, decoded', async (t) => {
   const service = (query: string): string | undefined => route(`/a/info/refs${query}`).requestedService
   t.equal(service('?service=git-upload-pack'), 'git-upload-pack')
   t.equal(service('?service=git%2Dupload%2Dpack&x=y'), 'git-upload-pack')
@@ -93,7 +93,7 @@ t.test('a request is refused with the status that its target or method asks for'
   t.same(allowed('/a/git-upload-pack', 'GET'), ['Allow', 'POST'])
 })
 
-t.test('the repository is decoded once, and the root may be one itself', async (t) => {
+t.test('the repository is decoded once, and may be the root itself', async (t) => {
   t.equal(route('/a%20b/%C3%A9.git/info/refs').repository, 'a b/é.git')
   t.equal(route('/a%2Fb/info/refs').repository, 'a/b')
   t.equal(route('/%252e%252e/info/refs').repository, '%2e%2e', 'an escaped escape is a plain name')

@@ -2,8 +2,8 @@ import t from 'tap'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../../src/access/errors.js'
 import { TooManyLeases } from '../../src/freshness/leases.js'
 import { FilesystemUnanswered } from '../../src/git/filesystem/filesystem-unanswered.js'
-import { GitError } from '../../src/git/process/git.js'
-import { RepositoryExchanged } from '../../src/git/state/repository.js'
+import { GitError } from '../../src/git/process/git-error.js'
+import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
 import {
   BackingOff,

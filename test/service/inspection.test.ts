@@ -7,7 +7,7 @@ import { inspect, type Inspected, type InspectionOptions } from '../../src/servi
 import { git, gitEnvironment, initBare, makeRepository } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
 
-t.test('every repository, and what would become of it', async (t) => {
+t.test('every repository is found, with its mode or the reason why it is not served', async (t) => {
   const root = realpathSync(tempDir(t))
   const deep = makeRepository(root, 'deep.git')
   for (const name of ['a', 'b', 'c', 'd']) git(deep, 'update-ref', `refs/heads/${name}/x`, 'main')

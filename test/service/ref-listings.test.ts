@@ -4,7 +4,7 @@ import type { Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
 import { openCache } from '../support/stream-cache.js'
 
-t.test('short listings of states that have passed are forgotten as well', async (t) => {
+t.test('short listings of former states are dropped too', async (t) => {
   const { cache } = await openCache(t)
   const maxBytes = 100_000
   const listings = new RefListings(maxBytes)

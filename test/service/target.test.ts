@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Observation, Observer } from '../../src/freshness/observer.js'
-import { identityOf, RepositoryExchanged, type Repository } from '../../src/git/state/repository.js'
+import { identityOf, type Repository } from '../../src/git/state/repository.js'
+import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
 import { locate, observeTarget, untilUnexchanged } from '../../src/service/target.js'
 import { FillError } from '../../src/streamcache/index.js'
 

@@ -19,7 +19,7 @@ function setUp(options: { perMinute?: number; max?: number } = {}) {
 
 const reasons: UnservedReason[] = ['not-exported', 'outside-root', 'unreadable', 'nested']
 
-t.test('once for each repository and reason, with what to do', async (t) => {
+t.test('a notice is logged once for each repository and reason, with what to do', async (t) => {
   const { notices, lines, clock } = setUp()
   for (let round = 0; round < 3; round++) {
     for (const reason of reasons) notices.tell('r.git', reason, 'EACCES')
@@ -39,7 +39,7 @@ t.test('once for each repository and reason, with what to do', async (t) => {
   t.strictSame(Object.keys(lines[4]!), ['path', 'reason', 'msg'])
 })
 
-t.test('a flood of names gives few lines, and what was left out is counted and told later', async (t) => {
+t.test('a flood of names gives few lines, and the others are counted and logged later', async (t) => {
   const { notices, lines, clock } = setUp({ perMinute: 3 })
   for (let index = 0; index < 1000; index++) notices.tell(`${index % 100}.git`, 'not-exported')
   t.equal(lines.length, 3)
@@ -50,7 +50,7 @@ t.test('a flood of names gives few lines, and what was left out is counted and t
   t.notOk('leftOut' in lines[4]!)
 })
 
-t.test('one that was served in between is told again', async (t) => {
+t.test('a repository that was served in between is logged again', async (t) => {
   const { notices, lines } = setUp()
   notices.served('r.git')
   notices.tell('r.git', 'unreadable')
@@ -62,30 +62,33 @@ t.test('one that was served in between is told again', async (t) => {
   t.equal(lines.length, 2)
 })
 
-t.test('never more lines than allowed, never twice the same while it is remembered', async (t) => {
-  const step = fc.record({
-    path: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
-    reason: fc.constantFrom(...reasons),
-    wait: fc.nat(40_000),
-  })
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 4 }), (steps, perMinute) => {
-      const { notices, lines, clock } = setUp({ perMinute })
-      const at: number[] = []
-      for (const { path, reason, wait } of steps) {
-        clock.now += wait
-        const before = lines.length
-        notices.tell(path, reason)
-        if (lines.length > before) at.push(clock.now)
-      }
-      t.equal(new Set(lines.map(({ path, reason }) => `${path} ${reason}`)).size, lines.length)
-      // Windows are fixed: across the border of two there may be twice as many.
-      for (const from of at)
-        t.ok(at.filter((time) => time >= from && time < from + 60_000).length <= 2 * perMinute)
-    }),
-    { numRuns: 100 },
-  )
-  const { notices, lines } = setUp({ perMinute: 1e9, max: 10 })
-  for (let index = 0; index < 100; index++) notices.tell(`${index}`, 'unreadable')
-  t.equal(lines.length, 100, 'memory is bounded: what was forgotten may be told again')
-})
+t.test(
+  'there are never more lines than allowed, and never the same one twice while it is remembered',
+  async (t) => {
+    const step = fc.record({
+      path: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+      reason: fc.constantFrom(...reasons),
+      wait: fc.nat(40_000),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 4 }), (steps, perMinute) => {
+        const { notices, lines, clock } = setUp({ perMinute })
+        const at: number[] = []
+        for (const { path, reason, wait } of steps) {
+          clock.now += wait
+          const before = lines.length
+          notices.tell(path, reason)
+          if (lines.length > before) at.push(clock.now)
+        }
+        t.equal(new Set(lines.map(({ path, reason }) => `${path} ${reason}`)).size, lines.length)
+        // Windows are fixed: across the border of two there may be twice as many.
+        for (const from of at)
+          t.ok(at.filter((time) => time >= from && time < from + 60_000).length <= 2 * perMinute)
+      }),
+      { numRuns: 100 },
+    )
+    const { notices, lines } = setUp({ perMinute: 1e9, max: 10 })
+    for (let index = 0; index < 100; index++) notices.tell(`${index}`, 'unreadable')
+    t.equal(lines.length, 100, 'memory is bounded: what was forgotten may be told again')
+  },
+)

@@ -15,7 +15,7 @@ export interface AdminReply {
 
 export interface TestAdmin {
   readonly url: string
-  /** A request; an object as its body is sent as JSON. */
+  /** Sends a request; an object as its body is sent as JSON. */
   readonly call: (
     method: string,
     path: string,
@@ -24,7 +24,7 @@ export interface TestAdmin {
   ) => Promise<AdminReply>
 }
 
-/** Serves endpoints as the admin door does; what they throw that is no Problem is a 500. It ends with the test. */
+/** Serves endpoints as the admin server does; an error other than a Problem is a 500. Closed with the test. */
 export async function serveEndpoints(t: Test, endpoints: readonly Endpoint[]): Promise<TestAdmin> {
   const server = createServer((request, response) => {
     request.on('error', () => {})

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** An operator's authoriser. It ends with the test. */
+/** Starts an external authorizer. Closed with the test. */
 export async function serveAuthorizer(
   t: Test,
   answer: (request: IncomingMessage, response: ServerResponse) => void,

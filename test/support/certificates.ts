@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { tempDir } from './temp-dir.js'
 
-/** Files in PEM. */
+/** Paths of PEM files. */
 export interface Pair {
   readonly cert: string
   readonly key: string
@@ -12,13 +12,13 @@ export interface Pair {
 
 export interface Subject {
   readonly name?: string
-  /** As openssl writes it: `DNS:a,URI:b`. */
+  /** In the syntax of openssl: `DNS:a,URI:b`. */
   readonly san?: string
-  /** Negative: it has expired. */
+  /** Days of validity; negative: expired. */
   readonly days?: number
 }
 
-/** A certificate authority that a test makes up; all its files go with the test. */
+/** A certificate authority for one test, with which its files are removed. */
 export class Authority implements Pair {
   readonly cert: string
   readonly key: string

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { gitEnvironment } from './repositories.js'
 
-/** An answer as both sides give it: headers in their order, without those that belong to a connection. */
+/** A response that can be compared: headers in their order, without those that belong to a connection. */
 export interface PlainAnswer {
   readonly status: number
   readonly headers: string[]
@@ -9,20 +9,20 @@ export interface PlainAnswer {
 }
 
 export interface CgiRequest {
-  /** From the root on, with the query. */
+  /** Path from the root, and query. */
   readonly target: string
   readonly gitProtocol?: string | undefined
   readonly exportAll?: boolean
   readonly method?: string
-  /** Names in lower case; those that CGI hands on: type, encoding and length of the body. */
+  /** Names in lower case; those that CGI passes on: type, encoding and length of the body. */
   readonly headers?: Record<string, string>
   readonly body?: Buffer
   readonly environment?: NodeJS.ProcessEnv
-  /** Told Git's exit code, which must be 0 otherwise. */
+  /** Called with Git's exit code, which must be 0 otherwise. */
   readonly ended?: (code: number | null) => void
 }
 
-/** What `git http-backend` answers, run by hand as CGI (git-http-backend(1)). */
+/** Runs `git http-backend` as a CGI program (git-http-backend(1)) and returns its response. */
 export function runHttpBackend(root: string, request: CgiRequest): PlainAnswer {
   const [path = '', query = ''] = request.target.split('?')
   const { headers = {}, body = Buffer.alloc(0) } = request
@@ -31,7 +31,7 @@ export function runHttpBackend(root: string, request: CgiRequest): PlainAnswer {
     input: body,
     env: {
       ...gitEnvironment,
-      // Repositories that belong to others are no subject here; refstream trusts what is under its root.
+      // refstream trusts repositories of other users below its root.
       GIT_CONFIG_COUNT: '1',
       GIT_CONFIG_KEY_0: 'safe.directory',
       GIT_CONFIG_VALUE_0: '*',
@@ -63,11 +63,11 @@ export function runHttpBackend(root: string, request: CgiRequest): PlainAnswer {
 
 const ofConnection = ['date', 'connection', 'keep-alive', 'content-length', 'transfer-encoding']
 
-/** Names and values in turn, without what each connection has of its own. */
+/** Returns alternating names and values, without headers of the connection. */
 export function plainHeaders(status: number, rawHeaders: readonly string[]): string[] {
   const names = rawHeaders.map((_, index) => rawHeaders[index & ~1]!.toLowerCase())
   return rawHeaders.filter((_, index) => {
-    // With a refusal Git says some headers twice, where refstream says them once.
+    // In an error response Git writes some headers twice, where refstream writes them once.
     const isRepeated = status >= 400 && names.indexOf(names[index]!) !== (index & ~1)
     return !ofConnection.includes(names[index]!) && !isRepeated
   })

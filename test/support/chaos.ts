@@ -7,60 +7,62 @@ import { connect } from './http-client.js'
 import type { Random } from './random.js'
 import { tempDir } from './temp-dir.js'
 
-/** A directory for a cache, on a small filesystem of its own where that may be mounted. */
-export interface Disk {
+/** A cache directory, on a small filesystem of its own where that can be mounted. */
+export interface CacheDisk {
   readonly cacheDir: string
-  /** Does something bad to it, or stops doing so. */
-  harm(random: Random): void
-  mend(): void
+  /** Removes it, fills its filesystem or makes that read-only; or repairs it. */
+  disturb(random: Random): void
+  repair(): void
 }
 
-export function makeDisk(t: Test): Disk {
-  const room = tempDir(t)
-  const own = mounts(t, room)
-  const cacheDir = join(room, 'cache')
-  const filler = join(room, 'filler')
+export function makeCacheDisk(t: Test): CacheDisk {
+  const place = tempDir(t)
+  const isMounted = mountTmpfs(t, place)
+  const cacheDir = join(place, 'cache')
+  const filler = join(place, 'filler')
   const mend = (): void => {
-    if (own) execFileSync('mount', ['-o', 'remount,rw', room])
+    if (isMounted) execFileSync('mount', ['-o', 'remount,rw', place])
     rmSync(filler, { force: true })
   }
   const fill = (): void => {
     try {
       writeFileSync(filler, Buffer.alloc(16 << 20))
     } catch {
-      // ENOSPC is what is wanted.
+      // ENOSPC is the purpose.
     }
   }
-  const harms = [
+  const disturbances = [
     () => rmSync(cacheDir, { recursive: true, force: true, maxRetries: 10 }),
-    ...(own ? [fill, () => execFileSync('mount', ['-o', 'remount,ro', room], { stdio: 'ignore' })] : []),
+    ...(isMounted
+      ? [fill, () => execFileSync('mount', ['-o', 'remount,ro', place], { stdio: 'ignore' })]
+      : []),
   ]
   const harm = (random: Random): void => {
     mend()
     try {
-      if (random.below(2) === 0) random.pick(harms)()
+      if (random.below(2) === 0) random.pick(disturbances)()
     } catch {
-      // Somebody writes just now: then not.
+      // EBUSY: a file is being written.
     }
   }
-  return { cacheDir, harm, mend }
+  return { cacheDir, disturb: harm, repair: mend }
 }
 
-function mounts(t: Test, room: string): boolean {
+function mountTmpfs(t: Test, point: string): boolean {
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', room], { stdio: 'ignore' })
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', point], { stdio: 'ignore' })
   } catch {
     return false
   }
-  t.teardown(() => execFileSync('umount', ['--lazy', room]))
+  t.teardown(() => execFileSync('umount', ['--lazy', point]))
   return true
 }
 
-/** Lets Git be well, slow, or ill in some way from now on. It never hangs for longer than three seconds. */
-export function harmGit(wrapper: GitWrapper, random: Random): void {
+/** Makes Git work, be slow, or fail in some way from now on. It never hangs for longer than three seconds. */
+export function disturbGit(wrapper: GitWrapper, random: Random): void {
   const bytes = random.below(40_000)
   const begin = `git "$@" | head -c ${bytes}; `
-  const ills = [
+  const faults = [
     undefined,
     undefined,
     'sleep 0.2\n',
@@ -71,11 +73,11 @@ export function harmGit(wrapper: GitWrapper, random: Random): void {
     `${begin}kill -9 $$\n`,
     'exit 128\n',
     `trap '' TERM; ${begin}sleep 3; exit 1\n`,
-    // Ill once, then well.
+    // Fails once.
     `if mkdir "$dir/once-${random.below(1 << 20)}"; then ${begin}exit 128; fi\n`,
   ]
-  wrapper.plan(random.below(2) === 0 ? random.pick(ills) : undefined)
-  const backendIlls = [
+  wrapper.plan(random.below(2) === 0 ? random.pick(faults) : undefined)
+  const backendFaults = [
     undefined,
     undefined,
     'sleep 0.5\n',
@@ -83,16 +85,16 @@ export function harmGit(wrapper: GitWrapper, random: Random): void {
     'echo nonsense; exit 0\n',
     'sleep 3; exit 1\n',
   ]
-  wrapper.plan(random.pick(backendIlls), 'http-backend')
+  wrapper.plan(random.pick(backendFaults), 'http-backend')
 }
 
-/** A client that behaves badly, and leaves after a while. */
-export function badClient(url: string, repository: string, random: Random): void {
+/** Connects a client that sends a broken or too large sequence of requests, and disconnects after up to two seconds. */
+export function misbehavingClient(url: string, repository: string, random: Random): void {
   const get = `GET /${repository}/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: x\r\n\r\n`
   const post =
     `POST /${repository}/git-upload-pack HTTP/1.1\r\nHost: x\r\nGit-Protocol: version=2\r\n` +
     'Content-Type: application/x-git-upload-pack-request\r\nContent-Length: 24\r\n\r\n'
-  const says = [
+  const requests = [
     get,
     get.repeat(5) + post,
     get.slice(0, 20),
@@ -104,13 +106,13 @@ export function badClient(url: string, repository: string, random: Random): void
   ]
   const socket = connect(url)
   socket.on('error', () => {})
-  socket.write(random.pick(says))
+  socket.write(random.pick(requests))
   if (random.below(2) === 0) socket.resume()
   const leave = random.below(2) === 0 ? () => socket.destroy() : () => socket.resetAndDestroy()
   setTimeout(leave, random.pick([0, 20, 200, 2000]))
 }
 
-/** Runs of the wrapper that have not ended. */
+/** Returns the pids of the wrapper's processes. */
 export function processesOf(wrapper: GitWrapper): string[] {
   return readdirSync('/proc').filter((pid) => {
     try {

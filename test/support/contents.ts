@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** All that a directory's files hold, as Latin-1, and their names. */
+/** Returns the names and contents of a directory's files, as Latin-1. */
 export const contents = (directory: string): string =>
   readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

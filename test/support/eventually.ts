@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Waits until something is so that announces itself by no event (a file, another process). @throws after 20 s */
+/** Polls until a condition holds for which there is no event (a file, another process). @throws after 20 s */
 export async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 20_000
   while (!(await holds())) {

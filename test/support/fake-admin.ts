@@ -3,28 +3,28 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 
-/** What the fake sidecar was asked. */
+/** A request that the fake admin server has received. */
 export interface Call {
   readonly method: string
   readonly path: string
   readonly body: unknown
 }
 
-/** A stand-in for a sidecar's admin address, with leases and invalidations. */
+/** A fake of a sidecar's admin server, with leases and invalidations. */
 export class FakeAdmin {
   readonly calls: Call[] = []
-  /** Leases that are open, by id. */
+  /** Repositories of open leases, by id. */
   readonly open = new Map<string, string>()
-  /** Accepts requests and never answers them. */
+  /** If true, requests are accepted and never answered. */
   hanging = false
-  /** The status of each answer, if it is not to be the right one. */
+  /** Status of each response, instead of the right one. */
   status: number | undefined
-  /** What must be shown, but for health. */
+  /** The token that requests must carry, except for health. */
   token: string | undefined
   readonly #server: Server
   #opened = 0
 
-  /** @param listen a port (0: any) or the path of a Unix socket; the server closes with the test */
+  /** @param listen a port (0: any) or the path of a Unix socket; closed with the test */
   static async start(t: Test, listen: number | string = 0): Promise<FakeAdmin> {
     const fake = new FakeAdmin()
     if (typeof listen === 'string') fake.#server.listen(listen)
@@ -67,7 +67,7 @@ export class FakeAdmin {
     return (this.#server.address() as AddressInfo).port
   }
 
-  /** The calls since the last time, in short: `open`, `end true` or `end false`, `invalidate`. */
+  /** Returns the calls since the last time, in short: `open`, `end true` or `end false`, `invalidate`. */
   take(): string[] {
     return this.calls.splice(0).map(({ method, path, body }) => {
       if (method === 'DELETE') return `end ${String((body as { changed: unknown }).changed)}`

@@ -3,43 +3,43 @@ import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path'
 import { tempDir } from './temp-dir.js'
 
-/** A program to give as `--git`: counts what is started, and misbehaves as told. */
+/** A program for `--git` that counts its runs, and fails as planned. */
 export interface GitWrapper {
   readonly path: string
-  /** How often a Git command has been started. */
+  /** Returns how often a Git command has been started. */
   count(command: string): number
   /**
-   * The most processes for requests that ran at once, of those that count together; by default each `upload-pack` with
-   * its like. One that was killed counts as if it ran on.
+   * Returns the most processes for requests that ran at once, of those in one group; by default each `upload-pack` with
+   * those of its kind and repository. One that was killed counts as running.
    */
   mostAtOnce(together?: (run: WrappedRun) => string | undefined): number
-  /** The processes for requests, in the order in which they started. */
+  /** Returns the processes for requests, in the order in which they started. */
   runs(): WrappedRun[]
   /**
-   * Shell lines that each process for a request runs from now on instead of Git, with `$dir` for a directory of the
-   * wrapper's, or in front of it if they do not exit. undefined: nothing special.
+   * Sets shell lines that each process for a request runs from now on before Git, or instead of it if they exit; `$dir` is
+   * the wrapper's directory. undefined: none.
    */
   plan(lines: string | undefined, command?: WrappedRun['command']): void
-  /** The same for a command that is not run for one request. */
+  /** The same for other commands. */
   planAny(command: string, lines: string): void
-  /** Makes a file in the wrapper's directory, for a plan that waits for it. */
+  /** Makes a file in the wrapper's directory, for which a plan waits. */
   signal(name: string): void
   /** Has a plan made this file? */
-  saw(name: string): boolean
-  /** What a plan wrote to a file. */
+  hasFile(name: string): boolean
+  /** Returns what a plan wrote to a file. */
   read(name: string): string
 }
 
-/** A process for a request, as it was started. */
+/** The start of a process for a request. */
 export interface WrappedRun {
   readonly command: 'upload-pack' | 'http-backend'
   /** The Git directory that it works on. */
   readonly repository: string
-  /** Way of working and protocol; nothing for `http-backend`. */
+  /** Mode and protocol of `upload-pack`; empty for `http-backend`. */
   readonly kind: string
 }
 
-/** @param program the Git that it wraps */
+/** @param program the Git program that is wrapped */
 export function makeGitWrapper(t: Test, program = 'git'): GitWrapper {
   const directory = tempDir(t)
   const file = (name: string): string => join(directory, name)
@@ -83,7 +83,7 @@ exit
     },
     planAny: (command, lines) => writeFileSync(file(`plan-${command}`), `${lines}\n`),
     signal: (name) => writeFileSync(file(name), ''),
-    saw: (name) => existsSync(file(name)),
+    hasFile: (name) => existsSync(file(name)),
     read: (name) => readFileSync(file(name), 'utf8'),
   }
 }
@@ -117,11 +117,11 @@ function mostAtOnce(events: readonly Event[], together: (run: WrappedRun) => str
   return most
 }
 
-/** Plans: send the first bytes of the true answer, then wait, die, hang, or be cut short. */
+/** Plans that send the first bytes of the real answer, then wait, fail, hang, or end. */
 export const plans = {
-  /** Waits for the file `go`, then is Git. */
+  /** Waits for the file `go`, then runs Git. */
   wait: 'while [ ! -f "$dir/go" ]; do sleep 0.02; done\n',
-  /** Waits half-way until the file `go` is there. */
+  /** Waits after so many bytes until the file `go` exists. */
   pause: (bytes: number): string =>
     `git "$@" > "$dir/out.$$"; head -c ${bytes} "$dir/out.$$"; : > "$dir/paused"
      while [ ! -f "$dir/go" ]; do sleep 0.01; done; tail -c +${bytes + 1} "$dir/out.$$"; exit 0\n`,

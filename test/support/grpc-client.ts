@@ -23,7 +23,7 @@ import { loadSync } from '@grpc/proto-loader'
 
 const protoDirectory = fileURLToPath(new URL('../../src/grpc/proto/', import.meta.url))
 
-/** What the door speaks, read from its proto files as a client would. */
+/** The services of the server, read from its proto files as a client would. */
 export const definitions = loadSync(
   ['ref_service', 'lease_service', 'cache_service', 'gitaly_smart_http', 'status'].map(
     (name) => `${protoDirectory}${name}.proto`,
@@ -43,15 +43,15 @@ type UnaryMethod = (
   callback: (error: ServiceError | null, reply: Message) => void,
 ) => unknown
 
-/** Who a client says that it is. */
+/** How a client identifies itself. */
 export interface Identity {
   /** Sent with every call. */
   readonly metadata?: Record<string, string>
-  /** How it speaks TLS; undefined: it does not. */
+  /** For TLS; undefined: plain text. */
   readonly credentials?: ChannelCredentials
 }
 
-/** A client of one service, whose calls go by their names. It ends with the test. */
+/** A client of one service, with calls by name. Closed with the test. */
 export class GrpcClient {
   readonly #client: Client
   readonly #metadata = new Metadata()
@@ -65,7 +65,7 @@ export class GrpcClient {
   ) {
     const definition = typeof service === 'string' ? (definitions[service] as ServiceDefinition) : service
     const Constructor = makeGenericClientConstructor(definition, 'service')
-    // Each has a connection of its own.
+    // Each client has its own connection.
     const own = { 'grpc.use_local_subchannel_pool': 1, ...options }
     this.#client = new Constructor(target, identity.credentials ?? credentials.createInsecure(), own)
     for (const [name, value] of Object.entries(identity.metadata ?? {})) this.#metadata.set(name, value)
@@ -77,14 +77,14 @@ export class GrpcClient {
     return client[method]!(request, this.#metadata, options)
   }
 
-  /** All messages of a stream. Rejects with its status unless that is OK. */
+  /** Resolves with all messages of a stream. Rejects with its status unless that is OK. */
   async all(method: string, request: object, options: CallOptions = {}): Promise<Message[]> {
     const messages: Message[] = []
     for await (const message of this.stream(method, request, options)) messages.push(message as Message)
     return messages
   }
 
-  /** The bytes of a stream of `data`. */
+  /** Resolves with the bytes of a stream of `data`. */
   async bytes(method: string, request: object, options: CallOptions = {}): Promise<Buffer> {
     return Buffer.concat((await this.all(method, request, options)).map(({ data }) => data as Buffer))
   }
@@ -102,8 +102,8 @@ export class GrpcClient {
 }
 
 /**
- * A call over HTTP/2 alone, whose answer flows only while it is read: grpc-js itself reads on, whatever becomes of the
- * messages. Its connection ends with the test, and speaks TLS if it is told a `ca`.
+ * Makes a call over plain HTTP/2, whose response flows only while it is read: grpc-js itself always reads on. The
+ * connection is closed with the test, and uses TLS if `ca` is given.
  */
 export function rawCall(
   t: Test,
@@ -117,7 +117,7 @@ export function rawCall(
   return rawCallOn(t, session, path, request, headers)
 }
 
-/** The same on a connection that is there. */
+/** The same on an existing connection. */
 export function rawCallOn(
   t: Test,
   session: ClientHttp2Session,
@@ -143,27 +143,27 @@ export function rawCallOn(
   return stream
 }
 
-/** The error that a call must end in. */
+/** Resolves with the error of a call that must fail. */
 export async function errorOf(call: Promise<unknown>): Promise<ServiceError> {
   try {
     await call
   } catch (error) {
     return error as ServiceError
   }
-  throw new Error('the call ended well')
+  throw new Error('the call succeeded')
 }
 
-/** The name of the status that a call must fail with. */
+/** Resolves with the status name of a call that must fail. */
 export const codeOf = async (call: Promise<unknown>): Promise<string | undefined> =>
   status[(await errorOf(call)).code]
 
-/** Seconds of the RetryInfo in an error's details; undefined: there is none. */
+/** Returns the seconds of the RetryInfo in an error's details; undefined: there is none. */
 export function retrySeconds(error: ServiceError): number | undefined {
   const [bytes] = error.metadata.get('grpc-status-details-bin')
   if (!bytes) return undefined
   const { code, message, details } = decode('google.rpc.Status', bytes as Buffer)
   const [detail] = details as { type_url: string; value: Buffer }[]
-  if (code !== error.code || message !== error.details) throw new Error('the details say something else')
+  if (code !== error.code || message !== error.details) throw new Error('the details differ from the status')
   if (detail?.type_url !== 'type.googleapis.com/google.rpc.RetryInfo') return undefined
   const { retryDelay } = decode('google.rpc.RetryInfo', detail.value) as { retryDelay: Message }
   return (retryDelay['seconds'] as number) + (retryDelay['nanos'] as number) / 1e9

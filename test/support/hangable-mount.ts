@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { findProgram } from '../../src/git/process/installation.js'
 import { eventually } from './eventually.js'
 
-/** Why there can be no mount here; false: there can. */
+/** Why a mount is not possible here; false: it is. */
 export const noMount: string | false =
   process.getuid?.() !== 0
     ? 'only root can mount'
@@ -13,19 +13,19 @@ export const noMount: string | false =
       : !findProgram('bindfs', process.env['PATH']) && 'there is no bindfs'
 
 export interface HangableMount {
-  /** From now on whoever touches it waits, as on a network filesystem whose server has gone. */
+  /** Makes every system call on it wait from now on, as on a network filesystem whose server is gone. */
   stop(): void
   resume(): void
 }
 
-/** Shows a directory at another place by a filesystem that can be made to hang. It goes with the test. */
+/** Mounts a directory at another place with a filesystem that can be made to hang. Unmounted with the test. */
 export async function mountHangable(t: Test, directory: string, point: string): Promise<HangableMount> {
-  // Nothing is remembered, so that every question reaches it.
+  // Without caches, so that every system call reaches it.
   const timeouts = ['attr', 'entry', 'negative'].map((each) => `${each}_timeout=0`).join()
   const daemon = spawn('bindfs', ['-f', '-o', timeouts, directory, point], { stdio: 'ignore' })
   const kill = (signal: NodeJS.Signals): void => void daemon.kill(signal)
   t.teardown(() => {
-    // Whoever waits for it gets an error.
+    // Waiting system calls get an error.
     kill('SIGKILL')
     execFileSync('umount', ['-l', point])
   })

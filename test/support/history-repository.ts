@@ -8,15 +8,16 @@ import { hiddenRefs, type Workplace } from './writers.js'
 
 export type RefFormat = 'files' | 'reftable'
 
-/** A repository that a history can be made in. */
+/** A repository in which a history is written. */
 export interface HistoryRepository extends Omit<Workplace, 'url'> {
   /** Relative to the root. */
   readonly path: string
 }
 
-/** Commits to choose from: so many that a value seldom comes back by chance. */
+/** Commits to choose from: so many that a value is rarely repeated by chance. */
 const commitsMax = 200
-/** Makes a repository in `root`, exported and open for pushes, and what writers need. @throws if Git cannot */
+
+/** Makes a repository in `root`, exported and open for pushes, and a clone for writers. @throws if Git fails */
 export function createHistoryRepository(
   t: Test,
   root: string,
@@ -37,7 +38,7 @@ export function createHistoryRepository(
     'http.receivepack': 'true',
     'receive.autogc': 'false',
     'transfer.hideRefs': hiddenRefs,
-    // However many want the same lock, nobody is turned away.
+    // Many writers may wait for the same lock, and none may fail.
     'core.filesRefLockTimeout': '60000',
     'core.packedRefsTimeout': '60000',
     'reftable.lockTimeout': '60000',
@@ -48,12 +49,12 @@ export function createHistoryRepository(
     return `commit refs/heads/main\n${who}\ndata <<END\n${index}\nEND\n`
   })
   git(['fast-import', '--quiet'], commits.join('\n'))
-  // Refs that nobody changes.
-  const still = Array.from(
+  // Refs that no writer changes.
+  const constantRefs = Array.from(
     { length: 300 },
     (_, index) => `create refs/heads/still/${index} refs/heads/main\n`,
   )
-  git(['update-ref', '--stdin'], still.join(''))
+  git(['update-ref', '--stdin'], constantRefs.join(''))
   git(['pack-refs', '--all'])
   execFileSync(program, ['init', '--quiet', '--bare', clone], { env: gitEnvironment })
   git(['push', '--quiet', clone, 'main'])

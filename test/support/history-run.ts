@@ -7,14 +7,14 @@ import type { HistoryRepository } from './history-repository.js'
 import { allWriters, type Value, type Writer } from './writers.js'
 
 export interface RunOptions {
-  readonly stage: HistoryRepository
+  readonly repository: HistoryRepository
   readonly url: string
   readonly adminUrl: string
-  /** observe: nobody takes a lease. lease: everybody does, around each change. */
+  /** observe: no writer opens a lease. lease: each does, around each change. */
   readonly mode: 'observe' | 'lease'
-  /** Decides what is written next, and when. */
+  /** Determines what is written next, and when. */
   readonly seed: number
-  /** How often each writer writes, or for how long. */
+  /** How often each writer writes, or for how many seconds all do. */
   readonly length: { readonly rounds: number } | { readonly seconds: number }
 }
 
@@ -24,31 +24,31 @@ export interface History {
   readonly violations: readonly string[]
 }
 
-/** Milliseconds between two changes of a writer in a storm. */
+/** Milliseconds between two changes of a writer in a busy phase. */
 const pauses = [0, 0, 0, 10, 30, 100]
-/** Storms of changes, and times so quiet that entries are kept and used again, by turns; in milliseconds. */
-const stormMs = 700
-const calmMs = 300
+/** Milliseconds of alternating phases: changes in quick succession, and none, so that entries are kept and reused. */
+const busyMs = 700
+const quietMs = 300
 /**
- * Milliseconds between two questions. Half of the readers are hasty: they go in convoys, since all who share an answer
- * ask again as one. The others come at any moment of a fill.
+ * Milliseconds between two reads. Half of the readers read without a pause: they stay in step, since all that share an
+ * answer read again at the same time. The others read at any moment of a fill.
  */
-const readerPauses = { hasty: [0], slow: [5, 40, 200] }
+const readerPauses = { none: [0], some: [5, 40, 200] }
 
-/** Lets real writers and readers loose on a repository, and checks all that was seen. @throws if one of them fails */
+/** Runs writers and readers on a repository at once, and checks all reads. @throws if one of them fails */
 export async function runHistory(options: RunOptions): Promise<History> {
-  const { stage, url, mode, seed, length } = options
-  const writers = allWriters({ ...stage, url: `${url}/${stage.path}` })
+  const { repository, url, mode, seed, length } = options
+  const writers = allWriters({ ...repository, url: `${url}/${repository.path}` })
   const registers = writers.flatMap((writer) => writer.registers)
-  const readers = readersOf(url, stage.path, registers)
-  const leases = mode === 'lease' ? new LeaseClient(options.adminUrl, stage.path) : undefined
+  const readers = readersOf(url, repository.path, registers)
+  const leases = mode === 'lease' ? new LeaseClient(options.adminUrl, repository.path) : undefined
   const writes: Write[] = []
   const reads: Read[] = []
 
   const startedAt = performance.now()
-  /** Writers at work; none if one has failed. */
+  /** Number of running writers; 0 if one has failed. */
   let writing = writers.length
-  const over = (round: number): boolean =>
+  const isOver = (round: number): boolean =>
     writing <= 0 ||
     ('rounds' in length ? round >= length.rounds : performance.now() - startedAt > length.seconds * 1000)
 
@@ -57,7 +57,7 @@ export async function runHistory(options: RunOptions): Promise<History> {
     const now = new Map<string, Value>(writer.registers.map((register) => [register, undefined]))
     if (now.has('HEAD')) now.set('HEAD', 'refs/heads/main')
     for (const [register, value] of now) writes.push({ register, value, start: -Infinity, end: -Infinity })
-    for (let round = 0; !over(round); round++) {
+    for (let round = 0; !isOver(round); round++) {
       const change = writer.next(now, random)
       const start = performance.now()
       if (!leases || writer.throughSidecar) await change.run()
@@ -68,32 +68,32 @@ export async function runHistory(options: RunOptions): Promise<History> {
         now.set(register, value)
       }
       await sleep(random.pick(pauses))
-      const phase = (performance.now() - startedAt) % (stormMs + calmMs)
-      if (phase > stormMs) await sleep(stormMs + calmMs - phase)
+      const phase = (performance.now() - startedAt) % (busyMs + quietMs)
+      if (phase > busyMs) await sleep(busyMs + quietMs - phase)
     }
   }
   const read = async (reader: Reader, pauses: readonly number[], index: number): Promise<void> => {
     const random = new Random(seed + writers.length + index)
     for (; writing > 0; await sleep(random.pick(pauses))) reads.push(await reader.read())
   }
-  const giveUp = (error: unknown): never => {
+  const stopAll = (error: unknown): never => {
     writing = 0
     throw error
   }
   const outcomes = await Promise.allSettled([
-    ...writers.map((writer, index) => write(writer, index).then(() => writing--, giveUp)),
+    ...writers.map((writer, index) => write(writer, index).then(() => writing--, stopAll)),
     ...readers.flatMap((reader, index) => [
-      read(reader, readerPauses.hasty, index).catch(giveUp),
-      read(reader, readerPauses.slow, index).catch(giveUp),
+      read(reader, readerPauses.none, index).catch(stopAll),
+      read(reader, readerPauses.some, index).catch(stopAll),
     ]),
   ])
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-  // What everybody sees at last.
+  // The final state is read too.
   for (const reader of readers) reads.push(await reader.read())
   return { writes, reads, violations: violations(writes, reads) }
 }
 
-/** Readers of every kind, of these registers. */
+/** Returns a reader of each kind, of these registers. */
 export function readersOf(url: string, path: string, registers: readonly string[]): Reader[] {
   const reader = (version: 0 | 1 | 2, ...prefixes: string[]): Reader =>
     createReader(url, path, registers, version, prefixes)

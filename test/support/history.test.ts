@@ -15,7 +15,7 @@ const read = (value: string | undefined, start: number, end: number): Read => ({
 })
 const writes = [write('a', 0, 0), write('b', 10, 20), write('c', 30, 40)]
 
-t.test('the checker accepts what may happen', async (t) => {
+t.test('possible histories are accepted', async (t) => {
   t.same(violations(writes, [read('a', 1, 2), read('b', 21, 22), read('c', 41, 42)]), [])
   t.same(violations(writes, [read('a', 12, 13)]), [], 'during a write the old value may be seen')
   t.same(violations(writes, [read('b', 12, 13)]), [], 'or the new one')
@@ -28,16 +28,16 @@ t.test('the checker accepts what may happen', async (t) => {
   t.same(violations(writes, [other]), [], 'a read says nothing of a register that it does not cover')
 })
 
-t.test('and finds what may not', async (t) => {
+t.test('impossible reads are found', async (t) => {
   t.match(violations(writes, [read('a', 21, 22)]), [/stale: version 0, 1.0 ms after version 1/])
   t.match(violations(writes, [read('c', 21, 22)]), [/before it was written/])
-  t.match(violations(writes, [read('x', 21, 22)]), [/nobody wrote/])
-  t.match(violations(writes, [read(undefined, 21, 22)]), [/nobody wrote/])
+  t.match(violations(writes, [read('x', 21, 22)]), [/never written/])
+  t.match(violations(writes, [read(undefined, 21, 22)]), [/never written/])
   t.match(violations(writes, [read('b', 12, 13), read('a', 14, 15)]), [/went back from version 1 to 0/])
   t.throws(() => violations([...writes, write('d', 39, 50)], []), /two writes at once/)
 })
 
-t.test('a value that comes back counts as the version that fits', async (t) => {
+t.test('a repeated value counts as the version that fits', async (t) => {
   const flips = [write('a', 0, 0), write(undefined, 10, 20), write('a', 30, 40), write(undefined, 50, 60)]
   t.same(violations(flips, [read('a', 12, 13), read(undefined, 32, 33), read('a', 34, 35)]), [])
   t.same(violations(flips, [read('a', 11, 31), read(undefined, 32, 33)]), [], 'the older of two that fit')
@@ -46,7 +46,7 @@ t.test('a value that comes back counts as the version that fits', async (t) => {
   t.match(violations(flips, [read('a', 21, 22)]), [/stale: version 0/], 'not the one to come')
 })
 
-t.test('violations are bounded in number', async (t) => {
+t.test('the number of violations is bounded', async (t) => {
   const stale = Array.from({ length: 50 }, (_, index) => read('a', 50 + index, 60 + index))
   const found = violations(writes, stale, 3)
   t.equal(found.length, 4)
@@ -69,7 +69,7 @@ const someReads = fc.array(
   { maxLength: 5 },
 )
 
-t.test('its verdict is that of trying all orders', async (t) => {
+t.test('the result is that of an exhaustive search', async (t) => {
   const verdicts = { yes: 0, no: 0 }
   fc.assert(
     fc.property(someWrites, someReads, (writes, reads) => {
@@ -83,8 +83,8 @@ t.test('its verdict is that of trying all orders', async (t) => {
 })
 
 /**
- * Is there an order of all operations that agrees with their times, in which each read sees the write before it?
- * A read that fits now may as well come now: it changes nothing. So only the writes need trying.
+ * Searches for an order of all operations that agrees with their times, in which each read sees the write before it.
+ * A read that fits can come at once, since it changes nothing. So only the order of writes is searched.
  */
 function hasOrder(writes: readonly Write[], reads: readonly Read[], current?: string): boolean {
   const earliestEnd = Math.min(...[...writes, ...reads].map(({ end }) => end))

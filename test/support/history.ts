@@ -1,7 +1,7 @@
 /**
- * Checks what readers saw of registers that change while they read. Each register has one writer, which writes one
- * value after the other; a value may come back (a branch that is deleted twice is absent twice). All times come from
- * one clock, in milliseconds.
+ * A checker for linearizable reads of registers that change meanwhile. Each register has one writer, which writes one
+ * value after the other; a value may be repeated (a branch that is deleted twice is absent twice). All times are in
+ * milliseconds of one clock.
  */
 export interface Write {
   readonly register: string
@@ -14,26 +14,26 @@ export interface Write {
 export interface Read {
   readonly start: number
   readonly end: number
-  /** What the read says of each register that it covers; undefined: it was absent. */
+  /** The value of each register that the read covers; undefined: it was absent. */
   readonly values: ReadonlyMap<string, string | undefined>
 }
 
 /**
- * Is there, register by register, an order of all reads and writes that agrees with their times, in which each read sees
- * the write before it? The answer is exact: an empty list means yes. Otherwise violations in words, `most` of them and
- * the number of the others. O(n log n) for each register.
+ * Checks whether there is, for each register, an order of all reads and writes that agrees with their times, in which each
+ * read sees the write before it. The result is exact: an empty list means yes. Otherwise it returns violations in words,
+ * at most `most` of them and the number of the others. O(n log n) for each register.
  * @throws if two writes of a register overlap, which one writer cannot do
  *
  * With one writer the order of the writes is known: version 0, 1, 2 … A read that sees version v needs that write v
  * started before the read's end and that write v + 1 did not end before the read's start; and a read that started after
- * another had ended must not see an older version. These conditions are enough: each read is put right behind its
- * version's write, and nothing in the real times speaks against that order (Lamport, "On interprocess communication").
+ * another had ended must not see an older version. These conditions are sufficient: each read is put right behind its
+ * version's write, and no real time contradicts that order (Lamport, "On interprocess communication").
  *
- * What is left is to choose, for each read, among the versions that have the value which it saw. Greedy is enough:
- * reads in order of their starts, each takes the least version that the conditions allow. Suppose that some choice
- * meets all conditions. Then, read by read, greedy's version is not above that choice's: all reads that ended before
- * this one started have been given theirs, none above the choice's, so the version of the choice is allowed to greedy
- * too, which takes that or a lower one. So if greedy finds none, there is none.
+ * It remains to choose, for each read, among the versions that have the value it saw. A greedy choice is sufficient: in
+ * order of their starts, each read gets the lowest version that the conditions allow. Suppose that some choice meets all
+ * conditions. Then, read by read, the greedy version is not above that choice's: all reads that ended before this one
+ * started have their greedy versions, none above the choice's, so the greedy algorithm may take the choice's version too,
+ * and takes that or a lower one. So if it finds none, there is none.
  */
 export function violations(writes: readonly Write[], reads: readonly Read[], most = 20): string[] {
   const byStart = [...reads].sort((a, b) => a.start - b.start)
@@ -50,7 +50,7 @@ export function violations(writes: readonly Write[], reads: readonly Read[], mos
 }
 
 /**
- * One register's violations.
+ * Returns the violations of one register.
  * @param reads in order of their starts
  * @param byEnd their indices, in order of their ends
  */
@@ -61,7 +61,7 @@ function* check(
   byEnd: readonly number[],
 ): Generator<string> {
   const seen = new Int32Array(reads.length).fill(-1)
-  // The newest version that any read saw which has ended.
+  // The newest version that a read has seen that ended before this one started.
   let newest = 0
   let ended = 0
   for (const [index, read] of reads.entries()) {
@@ -74,7 +74,7 @@ function* check(
   }
 }
 
-/** What one register has been. */
+/** The values that one register has had, in order. */
 class Versions {
   readonly #writes: readonly Write[]
   /** The versions that have a value, ascending. */
@@ -88,26 +88,26 @@ class Versions {
     this.#byValue = groupBy(writes.keys(), (index) => writes[index]!.value)
   }
 
-  /** The version that was in place for certain: what is read from then on is not older. */
+  /** Returns the version that was certainly written by then: a read that starts later must not see an older one. */
   settledAt(time: number): number {
     return Math.max(0, first(this.#writes, (write) => write.end >= time) - 1)
   }
 
-  /** The newest version that can have been seen by then; -1: none. */
+  /** Returns the newest version that a read can have seen by then; -1: none. */
   newestAt(time: number): number {
     return first(this.#writes, (write) => write.start > time) - 1
   }
 
-  /** The least version from there on that has this value. */
+  /** Returns the lowest version from there on that has this value. */
   find(value: string | undefined, from: number): number | undefined {
     const versions = this.#byValue.get(value) ?? []
     return versions[first(versions, (version) => version >= from)]
   }
 
-  /** Why a read cannot have seen this value. */
+  /** Returns why a read cannot have seen this value. */
   explain(value: string | undefined, { start, end }: Read, newest: number): string {
     const versions = this.#byValue.get(value)
-    if (!versions) return `a value that nobody wrote: ${value}`
+    if (!versions) return `a value that was never written: ${value}`
     const possible = versions.slice(
       0,
       first(versions, (version) => version > this.newestAt(end)),
@@ -130,7 +130,7 @@ function groupBy<T, K>(items: Iterable<T>, key: (item: T) => K): Map<K, T[]> {
   return groups
 }
 
-/** The index of the first item of which it holds, in a list where it holds of all that follow; or the length. */
+/** Binary search: the index of the first item for which a condition holds, that holds for all later ones; or the length. */
 function first<T>(items: readonly T[], holds: (item: T) => boolean): number {
   let [low, high] = [0, items.length]
   while (low < high) {

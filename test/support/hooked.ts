@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly environment?: NodeJS.ProcessEnv
 }
 
-/** Runs a program while this process goes on answering, as the fake sidecar must. */
+/** Runs a program without blocking this process, in which the fake sidecar answers. */
 export async function run(options: RunOptions, program: string, ...args: string[]): Promise<Ran> {
   const { cwd, input = '', environment } = options
   const child = spawn(program, args, { cwd, env: { ...gitEnvironment, ...environment } })
@@ -32,7 +32,7 @@ export async function run(options: RunOptions, program: string, ...args: string[
   return { status, output: `${stdout}${stderr}`.trim() }
 }
 
-/** Runs git. @returns what it printed @throws if it fails */
+/** Runs git and returns its output. @throws if it fails */
 export async function gitIn(options: string | RunOptions, ...args: string[]): Promise<string> {
   const { status, output } = await run(
     typeof options === 'string' ? { cwd: options } : options,
@@ -45,14 +45,14 @@ export async function gitIn(options: string | RunOptions, ...args: string[]): Pr
 
 export const hookOf = (repository: string): string => join(repository, 'hooks/reference-transaction')
 
-/** Installs the hook, and gives the sidecar more time than a busy machine needs. */
+/** Installs the hook with a time limit that a busy machine does not reach. */
 export async function installPatientHook(repository: string, admin: string): Promise<void> {
   await installHook(repository, admin)
   const path = hookOf(repository)
   writeFileSync(path, readFileSync(path, 'utf8').replaceAll('0.25', '30'))
 }
 
-/** Lines in what the hook keeps from one run to the next. */
+/** Returns the lines of the hook's notes. */
 export function notes(repository: string): string[] {
   const directory = join(repository, 'refstream')
   if (!existsSync(directory)) return []
@@ -60,7 +60,7 @@ export function notes(repository: string): string[] {
   return files.flatMap((name) => readFileSync(join(directory, name), 'utf8').trimEnd().split('\n'))
 }
 
-/** A PATH with what every host has, and these programs. */
+/** Returns a PATH with what every host has, and these programs. */
 export function pathWith(t: Test, ...programs: string[]): string {
   const directory = join(tempDir(t), 'bin')
   mkdirSync(directory)

@@ -15,7 +15,7 @@ export interface Ask {
   readonly body?: Buffer | string
 }
 
-/** One request on a connection of its own. Rejects if the answer breaks off. */
+/** Sends one request on a new connection. Rejects if the response is cut short. */
 export async function ask(url: string, { method = 'GET', headers = {}, body }: Ask = {}): Promise<Answer> {
   const response = await open(url, { method, headers }, body)
   const chunks: Buffer[] = []
@@ -24,7 +24,7 @@ export async function ask(url: string, { method = 'GET', headers = {}, body }: A
   return { status: statusCode, headers: response.headers, rawHeaders, body: Buffer.concat(chunks) }
 }
 
-/** Asks again and again until the answer has this status. */
+/** Repeats a request until the response has this status. */
 export async function eventuallyGet(url: string, status: number): Promise<Answer> {
   for (;;) {
     const answer = await ask(url)
@@ -33,7 +33,7 @@ export async function eventuallyGet(url: string, status: number): Promise<Answer
   }
 }
 
-/** The same, up to the head of the answer; its body is the caller's to read. */
+/** Sends a request and resolves with the head of the response; the caller reads its body. */
 export function open(url: string, options: RequestOptions, body?: Buffer | string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request(url, { agent: false, ...options }, resolve)
@@ -42,11 +42,11 @@ export function open(url: string, options: RequestOptions, body?: Buffer | strin
   })
 }
 
-/** The URL of an advertisement. */
+/** Returns the URL of an advertisement. */
 export const infoRefs = (url: string, repository: string, service = 'git-upload-pack'): string =>
   `${url}/${repository}/info/refs?service=${service}`
 
-/** Bytes as they come over a raw connection, until the server closes it. */
+/** Sends bytes on a raw connection and resolves with all that comes until the server closes it. */
 export async function raw(url: string, bytes: string): Promise<string> {
   const socket = connect(url)
   socket.write(bytes)

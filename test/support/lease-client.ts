@@ -1,6 +1,6 @@
 import { ask } from './http-client.js'
 
-/** What a mutator says to the admin API. */
+/** A mutator's client of the admin API. */
 export class LeaseClient {
   readonly #adminUrl: string
   readonly #repository: string
@@ -11,7 +11,7 @@ export class LeaseClient {
     this.#repository = repository
   }
 
-  /** Does something under a lease. `changed` is what it says at the end. @throws what `work` throws */
+  /** Runs `work` under a lease, which ends with `changed`. @throws what `work` throws */
   async during<T>(work: () => Promise<T>, changed = true): Promise<T> {
     const id = await this.open()
     try {
@@ -32,7 +32,7 @@ export class LeaseClient {
 
   async #call(expected: number, method: string, path: string, body: object): Promise<string> {
     const text = JSON.stringify(body)
-    // Node's client does not say by itself how long the body of a DELETE is.
+    // Node's client sends no Content-Length for the body of a DELETE by itself.
     const headers = { 'Content-Type': 'application/json', 'Content-Length': `${Buffer.byteLength(text)}` }
     const answer = await ask(`${this.#adminUrl}${path}`, { method, headers, body: text })
     if (answer.status !== expected) throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`)

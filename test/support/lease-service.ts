@@ -13,7 +13,7 @@ export interface TestLeases {
   readonly service: LeaseService
 }
 
-/** A lease service over an empty root. */
+/** Makes a lease service over an empty root. */
 export function makeLeaseService(t: Test, mode: 'observe' | 'lease' = 'observe'): TestLeases {
   const root = realpathSync(tempDir(t))
   const leases = new Leases()

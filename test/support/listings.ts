@@ -3,7 +3,7 @@ import { pktLine } from '../../src/git/protocol/pkt-line.js'
 import { SharedListing } from '../../src/service/ref-listings.js'
 import { Signal, type Entry } from '../../src/streamcache/index.js'
 
-/** A ref as Git tells of it; attributes in Git's order. */
+/** A ref of a listing; attributes in Git's order. */
 export interface ListedRef {
   readonly name: string
   readonly symrefTarget?: string | undefined
@@ -13,7 +13,7 @@ export interface ListedRef {
 const id = (digit: string, objectFormat: 'sha1' | 'sha256'): string =>
   digit.repeat(objectFormat === 'sha1' ? 40 : 64)
 
-/** One line of an answer to ls-refs under these flags. */
+/** Returns one line of an answer to ls-refs with these flags. */
 function lineOf(
   { name, symrefTarget, peeled }: ListedRef,
   { peel, symrefs }: Flags,
@@ -29,7 +29,7 @@ function lineOf(
 
 type Flags = Omit<RefQuery, 'prefixes'>
 
-/** Git's answer for refs in its order: HEAD first, if it is there. */
+/** Returns Git's answer for refs in its order: HEAD first, if it exists. */
 export function answerTo(
   refs: readonly ListedRef[],
   { prefixes, ...flags }: RefQuery,
@@ -55,7 +55,7 @@ export const queries: readonly RefQuery[] = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((bi
   }))
 })
 
-/** A repository of many branches, and as many annotated tags. */
+/** Returns many branches, and as many annotated tags. */
 export const manyRefs = (count: number): ListedRef[] => [
   { name: 'HEAD', symrefTarget: 'refs/heads/b0000000' },
   ...Array.from({ length: count }, (_, index) => ({ name: `refs/heads/b${String(index).padStart(7, '0')}` })),
@@ -65,7 +65,7 @@ export const manyRefs = (count: number): ListedRef[] => [
   })),
 ]
 
-/** A listing in memory; `whole: false`: its flush packet has not come yet. */
+/** Makes a listing in memory; `whole: false`: its flush packet has not come yet. */
 export async function sharedListing(answer: Buffer, whole = true): Promise<SharedListing> {
   const listing = new SharedListing()
   const sent = new Signal()

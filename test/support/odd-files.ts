@@ -3,12 +3,12 @@ import { closeSync, ftruncateSync, mkdirSync, openSync, symlinkSync } from 'node
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 
-/** Is there a program that makes pipes? */
+/** Is there a program that makes named pipes? */
 export const hasMkfifo = spawnSync('mkfifo', ['--version']).error === undefined
 
 export const makeFifo = (path: string): void => void execFileSync('mkfifo', [path])
 
-/** What may have a file's name and is none, or none to read. */
+/** Makes, by kind, something at a path that is not a readable file. */
 export const oddFiles: Record<string, (path: string) => void | Promise<void>> = {
   ...(hasMkfifo ? { 'a pipe': makeFifo } : {}),
   'a directory': (path) => void mkdirSync(`${path}/a/b`, { recursive: true }),

@@ -2,13 +2,13 @@ import { flushPacket, pktLine } from '../../src/git/protocol/pkt-line.js'
 import type { Read } from './history.js'
 import { ask, infoRefs } from './http-client.js'
 
-/** One of those who ask for refs, again and again. */
+/** A client that reads refs repeatedly. */
 export interface Reader {
-  /** Asks once. @throws if there is no whole answer */
+  /** Reads once. @throws if there is no whole answer */
   read(): Promise<Read>
 }
 
-/** @param prefixes of the refs that it asks for, in protocol v2; none: all */
+/** @param prefixes `ref-prefix` arguments in protocol v2; none: all refs */
 export function createReader(
   url: string,
   repository: string,
@@ -34,7 +34,7 @@ export function createReader(
     headers: { ...headers, 'Content-Type': 'application/x-git-upload-pack-request' },
     body,
   }
-  // Most answers equal the one before: what they say is kept once.
+  // Most answers equal the previous one: their values are stored once.
   let last: { readonly body: Buffer; readonly values: Read['values'] } | undefined
   return {
     async read() {
@@ -52,8 +52,8 @@ export function createReader(
 }
 
 /**
- * What an advertisement or an answer to ls-refs says of some refs (gitprotocol-pack(5), gitprotocol-v2(5)). While a
- * loose ref is deleted, Git may find its name and not its file, and then lists it with an object id of zeros.
+ * Returns the values of some refs in an advertisement or an answer to ls-refs (gitprotocol-pack(5), gitprotocol-v2(5)).
+ * While a loose ref is deleted, Git may find its name and not its file, and then lists it with an object id of zeros.
  */
 function valuesIn(body: Buffer, registers: readonly string[]): Read['values'] {
   const text = body.toString()

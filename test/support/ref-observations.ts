@@ -1,20 +1,20 @@
 import type { Test } from 'tap'
 import { realpathSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createSnapshotMemory, StatSnapshot, type SnapshotMemory } from '../../src/git/state/stat-snapshot.js'
+import { StatSnapshot } from '../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory, type SnapshotMemory } from '../../src/git/state/snapshot-memory.js'
+import { observeRefs, type ObservedRefs } from '../../src/git/state/ref-state.js'
 import {
-  observeRefs,
   observeRepository,
   type ObservationSettings,
   type RepositoryState,
-  type ObservedRefs,
-  type RefLimits,
-} from '../../src/git/state/ref-state.js'
+} from '../../src/git/state/repository-state.js'
+import type { RefLimits } from '../../src/git/state/refs-walk.js'
 import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
-import { openRepository } from '../../src/git/state/repository.js'
+import { openRepository } from '../../src/git/state/open-repository.js'
 import { tempDir } from './temp-dir.js'
 
-/** A repository's whole state, as observe mode sees it. */
+/** A repository's whole state, as it is observed in observe mode. */
 export interface RefState extends RepositoryState {
   readonly refs: ObservedRefs
 }
@@ -41,12 +41,12 @@ export async function observeRefState(
   }
 }
 
-/** A root and a way to look at what is in it. */
+/** A root, and functions that observe repositories in it. */
 export interface RefObserver {
   readonly root: string
-  /** A look at once. */
+  /** Observes once. */
   readonly now: (path: string) => Promise<RefState | undefined>
-  /** Looks until the state is settled, as somebody would who asks again; what is coarse needs two seconds. */
+  /** Observes until the state is settled, as repeated requests would; coarse timestamps need two seconds. */
   readonly settled: (path: string) => Promise<RefState>
 }
 

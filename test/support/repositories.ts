@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Git's environment in tests: nobody's configuration, fixed names and dates, no repository inherited. */
+/** Git's environment in tests: no user's configuration, fixed names and dates, no inherited repository. */
 export const gitEnvironment: NodeJS.ProcessEnv = {
   PATH: process.env['PATH'],
   HOME: '/nonexistent',
@@ -27,7 +27,7 @@ export function gitWith(
     cwd: string
     input?: string | Buffer
     environment?: NodeJS.ProcessEnv
-    /** How the output becomes text; latin1 keeps every byte. */
+    /** Encoding of the output; latin1 keeps every byte. */
     encoding?: BufferEncoding
   },
   ...args: string[]
@@ -47,7 +47,7 @@ export interface InitOptions {
   readonly exported?: boolean
 }
 
-/** An empty bare repository whose HEAD is refs/heads/main. @returns its path */
+/** Makes an empty bare repository whose HEAD is refs/heads/main. @returns its path */
 export function initBare(root: string, name: string, options: InitOptions = {}): string {
   const path = join(root, name)
   mkdirSync(path, { recursive: true })
@@ -56,13 +56,13 @@ export function initBare(root: string, name: string, options: InitOptions = {}):
   return path
 }
 
-/** A commit with the empty tree; it exists, but no ref points to it. @returns its object id */
+/** Makes a commit with the empty tree, to which no ref points. @returns its object id */
 export function makeCommit(repository: string, message: string, ...parents: string[]): string {
   const tree = gitWith({ cwd: repository }, 'hash-object', '-t', 'tree', '-w', '--stdin')
   return git(repository, 'commit-tree', tree, '-m', message, ...parents.flatMap((parent) => ['-p', parent]))
 }
 
-/** A bare repository with one commit on main and an annotated tag v1. */
+/** Makes a bare repository with one commit on main and an annotated tag v1. @returns its path */
 export function makeRepository(root: string, name: string, options: InitOptions = {}): string {
   const path = initBare(root, name, options)
   const commit = makeCommit(path, 'one')
@@ -72,14 +72,14 @@ export function makeRepository(root: string, name: string, options: InitOptions 
 }
 
 /**
- * Adds that many branches refs/heads/<prefix>NNNNNN, packed, all at main's commit. Written as Git would write them
- * (gitrepository-layout(5), "packed-refs"), because Git itself makes a file for each first.
+ * Adds `count` branches refs/heads/<prefix>NNNNNN, packed, all at main's commit. Written in Git's format
+ * (gitrepository-layout(5), "packed-refs"), because Git itself would first make a file for each.
  */
 export function addPackedBranches(repository: string, count: number, prefix = 'b/'): void {
   git(repository, 'pack-refs', '--all')
   const path = join(repository, 'packed-refs')
   const [header = '', ...lines] = readFileSync(path, 'latin1').trimEnd().split('\n')
-  // A tag's line and the line of what it points to (^) stay together.
+  // A tag's line and the line of its peeled object (^) stay together.
   const refs = lines.join('\n').split(/\n(?!\^)/)
   const commit = git(repository, 'rev-parse', 'refs/heads/main')
   for (let index = 0; index < count; index++) {

@@ -7,14 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { tempDir } from './temp-dir.js'
 
-/** The program that users run; `make test` has built it. */
+/** The program that users run, as it was built. */
 export const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 export interface SidecarOptions {
   readonly cacheDir?: string
-  /** Leave out --cache-dir. */
+  /** Leaves out --cache-dir. */
   readonly defaultCacheDir?: boolean
-  /** Run it as this user and group. */
+  /** Runs it as this user and group. */
   readonly user?: number
   readonly args?: readonly string[]
   readonly environment?: NodeJS.ProcessEnv
@@ -28,22 +28,22 @@ export interface SpawnedSidecar {
   /** Empty without --grpc. */
   readonly grpcTarget: string
   readonly cacheDir: string
-  /** Lines that it has logged. */
+  /** Its log, parsed. */
   readonly log: Record<string, unknown>[]
-  /** Sends a signal and waits for the end. @returns exit code, or the signal that ended it */
+  /** Sends a signal and resolves when it has ended, with the exit code or the signal that ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | string>
-  /** The value of a metric, summed over all its labels that match. */
+  /** Resolves with the value of a metric, summed over all series with these labels. */
   metric(name: string, labels?: Record<string, string>): Promise<number>
 }
 
-/** The environment in which programs under test run: nothing of the test runner's, no configuration of anybody's. */
+/** The environment of programs under test: without the test runner's variables and any user's configuration. */
 export const cleanEnvironment: NodeJS.ProcessEnv = {
   PATH: process.env['PATH'],
   GIT_CONFIG_NOSYSTEM: '1',
   LC_ALL: 'C',
 }
 
-/** Starts `refstream serve` on free ports and waits until it listens. It ends with the test. */
+/** Starts `refstream serve` on free ports and resolves when it listens. Ended with the test. */
 export async function startSidecar(
   t: Test,
   root: string,

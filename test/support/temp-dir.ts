@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A new directory that goes with the test. */
+/** Makes a directory that is removed with the test. */
 export function tempDir(t: Test): string {
   const directory = mkdtempSync(join(tmpdir(), 'refstream-test-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))

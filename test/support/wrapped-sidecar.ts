@@ -5,11 +5,11 @@ import { addPackedBranches, makeRepository } from './repositories.js'
 import { startSidecar, type SpawnedSidecar } from './sidecar.js'
 import { tempDir } from './temp-dir.js'
 
-/** A sidecar whose Git does as the test plans, before a repository of 2,000 branches. */
+/** A sidecar whose Git is wrapped, with a repository of 2,000 branches. */
 export interface WrappedSidecar {
   readonly wrapper: GitWrapper
   readonly sidecar: SpawnedSidecar
-  /** Where that repository is advertised. */
+  /** The URL of the repository's advertisement. */
   readonly url: string
 }
 

@@ -5,48 +5,48 @@ import { gitEnvironment } from './repositories.js'
 
 const run = promisify(execFile)
 
-/** Where writers work. */
+/** The repository and tools of writers. */
 export interface Workplace {
-  /** The Git program that works in the repository. */
+  /** The Git program that is run in the repository. */
   readonly git: string
   readonly repository: string
-  /** The repository as clients of the sidecar know it. */
+  /** The repository's URL at the sidecar. */
   readonly url: string
   /** A clone that has all commits, to push from. */
   readonly clone: string
-  /** Commits to set refs to; all are in the repository. */
+  /** Commits that refs are set to; all exist in the repository. */
   readonly commits: readonly string[]
 }
 
-/** What a register is: a ref's object id, or HEAD's target; undefined: absent. */
+/** The value of a register: a ref's object id, or HEAD's target; undefined: absent. */
 export type Value = string | undefined
 
 export interface Change {
-  /** What the writer's registers are afterwards, if they are others than before. */
+  /** The values of the writer's registers after the change, if they differ. */
   readonly values: ReadonlyMap<string, Value>
   run(): Promise<unknown>
 }
 
-/** One of those who change a repository. Its registers are its own, and it makes one change after the other. */
+/** A program that changes a repository, one change after the other. No other writer has its registers. */
 export interface Writer {
   readonly name: string
   readonly registers: readonly string[]
-  /** Does the sidecar itself see its changes coming? Then they need no lease. */
+  /** Do its changes pass through the sidecar? Then they need no lease. */
   readonly throughSidecar?: boolean
-  /** @param now what its registers are */
+  /** @param now the current values of its registers */
   next(now: ReadonlyMap<string, Value>, random: Random): Change
 }
 
-/** Refs that readers must not see; see `packing`. */
+/** Hidden refs (transfer.hideRefs); see `packing`. */
 export const hiddenRefs = 'refs/filler'
 
-/** Every way in which refs change that Git has. */
+/** Returns a writer for every way in which Git changes refs. */
 export function allWriters(place: Workplace): Writer[] {
   const { repository, url, clone, commits } = place
   const options = { env: gitEnvironment }
   const inPlace = (...args: string[]) => run(place.git, ['-C', repository, ...args], options)
 
-  /** Sets some registers, and deletes some that are there. */
+  /** Sets some registers, and deletes some that exist. */
   const someOf = (registers: readonly string[], now: ReadonlyMap<string, Value>, random: Random) => {
     const chosen = registers.filter(() => random.below(2) === 0)
     if (chosen.length === 0) chosen.push(random.pick(registers))
@@ -77,7 +77,7 @@ export function allWriters(place: Workplace): Writer[] {
         values,
         run: () => {
           const transaction = inPlace('update-ref', '--stdin')
-          // Should Git end early, its exit code tells.
+          // If Git ends early, its exit code tells why.
           transaction.child.stdin?.on('error', () => {})
           transaction.child.stdin?.end(['start', ...lines, 'commit', ''].join('\n'))
           return transaction
@@ -85,7 +85,7 @@ export function allWriters(place: Workplace): Writer[] {
       }
     },
   }
-  /** A branch that is there gets another name, or goes; one that is not comes back. */
+  /** Renames or deletes a branch that exists, or creates one that does not. */
   const renaming: Writer = {
     name: 'renaming',
     registers: ['one', 'two', 'three'].map((ref) => `refs/heads/renamed/${ref}`),
@@ -110,7 +110,7 @@ export function allWriters(place: Workplace): Writer[] {
       return { values: new Map([[ref, commit]]), run: () => inPlace('branch', short(ref), commit) }
     },
   }
-  /** Directories under refs/ come and go with their only ref. */
+  /** Creates and removes directories under refs/ with their only ref. */
   const recreating: Writer = {
     name: 'recreating',
     registers: ['refs/heads/deep/er/one', 'refs/tags/two'],
@@ -130,10 +130,10 @@ export function allWriters(place: Workplace): Writer[] {
     },
   }
   /**
-   * Moves refs to other files, and changes none that anybody sees; nor does it if it gives up because others write
-   * (reftable). Each time packed-refs gets another size, by a hidden ref with another name: Git takes the file for the
-   * one that it has read before if inode, size and second are equal (packed-backend.c, validate_snapshot), and would
-   * tell old values, which is none of refstream's doing.
+   * Moves refs to other files without changing visible refs; it may fail because others write (reftable). Each time
+   * packed-refs gets another size, by a hidden ref with another name: Git takes the file for the one that it has read
+   * before if inode, size and second are equal (packed-backend.c, validate_snapshot), and would return old values, which
+   * is not a fault of refstream.
    */
   let filler = ''
   const packing: Writer = {
@@ -153,7 +153,7 @@ export function allWriters(place: Workplace): Writer[] {
     },
   }
   return [
-    // A client's Git need not be the server's.
+    // A client's Git may differ from the server's.
     { ...pushing('pushed', 'git', url), throughSidecar: true },
     pushing('carried', place.git, repository),
     transactions,

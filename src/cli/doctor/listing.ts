@@ -1,5 +1,6 @@
 import { simpleGit } from 'simple-git'
-import type { Git, GitProcess } from '../../git/process/git.js'
+import type { Git } from '../../git/process/git.js'
+import type { GitProcess } from '../../git/process/git-process.js'
 import { spawnIn } from '../../git/process/git-in-repository.js'
 import type { Repository } from '../../git/state/repository.js'
 

@@ -2,7 +2,7 @@ import { accessSync, constants, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathText, systemPath } from '../../git/filesystem/byte-path.js'
 import { realPath } from '../../git/filesystem/real-path.js'
-import { nameBelow } from '../../git/state/repositories-root.js'
+import { pathWithin } from '../../git/filesystem/path-within.js'
 import type { RepositoryRefusal } from '../../git/state/repository.js'
 
 /** Something below the root that looks like a repository and is not served. */
@@ -83,7 +83,7 @@ const linkReason = (target: string): string =>
 function leadsOut(root: string, path: string): string | undefined {
   try {
     const real = realPath(path)
-    return nameBelow(root, real) === undefined ? real : undefined
+    return pathWithin(root, real) === undefined ? real : undefined
   } catch {
     return undefined
   }

@@ -1,22 +1,18 @@
 import { findProgram } from '../../git/process/installation.js'
-import { createSnapshotMemory, StatSnapshot } from '../../git/state/stat-snapshot.js'
+import { StatSnapshot } from '../../git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../git/state/snapshot-memory.js'
 import { findObjectDirectories, type ObjectDirectories } from '../../git/state/object-directories.js'
 import type { PathGuard } from '../../git/filesystem/path-guard.js'
+import { observeRefs, type ObservedRefs } from '../../git/state/ref-state.js'
 import {
-  observeRefs,
   observeRepository,
   type ObservationSettings,
   type RepositoryState,
-  type ObservedRefs,
-} from '../../git/state/ref-state.js'
-import { visitDirectory, type Visit } from '../../git/state/repositories.js'
+} from '../../git/state/repository-state.js'
+import { visitDirectory, type VisitedDirectory } from '../../git/state/repository-search.js'
 import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
-import {
-  openRepository,
-  type OpenRepository,
-  type RepositoryRefusal,
-  type Repository,
-} from '../../git/state/repository.js'
+import type { OpenRepository, RepositoryRefusal, Repository } from '../../git/state/repository.js'
+import { openRepository } from '../../git/state/open-repository.js'
 import type { ModeDecision, Modes } from './modes.js'
 
 export interface DiskOptions {
@@ -123,7 +119,7 @@ export class Disk {
   }
 
   /** Tells what a directory below the root is, and what it contains if it is no repository; see `visitDirectory`. */
-  visit(path: string, isLink: boolean): Visit {
+  visit(path: string, isLink: boolean): VisitedDirectory {
     return visitDirectory(this.#newSnapshot(), this.#options.root, path, isLink)
   }
 

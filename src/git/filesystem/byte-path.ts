@@ -1,14 +1,14 @@
 /**
- * Paths are bytes, and JavaScript's strings are not. A path is text here: its UTF-8 as it is, and each byte that is not
- * part of any UTF-8 as a lone surrogate, U+DC80 to U+DCFF, which no UTF-8 decodes to (PEP 383, "surrogateescape"). So
- * equal paths are equal texts, unequal ones are not, and nearly all paths are simply their names.
+ * Conversion between paths, which are bytes, and text. Valid UTF-8 is decoded; each other byte becomes a lone surrogate,
+ * U+DC80 to U+DCFF, which no UTF-8 decodes to (PEP 383, "surrogateescape"). So equal paths are equal texts, different
+ * paths are different texts, and nearly every path is simply its name.
  */
 
 const escaped = /[\uDC80-\uDCFF]/
-/** The highest surrogate of a pair: what follows it is a pair's second half and no escaped byte. */
+/** The first half of a surrogate pair: what follows it is the second half and not an escaped byte. */
 const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff
 
-/** Returns the text that stands for these bytes. */
+/** Returns the text for these bytes. */
 export function pathText(bytes: Buffer): string {
   const text = bytes.toString()
   if (!text.includes('\uFFFD')) return text
@@ -21,7 +21,7 @@ export function pathText(bytes: Buffer): string {
   return path
 }
 
-/** Returns the bytes that a text stands for. */
+/** Returns the bytes of a text that `pathText` has made. */
 export function pathBytes(path: string): Buffer {
   if (!escaped.test(path)) return Buffer.from(path)
   const parts: Buffer[] = []
@@ -37,16 +37,16 @@ export function pathBytes(path: string): Buffer {
   return Buffer.concat([...parts, Buffer.from(plain)])
 }
 
-/** Returns what the file system's calls take for a path: the text itself, unless bytes are escaped in it. */
+/** Returns the argument for functions of node:fs: the text itself, unless bytes are escaped in it. */
 export const systemPath = (path: string): string | Buffer => (escaped.test(path) ? pathBytes(path) : path)
 
-/** Returns the length of the UTF-8 sequence of one character that begins here; 0: none does (RFC 3629). */
+/** Returns the length of the UTF-8 sequence that begins here; 0: there is no valid one (RFC 3629). */
 function sequenceLength(bytes: Buffer, at: number): number {
   const first = bytes[at]!
   if (first < 0x80) return 1
   const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2
   const character = bytes.subarray(at, at + length)
-  // Decoding and encoding gives back what is well-formed, and nothing else.
+  // Decoding and encoding returns the same bytes only if they are well-formed.
   const wellFormed = first >= 0xc2 && Buffer.from(character.toString()).equals(character)
   return wellFormed && character.length === length ? length : 0
 }

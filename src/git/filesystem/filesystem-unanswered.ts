@@ -1,10 +1,10 @@
-/** A filesystem did not answer in time. Doors answer 503 with Retry-After, or UNAVAILABLE. */
+/** A filesystem did not answer in time. HTTP answers 503 with Retry-After, gRPC UNAVAILABLE. */
 export class FilesystemUnanswered extends Error {
   override readonly name = 'FilesystemUnanswered'
   override readonly message = 'the filesystem that this repository lies on does not answer'
-  /** When to come again: a whole number. */
+  /** A whole number, for Retry-After. */
   readonly retryAfterSeconds: number
-  /** Where it is mounted; not for clients. */
+  /** Mount points; for the log, not for clients. */
   readonly mounts: readonly string[]
 
   constructor(mounts: readonly string[], retryAfterSeconds: number, cause?: unknown) {

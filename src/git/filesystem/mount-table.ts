@@ -2,25 +2,25 @@ import { readFileSync } from 'node:fs'
 import { mayHang, parseMountinfo, reachable, type Mount } from './mountinfo.js'
 import { PathGuard } from './path-guard.js'
 
-/** Least time between two readings in milliseconds, and how much longer than a reading takes: 0.2 % of a processor. */
+/** Shortest time between two readings in milliseconds, and as a multiple of what a reading takes: 0.2 % of a processor. */
 const readAgainMs = 100
 const readAgainFactor = 500
 
-/** Where no table can be had: other systems than Linux, or no /proc. */
-const nothing: ReadonlyMap<string, Mount> = new Map()
+/** Where there is no table: other systems than Linux, or no /proc. */
+const noMounts: ReadonlyMap<string, Mount> = new Map()
 
 /**
- * The mounts that this process sees, from the kernel's own table: unlike any question about a path, reading it never
- * waits for a filesystem.
+ * The mounts that this process sees, from the kernel's table (proc_pid_mountinfo(5)): unlike a system call with a path,
+ * reading it never waits for a filesystem.
  */
 export class MountTable {
   readonly #read: () => Buffer
   readonly #now: () => number
   #text: Buffer | undefined
-  #mounts = nothing
+  #mounts = noMounts
   #remote: readonly Mount[] = []
   #nextAtMs = -Infinity
-  /** Without the mounts of these ids, which may be touched. */
+  /** By the ids of mounts that may be used. */
   readonly #guards = new Map<string, PathGuard>()
 
   constructor(
@@ -31,7 +31,7 @@ export class MountTable {
     this.#now = now
   }
 
-  /** What keeps a look from mounts that may hang; undefined: there are none but those of `allowed`, by id. */
+  /** Returns a guard against mounts that may hang; undefined: there are none except those of `allowed`, by id. */
   guard(allowed: readonly string[] = []): PathGuard | undefined {
     if (this.#now() >= this.#nextAtMs) this.#refresh()
     if (this.#remote.length === 0) return undefined
@@ -44,7 +44,7 @@ export class MountTable {
     return guard.isNeeded ? guard : undefined
   }
 
-  /** The mount that a path free of links lies on; undefined: nobody can say. */
+  /** Returns the mount that a path free of links lies on; undefined: unknown. */
   at(path: string): Mount | undefined {
     if (this.#now() >= this.#nextAtMs) this.#refresh()
     for (let prefix = path; prefix !== ''; prefix = prefix.slice(0, prefix.lastIndexOf('/'))) {
@@ -56,7 +56,7 @@ export class MountTable {
 
   #refresh(): void {
     const startedAtMs = this.#now()
-    // What guards remember of paths is of this reading.
+    // Guards remember paths that they have checked against the previous reading.
     this.#guards.clear()
     try {
       const text = this.#read()
@@ -66,7 +66,7 @@ export class MountTable {
         this.#remote = [...this.#mounts.values()].filter(mayHang)
       }
     } catch {
-      this.#mounts = nothing
+      this.#mounts = noMounts
       this.#remote = []
       this.#text = undefined
     }

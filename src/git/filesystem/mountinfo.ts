@@ -1,19 +1,20 @@
 import { pathText } from './byte-path.js'
+import { pathWithin } from './path-within.js'
 
-/** A filesystem that is mounted somewhere. */
+/** A mounted filesystem. */
 export interface Mount {
-  /** Of no other mount as long as this one exists. */
+  /** Unique as long as this mount exists. */
   readonly id: string
   readonly parent: string
-  /** The directory or file that it lies over: absolute and free of links. */
+  /** The directory or file that it covers: absolute and free of links. */
   readonly point: string
-  /** As the kernel calls it: `ext4`, `nfs4`, `fuse.sshfs`. */
+  /** The kernel's name: `ext4`, `nfs4`, `fuse.sshfs`. */
   readonly type: string
 }
 
 /**
- * Filesystems that answer as long as this machine lives. What is not among them may wait for another machine, or for a
- * program, for ever: NFS, SMB, FUSE (fuseblk too), 9p, Ceph, autofs, and what nobody has heard of yet.
+ * Filesystems that always answer. Any other may wait for another machine, or for a program, without limit: NFS, SMB, FUSE
+ * (fuseblk too), 9p, Ceph, autofs, and unknown ones.
  */
 const localTypes = new Set([
   ...[
@@ -48,16 +49,14 @@ const localTypes = new Set([
   ...['securityfs', 'selinuxfs', 'debugfs', 'tracefs', 'configfs', 'efivarfs', 'fusectl', 'binfmt_misc'],
 ])
 
-/** Where the kernel's own filesystems are; an automounter's place for binfmt_misc is on nearly every machine. */
+/** Mount points of the kernel's own filesystems; nearly every machine has an autofs mount for binfmt_misc there. */
 const kernelsOwn = /^\/(?:proc|sys|dev)(?:\/|$)/
 
-/**
- * May a path on it hang whoever looks at it? The root is taken for local, whatever it is: without it, nothing runs.
- */
+/** May a system call with a path on this mount hang? The root counts as local, of any type: without it, nothing runs. */
 export const mayHang = ({ point, type }: Mount): boolean =>
   !localTypes.has(type) && point !== '/' && !kernelsOwn.test(point)
 
-/** Reads /proc/self/mountinfo (proc_pid_mountinfo(5)). What cannot be parsed is left out. */
+/** Parses /proc/self/mountinfo (proc_pid_mountinfo(5)). Lines that cannot be parsed are left out. */
 export function parseMountinfo(text: Buffer): Mount[] {
   return text
     .toString('latin1')
@@ -65,14 +64,14 @@ export function parseMountinfo(text: Buffer): Mount[] {
     .flatMap((line) => {
       const fields = line.split(' ')
       const [id, parent, , , point] = fields
-      // Optional fields stand before a hyphen, in any number.
+      // A hyphen ends any number of optional fields.
       const type = fields[fields.indexOf('-', 6) + 1]
       if (!id || !parent || !point?.startsWith('/') || fields.indexOf('-', 6) < 0 || !type) return []
       return [{ id, parent, point: unescape(point), type }]
     })
 }
 
-/** Space, tab, line end and backslash are written as three octal digits. */
+/** Space, tab, line feed and backslash are written as a backslash and three octal digits. */
 const unescape = (point: string): string => {
   const bytes = point.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(parseInt(octal, 8)),
@@ -80,7 +79,7 @@ const unescape = (point: string): string => {
   return pathText(Buffer.from(bytes, 'latin1'))
 }
 
-/** By mount point, the mounts that a path can lead to: those that no other one lies over. */
+/** Returns, by mount point, the mounts that a path can lead to: those that no other mount covers. */
 export function reachable(mounts: readonly Mount[]): Map<string, Mount> {
   const byId = new Map(mounts.map((mount) => [mount.id, mount]))
   const children = new Map<string, Mount[]>()
@@ -94,15 +93,13 @@ export function reachable(mounts: readonly Mount[]): Map<string, Mount> {
     found.set(mount.point, mount)
     const on = (children.get(mount.id) ?? []).filter((child) => child !== mount)
     for (const child of on) {
-      // One mounted on the same parent at a directory above it has come later, or it would be on that one.
-      const isHidden = on.some(({ point }) => point !== child.point && isAtOrBelow(point, child.point))
+      // One on the same parent, mounted at a directory above it, came later: otherwise this one would be mounted on that one.
+      const isHidden = on.some(
+        ({ point }) => point !== child.point && pathWithin(point, child.point) !== undefined,
+      )
       if (!isHidden) visit(child)
     }
   }
   for (const mount of mounts) if (mount.parent === mount.id || !byId.has(mount.parent)) visit(mount)
   return found
 }
-
-/** Is a path this directory, or below it? Both absolute and free of links. */
-export const isAtOrBelow = (directory: string, path: string): boolean =>
-  path === directory || path.startsWith(directory === '/' ? directory : `${directory}/`)

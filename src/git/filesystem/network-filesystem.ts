@@ -2,9 +2,9 @@ import { statfsSync } from 'node:fs'
 import type { MountTable } from './mount-table.js'
 
 /**
- * Filesystems whose timestamps may come late, from another host's clock, or out of a cache: a change that another host
- * has finished may not show in them yet. Magic numbers as in statfs(2) and Linux's include/uapi/linux/magic.h. FUSE is
- * among them because sshfs, glusterfs, s3fs and virtiofs all go by its number, and stat is cached there as well.
+ * Filesystems whose timestamps may be late, from another host's clock, or from a cache: they may not show a change that
+ * another host has finished. Magic numbers as in statfs(2) and Linux's include/uapi/linux/magic.h. FUSE is among them
+ * because sshfs, glusterfs, s3fs and virtiofs have its number, and their stat results are cached as well.
  */
 const networkTypes = new Map([
   [0x6969, 'nfs'],
@@ -25,8 +25,8 @@ const networkTypes = new Map([
   [0x786f4256, 'vboxsf'],
 ])
 
-/** Types as the table of mounts has them, where they are other words than the names above. */
-const names = new Map([
+/** Types in the mount table that differ from the names above. */
+const aliases = new Map([
   ['nfs4', 'nfs'],
   ['smbfs', 'smb'],
   ['smb3', 'smb2'],
@@ -36,18 +36,18 @@ const names = new Map([
 const networkNames = new Set(networkTypes.values())
 
 /**
- * The name of the network filesystem that a path lies on; undefined: it is on a local one, as far as one can know.
+ * Returns the name of the network filesystem that a path lies on; undefined: it lies on a local or an unknown one.
  * @param path free of links
- * @param mounts asked instead of the filesystem, which may not answer
+ * @param mounts used instead of statfs(2), which may hang
  */
 export function networkFilesystem(path: string, mounts?: MountTable): string | undefined {
   const type = mounts?.at(path)?.type
   if (type !== undefined) {
-    const name = names.get(type) ?? type.replace(/^fuse\..*/, 'fuse')
+    const name = aliases.get(type) ?? type.replace(/^fuse\..*/, 'fuse')
     return networkNames.has(name) ? name : undefined
   }
   try {
-    // Some architectures have it signed.
+    // Signed on some architectures.
     return networkTypes.get(statfsSync(path).type >>> 0)
   } catch {
     return undefined

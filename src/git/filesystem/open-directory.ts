@@ -11,24 +11,25 @@ import { throwIfTransient } from './system-errors.js'
 import { pathText, systemPath } from './byte-path.js'
 import { realPath } from './real-path.js'
 
-/** A file or directory: how it is called, and how it is reached now. */
+/** A file or directory: its stable name, and the path by which it is reached now. */
 export interface Place {
-  /** Stable, and of no other file: the directory's identity or the absolute path comes first. */
+  /** Stable and unique: begins with the identity of an open directory, or is an absolute path. */
   readonly name: string
   /** For system calls. */
   readonly path: string | Buffer
-  /** What a guard checks before the place is touched: where it is, by names; left out: that was checked. */
+  /** The path that a guard checks before the place is used; left out: it was checked. */
   readonly real?: string
 }
 
-/** A place by its absolute path. */
+/** Returns a place by its absolute path. */
 export const placeOf = (path: string): Place => ({ name: path, path: systemPath(path), real: path })
 
-/** Linux's O_PATH (open(2)), which Node does not name: a directory need not be readable to be entered. */
+/** Linux's O_PATH (open(2)), which Node does not define: a directory need not be readable to be entered. */
 const openPath = 0o10000000
 /**
- * Where this process's descriptors have paths (proc_pid_fd(5)); undefined: this system has none. Then directories are
- * reached by their names, which may come to mean others meanwhile. Through `self` it would cost another link each time.
+ * The directory in which this process's descriptors have paths (proc_pid_fd(5)); undefined: this system has none. Then
+ * directories are reached by their names, which may come to mean other directories. `/proc/self` would cost one more link
+ * per system call.
  */
 const descriptors =
   process.platform === 'linux' && existsSync('/proc/self/fd')
@@ -37,15 +38,15 @@ const descriptors =
 const flags = constants.O_DIRECTORY | (descriptors === undefined ? constants.O_RDONLY : openPath)
 
 /**
- * A directory as a path meant it at one moment. What is reached through it is in that very directory, whatever the path
- * comes to mean meanwhile: renamed, exchanged with a link, hidden by a mount. Whoever opens it closes it.
+ * The directory that a path meant at one moment, held open. What is reached through it is in that directory, whatever the
+ * path comes to mean: renamed, exchanged with a link, covered by a mount. The caller of `open` closes it.
  */
 export class OpenDirectory {
   /** Where it was when it was opened: absolute and free of links. */
   readonly path: string
-  /** Of no other directory, for as long as it exists: inode numbers are given again, with another time of birth. */
+  /** Unique as long as the directory exists: device, inode and birth time, since inode numbers are reused. */
   readonly identity: string
-  /** As it was when it was opened. */
+  /** Its stat when it was opened. */
   readonly stats: BigIntStats
   readonly #descriptor: number
   readonly #prefix: string
@@ -59,8 +60,8 @@ export class OpenDirectory {
   }
 
   /**
-   * Opens what a path means now; undefined: no directory, or none that may be entered.
-   * @throws the system's error that says nothing of it, such as EMFILE
+   * Opens the directory that a path means now; undefined: there is none that may be entered.
+   * @throws the system's error if it says nothing about the path, such as EMFILE
    */
   static open(path: string | Buffer): OpenDirectory | undefined {
     let descriptor: number | undefined
@@ -68,7 +69,7 @@ export class OpenDirectory {
       descriptor = openSync(path, flags)
       const stats = fstatSync(descriptor, { bigint: true })
       const real = descriptors === undefined ? realPath(path) : linkedPath(`${descriptors}/${descriptor}`)
-      // Removed, or on a filesystem that is not mounted any more.
+      // Otherwise it was removed, or its filesystem is not mounted any more.
       if (stats.nlink > 0n && real.startsWith('/')) {
         const directory = new OpenDirectory(descriptor, real, stats)
         descriptor = undefined
@@ -83,7 +84,7 @@ export class OpenDirectory {
     }
   }
 
-  /** A place in it, by a relative path. */
+  /** Returns a place in it, by a relative path. */
   at(relative: string): Place {
     return {
       name: `${this.identity}/${relative}`,
@@ -92,12 +93,12 @@ export class OpenDirectory {
     }
   }
 
-  /** The directory itself, as a working directory for processes that are started while it is open. */
+  /** Its path as a working directory for processes that are started while it is open. */
   get workingDirectory(): string {
     return descriptors === undefined ? this.path : `/proc/self/fd/${this.#descriptor}`
   }
 
-  /** To hand on to a process that is started while it is open. */
+  /** For a process that inherits it and is started while it is open. */
   get descriptor(): number {
     return this.#descriptor
   }
@@ -107,11 +108,11 @@ export class OpenDirectory {
   }
 }
 
-/** The path of an open directory for a process that has been handed it as that descriptor. */
+/** Returns the path of an open directory for a process that has inherited it as this descriptor. */
 export const handedOnPath = (path: string, descriptor: number): string =>
   descriptors === undefined ? path : `/proc/self/fd/${descriptor}`
 
-/** The path of a descriptor, as the kernel has it. */
+/** Returns the kernel's path of a descriptor. */
 function linkedPath(link: string): string {
   const text = readlinkSync(link)
   return text.includes('\uFFFD') ? pathText(readlinkSync(link, 'buffer')) : text

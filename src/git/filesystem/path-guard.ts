@@ -2,7 +2,7 @@ import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { pathText, systemPath } from './byte-path.js'
 import type { Mount } from './mountinfo.js'
 
-/** A path leads to a mount that may hang, so that it must not be touched here; nothing of the mount was. */
+/** A path leads to a mount that may hang, so that this process must not use it. The mount was not accessed. */
 export class RemotePath extends Error {
   override readonly name = 'RemotePath'
   readonly mount: Pick<Mount, 'id' | 'point' | 'type'>
@@ -13,18 +13,18 @@ export class RemotePath extends Error {
   }
 }
 
-/** As many links as the kernel follows on a path (path_resolution(7)). */
+/** The number of links that the kernel follows on a path (path_resolution(7)). */
 const linksMax = 40
 
 /**
- * Keeps whoever asks it first from touching mounts that may hang: follows a path as the kernel would, a component at a
- * time, and throws before the first that lies on one. Made anew with each reading of the mounts.
+ * Checks paths for mounts that may hang, before the paths are used: follows a path as the kernel would, component by
+ * component, and throws before the first one on such a mount. Created anew for each reading of the mount table.
  */
 export class PathGuard {
   readonly #mounts = new Map<string, Mount>()
-  /** Directories that were found harmless, and where their links led to. */
-  readonly #known = new Map<string, string>()
-  /** Paths that were found harmless as a whole. */
+  /** Directories that were checked, and where their links lead. */
+  readonly #checked = new Map<string, string>()
+  /** Paths that `checkOnce` has checked. */
   readonly #passed = new Set<string>()
 
   constructor(mounts: readonly Mount[]) {
@@ -37,41 +37,41 @@ export class PathGuard {
   }
 
   /**
-   * Checks all that is touched when a path is opened, links followed. Directories above it may have been checked a
-   * moment ago, see `MountTable`; the path's end is, in any case, now. @throws RemotePath
+   * Checks every component that is accessed when a path is opened, links followed. The check of directories above it may
+   * be as old as this guard, see `MountTable`; its last component is checked now. @throws RemotePath
    */
   check(path: string): void {
     const cut = path.lastIndexOf('/')
     const directory = path.slice(0, cut)
-    const real = cut <= 0 ? '' : (this.#known.get(directory) ?? this.#learn(directory))
-    // Of what does not exist, nothing is touched.
+    const real = cut <= 0 ? '' : (this.#checked.get(directory) ?? this.#checkDirectory(directory))
+    // Below a directory that does not exist, nothing is accessed.
     if (real !== undefined) this.#follow(real, [path.slice(cut + 1)])
   }
 
-  /** The same for the operator's own paths: one check serves all who ask within a moment. @throws RemotePath */
+  /** The same for the operator's own paths: checked once per guard. @throws RemotePath */
   checkOnce(path: string): void {
     if (this.#passed.has(path)) return
     this.check(path)
     this.#passed.add(path)
   }
 
-  /** Checks a directory that is free of links for mounts on it and in it. @throws RemotePath */
+  /** Checks for mounts at and below a directory whose path is free of links. @throws RemotePath */
   checkBelow(directory: string): void {
     for (const mount of this.#mounts.values()) {
       if (mount.point === directory || mount.point.startsWith(`${directory}/`)) throw new RemotePath(mount)
     }
   }
 
-  #learn(directory: string): string | undefined {
+  #checkDirectory(directory: string): string | undefined {
     const real = this.#follow('', directory.split('/').reverse())
-    if (real !== undefined) this.#known.set(directory, real)
+    if (real !== undefined) this.#checked.set(directory, real)
     return real
   }
 
   /**
-   * @param real where to begin; '' is the root
-   * @param names components still to come, the last first
-   * @returns where it leads to; undefined: nowhere
+   * @param real the directory to begin in; '' is the root directory
+   * @param names the remaining components, in reverse order
+   * @returns where the path leads; undefined: it does not exist
    */
   #follow(real: string, names: string[]): string | undefined {
     let links = 0

@@ -1,8 +1,8 @@
 import type { ConfigPair } from './environment.js'
 
 /**
- * The variables that decide an advertisement and start no program, in lower case (git-config(1); upload-pack.c; ls-refs.c;
- * bundle-uri.c). `uploadpack.packObjectsHook` is the reason for a list of names and no pattern.
+ * The variables that change an advertisement and start no program, in lower case (git-config(1); upload-pack.c;
+ * ls-refs.c; bundle-uri.c). A list of names and not a pattern, because `uploadpack.packObjectsHook` starts one.
  */
 const allowed = new Set([
   ...['transfer.hiderefs', 'transfer.advertisesid', 'transfer.advertiseobjectinfo', 'lsrefs.unborn'],
@@ -13,20 +13,20 @@ const allowed = new Set([
     'uploadpack.allowanysha1inwant',
   ],
   ...['uploadpack.allowsidebandall', 'uploadpack.advertisebundleuris', 'uploadpack.blobpackfileuri'],
-  // These change nothing here, but go with the others in what clients send for every service alike.
+  // These change nothing here, but clients send them together with the others to every service.
   ...['receive.hiderefs', 'protocol.version'],
 ])
 
 /** `uploadpackfilter.allow`, `uploadpackfilter.<filter>.allow`, `uploadpackfilter.tree.maxDepth`. */
 const filter = /^uploadpackfilter(\.[a-z:]{1,64})?\.(allow|maxdepth)$/
 
-/** Options of one request, and bytes of one. The environment has room for them beside all else. */
+/** Most options of one request, and most bytes of one option, so that they fit into the environment. */
 const optionsMax = 256
 const optionMax = 4096
 
 /**
- * Configuration that a client asks for, written `KEY=VALUE`, or `KEY` for true. Nothing else reaches Git (R8).
- * @returns the pairs, or why one of them is refused, for the client to read
+ * Parses configuration that a client asks for, written `KEY=VALUE`, or `KEY` for true. Nothing else reaches Git (R8).
+ * @returns the pairs, or why one of them is refused, as a text for the client
  */
 export function parseClientConfig(options: readonly string[]): ConfigPair[] | { readonly refused: string } {
   if (options.length > optionsMax) return { refused: `there are more than ${optionsMax} config options` }

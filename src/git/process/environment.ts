@@ -1,5 +1,7 @@
+import type { ObjectDirectories } from '../state/object-directories.js'
+
 /**
- * Variables that point Git at one repository (`git rev-parse --local-env-vars`), or that say what a client said. The
+ * Variables that point Git at one repository (`git rev-parse --local-env-vars`), or that describe a client's request. The
  * sidecar may have been started inside a hook or behind a CGI server; its Git processes must not inherit these.
  */
 const dropped = new Set([
@@ -17,17 +19,17 @@ const dropped = new Set([
   ...['SERVER_PROTOCOL', 'REMOTE_USER', 'REMOTE_ADDR', 'REMOTE_HOST'],
 ])
 
-/** The sidecar's own environment as its Git processes inherit it. GIT_NAMESPACE, HOME and GIT_TRACE* stay. */
+/** Returns the part of the sidecar's environment that its Git processes inherit: GIT_NAMESPACE, HOME, GIT_TRACE* stay. */
 export function inheritedEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(environment).filter(([name]) => !dropped.has(name) && !name.startsWith('HTTP_'))
   return Object.fromEntries(kept)
 }
 
 /**
- * Tells Git that this one repository may belong to somebody else: who is given a root to serve trusts what is in it.
- * Said in the environment of one process (git-config(1), GIT_CONFIG_COUNT), so nobody's configuration file changes.
- * `.` is said too because http-backend starts its services with the repository as their working directory, and
- * Git 2.39 compares that very string.
+ * Adds to an environment that this one repository may belong to another user: what is below the configured root is
+ * trusted. It is set for one process only (git-config(1), GIT_CONFIG_COUNT), so no configuration file changes.
+ * `.` is named too because http-backend starts its services with the repository as their working directory, and
+ * Git 2.39 compares exactly that string.
  */
 export function trusting(environment: NodeJS.ProcessEnv, gitDir: string): NodeJS.ProcessEnv {
   return withConfig(environment, [
@@ -39,7 +41,7 @@ export function trusting(environment: NodeJS.ProcessEnv, gitDir: string): NodeJS
 /** The name of a configuration variable, and its value. */
 export type ConfigPair = readonly [key: string, value: string]
 
-/** Adds configuration for one process (git-config(1), GIT_CONFIG_COUNT): as `-c` does, and not on a command line. */
+/** Adds configuration for one process (git-config(1), GIT_CONFIG_COUNT): as `-c` does, but not on a command line. */
 export function withConfig(environment: NodeJS.ProcessEnv, pairs: readonly ConfigPair[]): NodeJS.ProcessEnv {
   const count = Number(environment['GIT_CONFIG_COUNT'] ?? 0)
   const added = pairs.flatMap(([key, value], index) => [
@@ -52,3 +54,22 @@ export function withConfig(environment: NodeJS.ProcessEnv, pairs: readonly Confi
     ...(Object.fromEntries(added) as NodeJS.ProcessEnv),
   }
 }
+
+/**
+ * Returns the variables that make a process use these object directories.
+ * @param commonDir the repository's common directory, as the process reaches it
+ */
+export function objectEnvironment(
+  commonDir: string,
+  { main, alternates }: ObjectDirectories,
+): NodeJS.ProcessEnv {
+  const inside = (name: string): string => `${commonDir}/${name}`
+  const quoted = alternates.map(inside).map(quote)
+  return {
+    GIT_OBJECT_DIRECTORY: main === undefined ? undefined : inside(main),
+    ...(quoted.length > 0 ? { GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted.join(':') } : {}),
+  }
+}
+
+/** Quotes a path as in C, since it may contain the colon that separates paths (git(1)). */
+const quote = (path: string): string => `"${path.replace(/["\\]/g, '\\$&')}"`

@@ -1,10 +1,12 @@
 import type { Readable } from 'node:stream'
-import { GitError, type Git, type GitProcess } from './git.js'
+import type { Git } from './git.js'
+import { GitError } from './git-error.js'
+import type { GitProcess } from './git-process.js'
 import { spawnIn } from './git-in-repository.js'
 import { nextChunk } from './next-chunk.js'
 import type { Repository } from '../state/repository.js'
 
-/** A request as `git http-backend` understands it (git-http-backend(1)); every field is checked by the door. */
+/** A request as `git http-backend` understands it (git-http-backend(1)); every field was checked by the HTTP server. */
 export interface BackendRequest {
   readonly method: 'GET' | 'HEAD' | 'POST'
   /** What follows the repository in the path, such as `/git-receive-pack`. */
@@ -19,32 +21,32 @@ export interface BackendRequest {
   readonly exportAll: boolean
 }
 
-/** How a request is started among others. */
+/** How a request is queued and cancelled. */
 export interface BackendAdmission {
-  /** Was its client let in before? Then it is queued where others are shed. */
+  /** Was a request of this client admitted before? Then this one is queued where others are shed. */
   readonly admitted: boolean
-  /** Gives up waiting when it aborts. */
+  /** Takes the request out of the queue when it aborts. */
   readonly queueing: AbortSignal
   /** Ends the process when it aborts. */
   readonly signal: AbortSignal
-  /** Called when its turn has come, just before the process starts. */
+  /** Called when a permit was acquired, just before the process starts. */
   readonly starting?: () => void
 }
 
 export interface BackendResponse {
   readonly status: number
   readonly statusText: string | undefined
-  /** Names and values in turn, in the order in which Git gave them. */
+  /** Alternating names and values, in the order in which Git wrote them. */
   readonly headers: string[]
   readonly body: Readable
 }
 
-/** Bytes of a response head beyond which it cannot be Git's. */
+/** Most bytes of a response head; Git's are far shorter. */
 const headMax = 64 * 1024
 
 /**
- * Starts `git http-backend` as CGI (RFC 3875) for one request on one repository, when there is a slot for it. The
- * repository is its project root, so that there is no path for it to resolve.
+ * Starts `git http-backend` as a CGI program (RFC 3875) for one request on one repository, once it has a permit. The
+ * repository is its project root, so that it has no path to resolve.
  * @throws Overloaded, RepositoryExchanged, or the signal's reason
  */
 export async function httpBackend(
@@ -82,7 +84,7 @@ export async function httpBackend(
   })
 }
 
-/** Reads the head of what http-backend answers. @throws GitError if there is none; then the process is ended */
+/** Reads the head of http-backend's response. @throws GitError if there is none; then the process is ended */
 export async function readHead(process: GitProcess): Promise<BackendResponse> {
   const body = process.stdout
   let head = Buffer.alloc(0)
@@ -105,7 +107,7 @@ export async function readHead(process: GitProcess): Promise<BackendResponse> {
   throw new GitError(`git http-backend: no response head (${reason})`)
 }
 
-/** undefined: there is a line that is no header. */
+/** undefined: a line is not a header. */
 function parseHead(text: string): Omit<BackendResponse, 'body'> | undefined {
   let status = 200
   let statusText: string | undefined

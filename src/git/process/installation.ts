@@ -7,12 +7,12 @@ import type { Git } from './git.js'
 import { placeOf, type Place } from '../filesystem/open-directory.js'
 import type { PathGuard } from '../filesystem/path-guard.js'
 
-/** The Git on this machine and what of it decides the bytes that it says. */
+/** The Git on this machine, and what of it decides the bytes that it writes. */
 export interface Installation {
   readonly version: string
-  /** Is it at least the oldest that refstream is tested with? */
+  /** Is it at least `oldestGit`? */
   readonly supported: boolean
-  /** Its files; see LookSettings. */
+  /** Its files; see `ObservationSettings`. */
   readonly programs: readonly Place[]
   readonly scopes: ConfigScopes
   readonly environmentDigest: string
@@ -22,7 +22,7 @@ export interface Installation {
 export const oldestGit = '2.39'
 
 /**
- * The absolute path of a program, by PATH if it is a mere name.
+ * Returns the path of a program, looked up in PATH if it is a mere name.
  * undefined: there is no such program, or it may not be run
  * @throws RemotePath
  */
@@ -34,7 +34,7 @@ export function findProgram(name: string, path: string | undefined, guard?: Path
     guard?.check(resolve(candidate))
     try {
       accessSync(candidate, constants.X_OK)
-      // A directory may be "run" too.
+      // A directory has the same permission bit.
       return statSync(candidate).isFile()
     } catch {
       return false
@@ -42,19 +42,20 @@ export function findProgram(name: string, path: string | undefined, guard?: Path
   })
 }
 
+/** Milliseconds for each question to Git. */
 const answerWithinMs = 5000
 
-/** Asks Git about itself; what it does not tell falls back to what most builds of Git do. */
+/** Asks Git about itself; where it does not answer, the default of most builds of Git is used. */
 export async function inspectInstallation(git: Git): Promise<Installation> {
   const { environment } = git
-  const [said, execPath, systemFile] = await Promise.all([
+  const [versionLine, execPath, systemFile] = await Promise.all([
     ask(git, ['--version'], environment),
     ask(git, ['--exec-path'], environment),
-    // The editor is given the path of the file, whether it exists or not; `git var` tells it since 2.42 only.
+    // The editor gets the path of the file, whether it exists or not; `git var` prints it since 2.42 only.
     ask(git, ['config', '--system', '--edit'], { ...environment, GIT_EDITOR: 'echo' }),
   ])
-  // Builds add words of their own: `git version 2.39.5 (Apple Git-154)`.
-  const [, version = 'unknown', major, minor] = /^git version ((\d+)\.(\d+)\S*)/.exec(said ?? '') ?? []
+  // Some builds add words: `git version 2.39.5 (Apple Git-154)`.
+  const [, version = 'unknown', major, minor] = /^git version ((\d+)\.(\d+)\S*)/.exec(versionLine ?? '') ?? []
   return {
     version,
     supported: isSupported(Number(major), Number(minor)),
@@ -84,7 +85,7 @@ async function ask(
   return answer?.trim() || undefined
 }
 
-/** git-config(1), "FILES" and GIT_CONFIG_GLOBAL. */
+/** The user's configuration files (git-config(1), "FILES" and GIT_CONFIG_GLOBAL). */
 function userFiles(environment: NodeJS.ProcessEnv): string[] {
   const { GIT_CONFIG_GLOBAL, HOME, XDG_CONFIG_HOME } = environment
   if (GIT_CONFIG_GLOBAL) return [GIT_CONFIG_GLOBAL]
@@ -92,7 +93,7 @@ function userFiles(environment: NodeJS.ProcessEnv): string[] {
   return [...(xdg ? [join(xdg, 'git/config')] : []), ...(HOME ? [join(HOME, '.gitconfig')] : [])]
 }
 
-/** git-config(1), GIT_CONFIG_COUNT. */
+/** Configuration in the environment (git-config(1), GIT_CONFIG_COUNT). */
 function environmentVariables(environment: NodeJS.ProcessEnv): ConfigVariable[] {
   const count = Number(environment['GIT_CONFIG_COUNT'] ?? 0)
   return Array.from({ length: count }, (_, index) => {

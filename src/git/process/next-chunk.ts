@@ -1,6 +1,9 @@
 import type { Readable } from 'node:stream'
 
-/** What a stream has next, without taking hold of the stream for good; null at its end, also if that comes early. */
+/**
+ * Resolves with the next chunk of a stream, and leaves no listener on the stream; null at its end, also if the stream was
+ * destroyed before that.
+ */
 export async function nextChunk(stream: Readable): Promise<Buffer | null> {
   for (;;) {
     const chunk = stream.read() as Buffer | null
@@ -15,5 +18,5 @@ export async function nextChunk(stream: Readable): Promise<Buffer | null> {
   }
 }
 
-/** An error closes the stream; listened to, it does not end the program. */
+/** An error closes the stream; without a listener for it, it would end the program. */
 const events = ['readable', 'end', 'close', 'error'] as const

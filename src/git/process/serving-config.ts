@@ -1,22 +1,24 @@
-import { outputOf, type Git } from './git.js'
+import type { Git } from './git.js'
+import { outputOf } from './git-process.js'
 import { spawnIn } from './git-in-repository.js'
 import type { ObservedConfig } from '../state/config-files.js'
 import type { Repository } from '../state/repository.js'
 
 /** What a repository's configuration says about serving its refs. */
 export interface ServingConfig {
-  /** `http.uploadpack`: may clients read at all? Git's default is yes (git-http-backend(1)). */
+  /** `http.uploadpack`: may clients read? Git's default is yes (git-http-backend(1)). */
   readonly uploadPack: boolean
-  /** `transfer.advertiseSID` off: does every client get the same bytes? */
+  /** Does every client get the same bytes? So if `transfer.advertiseSID` is off. */
   readonly shared: boolean
   /** `extensions.objectFormat`: sha1 unless it says otherwise (git-config(1)). */
   readonly objectFormat: string
 }
 
+/** Milliseconds for each question to Git. */
 const answerWithinMs = 10_000
 
 /**
- * Asks Git, but only for what some configuration file mentions: mostly nothing is mentioned, and no process runs.
+ * Asks Git for the variables that some configuration file mentions: mostly there are none, and no process runs.
  * @throws GitError if Git cannot read the configuration, RepositoryExchanged, Overloaded
  */
 export async function readServingConfig(
@@ -27,7 +29,7 @@ export async function readServingConfig(
   const environment = { ...git.environment, GIT_DIR: '.' }
   const ask = async (name: string, fallback: string, ...type: string[]): Promise<string> => {
     if (config.mentioned && !config.mentioned.has(name)) return fallback
-    // For all who wait to be let in, and for those who have been: so with the larger part of the queue.
+    // Clients that were admitted may wait for the answer too, so the larger limit of the queue applies.
     const permit = await git.acquirePermit({ class: 'fill', group: repository.commonDir, admitted: true })
     // Exit code 1: the variable is not set (git-config(1)).
     const signal = AbortSignal.timeout(answerWithinMs)

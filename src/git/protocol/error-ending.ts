@@ -1,14 +1,15 @@
 import { packetLength } from './pkt-line.js'
 
-/** Bytes of a packet's payload that tell what it is. */
+/** Bytes at the start of a payload that tell the kind of packet. */
 const markSize = 4
-/** The third band of a side-band carries the message with which Git gives up (gitprotocol-pack(5)). */
+/** The band of a side-band that carries a fatal error message (gitprotocol-pack(5)). */
 const fatalBand = 3
 
 /**
- * Follows an answer of Git's service through chunks of any size, without keeping them, to tell whether it ended in Git's
- * own error message, whole: an ERR packet (gitprotocol-pack(5)), a packet on the third band of a side-band, or a NACK of
- * upload-archive. Whoever reads such an answer learns that it failed, and why, though Git then exits as one that failed.
+ * Parses an answer of a Git service in chunks of any size, without keeping them, to tell whether it ended in a complete
+ * error message of Git: an ERR packet (gitprotocol-pack(5)), a packet on the third band of a side-band, or a NACK of
+ * upload-archive. A client that reads such an answer learns that the request failed, and why, so the answer is whole even
+ * though Git exits with an error code.
  */
 export class ErrorEnding {
   readonly #digits = Buffer.alloc(4)
@@ -20,7 +21,7 @@ export class ErrorEnding {
   #markCount = 0
   /** Did the last packet with a payload carry an error? */
   #isError = false
-  /** The rest is no packets: a pack without a side-band. */
+  /** The rest is not packets: a pack without a side-band. */
   #isRaw = false
 
   push(chunk: Buffer): void {
@@ -45,7 +46,7 @@ export class ErrorEnding {
 
   #begin(length: number): void {
     this.#isRaw = Number.isNaN(length)
-    // 0000 to 0003 are special packets, and an empty one says nothing.
+    // 0000 to 0003 are special packets, and 0004 has no payload.
     this.#payloadLeft = Math.max(0, length - 4)
     this.#markCount = 0
   }
@@ -56,8 +57,8 @@ export class ErrorEnding {
     return mark === 'ERR ' || mark === 'NACK'
   }
 
-  /** Has the answer, if this is its end, ended in a whole error message? */
-  get isTold(): boolean {
+  /** If the answer ends here: does it end in a complete error message? */
+  get endsInError(): boolean {
     return this.#isError && this.#payloadLeft === 0 && this.#digitCount === 0 && !this.#isRaw
   }
 }

@@ -2,13 +2,13 @@ import { flushPacket, packetLength, pktLine } from './pkt-line.js'
 
 const newline = 0x0a
 
-/** Which refs, and what of them (gitprotocol-v2(5), "ls-refs"). */
+/** Which refs a request asks for, and which attributes of them (gitprotocol-v2(5), "ls-refs"). */
 export interface RefQuery {
   /** Show what annotated tags point to. */
   readonly peel: boolean
   /** Show where symbolic refs point. */
   readonly symrefs: boolean
-  /** Show HEAD even if it points to a branch that is not born. */
+  /** Show HEAD even if it points to an unborn branch. */
   readonly unborn: boolean
   /** Show only refs that begin with one of these, bytes as Latin-1; none: show all. */
   readonly prefixes: readonly string[]
@@ -19,12 +19,12 @@ export interface LsRefsRequest extends RefQuery {
   readonly objectFormat: string
 }
 
-/** The prefixes of a query that count: from 65,536 on Git shows all refs (ls-refs.c, TOO_MANY_PREFIXES). */
+/** Returns the prefixes that Git applies: with 65,536 or more it shows all refs (ls-refs.c, TOO_MANY_PREFIXES). */
 export const countedPrefixes = (prefixes: string[]): string[] => (prefixes.length < 65_536 ? prefixes : [])
 
 /**
- * Is a request body, of which this is the beginning, an ls-refs command? Its first packet tells, if it is all there;
- * undefined: more is needed to know.
+ * Tells by the first packet whether a request body that begins so is an ls-refs command; undefined: that packet is not
+ * complete.
  */
 export function mayBeLsRefs(beginning: Buffer): boolean | undefined {
   const [first] = splitPackets(beginning, 1) ?? ['']
@@ -32,9 +32,9 @@ export function mayBeLsRefs(beginning: Buffer): boolean | undefined {
 }
 
 /**
- * Reads a whole request body. undefined for everything that is not exactly one well-formed ls-refs command whose answer
- * depends on the refs alone: server options, unknown capabilities and arguments, whatever Git might refuse. Those are
- * for Git to answer.
+ * Parses a whole request body. undefined for everything that is not exactly one well-formed ls-refs command whose answer
+ * depends on the refs alone: with server options, unknown capabilities or arguments, or anything that Git might refuse.
+ * Git itself answers those.
  */
 export function parseLsRefs(body: Buffer): LsRefsRequest | undefined {
   const packets = splitPackets(body)
@@ -60,14 +60,14 @@ export function parseLsRefs(body: Buffer): LsRefsRequest | undefined {
 }
 
 /**
- * The packets of a buffer, each without a newline at its end; flush and delimiter packets as `0000` and `0001`.
- * The last may be cut: it is left out if `most` is given, and otherwise makes the whole undefined, as does all that is
- * no packet of text.
+ * Returns the packets of a buffer, each without a newline at its end; flush and delimiter packets as `0000` and `0001`.
+ * A last packet that is cut is left out if `most` is given; otherwise the result is undefined, as it is for anything that
+ * is not a packet of text.
  */
 function splitPackets(buffer: Buffer, most?: number): string[] | undefined {
   const packets: string[] = []
   const text = buffer.toString('latin1')
-  // Git would read a packet up to the NUL only.
+  // Git would read a packet only up to the NUL.
   if (text.includes('\0')) return undefined
   for (let at = 0; at < buffer.length && packets.length !== most;) {
     if (at + 4 > buffer.length) return most === undefined ? undefined : packets
@@ -86,7 +86,7 @@ function splitPackets(buffer: Buffer, most?: number): string[] | undefined {
   return packets
 }
 
-/** The request whose answer holds every answer to an ls-refs of this object format. */
+/** Returns the request whose answer contains every answer to an ls-refs of this object format. */
 export function completeLsRefs(objectFormat: string): Buffer {
   return Buffer.concat([
     pktLine('command=ls-refs\n'),

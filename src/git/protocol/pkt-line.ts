@@ -2,13 +2,13 @@
 
 export const flushPacket = Buffer.from('0000')
 
-/** Text as one pkt-line. */
+/** Returns a text as one pkt-line. */
 export function pktLine(text: string): Buffer {
   const payload = Buffer.from(text)
   return Buffer.concat([Buffer.from((payload.length + 4).toString(16).padStart(4, '0')), payload])
 }
 
-/** The length that the four digits at an offset say; NaN if they are none. Reads bytes: it runs for every ref. */
+/** Returns the length in the four digits at an offset; NaN if they are not digits. Reads bytes, for it runs per ref. */
 export function packetLength(buffer: Buffer, at: number): number {
   let length = 0
   for (let index = at; index < at + 4; index++)
@@ -22,13 +22,13 @@ const digitValues = Array.from({ length: 256 }, (_, code) => {
 })
 
 /**
- * Follows the framing of a stream through chunks of any size, without keeping them, to tell whether it ended where
- * Git ends: after a whole flush packet.
+ * Parses the framing of a stream in chunks of any size, without keeping them, to tell whether the stream ended as Git
+ * ends it: after a whole flush packet.
  */
 export class PktLineFraming {
   /** Bytes of the current packet's payload that are still to come. */
   #payloadLeft = 0
-  /** Digits of a length, which a chunk's end may have cut, and how many of them are here. */
+  /** Digits of a length, which the end of a chunk may have cut, and how many of them have come. */
   readonly #digits = Buffer.alloc(4)
   #digitCount = 0
   #lastIsFlush = false

@@ -1,6 +1,6 @@
 /** Bytes of a copy, give or take a line: what a client holds that has stopped reading. */
 const copyMax = 64 * 1024
-/** From so many bytes on, lines that go out unchanged are not worth copying. */
+/** Bytes of unchanged lines from which on a view is cheaper than a copy. */
 const viewMin = 4096
 
 const space = 0x20
@@ -9,7 +9,7 @@ const peeledMark = Buffer.from(' peeled:')
 const digits = Buffer.from('0123456789abcdef')
 
 /** Whole pkt-lines of a listing, each with a ref and a newline at its end. */
-export interface Lines {
+export interface RefLines {
   readonly bytes: Buffer
   /** Offsets in `bytes` of the lines, and of the end of the last. */
   readonly lines: Uint32Array
@@ -17,25 +17,25 @@ export interface Lines {
   readonly nameAt: number
 }
 
-/** Which attributes stay. */
-export interface Kept {
+/** Which attributes stay in the lines (gitprotocol-v2(5), "ls-refs"). */
+export interface KeptAttributes {
   readonly peel: boolean
   readonly symrefs: boolean
 }
 
 /**
- * Cuts attributes out of the lines from number `from` up to `to`, which is not among them. Stretches of lines that have
- * none of them go out as views, if they are long; all else is copied, `copyMax` bytes at a time.
+ * Yields the lines from number `from` up to, but without, `to`, with unwanted attributes cut out. Runs of lines without
+ * such attributes are views, if they are at least `viewMin` bytes long; the rest is copied, `copyMax` bytes at a time.
  */
 export function* withoutAttributes(
-  { bytes, lines, nameAt }: Lines,
+  { bytes, lines, nameAt }: RefLines,
   from: number,
   to: number,
-  { peel, symrefs }: Kept,
+  { peel, symrefs }: KeptAttributes,
 ): Generator<Buffer> {
   const unwanted = [...(peel ? [] : [peeledMark]), ...(symrefs ? [] : [symrefMark])]
   const end = lines[to] as number
-  const copy = new Copy(bytes, unwanted)
+  const copy = new LineCopy(bytes, unwanted)
   let line = from
   for (let at = lines[from] as number; at < end;) {
     // The next line that must be shortened, and where its first unwanted attribute begins.
@@ -63,28 +63,28 @@ export function* withoutAttributes(
   if (copy.used > 0) yield copy.take()
 }
 
-/** Names and attributes end at a space or at the line's end: they hold no control characters (git-check-ref-format(1)). */
+/** Names and attributes end at a space or at the line's end: they have no control characters (git-check-ref-format(1)). */
 function nameEnd(bytes: Buffer, at: number): number {
   while ((bytes[at] as number) > space) at++
   return at
 }
 
-/** Where the first unwanted attribute begins, from the end of a name or of another attribute on; -1: there is none. */
+/** Returns where the first unwanted attribute begins, from the end of a name or of an attribute on; -1: there is none. */
 function findMark(bytes: Buffer, at: number, unwanted: readonly Buffer[]): number {
   while (bytes[at] === space) {
-    for (const mark of unwanted) if (stands(mark, bytes, at)) return at
+    for (const mark of unwanted) if (isAt(mark, bytes, at)) return at
     at = nameEnd(bytes, at + 1)
   }
   return -1
 }
 
-function stands(mark: Buffer, bytes: Buffer, at: number): boolean {
+function isAt(mark: Buffer, bytes: Buffer, at: number): boolean {
   for (let index = 0; index < mark.length; index++) if (bytes[at + index] !== mark[index]) return false
   return true
 }
 
 /** Bytes of a listing that are copied for one client. */
-class Copy {
+class LineCopy {
   readonly #source: Buffer
   readonly #unwanted: readonly Buffer[]
   #bytes = Buffer.alloc(0)
@@ -103,11 +103,12 @@ class Copy {
     return this.#bytes.length - this.#used >= length
   }
 
+  /** Allocates the next copy. */
   begin(size: number): void {
     this.#bytes = Buffer.allocUnsafe(size)
   }
 
-  /** What has been copied, which is kept no longer. */
+  /** Returns what has been copied, and drops it. */
   take(): Buffer {
     const taken = this.#bytes.subarray(0, this.#used)
     this.#bytes = Buffer.alloc(0)
@@ -132,7 +133,7 @@ class Copy {
     this.#writeLength(head)
   }
 
-  /** The four digits with which a pkt-line begins. */
+  /** Writes the four digits with which a pkt-line begins. */
   #writeLength(head: number): void {
     const length = this.#used - head
     for (let index = 0; index < 4; index++) {

@@ -1,9 +1,9 @@
 import { packetLength } from './pkt-line.js'
 
-/** One ref of a listing. Names are bytes, which need not be UTF-8; views of what they were read from. */
+/** One ref of a listing. Names are bytes, which need not be UTF-8: views of the buffer they were read from. */
 export interface Ref {
   readonly name: Buffer
-  /** In hexadecimal; undefined: HEAD points to a branch that is not born. */
+  /** In hexadecimal; undefined: HEAD points to an unborn branch. */
   readonly objectId: string | undefined
   /** What a symbolic ref points to. */
   readonly symrefTarget: Buffer | undefined
@@ -15,7 +15,7 @@ const space = 0x20
 const symref = Buffer.from('symref-target:')
 const peel = Buffer.from('peeled:')
 
-/** Reads whole lines of an answer to ls-refs (gitprotocol-v2(5)), up to the flush packet if that is among them. */
+/** Yields the refs of whole lines of an answer to ls-refs (gitprotocol-v2(5)), up to the flush packet if there is one. */
 export function* parseRefs(lines: Buffer): Generator<Ref> {
   for (let at = 0; at < lines.length;) {
     const size = packetLength(lines, at)

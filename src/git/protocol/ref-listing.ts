@@ -1,13 +1,12 @@
-import type { RefQuery } from './ls-refs.js'
-import { flushPacket, packetLength } from './pkt-line.js'
-import { withoutAttributes, type Kept } from './ref-line-cut.js'
+import { packetLength } from './pkt-line.js'
+import { withoutAttributes, type KeptAttributes } from './ref-line-cut.js'
 
 const space = 0x20
 
 /** Bytes per segment. Appending never copies more than that at once, so that it never takes long. */
 const segmentSize = 1024 * 1024
 
-/** A stretch of a listing: whole lines only. */
+/** A part of a listing: whole lines only. */
 interface Segment {
   readonly bytes: Buffer
   /** Bytes of the listing before it. */
@@ -16,7 +15,7 @@ interface Segment {
   readonly firstLine: number
   /** Offsets in `bytes` of its lines, and of the end of the last. */
   readonly lines: Uint32Array
-  /** Lines in it. */
+  /** Number of lines in it. */
   count: number
 }
 
@@ -25,39 +24,39 @@ const shortestLine = 4 + 40 + 1 + 1 + 1
 
 function newSegment(offset: number, firstLine: number, atLeast: number): Segment {
   const size = Math.max(segmentSize, atLeast)
-  // A resizable buffer is left out by fork(2), see streamcache/memory/allocate.ts.
+  // fork(2) leaves out a resizable buffer, see streamcache/memory/allocate.ts.
   const bytes = Buffer.from(new ArrayBuffer(size, { maxByteLength: size }), 0, size)
   const lines = new Uint32Array(Math.ceil(bytes.length / shortestLine) + 2)
   return { bytes, offset, firstLine, lines, count: 0 }
 }
 
 /**
- * The complete answer to an ls-refs command, while it grows and afterwards, from which every other answer is cut. Git
- * sorts refs by name (ls-refs.c: HEAD first, then in the order of the ref store), so a prefix is a range of lines:
+ * The complete answer to an ls-refs command, growing or complete, from which every other answer is cut. Git sorts refs by
+ * name (ls-refs.c: HEAD first, then in the order of the ref store), so a prefix is a range of lines:
  *
  *   segment   003d<oid> HEAD symref-target:…\n 003f<oid> refs/heads/main\n …
  *   lines     ▲                                 ▲                             (offsets, 4 bytes each)
  *
- * Ranges are found by binary search and handed out as views of the segments.
+ * Ranges are found by binary search and returned as views of the segments.
  */
 export class RefListing {
   readonly #segments: Segment[] = []
   #count = 0
-  /** Of all lines, in bytes. */
+  /** Bytes of all lines. */
   #length = 0
   #bytes = 0
-  /** A packet that the end of a chunk has cut. */
+  /** The beginning of a packet that the end of a chunk has cut. */
   #cut = Buffer.alloc(0)
   /** From a line's start to its ref's name: four digits, object id, space. */
   #nameAt = 0
   #complete = false
 
-  /** Has the closing flush packet been seen? */
+  /** Has the closing flush packet been appended? */
   get complete(): boolean {
     return this.#complete
   }
 
-  /** Lines seen so far. */
+  /** Number of lines so far. */
   get count(): number {
     return this.#count
   }
@@ -67,7 +66,7 @@ export class RefListing {
     return this.#bytes
   }
 
-  /** Adds what Git said next. @throws if it is not an answer to ls-refs */
+  /** Appends the next bytes of Git's output. @throws if they are not an answer to ls-refs */
   append(chunk: Buffer): void {
     const data = this.#cut.length > 0 ? Buffer.concat([this.#cut, chunk]) : chunk
     let at = 0
@@ -99,13 +98,13 @@ export class RefListing {
     segment.lines[++segment.count] = start + size
     this.#count++
     this.#length += size
-    // All object ids of a repository have one length; `unborn` stands in for one on HEAD's line only.
+    // All object ids of a repository have one length; only HEAD's line may have `unborn` in place of one.
     if (this.#nameAt === 0 && data.toString('latin1', at + 4, at + 11) !== 'unborn ') {
       this.#nameAt = data.indexOf(space, at + 4) + 1 - at
     }
   }
 
-  /** Cuts the last segment to what is in it. */
+  /** Shrinks the last segment to its content. */
   #seal(): void {
     const last = this.#segments.pop()
     if (!last) return
@@ -117,8 +116,8 @@ export class RefListing {
   }
 
   /**
-   * The lines from number `from` on that a prefix takes, as far as the listing has grown. `done`: no later line can be
-   * among them.
+   * Returns the range of lines, from number `from` on, whose names begin with a prefix, as far as the listing has grown.
+   * `done`: no later line can be among them.
    */
   range(prefix: Buffer, from: number): { start: number; end: number; done: boolean } {
     const start = search(from, this.#count, (line) => this.#compare(line, prefix) < 0)
@@ -126,7 +125,7 @@ export class RefListing {
     return { start, end, done: end < this.#count || this.#complete }
   }
 
-  /** Compares the beginning of a line's name with a prefix. What follows a name sorts before all that names hold. */
+  /** Compares the beginning of a line's name with a prefix. What follows a name sorts before all characters of names. */
   #compare(line: number, prefix: Buffer): number {
     const { bytes, firstLine, lines } = this.#segmentOf(line)
     const name = (lines[line - firstLine] as number) + this.#nameAt
@@ -151,17 +150,17 @@ export class RefListing {
     return first.bytes.toString('latin1', name, name + 4) === 'HEAD'
   }
 
-  /** Is its first line that of a HEAD whose branch is not born? */
+  /** Is the first line that of a HEAD whose branch is unborn? */
   get startsUnborn(): boolean {
     return this.#segments[0]?.bytes.toString('latin1', 4, 11) === 'unborn '
   }
 
-  /** Bytes of these lines with all that is known of them. */
+  /** Returns the bytes of these lines with all their attributes. */
   size({ start, end }: LineRange): number {
     return this.#offsetOf(end) - this.#offsetOf(start)
   }
 
-  /** Bytes of the listing before a line, which may be one behind the last. */
+  /** Returns the bytes of the listing before a line, which may be one behind the last. */
   #offsetOf(line: number): number {
     if (line >= this.#count) return this.#length
     const { offset, firstLine, lines } = this.#segmentOf(line)
@@ -169,16 +168,16 @@ export class RefListing {
   }
 
   /**
-   * Lines as Git would send them for this request. Where it asks for all that is known they are views, of a segment
-   * each; where attributes must be left out, views of what has none of them, and copies of at most `copyMax` bytes.
-   * Nothing is made before it is asked for: a client that has stopped reading holds one part.
+   * Yields lines as Git would send them for this request. With all attributes these are views, one per segment; where
+   * attributes must be left out, views of lines without any, and copies of at most `copyMax` bytes. Each part is made when
+   * it is asked for: a client that has stopped reading holds one part.
    */
-  *encode({ start, end }: LineRange, request: Kept): Generator<Buffer> {
+  *encode({ start, end }: LineRange, request: KeptAttributes): Generator<Buffer> {
     const whole = request.peel && request.symrefs
     while (start < end) {
       const { firstLine, count, bytes, lines } = this.#segmentOf(start)
       const from = start - firstLine
-      // A HEAD that is not born has no attribute but the one without which it is not shown.
+      // The line of an unborn HEAD has one attribute, without which it is not shown.
       const asIs = whole || (start === 0 && this.startsUnborn)
       const to = Math.min((asIs && !whole ? 1 : end) - firstLine, count)
       if (asIs) yield bytes.subarray(lines[from], lines[to])
@@ -195,7 +194,7 @@ export interface LineRange {
   readonly end: number
 }
 
-/** The first number from `low` up to `high` for which a condition that holds for the first ones does not hold. */
+/** Binary search: returns the first number from `low` up to `high` for which a condition stops to hold. */
 function search(low: number, high: number, holds: (index: number) => boolean): number {
   while (low < high) {
     const middle = (low + high) >>> 1
@@ -203,89 +202,4 @@ function search(low: number, high: number, holds: (index: number) => boolean): n
     else high = middle
   }
   return low
-}
-
-/** Prefixes that are looked up without a pause: some milliseconds in a large listing. */
-export const prefixesAtOnce = 512
-
-const nothing = Buffer.alloc(0)
-
-/**
- * Finds the lines that a request asks for, in order. Where a line that is needed may still come, `undefined` comes
- * instead, and the caller waits for the listing to grow before it goes on. After some prefixes comes an empty range, so
- * that others can have their turn.
- */
-function* findLines(listing: RefListing, request: RefQuery): Generator<LineRange | undefined> {
-  while (listing.headFirst === undefined) yield undefined
-  const first = listing.headFirst ? 1 : 0
-  const prefixes = disjoint(request.prefixes)
-  const showsHead = !listing.startsUnborn || (request.unborn && request.symrefs)
-  if (first === 1 && showsHead && prefixes.some((prefix) => 'HEAD'.startsWith(prefix)))
-    yield { start: 0, end: 1 }
-  let at = first
-  let sought = 0
-  for (const prefix of prefixes) {
-    if (++sought % prefixesAtOnce === 0) yield { start: at, end: at }
-    const bytes = Buffer.from(prefix, 'latin1')
-    for (let done = false; !done;) {
-      const range = listing.range(bytes, at)
-      if (range.start < range.end) yield { start: range.start, end: range.end }
-      done = range.done
-      // The listing may have grown, even to its end, while what there was went out: look again before waiting.
-      if (!done && range.end === at) yield undefined
-      at = range.end
-    }
-  }
-}
-
-/**
- * Cuts the answer to a request from a listing. Parts come as soon as their lines are there; where a line that is
- * needed may still come, `undefined` comes instead, and the caller waits for the listing to grow before it goes on.
- * The last part is the closing flush packet.
- */
-export function* cutListing(listing: RefListing, request: RefQuery): Generator<Buffer | undefined> {
-  for (const range of findLines(listing, request)) {
-    if (!range) yield undefined
-    else if (range.start === range.end) yield nothing
-    else yield* listing.encode(range, request)
-  }
-  yield flushPacket
-}
-
-/** An answer whose length in bytes is known before its parts are cut. */
-export interface WholeAnswer {
-  readonly length: number
-  readonly parts: Iterable<Buffer>
-}
-
-/**
- * The same for a complete listing and a request for all that is known of its refs. What it holds until its parts have
- * been taken is two numbers for each prefix.
- */
-export function cutWhole(listing: RefListing, request: RefQuery): WholeAnswer {
-  const ranges: LineRange[] = []
-  let length = flushPacket.length
-  for (const range of findLines(listing, request)) {
-    if (!range) throw new Error('the listing is not complete')
-    length += listing.size(range)
-    ranges.push(range)
-  }
-  return { length, parts: partsOf(listing, ranges) }
-}
-
-function* partsOf(listing: RefListing, ranges: readonly LineRange[]): Generator<Buffer> {
-  for (const range of ranges) yield* listing.encode(range, { peel: true, symrefs: true })
-  yield flushPacket
-}
-
-/** Sorted, none beginning with another; no prefix at all means every ref. */
-function disjoint(prefixes: readonly string[]): string[] {
-  if (prefixes.length === 0) return ['']
-  const kept: string[] = []
-  // No name of a ref holds a space or a control character (git-check-ref-format(1)), so such a prefix takes none.
-  for (const prefix of [...prefixes].filter((each) => !/[\0-\x20\x7f]/.test(each)).sort()) {
-    const last = kept.at(-1)
-    if (last === undefined || !prefix.startsWith(last)) kept.push(prefix)
-  }
-  return kept
 }

@@ -1,91 +1,115 @@
 import type { BigIntStats } from 'node:fs'
 import { dirname } from 'node:path'
-import { throwIfTransient } from '../filesystem/system-errors.js'
 import { pathText, systemPath } from '../filesystem/byte-path.js'
-import { parseConfig, type ConfigVariable } from './config-parser.js'
-import type { StatSnapshot } from './stat-snapshot.js'
 import { placeOf, type Place } from '../filesystem/open-directory.js'
 import { readRegularFile } from '../filesystem/read-file.js'
+import { throwIfTransient } from '../filesystem/system-errors.js'
+import { parseConfig, type ConfigVariable } from './config-parser.js'
 import type { OpenRepository } from './repository.js'
+import type { StatSnapshot } from './stat-snapshot.js'
 
-/** Where Git looks for configuration beside the repository's own. */
+/** Where Git finds configuration besides the repository's own files. */
 export interface ConfigScopes {
   /** The system's file and the user's, whether they exist or not. */
   readonly files: readonly string[]
   /** For paths that begin with `~/`. */
   readonly home: string | undefined
-  /** Variables that the environment adds (GIT_CONFIG_COUNT). */
+  /** Variables that the environment adds (git-config(1), GIT_CONFIG_COUNT). */
   readonly variables: readonly ConfigVariable[]
 }
 
-/** What the configuration files tell without asking Git. */
+/** What the configuration files tell without running Git. */
 export interface ObservedConfig {
   /**
-   * Variables that some file mentions, in lower case, without subsections; whether they apply, and what they are, only
-   * Git knows. undefined: some file cannot be parsed, so that any may be meant.
+   * Variables that some file mentions, in lower case, without subsections; whether they apply, and their values, only
+   * Git can tell. undefined: some file cannot be parsed, so that any variable may be set.
    */
   readonly mentioned: ReadonlySet<string> | undefined
-  /** Is there an include whose path cannot be followed? Then a change may go unseen. */
+  /** Is there an include whose path cannot be followed? Then a change may go unnoticed. */
   readonly hidden: boolean
 }
 
 /** Includes nested deeper than this are an error for Git (config.c, MAX_INCLUDE_DEPTH). */
 const includeDepthMax = 10
-/** Files that are looked at, at the most: each look takes 3 µs for each of them, while nothing else runs. */
+/** Most files that are observed: each costs 3 µs per observation, during which nothing else runs. */
 const filesMax = 1000
 
 /**
- * Looks at every configuration file that may decide what Git says of a repository, and at what these include;
- * conditional includes are looked at whether their condition holds or not (git-config(1), "Conditional includes").
+ * Records every configuration file that may decide what Git says about a repository, and what these files include;
+ * conditional includes are followed whether their condition holds or not (git-config(1), "Conditional includes").
  */
 export function observeConfig(
   snapshot: StatSnapshot,
   { git, common }: Pick<OpenRepository, 'git' | 'common'>,
   scopes: ConfigScopes,
 ): ObservedConfig {
-  const mentioned = new Set<string>()
-  /** By place, the least depth at which its includes have been followed: from there, they reach farthest. */
-  const followed = new Map<string, number>()
-  const files = new Map<string, readonly ConfigVariable[] | 'absent' | 'malformed'>()
-  const tooDeep: Place[] = []
-  const unclear = { syntax: false, include: false }
+  const walk = new ConfigWalk(snapshot, scopes.home)
+  for (const path of scopes.files) walk.visit(placeOf(path), 0)
+  walk.visit(common.at('config'), 0)
+  if (snapshot.entries(git)?.has('config.worktree') ?? true) walk.visit(git.at('config.worktree'), 0)
+  walk.take(scopes.variables, undefined, 0)
+  return walk.observed()
+}
 
-  const take = (variables: readonly ConfigVariable[], file: Place | undefined, depth: number): void => {
+/** What a configuration file holds. */
+type FileContent = readonly ConfigVariable[] | 'absent' | 'malformed'
+
+/** Follows configuration files through their includes. */
+class ConfigWalk {
+  readonly #snapshot: StatSnapshot
+  readonly #home: string | undefined
+  readonly #mentioned = new Set<string>()
+  /** By place, the smallest depth at which its includes have been followed: from there, they reach farthest. */
+  readonly #followed = new Map<string, number>()
+  readonly #contents = new Map<string, FileContent>()
+  /** Includes beyond `includeDepthMax`. */
+  readonly #tooDeep: Place[] = []
+  #isMalformed = false
+  #isHidden = false
+
+  constructor(snapshot: StatSnapshot, home: string | undefined) {
+    this.#snapshot = snapshot
+    this.#home = home
+  }
+
+  /** Observes a file and its includes, unless that was done at this depth or a smaller one. */
+  visit(place: Place, depth: number): void {
+    const before = this.#followed.get(place.name)
+    if (before !== undefined && before <= depth) return
+    this.#followed.set(place.name, depth)
+    const variables = this.#contents.get(place.name) ?? this.#read(place)
+    if (variables === 'malformed') this.#isMalformed = true
+    else if (variables !== 'absent') this.take(variables, place, depth)
+  }
+
+  /** Takes over the variables of a file, or of the environment, and follows the includes among them. */
+  take(variables: readonly ConfigVariable[], file: Place | undefined, depth: number): void {
     for (const { name, value } of variables) {
-      mentioned.add(name)
+      this.#mentioned.add(name)
       if ((name !== 'include.path' && name !== 'includeif.path') || !value) continue
-      if (files.size >= filesMax) {
-        unclear.include = true
+      if (this.#contents.size >= filesMax) {
+        this.#isHidden = true
         continue
       }
-      const place = includePlace(value, file, scopes.home)
-      if (place === undefined) unclear.include = true
-      else if (depth < includeDepthMax) visit(place, depth + 1)
-      else tooDeep.push(place)
+      const place = includePlace(value, file, this.#home)
+      if (place === undefined) this.#isHidden = true
+      else if (depth < includeDepthMax) this.visit(place, depth + 1)
+      else this.#tooDeep.push(place)
     }
   }
-  const visit = (place: Place, depth: number): void => {
-    const before = followed.get(place.name)
-    if (before !== undefined && before <= depth) return
-    followed.set(place.name, depth)
-    const variables = files.get(place.name) ?? read(place)
-    if (variables === 'malformed') unclear.syntax = true
-    else if (variables !== 'absent') take(variables, place, depth)
-  }
-  const read = (place: Place): readonly ConfigVariable[] | 'absent' | 'malformed' => {
-    const stats = snapshot.stat(place)
-    const variables = stats?.isFile() ? (readVariables(snapshot, place, stats) ?? 'malformed') : 'absent'
-    files.set(place.name, variables)
-    return variables
+
+  #read(place: Place): FileContent {
+    const stats = this.#snapshot.stat(place)
+    const content = stats?.isFile() ? (readVariables(this.#snapshot, place, stats) ?? 'malformed') : 'absent'
+    this.#contents.set(place.name, content)
+    return content
   }
 
-  for (const path of scopes.files) visit(placeOf(path), 0)
-  visit(common.at('config'), 0)
-  if (snapshot.entries(git)?.has('config.worktree') ?? true) visit(git.at('config.worktree'), 0)
-  take(scopes.variables, undefined, 0)
-  // What is included from too deep may be seen from elsewhere; if not, this reader gives up, and a change may go unseen.
-  const hidden = unclear.include || tooDeep.some(({ name }) => !followed.has(name))
-  return { mentioned: unclear.syntax ? undefined : mentioned, hidden }
+  observed(): ObservedConfig {
+    // A file that is included from too deep may be included from elsewhere too; if not, it was not observed.
+    const hidden = this.#isHidden || this.#tooDeep.some(({ name }) => !this.#followed.has(name))
+    return { mentioned: this.#isMalformed ? undefined : this.#mentioned, hidden }
+  }
 }
 
 function readVariables(
@@ -98,15 +122,15 @@ function readVariables(
       return parseConfig(readRegularFile(place.path).toString())
     } catch (error) {
       throwIfTransient(error)
-      // Unreadable or malformed: Git will say so itself.
+      // Unreadable or malformed: Git will report it.
       return undefined
     }
   })
 }
 
 /**
- * Where an include leads. undefined for `~user/` and `%(prefix)/`, which only Git can expand, and for what it may read
- * as other bytes: names that are not UTF-8, NUL, and tabs, which Git before 2.45 makes spaces of.
+ * Returns where an include leads. undefined for `~user/` and `%(prefix)/`, which only Git can expand, and for what Git
+ * may read as other bytes: names that are not UTF-8, NUL, and tabs, which Git before 2.45 turns into spaces.
  */
 function includePlace(value: string, file: Place | undefined, home: string | undefined): Place | undefined {
   if (/[\t\r\0\uFFFD]/.test(value)) return undefined
@@ -114,11 +138,11 @@ function includePlace(value: string, file: Place | undefined, home: string | und
   if (value.startsWith('~/')) return home === undefined ? undefined : placeOf(`${home}/${value.slice(2)}`)
   if (value.startsWith('~') || value.startsWith('%(')) return undefined
   if (value.startsWith('/')) return placeOf(value)
-  return file && beside(file, value)
+  return file && placeBeside(file, value)
 }
 
 /** A place by its path from the directory that a file is in. */
-const beside = ({ name, path, real = name }: Place, relative: string): Place => ({
+const placeBeside = ({ name, path, real = name }: Place, relative: string): Place => ({
   name: `${dirname(name)}/${relative}`,
   path: systemPath(`${dirname(pathText(Buffer.from(path)))}/${relative}`),
   real: `${dirname(real)}/${relative}`,

@@ -7,14 +7,14 @@ export interface ConfigVariable {
 }
 
 /**
- * Parses the syntax of git-config(1), "Syntax". It is for finding out what a file may be about (which files it
- * includes, which variables it mentions); what holds in a repository is for Git itself to say.
- * @throws on what Git would call a bad config line
+ * Parses the syntax of git-config(1), "Syntax", to find out which files a file includes and which variables it mentions.
+ * Which values apply in a repository only Git can tell.
+ * @throws for a line that Git would report as a bad config line
  */
 export function parseConfig(text: string): ConfigVariable[] {
   const variables: ConfigVariable[] = []
   let section = ''
-  // Sticky: each expression matches where the last one ended.
+  // Each sticky expression matches where the last one ended.
   const at = { index: text.startsWith('\uFEFF') ? 1 : 0 }
   while (at.index < text.length) {
     if (match(/[ \t\r\n]+|[#;][^\n]*/y, text, at)) continue
@@ -40,7 +40,7 @@ const escapes: Record<string, string> = { n: '\n', t: '\t', b: '\b', '"': '"', '
 function parseValue(text: string, at: { index: number }): string {
   let value = ''
   let quoted = false
-  // Blanks that count only if something follows them.
+  // Blanks belong to the value only if another character follows.
   let blanks = ''
   for (;;) {
     const character = next(text, at)
@@ -67,7 +67,7 @@ function parseValue(text: string, at: { index: number }): string {
   }
 }
 
-/** The next character as Git reads it: a line ends in LF or CRLF, and the last one also where the file ends. */
+/** Returns the next character as Git reads it: a line ends in LF, in CRLF, or at the end of the file. */
 function next(text: string, at: { index: number }): string {
   if (text.startsWith('\r\n', at.index)) at.index++
   return text[at.index++] ?? '\n'

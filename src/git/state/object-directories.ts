@@ -1,11 +1,12 @@
 import type { PathGuard } from '../filesystem/path-guard.js'
+import { pathWithin } from '../filesystem/path-within.js'
 import { realPath } from '../filesystem/real-path.js'
+import { isRepositoryPath } from './repository-path.js'
 import type { Repository } from './repository.js'
-import { isRepositoryPath } from './repository.js'
 
 /**
- * Where a process finds objects instead of `objects/` (git(1), GIT_OBJECT_DIRECTORY); free of links, and relative to the
- * repository's common directory.
+ * Where a Git process finds objects instead of `objects/` (git(1), GIT_OBJECT_DIRECTORY): paths free of links, relative
+ * to the repository's common directory.
  */
 export interface ObjectDirectories {
   /** undefined: `objects/`. */
@@ -13,13 +14,13 @@ export interface ObjectDirectories {
   readonly alternates: readonly string[]
 }
 
-/** Alternates of one request. */
+/** Most alternates of one request. */
 const alternatesMax = 32
 
 /**
- * Directories that a client names, relative to the repository, such as a push's quarantine. An empty `main` means none.
- * They must be there, and in the repository, by whatever link (R8).
- * @returns why one is refused, for the client to read
+ * Resolves directories that a client names, relative to the repository, such as a push's quarantine. An empty `main`
+ * means none. Each must exist and lie inside the repository, links followed (R8).
+ * @returns the directories, or why one is refused, as a text for the client
  * @throws RemotePath
  */
 export function findObjectDirectories(
@@ -31,7 +32,7 @@ export function findObjectDirectories(
   if (alternates.length > alternatesMax) return { refused: `there are more than ${alternatesMax} alternates` }
   const found: string[] = []
   for (const name of [...(main === '' ? [] : [main]), ...alternates]) {
-    const path = isRepositoryPath(name) ? below(commonDir, name, guard) : undefined
+    const path = isRepositoryPath(name) ? resolveBelow(commonDir, name, guard) : undefined
     if (path === undefined) {
       return { refused: `object directory ${JSON.stringify(name.slice(0, 200))} is not in the repository` }
     }
@@ -40,28 +41,12 @@ export function findObjectDirectories(
   return main === '' ? { main: undefined, alternates: found } : { main: found[0], alternates: found.slice(1) }
 }
 
-function below(directory: string, name: string, guard: PathGuard | undefined): string | undefined {
+/** undefined: it does not exist, or is not below the directory. */
+function resolveBelow(directory: string, name: string, guard: PathGuard | undefined): string | undefined {
   guard?.check(`${directory}/${name}`)
   try {
-    const path = realPath(`${directory}/${name}`)
-    return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : undefined
+    return pathWithin(directory, realPath(`${directory}/${name}`)) || undefined
   } catch {
     return undefined
   }
 }
-
-/** @param commonDir the repository's common directory, as the process reaches it */
-export function objectEnvironment(
-  commonDir: string,
-  { main, alternates }: ObjectDirectories,
-): NodeJS.ProcessEnv {
-  const inside = (name: string): string => `${commonDir}/${name}`
-  const quoted = alternates.map(inside).map(quote)
-  return {
-    GIT_OBJECT_DIRECTORY: main === undefined ? undefined : inside(main),
-    ...(quoted.length > 0 ? { GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted.join(':') } : {}),
-  }
-}
-
-/** A path may hold the colon that separates them: quoted as in C, it is one (git(1)). */
-const quote = (path: string): string => `"${path.replace(/["\\]/g, '\\$&')}"`

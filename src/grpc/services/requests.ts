@@ -1,4 +1,4 @@
-import { isRepositoryPath, repositoryPathMax } from '../../git/state/repository.js'
+import { isRepositoryPath, repositoryPathMax } from '../../git/state/repository-path.js'
 import { RpcError } from '../status.js'
 
 /** Checks a path relative to the root, as a message has it. @throws RpcError */

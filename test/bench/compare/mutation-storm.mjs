@@ -1,5 +1,5 @@
-// A mutation storm: a ref changes five times a second while clients read in a closed loop. The writer then notifies the cache
-// in the way of that cache, and a change counts as finished only when that is done.
+// A mutation storm: a ref changes five times a second while clients read in a closed loop. The writer then notifies the
+// cache in that cache's own way, and a change counts as finished only when that is done.
 import { execFile, execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'

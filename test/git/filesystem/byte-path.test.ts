@@ -2,7 +2,7 @@ import t from 'tap'
 import fc from 'fast-check'
 import { pathBytes, pathText, systemPath } from '../../../src/git/filesystem/byte-path.js'
 
-t.test('any bytes are a text, and the text is those bytes', (t) => {
+t.test('any bytes become a text and back', (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (array) => {
       const bytes = Buffer.from(array)
@@ -14,7 +14,7 @@ t.test('any bytes are a text, and the text is those bytes', (t) => {
   t.end()
 })
 
-t.test('what is UTF-8 is itself, also beside what is not', (t) => {
+t.test('valid UTF-8 is decoded, also next to other bytes', (t) => {
   for (const text of ['', 'a/b.git', 'café', '名前', '😀.git', '\uFFFD', 'a\u{10FFFF}b']) {
     t.equal(pathText(Buffer.from(text)), text)
     t.equal(systemPath(text), text)
@@ -25,8 +25,8 @@ t.test('what is UTF-8 is itself, also beside what is not', (t) => {
   t.end()
 })
 
-t.test('bytes that pretend to be others stay what they are', (t) => {
-  // Overlong forms, surrogates and what is cut off (RFC 3629, section 3).
+t.test('invalid sequences are kept as bytes', (t) => {
+  // Overlong forms, surrogates and truncated sequences (RFC 3629, section 3).
   for (const hex of ['c0ae', 'c0ae2e', 'eda080', 'f09f98', 'f8888080', '80', 'ff2fff', 'e282']) {
     const bytes = Buffer.from(hex, 'hex')
     const text = pathText(bytes)

@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { networkFilesystem } from '../../../src/git/filesystem/network-filesystem.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-t.test('a local filesystem is none, nor is what cannot be asked', async (t) => {
+t.test('a local filesystem and an unknown one have no network name', async (t) => {
   const directory = tempDir(t)
   t.equal(networkFilesystem(directory), undefined)
   t.equal(networkFilesystem(join(directory, 'nothing')), undefined)
   t.equal(networkFilesystem('/proc/nothing/here'), undefined)
 })
 
-/** Mount points by what /proc/self/mounts calls their type, and the name that ours has. */
+/** Mount points with their type in /proc/self/mounts, and our name for it. */
 const names: Record<string, string> = { nfs: 'nfs', nfs4: 'nfs', '9p': '9p', ceph: 'ceph', smb3: 'smb2' }
 
 const mounts = existsSync('/proc/self/mounts') ? readFileSync('/proc/self/mounts', 'utf8').split('\n') : []
@@ -21,6 +21,6 @@ const network = mounts.flatMap((line) => {
   return name === undefined || path.includes('\\') ? [] : [{ path, name }]
 })
 
-t.test('what is mounted from elsewhere is named', { skip: network.length === 0 }, async (t) => {
+t.test('a network filesystem is named', { skip: network.length === 0 }, async (t) => {
   for (const { path, name } of network) t.equal(networkFilesystem(path), name, path)
 })

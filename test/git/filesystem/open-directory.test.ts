@@ -15,7 +15,7 @@ import { tempDir } from '../../support/temp-dir.js'
 
 const onLinux = process.platform === 'linux'
 
-t.test('what is reached through it is in that very directory', { skip: !onLinux }, async (t) => {
+t.test('files are reached in the directory that was opened', { skip: !onLinux }, async (t) => {
   const root = realpathSync(tempDir(t))
   for (const name of ['a', 'b']) {
     mkdirSync(join(root, name))
@@ -37,7 +37,7 @@ t.test('what is reached through it is in that very directory', { skip: !onLinux 
   for (const each of [opened, other, again]) each.close()
 })
 
-t.test('another directory of the same inode number is another one', async (t) => {
+t.test('a directory that reuses an inode number has another identity', async (t) => {
   const root = tempDir(t)
   const identities = new Set<string>()
   for (let round = 0; round < 20; round++) {
@@ -51,7 +51,7 @@ t.test('another directory of the same inode number is another one', async (t) =>
   t.equal(identities.size, 20)
 })
 
-t.test('what is no directory, or gone, cannot be opened; and nothing stays open', async (t) => {
+t.test('a file or a missing directory cannot be opened, and no descriptor is left open', async (t) => {
   const root = tempDir(t)
   writeFileSync(join(root, 'file'), '')
   symlinkSync('loop', join(root, 'loop'))

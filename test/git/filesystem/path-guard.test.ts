@@ -17,7 +17,7 @@ function touches(guard: PathGuard, path: string): boolean {
   }
 }
 
-t.test('what a path touches, by links and dots', async (t) => {
+t.test('every component that a path accesses is checked, links and dots followed', async (t) => {
   const root = realpathSync(tempDir(t))
   mkdirSync(join(root, 'mnt/inside'), { recursive: true })
   mkdirSync(join(root, 'local/deep'), { recursive: true })
@@ -47,10 +47,10 @@ t.test('what a path touches, by links and dots', async (t) => {
   rmSync(once)
   symlinkSync('mnt', once)
   guard.checkOnce(once)
-  t.ok(touches(guard, once), 'the end of a path is looked at each time')
+  t.ok(touches(guard, once), 'the end of a path is checked each time')
 })
 
-/** Paths of three components that may be anything. */
+/** Paths of three random components. */
 const names = ['a', 'b', 'mnt', '..', '.']
 const path = fc
   .array(fc.constantFrom(...names), { minLength: 1, maxLength: 4 })
@@ -60,39 +60,42 @@ const links = fc.dictionary(
   fc.tuple(fc.boolean(), path),
 )
 
-t.test('any path over any links: the guard stops what the kernel would do, and nothing else', async (t) => {
-  const base = realpathSync(tempDir(t))
-  let run = 0
-  fc.assert(
-    fc.property(links, path, (links, asked) => {
-      const root = join(base, `${++run}`)
-      // Names beyond the top shall not lead to other runs.
-      const top = join(root, 'x/x/x/x')
-      mkdirSync(join(top, 'mnt/b'), { recursive: true })
-      for (const [name, [absolute, target]] of Object.entries(links)) {
-        try {
-          mkdirSync(dirname(join(top, name)), { recursive: true })
-          symlinkSync(absolute ? `${top}/${target}` : target, join(top, name))
-        } catch {
-          // It lies where there is something else.
+t.test(
+  'for random paths and links, the guard stops exactly those that the kernel would follow to the mount',
+  async (t) => {
+    const base = realpathSync(tempDir(t))
+    let run = 0
+    fc.assert(
+      fc.property(links, path, (links, asked) => {
+        const root = join(base, `${++run}`)
+        // `..` beyond the top must not lead to the files of other runs.
+        const top = join(root, 'x/x/x/x')
+        mkdirSync(join(top, 'mnt/b'), { recursive: true })
+        for (const [name, [absolute, target]] of Object.entries(links)) {
+          try {
+            mkdirSync(dirname(join(top, name)), { recursive: true })
+            symlinkSync(absolute ? `${top}/${target}` : target, join(top, name))
+          } catch {
+            // Its place is taken.
+          }
         }
-      }
-      const path = `${top}/${asked}`
-      const stop = touches(new PathGuard([mountAt(join(top, 'mnt'))]), path)
-      const inode = () => {
-        try {
-          return statSync(path).ino
-        } catch {
-          return undefined
+        const path = `${top}/${asked}`
+        const stop = touches(new PathGuard([mountAt(join(top, 'mnt'))]), path)
+        const inode = () => {
+          try {
+            return statSync(path).ino
+          } catch {
+            return undefined
+          }
         }
-      }
-      const before = inode()
-      renameSync(join(top, 'mnt'), join(root, 'gone'))
-      const after = inode()
-      rmSync(root, { recursive: true })
-      // What leads over the mount leads nowhere without it.
-      return before === undefined ? true : stop === (after === undefined)
-    }),
-    { numRuns: 1000 },
-  )
-})
+        const before = inode()
+        renameSync(join(top, 'mnt'), join(root, 'gone'))
+        const after = inode()
+        rmSync(root, { recursive: true })
+        // A path through the mount leads nowhere without it.
+        return before === undefined ? true : stop === (after === undefined)
+      }),
+      { numRuns: 1000 },
+    )
+  },
+)

@@ -5,7 +5,7 @@ import { readRegularFile } from '../../../src/git/filesystem/read-file.js'
 import { oddFiles } from '../../support/odd-files.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-t.test('a file is read whole; what is none keeps nobody waiting', async (t) => {
+t.test('a regular file is read whole; anything else fails without a wait', async (t) => {
   const path = join(tempDir(t), 'file')
   writeFileSync(path, 'ref: refs/heads/main\n')
   t.equal(readRegularFile(path).toString(), 'ref: refs/heads/main\n')

@@ -8,7 +8,7 @@ import { tempDir } from '../../support/temp-dir.js'
 
 const systemError = (code: string): Error => Object.assign(new Error(code), { code, errno: -1 })
 
-t.test('which errors say that there is nothing, and which say nothing', (t) => {
+t.test('an error of a path counts as absence; an error of the process or machine is thrown', (t) => {
   for (const code of ['ENOENT', 'EACCES', 'ELOOP']) {
     t.ok(isAbsent(systemError(code)))
     t.doesNotThrow(() => throwIfTransient(systemError(code)), code)
@@ -24,7 +24,7 @@ t.test('which errors say that there is nothing, and which say nothing', (t) => {
   t.end()
 })
 
-/** Looks at a repository while there are descriptors, while there are none or one, and again. */
+/** Observes a repository while there are descriptors, while there are none to three, and again. */
 const script = `
 const [root, top, limit] = process.argv.slice(1)
 const load = (path) => import(top + '/' + path)
@@ -46,7 +46,7 @@ const git = (...args) => execFileSync('git', ['-C', root + '/r.git', ...args])
 const settle = () => new Promise((resolve) => setTimeout(resolve, 60))
 await settle()
 const first = await observe()
-const said = []
+const results = []
 for (const spare of [0, 1, 2, 3]) {
   git('update-ref', 'refs/heads/g/' + spare, 'main')
   git('config', 'test.key' + spare, 'x')
@@ -60,12 +60,12 @@ for (const spare of [0, 1, 2, 3]) {
   git('update-ref', 'refs/heads/g/later' + spare, 'main')
   await settle()
   const later = await observe()
-  said.push([typeof starved === 'string' ? starved : starved.token === after.token && starved.mentions === after.mentions, later.token !== after.token])
+  results.push([typeof starved === 'string' ? starved : starved.token === after.token && starved.mentions === after.mentions, later.token !== after.token])
 }
-console.log(JSON.stringify([typeof first, said]))
+console.log(JSON.stringify([typeof first, results]))
 `
 
-t.test('a look without descriptors fails, and leaves nothing wrong behind', async (t) => {
+t.test('an observation without file descriptors fails, and nothing wrong is remembered', async (t) => {
   const root = tempDir(t)
   const path = makeRepository(root, 'r.git')
   git(path, 'update-ref', 'refs/heads/g/x', 'main')
@@ -73,11 +73,11 @@ t.test('a look without descriptors fails, and leaves nothing wrong behind', asyn
   const args = ['-c', node, process.execPath, script, root, join(dirname(program), '..')]
   const { stdout, stderr } = spawnSync('sh', args, { encoding: 'utf8' })
   t.equal(stderr, '')
-  const [first, said] = JSON.parse(stdout) as [string, [starved: string | boolean, seesMore: boolean][]]
+  const [first, results] = JSON.parse(stdout) as [string, [starved: string | boolean, noticesMore: boolean][]]
   t.equal(first, 'object')
-  for (const [starved, seesMore] of said) {
+  for (const [starved, noticesMore] of results) {
     t.ok(starved === 'EMFILE' || starved === true, String(starved))
-    t.ok(seesMore, 'what changes later is seen')
+    t.ok(noticesMore, 'later changes are noticed')
   }
-  t.ok(said.some(([starved]) => starved === 'EMFILE'))
+  t.ok(results.some(([starved]) => starved === 'EMFILE'))
 })

@@ -2,7 +2,8 @@ import t, { type Test } from 'tap'
 import { chmodSync, chownSync, linkSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { HookError, inspectHook, installHook, removeHook } from '../../../src/git/hook/hook.js'
+import { HookError } from '../../../src/git/hook/hook-error.js'
+import { inspectHook, installHook, removeHook } from '../../../src/git/hook/hook.js'
 import { FakeAdmin } from '../../support/fake-admin.js'
 import { hookOf, installPatientHook, run } from '../../support/hooked.js'
 import { git, initBare } from '../../support/repositories.js'
@@ -17,7 +18,7 @@ const hooks = (repository: string): string[] =>
 
 const root = (t: Test): string => realpathSync(tempDir(t))
 
-t.test('installed and removed', async (t) => {
+t.test('the hook is installed and removed', async (t) => {
   const repository = initBare(root(t), 'r.git')
   t.same(await inspectHook(repository), { hook: 'none', chained: false, current: false })
   t.equal(await removeHook(repository), false)
@@ -30,7 +31,7 @@ t.test('installed and removed', async (t) => {
   t.notOk(existsSync(join(repository, 'refstream')))
 })
 
-t.test('an older copy and its address are brought up to date', async (t) => {
+t.test('an older version and its address are updated', async (t) => {
   const directory = root(t)
   const repository = initBare(directory, 'r.git')
   await installHook(repository, admin)
@@ -42,10 +43,10 @@ t.test('an older copy and its address are brought up to date', async (t) => {
   t.same(hooks(repository), ['reference-transaction'], 'it does not chain itself')
   t.match(await inspectHook(repository), { admin: fake.address })
   t.equal((await run({ cwd: repository }, hookOf(repository), 'committed')).status, 0)
-  t.same(fake.take(), ['invalidate'], 'the quoted address is the one that it calls')
+  t.same(fake.take(), ['invalidate'], 'the quoted address is called')
 })
 
-t.test('a hook that is there is chained and put back', async (t) => {
+t.test('an existing hook is chained and restored', async (t) => {
   const repository = initBare(root(t), 'r.git')
   const hook = hookOf(repository)
   const chained = `${hook}.chained`
@@ -77,12 +78,12 @@ t.test('a hook that is there is chained and put back', async (t) => {
   t.match(await inspectHook(repository), { hook: 'ours', chained: true })
 })
 
-t.test('a link as hook is chained as a link', async (t) => {
+t.test('a hook that is a link is chained as a link', async (t) => {
   const repository = initBare(root(t), 'r.git')
   symlinkSync('../policy', hookOf(repository))
   writeFileSync(join(repository, 'policy'), script, { mode: 0o755 })
   await installHook(repository, admin)
-  t.equal(readFileSync(join(repository, 'policy'), 'utf8'), script, 'what it points to is left alone')
+  t.equal(readFileSync(join(repository, 'policy'), 'utf8'), script, 'its target is not changed')
   t.equal(readFileSync(`${hookOf(repository)}.chained`, 'utf8'), script)
 })
 
@@ -98,7 +99,7 @@ t.test('worktrees share the hook', async (t) => {
   for (const path of [work, join(work, '.git')]) t.match(await inspectHook(path), { hook: 'ours' })
 })
 
-t.test('hooks that others share are refused', async (t) => {
+t.test('a hooks directory outside of the repository is refused', async (t) => {
   const directory = root(t)
   const shared = join(directory, 'hooks')
   const message = new RegExp(`its hooks are in ${shared}, outside of the repository`)
@@ -118,11 +119,11 @@ t.test('hooks that others share are refused', async (t) => {
   git(linked, 'config', 'core.hooksPath', join(linked, 'own'))
   await installHook(repository, admin)
   await installHook(linked, admin)
-  t.match(await inspectHook(repository), { hook: 'ours' }, 'what the message says helps')
+  t.match(await inspectHook(repository), { hook: 'ours' }, 'the advice of the message works')
   t.ok(existsSync(join(linked, 'own/reference-transaction')))
 })
 
-t.test('what is no repository', async (t) => {
+t.test('a path that is not a repository is refused', async (t) => {
   const repository = initBare(root(t), 'r.git')
   for (const path of ['nothing', 'description', 'refs', 'refs/heads']) {
     await t.rejects(installHook(join(repository, path), admin), HookError, path)
@@ -130,46 +131,43 @@ t.test('what is no repository', async (t) => {
   t.same(hooks(repository), [])
 })
 
-t.test(
-  'a path that is given is not a repository that is found: safe.bareRepository, safe.directory',
-  async (t) => {
-    const directory = root(t)
-    const configuration = join(directory, 'gitconfig')
-    writeFileSync(configuration, '[safe]\n\tbareRepository = explicit\n\tdirectory =\n')
-    const bare = initBare(directory, 'bare.git')
-    const work = join(directory, 'work')
-    git(directory, 'init', '--quiet', 'work')
-    git(work, 'commit', '--quiet', '--allow-empty', '-m', 'one')
-    git(work, 'worktree', 'add', '--quiet', '../linked')
-    git(directory, 'clone', '--quiet', '--separate-git-dir', 'elsewhere', 'work', 'separate')
-    git(directory, 'clone', '--quiet', '--bare', 'work', join(work, 'inner'))
-    symlinkSync('bare.git', join(directory, 'link.git'))
-    const owned = initBare(directory, 'owned.git')
-    if (superuser) chownSync(owned, 65534, 65534)
-    const before = process.env['GIT_CONFIG_GLOBAL']
-    process.env['GIT_CONFIG_GLOBAL'] = configuration
-    t.teardown(() => {
-      if (before === undefined) delete process.env['GIT_CONFIG_GLOBAL']
-      else process.env['GIT_CONFIG_GLOBAL'] = before
-    })
-    const ways = [bare, owned, work, join(work, '.git'), join(work, 'inner'), join(directory, 'linked')]
-    for (const path of [...ways, join(directory, 'separate'), join(directory, 'link.git')]) {
-      await installHook(path, admin)
-      t.match(await inspectHook(path), { hook: 'ours', admin }, path)
-      t.equal(await removeHook(path), true)
-    }
-    t.same(hooks(join(directory, 'elsewhere')), [])
-    mkdirSync(join(bare, 'no-repository'))
-    await t.rejects(
-      installHook(join(bare, 'no-repository'), admin),
-      HookError,
-      'the one further up is not meant',
-    )
-  },
-)
+t.test('safe.bareRepository and safe.directory do not matter for a path that is given', async (t) => {
+  const directory = root(t)
+  const configuration = join(directory, 'gitconfig')
+  writeFileSync(configuration, '[safe]\n\tbareRepository = explicit\n\tdirectory =\n')
+  const bare = initBare(directory, 'bare.git')
+  const work = join(directory, 'work')
+  git(directory, 'init', '--quiet', 'work')
+  git(work, 'commit', '--quiet', '--allow-empty', '-m', 'one')
+  git(work, 'worktree', 'add', '--quiet', '../linked')
+  git(directory, 'clone', '--quiet', '--separate-git-dir', 'elsewhere', 'work', 'separate')
+  git(directory, 'clone', '--quiet', '--bare', 'work', join(work, 'inner'))
+  symlinkSync('bare.git', join(directory, 'link.git'))
+  const owned = initBare(directory, 'owned.git')
+  if (superuser) chownSync(owned, 65534, 65534)
+  const before = process.env['GIT_CONFIG_GLOBAL']
+  process.env['GIT_CONFIG_GLOBAL'] = configuration
+  t.teardown(() => {
+    if (before === undefined) delete process.env['GIT_CONFIG_GLOBAL']
+    else process.env['GIT_CONFIG_GLOBAL'] = before
+  })
+  const ways = [bare, owned, work, join(work, '.git'), join(work, 'inner'), join(directory, 'linked')]
+  for (const path of [...ways, join(directory, 'separate'), join(directory, 'link.git')]) {
+    await installHook(path, admin)
+    t.match(await inspectHook(path), { hook: 'ours', admin }, path)
+    t.equal(await removeHook(path), true)
+  }
+  t.same(hooks(join(directory, 'elsewhere')), [])
+  mkdirSync(join(bare, 'no-repository'))
+  await t.rejects(
+    installHook(join(bare, 'no-repository'), admin),
+    HookError,
+    'a repository further up is not used',
+  )
+})
 
 const superuser = process.getuid?.() === 0
-t.test('whoever may write the refs may write the notes', { skip: !superuser }, async (t) => {
+t.test('a user who may write the refs may write the notes', { skip: !superuser }, async (t) => {
   const repository = initBare(root(t), 'r.git')
   const refs = join(repository, 'refs')
   chownSync(repository, 65534, 65534)

@@ -2,7 +2,7 @@ import t from 'tap'
 import fc from 'fast-check'
 import { parseClientConfig } from '../../../src/git/process/client-config.js'
 
-t.test('what decides an advertisement is let through, in whatever case', async (t) => {
+t.test('variables that change an advertisement are accepted, in any case', async (t) => {
   t.same(
     parseClientConfig([
       ...[
@@ -30,7 +30,7 @@ t.test('what decides an advertisement is let through, in whatever case', async (
   t.same(parseClientConfig([]), [])
 })
 
-t.test('all else is refused by name: what starts programs, reads files, or is no key', async (t) => {
+t.test('all others are refused by name: those that start programs, read files, or are no keys', async (t) => {
   for (const key of [
     ...['uploadpack.packObjectsHook', 'UPLOADPACK.PACKOBJECTSHOOK', 'uploadpack.x.packObjectsHook'],
     ...['core.fsmonitor', 'core.hooksPath', 'core.sshCommand', 'core.alternateRefsCommand', 'core.gitProxy'],
@@ -60,7 +60,7 @@ t.test('all else is refused by name: what starts programs, reads files, or is no
   t.match(parseClientConfig(Array<string>(257).fill('transfer.hideRefs=x')), { refused: /more than 256/ })
 })
 
-t.test('nothing else is ever let through', async () => {
+t.test('no other key is ever accepted', async () => {
   const key = fc.oneof(
     fc.string(),
     fc.stringMatching(/^(uploadpack|transfer|core|uploadpackfilter)\.[a-zA-Z.:=]*$/),

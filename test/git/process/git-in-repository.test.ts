@@ -2,12 +2,13 @@ import t from 'tap'
 import { existsSync, mkdirSync, realpathSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathBytes } from '../../../src/git/filesystem/byte-path.js'
-import { Git, outputOf, type Complaint } from '../../../src/git/process/git.js'
+import { Git, type Complaint } from '../../../src/git/process/git.js'
+import { outputOf } from '../../../src/git/process/git-process.js'
 import { spawnIn } from '../../../src/git/process/git-in-repository.js'
 import { findProgram } from '../../../src/git/process/installation.js'
 import { MountTable } from '../../../src/git/filesystem/mount-table.js'
 import { advertisement } from '../../../src/git/process/upload-pack.js'
-import { enter, repositoryAt } from '../../support/entered.js'
+import { findRepository, repositoryAt } from '../../support/found-repository.js'
 import { git, gitEnvironment, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -27,7 +28,7 @@ const makeGit = (point?: string) =>
           ),
         }),
   })
-/** Starts Git at once, and by a shell: where this process must not go, and where Git itself lies there. */
+/** Starts Git directly, and through a shell: for a repository, and for a Git program, on a mount that may hang. */
 const ways = { near: makeGit(), far: makeGit(root), program: makeGit(program) }
 
 const advertised = async (git: Git, repository: ReturnType<typeof repositoryAt>): Promise<string> => {
@@ -38,14 +39,14 @@ const advertised = async (git: Git, repository: ReturnType<typeof repositoryAt>)
 }
 
 t.test(
-  'Git says the same where a shell starts it',
+  'Git’s output is the same when a shell starts it',
   { skip: !existsSync('/proc/self/mountinfo') },
   async (t) => {
     makeRepository(root, 'r.git')
     makeRepository(root, 'o\'dd "name\\x\n.git')
     git(join(root, 'r.git'), 'worktree', 'add', '--quiet', '--detach', join(root, 'tree'), 'main')
     for (const path of ['r.git', 'tree', 'o\'dd "name\\x\n.git']) {
-      const repository = enter(root, path)!
+      const repository = findRepository(root, path)!
       const expected = await advertised(ways.near, repository)
       t.match(expected, 'refs/heads/main')
       for (const way of ['far', 'program'] as const)
@@ -61,13 +62,17 @@ t.test(
   },
 )
 
-t.test('names that are not UTF-8', { skip: !existsSync('/proc/self/mountinfo') }, async (t) => {
-  const made = makeRepository(root, 'utf8.git')
-  const name = 'caf\udce9.git'
-  renameSync(made, pathBytes(join(root, name)))
-  const repository = enter(root, name)!
-  t.equal(await advertised(ways.far, repository), await advertised(ways.near, repository))
-})
+t.test(
+  'a repository whose name is not UTF-8 is entered',
+  { skip: !existsSync('/proc/self/mountinfo') },
+  async (t) => {
+    const made = makeRepository(root, 'utf8.git')
+    const name = 'caf\udce9.git'
+    renameSync(made, pathBytes(join(root, name)))
+    const repository = findRepository(root, name)!
+    t.equal(await advertised(ways.far, repository), await advertised(ways.near, repository))
+  },
+)
 
 t.test(
   'another directory at the same path is not read',

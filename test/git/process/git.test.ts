@@ -2,7 +2,9 @@ import t from 'tap'
 import { once } from 'node:events'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Complaint, Git, GitError, outputOf, type GitProcess } from '../../../src/git/process/git.js'
+import { type Complaint, Git } from '../../../src/git/process/git.js'
+import { GitError } from '../../../src/git/process/git-error.js'
+import { outputOf, type GitProcess } from '../../../src/git/process/git-process.js'
 import { eventually } from '../../support/eventually.js'
 import { gitEnvironment } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
@@ -32,7 +34,7 @@ function scripted(t: Parameters<typeof tempDir>[0], script: string) {
   return { git, run, started, complaints }
 }
 
-/** The first line that a process says; here, ids of processes. */
+/** The first line of a process's output; here, process ids. */
 async function firstLine(process: GitProcess): Promise<number[]> {
   const [chunk] = (await once(process.stdout, 'data')) as [Buffer]
   return chunk.toString().trim().split(' ').map(Number)
@@ -47,7 +49,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-t.test('output, exit codes, and what is counted', async (t) => {
+t.test('output, exit codes and counters', async (t) => {
   const { git, started, complaints } = scripted(
     t,
     'case $1 in one) echo out;; *) echo oops >&2; exit 3;; esac',
@@ -62,13 +64,13 @@ t.test('output, exit codes, and what is counted', async (t) => {
   t.equal(git.running, 0)
 })
 
-t.test('arguments reach Git as they are', async (t) => {
+t.test('arguments reach Git unchanged', async (t) => {
   const { git } = scripted(t, 'printf "%s|" "$@"')
   const args: [string, ...string[]] = ['a b', '$(reboot)', '; x', '', "'"]
   t.equal(await git.output(args, { environment: git.environment }), "a b|$(reboot)|; x||'|")
 })
 
-t.test('of standard error only the end is kept', async (t) => {
+t.test('only the end of standard error is kept', async (t) => {
   const { run, complaints } = scripted(
     t,
     'yes "a long story" | head -c 1000000 >&2; echo the end >&2; exit 128',
@@ -80,7 +82,7 @@ t.test('of standard error only the end is kept', async (t) => {
   t.equal(complaints[0]?.stderr, process.stderr)
 })
 
-t.test('a program that cannot be started shows in how it ended', async (t) => {
+t.test('a program that cannot be started is reported by its ending', async (t) => {
   const complaints: string[] = []
   const complained = ({ ending }: Complaint): void => void complaints.push(ending)
   const none = new Git({ path: '/nonexistent/git', environment: {}, complained })
@@ -89,42 +91,45 @@ t.test('a program that cannot be started shows in how it ended', async (t) => {
   t.match(complaints, [/ENOENT/])
   await t.rejects(none.output(['test'], { environment: {} }), /git test: .*ENOENT/)
 
-  // E2BIG: Node throws this one.
+  // E2BIG: spawn() throws it.
   const { git } = scripted(t, 'true')
   const huge = { environment: { HUGE: 'x'.repeat(4_000_000) } }
   await t.rejects(git.output(['test'], huge), /git test: .*E2BIG/)
-  // A directory that is gone looks to spawn() like a program that is not there.
+  // spawn() reports a missing directory like a missing program.
   await t.rejects(git.output(['test'], { environment: {}, cwd: '/nonexistent' }), GitError)
   t.equal(git.running + none.running, 0)
 })
 
-t.test('out of file descriptors is an error, not the end of the sidecar', async (t) => {
-  const { openSync, closeSync } = await import('node:fs')
-  const { git } = scripted(t, 'true')
-  const taken: number[] = []
-  t.teardown(() => taken.forEach(closeSync))
-  try {
-    // Stops at the limit of this process: EMFILE.
-    while (taken.length < 200_000) taken.push(openSync('/dev/null', 'r'))
-  } catch {
-    const process = git.spawn(['test'], { environment: git.environment })
-    t.match(await process.ended, { code: undefined, reason: /EMFILE|EAGAIN/ })
-    process.stdin.write('x')
-    t.equal(git.running, 0)
-  }
-  for (const descriptor of taken.splice(0)) closeSync(descriptor)
-  t.equal(await git.output(['test'], { environment: git.environment }), '', 'and it goes on')
-})
+t.test(
+  'running out of file descriptors is an error of the process and does not end the sidecar',
+  async (t) => {
+    const { openSync, closeSync } = await import('node:fs')
+    const { git } = scripted(t, 'true')
+    const taken: number[] = []
+    t.teardown(() => taken.forEach(closeSync))
+    try {
+      // Until this process's limit is reached: EMFILE.
+      while (taken.length < 200_000) taken.push(openSync('/dev/null', 'r'))
+    } catch {
+      const process = git.spawn(['test'], { environment: git.environment })
+      t.match(await process.ended, { code: undefined, reason: /EMFILE|EAGAIN/ })
+      process.stdin.write('x')
+      t.equal(git.running, 0)
+    }
+    for (const descriptor of taken.splice(0)) closeSync(descriptor)
+    t.equal(await git.output(['test'], { environment: git.environment }), '', 'and it goes on')
+  },
+)
 
-t.test('a process that ends early does not break who writes to it', async (t) => {
+t.test('writing to a process that has ended early does not fail', async (t) => {
   const { run } = scripted(t, 'exec <&-; exit 0')
   const process = run()
   process.stdin.write(Buffer.alloc(1_000_000))
   t.match(await process.ended, { code: 0 })
 })
 
-t.test('abort ends the process and all that it started', async (t) => {
-  // The grandchild would hold the output open for long after its parent.
+t.test('an abort ends the process and its descendants', async (t) => {
+  // Otherwise the grandchild would hold the output open long after its parent.
   const { run, git } = scripted(t, 'sh -c "echo \\$\\$; exec sleep 1000"; true')
   const aborter = new AbortController()
   const process = run(aborter.signal)
@@ -139,7 +144,7 @@ t.test('abort ends the process and all that it started', async (t) => {
   t.match(await late.ended, { code: undefined }, 'aborted before it began')
 })
 
-t.test('a grandchild outlives its parent only as long as nobody ends the process', async (t) => {
+t.test('a grandchild outlives its parent only until the process is ended', async (t) => {
   const { run } = scripted(t, 'sh -c "echo $$ \\$\\$; exec sleep 1000" & exit 0')
   const process = run()
   const [leader = 0, orphan = 0] = await firstLine(process)
@@ -150,7 +155,7 @@ t.test('a grandchild outlives its parent only as long as nobody ends the process
   await eventually('the orphan is gone', () => !isAlive(orphan))
 })
 
-t.test('who ignores SIGTERM gets SIGKILL', async (t) => {
+t.test('a process that ignores SIGTERM gets SIGKILL', async (t) => {
   const { run } = scripted(t, 'trap "" TERM; echo $$; while :; do sleep 1000; done')
   const process = run()
   const [pid = 0] = await firstLine(process)
@@ -159,7 +164,7 @@ t.test('who ignores SIGTERM gets SIGKILL', async (t) => {
   t.equal(isAlive(pid), false)
 })
 
-t.test('killAll ends all at once; close waits for the end', async (t) => {
+t.test('killAll kills all processes; close resolves when they have ended', async (t) => {
   const { run, git } = scripted(t, 'trap "" TERM; echo $$; sleep 1000')
   const processes = [run(), run(), run()]
   await Promise.all(processes.map(firstLine))
@@ -171,7 +176,7 @@ t.test('killAll ends all at once; close waits for the end', async (t) => {
   await git.close()
 })
 
-t.test('ending what has ended does nothing', async (t) => {
+t.test('ending a process that has ended does nothing', async (t) => {
   const { run } = scripted(t, 'exit 0')
   const process = run()
   await process.ended
@@ -180,7 +185,7 @@ t.test('ending what has ended does nothing', async (t) => {
   t.match(await process.ended, { code: 0 })
 })
 
-t.test('who has left the process group and holds a pipe keeps nobody waiting', async (t) => {
+t.test('a descendant that has left the process group and holds a pipe does not delay the end', async (t) => {
   for (const held of ['2>/dev/null', '>/dev/null']) {
     const { run, git } = scripted(
       t,
@@ -197,10 +202,10 @@ t.test('who has left the process group and holds a pipe keeps nobody waiting', a
   }
 })
 
-t.test('nobody who has got its number since is ended in its place', async (t) => {
+t.test('a process that has the pid since then is not killed', async (t) => {
   const { run } = scripted(t, 'echo $$ >&2; echo unread')
   const child = run()
-  // A reader that takes nothing yet, as for a client that is slow.
+  // The output is not read yet, as for a slow client.
   child.stdout.on('readable', () => {})
   await eventually('it has said its number', () => child.stderr !== '')
   const pid = Number(child.stderr)

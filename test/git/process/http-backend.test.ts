@@ -1,7 +1,8 @@
 import t from 'tap'
 import { realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Git, type GitProcess } from '../../../src/git/process/git.js'
+import { Git } from '../../../src/git/process/git.js'
+import type { GitProcess } from '../../../src/git/process/git-process.js'
 import {
   httpBackend,
   readHead,
@@ -9,14 +10,14 @@ import {
   type BackendAdmission,
 } from '../../../src/git/process/http-backend.js'
 import { eventually } from '../../support/eventually.js'
-import { repositoryAt } from '../../support/entered.js'
+import { repositoryAt } from '../../support/found-repository.js'
 import { gitEnvironment, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
 const never = new AbortController().signal
 const atOnce: BackendAdmission = { admitted: false, queueing: never, signal: never }
 
-/** A process that says these pieces, one after the other, each in a write of its own. */
+/** A process that writes these pieces one after the other, each with its own write. */
 function saying(t: Parameters<typeof tempDir>[0], pieces: readonly string[], ending = 'exit 0') {
   const directory = tempDir(t)
   const path = join(directory, 'git')
@@ -37,7 +38,7 @@ async function answer(process: GitProcess) {
   return { ...head, body: Buffer.concat(chunks).toString('latin1') }
 }
 
-t.test('a head is read and the body left as it is', async (t) => {
+t.test('the head is read and the body is unchanged', async (t) => {
   const cases: [what: string, text: string, expected: object][] = [
     [
       'lines that end in CRLF, in the order in which they come',
@@ -67,7 +68,7 @@ t.test('a head is read and the body left as it is', async (t) => {
   for (const [what, text, expected] of cases) {
     const whole = await answer(saying(t, [text]).process)
     t.match(whole, expected, what)
-    // Cut where it hurts: in the middle of the empty line, and right after it.
+    // Cut in the middle of the empty line, and right after it.
     const end = text.search(/\r?\n\r?\n/)
     const cuts = [end + 1, end + 2, end + 3].filter((at) => at < text.length)
     const pieces = [0, ...cuts].map((at, index) => text.slice(at, cuts[index] ?? text.length))
@@ -75,7 +76,7 @@ t.test('a head is read and the body left as it is', async (t) => {
   }
 })
 
-t.test('no head, no answer', async (t) => {
+t.test('a response without a head is an error', async (t) => {
   const cases: [what: string, pieces: string[], ending: string, error: RegExp][] = [
     ['nothing', [], 'exit 1', /no response head \(exit code 1\)/],
     ['half of one', ['Status: 200 OK\r\nExpires'], 'exit 0', /no response head/],
@@ -91,7 +92,7 @@ t.test('no head, no answer', async (t) => {
   }
 })
 
-t.test('a request as Git gets it', async (t) => {
+t.test('the request reaches Git in its environment', async (t) => {
   const program = join(tempDir(t), 'git')
   writeFileSync(program, '#!/bin/sh\nprintf "X: 1\\n\\n$(pwd -P)\\n"; env\n', { mode: 0o755 })
   const environment = { ...gitEnvironment, GIT_PROTOCOL: 'version=2', HTTP_GIT_PROTOCOL: 'version=1' }
@@ -129,7 +130,7 @@ t.test('a request as Git gets it', async (t) => {
   })
 })
 
-t.test('real answers', async (t) => {
+t.test('responses of the real http-backend', async (t) => {
   const root = tempDir(t)
   const gitDir = makeRepository(root, 'x.git')
   const git = new Git({ path: 'git', environment: gitEnvironment })

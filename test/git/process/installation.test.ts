@@ -28,7 +28,7 @@ t.test('programs are found as a shell finds them', async (t) => {
   t.equal(findProgram(join(first, 'prog'), second), undefined)
 })
 
-t.test('a directory is no program', async (t) => {
+t.test('a directory is not a program', async (t) => {
   const directory = realpathSync(tempDir(t))
   mkdirSync(join(directory, 'prog'))
   t.equal(findProgram('prog', directory), undefined)
@@ -42,7 +42,7 @@ t.test('the Git on this machine', async (t) => {
   t.same(programs, [gitPath, join(git('/', '--exec-path'), 'git')].map(placeOf))
 })
 
-t.test('where Git looks for configuration', async (t) => {
+t.test('the files in which Git looks for configuration', async (t) => {
   const home = tempDir(t)
   const scopes = async (environment: NodeJS.ProcessEnv) => (await inspect(environment)).scopes
   const files = async (environment: NodeJS.ProcessEnv) => (await scopes(environment)).files.slice(1)
@@ -69,7 +69,7 @@ t.test('where Git looks for configuration', async (t) => {
   ])
 })
 
-t.test('the environment’s digest follows what Git reads of it', async (t) => {
+t.test('the digest of the environment changes with variables that Git reads, and no others', async (t) => {
   const digest = async (environment: NodeJS.ProcessEnv): Promise<string> =>
     (await inspect(environment)).environmentDigest
   const plain = await digest({})
@@ -80,7 +80,7 @@ t.test('the environment’s digest follows what Git reads of it', async (t) => {
   }
 })
 
-t.test('a program that is no Git, or an old one, is told and not fatal', async (t) => {
+t.test('a program that is not Git, or an old one, is reported and is not an error', async (t) => {
   const fake = (script: string): string => {
     const path = join(tempDir(t), 'git')
     writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 })

@@ -1,14 +1,15 @@
 import t from 'tap'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Git, GitError } from '../../../src/git/process/git.js'
+import { Git } from '../../../src/git/process/git.js'
+import { GitError } from '../../../src/git/process/git-error.js'
 import { readServingConfig, type ServingConfig } from '../../../src/git/process/serving-config.js'
 import { ProcessLimiter } from '../../../src/limits/process/process-limiter.js'
 import { eventually } from '../../support/eventually.js'
 import { makeRefObserver } from '../../support/ref-observations.js'
 import { git, gitEnvironment, initBare, type InitOptions } from '../../support/repositories.js'
 
-/** A repository, what its configuration says about serving it, and how many Git processes it took to know. */
+/** A repository, its serving configuration, and the number of Git processes that it took to find it. */
 function setUp(t: Parameters<typeof makeRefObserver>[0], options: InitOptions = {}) {
   const looker = makeRefObserver(t)
   const path = initBare(looker.root, 'x.git', options)
@@ -26,7 +27,7 @@ function setUp(t: Parameters<typeof makeRefObserver>[0], options: InitOptions = 
   return { path, serving, config: (...args: string[]) => git(path, 'config', ...args) }
 }
 
-t.test('by default refs are served and shared, and no process is asked', async (t) => {
+t.test('by default refs are served and shared, and no process is started', async (t) => {
   const { serving, config } = setUp(t)
   t.match(await serving(), { uploadPack: true, shared: true, processes: 0 })
   config('uploadpack.allowFilter', 'true')
@@ -54,7 +55,7 @@ t.test('http.uploadpack', async (t) => {
   t.match(await serving(), { uploadPack: true }, 'for a URL it means nothing to a server')
 })
 
-t.test('transfer.advertiseSID makes every answer another one', async (t) => {
+t.test('with transfer.advertiseSID no answer is shared', async (t) => {
   const { serving, config } = setUp(t)
   config('transfer.advertiseSID', 'true')
   t.match(await serving(), { uploadPack: true, shared: false, processes: 1 })
@@ -67,7 +68,7 @@ t.test('the object format', async (t) => {
   t.match(await setUp(t, { objectFormat: 'sha256' }).serving(), { objectFormat: 'sha256', processes: 1 })
 })
 
-t.test('whether a condition holds is for Git to say', async (t) => {
+t.test('Git decides whether a conditional include applies', async (t) => {
   const { path, serving, config } = setUp(t)
   git(path, 'config', '-f', `${path}/extra`, 'http.uploadpack', 'false')
   config('includeIf.gitdir:/elsewhere/.path', 'extra')
@@ -84,7 +85,7 @@ t.test('configuration that Git refuses is an error', async (t) => {
   await t.rejects(serving(), GitError)
 })
 
-t.test('Git is asked in its turn', async (t) => {
+t.test('Git is asked with a permit', async (t) => {
   const looker = makeRefObserver(t)
   git(initBare(looker.root, 'x.git'), 'config', 'http.uploadpack', 'false')
   const { repository, config } = (await looker.now('x'))!

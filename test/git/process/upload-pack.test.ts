@@ -2,13 +2,14 @@ import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { Git, GitError } from '../../../src/git/process/git.js'
+import { Git } from '../../../src/git/process/git.js'
+import { GitError } from '../../../src/git/process/git-error.js'
 import type { ProtocolVersion } from '../../../src/git/protocol/version.js'
 import type { Repository } from '../../../src/git/state/repository.js'
 import { advertisement } from '../../../src/git/process/upload-pack.js'
 import { eventually } from '../../support/eventually.js'
 import { makeGitWrapper, plans } from '../../support/git-wrapper.js'
-import { repositoryAt } from '../../support/entered.js'
+import { repositoryAt } from '../../support/found-repository.js'
 import { gitEnvironment, initBare, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -22,7 +23,7 @@ async function read(git: Git, version: ProtocolVersion = 0, from = repository): 
   return Buffer.concat(chunks)
 }
 
-/** The body of what http-backend answers when it is run by hand. */
+/** The body of http-backend's response. */
 function backendBody(gitDir: string, version: ProtocolVersion): Buffer {
   const output = execFileSync('git', ['http-backend'], {
     env: {
@@ -50,7 +51,7 @@ t.test('the bytes are those of http-backend', async (t) => {
   t.equal(git.running, 0)
 })
 
-t.test('a stream ends well only if Git exited 0 after a flush packet', async (t) => {
+t.test('a stream ends without an error only if Git exited with 0 after a flush packet', async (t) => {
   const wrapper = makeGitWrapper(t)
   const git = new Git({ path: wrapper.path, environment: gitEnvironment })
   const service = Buffer.byteLength('001e# service=git-upload-pack\n0000')
@@ -77,7 +78,7 @@ t.test('a stream ends well only if Git exited 0 after a flush packet', async (t)
   await eventually('no process is left', () => git.running === 0)
 })
 
-t.test('before Git’s first byte nothing is said, so that an error can still be told', async (t) => {
+t.test('nothing is sent before Git’s first byte, so that an error can still be answered', async (t) => {
   const wrapper = makeGitWrapper(t)
   wrapper.plan('exit 1\n')
   const git = new Git({ path: wrapper.path, environment: gitEnvironment })
@@ -86,7 +87,7 @@ t.test('before Git’s first byte nothing is said, so that an error can still be
   await t.rejects(chunks.next(), GitError)
 })
 
-t.test('abort ends the process; so does a reader who has enough', async (t) => {
+t.test('an abort ends the process; so does a reader that stops', async (t) => {
   const wrapper = makeGitWrapper(t)
   wrapper.plan(plans.hangAfter(100))
   const git = new Git({ path: wrapper.path, environment: gitEnvironment })
@@ -106,7 +107,7 @@ t.test('abort ends the process; so does a reader who has enough', async (t) => {
   t.equal(wrapper.count('upload-pack'), 2)
 })
 
-t.test('a repository that is gone, and a Git that is', async (t) => {
+t.test('a repository or a Git program that is missing is an error', async (t) => {
   const git = new Git({ path: 'git', environment: gitEnvironment })
   const gone = initBare(tempDir(t), 'gone.git')
   const was = repositoryAt(gone)

@@ -3,35 +3,35 @@ import fc from 'fast-check'
 import { ErrorEnding } from '../../../src/git/protocol/error-ending.js'
 import { flushPacket, pktLine } from '../../../src/git/protocol/pkt-line.js'
 
-const isTold = (...chunks: (Buffer | string)[]): boolean => {
+const endsInError = (...chunks: (Buffer | string)[]): boolean => {
   const ending = new ErrorEnding()
   for (const chunk of chunks) ending.push(Buffer.from(chunk as string, 'latin1'))
-  return ending.isTold
+  return ending.endsInError
 }
 
-t.test('Git’s own error messages end an answer', async (t) => {
+t.test('an answer that ends in a complete error message of Git is recognised', async (t) => {
   const error = pktLine('ERR upload-pack: not our ref 1234')
-  t.ok(isTold(error))
-  t.ok(isTold(pktLine('NAK\n'), error), 'after something else')
-  t.ok(isTold(pktLine('\x01PACK…'), pktLine('\x03fatal: no')), 'on the third band')
-  t.ok(isTold(pktLine('\x03fatal: no'), flushPacket), 'also before a flush packet')
-  t.ok(isTold(pktLine('NACK unable to spawn subprocess\n')), 'of upload-archive')
+  t.ok(endsInError(error))
+  t.ok(endsInError(pktLine('NAK\n'), error), 'after something else')
+  t.ok(endsInError(pktLine('\x01PACK…'), pktLine('\x03fatal: no')), 'on the third band')
+  t.ok(endsInError(pktLine('\x03fatal: no'), flushPacket), 'also before a flush packet')
+  t.ok(endsInError(pktLine('NACK unable to spawn subprocess\n')), 'of upload-archive')
 })
 
-t.test('what is no whole error message, or is followed by something, does not', async (t) => {
+t.test('an incomplete error message, or one that is followed by something, is not recognised', async (t) => {
   const error = pktLine('ERR no')
-  t.notOk(isTold())
-  t.notOk(isTold(flushPacket))
-  t.notOk(isTold(error.subarray(0, -1)), 'cut')
-  t.notOk(isTold(error, '00'), 'something follows')
-  t.notOk(isTold(error, pktLine('\x01PACK')))
-  t.notOk(isTold(pktLine('ERROR')), 'not the word')
-  t.notOk(isTold(pktLine('ER')))
-  t.notOk(isTold(pktLine('\x02fatal: to be shown')), 'progress')
-  t.notOk(isTold(pktLine('NAK\n'), `PACK${error.toString()}`, error), 'a pack without a side-band')
+  t.notOk(endsInError())
+  t.notOk(endsInError(flushPacket))
+  t.notOk(endsInError(error.subarray(0, -1)), 'cut')
+  t.notOk(endsInError(error, '00'), 'something follows')
+  t.notOk(endsInError(error, pktLine('\x01PACK')))
+  t.notOk(endsInError(pktLine('ERROR')), 'not the word')
+  t.notOk(endsInError(pktLine('ER')))
+  t.notOk(endsInError(pktLine('\x02fatal: to be shown')), 'progress')
+  t.notOk(endsInError(pktLine('NAK\n'), `PACK${error.toString()}`, error), 'a pack without a side-band')
 })
 
-t.test('however it is cut into chunks', async () => {
+t.test('the result does not depend on how the answer is cut into chunks', async () => {
   const packet = fc.oneof(
     fc.constantFrom('ERR no', '\x03no', 'NACK x', 'NAK\n', '\x01', '\x02ERR ', 'ERR', 'ERR ', ''),
     fc.string({ unit: 'binary-ascii', maxLength: 20 }),
@@ -41,7 +41,7 @@ t.test('however it is cut into chunks', async () => {
     fc.nat(40),
     fc.infiniteStream(fc.nat(9)),
     (packets, cut, sizes) => {
-      // Nothing at all stands for a flush packet.
+      // An empty text stands for a flush packet.
       const whole = Buffer.concat(packets.map((text) => (text === '' ? flushPacket : pktLine(text))))
       const bytes = whole.subarray(0, Math.max(0, whole.length - Math.max(0, cut - 20)))
       const ending = new ErrorEnding()
@@ -55,8 +55,8 @@ t.test('however it is cut into chunks', async () => {
       const expected =
         bytes.length === whole.length && ['ERR ', 'NACK', '\x03'].some((mark) => last.startsWith(mark))
       // A cut at a packet's end leaves a shorter answer, which may end in an error of its own.
-      if (bytes.length < whole.length && ending.isTold) return endsAtPacket(packets, bytes.length)
-      return ending.isTold === expected
+      if (bytes.length < whole.length && ending.endsInError) return endsAtPacket(packets, bytes.length)
+      return ending.endsInError === expected
     },
   )
   fc.assert(property, { numRuns: 500 })

@@ -8,13 +8,13 @@ const endsInFlush = (...chunks: (string | Buffer)[]): boolean => {
   return framing.endsInFlush
 }
 
-t.test('a line counts its own four digits, in bytes', async (t) => {
+t.test('a length counts its own four digits, in bytes', async (t) => {
   t.equal(pktLine('# service=git-upload-pack\n').toString(), '001e# service=git-upload-pack\n')
   t.equal(pktLine('é').toString('latin1').slice(0, 4), '0006')
   t.equal(pktLine('').toString(), '0004')
 })
 
-t.test('only a whole flush packet at the very end is an end', async (t) => {
+t.test('only a whole flush packet at the end is an end', async (t) => {
   t.equal(endsInFlush('0000'), true)
   t.equal(endsInFlush('0006hi0000'), true)
   t.equal(endsInFlush('0006hi', '00', '00'), true)
@@ -29,14 +29,14 @@ t.test('only a whole flush packet at the very end is an end', async (t) => {
   t.equal(endsInFlush('0006hi0004', '0000'), true, 'an empty line before it')
 })
 
-t.test('what is no length is an error at once', async (t) => {
+t.test('four bytes that are not a length are an error', async (t) => {
   for (const garbage of ['fatal: no', 'HTTP', '00 4', '-001', '\0\0\0\0', '0x04', '0006hizzzz']) {
     t.throws(() => endsInFlush(garbage), /not a pkt-line length/, garbage)
   }
 })
 
 t.test('framing does not depend on how a stream is cut into chunks', async (t) => {
-  // Any packets, in any chunks: the state after each byte is that of the whole prefix.
+  // Random packets in random chunks: the state after each byte is that of the whole prefix.
   const packet = fc.oneof(
     fc.uint8Array({ maxLength: 40 }).map((bytes) => pktLine(Buffer.from(bytes).toString('latin1'))),
     fc.constantFrom('0000', '0001', '0002', '000C12345678').map((text) => Buffer.from(text)),

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { flushPacket } from '../../../src/git/protocol/pkt-line.js'
 import { parseRefs, type Ref } from '../../../src/git/protocol/ref-line.js'
 
-/** A ref's name: any bytes but those that git-check-ref-format(1) forbids and this depends on. */
+/** A ref's name: any bytes but those that git-check-ref-format(1) forbids and that the parser depends on. */
 const name = fc
   .uint8Array({ minLength: 1, maxLength: 20 })
   .map((bytes) => Buffer.from(bytes.map((byte) => (byte <= 0x20 || byte === 0x7f ? 0x61 : byte))))
@@ -15,7 +15,7 @@ const ref: fc.Arbitrary<Ref> = fc.record({
   peeled: fc.option(id, { nil: undefined }),
 })
 
-/** As ls-refs.c writes it. */
+/** Writes a line as ls-refs.c does. */
 function write({ name, objectId, symrefTarget, peeled }: Ref): Buffer {
   const line = Buffer.concat([
     ...[Buffer.from(objectId ?? 'unborn'), Buffer.from(' '), name],
@@ -25,7 +25,7 @@ function write({ name, objectId, symrefTarget, peeled }: Ref): Buffer {
   return Buffer.concat([Buffer.from((line.length + 4).toString(16).padStart(4, '0')), line])
 }
 
-t.test('refs are read as they were written, whatever bytes their names have', async () => {
+t.test('refs are parsed as they were written, with any bytes in their names', async () => {
   fc.assert(
     fc.property(fc.array(ref), fc.boolean(), (refs, ended) => {
       const lines = Buffer.concat([...refs.map(write), ...(ended ? [flushPacket] : [])])

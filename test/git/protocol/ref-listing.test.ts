@@ -2,7 +2,8 @@ import t from 'tap'
 import fc from 'fast-check'
 import { parseLsRefs, completeLsRefs } from '../../../src/git/protocol/ls-refs.js'
 import { pktLine } from '../../../src/git/protocol/pkt-line.js'
-import { cutListing, cutWhole, RefListing } from '../../../src/git/protocol/ref-listing.js'
+import { RefListing } from '../../../src/git/protocol/ref-listing.js'
+import { cutListing, cutWhole } from '../../../src/git/protocol/listing-answer.js'
 import { git, gitWith, initBare, makeCommit } from '../../support/repositories.js'
 import { answerTo, everything, type ListedRef } from '../../support/listings.js'
 import { tempDir } from '../../support/temp-dir.js'
@@ -40,7 +41,7 @@ function requestBody({ prefixes, ...flags }: Wish, objectFormat: string): Buffer
   ])
 }
 
-/** The whole listing in chunks of a size, cut while it grows. */
+/** Appends the whole listing in chunks of a size, and cuts an answer while it grows. */
 function cut(listing: Buffer, body: Buffer, chunkSize: number): { answer: Buffer; waits: number } {
   const request = parseLsRefs(body)
   if (!request) throw new Error('not understood')
@@ -85,7 +86,7 @@ const wish = fc.record({
   prefixes: fc.array(prefix, { maxLength: 6 }),
 })
 
-/** Repositories that differ in what ls-refs must know. */
+/** Repositories that differ in what ls-refs shows. */
 const kinds: Record<string, (repository: string) => void> = {
   empty: () => {},
   'unborn HEAD beside refs': (repository) => {
@@ -128,7 +129,7 @@ for (const objectFormat of ['sha1', 'sha256'] as const) {
   }
 }
 
-t.test('a listing that ends while a part of it goes out leaves nobody waiting', async (t) => {
+t.test('a listing that ends while a part of it is sent does not leave the reader waiting', async (t) => {
   const repository = initBare(tempDir(t), 'r.git')
   const commit = makeCommit(repository, 'one')
   for (let index = 0; index < 20; index++) git(repository, 'update-ref', `refs/heads/b${index}`, commit)
@@ -146,7 +147,7 @@ t.test('a listing that ends while a part of it goes out leaves nobody waiting', 
   t.ok(Buffer.concat(parts).equals(listing))
 })
 
-t.test('a client that wants branches need not wait for tags', async (t) => {
+t.test('a client that wants branches does not wait for tags', async (t) => {
   const repository = initBare(tempDir(t), 'r.git')
   const commit = makeCommit(repository, 'one')
   git(repository, 'update-ref', 'refs/heads/main', commit)
@@ -157,7 +158,7 @@ t.test('a client that wants branches need not wait for tags', async (t) => {
   t.ok(waits <= 3, `${waits} chunks of 100 bytes were enough, of ${listing.length} bytes`)
 })
 
-t.test('views, not copies; memory of a listing', async (t) => {
+t.test('parts are views and not copies, and the memory of a listing is bounded', async (t) => {
   const line = (index: number): Buffer =>
     pktLine(`${'1'.repeat(40)} refs/heads/b${String(index).padStart(6, '0')}\n`)
   const lines = Array.from({ length: 50_000 }, (_, index) => line(index))
@@ -176,7 +177,7 @@ t.test('views, not copies; memory of a listing', async (t) => {
   t.equal(some?.length, 10 * (lines[0] as Buffer).length)
 })
 
-t.test('what is no answer to ls-refs is refused', async (t) => {
+t.test('output that is not an answer to ls-refs is refused', async (t) => {
   t.throws(() => new RefListing().append(Buffer.from('zzzz')))
   t.throws(() => new RefListing().append(Buffer.from('0001')))
   t.throws(() => new RefListing().append(Buffer.from('00000000')))
@@ -187,7 +188,7 @@ const letters = fc.string({
   maxLength: 200,
   unit: fc.constantFrom('a', 'b', 'c', '-', '0', 'p:'),
 })
-/** Stretches of refs of one kind: of lines that are copied, and of lines that are not. */
+/** Runs of refs of one kind: of lines that are copied, and of lines that are not. */
 const stretch = fc.record({
   count: fc.integer({ min: 1, max: 700 }),
   name: letters,
@@ -221,7 +222,7 @@ const question = fc.record({
 })
 
 t.test(
-  'long listings: every answer is whole, its parts are views or short, and its length is known',
+  'answers of long listings are whole, their parts are views or short copies, and their length is known',
   async (t) => {
     fc.assert(
       fc.property(
@@ -255,7 +256,7 @@ t.test(
   },
 )
 
-t.test('nothing is cut before it is asked for', async (t) => {
+t.test('no part is cut before it is asked for', async (t) => {
   const wire = answerTo(
     Array.from({ length: 20_000 }, (_, index) => ({
       name: `refs/tags/${String(index).padStart(5, '0')}`,

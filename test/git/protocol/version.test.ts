@@ -1,7 +1,7 @@
 import t from 'tap'
 import { gitProtocol, protocolVersion } from '../../../src/git/protocol/version.js'
 
-t.test('the version that a Git-Protocol header asks for', async (t) => {
+t.test('the highest known version of a Git-Protocol header is used', async (t) => {
   const versions: [string | undefined, 0 | 1 | 2][] = [
     [undefined, 0],
     ['', 0],
@@ -24,7 +24,7 @@ t.test('the version that a Git-Protocol header asks for', async (t) => {
   for (const [header, version] of versions) t.equal(protocolVersion(header), version, String(header))
 })
 
-t.test('GIT_PROTOCOL carries the version and nothing that a client wrote', async (t) => {
+t.test('GIT_PROTOCOL carries the version and no other text of the client', async (t) => {
   t.equal(gitProtocol(protocolVersion('version=2:evil=$(reboot)')), 'version=2')
   t.equal(gitProtocol(1), 'version=1')
   t.equal(gitProtocol(0), undefined)

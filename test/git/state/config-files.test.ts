@@ -12,15 +12,16 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { observeConfig, type ConfigScopes, type ObservedConfig } from '../../../src/git/state/config-files.js'
-import { createSnapshotMemory, StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
-import { openRepository } from '../../../src/git/state/repository.js'
+import { openRepository } from '../../../src/git/state/open-repository.js'
 import { git, gitEnvironment, gitWith, initBare } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
 const nowhere: ConfigScopes = { files: [], home: undefined, variables: [] }
 
-/** A repository, files around it, and what a look at its configuration sees. */
+/** A repository, files around it, and what an observation of its configuration finds. */
 function setUp(t: Parameters<typeof tempDir>[0]) {
   const directory = tempDir(t)
   const gitDir = initBare(directory, 'x.git')
@@ -104,7 +105,7 @@ t.test('includes are followed as Git follows them', async (t) => {
   }
 })
 
-t.test('conditional includes are watched whether their condition holds or not', async (t) => {
+t.test('conditional includes are observed whether their condition holds or not', async (t) => {
   const { directory, file, see, watches } = setUp(t)
   const path = file('conditional', '[seen]\nhere = 1\n')
   for (const condition of ['gitdir:/elsewhere/', 'onbranch:main', 'hasconfig:remote.*.url:https://x/**']) {
@@ -117,7 +118,7 @@ t.test('conditional includes are watched whether their condition holds or not', 
   t.ok(watches(path, { variables }), 'an include in the environment')
 })
 
-t.test('an included file that does not exist yet is watched', async (t) => {
+t.test('an included file that does not exist yet is observed', async (t) => {
   const { directory, file, see, watches, include } = setUp(t)
   include('../later')
   t.ok(watches(join(directory, 'later')))
@@ -127,7 +128,7 @@ t.test('an included file that does not exist yet is watched', async (t) => {
   t.ok(watches(last))
 })
 
-t.test('includes that run in circles end', async (t) => {
+t.test('circular includes end', async (t) => {
   const { file, see, include } = setUp(t)
   include('../a')
   file('a', '[include]\npath = b\npath = a\n[in]\na\n')
@@ -135,7 +136,7 @@ t.test('includes that run in circles end', async (t) => {
   t.same([...(see().mentioned ?? [])].sort(), ['core.bare', 'in.a', 'in.b', 'include.path'])
 })
 
-t.test('what only Git can follow makes the sight hidden', async (t) => {
+t.test('an include that only Git can follow makes the observation incomplete', async (t) => {
   const { file, see, include } = setUp(t)
   for (const value of ['~somebody/config', '%(prefix)/etc/x', '"a\\tb"', 'a\0b']) {
     include(value)
@@ -150,7 +151,7 @@ t.test('what only Git can follow makes the sight hidden', async (t) => {
   t.equal(see({ variables: [{ name: 'include.path', value: 'relative' }] }).hidden, true)
 })
 
-t.test('a file that Git would refuse may mention anything', async (t) => {
+t.test('a file that Git would refuse may mention any variable', async (t) => {
   const { gitDir, file, see, include } = setUp(t)
   file('x.git/config', '[core\n')
   t.equal(see().mentioned, undefined)
@@ -163,74 +164,87 @@ t.test('a file that Git would refuse may mention anything', async (t) => {
   t.ok(see().mentioned, 'a path that leads through a file')
 })
 
-t.test('a file that is included from too deep is seen where it is included from less deep', async (t) => {
-  const { gitDir, file, see, watches } = setUp(t)
-  const chain = (condition: string): void => {
-    file('x.git/config', `[core]\nbare = true\n[${condition}]\npath = ../chain-1\n[include]\npath = ../end\n`)
-    for (let depth = 1; depth < 10; depth++) {
-      file(`chain-${depth}`, `[include]\npath = ${depth === 9 ? 'end' : `chain-${depth + 1}`}\n`)
+t.test(
+  'a file that is included from too deep is observed if it is included from less deep too',
+  async (t) => {
+    const { gitDir, file, see, watches } = setUp(t)
+    const chain = (condition: string): void => {
+      file(
+        'x.git/config',
+        `[core]\nbare = true\n[${condition}]\npath = ../chain-1\n[include]\npath = ../end\n`,
+      )
+      for (let depth = 1; depth < 10; depth++) {
+        file(`chain-${depth}`, `[include]\npath = ${depth === 9 ? 'end' : `chain-${depth + 1}`}\n`)
+      }
     }
-  }
-  const beyond = file('beyond', '[transfer]\nhideRefs = refs/hidden\n')
-  file('end', '[include]\npath = beyond\n')
-  chain('includeIf "gitdir:/nowhere/"')
-  t.equal(git(gitDir, 'config', 'transfer.hideRefs'), 'refs/hidden', 'Git reads it')
-  t.ok(see().mentioned?.has('transfer.hiderefs'))
-  t.ok(watches(beyond))
-  t.equal(see().hidden, false, 'all that Git may read has been seen')
-  file('x.git/config', '[includeIf "gitdir:/nowhere/"]\npath = ../chain-1\n')
-  t.equal(see().hidden, true, 'only from too deep: the state has no name')
-})
+    const beyond = file('beyond', '[transfer]\nhideRefs = refs/hidden\n')
+    file('end', '[include]\npath = beyond\n')
+    chain('includeIf "gitdir:/nowhere/"')
+    t.equal(git(gitDir, 'config', 'transfer.hideRefs'), 'refs/hidden', 'Git reads it')
+    t.ok(see().mentioned?.has('transfer.hiderefs'))
+    t.ok(watches(beyond))
+    t.equal(see().hidden, false, 'all that Git may read has been seen')
+    file('x.git/config', '[includeIf "gitdir:/nowhere/"]\npath = ../chain-1\n')
+    t.equal(see().hidden, true, 'only from too deep: the state has no name')
+  },
+)
 
-t.test('whatever Git reads is looked at, or the state has no name', { timeout: 120_000 }, async (t) => {
-  const files = 9
-  const includes = fc.array(
-    fc.record({ target: fc.nat({ max: files - 1 }), condition: fc.constantFrom('', '', 'yes', 'no', 'no') }),
-    { maxLength: 3 },
-  )
-  const graph = fc.array(includes, { minLength: files, maxLength: files })
-  const { gitDir, file, see, watches } = setUp(t)
-  const header = {
-    '': 'include',
-    yes: `includeIf "gitdir:${realpathSync(gitDir)}"`,
-    no: 'includeIf "gitdir:/no/"',
-  }
-  let [checked, refused] = [0, 0]
-  fc.assert(
-    fc.property(graph, (edges) => {
-      const text = (index: number): string =>
-        (edges[index] ?? [])
-          .map(({ target, condition }) => `[${header[condition]}]\npath = f${target}\n`)
-          .join('')
-      for (let index = 0; index < files; index++) file(`f${index}`, `${text(index)}[seen]\nf${index} = 1\n`)
-      file('x.git/config', '[core]\nbare = true\n[include]\npath = ../f0\n')
-      const { status, stdout } = spawnSync('git', ['config', '--name-only', '--list'], {
-        cwd: gitDir,
-        env: gitEnvironment,
-      })
-      const { mentioned, hidden } = see()
-      // Too deep for Git: it refuses to read anything.
-      if (status !== 0) {
-        refused++
-        return
-      }
-      for (const name of new Set(stdout.toString().match(/seen\.f\d/g))) {
-        checked++
-        if (
-          hidden ||
-          (mentioned?.has(name) &&
-            watches(file(`f${name.slice(-1)}`, readFileSync(join(gitDir, '..', `f${name.slice(-1)}`)))))
-        )
-          continue
-        throw new Error(`Git reads ${name}`)
-      }
-    }),
-    { numRuns: 60 },
-  )
-  t.ok(checked > 30, `${checked} files, and ${refused} graphs that Git refused`)
-})
+t.test(
+  'every file that Git reads is observed, or the state is never settled',
+  { timeout: 120_000 },
+  async (t) => {
+    const files = 9
+    const includes = fc.array(
+      fc.record({
+        target: fc.nat({ max: files - 1 }),
+        condition: fc.constantFrom('', '', 'yes', 'no', 'no'),
+      }),
+      { maxLength: 3 },
+    )
+    const graph = fc.array(includes, { minLength: files, maxLength: files })
+    const { gitDir, file, see, watches } = setUp(t)
+    const header = {
+      '': 'include',
+      yes: `includeIf "gitdir:${realpathSync(gitDir)}"`,
+      no: 'includeIf "gitdir:/no/"',
+    }
+    let [checked, refused] = [0, 0]
+    fc.assert(
+      fc.property(graph, (edges) => {
+        const text = (index: number): string =>
+          (edges[index] ?? [])
+            .map(({ target, condition }) => `[${header[condition]}]\npath = f${target}\n`)
+            .join('')
+        for (let index = 0; index < files; index++) file(`f${index}`, `${text(index)}[seen]\nf${index} = 1\n`)
+        file('x.git/config', '[core]\nbare = true\n[include]\npath = ../f0\n')
+        const { status, stdout } = spawnSync('git', ['config', '--name-only', '--list'], {
+          cwd: gitDir,
+          env: gitEnvironment,
+        })
+        const { mentioned, hidden } = see()
+        // Too deep for Git: it refuses to read any configuration.
+        if (status !== 0) {
+          refused++
+          return
+        }
+        for (const name of new Set(stdout.toString().match(/seen\.f\d/g))) {
+          checked++
+          if (
+            hidden ||
+            (mentioned?.has(name) &&
+              watches(file(`f${name.slice(-1)}`, readFileSync(join(gitDir, '..', `f${name.slice(-1)}`)))))
+          )
+            continue
+          throw new Error(`Git reads ${name}`)
+        }
+      }),
+      { numRuns: 60 },
+    )
+    t.ok(checked > 30, `${checked} files, and ${refused} graphs that Git refused`)
+  },
+)
 
-t.test('a look ends after a thousand files, and says so', async (t) => {
+t.test('an observation ends after a thousand files, and is incomplete', async (t) => {
   const { file, see } = setUp(t)
   const many = Array.from({ length: 5000 }, (_, index) => `[include]\npath = /nowhere/${index}\n`)
   file('x.git/config', many.join(''))

@@ -10,7 +10,7 @@ import { tempDir } from '../../support/temp-dir.js'
 
 const file = join(tempDir(t), 'config')
 
-/** What Git makes of a configuration file; undefined: it refuses it. */
+/** The variables that Git reads in a configuration file; undefined: it refuses the file. */
 function gitConfig(text: string): ConfigVariable[] | undefined {
   writeFileSync(file, text)
   const { status, stdout } = spawnSync('git', ['config', '--list', '-z', '-f', file], { env: gitEnvironment })
@@ -34,11 +34,11 @@ function parsed(text: string): ConfigVariable[] | undefined {
   }
 }
 
-/** Git 2.39 makes a space of a blank inside a value, Git 2.45 leaves it as it is. */
+/** Git 2.39 turns a blank inside a value into a space, Git 2.45 keeps it. */
 const blanksAsSpaces = (variables: ConfigVariable[] | undefined): ConfigVariable[] | undefined =>
   variables?.map(({ name, value }) => ({ name, value: value?.replace(/[\t\r]/g, ' ') }))
 
-t.test('each part of the syntax, as Git reads it', async (t) => {
+t.test('each part of the syntax is read as Git reads it', async (t) => {
   const texts = {
     'comments and blank lines': '# one\n\n; two\n  \t# three\n[a] # four\nb = c ; five\n',
     'quotes and blanks': '[a]\nb =  two  words \t\nc = " kept "\nd = a" b "c  # no\ne = "# ;"\n',
@@ -62,7 +62,7 @@ t.test('each part of the syntax, as Git reads it', async (t) => {
   }
 })
 
-t.test('what Git refuses', async (t) => {
+t.test('lines that Git refuses are errors', async (t) => {
   const texts = {
     'a quote that is not closed': '[a]\nb = "c\nd = e\n',
     'an unknown escape': '[a]\nb = \\q\n',
@@ -80,8 +80,8 @@ t.test('what Git refuses', async (t) => {
   }
 })
 
-t.test('whatever Git accepts is accepted, and read in the same way', async (t) => {
-  // Pieces that are likely to meet in ways that nobody thinks of.
+t.test('random files that Git accepts are accepted and read in the same way', async (t) => {
+  // Pieces whose combinations are hard to foresee.
   const structure = [
     '[a]',
     '[b.C]',
@@ -117,7 +117,7 @@ t.test('whatever Git accepts is accepted, and read in the same way', async (t) =
     '\uFEFF',
   ]
   const soup = fc.array(fc.constantFrom(...structure, ...text), { maxLength: 14 }).map((all) => all.join(''))
-  // Mostly well-formed: soup in the place of a value.
+  // Mostly well-formed: random pieces as a value.
   const value = fc.array(fc.constantFrom(...text, '\\\n', '\\\r\n', '\r'), { maxLength: 8 })
   const lines = fc
     .array(fc.tuple(fc.constantFrom('x = ', 'x=', 'y', '[s "t"] z = ', '# '), value), { maxLength: 5 })

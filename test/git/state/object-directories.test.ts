@@ -1,14 +1,15 @@
 import t from 'tap'
 import { mkdirSync, realpathSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { findObjectDirectories, objectEnvironment } from '../../../src/git/state/object-directories.js'
-import { repositoryAt } from '../../support/entered.js'
+import { findObjectDirectories } from '../../../src/git/state/object-directories.js'
+import { objectEnvironment } from '../../../src/git/process/environment.js'
+import { repositoryAt } from '../../support/found-repository.js'
 import { gitWith, initBare, makeCommit } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-t.test('directories in the repository are found, and Git finds objects there', async (t) => {
+t.test('directories in the repository are resolved, and Git finds objects there', async (t) => {
   const root = realpathSync(tempDir(t))
-  // A colon separates alternates, and a backslash and a quote are what quoting is made of.
+  // A colon separates alternates, and a backslash and a quote are special in quoting.
   const commonDir = initBare(root, 'odd:"na\\me.git')
   const repository = repositoryAt(commonDir)
   const commit = makeCommit(commonDir, 'one')
@@ -26,7 +27,7 @@ t.test('directories in the repository are found, and Git finds objects there', a
   t.same(findObjectDirectories(repository, '', []), { main: undefined, alternates: [] })
 })
 
-t.test('what is not there, or leads elsewhere, is refused by name', async (t) => {
+t.test('a directory that does not exist, or leads out of the repository, is refused by name', async (t) => {
   const root = realpathSync(tempDir(t))
   const commonDir = initBare(root, 'r.git')
   const beside = initBare(root, 'r.git2')

@@ -2,10 +2,9 @@ import t from 'tap'
 import { linkSync, mkdirSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
-import { createSnapshotMemory } from '../../../src/git/state/stat-snapshot.js'
-import type { ObservationSettings } from '../../../src/git/state/ref-state.js'
-import { observeRefState, type RefState } from '../../support/ref-observations.js'
-import { makeRefObserver } from '../../support/ref-observations.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
+import type { ObservationSettings } from '../../../src/git/state/repository-state.js'
+import { observeRefState, type RefState, makeRefObserver } from '../../support/ref-observations.js'
 import { makeCommit, makeRepository } from '../../support/repositories.js'
 
 t.test('1,000 directories with 100,000 loose refs', async (t) => {
@@ -15,14 +14,14 @@ t.test('1,000 directories with 100,000 loose refs', async (t) => {
   const directory = (index: number): string => `${path}/refs/heads/${index % 10}/${index}`
   for (let index = 0; index < 1000; index++) {
     mkdirSync(directory(index), { recursive: true })
-    // One file under many names is made faster than many files; a filesystem allows some 65,000 names.
+    // Hard links are made faster than files; a filesystem allows some 65,000 per file.
     if (index % 500 === 0) writeFileSync(`${directory(index)}/0`, line)
     const first = `${directory(index - (index % 500))}/0`
     for (let ref = 1; ref <= 100; ref++) linkSync(first, `${directory(index)}/${ref}`)
   }
   await sleep(30)
 
-  // Directories are read when a look keeps what it read.
+  // Directories are listed until an observation can remember the listings.
   const memory = createSnapshotMemory()
   let reads = 0
   const keep = memory.set.bind(memory)
@@ -48,7 +47,7 @@ t.test('1,000 directories with 100,000 loose refs', async (t) => {
   let waiting = setImmediate(other)
   const first = await snapshot()
   clearImmediate(waiting)
-  t.ok(reads > 1000, 'the first look reads every directory')
+  t.ok(reads > 1000, 'the first observation lists every directory')
   t.ok(turns > 0, 'and lets other work have its turn meanwhile')
   t.equal(first.refs.unsettledMs, 0)
 
@@ -61,7 +60,7 @@ t.test('1,000 directories with 100,000 loose refs', async (t) => {
   const young = await snapshot()
   t.equal(reads, 1, 'that one alone is read again')
   t.not(young.refs.token, first.refs.token, 'a ref in one of them is seen')
-  // A timer may go off a little before its time.
+  // A timer may fire slightly early.
   await sleep(young.refs.unsettledMs + 2)
   reads = 0
   t.equal((await snapshot()).refs.token, young.refs.token)

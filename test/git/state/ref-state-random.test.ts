@@ -3,11 +3,11 @@ import { equal } from 'node:assert'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import type { StateDigest } from '../../../src/git/state/ref-state.js'
+import type { StateDigest } from '../../../src/git/state/repository-state.js'
 import { makeRefObserver } from '../../support/ref-observations.js'
 import { git, initBare, makeCommit } from '../../support/repositories.js'
 
-/** Remembers what each settled token stood for. @throws if one stands for two states: the mistake that makes answers stale */
+/** Remembers the state of each settled token. @throws if one token stands for two states, which would make answers stale */
 class Tokens {
   readonly #states = new Map<string, string>()
 
@@ -22,10 +22,10 @@ class Tokens {
   }
 }
 
-/** Waits without giving the event loop a turn, so that nothing comes between. */
+/** Waits without a yield to the event loop, so that nothing else runs meanwhile. */
 const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
-t.test('whatever Git is told to do, one settled token stands for one state', async (t) => {
+t.test('one settled token stands for one state over random Git commands', async (t) => {
   const { root, now, settled } = makeRefObserver(t)
   const name = fc.constantFrom('refs/heads/main', 'refs/heads/a', 'refs/heads/d/e', 'refs/tags/t', 'refs/x/y')
   const operation = fc.oneof(
@@ -56,7 +56,7 @@ t.test('whatever Git is told to do, one settled token stands for one state', asy
           else if (kind === 'gc') run('gc', '--quiet')
           else run('config', 'a.b', String(tokens.size))
         } catch {
-          // Not every operation goes with every state; half of one is as good a test.
+          // Some operations fail in some states; a half-done one is as good a test.
         }
         const sight = (await now(`${repositories}`))?.refs
         const state = seen()
@@ -71,7 +71,7 @@ t.test('whatever Git is told to do, one settled token stands for one state', asy
   t.ok(distinct > 30, `${distinct} settled states`)
 })
 
-t.test('changes at any distance in time, down to the clock’s tick', async (t) => {
+t.test('changes at any distance in time, down to the clock’s tick, move the token', async (t) => {
   const { root, now } = makeRefObserver(t)
   const path = initBare(root, 'x.git')
   const ref = join(path, 'refs/heads/main')
@@ -80,15 +80,15 @@ t.test('changes at any distance in time, down to the clock’s tick', async (t) 
   const observations = { settled: 0, unsettled: 0 }
   for (let count = 0; count < 250; count++) {
     const oid = oids[count % oids.length]!
-    // As Git writes a ref, but faster than any Git process: written beside it and renamed over it.
+    // As Git writes a ref, but faster than a Git process: written beside it and renamed over it.
     writeFileSync(`${ref}.lock`, `${oid}\n`)
     renameSync(`${ref}.lock`, ref)
-    // From far below a tick to a little beyond the time after which a look is trusted.
+    // From far below a tick to slightly beyond the time after which a timestamp is trusted.
     for (const ms of [0, (count * 7) % 29]) {
       if (ms > 0) pause(ms)
       const sight = (await now('x'))!.refs
       observations[sight.unsettledMs === 0 ? 'settled' : 'unsettled']++
-      // Each change is another state, even if the bytes come back: `count` tells them apart.
+      // Each change is another state, even if the bytes are the same again: `count` differs.
       tokens.check(sight, String(count))
     }
   }

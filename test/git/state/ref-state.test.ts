@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path'
 import { Git } from '../../../src/git/process/git.js'
 import { inspectInstallation } from '../../../src/git/process/installation.js'
-import { createSnapshotMemory } from '../../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
 import { observeRefState, makeRefObserver } from '../../support/ref-observations.js'
 import {
@@ -31,7 +31,7 @@ import { tempDir } from '../../support/temp-dir.js'
 
 type T = Parameters<typeof tempDir>[0]
 
-/** A repository x.git, and assertions about what a change does to its tokens. */
+/** A repository x.git, and assertions about how a change moves its tokens. */
 async function setUp(t: T, environment: NodeJS.ProcessEnv = {}) {
   const program = join(tempDir(t), 'git')
   writeFileSync(program, '#!/bin/sh\nexec git "$@"\n', { mode: 0o755 })
@@ -49,7 +49,7 @@ async function setUp(t: T, environment: NodeJS.ProcessEnv = {}) {
     return {
       refs: after.refs.token !== before.refs.token,
       capabilities: after.capabilities.token !== before.capabilities.token,
-      what: unseen ? `${what} (a look right after it saw nothing)` : what,
+      what: unseen ? `${what} (an observation right after it noticed nothing)` : what,
       unseen,
     }
   }
@@ -61,7 +61,7 @@ async function setUp(t: T, environment: NodeJS.ProcessEnv = {}) {
       const { refs, capabilities, unseen, ...seen } = await compare(what, change, name)
       t.same({ refs, capabilities, unseen }, { refs: true, capabilities: false, unseen: false }, seen.what)
     },
-    /** Changes what Git may say whatever the refs are: both tokens move. */
+    /** Changes what Git may write whatever the refs are: both tokens move. */
     movesBoth: async (what: string, change: () => void, name?: string) => {
       const { refs, capabilities, unseen, ...seen } = await compare(what, change, name)
       t.same({ refs, capabilities, unseen }, { refs: true, capabilities: true, unseen: false }, seen.what)
@@ -73,7 +73,7 @@ async function setUp(t: T, environment: NodeJS.ProcessEnv = {}) {
   }
 }
 
-t.test('every way to change refs moves their token, and that of the capabilities stays', async (t) => {
+t.test('every way to change refs moves their token, and not that of the capabilities', async (t) => {
   const { path, second, run, moves, movesBoth } = await setUp(t)
   const clone = join(tempDir(t), 'clone')
   git(path, 'clone', '--quiet', path, clone)
@@ -94,7 +94,7 @@ t.test('every way to change refs moves their token, and that of the capabilities
   await moves('tag', () => run('tag', 'light', 'main'))
   await moves('annotated tag', () => run('tag', '-a', '-m', 'x', 'heavy', 'main'))
   await moves('tag that is forced', () => run('tag', '-f', 'light', second))
-  // These two rewrite the configuration too, for settings that a branch may have.
+  // These two rewrite the configuration too, since a branch may have settings.
   await movesBoth('branch -c', () => run('branch', '-c', 'main', 'copy'))
   await movesBoth('branch -m', () => run('branch', '-m', 'copy', 'moved'))
   await moves('symbolic-ref', () => run('symbolic-ref', 'refs/heads/alias', 'refs/heads/main'))
@@ -115,14 +115,14 @@ t.test('every way to change refs moves their token, and that of the capabilities
   )
 })
 
-t.test('writers that are not Git', async (t) => {
+t.test('changes of writers other than Git move the token', async (t) => {
   const { path, second, run, moves } = await setUp(t)
   const replace = (name: string, text: string): void => {
     writeFileSync(join(path, `${name}.new`), text)
     renameSync(join(path, `${name}.new`), join(path, name))
   }
   run('pack-refs', '--all')
-  // Only the file itself shows this: no directory under refs/ is touched.
+  // Only the file itself shows this: no directory under refs/ changes.
   await moves('packed-refs', () => replace('packed-refs', `${second} refs/heads/main\n`))
   await moves('packed-refs in place', () =>
     writeFileSync(join(path, 'packed-refs'), `${second} refs/heads/b\n`),
@@ -132,9 +132,9 @@ t.test('writers that are not Git', async (t) => {
   await moves('a loose ref', () => replace('refs/heads/b', `${second}\n`))
 })
 
-t.test('names of refs need not be UTF-8', async (t) => {
+t.test('refs whose names are not UTF-8 move the token', async (t) => {
   const { path, second, moves, run } = await setUp(t)
-  // A program's arguments are UTF-8 in Node, its input need not be.
+  // In Node, arguments of a program are UTF-8; its input need not be.
   const update = (oid: string): void => {
     const line = Buffer.from(`update refs/heads/caf\xe9/x ${oid}\n`, 'latin1')
     gitWith({ cwd: path, input: line }, 'update-ref', '--stdin')
@@ -143,7 +143,7 @@ t.test('names of refs need not be UTF-8', async (t) => {
   await moves('update', () => update(run('rev-parse', 'main')))
 })
 
-t.test('a look sees the same as long as nothing changes', async (t) => {
+t.test('tokens stay the same as long as nothing changes', async (t) => {
   const { path, root, run, stays } = await setUp(t)
   await stays('nothing', () => {})
   await stays('reading', () => run('for-each-ref'))
@@ -156,7 +156,7 @@ t.test('a look sees the same as long as nothing changes', async (t) => {
   })
 })
 
-t.test('every file of configuration that Git may read moves both tokens', async (t) => {
+t.test('every configuration file that Git may read moves both tokens', async (t) => {
   const home = tempDir(t)
   const { root, path, program, run, movesBoth } = await setUp(t, { HOME: home })
   await movesBoth('git config', () => run('config', 'transfer.hideRefs', 'refs/tags'))
@@ -189,28 +189,31 @@ t.test('the environment of Git is part of every token', async (t) => {
   t.not((await one.settled('x')).capabilities.token, (await two.settled('x')).capabilities.token)
 })
 
-t.test('a shallow file', async (t) => {
+t.test('a shallow file moves the token of the refs', async (t) => {
   const { path, second, moves } = await setUp(t)
   await moves('made', () => writeFileSync(join(path, 'shallow'), `${second}\n`))
   await moves('gone', () => rmSync(join(path, 'shallow')))
 })
 
-t.test('deleted and made again, or moved away and another in its place', async (t) => {
-  const { path, root, now, movesBoth } = await setUp(t)
-  await movesBoth('made again, with the same bytes', () => {
+t.test(
+  'a repository that is deleted and made again, or replaced by another, has another token',
+  async (t) => {
+    const { path, root, now, movesBoth } = await setUp(t)
+    await movesBoth('made again, with the same bytes', () => {
+      rmSync(path, { recursive: true })
+      makeRepository(root, 'x.git')
+    })
+    await movesBoth('a copy in its place', () => {
+      cpSync(path, `${path}.copy`, { recursive: true, preserveTimestamps: true })
+      renameSync(path, `${path}.old`)
+      renameSync(`${path}.copy`, path)
+    })
+    await movesBoth('x/.git comes before x.git', () => void makeRepository(root, 'x/.git'))
+    rmSync(join(root, 'x'), { recursive: true })
     rmSync(path, { recursive: true })
-    makeRepository(root, 'x.git')
-  })
-  await movesBoth('a copy in its place', () => {
-    cpSync(path, `${path}.copy`, { recursive: true, preserveTimestamps: true })
-    renameSync(path, `${path}.old`)
-    renameSync(`${path}.copy`, path)
-  })
-  await movesBoth('x/.git comes before x.git', () => void makeRepository(root, 'x/.git'))
-  rmSync(join(root, 'x'), { recursive: true })
-  rmSync(path, { recursive: true })
-  t.equal(await now('x'), undefined)
-})
+    t.equal(await now('x'), undefined)
+  },
+)
 
 t.test('linked worktrees have refs and a HEAD of their own', async (t) => {
   const { root, path, second, run, moves, stays } = await setUp(t)
@@ -224,7 +227,7 @@ t.test('linked worktrees have refs and a HEAD of their own', async (t) => {
   t.equal(path, join(root, 'x.git'))
 })
 
-t.test('loose refs that are written in place, as some writers do', async (t) => {
+t.test('loose refs that are overwritten in place move the token', async (t) => {
   const { path, second, run, moves } = await setUp(t)
   const first = run('rev-parse', 'main')
   const at = (name: string): string => join(path, name)
@@ -250,7 +253,7 @@ t.test('loose refs that are written in place, as some writers do', async (t) => 
   })
 })
 
-t.test('of many loose refs it is told that not all are looked at', async (t) => {
+t.test('of too many loose refs, it is reported that not all are checked', async (t) => {
   const root = realpathSync(tempDir(t))
   const path = makeRepository(root, 'x.git')
   const commit = git(path, 'rev-parse', 'main')
@@ -271,7 +274,7 @@ t.test('of many loose refs it is told that not all are looked at', async (t) => 
   t.equal(await see(0), true)
 })
 
-t.test('links among the refs', async (t) => {
+t.test('links under refs/ are followed', async (t) => {
   const { root, path, second, moves } = await setUp(t)
   const elsewhere = join(root, 'elsewhere')
   mkdirSync(elsewhere)
@@ -291,7 +294,7 @@ t.test('reftable: the content of tables.list decides', async (t) => {
   const list = join(path, 'reftable/tables.list')
   const write = (text: string) => (): void => {
     writeFileSync(list, text)
-    // As if the filesystem kept no time worth the name.
+    // As on a filesystem without useful timestamps.
     utimesSync(list, 1, 1)
   }
   await moves('the first table', write('0x01-0x01-aaaa.ref\n'))
@@ -314,7 +317,7 @@ function initReftable(path: string): ((...args: string[]) => void) | undefined {
   }
 }
 
-t.test('reftable, by a Git that has it', async (t) => {
+t.test('every change of a repository with reftable moves the token', async (t) => {
   const { root, settled } = makeRefObserver(t)
   const run = initReftable(join(root, 'r.git'))
   if (!run) {
@@ -333,7 +336,7 @@ t.test('reftable, by a Git that has it', async (t) => {
   t.equal(new Set(tokens).size, tokens.length)
 })
 
-t.test('what it says beside the tokens', async (t) => {
+t.test('an observation reports what else decides how a repository is served', async (t) => {
   const { path, root, now, settled, run } = await setUp(t)
   t.match(await now('x'), { repository: { gitDir: path, commonDir: path }, exported: true })
   initBare(root, 'private.git', { exported: false })
@@ -342,7 +345,7 @@ t.test('what it says beside the tokens', async (t) => {
 
   await settled('x')
   run('update-ref', 'refs/heads/new', 'main')
-  // However long this process stands still, it looks when the change is made.
+  // The clock is stopped at the time of the change, however slow this process is.
   const changedAt = Number(statSync(join(path, 'refs/heads'), { bigint: true }).ctimeNs / 1_000_000n)
   const clock = t.capture(Date, 'now', () => changedAt)
   const young = await now('x')

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-t.test('absolute paths below the root, by whatever links', async (t) => {
+t.test('an absolute path is relative to the root if it leads below it, by any links', async (t) => {
   const directory = realpathSync(tempDir(t))
   const root = join(directory, 'root')
   mkdirSync(join(root, 'a/..b'), { recursive: true })
@@ -28,7 +28,7 @@ t.test('absolute paths below the root, by whatever links', async (t) => {
   }
 })
 
-t.test('where the root is now, while links are moved and directories trade names', async (t) => {
+t.test('the root is resolved anew when links move or directories are renamed', async (t) => {
   const directory = realpathSync(tempDir(t))
   const at = (name: string): string => join(directory, name)
   for (const name of ['one', 'two']) mkdirSync(at(name))
@@ -41,7 +41,7 @@ t.test('where the root is now, while links are moved and directories trade names
   rmSync(at('current'))
   t.equal(root.real(), undefined, 'gone')
   symlinkSync('one', at('current'))
-  t.equal(root.real(), at('one'), 'and there again')
+  t.equal(root.real(), at('one'), 'and back')
   renameSync(at('one'), at('three'))
   rmSync(at('current'))
   symlinkSync('three', at('current'))

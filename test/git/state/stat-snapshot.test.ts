@@ -11,7 +11,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createSnapshotMemory, StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { OpenDirectory, placeOf } from '../../../src/git/filesystem/open-directory.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -60,13 +61,13 @@ t.test('every kind of change moves the digest', async (t) => {
   moved('a directory in its place')
 })
 
-t.test('a link is followed by stat and looked at itself by lstat', async (t) => {
+t.test('stat follows a link, lstat does not', async (t) => {
   const target = file('target')
   const link = join(directory, 'link')
   symlinkSync(target, link)
   const [followed, itself] = [
     digest((snapshot) => snapshot.stat(placeOf(link))),
-    digest((snapshot) => snapshot.lstat(placeOf(link))),
+    digest((snapshot) => snapshot.record(placeOf(link), snapshot.lstat(placeOf(link)))),
   ]
   writeFileSync(target, 'changed')
   t.not(
@@ -74,12 +75,12 @@ t.test('a link is followed by stat and looked at itself by lstat', async (t) => 
     followed,
   )
   t.equal(
-    digest((snapshot) => snapshot.lstat(placeOf(link))),
+    digest((snapshot) => snapshot.record(placeOf(link), snapshot.lstat(placeOf(link)))),
     itself,
   )
 })
 
-t.test('what cannot be there is as good as absent', async (t) => {
+t.test('a path that cannot exist counts as absent', async (t) => {
   const loop = join(directory, 'loop')
   symlinkSync(loop, loop)
   const plain = file('plain')
@@ -93,45 +94,45 @@ t.test('what cannot be there is as good as absent', async (t) => {
     const snapshot = new StatSnapshot(memory)
     t.equal(snapshot.stat(placeOf(path)), undefined, path)
     t.equal(snapshot.unsettledMs, 0)
-    t.doesNotThrow(() => snapshot.content(placeOf(path)), path)
+    t.doesNotThrow(() => snapshot.recordContent(placeOf(path)), path)
   }
-  t.throws(() => new StatSnapshot(memory).stat(placeOf('a\0b')), 'a mistake of ours is none of these')
+  t.throws(() => new StatSnapshot(memory).stat(placeOf('a\0b')), 'an invalid argument is an error')
 })
 
-t.test('content decides where stat is not trusted', async (t) => {
+t.test('recordContent tells files apart by their bytes', async (t) => {
   const path = file('tables.list', 'one\n')
-  const before = digest((snapshot) => snapshot.content(placeOf(path)))
+  const before = digest((snapshot) => snapshot.recordContent(placeOf(path)))
   t.equal(
-    digest((snapshot) => snapshot.content(placeOf(path))),
+    digest((snapshot) => snapshot.recordContent(placeOf(path))),
     before,
   )
   writeFileSync(path, 'two\n')
   t.not(
-    digest((snapshot) => snapshot.content(placeOf(path))),
+    digest((snapshot) => snapshot.recordContent(placeOf(path))),
     before,
   )
   writeFileSync(path, 'one\n')
   t.equal(
-    digest((snapshot) => snapshot.content(placeOf(path))),
+    digest((snapshot) => snapshot.recordContent(placeOf(path))),
     before,
     'the same bytes again',
   )
   t.equal(
-    digest((snapshot) => snapshot.content(placeOf(directory))),
-    digest((snapshot) => snapshot.content(placeOf(directory))),
-    'no file at all',
+    digest((snapshot) => snapshot.recordContent(placeOf(directory))),
+    digest((snapshot) => snapshot.recordContent(placeOf(directory))),
+    'not a file',
   )
 })
 
-t.test('a change is unsettled as long as another could hide behind its timestamp', async (t) => {
+t.test('a change is unsettled as long as another could have the same timestamp', async (t) => {
   const path = file('young')
-  // However long this process stands still, it looks when the change is made.
+  // The clock is stopped at the time of the change, however slow this process is.
   const clock = t.capture(Date, 'now', () => Number(statSync(path, { bigint: true }).ctimeNs / 1_000_000n))
   const young = new StatSnapshot(memory)
   young.stat(placeOf(path))
   t.ok(young.unsettledMs > 0 && young.unsettledMs <= 25, `${young.unsettledMs} ms`)
   clock.restore()
-  // A timer may go off a little before its time.
+  // A timer may fire slightly early.
   await sleep(young.unsettledMs + 2)
   const old = new StatSnapshot(memory)
   old.stat(placeOf(path))
@@ -140,7 +141,7 @@ t.test('a change is unsettled as long as another could hide behind its timestamp
 })
 
 t.test('timestamps of whole seconds are trusted after two seconds', async (t) => {
-  // No filesystem here keeps whole seconds, so the stat is made up.
+  // No filesystem here stores whole seconds only, so the stat is made up.
   const whole = { ...statSync(directory, { bigint: true }), ctimeNs: nanoseconds(Date.now() - 1000, true) }
   const exact = { ...whole, ctimeNs: nanoseconds(Date.now() - 1000, false) }
   let derived = 0
@@ -155,7 +156,7 @@ t.test('timestamps of whole seconds are trusted after two seconds', async (t) =>
   t.equal(derived, 3, 'with nanoseconds it is')
 })
 
-t.test('what was derived is kept until the inode changes', async (t) => {
+t.test('a derived value is remembered until the stat changes', async (t) => {
   const path = file('derived')
   await sleep(25)
   let derived = 0
@@ -165,7 +166,7 @@ t.test('what was derived is kept until the inode changes', async (t) => {
   }
   t.equal(derive(), 1)
   t.equal(derive(), 1)
-  t.equal(derive('b'), 2, 'for each purpose')
+  t.equal(derive('b'), 2, 'for each kind of value')
   writeFileSync(path, 'changed')
   const changedAt = Number(statSync(path, { bigint: true }).ctimeNs / 1_000_000n)
   t.capture(Date, 'now', () => changedAt)
@@ -179,7 +180,7 @@ function nanoseconds(ms: number, whole: boolean): bigint {
 }
 
 t.test(
-  'a clock that was put back: distrust ends after a tick, by the clock that never goes back',
+  'with a wall clock that was put back, a timestamp is distrusted for one tick of the monotonic clock',
   async (t) => {
     const path = file('future')
     const own = createSnapshotMemory()
@@ -206,7 +207,7 @@ t.test(
   },
 )
 
-t.test('what is in a directory is known as long as that has not changed', async (t) => {
+t.test('entries of a directory are remembered until the directory changes', async (t) => {
   const path = join(directory, 'listed')
   mkdirSync(path)
   writeFileSync(join(path, 'a'), '')
@@ -226,14 +227,14 @@ t.test('what is in a directory is known as long as that has not changed', async 
   renameSync(join(path, 'c'), join(path, 'd'))
   t.same(entries(), { a: 'other', b: 'link', d: 'directory' })
   for (let index = 0; index < 1000; index++) writeFileSync(join(path, `many-${index}`), '')
-  t.equal(entries(), undefined, 'of too many, none is remembered')
+  t.equal(entries(), undefined, 'too many entries are not remembered')
   const crowded = OpenDirectory.open(path)!
-  t.ok(new StatSnapshot(memory).peekIn(crowded, 'many-7')?.isFile(), 'each is looked at')
-  t.equal(new StatSnapshot(memory).peekIn(crowded, 'e'), undefined)
+  t.ok(new StatSnapshot(memory).lstatIn(crowded, 'many-7')?.isFile(), 'each is checked by itself')
+  t.equal(new StatSnapshot(memory).lstatIn(crowded, 'e'), undefined)
   crowded.close()
   const opened = OpenDirectory.open(path)!
   const snapshot = new StatSnapshot(memory)
-  t.equal(snapshot.peekIn(opened, 'e'), undefined)
-  t.ok(snapshot.peekIn(opened, 'b')?.isSymbolicLink())
+  t.equal(snapshot.lstatIn(opened, 'e'), undefined)
+  t.ok(snapshot.lstatIn(opened, 'b')?.isSymbolicLink())
   opened.close()
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { toDuration, toMs, toTimestamp } from '../../../src/grpc/proto/definitions.js'
 
-t.test('times as protobuf has them', async (t) => {
+t.test('times are converted to and from those of protobuf', async (t) => {
   t.same(toDuration(1500), { seconds: 1, nanos: 500_000_000 })
   t.same(toDuration(999.9999999), { seconds: 0, nanos: 1_000_000_000 - 1 })
   t.equal(toMs({ seconds: 2, nanos: 1_000_000 }), 2001)

@@ -20,7 +20,7 @@ const ref: fc.Arbitrary<Ref> = fc.record({
 const decode = (message: Buffer): object[] =>
   (ListRefs!.responseDeserialize(message) as { refs: object[] }).refs
 
-t.test('messages are those of protobuf’s own library, and as long as they may be', async (t) => {
+t.test('messages are encoded as protobuf’s own library does, and are as long as allowed', async (t) => {
   fc.assert(
     fc.property(
       fc.array(ref, { minLength: 1, maxLength: 40 }),

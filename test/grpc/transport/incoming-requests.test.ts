@@ -93,22 +93,25 @@ for (const [connections, streams] of [
   [20, 1000],
 ] as const) {
   const all = connections * streams
-  t.test(`${all} calls without a message on ${connections} connections hurt nobody else`, async (t) => {
-    const { session, client, incoming, cuts } = await open(t)
-    let ended = 0
-    for (let connection = 0; connection < connections; connection++) {
-      const from = await session()
-      for (let stream = 0; stream < streams; stream++) begin(from).on('close', () => ended++)
-      await new Promise<void>((resolve, reject) => {
-        from.ping((error) => (error ? reject(error) : resolve()))
-      })
-    }
-    t.equal((await burst(client(), 2000)).length, 2000)
-    t.ok(incoming.bytes <= 64 * MiB)
-    t.equal(cuts.length > 0, all > 6000, 'only as many are ended as must be')
-    await eventually('those are told', () => ended === cuts.length)
-    t.same(new Set(cuts), new Set(cuts.length > 0 ? ['memory'] : []))
-  })
+  t.test(
+    `${all} calls without a message on ${connections} connections do not affect other clients`,
+    async (t) => {
+      const { session, client, incoming, cuts } = await open(t)
+      let ended = 0
+      for (let connection = 0; connection < connections; connection++) {
+        const from = await session()
+        for (let stream = 0; stream < streams; stream++) begin(from).on('close', () => ended++)
+        await new Promise<void>((resolve, reject) => {
+          from.ping((error) => (error ? reject(error) : resolve()))
+        })
+      }
+      t.equal((await burst(client(), 2000)).length, 2000)
+      t.ok(incoming.bytes <= 64 * MiB)
+      t.equal(cuts.length > 0, all > 6000, 'only as many are ended as must be')
+      await eventually('those are told', () => ended === cuts.length)
+      t.same(new Set(cuts), new Set(cuts.length > 0 ? ['memory'] : []))
+    },
+  )
 }
 
 t.test('a connection takes many large requests one after another', async (t) => {
@@ -123,23 +126,26 @@ t.test('a connection takes many large requests one after another', async (t) => 
   t.ok(most < 10 * MiB, `${most}`)
 })
 
-t.test('a client that sends nothing more of its request is told so, and its stream ends', async (t) => {
-  const { session, client, cuts } = await open(t, { idleMs: 200 })
-  const from = await session()
-  const whole = Buffer.concat([head(2), Buffer.from([10, 0])])
-  // Nothing, half of a message, and a whole one after which more may come.
-  for (const sent of [Buffer.alloc(0), head(100), whole]) {
-    const stream = begin(from)
-    if (sent.length > 0) stream.write(sent)
-    const closed = once(stream, 'close')
-    t.equal(await statusOf(stream), '4', 'DEADLINE_EXCEEDED')
-    await closed
-  }
-  t.same(cuts, ['silent', 'silent', 'silent'])
-  await stat(client())
-})
+t.test(
+  'a client that sends nothing more of its request gets DEADLINE_EXCEEDED, and its stream ends',
+  async (t) => {
+    const { session, client, cuts } = await open(t, { idleMs: 200 })
+    const from = await session()
+    const whole = Buffer.concat([head(2), Buffer.from([10, 0])])
+    // Nothing, half of a message, and a whole one after which more may come.
+    for (const sent of [Buffer.alloc(0), head(100), whole]) {
+      const stream = begin(from)
+      if (sent.length > 0) stream.write(sent)
+      const closed = once(stream, 'close')
+      t.equal(await statusOf(stream), '4', 'DEADLINE_EXCEEDED')
+      await closed
+    }
+    t.same(cuts, ['silent', 'silent', 'silent'])
+    await stat(client())
+  },
+)
 
-t.test('of the address that holds most, the call that was silent longest is ended', async (t) => {
+t.test('of the address that holds most, the call that has been silent longest is ended', async (t) => {
   const { session, cuts } = await open(t, { maxBytes: 60 * 1024 })
   const from = await session()
   const streams = Array.from({ length: 4 }, () => begin(from))
@@ -175,7 +181,7 @@ t.test('an answer before the end of its request ends the call', async (t) => {
   t.equal(incoming.bytes, 0)
 })
 
-t.test('metadata is bounded, whether the client knows of the bound or not', async (t) => {
+t.test('metadata is limited, whether or not the client has acknowledged the limit', async (t) => {
   const { session, target, client, incoming } = await open(t)
   const field = 'x'.repeat(4000)
   const large = Object.fromEntries(Array.from({ length: 5 }, (_, index) => [`m${index}`, field]))
@@ -184,7 +190,7 @@ t.test('metadata is bounded, whether the client knows of the bound or not', asyn
   const stream = begin(await session(), large)
   await closed(stream)
   t.not(stream.rstCode, 0)
-  // Without a word about settings: 20 fields that are one in HPACK's table.
+  // Settings are not acknowledged: 20 fields that are one in HPACK's table.
   const deaf = connectHttp2(`http://${target}`).on('error', () => {})
   t.teardown(() => deaf.destroy())
   const early = begin(deaf, large)
@@ -194,7 +200,7 @@ t.test('metadata is bounded, whether the client knows of the bound or not', asyn
   await stat(client())
 })
 
-t.test('streams that are opened and reset as fast as can be hurt nobody else', async (t) => {
+t.test('streams that are opened and reset as fast as possible do not affect other clients', async (t) => {
   const { session, client, incoming } = await open(t)
   const from = await session()
   const other = client()
@@ -219,7 +225,7 @@ const frame = (type: number, flags: number, stream: number, payload = Buffer.all
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 const [settingsFrame, pingFrame] = [frame(4, 0, 0), frame(6, 0, 0, Buffer.alloc(8))]
 
-t.test('pings and settings whose answers nobody reads end their connection', async (t) => {
+t.test('pings and settings whose answers are not read end their connection', async (t) => {
   const { target, client } = await open(t)
   const other = client()
   for (const [what, flood] of [

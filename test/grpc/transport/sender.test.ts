@@ -2,7 +2,7 @@ import t from 'tap'
 import { constants } from 'node:http2'
 import type { ServerWritableStream } from '@grpc/grpc-js'
 import { messageSize, Sender } from '../../../src/grpc/transport/sender.js'
-import { pending } from '../../support/sources.js'
+import { pending } from '../../support/producers.js'
 
 type Written = (error?: Error | null) => void
 

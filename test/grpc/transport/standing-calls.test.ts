@@ -51,7 +51,7 @@ async function open(t: Test, max: number) {
   return { standing, ask, owed, ping: () => new Promise((resolve) => session.ping(resolve)) }
 }
 
-t.test('a client that asks and takes no answer is not read on', async (t) => {
+t.test('the next request of a client that takes no answer is not read', async (t) => {
   const { ask, owed, ping } = await open(t, 10)
   const stream = ask()
   stream.write(Buffer.alloc(5 * 1000))
@@ -69,7 +69,7 @@ t.test('a client that asks and takes no answer is not read on', async (t) => {
   t.equal(Math.max(...owed), 1)
 })
 
-t.test('so many are on one connection, and all are told of the end', async (t) => {
+t.test('the calls of one connection are limited, and all end with the server', async (t) => {
   const { ask, standing } = await open(t, 2)
   const statusOf = async (stream: ReturnType<typeof ask>): Promise<unknown> =>
     ((await once(stream.resume(), 'response')) as [Record<string, string>])[0]['grpc-status']

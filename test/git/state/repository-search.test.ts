@@ -1,9 +1,10 @@
 import t from 'tap'
 import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createSnapshotMemory, StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
+import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
-import { visitDirectory, type FoundRepository } from '../../../src/git/state/repositories.js'
+import { visitDirectory, type FoundRepository } from '../../../src/git/state/repository-search.js'
 import { git, initBare, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -16,22 +17,25 @@ function* search(root: RepositoriesRoot, path = '', isLink = false): Generator<F
 const found = (root: string): string[] =>
   [...search(new RepositoriesRoot(root))].map(({ path, refused }) => (refused ? `${path} ${refused}` : path))
 
-t.test('every repository below the root by its path, in order, and nothing inside of one', async (t) => {
-  const root = realpathSync(tempDir(t))
-  t.same(found(root), [])
-  initBare(root, 'b.git')
-  initBare(root, 'group/deep/a.git', { exported: false })
-  initBare(root, 'group/plain')
-  mkdirSync(join(root, 'empty.git'))
-  writeFileSync(join(root, 'file.git'), '')
-  mkdirSync(join(root, 'work'))
-  git(join(root, 'work'), 'init', '--quiet')
-  initBare(root, 'work/inside.git')
-  initBare(root, 'b.git/modules/c.git')
-  t.same(found(root), ['b.git', 'group/deep/a.git', 'group/plain', 'work'])
-})
+t.test(
+  'every repository below the root is found by its path, in order, and none inside of another',
+  async (t) => {
+    const root = realpathSync(tempDir(t))
+    t.same(found(root), [])
+    initBare(root, 'b.git')
+    initBare(root, 'group/deep/a.git', { exported: false })
+    initBare(root, 'group/plain')
+    mkdirSync(join(root, 'empty.git'))
+    writeFileSync(join(root, 'file.git'), '')
+    mkdirSync(join(root, 'work'))
+    git(join(root, 'work'), 'init', '--quiet')
+    initBare(root, 'work/inside.git')
+    initBare(root, 'b.git/modules/c.git')
+    t.same(found(root), ['b.git', 'group/deep/a.git', 'group/plain', 'work'])
+  },
+)
 
-t.test('links and worktrees are no repositories of their own', async (t) => {
+t.test('links and worktrees are not found as repositories', async (t) => {
   const root = realpathSync(tempDir(t))
   const path = makeRepository(root, 'r.git')
   git(path, 'worktree', 'add', '--quiet', '--detach', join(root, 'tree'), 'main')
@@ -40,7 +44,7 @@ t.test('links and worktrees are no repositories of their own', async (t) => {
   t.same(found(root), ['r.git'])
 })
 
-t.test('a root that is a repository', async (t) => {
+t.test('a root that is a repository is found', async (t) => {
   const root = realpathSync(tempDir(t))
   initBare(root, '.')
   t.same(found(root), [''])

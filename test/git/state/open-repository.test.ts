@@ -2,9 +2,7 @@ import t from 'tap'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { decodeRepositoryPath } from '../../../src/git/state/repository.js'
-import { pathBytes } from '../../../src/git/filesystem/byte-path.js'
-import { enter } from '../../support/entered.js'
+import { findRepository } from '../../support/found-repository.js'
 import { git, gitEnvironment, initBare, makeCommit, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -18,12 +16,12 @@ function gitRefs(path: string): string[] | undefined {
   return [...stdout.toString().matchAll(/refs\/[^\n\0]+/g)].map(([name]) => name)
 }
 
-t.test('finds what Git finds, whatever lies side by side', async (t) => {
+t.test('the repository that Git finds is found, for every combination of candidates', async (t) => {
   const directory = newRoot(t)
   const store = makeRepository(directory, 'store.git')
   const commit = git(store, 'rev-parse', 'main')
 
-  /** The least that Git takes for a repository; its one branch has its name. */
+  /** The smallest repository that Git accepts; its one branch has the given name. */
   const bare = (path: string, name: string): void => {
     mkdirSync(join(path, 'refs/heads'), { recursive: true })
     symlinkSync(join(store, 'objects'), join(path, 'objects'))
@@ -41,7 +39,7 @@ t.test('finds what Git finds, whatever lies side by side', async (t) => {
       writeFileSync(path, `gitdir: ./${basename(target)}\r\n`)
     } else if (kind === 'garbage') writeFileSync(path, 'gitdir: nowhere\n')
   }
-  /** Something, and what may lie in it as `.git`. */
+  /** A kind of candidate, and the kind of `.git` inside it. */
   const sides = kinds.flatMap((outer) =>
     ['repository', 'directory'].includes(outer)
       ? kinds.map((inner) => [outer, inner] as const)
@@ -59,8 +57,8 @@ t.test('finds what Git finds, whatever lies side by side', async (t) => {
       make(join(root, 'x.git/.git'), dotGitInner, 'xgit-dot')
       for (const path of ['x', 'x.git']) {
         const expected = gitRefs(join(root, path))
-        // What the repositories share lies below the root as well.
-        const entered = enter(directory, `root/${path}`)
+        // The shared objects lie below the root as well.
+        const entered = findRepository(directory, `root/${path}`)
         const what = `${path}: x is ${plain} with ${plainInner}, x.git is ${dotGit} with ${dotGitInner}`
         t.same(entered && gitRefs(entered.gitDir), expected, what)
         if (expected) found++
@@ -71,32 +69,35 @@ t.test('finds what Git finds, whatever lies side by side', async (t) => {
   t.ok(found > sides.length * 10, `Git found ${found}`)
 })
 
-t.test('a linked worktree, a separate Git directory, a repository in a repository', async (t) => {
+t.test('linked worktrees, separate Git directories and nested repositories are found', async (t) => {
   const root = newRoot(t)
   const main = makeRepository(root, 'main.git')
   git(main, 'worktree', 'add', '--quiet', join(root, 'tree'), '-b', 'topic')
-  t.match(enter(root, 'tree'), { gitDir: `${main}/worktrees/tree`, commonDir: main })
-  t.match(enter(root, 'main.git/worktrees/tree'), { gitDir: `${main}/worktrees/tree`, commonDir: main })
+  t.match(findRepository(root, 'tree'), { gitDir: `${main}/worktrees/tree`, commonDir: main })
+  t.match(findRepository(root, 'main.git/worktrees/tree'), {
+    gitDir: `${main}/worktrees/tree`,
+    commonDir: main,
+  })
 
   git(root, 'init', '--quiet', '--separate-git-dir', join(root, 'elsewhere'), 'apart')
-  t.match(enter(root, 'apart'), { gitDir: `${root}/elsewhere`, commonDir: `${root}/elsewhere` })
+  t.match(findRepository(root, 'apart'), { gitDir: `${root}/elsewhere`, commonDir: `${root}/elsewhere` })
 
   initBare(join(main, 'inner'), 'deep.git')
-  t.equal(enter(root, 'main/inner/deep')?.gitDir, undefined, 'only the last component gets a suffix')
-  t.equal(enter(root, 'main.git/inner/deep')?.gitDir, `${main}/inner/deep.git`)
+  t.equal(findRepository(root, 'main/inner/deep')?.gitDir, undefined, 'only the last component gets a suffix')
+  t.equal(findRepository(root, 'main.git/inner/deep')?.gitDir, `${main}/inner/deep.git`)
 })
 
 t.test('the root itself may be a repository', async (t) => {
   const root = newRoot(t)
-  t.equal(enter(root, ''), undefined)
+  t.equal(findRepository(root, ''), undefined)
   initBare(dirname(root), basename(root))
-  t.equal(enter(root, '')?.gitDir, root)
+  t.equal(findRepository(root, '')?.gitDir, root)
   rmSync(join(root, 'HEAD'))
   git(root, 'init', '--quiet')
-  t.equal(enter(root, '')?.gitDir, `${root}/.git`)
+  t.equal(findRepository(root, '')?.gitDir, `${root}/.git`)
 })
 
-t.test('which HEADs make a repository', async (t) => {
+t.test('a repository needs a valid HEAD', async (t) => {
   const root = newRoot(t)
   const path = initBare(root, 'x.git')
   const head = join(path, 'HEAD')
@@ -122,33 +123,33 @@ t.test('which HEADs make a repository', async (t) => {
   ]
   for (const text of texts) {
     writeFileSync(head, text)
-    // Git has more to say about some of these when it reads refs; here it is only asked whether this is a repository.
+    // Git rejects some of these later, when it reads refs; this only asks whether it accepts the repository.
     const { status } = spawnSync('git', ['rev-parse', '--git-dir'], { cwd: path, env: gitEnvironment })
-    t.equal(enter(root, 'x') !== undefined, status === 0, JSON.stringify(text))
+    t.equal(findRepository(root, 'x') !== undefined, status === 0, JSON.stringify(text))
   }
   const link = (target: string): boolean => {
     unlinkSync(head)
     symlinkSync(target, head)
-    return enter(root, 'x') !== undefined
+    return findRepository(root, 'x') !== undefined
   }
   t.equal(link('refs/heads/unborn'), true)
   t.equal(link('/etc/passwd'), false)
   unlinkSync(head)
-  t.equal(enter(root, 'x'), undefined, 'no HEAD')
+  t.equal(findRepository(root, 'x'), undefined, 'no HEAD')
 })
 
-t.test('a repository needs its parts', async (t) => {
+t.test('a repository needs objects and refs', async (t) => {
   const root = newRoot(t)
   const path = initBare(root, 'x.git')
   for (const part of ['objects', 'refs']) {
     renameSync(join(path, part), join(path, 'away'))
-    t.equal(enter(root, 'x'), undefined, `no ${part}`)
+    t.equal(findRepository(root, 'x'), undefined, `no ${part}`)
     renameSync(join(path, 'away'), join(path, part))
   }
-  t.ok(enter(root, 'x'))
+  t.ok(findRepository(root, 'x'))
 })
 
-t.test('links inside the root are followed; nothing leaves it (R8)', async (t) => {
+t.test('links inside the root are followed, and none leads out of it (R8)', async (t) => {
   const directory = newRoot(t)
   const root = join(directory, 'root')
   mkdirSync(root)
@@ -158,13 +159,13 @@ t.test('links inside the root are followed; nothing leaves it (R8)', async (t) =
   const link = (name: string, target: string): void => symlinkSync(target, join(root, name))
   const refused = (path: string, why: string): void => {
     t.ok(gitRefs(join(root, path)), `Git would serve ${path}`)
-    t.equal(enter(root, path), undefined, why)
+    t.equal(findRepository(root, path), undefined, why)
   }
 
   link('link.git', 'inside.git')
-  t.equal(enter(root, 'link')?.gitDir, inside)
+  t.equal(findRepository(root, 'link')?.gitDir, inside)
   link('around.git', '../root/inside.git')
-  t.equal(enter(root, 'around')?.gitDir, inside, 'out and in again')
+  t.equal(findRepository(root, 'around')?.gitDir, inside, 'out and in again')
 
   link('out.git', outside)
   refused('out', 'a link')
@@ -192,7 +193,7 @@ t.test('links inside the root are followed; nothing leaves it (R8)', async (t) =
   refused('common', 'a common directory through a link')
 })
 
-t.test('parts that are links are as good as what they lead to (R8)', async (t) => {
+t.test('parts that are links are followed, and refused if they lead out of the root (R8)', async (t) => {
   const directory = newRoot(t)
   const root = join(directory, 'root')
   git(makeRepository(directory, 'outside.git'), 'pack-refs', '--all')
@@ -208,17 +209,17 @@ t.test('parts that are links are as good as what they lead to (R8)', async (t) =
       symlinkSync(target, join(path, part))
     }
     link(`../../outside.git/${part === 'reftable' ? 'refs' : part}`)
-    t.equal(enter(root, part), undefined, `${part} outside`)
+    t.equal(findRepository(root, part), undefined, `${part} outside`)
     link(`../secret.git/${part}`)
-    t.same(enter(root, part)?.linkedNames, ['secret.git'], `${part} of another repository`)
+    t.same(findRepository(root, part)?.linkedNames, ['secret.git'], `${part} of another repository`)
     if (part === 'packed-refs' || part === 'reftable') continue
     link(`../${part}-elsewhere`)
-    t.equal(enter(root, part), undefined, `${part} that lead nowhere`)
+    t.equal(findRepository(root, part), undefined, `${part} that lead nowhere`)
     mkdirSync(join(root, `${part}-elsewhere`))
-    t.same(enter(root, part)?.linkedNames, [`${part}-elsewhere`])
+    t.same(findRepository(root, part)?.linkedNames, [`${part}-elsewhere`])
     renameSync(join(root, `${part}-elsewhere`), join(path, 'own'))
     link('own')
-    t.same(enter(root, part)?.linkedNames, [], 'in the repository itself')
+    t.same(findRepository(root, part)?.linkedNames, [], 'in the repository itself')
   }
 })
 
@@ -228,73 +229,43 @@ t.test('a linked worktree’s own refs may not lead out of the root either (R8)'
   const main = makeRepository(root, 'main.git')
   git(main, 'worktree', 'add', '--quiet', join(root, 'tree'), '-b', 'topic')
   const outside = makeRepository(directory, 'outside.git')
-  t.ok(enter(root, 'tree'))
+  t.ok(findRepository(root, 'tree'))
   const refs = join(main, 'worktrees/tree/refs')
   rmSync(refs, { recursive: true, force: true })
-  t.ok(enter(root, 'tree'), 'it need not have any')
+  t.ok(findRepository(root, 'tree'), 'it need not have any')
   symlinkSync(join(outside, 'refs'), refs)
-  t.equal(enter(root, 'tree'), undefined)
+  t.equal(findRepository(root, 'tree'), undefined)
   rmSync(refs)
   makeRepository(root, 'group/objects/other.git')
   symlinkSync(join(root, 'group/objects/other.git/refs'), refs)
-  t.same(enter(root, 'tree')?.linkedNames, ['group/objects/other.git'])
+  t.same(findRepository(root, 'tree')?.linkedNames, ['group/objects/other.git'])
 })
 
-t.test('Git, given the path of what was found, finds the same (R8)', async (t) => {
+t.test('a repository in which Git would enter another one is refused (R8)', async (t) => {
   const directory = newRoot(t)
   const root = join(directory, 'root')
   const outside = makeRepository(directory, 'outside.git')
-  // Git would enter x.git/.git; to serve x.git instead would be to start Git on a path that leads it out.
+  // Git would enter x.git/.git; if x.git were served instead, Git would be started on a path that leads it out of the root.
   const bare = makeRepository(root, 'x.git')
   symlinkSync(outside, join(bare, '.git'))
-  t.equal(enter(root, 'x'), undefined)
-  t.equal(enter(root, 'x.git'), undefined)
-  // A gitfile is taken at its word, but a path is searched for .git first.
+  t.equal(findRepository(root, 'x'), undefined)
+  t.equal(findRepository(root, 'x.git'), undefined)
+  // Git does not search the target of a gitfile for .git, but does search a path that it is given.
   const target = makeRepository(root, 'target')
   makeRepository(target, '.git')
   writeFileSync(join(root, 'file'), 'gitdir: target\n')
-  t.equal(enter(root, 'file'), undefined)
+  t.equal(findRepository(root, 'file'), undefined)
 })
 
-t.test('paths as URLs give them', async (t) => {
-  const decoded = (encoded: string): string | undefined => decodeRepositoryPath(encoded)
-  t.equal(decoded('/a/b.git'), 'a/b.git')
-  t.equal(decoded(''), '')
-  t.equal(decoded('/caf%C3%A9%20%2b'), 'café +')
-  t.equal(decoded('/%252e%252e/x'), '%2e%2e/x', 'decoded once')
-  t.equal(decoded('/...'), '...')
-  t.equal(decoded('/~root/x'), '~root/x', 'below the root, Git expands nothing')
-  for (const slashes of ['//a', '/a//', '///a/', '/a']) t.equal(decoded(slashes), 'a', slashes)
-  t.equal(decoded('/g//a%2f%2fb'), 'g/a/b')
-  t.equal(decoded('//'), '')
-  // Bytes that are no UTF-8 are bytes of a name, and never a part of `..`.
-  const bytes = ['/caf%E9.git', '/%ff', '/%c0%ae%c0%ae/', '/%ed%a0%80', '/%f0%9f%98', '/é\xe9']
-  for (const encoded of bytes) {
-    const raw = Buffer.from(
-      encoded.replace(/%(..)/g, (_, code: string) => String.fromCharCode(parseInt(code, 16))),
-      'latin1',
-    )
-    t.same(
-      pathBytes(decoded(encoded)!),
-      Buffer.from(raw.toString('latin1').replace(/^\/|\/$/g, ''), 'latin1'),
-      encoded,
-    )
-  }
-  const refused = ['/..', '/a/../b', '/%2e%2e/b', '/a%2f..%2fb', '/.', '/a/./b', '//..', '/a//./b', '/..//a']
-  for (const encoded of [...refused, '/a%00', '/%', '/%zz', '/%f', '/a%2']) {
-    t.equal(decoded(encoded), undefined, encoded)
-  }
-})
-
-t.test('what cannot be read is no repository', async (t) => {
+t.test('a path that cannot be read is no repository', async (t) => {
   const root = newRoot(t)
   const loop = join(root, 'loop.git')
   symlinkSync(loop, loop)
-  t.equal(enter(root, 'loop'), undefined)
-  t.equal(enter(root, 'x'.repeat(300)), undefined)
+  t.equal(findRepository(root, 'loop'), undefined)
+  t.equal(findRepository(root, 'x'.repeat(300)), undefined)
   const path = initBare(root, 'x.git')
   writeFileSync(join(path, 'commondir'), 'gone\n')
-  t.equal(enter(root, 'x'), undefined)
+  t.equal(findRepository(root, 'x'), undefined)
   writeFileSync(join(root, 'big'), `gitdir: x.git${'\n'.repeat(10_000)}`)
-  t.equal(enter(root, 'big'), undefined, 'a gitfile of any size is not read')
+  t.equal(findRepository(root, 'big'), undefined, 'a gitfile of any size is not read')
 })

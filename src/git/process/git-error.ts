@@ -1,0 +1,4 @@
+/** Git could not be started, or ended otherwise than by an accepted exit code. */
+export class GitError extends Error {
+  override readonly name = 'GitError'
+}
