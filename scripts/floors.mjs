@@ -22,6 +22,12 @@ export const closedRooms = ['streamcache']
  * of its own, `NAME.ts`. Places on one floor do not import one another.
  */
 export const innerFloors = {
+  access: [
+    ['access.ts'],
+    ['external-authorizer.ts', 'passwords', 'rules.ts', 'tokens.ts', 'client-certificate.ts'],
+    ['access-request.ts', 'credentials.ts', 'decision-cache.ts', 'errors.ts', 'names.ts'],
+    ['proxies.ts'],
+  ],
   cli: [['.'], ['doctor']],
   grpc: [
     ['server.ts'],

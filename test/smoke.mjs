@@ -9,7 +9,7 @@ export const smokeSet = [
   'test/streamcache/disk/disk-file.test.ts',
   'test/freshness/fresh-cache.test.ts',
   'test/freshness/disk/disk-helpers.test.ts',
-  'test/access/password-checks.test.ts',
+  'test/access/passwords/password-checks.test.ts',
   'test/server/tls.test.ts',
   'test/e2e/clients.test.ts',
   'test/e2e/compression.test.ts',

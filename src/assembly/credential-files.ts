@@ -1,4 +1,4 @@
-import { Htpasswd } from '../access/htpasswd.js'
+import { Htpasswd } from '../access/passwords/htpasswd.js'
 import { Tokens } from '../access/tokens.js'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'

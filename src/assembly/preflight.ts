@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { Htpasswd } from '../access/htpasswd.js'
+import { Htpasswd } from '../access/passwords/htpasswd.js'
 import { Tokens } from '../access/tokens.js'
 import { addressesOf, crossCheck } from '../config/cross-checks.js'
 import type { Settings } from '../config/options.js'

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { Overloaded } from '../limits/overloaded.js'
-import { QueuePace } from '../limits/queue/queue-pace.js'
+import { Overloaded } from '../../limits/overloaded.js'
+import { QueuePace } from '../../limits/queue/queue-pace.js'
 import { BcryptThread } from './bcrypt-thread.js'
 import { PasswordQueue, type PasswordClient } from './password-queue.js'
 

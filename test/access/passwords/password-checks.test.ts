@@ -1,7 +1,7 @@
 import t from 'tap'
 import { hashSync } from 'bcryptjs'
-import { BcryptThread } from '../../src/access/bcrypt-thread.js'
-import { PasswordChecks, type PasswordCheck } from '../../src/access/password-checks.js'
+import { BcryptThread } from '../../../src/access/passwords/bcrypt-thread.js'
+import { PasswordChecks, type PasswordCheck } from '../../../src/access/passwords/password-checks.js'
 
 const check = (user: string, password: string, part: Partial<PasswordCheck> = {}): PasswordCheck => ({
   ...{ user, password, address: 'nat', hash: `hash of ${user}`, own: true },

@@ -2,10 +2,10 @@ import t from 'tap'
 import { hashSync } from 'bcryptjs'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DecisionCache } from '../../src/access/decision-cache.js'
-import { Htpasswd, type PasswordDecision } from '../../src/access/htpasswd.js'
-import { PasswordChecks } from '../../src/access/password-checks.js'
-import { tempDir } from '../support/temp-dir.js'
+import { DecisionCache } from '../../../src/access/decision-cache.js'
+import { Htpasswd, type PasswordDecision } from '../../../src/access/passwords/htpasswd.js'
+import { PasswordChecks } from '../../../src/access/passwords/password-checks.js'
+import { tempDir } from '../../support/temp-dir.js'
 
 t.test('a bounded number of passwords is checked, shared fairly among addresses', async (t) => {
   const file = join(tempDir(t), 'h')

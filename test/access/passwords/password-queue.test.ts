@@ -1,6 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { PasswordQueue, type PasswordClient } from '../../src/access/password-queue.js'
+import { PasswordQueue, type PasswordClient } from '../../../src/access/passwords/password-queue.js'
 
 const fill = (queue: PasswordQueue<PasswordClient>, address: string, user: string, count: number): number => {
   let taken = 0

@@ -1,5 +1,5 @@
-import type { DecisionCache } from './decision-cache.js'
-import { BadLine, linesOf } from './names.js'
+import type { DecisionCache } from '../decision-cache.js'
+import { BadLine, linesOf } from '../names.js'
 import type { PasswordChecks } from './password-checks.js'
 
 export interface PasswordDecision {
