@@ -8,7 +8,7 @@ import { eventually } from '../support/eventually.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-t.test('kill -9 during a fill, then a restart: nothing of it is served or stays', async (t) => {
+t.test('kill -9 during a fill, then a restart: nothing of the fill is served or left', async (t) => {
   const root = tempDir(t)
   const cacheDir = join(tempDir(t), 'cache')
   addPackedBranches(makeRepository(root, 'r.git'), 20_000)
@@ -24,7 +24,7 @@ t.test('kill -9 during a fill, then a restart: nothing of it is served or stays'
     () => readdirSync(join(cacheDir, 'instance-0', 'temp')).length === 1,
   )
   t.equal(await first.stop('SIGKILL'), 'SIGKILL')
-  t.equal(await client, undefined, 'its client sees a broken answer')
+  t.equal(await client, undefined, 'its client sees an aborted answer')
   wrapper.signal('go')
 
   wrapper.plan(undefined)
@@ -62,7 +62,7 @@ t.test('committed entries survive kill -9 and are reused without a process', asy
   t.equal(wrapper.count('upload-pack'), 2)
 })
 
-t.test('damaged files are discarded, counted and made again', async (t) => {
+t.test('damaged files are discarded, counted and filled again', async (t) => {
   const damages: [string, (path: string) => void, 'corrupt' | 'truncated'][] = [
     ['a flipped bit', (path) => flipBit(path), 'corrupt'],
     ['a cut file', (path) => truncateSync(path, 100), 'truncated'],

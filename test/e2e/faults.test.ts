@@ -14,19 +14,19 @@ const ending = (url: string): Promise<string> =>
   )
 
 async function recovers(t: Test, { wrapper, sidecar, url }: WrappedSidecar): Promise<void> {
-  t.equal(await sidecar.metric('refstream_store_entries'), 0, 'no entry stays')
+  t.equal(await sidecar.metric('refstream_store_entries'), 0, 'no entry is left')
   await eventually(
-    'no file stays',
+    'no file is left',
     () => readdirSync(join(sidecar.cacheDir, 'instance-0', 'temp')).length === 0,
   )
   await eventually(
-    'no process stays',
+    'no process is left',
     async () => (await sidecar.metric('refstream_processes_running')) === 0,
   )
   wrapper.plan(undefined)
-  // A key that has failed twice in a row may have to wait for its next try.
+  // A key that has failed twice in a row backs off.
   const next = await eventuallyGet(url, 200)
-  t.match(next.body.subarray(-4).toString(), '0000', 'the next try succeeds')
+  t.match(next.body.subarray(-4).toString(), '0000', 'the next attempt succeeds')
 }
 
 const midway: [string, string][] = [
@@ -40,23 +40,23 @@ for (const [name, plan] of midway) {
     const setup = await startWrapped(t)
     setup.wrapper.plan(plan)
     const endings = await Promise.all(Array.from({ length: 20 }, () => ending(setup.url)))
-    // Those who had no byte yet are told by a status; for the others the connection breaks.
+    // Clients without a byte get a status; for the others the connection breaks.
     for (const each of endings) t.match(each, /^(503|broken off)$/)
     await recovers(t, setup)
   })
 }
 
-t.test('Git dies before its first byte: 503, with a word for the person who reads it', async (t) => {
+t.test('Git dies before its first byte: 503, with a message for users', async (t) => {
   const setup = await startWrapped(t)
   setup.wrapper.plan(`echo 'fatal: secret reason' >&2; exit 128\n`)
   const { status, body, headers } = await ask(setup.url)
   t.equal(status, 503)
   t.equal(headers['content-type'], 'text/plain; charset=utf-8')
   t.match(body.toString(), /^refstream: .+try again.+\n$/)
-  t.notMatch(body.toString(), /secret|at .+:\d+/, 'Git’s own words and stacks go to the log')
+  t.notMatch(body.toString(), /secret|at .+:\d+/, 'Git’s messages and stack traces go only to the log')
   t.ok(
     setup.sidecar.log.some(({ stderr }) => String(stderr).includes('secret reason')),
-    'where they are',
+    'they are in the log',
   )
   await recovers(t, setup)
 })
@@ -69,14 +69,14 @@ t.test('Git hangs: it is killed, and every client sees an error', async (t) => {
   await recovers(t, setup)
 })
 
-t.test('Git goes on for too long', async (t) => {
+t.test('Git takes too long', async (t) => {
   const setup = await startWrapped(t, '--fill-timeout-seconds', '0.3')
   setup.wrapper.plan('printf 0000; while :; do printf 0000; sleep 0.01; done\n')
   t.equal(await ending(setup.url), 'broken off')
   await recovers(t, setup)
 })
 
-t.test('Git hangs and the sidecar is told to end: no process stays', async (t) => {
+t.test('Git hangs while the sidecar is stopped: no process is left', async (t) => {
   const setup = await startWrapped(t, '--drain-seconds', '0')
   setup.wrapper.plan(`echo $$ > "$dir/hanging"; trap '' TERM; while :; do sleep 0.05; done\n`)
   const client = ending(setup.url)

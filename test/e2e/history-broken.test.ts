@@ -8,10 +8,10 @@ import { runHistory, type History } from '../support/history-run.js'
 import { createHistoryRepository } from '../support/history-repository.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** Reads the refs and dawdles before it says anything, so that whoever joins late gets old bytes. */
+/** Reads the refs and then delays its output, so that a request that joins late gets old bytes. */
 const dawdle = 'git "$@" > "$dir/out.$$"; sleep 0.2; cat "$dir/out.$$"; rm "$dir/out.$$"; exit\n'
 
-/** A history under a sidecar in this process, whose Git dawdles. */
+/** A history under a sidecar in this process, whose Git is slow. */
 async function history(t: Test, seed: number): Promise<History> {
   const root = tempDir(t)
   const stage = createHistoryRepository(t, root, 'files')
@@ -40,13 +40,13 @@ async function history(t: Test, seed: number): Promise<History> {
   }
 }
 
-t.test('the proof can fail: it finds stale answers where whatever runs is joined', async (t) => {
+t.test('the check can fail: it finds stale answers if any running fill is joined', async (t) => {
   const { violations: sound } = await history(t, 1)
-  t.same(sound, [], 'with a Git that dawdles and the rules as they are, there are none')
+  t.same(sound, [], 'with a slow Git and the right rules there are none')
 
   const rules = FreshCache.prototype as unknown as { mayJoin: () => boolean }
   t.intercept(rules, 'mayJoin', { value: () => true })
-  // Chance decides when who asks: a few histories may pass.
+  // The timing is random: a few histories may pass.
   let violations: readonly string[] = []
   for (let seed = 1; violations.length === 0 && seed <= 5; seed++) {
     ;({ violations } = await history(t, seed))

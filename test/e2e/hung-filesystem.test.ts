@@ -15,7 +15,7 @@ import { tempDir } from '../support/temp-dir.js'
 
 const options = { skip: noMount }
 
-/** A root with one repository of its own and others on a filesystem that can be made to hang. */
+/** A root with one local repository and others on a filesystem that the test can make hang. */
 async function makeWorld(t: Test) {
   const root = realpathSync(tempDir(t))
   const far = realpathSync(tempDir(t))
@@ -37,7 +37,7 @@ const run = (...args: string[]): Promise<{ code: number; stdout: string; stderr:
     )
   })
 
-t.test('a filesystem that hangs stops those alone who need it', options, async (t) => {
+t.test('a filesystem that hangs affects only requests that need it', options, async (t) => {
   const { root, far, mount } = await makeWorld(t)
   const args = ['--observe-timeout-seconds', '2', '--access', '**=read:anyone', '--grpc', '127.0.0.1:0']
   const sidecar = await startSidecar(t, root, { args })
@@ -56,12 +56,12 @@ t.test('a filesystem that hangs stops those alone who need it', options, async (
   t.equal((await ask(infoRefs(url, 'local.git'))).status, 200)
   git(join(root, 'local.git'), 'update-ref', 'refs/heads/new', 'main')
   t.match((await ask(infoRefs(url, 'local.git'))).body.toString(), 'refs/heads/new')
-  t.notOk(done, 'those who need it wait meanwhile')
+  t.notOk(done, 'requests that need it wait meanwhile')
   for (const { status, headers, body } of await waiting) {
     t.equal(status, 503)
     t.equal(headers['retry-after'], '2')
     t.match(body.toString(), 'does not answer')
-    t.notMatch(body.toString(), root, 'clients are not told where it is')
+    t.notMatch(body.toString(), root, 'clients do not see its path')
   }
   t.ok((await sidecar.metric('refstream_observations_total', { result: 'timeout' })) >= 3)
   const lease = { method: 'POST', headers: { 'Content-Type': 'application/json' } }
@@ -89,11 +89,11 @@ t.test('a filesystem that hangs stops those alone who need it', options, async (
   mount.stop()
   const last = ask(infoRefs(url, 'far/r.git'))
   await eventually('it is asked for', async () => (await sidecar.metric('refstream_requests_under_way')) > 0)
-  t.equal(await sidecar.stop(), 0, 'SIGTERM ends it all the same')
+  t.equal(await sidecar.stop(), 0, 'SIGTERM ends the sidecar all the same')
   t.equal((await last).status, 503)
 })
 
-t.test('a root that hangs: the start, /readyz and doctor say so', options, async (t) => {
+t.test('a root that hangs is reported at the start, by /readyz and by doctor', options, async (t) => {
   const { root, mount } = await makeWorld(t)
   const far = join(root, 'far')
   const args = ['--observe-timeout-seconds', '2']
@@ -139,7 +139,7 @@ t.test(
     t.equal(status, 503)
     t.match(headers['retry-after'], /^\d+$/)
     await eventually(
-      'its slot is free',
+      'its permit is free',
       async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
     )
     t.equal(await sidecar.metric('refstream_fill_failures_total', { fault: 'unanswered' }), 1)

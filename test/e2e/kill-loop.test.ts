@@ -11,7 +11,7 @@ import { makeGitWrapper, plans } from '../support/git-wrapper.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-/** How often the sidecar is killed, unless REFSTREAM_CHAOS_MINUTES says for how long. */
+/** How often the sidecar is killed, unless REFSTREAM_CHAOS_MINUTES sets a time. */
 const kills = 10
 const minutes = Number(process.env['REFSTREAM_CHAOS_MINUTES'] ?? 0)
 
@@ -35,32 +35,32 @@ const truth = (repository: string): string =>
   )
 const announcement = '001e# service=git-upload-pack\n0000'
 
-t.test('killed again and again during fills: only sound entries stay, and answers are Git’s', async (t) => {
+t.test('killed again and again during fills: only intact entries stay, and answers are Git’s', async (t) => {
   t.setTimeout((minutes * 60 + 120) * 1000)
   const root = tempDir(t)
   const cacheDir = join(tempDir(t), 'cache')
   const names = ['a.git', 'b.git', 'c.git']
   const repositories = names.map((name) => makeRepository(root, name))
   for (const repository of repositories) addPackedBranches(repository, 20_000)
-  const slot = (room: string): string => join(cacheDir, 'instance-0', room)
+  const pathOf = (folder: string): string => join(cacheDir, 'instance-0', folder)
   const deadline = Date.now() + minutes * 60_000
   const wrapper = makeGitWrapper(t)
   let interrupted = 0
   for (let round = 0; round < kills || Date.now() < deadline; round++) {
     const sidecar = await startSidecar(t, root, { cacheDir, args: ['--git', wrapper.path] })
-    t.same(readdirSync(slot('temp')), [], `round ${round}: temp/ is empty`)
-    for (const name of readdirSync(slot('entries'))) {
-      const wrong = fault(join(slot('entries'), name))
+    t.same(readdirSync(pathOf('temp')), [], `round ${round}: temp/ is empty`)
+    for (const name of readdirSync(pathOf('entries'))) {
+      const wrong = fault(join(pathOf('entries'), name))
       if (wrong) t.fail(`round ${round}: ${name}: ${wrong}`)
     }
     t.equal(await sidecar.metric('refstream_store_discarded_total', { reason: 'corrupt' }), 0)
-    t.notOk(existsSync(join(cacheDir, 'instance-1')), 'the dead hold no slot')
+    t.notOk(existsSync(join(cacheDir, 'instance-1')), 'killed processes hold no instance directory')
 
-    // One repository has the state of the round before, and the others are new.
+    // One repository has the state of the round before, the others have new ones.
     for (const [index, repository] of repositories.entries()) {
       if (index !== round % 3) git(repository, 'update-ref', `refs/heads/round-${round}`, 'refs/heads/main')
     }
-    // Whatever the machine's speed, one kill meets a fill.
+    // At any speed of the machine, some kill falls into a fill.
     if (round === 1) wrapper.plan(plans.pause(500_000))
     const answers = names.map((name) => ask(infoRefs(sidecar.url, name)))
     if (round % 2 === 0) {
@@ -68,25 +68,25 @@ t.test('killed again and again during fills: only sound entries stay, and answer
         const expected = announcement + truth(repositories[index]!)
         t.ok(answer.body.toString('latin1') === expected, `round ${round}: ${names[index]} is Git’s answer`)
       }
-      // Between an answer and its commit there is a moment as well.
+      // There is also a moment between an answer and its commit.
       await sleep((round * 7) % 20)
     } else {
       await eventually(
-        'a fill is under way',
-        async () => readdirSync(slot('temp')).length > 0 || settled(answers),
+        'a fill is running',
+        async () => readdirSync(pathOf('temp')).length > 0 || settled(answers),
       )
       await sleep((round * 7) % 40)
     }
-    if (readdirSync(slot('temp')).length > 0) interrupted++
+    if (readdirSync(pathOf('temp')).length > 0) interrupted++
     t.equal(await sidecar.stop('SIGKILL'), 'SIGKILL')
     wrapper.signal('go')
     wrapper.plan(undefined)
     for (const end of await Promise.allSettled(answers)) {
-      // Whole, or broken for its client to see; what is whole has been checked or is checked by its length.
+      // Complete, or visibly aborted; a complete answer was compared above or is checked by its length.
       if (end.status === 'fulfilled') t.match(end.value.body.subarray(-4).toString(), '0000')
     }
   }
-  t.ok(interrupted > 0, `${interrupted} kills met a fill`)
+  t.ok(interrupted > 0, `${interrupted} kills fell into a fill`)
 })
 
 const settled = (answers: Promise<unknown>[]): Promise<boolean> =>
@@ -102,10 +102,10 @@ t.test('two sidecars on one cache directory: each has its own part, and finds it
     const entries = (): Promise<number> => sidecar.metric('refstream_store_entries')
     await eventually('it is committed', async () => (await entries()) === 1)
   }
-  for (const slot of ['instance-0', 'instance-1'])
-    t.equal(readdirSync(join(cacheDir, slot, 'entries')).length, 1)
-  const said = [first!, second!].filter(({ log }) => log.some(({ slot }) => slot === 1))
-  t.equal(said.length, 1, 'who is not the first says so')
+  for (const instance of ['instance-0', 'instance-1'])
+    t.equal(readdirSync(join(cacheDir, instance, 'entries')).length, 1)
+  const later = [first!, second!].filter(({ log }) => log.some(({ instance }) => instance === 1))
+  t.equal(later.length, 1, 'the second one reports that it is not the first')
   await Promise.all([first!.stop('SIGKILL'), second!.stop('SIGKILL')])
   const third = await startSidecar(t, root, { cacheDir })
   await ask(infoRefs(third.url, 'r.git'))

@@ -77,7 +77,7 @@ class World {
     return this.wrapper.count('upload-pack')
   }
 
-  /** Asks until an answer comes from what is kept. */
+  /** Requests until an answer is a hit. */
   async warm(): Promise<void> {
     const hits = (): Promise<number> => this.sidecar.metric('refstream_requests_total', { outcome: 'hit' })
     const before = await hits()
@@ -87,7 +87,7 @@ class World {
     })
   }
 
-  /** How many fills these requests cost. */
+  /** Returns how many fills these requests cost. */
   async cost(requests: () => Promise<unknown>): Promise<number> {
     const before = this.fills
     await requests()
@@ -112,7 +112,7 @@ t.test('a change under a lease is seen by the first request after it ends', asyn
 })
 
 t.test(
-  'under a lease each request gets a fill that began after it, one at a time, and nothing is kept',
+  'under a lease each request gets a fill that began after it, one at a time, and nothing is committed',
   async (t) => {
     const world = await World.start(t, leaseMode)
     await world.warm()
@@ -128,7 +128,7 @@ t.test(
       world.branch(`new-${round}`)
       const request = async (): Promise<void> => {
         requests++
-        t.ok((await world.refs()).includes(`new-${round}`), 'what was there before the request')
+        t.ok((await world.refs()).includes(`new-${round}`), 'the change made before the request')
       }
       storms.push(...Array.from({ length: 20 }, request))
       await request()
@@ -150,7 +150,7 @@ t.test('the end of a lease: with no change, twice, one of several, by its time l
   const world = await World.start(t, leaseMode)
   await world.warm()
   t.equal(await world.cost(async () => world.end(await world.open(), { changed: false })), 0)
-  t.equal(await world.cost(() => world.refs()), 0, 'no change: the entry is as good as before')
+  t.equal(await world.cost(() => world.refs()), 0, 'no change: the entry still answers')
 
   const [one, two] = [await world.open(), await world.open()]
   t.equal(await world.end(one), 204)
@@ -183,7 +183,7 @@ t.test(
     const id = await world.open()
     t.equal(await world.cost(() => Promise.all([world.refs(), world.refs()])), 0)
     await world.end(id)
-    t.equal(await world.cost(() => world.refs()), 1, 'though the disk did not change')
+    t.equal(await world.cost(() => world.refs()), 1, 'although the disk did not change')
     await world.warm()
     t.equal((await world.api('POST', '/v1/invalidate', { repository: 'r.git' })).status, 204)
     t.equal(await world.cost(() => world.refs()), 1)
@@ -191,7 +191,7 @@ t.test(
     t.equal(await world.cost(async () => world.end(await world.open(), { changed: false })), 0)
     t.equal(await world.cost(() => world.refs()), 0)
     world.branch('seen')
-    t.ok((await world.refs()).includes('seen'), 'and the disk tells the rest')
+    t.ok((await world.refs()).includes('seen'), 'other changes are seen on disk')
     t.equal(await world.sidecar.metric('refstream_invalidations_total', { source: 'api' }), 1)
   },
 )
@@ -214,24 +214,24 @@ t.test('kill -9 with a lease open: after the restart it is still open', async (t
     await world.leases(),
     before.filter(({ id: each }) => each !== gone),
   )
-  t.equal(await world.cost(() => world.refs()), 1, 'unsettled still')
+  t.equal(await world.cost(() => world.refs()), 1, 'still unsettled')
   t.equal(await world.end(id), 204)
   await world.warm()
   t.same(readdirSync(join(world.cacheDir, 'instance-0/leases')), [])
 
-  // What was committed in lease mode is of no use to another process: leases may have come and gone.
+  // Another process cannot use what was committed in lease mode: leases may have come and gone.
   await world.sidecar.stop('SIGKILL')
   world.branch('meanwhile')
   await world.restart()
   t.ok((await world.refs()).includes('meanwhile'))
 })
 
-t.test('what was invalidated does not come back after kill -9', async (t) => {
+t.test('an invalidated entry does not come back after kill -9', async (t) => {
   const world = await World.start(t, ['--freshness', 'observe'])
   await world.warm()
   await world.sidecar.stop('SIGKILL')
   await world.restart()
-  t.equal(await world.cost(() => world.refs()), 0, 'what was not, does')
+  t.equal(await world.cost(() => world.refs()), 0, 'another one does')
   t.equal((await world.api('POST', '/v1/invalidate', { repository: 'r.git' })).status, 204)
   await world.sidecar.stop('SIGKILL')
   await world.restart()
@@ -269,7 +269,7 @@ t.test('a push through the sidecar holds a lease while its hooks run, and is see
   await world.warm()
 })
 
-t.test('a change without a lease is seen when what was kept has had its time', async (t) => {
+t.test('a change without a lease is seen when the entry has reached its maximum age', async (t) => {
   const world = await World.start(t, ['--freshness', 'r.git=lease', '--unleased-max-age-seconds', '1'])
   await world.refs()
   world.branch('unsaid')
@@ -280,14 +280,14 @@ t.test('a change without a lease is seen when what was kept has had its time', a
   })
 })
 
-t.test('too many directories bring lease mode by themselves, with one line in the log', async (t) => {
+t.test('too many directories lead to lease mode automatically, with one line in the log', async (t) => {
   const args = ['--max-ref-directories', '5', '--unleased-max-age-seconds', '3600']
   const world = await World.start(t, args)
   for (let index = 0; index < 5; index++) world.branch(`deep-${index}/x`)
   await world.warm()
   await ask(infoRefs(world.sidecar.url, 'r.git'), { headers: { 'Git-Protocol': 'version=2' } })
   world.branch('unsaid')
-  t.notOk((await world.refs()).includes('unsaid'), 'the disk is not looked at')
+  t.notOk((await world.refs()).includes('unsaid'), 'the disk is not observed')
   t.equal(await world.end(await world.open()), 204)
   t.ok((await world.refs()).includes('unsaid'))
   const lines = world.sidecar.log.filter(({ msg }) => /in lease mode/.test(String(msg)))

@@ -6,7 +6,7 @@ import { plans } from '../support/git-wrapper.js'
 import { ask, eventuallyGet } from '../support/http-client.js'
 import { startWrapped } from '../support/wrapped-sidecar.js'
 
-/** The answer, or undefined if it broke off. */
+/** The answer, or undefined if it was aborted. */
 const whole = (url: string) => ask(url).catch(() => undefined)
 const storm = (url: string) => Promise.all(Array.from({ length: 20 }, () => whole(url)))
 /** A plan for the first process; those after it are Git. */
@@ -20,7 +20,7 @@ const recovers = (t: Test, url: string): Promise<void> =>
     return true
   })
 
-t.test('Git dies once midway: everybody has the whole answer', async (t) => {
+t.test('Git dies once midway: every client gets the whole answer', async (t) => {
   const { wrapper, sidecar, url } = await startWrapped(t)
   wrapper.plan(once(plans.dieAfter(5000)))
   const answers = await storm(url)
@@ -31,7 +31,7 @@ t.test('Git dies once midway: everybody has the whole answer', async (t) => {
   t.equal(await sidecar.metric('refstream_fill_failures_total'), 0)
 })
 
-t.test('a new try says something else: everybody sees an error, nobody a mixture', async (t) => {
+t.test('a retry produces other bytes: every client sees an error, none a mixture', async (t) => {
   const { wrapper, sidecar, url } = await startWrapped(t)
   wrapper.plan(once(`git "$@" | head -c 5000 | sed 's/b.00/c\\/00/'; exit 128\n`))
   for (const answer of await storm(url)) t.not(answer?.status, 200)
@@ -40,7 +40,7 @@ t.test('a new try says something else: everybody sees an error, nobody a mixture
   await recovers(t, url)
 })
 
-t.test('Git dies always: its key backs off, starts no process meanwhile, and recovers', async (t) => {
+t.test('Git always dies: its key backs off, starts no process meanwhile, and recovers', async (t) => {
   const { wrapper, sidecar, url } = await startWrapped(t, '--fill-retries', '1')
   wrapper.plan(plans.dieAfter(5000))
   for (const answer of await storm(url)) t.not(answer?.status, 200)
@@ -63,9 +63,9 @@ for (const [fault, args, bytes] of [
   ['first-byte', ['--fill-first-byte-seconds', '0.5'], 0],
   ['silence', ['--fill-silence-seconds', '0.5'], 5000],
 ] as const) {
-  t.test(`Git hangs: it is killed with all that it has started: ${fault}`, async (t) => {
+  t.test(`Git hangs: it is killed with all its children: ${fault}`, async (t) => {
     const { wrapper, sidecar, url } = await startWrapped(t, ...args)
-    // One that asking does not end, and a child that asking does not end either.
+    // A process that ignores SIGTERM, and a child that ignores it too.
     wrapper.plan(`trap '' TERM; git "$@" | head -c ${bytes}
       sh -c 'trap "" TERM; while :; do sleep 0.1; done' & echo "$$ $!" > "$dir/pids"; wait\n`)
     for (const answer of await storm(url)) t.not(answer?.status, 200)
@@ -74,7 +74,7 @@ for (const [fault, args, bytes] of [
     const pids = wrapper.read('pids').trim().split(' ')
     await eventually('both are gone', () => pids.every((pid) => !isRunning(pid)))
     await eventually(
-      'no slot is held',
+      'no permit is held',
       async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
     )
     wrapper.plan(undefined)
@@ -82,13 +82,13 @@ for (const [fault, args, bytes] of [
   })
 }
 
-/** One that has ended and that nobody waits for (init's part here) does not run. */
+/** A zombie, which init should reap, does not count as running. */
 function isRunning(pid: string): boolean {
   const path = `/proc/${pid}/stat`
   return existsSync(path) && !/\) Z /.test(readFileSync(path, 'latin1'))
 }
 
-t.test('Git is away for a while', async (t) => {
+t.test('the Git binary is missing for a while', async (t) => {
   const { wrapper, sidecar, url } = await startWrapped(t)
   renameSync(wrapper.path, `${wrapper.path}.away`)
   for (const answer of await storm(url)) t.equal(answer?.status, 503)
@@ -98,7 +98,7 @@ t.test('Git is away for a while', async (t) => {
   await recovers(t, url)
   t.equal((await ask(`${sidecar.url}/r.git/HEAD`)).status, 200)
   await eventually(
-    'no slot is held',
+    'no permit is held',
     async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
   )
 })
@@ -108,13 +108,13 @@ t.test('file descriptors run out for a while', async (t) => {
   const limit = (to: string): void => {
     execFileSync('prlimit', [`--pid=${sidecar.pid}`, `--nofile=${to}`])
   }
-  // Two that are free: enough to accept a connection, not enough for the pipes of a process.
+  // Two free descriptors: enough to accept a connection, not for the pipes of a process.
   const leaveTwo = (): void => {
     const open = new Set(readdirSync(`/proc/${sidecar.pid}/fd`).map(Number))
     const free = Array.from({ length: open.size + 2 }, (_, fd) => fd).filter((fd) => !open.has(fd))
     limit(`${free[1]! + 1}:`)
   }
-  // Again, since what ends soon may have been counted.
+  // Again, since descriptors that are about to be closed may have been counted.
   await eventually('descriptors run out', async () => {
     leaveTwo()
     return (await whole(`${sidecar.url}/r.git/HEAD`))?.status !== 200
@@ -127,12 +127,12 @@ t.test('file descriptors run out for a while', async (t) => {
   await recovers(t, url)
   t.equal((await ask(`${sidecar.url}/r.git/HEAD`)).status, 200)
   await eventually(
-    'no slot is held',
+    'no permit is held',
     async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
   )
 })
 
-t.test('http-backend says what is no head of an answer', async (t) => {
+t.test('http-backend prints a malformed response head', async (t) => {
   const { wrapper, sidecar } = await startWrapped(t, '--max-processes', '2', '--queue-wait-seconds', '600')
   const heads = [
     'garbage\\n\\n',
@@ -146,13 +146,13 @@ t.test('http-backend says what is no head of an answer', async (t) => {
     wrapper.plan(`printf '${head}'; head -c 1000000 /dev/zero; exit 0\n`, 'http-backend')
     t.match((await whole(`${sidecar.url}/r.git/HEAD`))?.status, /^50[03]$/)
     await eventually(
-      'no slot is held',
+      'no permit is held',
       async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
     )
   }
 })
 
-t.test('Git hangs in what passes through: it is ended and counted, and its client is told', async (t) => {
+t.test('Git hangs in pass-through: it is killed and counted, and its client sees an error', async (t) => {
   const { wrapper, sidecar } = await startWrapped(t, '--pass-through-silence-seconds', '1')
   for (const [plan, told] of [
     ['exec sleep 1000\n', /^503$/],
@@ -164,7 +164,7 @@ t.test('Git hangs in what passes through: it is ended and counted, and its clien
     t.match(String(answer?.status ?? 'broken off'), told)
     t.equal(await sidecar.metric('refstream_pass_through_cut_total'), cut + 1)
     await eventually(
-      'no slot is held',
+      'no permit is held',
       async () => (await sidecar.metric('refstream_process_permits_held')) === 0,
     )
   }

@@ -27,8 +27,8 @@ t.test('a client that stops reading delays neither the fill, nor its commit, nor
   await eventually('the entry is committed', async () => (await stored()) === 1)
   t.equal((await ask(url)).body.length, fast.body.length, 'a third is served from it')
   t.equal(wrapper.count('upload-pack'), 1)
-  t.equal(await sidecar.metric('refstream_processes_running'), 0, 'Git has long gone')
-  t.equal(await sidecar.metric('refstream_followers'), 1, 'while the slow one still hangs on')
+  t.equal(await sidecar.metric('refstream_processes_running'), 0, 'Git has ended')
+  t.equal(await sidecar.metric('refstream_followers'), 1, 'while the slow client is still attached')
 
   let received = 1024
   slow.on('data', (chunk: Buffer) => (received += chunk.length))
@@ -37,7 +37,7 @@ t.test('a client that stops reading delays neither the fill, nor its commit, nor
   await eventually('it is gone', async () => (await sidecar.metric('refstream_followers')) === 0)
 })
 
-t.test('the first to ask may leave: those who joined are served', async (t) => {
+t.test('the client whose request started the fill may leave: those that joined are served', async (t) => {
   const root = tempDir(t)
   addPackedBranches(makeRepository(root, 'r.git'), 2000)
   const wrapper = makeGitWrapper(t)
@@ -55,7 +55,7 @@ t.test('the first to ask may leave: those who joined are served', async (t) => {
     t.equal(status, 200)
     t.ok(body.length > 100_000)
   }
-  t.equal((await ask(url)).body.length, (await others[0])?.body.length, 'and it was kept')
+  t.equal((await ask(url)).body.length, (await others[0])?.body.length, 'and it was committed')
   t.equal(wrapper.count('upload-pack'), 1)
   const aborted = (): Promise<number> => sidecar.metric('refstream_requests_total', { outcome: 'aborted' })
   await eventually('the first is counted', async () => (await aborted()) === 1)

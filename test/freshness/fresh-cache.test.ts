@@ -263,8 +263,8 @@ t.test('requests during the observation of a round wait for the round after it',
   const gathered = world.fresh.read('key', unsettled, () => slow)
   await world.finish(0, 'one')
   await first
-  const newcomer = world.ask()
-  t.ok(await pending(newcomer))
+  const late = world.ask()
+  t.ok(await pending(late))
   answer()
   await world.started(2)
   const { follower } = await gathered
@@ -272,7 +272,7 @@ t.test('requests during the observation of a round wait for the round after it',
   t.equal((await collect(follower)).toString(), 'two')
   await world.started(3)
   await world.finish(2, 'three')
-  t.same(await newcomer, ['gathered', 'three'])
+  t.same(await late, ['gathered', 'three'])
 })
 
 t.test('a fill that fails fails all its followers; the next request starts another', async (t) => {

@@ -10,15 +10,15 @@ import { Leases, type LeaseEvents } from '../../src/freshness/leases.js'
 import { tempDir } from '../support/temp-dir.js'
 
 /** The events of leases, in order. */
-function recorder(): { events: LeaseEvents; told: string[] } {
-  const told: string[] = []
+function recorder(): { events: LeaseEvents; reported: string[] } {
+  const reported: string[] = []
   const events: LeaseEvents = {
-    opened: ({ repository }) => told.push(`opened ${repository}`),
-    ended: ({ repository }, end) => told.push(`ended ${repository} ${end}`),
-    changed: (repository) => told.push(`changed ${repository}`),
-    journalFailed: () => told.push('journal failed'),
+    opened: ({ repository }) => reported.push(`opened ${repository}`),
+    ended: ({ repository }, end) => reported.push(`ended ${repository} ${end}`),
+    changed: (repository) => reported.push(`changed ${repository}`),
+    journalFailed: () => reported.push('journal failed'),
   }
-  return { events, told }
+  return { events, reported }
 }
 
 /** Lets time pass only when the test says so. */
@@ -31,7 +31,7 @@ function clock(t: Test): (ms: number) => void {
 const status = (open: number, openings: number, changes: number): LeaseStatus => ({ open, openings, changes })
 
 t.test('the status of a repository counts its leases', async (t) => {
-  const { events, told } = recorder()
+  const { events, reported } = recorder()
   const leases = new Leases(undefined, events)
   t.teardown(() => leases.close())
   const one = leases.open('/a', 60_000, 'why')
@@ -56,7 +56,7 @@ t.test('the status of a repository counts its leases', async (t) => {
   leases.invalidate('/b')
   t.same(leases.statusOf('/b'), status(1, 1, 1))
   t.equal(leases.size, 1)
-  t.same(told, [
+  t.same(reported, [
     ...['opened /a', 'opened /a', 'opened /b', 'ended /a unchanged'],
     ...['changed /a', 'ended /a changed', 'changed /b'],
   ])
@@ -64,14 +64,14 @@ t.test('the status of a repository counts its leases', async (t) => {
 
 t.test('a lease ends at its time limit, as if with a change', async (t) => {
   const pass = clock(t)
-  const { events, told } = recorder()
+  const { events, reported } = recorder()
   const leases = new Leases(undefined, events)
   const { id } = leases.open('/a', 1000)
   pass(999)
   t.same(leases.statusOf('/a'), status(1, 1, 0))
   pass(1)
   t.same([leases.statusOf('/a'), leases.size], [status(0, 1, 1), 0])
-  t.same(told, ['opened /a', 'changed /a', 'ended /a expired'])
+  t.same(reported, ['opened /a', 'changed /a', 'ended /a expired'])
   t.equal(leases.end(id, 'unchanged'), undefined, 'an end that comes too late does not count')
   t.same(leases.statusOf('/a'), status(0, 1, 1))
 })
@@ -97,14 +97,14 @@ t.test('a renewed lease lasts from then on, for a new time or for as long as bef
 
 t.test('an ended lease leaves no timer, nor does close()', async (t) => {
   const pass = clock(t)
-  const { events, told } = recorder()
+  const { events, reported } = recorder()
   const leases = new Leases(undefined, events)
   leases.end(leases.open('/a', 1000).id, 'unchanged')
   leases.open('/a', 1000)
   leases.close()
-  told.length = 0
+  reported.length = 0
   pass(1e6)
-  t.same(told, [])
+  t.same(reported, [])
 })
 
 t.test('open leases are still open for the next process, for the rest of their time', async (t) => {
@@ -118,16 +118,16 @@ t.test('open leases are still open for the next process, for the rest of their t
   pass(500)
   first.close()
 
-  const { events, told } = recorder()
+  const { events, reported } = recorder()
   const second = new Leases(new LeaseJournal(directory), events)
   t.same(
     second.list().sort((one, two) => (one.repository < two.repository ? -1 : 1)),
     [kept, { ...renewed, ttlMs: 3000, expiresAt: new Date(1e12 + 3000) }],
   )
   t.same(second.statusOf('/a'), status(1, 1, 0))
-  t.same(told, [], 'they were opened by the earlier process')
+  t.same(reported, [], 'they were opened by the earlier process')
   pass(2500)
-  t.same(told, ['changed /b', 'ended /b expired'])
+  t.same(reported, ['changed /b', 'ended /b expired'])
   t.equal(second.end(kept.id, 'changed')?.id, kept.id)
   t.same(readdirSync(directory), [])
 })
@@ -138,11 +138,11 @@ t.test('a lease that expired while no process ran is a change', async (t) => {
   new Leases(new LeaseJournal(directory)).open('/a', 1000)
   mock.timers.reset()
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e12 + 5000 })
-  const { events, told } = recorder()
+  const { events, reported } = recorder()
   const leases = new Leases(new LeaseJournal(directory), events)
   t.equal(leases.statusOf('/a').open, 1, 'until its timer fires')
   pass(1)
-  t.same(told, ['changed /a', 'ended /a expired'])
+  t.same(reported, ['changed /a', 'ended /a expired'])
   t.same(readdirSync(directory), [])
 })
 
@@ -160,10 +160,10 @@ t.test('a clock that was set back does not make a lease last longer than its ttl
 t.test('a journal that cannot be written is reported; leases work all the same', async (t) => {
   const file = join(tempDir(t), 'file')
   writeFileSync(file, '')
-  const { events, told } = recorder()
+  const { events, reported } = recorder()
   const leases = new Leases(new LeaseJournal(join(file, 'leases')), events)
   t.teardown(() => leases.close())
-  t.same(told, ['journal failed'])
+  t.same(reported, ['journal failed'])
   const { id } = leases.open('/a', 60_000)
   t.same(leases.statusOf('/a'), status(1, 1, 0))
   t.ok(leases.renew(id))

@@ -157,7 +157,7 @@ t.test('the capability advertisement does not depend on refs: open leases do not
 t.test('lease: a configuration that is too young is unsettled, and counted as such', async (t) => {
   const { repository, observer, results } = makeWorld(t, 'lease')
   await settled(observer)
-  await eventually('a look falls into the tick after a change', async () => {
+  await eventually('an observation falls into the tick after a change', async () => {
     git(repository, 'config', 'transfer.hideRefs', 'refs/hidden')
     results.length = 0
     const { refs } = (await observer.observe('r.git'))!

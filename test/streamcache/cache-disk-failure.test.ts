@@ -54,7 +54,7 @@ t.test('a write that fails: the stream goes on from memory, and is not stored', 
     const producer = new ManualProducer().push(bytes.subarray(0, 100))
     const { entry, ended } = cache.fill('key', 'token', producer.run, yes)
     const follower = entry.follow()
-    await eventually('the failure is told', () => events.includes('storeFailed write'))
+    await eventually('the failure is reported', () => events.includes('storeFailed write'))
     producer.push(bytes.subarray(100)).end()
     t.equal(await ended, 'unstored')
     t.ok((await collect(follower)).equals(bytes))
@@ -97,7 +97,7 @@ t.test('a file that cannot be removed is reported, and its handle is closed', as
   writeFileSync(join(directory, 'instance-0', 'temp'), '')
   producer.end()
   t.equal(await ended, 'unshared')
-  await eventually('it is told', () => events.includes('storeFailed remove'))
+  await eventually('it is reported', () => events.includes('storeFailed remove'))
   await eventually('the handle is closed', () => openFilesUnder(directory).length === 0)
 })
 

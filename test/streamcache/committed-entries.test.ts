@@ -7,7 +7,7 @@ import { HotTier } from '../../src/streamcache/memory/hot-tier.js'
 const newEntry = (key: string, token: string): Entry =>
   new Entry(key, token, new GrowingFile({ hot: new HotTier(0), maxLeadBytes: 1 }))
 
-/** An index without limits, unless told otherwise, and what has left it. */
+/** An index without limits, unless the test sets some, and what has left it. */
 function create(limits: Partial<CommittedLimits> = {}) {
   const dropped: string[] = []
   const index = new CommittedEntries(

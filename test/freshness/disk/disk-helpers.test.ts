@@ -14,22 +14,22 @@ const nfs = { id: '5', point: '/mnt', type: 'nfs4' }
 const unanswered = { name: 'FilesystemUnanswered' }
 
 function makeHelpers(t: Test, limitMs: number, max?: number) {
-  const told: string[] = []
+  const reported: string[] = []
   const config = { root: '/srv', rules: [], directoriesMax: 1, looseRefsMax: 1, linksAnywhere: true }
   const helpers = new DiskHelpers({
     config,
     limitMs,
     program,
     ...(max === undefined ? {} : { max }),
-    stopped: (mounts) => told.push(`stopped ${mounts.join()}`),
-    resumed: (mounts) => told.push(`resumed ${mounts.join()}`),
-    unanswered: () => told.push('unanswered'),
+    stopped: (mounts) => reported.push(`stopped ${mounts.join()}`),
+    resumed: (mounts) => reported.push(`resumed ${mounts.join()}`),
+    unanswered: () => reported.push('unanswered'),
   })
   t.teardown(() => helpers.close())
   const fifo = join(tempDir(t), 'fifo')
   execFileSync('mkfifo', [fifo])
   const pid = async (answer: Promise<unknown>) => Number(((await answer) as string).split(' ')[0])
-  return { start: { config, allowed: ['5'] }, helpers, told, fifo, pid }
+  return { start: { config, allowed: ['5'] }, helpers, reported, fifo, pid }
 }
 
 const isThere = (pid: number): boolean => {
@@ -44,13 +44,13 @@ t.test(
   'a helper that hangs: all pending queries fail at the limit, it is killed, and the next query starts another',
   async (t) => {
     const { start, fifo, pid } = makeHelpers(t, 0)
-    const told: string[] = []
+    const reported: string[] = []
     const options = {
       limitMs: 20_000,
       program,
-      stopped: () => told.push('stopped'),
-      resumed: () => told.push('resumed'),
-      unanswered: () => told.push('unanswered'),
+      stopped: () => reported.push('stopped'),
+      resumed: () => reported.push('resumed'),
+      unanswered: () => reported.push('unanswered'),
     }
     const helper = new DiskHelper(start, ['/mnt'], options)
     t.teardown(() => helper.end())
@@ -68,22 +68,22 @@ t.test(
     t.equal(helper.state, 'stuck')
     options.limitMs = 20_000
     await t.rejects(helper.ask('relative', ['x']), unanswered, 'at once')
-    t.same(told, ['stopped', 'unanswered', 'unanswered', 'unanswered'])
+    t.same(reported, ['stopped', 'unanswered', 'unanswered', 'unanswered'])
 
     await eventually('it is gone', () => !isThere(first) && helper.state === 'none')
     t.not(await pid(helper.ask('relative', ['x'])), first)
-    t.equal(told.at(-1), 'resumed')
+    t.equal(reported.at(-1), 'resumed')
   },
 )
 
 t.test('a helper that is slow and still answers is not killed', async (t) => {
-  const { helpers, told, fifo, pid } = makeHelpers(t, 5000)
+  const { helpers, reported, fifo, pid } = makeHelpers(t, 5000)
   const first = await pid(helpers.ask(nfs, 'relative', ['x']))
   const slow = pid(helpers.ask(nfs, 'find', [fifo]))
   const behind = pid(helpers.ask(nfs, 'relative', ['x']))
   await (await open(fifo, 'w')).close()
   t.same([await slow, await behind], [first, first])
-  t.same(told, [])
+  t.same(reported, [])
 })
 
 t.test(
@@ -96,10 +96,10 @@ t.test(
 )
 
 t.test('a helper that dies is not restarted at once', async (t) => {
-  const { helpers, told } = makeHelpers(t, 20_000)
+  const { helpers, reported } = makeHelpers(t, 20_000)
   await t.rejects(helpers.ask(nfs, 'relative', ['die']), unanswered)
   await t.rejects(helpers.ask(nfs, 'relative', ['x']), unanswered, 'at once')
-  t.same(told, ['unanswered', 'unanswered'])
+  t.same(reported, ['unanswered', 'unanswered'])
 })
 
 t.test('the number of processes is limited: an idle one is replaced, a busy one is not', async (t) => {

@@ -29,7 +29,7 @@ function makeWorld(t: Test) {
   const disks = new Disks(new Disk({ ...limits, root: repositories, guard }), helpers)
   const modes = new Modes({ rules, mounts })
   const facts = { scopes: { files: [], home: undefined, variables: [] }, programs: [], environmentDigest: '' }
-  const look = (path: string, how = disks) => how.observe(path, facts, modes)
+  const observe = (path: string, how = disks) => how.observe(path, facts, modes)
   /** Does a helper process observe it? */
   const isElsewhere = async (path: string): Promise<boolean> => {
     const found = disks.find(path)
@@ -37,47 +37,47 @@ function makeWorld(t: Test) {
     return found instanceof Promise
   }
   const here = new Disks(new Disk({ ...limits, root: repositories, guard }))
-  const looksElsewhere = async (path: string): Promise<boolean> => {
-    t.ok((await look(path)).observed)
+  const observesElsewhere = async (path: string): Promise<boolean> => {
+    t.ok((await observe(path)).observed)
     // Without helpers, a query that would need one throws.
-    const error: unknown = await look(path, here).then(
+    const error: unknown = await observe(path, here).then(
       () => undefined,
       (error: unknown) => error,
     )
     return (error as Error | undefined)?.name === 'RemotePath'
   }
-  return { root, far, disks, near, modes, look, isElsewhere, looksElsewhere }
+  return { root, far, disks, near, modes, observe, isElsewhere, observesElsewhere }
 }
 
 t.test('a helper process observes what this process would', async (t) => {
-  const { far, near, modes, look, disks, root } = makeWorld(t)
+  const { far, near, modes, observe, disks, root } = makeWorld(t)
   const path = makeRepository(far, 'r.git')
   git(path, 'config', 'transfer.hideRefs', 'refs/hidden')
   await eventually(
     'the disk is settled',
-    async () => (await look('far/r.git', near)).observed?.state.capabilities.unsettledMs === 0,
+    async () => (await observe('far/r.git', near)).observed?.state.capabilities.unsettledMs === 0,
   )
   // Recent timestamps are trusted a tick later.
   await eventually('it is the same', async () => {
-    const [here, there] = [await look('far/r', near), await look('far/r')]
+    const [here, there] = [await observe('far/r', near), await observe('far/r')]
     return there.observed?.refs !== undefined && JSON.stringify(there) === JSON.stringify(here)
   })
-  const { observed: seen } = await look('far/r.git')
+  const { observed: seen } = await observe('far/r.git')
   t.ok(seen?.state.config.mentioned?.has('transfer.hiderefs'), 'a set arrives as a set')
   t.match(seen?.decision, { mode: 'observe', reason: 'configured' })
   git(path, 'update-ref', 'refs/heads/new', 'main')
-  t.not(JSON.stringify((await look('far/r.git')).observed?.refs), JSON.stringify(seen?.refs))
+  t.not(JSON.stringify((await observe('far/r.git')).observed?.refs), JSON.stringify(seen?.refs))
   t.same((await disks.find('far/r.git')).repository, (await near.find('far/r.git')).repository)
   t.equal(await disks.relative(join(root, 'far/r.git/refs')), 'far/r.git/refs')
   t.equal(disks.relative(root), '')
   t.match(await disks.visit('far/r.git', false), { found: { path: 'far/r.git' } })
   t.match(await disks.visit('far', false), { below: [{ path: 'far/r.git', isLink: false }] })
-  t.same((await look('far/none')).observed, undefined)
+  t.same((await observe('far/none')).observed, undefined)
   t.equal(modes.of(seen!.state.repository).mode, 'observe')
 })
 
 t.test('paths that lead to the mount are queried in a helper, and no others', async (t) => {
-  const { root, far, isElsewhere, looksElsewhere } = makeWorld(t)
+  const { root, far, isElsewhere, observesElsewhere } = makeWorld(t)
   makeRepository(far, 'r.git')
   makeRepository(root, 'local.git')
   t.notOk(await isElsewhere('local.git'))
@@ -105,6 +105,6 @@ t.test('paths that lead to the mount are queried in a helper, and no others', as
   t.notOk(await isElsewhere('in-refs.git'), 'it is found without a helper')
   const included = makeRepository(root, 'included.git')
   git(included, 'config', 'include.path', join(far, 'more'))
-  for (const path of ['in-refs.git', 'included.git']) t.ok(await looksElsewhere(path), path)
-  t.notOk(await looksElsewhere('local.git'))
+  for (const path of ['in-refs.git', 'included.git']) t.ok(await observesElsewhere(path), path)
+  t.notOk(await observesElsewhere('local.git'))
 })

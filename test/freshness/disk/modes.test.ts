@@ -62,10 +62,10 @@ t.test('a rule matches a repository under each of its names, and no other', asyn
 
 t.test('too many directories: reported once per repository, and counted', async (t) => {
   const root = tempDir(t)
-  const told: string[] = []
+  const reported: string[] = []
   const modes = new Modes({
     rules: [{ glob: 'c', mode: 'lease' }],
-    leaseOnly: ({ gitDir }, { reason }) => told.push(`${gitDir} ${reason}`),
+    leaseOnly: ({ gitDir }, { reason }) => reported.push(`${gitDir} ${reason}`),
   })
   const [a, b, c] = ['a', 'b', 'c'].map((name) => at(root, name)) as [Repository, Repository, Repository]
   t.equal(modes.of(a).mode, 'observe')
@@ -74,7 +74,7 @@ t.test('too many directories: reported once per repository, and counted', async 
   t.same(modes.of(a), { mode: 'lease', reason: 'directories' }, 'it is remembered')
   t.equal(modes.of(b).mode, 'observe')
   t.equal(modes.of(c).mode, 'lease')
-  t.same(told, [`${root}/a directories`], 'a configured mode is not reported')
+  t.same(reported, [`${root}/a directories`], 'a configured mode is not reported')
   t.same(
     [...modes.census()].sort((one, two) => (one.reason < two.reason ? -1 : 1)),
     [
@@ -88,15 +88,15 @@ t.test('too many directories: reported once per repository, and counted', async 
 t.test(
   'a decision is made again after ten minutes, since mounts may change; it is reported once',
   async (t) => {
-    const told: string[] = []
+    const reported: string[] = []
     const root = tempDir(t)
-    const modes = new Modes({ rules: [], leaseOnly: ({ gitDir }) => told.push(gitDir) })
+    const modes = new Modes({ rules: [], leaseOnly: ({ gitDir }) => reported.push(gitDir) })
     const now = performance.now.bind(performance)
     t.teardown(() => (performance.now = now))
     modes.tooManyDirectories(at(root))
     performance.now = () => now() + 601_000
     t.same(modes.of(at(root)), { mode: 'observe', reason: 'local' })
     modes.tooManyDirectories(at(root))
-    t.same(told, [root])
+    t.same(reported, [root])
   },
 )
