@@ -8,7 +8,7 @@ import type { Target } from '../../src/service/target.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { eventually } from '../support/eventually.js'
-import { turns } from '../support/sources.js'
+import { turns } from '../support/producers.js'
 
 type Work = (call: DataCall<object, string>) => Promise<void>
 

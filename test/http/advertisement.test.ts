@@ -6,7 +6,7 @@ import type { Exchange } from '../../src/http/exchange.js'
 import { CompressedForms } from '../../src/service/compressed-forms.js'
 import type { Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
-import { ManualSource, turns } from '../support/sources.js'
+import { ManualSource, turns } from '../support/producers.js'
 import { openCache } from '../support/stream-cache.js'
 
 const text = 'abcdefgh'.repeat(1000)
