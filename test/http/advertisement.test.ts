@@ -6,22 +6,22 @@ import type { Exchange } from '../../src/http/exchange.js'
 import { CompressedForms } from '../../src/service/compressed-forms.js'
 import type { Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
-import { ManualProducer, turns } from '../support/producers.js'
+import { ManualSource, turns } from '../support/producers.js'
 import { openCache } from '../support/stream-cache.js'
 
 const text = 'abcdefgh'.repeat(1000)
 
 /** An entry that grows as the test says. */
-async function openEntry(t: Test): Promise<{ producer: ManualProducer; entry: Entry }> {
+async function openEntry(t: Test): Promise<{ source: ManualSource; entry: Entry }> {
   const { cache } = await openCache(t)
-  const producer = new ManualProducer()
-  const { entry } = cache.fill('key', 'token', producer.run, async () => true)
-  return { producer, entry }
+  const source = new ManualSource()
+  const { entry } = cache.fill('key', 'token', source.source, async () => true)
+  return { source, entry }
 }
 
 async function wholeEntry(t: Test): Promise<Entry> {
-  const { producer, entry } = await openEntry(t)
-  producer.push(Buffer.from(text)).end()
+  const { source, entry } = await openEntry(t)
+  source.push(Buffer.from(text)).end()
   await entry.end()
   return entry
 }
@@ -80,24 +80,24 @@ t.test('a whole entry has its length, and no tag that was not asked for', async 
 })
 
 t.test('a growing entry is sent as it grows, without a length', async (t) => {
-  const { producer, entry } = await openEntry(t)
+  const { source, entry } = await openEntry(t)
   const { sent, done } = send(entry, { etag: true })
   await turns()
   t.equal(sent.status, 0, 'no head before the first byte')
-  producer.push(Buffer.from('first'))
+  source.push(Buffer.from('first'))
   await eventually('the first bytes are sent', () => sent.body.length > 0)
   t.equal(sent.headers.has('Content-Length'), false)
   t.equal(sent.headers.has('ETag'), false)
-  producer.push(Buffer.from(' second')).end()
+  source.push(Buffer.from(' second')).end()
   await done
   t.equal(Buffer.concat(sent.body).toString(), 'first second')
   t.equal(sent.isEnded, true)
 })
 
 t.test('a fill that fails before its first byte leaves the response to the error', async (t) => {
-  const { producer, entry } = await openEntry(t)
+  const { source, entry } = await openEntry(t)
   const { sent, done } = send(entry)
-  producer.fail()
+  source.fail()
   await t.rejects(done, { name: 'FillError' })
   t.equal(sent.status, 0)
 })
@@ -112,10 +112,10 @@ t.test('a condition that names the entry is answered by 304, also while it grows
   t.same(sent.body, [])
   const growing = await openEntry(t)
   const second = send(growing.entry, { headers: { 'if-none-match': tag } })
-  growing.producer.push(Buffer.from(text))
+  growing.source.push(Buffer.from(text))
   await turns()
   t.equal(second.sent.status, 0)
-  growing.producer.end()
+  growing.source.end()
   await second.done
   t.equal(second.sent.status, 304)
 })
