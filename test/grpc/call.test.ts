@@ -1,14 +1,14 @@
 import t from 'tap'
 import { EventEmitter } from 'node:events'
 import { status, type handleServerStreamingCall, type StatusObject } from '@grpc/grpc-js'
-import { RepositoryExchanged } from '../../src/git/state/repository.js'
+import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
 import { answerBy, type CallOptions, type DataCall } from '../../src/grpc/call.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
 import type { Target } from '../../src/service/target.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { eventually } from '../support/eventually.js'
-import { turns } from '../support/sources.js'
+import { turns } from '../support/producers.js'
 
 type Work = (call: DataCall<object, string>) => Promise<void>
 
