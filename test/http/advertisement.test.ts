@@ -6,16 +6,16 @@ import type { Exchange } from '../../src/http/exchange.js'
 import { CompressedForms } from '../../src/service/compressed-forms.js'
 import type { Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
-import { ManualSource, turns } from '../support/producers.js'
+import { ManualProducer, turns } from '../support/producers.js'
 import { openCache } from '../support/stream-cache.js'
 
 const text = 'abcdefgh'.repeat(1000)
 
 /** An entry that grows as the test says. */
-async function openEntry(t: Test): Promise<{ source: ManualSource; entry: Entry }> {
+async function openEntry(t: Test): Promise<{ source: ManualProducer; entry: Entry }> {
   const { cache } = await openCache(t)
-  const source = new ManualSource()
-  const { entry } = cache.fill('key', 'token', source.source, async () => true)
+  const source = new ManualProducer()
+  const { entry } = cache.fill('key', 'token', source.run, async () => true)
   return { source, entry }
 }
 
