@@ -27,7 +27,7 @@ function answer(work: Work, changes: Partial<CallOptions> = {}, deadlineMs = Inf
     },
     clientOf: () => '192.0.2.1',
     gate: {
-      enter: async (request: object) => {
+      admit: async (request: object) => {
         events.push(`enter ${JSON.stringify(request)}`)
         return () => events.push('leave')
       },
@@ -85,7 +85,7 @@ t.test('a client without an address takes no client’s share', async (t) => {
 
 t.test('a call that is shed is reported, and ends in its status without the work', async (t) => {
   const overloaded = new Overloaded('full', 3)
-  const gate = { enter: () => Promise.reject(overloaded) } as unknown as CallOptions['gate']
+  const gate = { admit: () => Promise.reject(overloaded) } as unknown as CallOptions['gate']
   const { events, shed, result, outcome } = answer((call) => call.enter('r.git', async () => {}), { gate })
   t.equal(await outcome(), 'shed')
   t.same(events, [])
