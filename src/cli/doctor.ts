@@ -9,7 +9,7 @@ import { describeIdleRules } from './idle-rules.js'
 import { checkCache } from './doctor/cache.js'
 import { fine, wrong, type Finding } from './doctor/finding.js'
 import { listWithGit } from './doctor/listing.js'
-import { explain, findUnserved } from './doctor/unserved.js'
+import { unservedReason, findUnserved } from './doctor/unserved.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
 /** `refstream doctor`: prints a line for each check; the exit code is 1 if something is wrong. */
@@ -64,7 +64,7 @@ function judgeGit({ path }: Git, { version, supported }: Installation): Finding 
 async function checkSidecar({ admin: addresses }: Settings): Promise<Finding> {
   const admin = adminUrl(addresses)
   const ready = await askAdmin(admin, 'GET', '/readyz').catch((error: unknown) => error as Error)
-  if (ready instanceof Error) return fine(`sidecar: none answers at ${admin} (${ready.message})`)
+  if (ready instanceof Error) return fine(`sidecar: no sidecar answers at ${admin} (${ready.message})`)
   if (ready.status === 200) return fine(`sidecar: ready at ${admin}`)
   return wrong(`sidecar: not ready at ${admin}: ${String(ready.body).trim()}`)
 }
@@ -79,7 +79,7 @@ async function checkRepository(
   { version }: Installation,
   settings: Settings,
 ): Promise<Finding> {
-  if (!found) return wrong(`${path || '.'}: ${explain(root, path, refused)}`)
+  if (!found) return wrong(`${path || '.'}: ${unservedReason(root, path, refused)}`)
   const withinMs = Math.min(settings.fillTimeoutSeconds, listingMaxSeconds) * 1000
   const { works, complaint } = await listWithGit(git, found.repository, version, withinMs)
   if (!works) return wrong(`${path || '.'}: ${complaint}`)

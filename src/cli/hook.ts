@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { resolve } from 'node:path'
+import { isSystemError } from '../git/filesystem/system-errors.js'
 import { HookError } from '../git/hook/hook-error.js'
 import { adminOption } from './admin-client.js'
 
@@ -67,9 +68,6 @@ async function forEach(
     }
   }
 }
-
-const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
-  error instanceof Error && 'syscall' in error
 
 async function describeHook(repository: string, commands: Hook): Promise<string> {
   const { hook, admin, chained, current } = await commands.inspectHook(repository)

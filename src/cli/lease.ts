@@ -21,9 +21,14 @@ export function addLeaseCommand(program: Command): void {
     .description('Run a command under a lease, which ends when the command does.')
     .addOption(adminOption())
     .requiredOption('--repository <PATH>', 'path below the root, as in the URL, or absolute', parsePath)
-    .option('--ttl-seconds <SECONDS>', 'time limit, renewed at a third of it', parseSeconds, 60)
+    .option(
+      '--ttl-seconds <SECONDS>',
+      'time limit of the lease, which is renewed after each third of it',
+      parseSeconds,
+      60,
+    )
     .option('--reason <TEXT>', 'shown by GET /v1/leases')
-    .argument('<COMMAND...>', 'after --')
+    .argument('<COMMAND...>', 'command to run, after --')
     .action(async ([command, ...args]: string[], options: LeaseRunOptions) => {
       const lease = new HeldLease(options)
       await lease.open()
@@ -70,12 +75,22 @@ class HeldLease {
     const { repository } = this.#options
     if (this.#id !== undefined && (await this.#ask('DELETE', `/v1/leases/${this.#id}`, {}))) return
     // Without a lease that the sidecar knows, the change is reported by an invalidation.
-    await this.#ask('POST', '/v1/invalidate', { repository }, 'the sidecar has not been told of the change')
+    await this.#ask(
+      'POST',
+      '/v1/invalidate',
+      { repository },
+      'cannot report the change; cached answers may be stale for up to unleased-max-age-seconds',
+    )
   }
 
   async #acquire(): Promise<void> {
     const { repository, ttlSeconds, reason } = this.#options
-    const answer = await this.#ask('POST', '/v1/leases', { repository, ttlSeconds, reason }, 'no lease')
+    const answer = await this.#ask(
+      'POST',
+      '/v1/leases',
+      { repository, ttlSeconds, reason },
+      'cannot open a lease; the command runs without one',
+    )
     // A sidecar that does not respond may still know the earlier lease later.
     this.#id = (answer?.body as { id: string } | undefined)?.id ?? this.#id
   }
@@ -87,8 +102,8 @@ class HeldLease {
     if (!renewed) await this.#acquire()
   }
 
-  /** Sends a request; undefined: it failed. @param meaning of a failure, for a warning; left out: no warning */
-  async #ask(method: string, path: string, body: object, meaning?: string): Promise<AdminAnswer | undefined> {
+  /** Sends a request; undefined: it failed. @param warning what a failure means; left out: no warning is printed */
+  async #ask(method: string, path: string, body: object, warning?: string): Promise<AdminAnswer | undefined> {
     const { admin } = this.#options
     try {
       const answer = await askAdmin(admin, method, path, body)
@@ -96,8 +111,8 @@ class HeldLease {
       const { detail = `status ${answer.status}` } = answer.body as { detail?: string }
       throw new Error(detail)
     } catch (error) {
-      const line = `refstream: ${meaning}: ${admin}: ${(error as Error).message}\n`
-      if (meaning !== undefined) process.stderr.write(line)
+      const line = `refstream: ${warning}: ${admin}: ${(error as Error).message}\n`
+      if (warning !== undefined) process.stderr.write(line)
       return undefined
     }
   }

@@ -9,8 +9,8 @@ import { HttpError } from './responses.js'
 import type { Route } from './route.js'
 
 /**
- * Returns what http-backend is told of a request. Nothing is handed on as it came: each value is one of a known set, or
- * has the form that its name requires (R8).
+ * Returns the parameters of a request for http-backend. No header is passed on unchecked: each value is one of a known
+ * set, or has the form that its name requires (R8).
  * @throws HttpError
  */
 export function backendRequest(
@@ -28,7 +28,7 @@ export function backendRequest(
     resource,
     service: isInfoRefs ? requestedService : undefined,
     contentType: visible(headers['content-type']),
-    // Absent for a chunked body: http-backend then reads to the end.
+    // Absent for a chunked body: http-backend then reads until end of file.
     contentLength: headers['content-length'],
     contentEncoding: encoding === 'gzip' || encoding === 'x-gzip' ? encoding : undefined,
     gitProtocol: gitProtocol(exchange.version),
@@ -43,7 +43,7 @@ const visible = (value: string | undefined): string | undefined =>
 /**
  * Streams a request into http-backend, after what has been read of it, and its response out. Back-pressure makes both
  * directions as fast as the slower side.
- * @param remoteUser as http-backend was told
+ * @param remoteUser the REMOTE_USER that http-backend got
  * @returns whether the response is whole; if it is not, its client sees that it is broken
  * @throws GitError if no response comes; HttpError for a push that Git has refused without a message
  */
@@ -67,10 +67,10 @@ export async function passThrough(
     response.end()
     return true
   }
-  const ending = new Ending(head.headers)
+  const ending = new ResponseEnding(head.headers)
   for await (const chunk of body as AsyncIterable<Buffer>) {
     ending.push(chunk)
-    // After the client has left, the output is still read to its end: Git would wait for ever otherwise.
+    // After the client has disconnected, the output is still read to its end: Git would wait forever otherwise.
     if (!exchange.aborted && !exchange.write(chunk)) await exchange.drained()
   }
   exchange.throwIfAborted()
@@ -95,14 +95,14 @@ function sendBody({ request, peeked }: Exchange, process: GitProcess): void {
 /** Git's clients show this after `remote:`. */
 const noPush = (remoteUser: string | undefined): string =>
   remoteUser === undefined
-    ? 'this repository takes no pushes from clients whose user the server does not know (http.receivepack is not true)'
-    : 'this repository takes no pushes over HTTP (http.receivepack is false)'
+    ? 'pushing needs a user name: authenticate, or set http.receivepack=true to allow anonymous pushes'
+    : 'pushing over HTTP is disabled for this repository: http.receivepack is false'
 
 /**
  * Determines whether a response of http-backend is whole although Git exited with a failure: by its length, or because it
  * ends in an error message of Git, which its client sees.
  */
-class Ending {
+class ResponseEnding {
   readonly #length: number | undefined
   readonly #error: ErrorEnding | undefined
   #received = 0

@@ -4,11 +4,11 @@ import { decodeRepositoryPath, repositoryPathMax } from '../git/state/repository
 import type { RequestKind } from '../service/request-record.js'
 import { HttpError } from './responses.js'
 
-/** What a request target that Git serves means: which repository, and what of it. */
+/** A parsed request target: the repository, and the resource in it. */
 export interface Route {
   /** Relative to the root, decoded. */
   readonly repository: string
-  /** From the repository on, as in `/info/refs`. */
+  /** The rest of the path, after the repository: for example `/info/refs`. */
   readonly resource: string
   /** HEAD is allowed wherever GET is. */
   readonly method: 'GET' | 'POST'
@@ -22,20 +22,20 @@ export interface Route {
 
 export type RouteError = 'not-a-target' | 'too-long'
 
-/** Returns what a request asks for. @throws HttpError if Git does not serve it, or not by this method */
+/** Returns the route of a request. @throws HttpError if Git does not serve this target, or not by this method */
 export function findRoute(target: string, method: string | undefined): Route {
   const route = parseTarget(target)
   if (route === 'not-a-target') throw new HttpError(400, 'the request target is not a path')
-  if (route === 'too-long') throw new HttpError(414, 'the path is too long for any repository')
+  if (route === 'too-long') throw new HttpError(414, `the path is longer than ${repositoryPathMax} bytes`)
   if (!route) throw new HttpError(404)
   if (method === route.method || (method === 'HEAD' && route.method === 'GET')) return route
   const allowed = route.method === 'GET' ? 'GET, HEAD' : 'POST'
-  throw new HttpError(405, `${route.resource} takes ${allowed}`, ['Allow', allowed])
+  throw new HttpError(405, `allowed methods: ${allowed}`, ['Allow', allowed])
 }
 
 /**
- * Returns what a request target means; undefined: nothing that Git serves. Results are kept, for clients of a cache ask
- * for the same again and again.
+ * Returns the route of a request target; undefined: Git serves no such target. Results are cached, since clients of a
+ * cache repeat the same targets.
  */
 export const parseTarget = (target: string): Route | RouteError | undefined => known.memo(target).parsed
 
@@ -46,7 +46,7 @@ const known = new LRUCache<string, { readonly parsed: Route | RouteError | undef
   memoMethod: (target) => ({ parsed: parse(target) }),
 })
 
-/** What http-backend.c serves, and by which method. */
+/** The resources that http-backend.c serves, and their methods. */
 const resources: readonly (readonly [RegExp, Route['method']])[] = [
   [/\/HEAD$/, 'GET'],
   [/\/info\/refs$/, 'GET'],
@@ -57,7 +57,7 @@ const resources: readonly (readonly [RegExp, Route['method']])[] = [
   [/\/git-(?:upload-pack|receive-pack|upload-archive)$/, 'POST'],
 ]
 
-/** Characters of a path that no filesystem takes, however it is encoded: percent-encoded, a byte takes three. */
+/** Longest encoded path that can decode to at most `repositoryPathMax` bytes: percent-encoding takes three per byte. */
 const encodedPathMax = 3 * repositoryPathMax
 
 function parse(target: string): Route | RouteError | undefined {

@@ -70,7 +70,7 @@ t.test('the report has a line for each check', async (t) => {
   const some = await doctor('--root', root, ...admin, ...cache, '--export-all', 'hidden', 'nothing.git')
   t.equal(some.code, 1)
   t.match(some.lines.slice(1), [
-    /^sidecar: none answers at http:.*ECONNREFUSED/,
+    /^sidecar: no sidecar answers at http:.*ECONNREFUSED/,
     /^cache: /,
     'hidden: observe, on a local filesystem',
     'nothing.git: no repository',
@@ -105,7 +105,7 @@ t.test('an old Git and a missing root', async (t) => {
   const admin = ['--admin', `unix:${join(root, 'no.sock')}`]
   t.match(await doctor('--root', root, ...admin, '--git', old), {
     code: 1,
-    lines: [/version 2\.20\.1, is not supported: 2\.39 is the oldest/, /none answers at unix:/],
+    lines: [/version 2\.20\.1, is not supported: 2\.39 is the oldest/, /no sidecar answers at unix:/],
   })
   t.match(await doctor('--root', join(root, 'nothing')), { code: 2, stderr: /^refstream: --root: .*\n$/ })
 })
@@ -145,7 +145,7 @@ t.test('repositories that Git cannot list are reported with its message', async 
   t.equal(told('good.git'), 'good.git: observe, on a local filesystem')
   t.match(told('future.git'), /Git cannot list its refs: fatal: .*version.*9$/)
   t.match(told('broken.git'), /Git cannot list its refs: fatal: unexpected line in .*packed-refs: nonsense$/)
-  t.match(told('damaged.git'), /no repository that Git takes: its HEAD, objects or refs are damaged/)
+  t.match(told('damaged.git'), /not a repository that Git accepts: its HEAD, objects or refs are damaged/)
   if (knowsNoReftable)
     t.match(told('reftable.git'), /Git 2\.39\.5 cannot read it: .*reftable.*since 2\.45 \(fatal: /)
   t.equal(lines.length, 8)

@@ -19,7 +19,7 @@ interface Asked {
 /** How a sidecar answers: the status, and what it says. undefined: not at all. */
 type Reply = (asked: Asked, count: number) => [status: number, body?: unknown] | undefined
 
-/** Something that answers in the place of a sidecar's admin door, and what it was asked. */
+/** Starts a fake admin API of a sidecar, and records its requests. */
 async function standIn(t: Test, reply: Reply): Promise<{ address: string; asked: Asked[] }> {
   const asked: Asked[] = []
   const listener: RequestListener = (request, response) => {
@@ -175,11 +175,17 @@ t.test('without a sidecar, the command runs with a warning', async (t) => {
   const { code, stdout, stderr } = await leaseRun(t, address, ['sh', '-c', 'echo out; exit 5']).ended
   t.same([code, stdout], [5, 'out\n'])
   const [first, second, ...more] = stderr.trimEnd().split('\n')
-  t.match(first, /^refstream: no lease: .*ECONNREFUSED/)
-  t.match(second, /^refstream: the sidecar has not been told of the change: .*ECONNREFUSED/)
+  t.match(first, /^refstream: cannot open a lease; the command runs without one: .*ECONNREFUSED/)
+  t.match(
+    second,
+    /^refstream: cannot report the change; cached answers may be stale for up to .*ECONNREFUSED/,
+  )
   t.same(more, [])
   const socket = join(tempDir(t), 'socket')
-  t.match(await leaseRun(t, `unix:${socket}`, ['true']).ended, { code: 0, stderr: /no lease: .*ENOENT/ })
+  t.match(await leaseRun(t, `unix:${socket}`, ['true']).ended, {
+    code: 0,
+    stderr: /cannot open a lease; .*ENOENT/,
+  })
 })
 
 t.test('another server at the address does no harm', async (t) => {

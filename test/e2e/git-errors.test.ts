@@ -184,7 +184,7 @@ t.test('a client that may not push, or has a wrong password, gets a message', as
   const by = (login: string): string => closed.url.replace('//', `//${login}@`)
   t.match(
     await push(open.url),
-    /^remote: refstream: this repository takes no pushes from clients whose user/m,
+    /^remote: refstream: pushing needs a user name: authenticate, or set http.receivepack=true/m,
   )
   t.match(await push(by('alice:wrong')), /^remote: refstream: wrong /m)
   t.equal(
@@ -192,12 +192,15 @@ t.test('a client that may not push, or has a wrong password, gets a message', as
     true,
   )
   git(repository, 'config', 'http.receivepack', 'false')
-  t.match(await push(by('alice:right')), /^remote: refstream: this repository takes no pushes over HTTP/m)
+  t.match(
+    await push(by('alice:right')),
+    /^remote: refstream: pushing over HTTP is disabled for this repository/m,
+  )
   // A POST without a GET before it: Git shows no text of such a response, other clients may.
   const headers = { 'Content-Type': 'application/x-git-receive-pack-request' }
   const posted = await ask(`${open.url}/r.git/git-receive-pack`, { method: 'POST', headers, body: '0000' })
   t.equal(posted.status, 403)
-  t.match(posted.body.toString(), /^refstream: this repository takes no pushes/)
+  t.match(posted.body.toString(), /^refstream: pushing needs a user name/)
   t.equal(await outcomes(open, 'forbidden'), 2)
 })
 

@@ -78,7 +78,7 @@ async function shortage(path: string, limits: Limits): Promise<string | undefine
 
 async function free(path: string): Promise<string> {
   const { blocks, bavail, bsize } = await statfs(path)
-  return blocks > 0 ? `${size(bavail * bsize)} free` : 'with uncounted space'
+  return blocks > 0 ? `${size(bavail * bsize)} free` : 'free space not reported by the filesystem'
 }
 
 function size(bytes: number): string {

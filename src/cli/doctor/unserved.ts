@@ -5,7 +5,7 @@ import { realPath } from '../../git/filesystem/real-path.js'
 import { pathWithin } from '../../git/filesystem/path-within.js'
 import type { RepositoryRefusal } from '../../git/state/repository.js'
 
-/** Something below the root that looks like a repository and is not served. */
+/** A path below the root that looks like a repository and is not served. */
 export interface Unserved {
   /** Relative to the root; '' is the root. */
   readonly path: string
@@ -13,8 +13,8 @@ export interface Unserved {
 }
 
 /**
- * Finds what is not served below the root, though it looks as if it should be: directories that cannot be read, damaged
- * repositories, and links to repositories outside of the root.
+ * Finds paths below the root that are not served although they look like repositories: directories that cannot be read,
+ * damaged repositories, and links to repositories outside of the root.
  * @param found paths of repositories and links that are skipped, with what is inside of them
  */
 export function* findUnserved(root: string, found: ReadonlySet<string>, path = ''): Generator<Unserved> {
@@ -29,7 +29,7 @@ export function* findUnserved(root: string, found: ReadonlySet<string>, path = '
     yield { path, reason: `cannot be read: ${codeOf(error)}; repositories in it are not served` }
     return
   }
-  const damage = looksLikeRepository(here) ? explain(root, path) : undefined
+  const damage = looksLikeRepository(here) ? unservedReason(root, path) : undefined
   if (damage !== undefined) {
     yield { path, reason: damage }
     return
@@ -46,15 +46,15 @@ export function* findUnserved(root: string, found: ReadonlySet<string>, path = '
 }
 
 /** Describes why no repository is served at a path. @param refused why refstream does not serve what is there */
-export function explain(root: string, path: string, refused?: RepositoryRefusal): string {
+export function unservedReason(root: string, path: string, refused?: RepositoryRefusal): string {
   if (refused === 'nested')
-    return 'not served: another repository lies in it as .git, which Git would enter instead'
-  const reason = explainFiles(root, path)
+    return 'not served: it contains another repository as .git, which Git would use instead'
+  const reason = filesReason(root, path)
   if (refused !== 'outside' || reason.startsWith('outside')) return reason
-  return 'not served: a link in it (refs, objects …) or its commondir leads out of the root; Git has alternates for objects'
+  return 'not served: a link in it (refs, objects …) or its commondir leads out of the root; to share objects, use objects/info/alternates'
 }
 
-function explainFiles(root: string, path: string): string {
+function filesReason(root: string, path: string): string {
   const base = join(root, path)
   for (const candidate of [base, `${base}.git`]) {
     const outside = leadsOut(root, candidate)
@@ -70,14 +70,14 @@ function explainFiles(root: string, path: string): string {
       return `cannot be read: ${codeOf(error)} at ${at}`
     }
     return looksLikeRepository(candidate)
-      ? 'no repository that Git takes: its HEAD, objects or refs are damaged'
-      : 'no repository: there is something else'
+      ? 'not a repository that Git accepts: its HEAD, objects or refs are damaged'
+      : 'not a repository: another file or directory has this path'
   }
   return 'no repository'
 }
 
 const linkReason = (target: string): string =>
-  `outside of the root, at ${target}, and so not served; serve a root that holds both, or move it there`
+  `outside of the root, at ${target}, and so not served; serve a root that contains both, or move it below the root`
 
 /** Returns the real path of a path if it is not below the root. */
 function leadsOut(root: string, path: string): string | undefined {

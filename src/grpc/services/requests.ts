@@ -5,7 +5,7 @@ import { RpcError } from '../status.js'
 export function repositoryPath(path: string): string {
   if (path === '') throw new RpcError('invalid', 'repository is missing')
   if (Buffer.byteLength(path) > repositoryPathMax)
-    throw new RpcError('invalid', 'the path is too long for any repository')
+    throw new RpcError('invalid', `the path is longer than ${repositoryPathMax} bytes`)
   if (isRepositoryPath(path)) return path
   throw new RpcError(
     'invalid',
