@@ -48,11 +48,17 @@ async function findDirectories(git: SimpleGit): Promise<{ commonDir: string; hoo
 
 /** Returns why the hooks are not in the repository: configuration, with the file that sets it, or a link. */
 async function reasonOf(git: SimpleGit): Promise<string> {
-  const { value, paths } = await git.getConfig('core.hooksPath')
-  return value === null ? 'its hooks directory is a link' : `core.hooksPath in ${paths.at(-1)}`
+  const setting = await git.getConfig('core.hooksPath').catch(() => null)
+  if (!setting) return 'core.hooksPath or a link'
+  return setting.value === null
+    ? 'its hooks directory is a link'
+    : `core.hooksPath in ${setting.paths.at(-1)}`
 }
 
-/** Configuration of the user who runs the command. simple-git passes GIT_* variables only if they are named here. */
+/**
+ * The only variables that Git gets, since .env() replaces the whole environment: they select the configuration of the user
+ * who runs the command.
+ */
 const passedOn = [
   ...['PATH', 'HOME', 'XDG_CONFIG_HOME'],
   ...['GIT_CONFIG_GLOBAL', 'GIT_CONFIG_SYSTEM', 'GIT_CONFIG_NOSYSTEM'],
@@ -74,6 +80,7 @@ function gitIn(repository: string): SimpleGit {
   }
   return simpleGit(directory, {
     config: ['safe.directory=*'],
+    // simple-git throws on guarded variables (GIT_*, EDITOR, PAGER) that are not named here.
     allowEnvironment: Object.keys(environment),
     // For GIT_CONFIG_GLOBAL and GIT_CONFIG_SYSTEM, which come from the same user as the command.
     unsafe: { allowUnsafeConfigPaths: true },
