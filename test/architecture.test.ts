@@ -117,7 +117,7 @@ t.test('the same holds for the rooms inside a room', (t) => {
   t.end()
 })
 
-t.test('no file is longer than can be read in one sitting', (t) => {
+t.test('no file is longer than the line limit', (t) => {
   const lines = (path: string) => textOf.get(path)!.split('\n').length - 1
   const long = sources.filter((path) => lines(path) > linesMax && !longFiles.includes(path))
   t.same(

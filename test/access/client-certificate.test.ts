@@ -17,7 +17,7 @@ t.test('names, as Node writes them', async (t) => {
   t.same(names('CN=x', 'URI:"http://a, DNS:b, c\\"", DNS:d'), ['http://a, DNS:b, c"', 'd'], 'quoted')
 })
 
-t.test('who may come in', async (t) => {
+t.test('a certificate is accepted if one of its names is allowed', async (t) => {
   const holder = certificate('CN=x', 'DNS:a, DNS:b-1')
   t.equal(allowedName(holder, undefined), 'a')
   t.equal(allowedName(holder, ['c', 'b-*']), 'b-1')
@@ -26,7 +26,7 @@ t.test('who may come in', async (t) => {
   t.equal(
     allowedName(certificate('O=only'), undefined),
     '',
-    'who has no name is let in where none is asked for',
+    'a certificate without a name is accepted if no names are configured',
   )
   t.equal(allowedName(certificate('O=only'), ['*']), undefined)
   t.throws(() => certificatesIn('nothing'), /no certificate/)

@@ -49,7 +49,7 @@ t.test('an address, in whatever form it comes', async (t) => {
     t.equal(addressIn(junk), undefined, junk.slice(0, 30))
 })
 
-t.test('who may be trusted', async (t) => {
+t.test('valid values of trusted-proxies', async (t) => {
   for (const text of ['unix', '10.0.0.0/8', '::1', 'fd00::/8', '0.0.0.0/0', '::ffff:10.0.0.0/104'])
     t.ok(trustedProxy.safeParse(text).success, text)
   for (const text of [
@@ -113,7 +113,7 @@ t.test('the client is the last that no trusted proxy has named', async (t) => {
   }
 })
 
-t.test('what the client took the server for', async (t) => {
+t.test('scheme and host are those that the client requested', async (t) => {
   const trusted = proxies('10.0.0.0/8')
   const said = (headers: Record<string, string | string[]>, peer = from('10.0.0.1')) => {
     const { scheme, host } = trusted.clientOf(peer, { host: 'inner:8080', ...headers })
@@ -138,7 +138,7 @@ t.test('what the client took the server for', async (t) => {
   t.equal(said({ host: ['a', 'b'] }), 'http://undefined', 'twice is nothing')
 })
 
-t.test('whatever a client says of itself, it is who its proxy says', async () => {
+t.test('a client cannot spoof the address that its proxy reports', async () => {
   const trusted = proxies('10.0.0.0/8', 'fd00::/8')
   const spoofed = fc.array(
     fc.oneof(

@@ -115,9 +115,13 @@ t.test('payload formats', async (t) => {
   const signed = (body: string, type = 'application/json') =>
     send('github', body, { ...signatures['github']!(body), 'Content-Type': type })
   const form = `a=b&payload=${encodeURIComponent(payload('github', 'o/r'))}`
-  t.match(await signed(form, 'application/x-www-form-urlencoded'), { status: 204 }, 'wrapped up as a form')
+  t.match(await signed(form, 'application/x-www-form-urlencoded'), { status: 204 }, 'sent as a form')
   t.equal(leases.statusOf(repository).changes, 1)
-  t.match(await signed('{"zen":"Keep it logically awesome."}'), { status: 204 }, 'an event of nobody’s')
+  t.match(
+    await signed('{"zen":"Keep it logically awesome."}'),
+    { status: 204 },
+    'an event that names no repository',
+  )
   t.equal(leases.statusOf(repository).changes, 1)
   for (const body of [
     '',

@@ -67,10 +67,10 @@ function ask(request, due) {
     const sent = now()
     const beginning = []
     let [bytes, end] = [0, '']
-    const done = (verdict) => {
+    const done = (result) => {
       clearTimeout(timer)
       socket.destroy()
-      resolve({ kind: request.kind, repository: request.repository, due, sent, ended: now(), ...verdict })
+      resolve({ kind: request.kind, repository: request.repository, due, sent, ended: now(), ...result })
     }
     // One of many addresses on this machine, as clients have addresses of their own.
     const localAddress = `127.0.${1 + Math.floor(random() * 4)}.${1 + Math.floor(random() * 200)}`

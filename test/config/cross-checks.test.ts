@@ -6,7 +6,7 @@ import { contradictions } from '../support/refused-settings.js'
 const settings = (flags: Record<string, unknown>) => resolveSettings(readFlags({ root: '/r', ...flags }))
 const tls = { tlsCert: '/c', tlsKey: '/k' }
 
-t.test('contradictions and exposure without authentication are refused', async (t) => {
+t.test('contradictions, and public addresses without authentication, are refused', async (t) => {
   for (const [flags, message] of contradictions) {
     t.throws(() => crossCheck(settings(flags)), { name: 'ConfigError', message }, JSON.stringify(flags))
   }

@@ -43,7 +43,7 @@ t.test('a name with one wrong letter is found', async (t) => {
   )
 })
 
-t.test('the distance is a distance', async (t) => {
+t.test('the edit distance is symmetric, bounded, and zero only for equal words', async (t) => {
   const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 6 })
   fc.assert(
     fc.property(word, word, (one, other) => {

@@ -123,7 +123,7 @@ t.test('a root that hangs is reported at the start, by /readyz and by doctor', o
 })
 
 t.test(
-  'Git that works on it when it hangs is given up: who waits for a fill hears of it',
+  'a Git process on a filesystem that hangs is given up, and requests that wait for its fill fail',
   options,
   async (t) => {
     const { root, mount } = await makeWorld(t)

@@ -79,7 +79,7 @@ t.test(
     rmSync(tokens)
     makeFifo(tokens)
     process.kill(sidecar.pid, 'SIGHUP')
-    await eventually('it is told', async () => {
+    await eventually('the failed reload is counted', async () => {
       return (await sidecar.metric('refstream_reloads_total', { result: 'failed' })) > 0
     })
     t.equal((await ask(infoRefs(sidecar.url, 'r.git'))).status, 401, 'and it still answers')

@@ -45,7 +45,7 @@ t.test('Git always dies: its key backs off, starts no process meanwhile, and rec
   wrapper.plan(plans.dieAfter(5000))
   for (const answer of await storm(url)) t.not(answer?.status, 200)
   let count = 0
-  await eventually('a request is told to come again', async () => {
+  await eventually('a response has Retry-After', async () => {
     count = wrapper.count('upload-pack')
     const answer = await whole(url)
     if (answer?.headers['retry-after'] === undefined) return false

@@ -54,22 +54,22 @@ t.test('a call for data is checked like an HTTP request', async (t) => {
   ]
   await authorize(callerWith(...fields), data, socket)
   const headers = { authorization: 'Bearer x', 'x-team': ['a', 'b'], 'x-proof-bin': [] }
-  const question = {
+  const askedRequest = {
     ...{ transport: 'grpc', service: 'git-upload-pack', repository: 'team/r.git' },
     ...{ headers, method: 'POST', uri: path },
   }
   const via = { address: '192.0.2.1', route: ['192.0.2.1'], scheme: 'http', host: undefined }
-  t.same(asked, [{ ...question, remoteAddress: '192.0.2.1', knownAs: 'ci-1', via }])
+  t.same(asked, [{ ...askedRequest, remoteAddress: '192.0.2.1', knownAs: 'ci-1', via }])
   await authorize(callerWith(...fields), data, undefined)
   t.same(
     asked[1],
     {
-      ...question,
+      ...askedRequest,
       remoteAddress: undefined,
       knownAs: undefined,
       via: { ...via, address: undefined, route: [] },
     },
-    'who is gone, or comes by a Unix socket, has no name',
+    'a client that disconnected, or that uses a Unix socket, has no address',
   )
   const byProxy = asking({ proxies: new TrustedProxies(['unix']), unix: true })
   const said: [string, string][] = [['x-forwarded-for', '203.0.113.9']]

@@ -57,7 +57,7 @@ t.test('a Unix socket is accessible to its owner and group', async (t) => {
     name: 'ConfigError',
     message: `--admin: cannot listen on unix:${path}: another process listens there`,
   })
-  t.match(await askAdmin(url, 'GET', '/'), { status: 200 }, 'whoever was there still is')
+  t.match(await askAdmin(url, 'GET', '/'), { status: 200 }, 'the other process still listens')
   await new Promise((resolve) => server.close(resolve))
   t.notOk(existsSync(path))
 })

@@ -70,16 +70,16 @@ const someReads = fc.array(
 )
 
 t.test('the result is that of an exhaustive search', async (t) => {
-  const verdicts = { yes: 0, no: 0 }
+  const results = { yes: 0, no: 0 }
   fc.assert(
     fc.property(someWrites, someReads, (writes, reads) => {
       const possible = hasOrder(writes, reads)
-      verdicts[possible ? 'yes' : 'no']++
+      results[possible ? 'yes' : 'no']++
       return possible === (violations(writes, reads).length === 0)
     }),
     { numRuns: 3000 },
   )
-  t.ok(verdicts.yes > 100 && verdicts.no > 100, `${verdicts.yes} histories were possible, ${verdicts.no} not`)
+  t.ok(results.yes > 100 && results.no > 100, `${results.yes} histories were possible, ${results.no} not`)
 })
 
 /**

@@ -63,19 +63,19 @@ async function first(work) {
 }
 
 function judge(records, versions, writes) {
-  const verdict = { fresh: 0, stale: 0, wrong: 0, oldestMs: 0 }
+  const counts = { fresh: 0, stale: 0, wrong: 0, oldestMs: 0 }
   for (const { result, status, hash, due, last } of records) {
     const version = result === 'ok' && status === 200 ? versions.get(hash) : undefined
     if (version === undefined || !(writes[version]?.start < last)) {
-      verdict.wrong++
+      counts.wrong++
       continue
     }
     // Another version was in place, and announced, before the request.
     const replaced = writes[version + 1]?.end ?? Infinity
-    verdict[replaced < due ? 'stale' : 'fresh']++
-    if (replaced < due) verdict.oldestMs = Math.max(verdict.oldestMs, due - replaced)
+    counts[replaced < due ? 'stale' : 'fresh']++
+    if (replaced < due) counts.oldestMs = Math.max(counts.oldestMs, due - replaced)
   }
-  return verdict
+  return counts
 }
 
 export async function run({ contenders, repositories, quick }) {
@@ -96,14 +96,14 @@ export async function run({ contenders, repositories, quick }) {
         const writes = await first(() => change(large, server, seconds))
         return { ...(await reading), writes }
       })
-      const { oldestMs, ...verdict } = judge(result.records, versions, result.writes)
+      const { oldestMs, ...counts } = judge(result.records, versions, result.writes)
       rows.push({
         ...{ server: server.name, tells: contender.invalidation ?? 'nothing to tell', clients, ...costs },
-        ...{ updates: result.writes.length - 1, reads: result.requests, ...verdict, oldestStaleMs: oldestMs },
+        ...{ updates: result.writes.length - 1, reads: result.requests, ...counts, oldestStaleMs: oldestMs },
         readsPerSecond: result.requests / result.seconds,
         cpuPerThousand: costs.cpuSeconds / (result.requests / 1000),
         ...{ p50: result.last.p50, p99: result.last.p99, generatorBusy: result.busy },
-        faults: verdict.wrong > 0 ? `${verdict.wrong} wrong` : '',
+        faults: counts.wrong > 0 ? `${counts.wrong} wrong` : '',
       })
     })
   }

@@ -5,7 +5,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
 const packages = { cc: 'gcc libc6-dev', nginx: 'nginx-light', fcgiwrap: 'fcgiwrap', varnishd: 'varnish' }
 const policy = '/usr/sbin/policy-rc.d'
 
-// Servers live there, and not everybody looks there.
+// Servers are installed there, and it is not in every user's PATH.
 process.env.PATH += ':/usr/sbin'
 
 export const isThere = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0

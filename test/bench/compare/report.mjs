@@ -42,13 +42,13 @@ const compared = (list) =>
     ),
   )
 
-function headline(list, verdicts) {
-  const met = verdicts.filter((each) => each.met).length
+function headline(list, results) {
+  const met = results.filter((each) => each.met).length
   const [wins, losses] = [list.filter(({ ratio }) => ratio < 1), list.filter(({ ratio }) => !(ratio <= 1))]
   const worst = losses.toSorted((a, b) => b.ratio - a.ratio)
   return [
     `refstream is better than the best of the others in ${wins.length} of ${list.length} measures, worse in ${losses.length}, and as good`,
-    `in ${list.length - wins.length - losses.length}; ${met} of ${verdicts.length} targets are met. A ratio above 1 is a loss.\n`,
+    `in ${list.length - wins.length - losses.length}; ${met} of ${results.length} targets are met. A ratio above 1 is a loss.\n`,
     '## Where others win\n',
     ...(worst.length > 0 ? compared(worst) : ['Nowhere in this run.']),
     '\n## Where refstream wins\n',
@@ -56,7 +56,7 @@ function headline(list, verdicts) {
     '\n## Targets\n',
     ...table(
       ['target', 'refstream', 'against', '', 'ratio', 'allowed', 'verdict'],
-      verdicts.map(({ title, label, ours, best, bestName, ratio, limit, met, faults }) => {
+      results.map(({ title, label, ours, best, bestName, ratio, limit, met, faults }) => {
         const missed = faults ? `missed: ${faults}` : `missed by ${figure(ratio / limit)}×`
         return [`${title}: ${label}`, ours, best, bestName, ratio, limit, met ? 'met' : missed].map(cell)
       }),
@@ -78,11 +78,11 @@ export function report({
   minutes,
 }) {
   const list = comparisons(scenarios, contenders)
-  const verdicts = targets(scenarios, list)
+  const results = targets(scenarios, list)
   return [
     `# refstream beside nginx and Varnish\n`,
     ...(quick ? ['A quick run: small numbers, one round, fit only to see that all works.\n'] : []),
-    ...headline(list, verdicts),
+    ...headline(list, results),
     '\n## The run\n',
     `- ${machine.cores} × ${machine.model}, ${machine.memoryGigabytes} GB; ${machine.system}. Load before the run: ${machine.load.toFixed(2)}; it took ${minutes} minutes.`,
     `- ${Object.entries(versions)

@@ -70,7 +70,7 @@ export function truth(repository, kind) {
 
 /** How many answers were right, and what was wrong with the others. */
 export function judge(answers, { length, hash }) {
-  const verdict = { right: 0, short: 0, wrong: 0, refused: 0, timeout: 0 }
+  const counts = { right: 0, short: 0, wrong: 0, refused: 0, timeout: 0 }
   for (const answer of answers) {
     const right = answer.result === 'ok' && answer.status === 200
     const kind = right
@@ -82,9 +82,9 @@ export function judge(answers, { length, hash }) {
       : answer.result === 'refused' || answer.result === 'timeout' || answer.result === 'short'
         ? answer.result
         : 'wrong'
-    verdict[kind] += answer.count ?? 1
+    counts[kind] += answer.count ?? 1
   }
-  return verdict
+  return counts
 }
 
 /** What was wrong in words; empty if nothing was. */

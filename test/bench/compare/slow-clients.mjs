@@ -26,11 +26,11 @@ export async function run({ contenders, repositories, quick }) {
       const reads = []
       for (let turn = 0; turn < (quick ? 3 : 10); turn++)
         reads.push(await load('burst', { ...options, clients: 1 }))
-      const verdict = judge(
+      const counts = judge(
         reads.flatMap(({ answers }) => answers),
         expected,
       )
-      return { ms: median(reads.map(({ last }) => last.max || Infinity)), faults: faults(verdict) }
+      return { ms: median(reads.map(({ last }) => last.max || Infinity)), faults: faults(counts) }
     }
     await warm(server, requests)
     const alone = await fast()

@@ -2,4 +2,4 @@
 import { run as storm } from './cold-storm.mjs'
 
 export const title = 'Cold storm behind a slow first client'
-export const run = (ground) => storm(ground, { slowFirst: true })
+export const run = (setup) => storm(setup, { slowFirst: true })

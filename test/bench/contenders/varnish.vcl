@@ -1,5 +1,5 @@
 # Varnish for advertisements, in front of nginx.conf. Requests that come during a fill share it and get its bytes as they
-# come (that is how Varnish is by default). Whoever changes a ref sends BAN for its URL. ls-refs and fetches are POSTs,
+# come (the default of Varnish). After each change of a ref, the benchmark sends BAN for its URL. ls-refs and fetches are POSTs,
 # which Varnish passes. It runs with 4 GB of memory for entries, 200 threads in each pool from the start and up to 5,000, one
 # per connection that is being answered.
 vcl 4.1;
@@ -37,7 +37,7 @@ sub vcl_backend_response {
     set beresp.uncacheable = true;
     return (deliver);
   }
-  # Git forbids every cache to keep its answers; here whoever changes a ref says so.
+  # Git's headers forbid caching; here each change of a ref is announced instead.
   set beresp.ttl = 1d;
   # Never an answer that is known to be old.
   set beresp.grace = 0s;

@@ -83,7 +83,7 @@ static void finish(struct client *client, const char *result) {
     close(client->fd);
     client->fd = -1;
   }
-  /* Whoever got no whole answer pauses before it tries again: until all clients are looked at. */
+  /* A client without a complete answer pauses before it tries again, until all clients were checked. */
   if (again && answer->part == WHOLE) ask(client, now());
 }
 
@@ -242,7 +242,7 @@ int main(int argc, char **argv) {
   if (!file || !port || !(open_loop || slow || first || closed_loop || strcmp(mode, "burst") == 0))
     die("load MODE port=N requests=FILE …");
   read_requests(file);
-  setpriority(PRIO_PROCESS, 0, -10); /* where we may: who is late must not be us */
+  setpriority(PRIO_PROCESS, 0, -10); /* if permitted: the load generator itself must not be late */
   poller = epoll_create1(EPOLL_CLOEXEC);
   if (slow) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};

@@ -124,7 +124,7 @@ t.test(
       t.match(answers, [{ result: 'ok', status: 429 }])
     })
 
-    t.test('nobody there', async (t) => {
+    t.test('no server listens', async (t) => {
       const { answers } = await load('burst', { all: request('/') }, { port: 1 })
       t.match(answers, [{ result: 'refused', count: 1 }])
     })

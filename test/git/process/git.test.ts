@@ -56,7 +56,7 @@ t.test('output, exit codes and counters', async (t) => {
   )
   const options = { environment: git.environment }
   t.equal(await git.output(['one'], options), 'out\n')
-  t.same(complaints, [], 'who ends well and silently is not heard of')
+  t.same(complaints, [], 'a process that succeeds without output is not reported')
   await t.rejects(git.output(['two'], options), new GitError('git two: exit code 3'))
   t.equal(await outputOf(git.spawn(['two'], options), [0, 3]), '')
   t.same(started, ['one', 'two', 'two'])

@@ -90,7 +90,7 @@ t.test('Git is asked with a permit', async (t) => {
   git(initBare(looker.root, 'x.git'), 'config', 'http.uploadpack', 'false')
   const { repository, config } = (await looker.now('x'))!
   const some = { perGroup: 5, queueMax: 10, waitMs: 60_000 }
-  const limiter = new ProcessLimiter({ total: 2, fill: some, pass: some })
+  const limiter = new ProcessLimiter({ limit: 2, fill: some, pass: some })
   const program = new Git({ path: 'git', environment: gitEnvironment, limiter })
   const { release } = await limiter.acquire({ class: 'fill', group: 'another' })
   const serving = readServingConfig(program, repository, config)
@@ -98,5 +98,5 @@ t.test('Git is asked with a permit', async (t) => {
   t.equal(program.running, 0)
   release()
   t.match(await serving, { uploadPack: false })
-  await eventually('its slot is free again', () => limiter.running('fill') === 0)
+  await eventually('its permit is free again', () => limiter.running('fill') === 0)
 })

@@ -212,7 +212,7 @@ const listed = (first: ListedRef[], stretches: Stretch[]): ListedRef[] => [
     })),
   ),
 ]
-const question = fc.record({
+const queries = fc.record({
   peel: fc.boolean(),
   symrefs: fc.boolean(),
   unborn: fc.boolean(),
@@ -229,7 +229,7 @@ t.test(
         head,
         stretches,
         fc.constantFrom('sha1', 'sha256'),
-        question,
+        queries,
         (first, rest, format, query) => {
           const refs = listed(first, rest)
           const wire = answerTo(refs, everything, format)

@@ -35,9 +35,9 @@ function setUp(t: Parameters<typeof tempDir>[0]) {
   const see = (scopes: Partial<ConfigScopes> = {}): ObservedConfig & { readonly digest: string } => {
     const snapshot = new StatSnapshot(memory)
     const opened = openRepository(snapshot, new RepositoriesRoot(gitDir), '')!
-    const sight = observeConfig(snapshot, opened, { ...nowhere, ...scopes })
+    const observed = observeConfig(snapshot, opened, { ...nowhere, ...scopes })
     opened.close()
-    return { ...sight, digest: snapshot.digest() }
+    return { ...observed, digest: snapshot.digest() }
   }
   /** Does the digest move when the file changes? */
   const watches = (path: string, scopes: Partial<ConfigScopes> = {}): boolean => {

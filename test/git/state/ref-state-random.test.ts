@@ -58,9 +58,9 @@ t.test('one settled token stands for one state over random Git commands', async 
         } catch {
           // Some operations fail in some states; a half-done one is as good a test.
         }
-        const sight = (await now(`${repositories}`))?.refs
+        const observed = (await now(`${repositories}`))?.refs
         const state = seen()
-        if (sight) tokens.check(sight, state)
+        if (observed) tokens.check(observed, state)
         tokens.check((await settled(`${repositories}`)).refs, state)
       }
       tokens.check((await settled(`${repositories}`)).refs, seen())
@@ -86,10 +86,10 @@ t.test('changes at any distance in time, down to the clock’s tick, move the to
     // From far below a tick to slightly beyond the time after which a timestamp is trusted.
     for (const ms of [0, (count * 7) % 29]) {
       if (ms > 0) pause(ms)
-      const sight = (await now('x'))!.refs
-      observations[sight.unsettledMs === 0 ? 'settled' : 'unsettled']++
+      const observed = (await now('x'))!.refs
+      observations[observed.unsettledMs === 0 ? 'settled' : 'unsettled']++
       // Each change is another state, even if the bytes are the same again: `count` differs.
-      tokens.check(sight, String(count))
+      tokens.check(observed, String(count))
     }
   }
   t.ok(observations.settled > 20 && observations.unsettled > 20, JSON.stringify(observations))

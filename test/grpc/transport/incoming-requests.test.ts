@@ -117,8 +117,8 @@ for (const [connections, streams] of [
 t.test('a connection takes many large requests one after another', async (t) => {
   const { client, cuts, incoming } = await open(t)
   let most = 0
-  const look = setInterval(() => (most = Math.max(most, incoming.bytes)), 1)
-  t.teardown(() => clearInterval(look))
+  const sampler = setInterval(() => (most = Math.max(most, incoming.bytes)), 1)
+  t.teardown(() => clearInterval(sampler))
   const large = client()
   const message = { repository: 'r'.repeat(MiB - 100) }
   await Promise.all(Array.from({ length: 100 }, () => large.unary('Stat', message)))

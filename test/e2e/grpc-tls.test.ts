@@ -50,15 +50,15 @@ t.test('TLS, with clients known by the names in their certificates', async (t) =
     'PERMISSION_DENIED',
     'the rules apply to the name in the certificate',
   )
-  for (const [who, identity] of Object.entries({
+  for (const [title, identity] of Object.entries({
     'without a certificate': speaking(),
     'with another name': speaking(mallory),
     'with another authority’s certificate': speaking(new Authority(t).issue({ name: 'alice' })),
     'with one that has expired': speaking(authority.issue({ name: 'alice', days: -1 })),
-    'who does not know the authority': speaking(alice, null),
-    'who speaks no TLS': {},
+    'that does not trust the authority': speaking(alice, null),
+    'without TLS': {},
   })) {
-    t.equal(await codeOf(read(identity)), 'UNAVAILABLE', who)
+    t.equal(await codeOf(read(identity)), 'UNAVAILABLE', title)
   }
 
   const hold = async (own: Pair | undefined) => {
