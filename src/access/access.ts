@@ -21,7 +21,7 @@ export interface AccessOptions {
   readonly authorizer?:
     | { readonly service: ExternalAuthorizer; readonly decisions: DecisionCache<AuthorizerDecision> }
     | undefined
-  /** Authorization rules; undefined: allow every client that is authenticated, or needs not be. */
+  /** Authorization rules; undefined: allow every client that is authenticated, or does not have to be. */
   readonly rules?: Rules | undefined
   readonly locate: Locate
 }
@@ -123,7 +123,7 @@ export class Access {
     known = new Map<string, Located | undefined>(),
   ): Grant | Promise<Grant> {
     let pending: Promise<unknown> | undefined
-    /** What cannot be located at once is waited for, and then the rules are applied again. */
+    /** Returns undefined while a lookup is pending; the rules are applied again when it resolves. */
     const locate = (path: string): Located | undefined => {
       if (pending || known.has(path)) return known.get(path)
       const located = this.#options.locate(path)
@@ -152,14 +152,14 @@ export class Access {
     const action = isPush(request) ? 'push' : 'read'
     const paths = names ?? [repository, `${repository}.git`]
     return paths.every((path) => {
-      // A repository that does not exist would also be found by names that no other repository has.
-      const isMeantBy = (other: string): boolean =>
+      // If no repository exists, a name that no other repository has would mean this one.
+      const refersTo = (other: string): boolean =>
         (locate(other)?.names[0] ?? (names === undefined ? path : undefined)) === path
-      return rules.allow(action, { path, isMeantBy }, user)
+      return rules.allow(action, { path, refersTo }, user)
     })
   }
 
-  /** A client without credentials may try again with some; for an authenticated one, the same would be denied again. */
+  /** A client without credentials may try again with credentials; an authenticated one would be denied again. */
   #denial(user: string | undefined): Error {
     const mayAuthenticate = user === undefined && this.#takesCredentials
     return mayAuthenticate ? new Unauthenticated(this.#challenges) : new Forbidden()

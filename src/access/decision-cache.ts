@@ -2,26 +2,29 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 
 export interface DecisionCacheOptions {
-  /** Milliseconds for which a decision may be used, from when its making began; 0: for requests from before that only. */
+  /**
+   * Milliseconds for which a decision is used, counted from the start of the check. 0: only for requests that arrived
+   * before the check started.
+   */
   readonly forMs: number
   /** Most decisions that are cached. */
   readonly max: number
-  /** Does a decision depend on its key alone, and not on when it is made? Then one that is under way may always be shared. */
-  readonly timeless?: boolean
+  /** Whether a decision depends on its key alone, not on the time. Then a check that is running can always be shared. */
+  readonly timeIndependent?: boolean
 }
 
-/** A decision that is being made. */
+/** A check that is running. */
 interface Flight<D> {
   readonly startedAt: number
   readonly decision: Promise<D>
-  /** For requests that came too late for this one; started when this one has ended. */
+  /** The next check, for requests that arrived too late for this one; starts when this one has ended. */
   next?: { readonly start: () => void; readonly decision: Promise<D> }
 }
 
 /**
- * Caches decisions whose keys hold secrets: an LRU cache with a time limit, and single flight. A decision is not used if its
- * making began longer ago than the time limit allows: requests that come too late for one that is under way share the next,
- * with all that come until it starts. So at most one is being made for a key.
+ * Caches decisions whose keys hold secrets: an LRU cache with a time limit, and single flight. A decision is not used if
+ * its check started longer ago than the time limit allows: requests that arrive too late for the running check share the
+ * next one with all that arrive before it starts. So at most one check per key runs.
  *
  * Keys are equal if all their parts are. Only a keyed hash of the parts is kept, so that no secret outlives its request.
  */
@@ -43,8 +46,8 @@ export class DecisionCache<D extends object> {
     if (cached) return cached
     const flight = this.#flights.get(key)
     if (!flight) return this.#start(key, decide)
-    const { forMs, timeless } = this.#options
-    if (timeless || performance.now() - flight.startedAt < forMs) return flight.decision
+    const { forMs, timeIndependent } = this.#options
+    if (timeIndependent || performance.now() - flight.startedAt < forMs) return flight.decision
     flight.next ??= this.#prepare(key, decide)
     return flight.next.decision
   }
@@ -54,7 +57,7 @@ export class DecisionCache<D extends object> {
     this.#flights.set(key, flight)
     const finish = (decision?: D): void => {
       if (decision) this.#store(key, decision, flight.startedAt)
-      // The next flight takes the place of this one; requests that come until then share it.
+      // The next flight replaces this one; requests that arrive until then share it.
       if (flight.next) flight.next.start()
       else this.#flights.delete(key)
     }
@@ -69,8 +72,8 @@ export class DecisionCache<D extends object> {
   }
 
   #store(key: string, decision: D, startedAt: number): void {
-    const { forMs, timeless } = this.#options
-    const ttl = timeless ? forMs : forMs - (performance.now() - startedAt)
+    const { forMs, timeIndependent } = this.#options
+    const ttl = timeIndependent ? forMs : forMs - (performance.now() - startedAt)
     if (ttl > 0) this.#cached.set(key, decision, { ttl })
   }
 }

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { BlockList, isIP, SocketAddress, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
-/** A proxy whose forwarding headers are believed: a network, an address (all of its bits), or any peer on a Unix socket. */
+/** A proxy whose forwarding headers are trusted: a network, an address (all of its bits), or any peer on a Unix socket. */
 export type TrustedProxy = { readonly address: string; readonly bits: number } | 'unix'
 
 /** The other end of a connection. */
@@ -26,7 +26,7 @@ export interface Client {
 }
 
 /**
- * The proxies in front whose forwarding headers are believed; those of other peers are ignored.
+ * The proxies in front whose forwarding headers are trusted; those of other peers are ignored.
  *
  * Each proxy appends the address of its own client to X-Forwarded-For. So the entries are true from the end up to the first
  * address that is not a trusted proxy: the client. The client itself may have written the entries before that. The

@@ -94,7 +94,7 @@ export class RequestBodies {
         this.#add(body, piece)
       }
       if (body.isDropped) throw new Problem(503, 'too many request bodies are being received; try again')
-      // An incomplete body must not be taken for an absent one, which may mean something.
+      // A truncated body must not count as no body, which has a meaning (DELETE: changed).
       if (!request.complete) throw new Problem(400, 'the body is incomplete')
       check?.end()
       return body.all()

@@ -19,7 +19,7 @@ const repository = z.string().min(1).max(repositoryPathMax).meta({
 })
 
 const leaseSchema = z.object({
-  id: z.string().meta({ description: 'A secret: it allows to renew and to end the lease.' }),
+  id: z.string().meta({ description: 'Secret: holders of the id can renew and end the lease.' }),
   repository: z.string(),
   reason: z.string().optional(),
   ttlSeconds: z.number(),
@@ -85,7 +85,8 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
     {
       method: 'PUT',
       path: '/v1/leases/{id}',
-      summary: 'Renew a lease from now on, by default for its first time limit.',
+      summary:
+        'Renew a lease from now on. If ttlSeconds is left out, the current time limit of the lease applies.',
       body: renewal,
       bodyOptional: true,
       answers: { 200: { description: 'The lease is renewed.', schema: leaseSchema }, ...notFound },

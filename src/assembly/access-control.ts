@@ -47,7 +47,7 @@ export function openAccessControl(
     passwords: passwords && {
       file: passwords,
       checks,
-      decisions: new DecisionCache({ ...caching, timeless: true }),
+      decisions: new DecisionCache({ ...caching, timeIndependent: true }),
     },
     authorizer: authorizer && { service: authorizer, decisions: new DecisionCache(caching) },
     rules: settings.access && new Rules(settings.access),

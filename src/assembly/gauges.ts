@@ -28,20 +28,20 @@ export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
     hotBytes: () => cache.hotBytes,
     listingBytes: () => listings.bytes,
     processesRunning: () => git.running,
-    helpers: () => helpers.census,
+    helpers: () => helpers.countByState,
     leasesOpen: () => freshness.leases.size,
     requestsUnderWay: () => gate.admitted,
     requestsWaiting: () => gate.waiting,
     requestsPipelined: () => limits.pipelined.taken,
     requestBodyBytes: () => limits.bodies.taken,
-    processLimit: () => limiter.total,
+    processLimit: () => limiter.limit,
     processClasses: () =>
       (['fill', 'pass'] as const).map((each) => ({
         class: each,
         running: limiter.running(each),
         waiting: limiter.waiting(each),
       })),
-    repositories: () => freshness.modes.census(),
+    repositories: () => freshness.modes.countByReason(),
     logLinesDropped: () => droppedLines(log),
   })
 }

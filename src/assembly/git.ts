@@ -4,7 +4,7 @@ import type { Metrics } from '../telemetry/metrics.js'
 import type { HostEnvironment } from './environment.js'
 import type { Limits } from './limits.js'
 
-/** Makes what starts Git processes, under the limits. */
+/** Creates the starter of Git processes, which applies the limits. */
 export function openGit(
   { program, mounts }: Pick<HostEnvironment, 'program' | 'mounts'>,
   environment: NodeJS.ProcessEnv,

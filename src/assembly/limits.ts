@@ -60,7 +60,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
   const queue = { queueMax: settings.queueMax, waitMs: settings.queueWaitSeconds * 1000 }
   const shedding = new Episode({ lastsMs: sheddingLastsMs, pauseMs: sheddingPauseMs })
   const limiter = new ProcessLimiter({
-    total: settings.maxProcesses,
+    limit: settings.maxProcesses,
     fill: { ...queue, perGroup: settings.maxFillsPerRepository },
     pass: { ...queue, perGroup: settings.maxPassThroughPerRepository },
     events: {
@@ -76,7 +76,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
         ceiling: settings.maxProcesses,
         readPressure,
         periodMs: adaptivePeriodMs,
-        changed: (cause, total) => log.info({ cause, total }, 'adaptive limit of Git processes changed'),
+        changed: (cause, limit) => log.info({ cause, limit }, 'adaptive limit of Git processes changed'),
       })
     : undefined
   const stopAdaptive = adaptive?.start()

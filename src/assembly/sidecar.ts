@@ -53,7 +53,7 @@ export async function startSidecar(
 ): Promise<Sidecar> {
   checkFileDescriptors(settings, log)
   const metrics = new Metrics()
-  const filesystems = new EventEmitter<FilesystemEvents>()
+  const filesystems = new EventEmitter<FilesystemEventMap>()
   reportFilesystems(filesystems, metrics, log)
   const host = await preflight(settings, environment, {
     unanswered: () => filesystems.emit('unanswered'),
@@ -70,7 +70,7 @@ async function start(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
   host: HostEnvironment,
-  filesystems: EventEmitter<FilesystemEvents>,
+  filesystems: EventEmitter<FilesystemEventMap>,
   metrics: Metrics,
   log: Log,
 ): Promise<Sidecar> {
@@ -163,13 +163,13 @@ async function start(
 }
 
 /** Events of filesystems that may hang, with the points where they are mounted. */
-interface FilesystemEvents {
+interface FilesystemEventMap {
   readonly stopped: [mounts: readonly string[]]
   readonly resumed: [mounts: readonly string[]]
   readonly unanswered: []
 }
 
-function reportFilesystems(filesystems: EventEmitter<FilesystemEvents>, metrics: Metrics, log: Log): void {
+function reportFilesystems(filesystems: EventEmitter<FilesystemEventMap>, metrics: Metrics, log: Log): void {
   filesystems.on('unanswered', () => metrics.observations.inc({ result: 'timeout' }))
   filesystems.on('stopped', (mounts) =>
     log.error(

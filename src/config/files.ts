@@ -49,7 +49,7 @@ function readToEnd(handle: number, stats: Stats): Buffer {
  * @returns undefined if it is another kind of file (a pipe, a socket, a directory, a link), or longer than `maxBytes`
  * @throws the system's error
  */
-export function readRegularFile(path: string, maxBytes: number): Buffer | undefined {
+export function readFileUpTo(path: string, maxBytes: number): Buffer | undefined {
   const suits = (stats: Stats): boolean => stats.isFile() && stats.size <= maxBytes
   // Other kinds of files are not opened: opening some devices has effects.
   if (!suits(lstatSync(path))) return undefined

@@ -1,4 +1,4 @@
-import { any, hasForm } from './sequence.js'
+import { any, matchesSequence } from './sequence.js'
 
 /** A glob that is not valid. The message says why, and what to write instead. */
 export class BadGlob extends Error {
@@ -39,7 +39,7 @@ export function parseGlob(glob: string): Glob {
     negated: marks.length % 2 === 1,
     fits: (path) => {
       const names = path.split('/')
-      return forms.some((form) => hasForm(form, names, nameFits))
+      return forms.some((form) => matchesSequence(form, names, nameFits))
     },
   }
 }
@@ -47,7 +47,7 @@ export function parseGlob(glob: string): Glob {
 function nameFits(form: Name, name: string): boolean {
   if (typeof form === 'string') return form === name
   // The root's name is matched by `**` and by the literal only.
-  return name !== '.' && hasForm(form, Array.from(name), characterFits)
+  return name !== '.' && matchesSequence(form, Array.from(name), characterFits)
 }
 
 function characterFits(wanted: Character, character: string): boolean {

@@ -5,7 +5,7 @@ export interface RuledRepository {
   /** Relative to the root, without a `/.git` at the end; empty: the root itself. */
   readonly path: string
   /** Returns whether Git finds this repository, and not another one, by another path. */
-  readonly isMeantBy: (path: string) => boolean
+  readonly refersTo: (path: string) => boolean
 }
 
 /**
@@ -15,9 +15,9 @@ export interface RuledRepository {
  */
 export function repositoryMatcher(glob: string): (repository: RuledRepository) => boolean {
   const { negated, fits } = parseGlob(glob.replace(/^([^*?[\]{}\\!]+)\/\.git$/, '$1'))
-  return ({ path, isMeantBy }) => {
+  return ({ path, refersTo }) => {
     const short = /^(.*[^/])\.git$/s.exec(path)?.[1]
-    const found = fits(path || '.') || (short !== undefined && fits(short) && isMeantBy(short))
+    const found = fits(path || '.') || (short !== undefined && fits(short) && refersTo(short))
     return found !== negated
   }
 }
@@ -30,6 +30,6 @@ export function idleRules<Rule extends { readonly glob: string }>(
   const all = new Set(paths)
   return rules.filter(({ glob }) => {
     const matches = repositoryMatcher(glob)
-    return !paths.some((path) => matches({ path, isMeantBy: (other) => !all.has(other) }))
+    return !paths.some((path) => matches({ path, refersTo: (other) => !all.has(other) }))
   })
 }

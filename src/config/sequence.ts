@@ -9,7 +9,7 @@ export const any = Symbol('any')
  * take more with success, the last one could too. So each part is compared with each item at most once, and the time is
  * at most the length of the pattern times that of the sequence.
  */
-export function hasForm<Part, Item>(
+export function matchesSequence<Part, Item>(
   pattern: readonly (Part | typeof any)[],
   items: readonly Item[],
   fits: (part: Part, item: Item) => boolean,

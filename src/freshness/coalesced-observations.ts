@@ -1,9 +1,9 @@
-import { setImmediate as nextEventLoopTurn } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 
 /**
- * Coalesces the observations of a path (R2.1): one observation serves all requests that asked before it began, and a
- * request that comes while one runs shares the next one. So a storm costs one observation at a time, and every answer
- * rests on an observation that began after its request arrived.
+ * Coalesces the observations of a path (R2): one observation serves all requests that arrived before it began, and a
+ * request that arrives while one runs shares the next one. So a burst costs one observation at a time, and every answer is
+ * based on an observation that began after its request arrived.
  */
 export class CoalescedObservations<T> {
   readonly #observe: (path: string) => Promise<T>
@@ -20,7 +20,7 @@ export class CoalescedObservations<T> {
     const pending = this.#pending.get(path)
     if (pending) return pending
     // All requests that arrive in the same turn of the event loop share one observation.
-    const free = this.#running.get(path) ?? nextEventLoopTurn()
+    const free = this.#running.get(path) ?? yieldToEventLoop()
     const next = free.then(
       () => this.#begin(path),
       () => this.#begin(path),

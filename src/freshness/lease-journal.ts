@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { readRegularFile } from '../config/files.js'
+import { readFileUpTo } from '../config/files.js'
 import type { Lease } from './lease.js'
 
 const schema = z.object({
@@ -68,7 +68,7 @@ export class LeaseJournal {
     const path = join(this.#directory, name)
     let bytes: Buffer | undefined
     try {
-      bytes = readRegularFile(path, leaseMax)
+      bytes = readFileUpTo(path, leaseMax)
     } catch {
       // A file that cannot be read now may still be a lease: it stays for the next process.
       return undefined

@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto'
 import type { ObservationSettings, RepositoryState } from '../git/state/repository-state.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { identityOf, type RepositoryRefusal, type Repository } from '../git/state/repository.js'
-import { Disk, type DiskObservation, type DiskOptions, type Found, type GitFacts } from './disk/disk.js'
+import {
+  Disk,
+  type DiskObservation,
+  type DiskOptions,
+  type FoundRepository,
+  type GitFacts,
+} from './disk/disk.js'
 import { Disks } from './disk/disks.js'
 import type { ObservedState } from './observed-state.js'
 import type { Leases } from './leases.js'
@@ -86,7 +92,7 @@ export class Observer {
 
   /** Finds the repository at a path; without a promise on a local filesystem. @throws FilesystemUnanswered */
   find(path: string): Repository | undefined | Promise<Repository | undefined> {
-    const take = ({ repository, refused }: Found): Repository | undefined => {
+    const take = ({ repository, refused }: FoundRepository): Repository | undefined => {
       if (refused) this.#options.refused?.(path, refused)
       return repository
     }

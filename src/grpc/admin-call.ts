@@ -1,6 +1,6 @@
 import type { handleUnaryCall, ServerUnaryCall, StatusObject } from '@grpc/grpc-js'
 import type { Log } from '../telemetry/log.js'
-import { explain } from './status.js'
+import { toRpcFailure } from './status.js'
 
 /** Returns a handler that answers each call of an admin service by this work. */
 export function replyBy<Request, Response>(
@@ -17,7 +17,7 @@ export function replyBy<Request, Response>(
 
 /** Returns the status of an admin call that failed, which is logged here. */
 export function statusOf(error: unknown, method: string, log: Log): StatusObject {
-  const { status, report } = explain(error)
+  const { status, report } = toRpcFailure(error)
   if (report.logLevel !== undefined) log[report.logLevel]({ err: error, method }, 'an admin call failed')
   return status
 }

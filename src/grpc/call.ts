@@ -4,7 +4,7 @@ import { clientGroup } from '../limits/admission/client-group.js'
 import { callAfter } from '../limits/clock.js'
 import { RequestRecord, type RequestKind, type RequestMonitors } from '../service/request-record.js'
 import { untilUnexchanged, type Target } from '../service/target.js'
-import { explain } from './status.js'
+import { toRpcFailure } from './status.js'
 import { Sender } from './transport/sender.js'
 
 /** What is known of the caller. */
@@ -58,23 +58,23 @@ export class DataCall<Request, Response> extends RequestRecord {
   readonly #sender: Sender<Response>
   readonly #options: CallOptions
   #ended = false
-  #leaveGate: (() => void) | undefined
+  #releaseAdmission: (() => void) | undefined
 
   constructor(stream: ServerWritableStream<Request, Response>, kind: RequestKind, options: CallOptions) {
     super('grpc', kind, options)
     this.request = stream.request
     this.#stream = stream
     this.#options = options
-    const leave = (): void => {
+    const abortUnlessEnded = (): void => {
       if (!this.#ended) this.abort()
     }
     // grpc-js sends the status of a passed deadline behind what the client has not taken, and reports it only then.
     const deadline = Number(stream.getDeadline())
-    const stopTimer = deadline < Infinity ? callAfter(deadline - Date.now(), leave) : undefined
+    const stopTimer = deadline < Infinity ? callAfter(deadline - Date.now(), abortUnlessEnded) : undefined
     // Also emitted by calls that have ended well.
     stream.once('cancelled', () => {
       stopTimer?.()
-      leave()
+      abortUnlessEnded()
     })
     this.#sender = new Sender(stream, this.signal)
   }
@@ -89,27 +89,27 @@ export class DataCall<Request, Response> extends RequestRecord {
   }
 
   /**
-   * Waits for admission, checks access, and does the work: in this order, so that the number of questions to auth-url is
-   * bounded like that of requests.
+   * Waits for admission, checks access, and does the work: in this order, so that the number of requests to auth-url is
+   * bounded as well.
    * @throws RpcError, Overloaded, RequestAborted, what Access.check throws, or what the work throws
    */
-  async enter(repository: string, work: (target: Target) => Promise<void>): Promise<void> {
+  async run(repository: string, work: (target: Target) => Promise<void>): Promise<void> {
     this.repository = repository
     const { authorize, clientOf, gate } = this.#options
     const address = clientOf(this.#stream)
     // Clients of a Unix socket cannot be told apart.
     const share = address === '' ? {} : { client: clientGroup(address) }
-    this.#leaveGate = await gate.admit({ group: repository, ...share }, this)
-    const round = async (): Promise<void> => {
+    this.#releaseAdmission = await gate.admit({ group: repository, ...share }, this)
+    const attempt = async (): Promise<void> => {
       const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
       this.throwIfAborted()
       await work({ path: repository, identity })
     }
-    await untilUnexchanged(round, () => this.sentBytes === 0)
+    await untilUnexchanged(attempt, () => this.sentBytes === 0)
   }
 
   /**
-   * Sends a message. Resolves when the client takes more; false: it has left.
+   * Sends a message. Resolves when the client takes more; false: it has disconnected.
    * @param bytes what the message counts as
    */
   send(message: Response, bytes: number): Promise<boolean> {
@@ -133,14 +133,14 @@ export class DataCall<Request, Response> extends RequestRecord {
 
   /** Ends the answer by an error, behind whatever has been sent of it (R4). */
   fail(error: unknown): void {
-    const { status, report } = explain(error)
+    const { status, report } = toRpcFailure(error)
     this.failed(error, report)
     this.#ended = true
     this.#stream.emit('error', status)
   }
 
   override finish(): void {
-    this.#leaveGate?.()
+    this.#releaseAdmission?.()
     super.finish()
   }
 }

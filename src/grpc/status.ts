@@ -47,7 +47,10 @@ export class RpcError extends Error implements FailureReport {
 }
 
 /** Returns the status of a call that failed with an error, and how that is counted and logged. */
-export function explain(error: unknown): { readonly status: StatusObject; readonly report: FailureReport } {
+export function toRpcFailure(error: unknown): {
+  readonly status: StatusObject
+  readonly report: FailureReport
+} {
   if (error instanceof RpcError) {
     const [code] = rpcErrors[error.reason]
     return { status: { code, details: error.message, metadata: new Metadata() }, report: error }

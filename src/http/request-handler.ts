@@ -16,7 +16,7 @@ import { backendRequest, passThrough } from './pass-through.js'
 import { peekBody, type PeekedBody } from './request-body.js'
 import { sendError } from './responses.js'
 import { findRoute, type Route } from './route.js'
-import { explain } from './status.js'
+import { toHttpFailure } from './status.js'
 
 export interface RequestHandlerOptions extends AdvertisementOptions, AuthorizeOptions, Monitors {
   readonly service: RefService
@@ -43,13 +43,13 @@ export async function handleRequest(
   awaitsContinue: boolean,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options, awaitsContinue)
-  let leave: (() => void) | undefined
+  let releaseAdmission: (() => void) | undefined
   try {
     const route = identify(exchange)
     const client = clientGroup(exchange.clientAddress)
     const admission = { group: route.repository, admitted: isAdmitted(options, exchange), client }
-    const entered = options.gate.admit(admission, exchange)
-    leave = entered instanceof Promise ? await entered : entered
+    const admitted = options.gate.admit(admission, exchange)
+    releaseAdmission = admitted instanceof Promise ? await admitted : admitted
     await untilUnexchanged(
       () => dispatch(options, exchange, route),
       () => !response.headersSent,
@@ -57,7 +57,7 @@ export async function handleRequest(
   } catch (error) {
     fail(options, exchange, error)
   } finally {
-    leave?.()
+    releaseAdmission?.()
   }
   exchange.finish()
 }
@@ -156,8 +156,8 @@ async function answerByGit(
 }
 
 /**
- * Remembers a client whose GET was admitted, so that its POSTs are queued where others are shed, for Git dies of a 429 to
- * a POST. Behind a proxy that is not trusted all clients are one, which errs on the side of queueing.
+ * Remembers a client whose GET was admitted, so that its POSTs are queued where others are shed: Git fails on a 429 to a
+ * POST. Behind a proxy that is not trusted, all clients count as one, so that more requests are queued than necessary.
  */
 function admit(
   { admissions }: RequestHandlerOptions,
@@ -176,7 +176,7 @@ function isAdmitted(
 function fail({ shedStatus }: RequestHandlerOptions, exchange: Exchange, error: unknown): void {
   if (exchange.aborted) return
   const { response, awaitsContinue } = exchange
-  const { response: answer, report } = explain(error, shedStatus)
+  const { response: answer, report } = toHttpFailure(error, shedStatus)
   exchange.failed(error, report)
   if (response.headersSent) exchange.breakOff()
   else sendError(response, answer, awaitsContinue)

@@ -28,7 +28,7 @@ const withoutBody: ReadonlySet<FailureKind> = new Set(['not-found', 'service-dis
  * Returns the response to an error, and how it is counted and logged.
  * @param shedStatus the status of requests that are shed
  */
-export function explain(
+export function toHttpFailure(
   error: unknown,
   shedStatus: number,
 ): { readonly response: ErrorResponse; readonly report: FailureReport } {

@@ -72,11 +72,11 @@ const momentMs = 1000
 
 /** Classifies the error that a request failed with. */
 export function classify(error: unknown): Failure {
-  const explanation = explain(causeOf(error))
+  const explanation = explanationOf(causeOf(error))
   return { ...explanation, ...reports[explanation.kind] }
 }
 
-function explain(error: unknown): Explanation {
+function explanationOf(error: unknown): Explanation {
   if (error instanceof Overloaded) {
     const message = `overloaded: ${error.message}; try again later`
     return { kind: 'overloaded', message, retryAfterMs: error.retryAfterSeconds * 1000 }
@@ -123,7 +123,7 @@ function explain(error: unknown): Explanation {
   return { kind: 'internal', message: 'internal error; see the log of refstream' }
 }
 
-/** Failures of a fill that come from the load, the moment or an earlier failure, by their `fault` label. */
+/** Temporary failures of a fill, caused by the load or an earlier failure, by their `fault` label. */
 const momentaryFaults = {
   overloaded: 'shed',
   'backing-off': 'backing-off',
@@ -134,19 +134,19 @@ const momentaryFaults = {
 export type MomentaryFault = (typeof momentaryFaults)[keyof typeof momentaryFaults]
 
 /**
- * Returns the `fault` label of a failure that says nothing about what was to be filled or read, so that it must not be
- * counted against its key; undefined for every other failure.
+ * Returns the `fault` label of a temporary failure, which must not be counted against its key, since it does not come from
+ * the repository; undefined for every other failure.
  */
 export function momentaryFault(error: unknown): MomentaryFault | undefined {
-  const { kind } = explain(error)
+  const { kind } = explanationOf(error)
   return kind in momentaryFaults ? momentaryFaults[kind as keyof typeof momentaryFaults] : undefined
 }
 
-/** Returns whether another try of the same fill at once may succeed. */
+/** Returns whether an immediate retry of the same fill may succeed. */
 export const retriable = (error: unknown): boolean =>
   !(error instanceof RepositoryNotFound) && momentaryFault(error) === undefined
 
-/** Returns why a request failed: the cause of its fill's failure where that is of the moment, and else the error. */
+/** Returns the cause of a fill's failure if it is temporary (overload, back-off), otherwise the error itself. */
 export function causeOf(error: unknown): unknown {
   if (!(error instanceof FillError)) return error
   return momentaryFault(error.cause) === undefined ? error : error.cause

@@ -46,7 +46,7 @@ export class LeaseService {
   }
 
   /**
-   * Lets a lease last `ttlMs` from now on; left out: for as long again as it was given first.
+   * Renews a lease for `ttlMs` from now on; left out: the lease's current time limit.
    * @throws UnknownLease
    */
   renew(id: string, ttlMs?: number): LeaseView {

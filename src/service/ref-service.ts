@@ -42,9 +42,9 @@ export interface RefAnswer {
 }
 
 /**
- * Answers what clients ask about refs, from the cache where it can. Each method throws RepositoryExchanged, or what it
- * returns does, if the target's path comes to mean another repository than access was checked for, or than was observed;
- * see `untilUnexchanged`.
+ * Answers requests for refs, from the cache where possible. Each method throws RepositoryExchanged, or its result does, if
+ * the target's path leads to another repository than the one that access was checked for or that was observed; see
+ * `untilUnexchanged`.
  */
 export class RefService {
   readonly #options: RefServiceOptions
@@ -141,7 +141,7 @@ export class RefService {
     return state
   }
 
-  /** A client whose fetch could not even be queued is not admitted: its POST would be shed, and Git dies of that (R5). */
+  /** A client whose fetch could not even be queued is not admitted: its POST would be shed, and Git fails on that (R5). */
   #throwIfQueueFull({ commonDir }: Repository): void {
     const { limiter } = this.#options
     if (limiter.waiting('pass') === 0) return
@@ -159,14 +159,14 @@ export class RefService {
   ): Reading | Promise<Reading> {
     const { cache, backOff, fillReports, listings } = this.#options
     const key = keyOf(kind, variant, state.repository.gitDir)
-    // From here on only this very repository may answer.
+    // From here on, only this repository may answer.
     const target = { path, identity: identityOf(state.repository) }
     const request = (): FillRequest => ({
       producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer),
       observe: async () => stateFor(await this.#observeExported(target)),
       fillStarted: (entry, seen, ended) => {
         fillReports.started({ kind, entry, state: nameOf(seen), ended })
-        // What was not on disk yet when the listing had read it had to stay in memory until now.
+        // Bytes that were not yet on disk could not be freed when the listing was read; free them now.
         void ended.then(() => listings.holds(entry) && entry.cool())
       },
     })

@@ -69,12 +69,12 @@ export abstract class RequestRecord implements AbortableRequest {
     return this.#aborted
   }
 
-  /** Aborts when the client leaves before the end of its answer. */
+  /** Aborts when the client disconnects before the end of its answer. */
   get signal(): AbortSignal {
     return (this.#signal ??= this.abortSignal(() => true))
   }
 
-  /** Returns a signal that aborts when the client leaves, if this applies then. */
+  /** Returns a signal that aborts when the client disconnects, if `applies()` is true then. */
   protected abortSignal(applies: () => boolean): AbortSignal {
     const controller = new AbortController()
     this.onAbort(() => {
@@ -83,7 +83,7 @@ export abstract class RequestRecord implements AbortableRequest {
     return controller.signal
   }
 
-  /** @throws RequestAborted if the client has left */
+  /** @throws RequestAborted if the client has disconnected */
   throwIfAborted(): void {
     if (this.#aborted) throw new RequestAborted()
   }

@@ -45,22 +45,22 @@ export async function observeTarget(observer: Observer, { path, identity }: Targ
   return state
 }
 
-/** Most times that a request is begun whose repository is exchanged while it is answered. */
-const roundsMax = 4
+/** Most attempts to answer a request whose repository is replaced meanwhile. */
+const attemptsMax = 4
 
 /**
- * Answers a request, and begins anew if its path came to mean another repository before the first byte was sent: with
- * access checked for that one (R8).
+ * Answers a request, and starts again if its path leads to another repository before the first byte is sent, so that
+ * access is checked for that repository (R8).
  * @param mayRepeat returns whether nothing has been sent yet
- * @throws what `round` throws
+ * @throws what `attempt` throws
  */
-export async function untilUnexchanged<T>(round: () => Promise<T>, mayRepeat: () => boolean): Promise<T> {
-  for (let rounds = 1; ; rounds++) {
+export async function untilUnexchanged<T>(attempt: () => Promise<T>, mayRepeat: () => boolean): Promise<T> {
+  for (let count = 1; ; count++) {
     try {
-      return await round()
+      return await attempt()
     } catch (error) {
       const exchanged = causeOf(error) instanceof RepositoryExchanged
-      if (!exchanged || rounds === roundsMax || !mayRepeat()) throw error
+      if (!exchanged || count === attemptsMax || !mayRepeat()) throw error
     }
   }
 }

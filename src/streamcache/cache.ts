@@ -2,7 +2,7 @@ import { CommittedEntries, type CommittedLimits, type EvictionReason } from './c
 import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
 import { encodeFooter } from './disk/footer.js'
 import type { Free, FreeSpaceLimits } from './disk/free-space.js'
-import type { DiscardReason, Found } from './disk/store.js'
+import type { DiscardReason, StoredEntry } from './disk/store.js'
 import { Entry, type FillLimits } from './entry.js'
 import { FillError } from './fill-error.js'
 import { GrowingFile, type GrowingFileOptions } from './growing-file.js'
@@ -112,7 +112,7 @@ export class StreamCache {
     return cache
   }
 
-  #adopt({ disk, footer, size }: Found): void {
+  #adopt({ disk, footer, size }: StoredEntry): void {
     const file = GrowingFile.stored(disk, footer.length, footer.sha256, this.#fileOptions)
     const entry = new Entry(footer.key, footer.token, file)
     if (this.#committed.accepts(size)) {

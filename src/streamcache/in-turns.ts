@@ -1,4 +1,4 @@
-import { setImmediate as nextEventLoopTurn } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 
 /**
  * Yields the chunks, and after each lets the event loop go on. The chunks of an entry in memory come without a wait, so a
@@ -7,6 +7,6 @@ import { setImmediate as nextEventLoopTurn } from 'node:timers/promises'
 export async function* inTurns<T>(chunks: AsyncIterable<T>): AsyncGenerator<T> {
   for await (const chunk of chunks) {
     yield chunk
-    await nextEventLoopTurn()
+    await yieldToEventLoop()
   }
 }

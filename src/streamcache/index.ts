@@ -17,7 +17,7 @@
  *       ├ InstanceDirectory   one process's part of it, held by a Claim             disk/instance-directory.ts, claim.ts
  *       ├ Store      temp/, entries/, what a crash left behind                      disk/store.ts, footer.ts
  *       ├ FreeSpace  what the filesystem must have left for other programs          disk/free-space.ts
- *       └ DiskWatch  a time limit on every operation                                disk/disk-watch.ts
+ *       └ DiskWatchdog  a time limit on every operation                             disk/disk-watchdog.ts
  *
  * It promises: bytes in order and complete, or an error, never a short end that looks complete; a committed file is
  * complete and checked (its length at each open; its SHA-256 whenever it is read into memory, and if it is too large for

@@ -63,9 +63,9 @@ t.test('within the time limit, decisions under way and cached ones are shared', 
   t.equal(opinion.asked, 1)
 })
 
-t.test('a timeless decision is shared while it is under way', async (t) => {
+t.test('a time-independent decision is shared while it is under way', async (t) => {
   const { opinion, ask, answer } = makeDecider()
-  const decisions = new DecisionCache<Opinion>({ forMs: 0, max: 10, timeless: true })
+  const decisions = new DecisionCache<Opinion>({ forMs: 0, max: 10, timeIndependent: true })
   const both = [decisions.get(['q'], ask), decisions.get(['q'], ask)]
   await answer()
   await Promise.all(both)

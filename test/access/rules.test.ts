@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Rules } from '../../src/access/rules.js'
 
-const repository = (path: string) => ({ path, isMeantBy: () => true })
+const repository = (path: string) => ({ path, refersTo: () => true })
 
 t.test('the first rule for the action whose glob matches decides', async (t) => {
   const rules = new Rules([

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readRegularFile, readSettingFile } from '../../src/config/files.js'
+import { readFileUpTo, readSettingFile } from '../../src/config/files.js'
 import { hasMkfifo, makeFifo, oddFiles } from '../support/odd-files.js'
 import { tempDir } from '../support/temp-dir.js'
 
@@ -13,12 +13,12 @@ t.test('a file is read whole', async (t) => {
     const bytes = Buffer.alloc(length, 'refs')
     writeFileSync(path, bytes)
     t.ok(readSettingFile(path).equals(bytes))
-    t.ok(readRegularFile(path, length)?.equals(bytes))
-    if (length > 0) t.equal(readRegularFile(path, length - 1), undefined, 'too large')
+    t.ok(readFileUpTo(path, length)?.equals(bytes))
+    if (length > 0) t.equal(readFileUpTo(path, length - 1), undefined, 'too large')
   }
   t.equal(readSettingFile('/dev/null').length, 0)
   t.throws(() => readSettingFile(join(path, 'x')), { code: 'ENOTDIR' })
-  t.throws(() => readRegularFile(`${path}.not`, 1), { code: 'ENOENT' })
+  t.throws(() => readFileUpTo(`${path}.not`, 1), { code: 'ENOENT' })
 })
 
 t.test('reading something else than a file, or without an end, fails in a limited time', async (t) => {
@@ -26,7 +26,7 @@ t.test('reading something else than a file, or without an end, fails in a limite
     const path = join(tempDir(t), 'odd')
     await make(path)
     t.throws(() => readSettingFile(path), Error, name)
-    t.equal(readRegularFile(path, 1_000_000), undefined, name)
+    t.equal(readFileUpTo(path, 1_000_000), undefined, name)
   }
   t.throws(() => readSettingFile('/dev/zero'), /longer than 16777216 bytes/)
 })

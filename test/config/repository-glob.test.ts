@@ -6,7 +6,7 @@ import { idleRules, repositoryMatcher } from '../../src/config/repository-glob.j
 /** Which of some repositories a glob is for. */
 const meant = (glob: string, paths: readonly string[]): string[] => {
   const matches = repositoryMatcher(glob)
-  return paths.filter((path) => matches({ path, isMeantBy: (other) => !paths.includes(other) }))
+  return paths.filter((path) => matches({ path, refersTo: (other) => !paths.includes(other) }))
 }
 
 t.test('a rule applies to a repository by its path with or without .git', async (t) => {

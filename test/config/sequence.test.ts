@@ -1,6 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { any, hasForm } from '../../src/config/sequence.js'
+import { any, matchesSequence } from '../../src/config/sequence.js'
 
 const letters = fc.array(fc.constantFrom('a', 'b'), { maxLength: 12 })
 const form = fc.array(fc.constantFrom('a', 'b', any), { maxLength: 8 })
@@ -10,7 +10,7 @@ t.test('patterns match as regular expressions do', async () => {
     fc.property(form, letters, (pattern, items) => {
       const expression = pattern.map((part) => (part === any ? '[^]*' : part)).join('')
       const expected = new RegExp(`^${expression}$`).test(items.join(''))
-      return hasForm<string, string>(pattern, items, (part, item) => part === item) === expected
+      return matchesSequence<string, string>(pattern, items, (part, item) => part === item) === expected
     }),
     { numRuns: 2000 },
   )
@@ -24,7 +24,7 @@ t.test('each part is compared with each item at most once', async () => {
       const met = new Set<number>()
       let twice = false
       const pattern = parts.map((part, index) => (part === any ? any : { part, index }))
-      hasForm<{ part: string; index: number }, { item: string; at: number }>(
+      matchesSequence<{ part: string; index: number }, { item: string; at: number }>(
         pattern,
         items.map((item, at) => ({ item, at })),
         ({ part, index }, { item, at }) => {

@@ -65,7 +65,7 @@ function answer(work: Work, changes: Partial<CallOptions> = {}, deadlineMs = Inf
 t.test('a call waits for admission, is authorized, and is answered', async (t) => {
   const targets: Target[] = []
   const { events, result, outcome } = answer(async (call) => {
-    await call.enter('r.git', async (target) => {
+    await call.run('r.git', async (target) => {
       targets.push(target)
       await call.send('a', 1)
       call.outcome = 'hit'
@@ -78,7 +78,7 @@ t.test('a call waits for admission, is authorized, and is answered', async (t) =
 })
 
 t.test('a client without an address takes no client’s share', async (t) => {
-  const { events, outcome } = answer((call) => call.enter('r.git', async () => {}), { clientOf: () => '' })
+  const { events, outcome } = answer((call) => call.run('r.git', async () => {}), { clientOf: () => '' })
   await outcome()
   t.equal(events[0], 'enter {"group":"r.git"}')
 })
@@ -86,7 +86,7 @@ t.test('a client without an address takes no client’s share', async (t) => {
 t.test('a call that is shed is reported, and ends in its status without the work', async (t) => {
   const overloaded = new Overloaded('full', 3)
   const gate = { admit: () => Promise.reject(overloaded) } as unknown as CallOptions['gate']
-  const { events, shed, result, outcome } = answer((call) => call.enter('r.git', async () => {}), { gate })
+  const { events, shed, result, outcome } = answer((call) => call.run('r.git', async () => {}), { gate })
   t.equal(await outcome(), 'shed')
   t.same(events, [])
   t.same(shed, [overloaded])
@@ -100,7 +100,7 @@ t.test('a call begins anew when its repository is exchanged, before its first by
   ] as const) {
     let count = 0
     const { result, events, outcome } = answer((call) =>
-      call.enter('r.git', async () => {
+      call.run('r.git', async () => {
         count++
         if (message !== undefined) await call.send(message, 1)
         if (count === 1) throw new RepositoryExchanged()

@@ -3,7 +3,7 @@ import { status, type ServiceError } from '@grpc/grpc-js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../../src/access/errors.js'
 import { TooManyLeases } from '../../src/freshness/leases.js'
 import { GitError } from '../../src/git/process/git-error.js'
-import { explain, RpcError } from '../../src/grpc/status.js'
+import { toRpcFailure, RpcError } from '../../src/grpc/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
 import {
   BackingOff,
@@ -41,7 +41,7 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
     [new RpcError('closing', 'x'), 'UNAVAILABLE', 'error'],
     [new TypeError('x'), 'INTERNAL', 'error'],
   ] as const) {
-    const explained = explain(error)
+    const explained = toRpcFailure(error)
     t.equal(status[explained.status.code], code, `${error.name}: ${code}`)
     t.equal(explained.report.outcome, outcome)
     t.notMatch(explained.status.details, /secret/)
@@ -50,6 +50,6 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
 })
 
 t.test('a status says nothing about this host', async (t) => {
-  t.notMatch(explain(new TypeError('/srv/git')).status.details, '/srv')
-  t.notMatch(explain(new GitError('/srv/git')).status.details, '/srv')
+  t.notMatch(toRpcFailure(new TypeError('/srv/git')).status.details, '/srv')
+  t.notMatch(toRpcFailure(new GitError('/srv/git')).status.details, '/srv')
 })

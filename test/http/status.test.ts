@@ -4,7 +4,7 @@ import { FilesystemUnanswered } from '../../src/git/filesystem/filesystem-unansw
 import { GitError } from '../../src/git/process/git-error.js'
 import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
 import { HttpError } from '../../src/http/responses.js'
-import { explain } from '../../src/http/status.js'
+import { toHttpFailure } from '../../src/http/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
 import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../../src/service/errors.js'
 import { FillError } from '../../src/streamcache/index.js'
@@ -28,7 +28,7 @@ t.test('each error has its status and headers', async (t) => {
     [new TypeError('x'), 500, []],
     [new HttpError(405, 'x', ['Allow', 'POST']), 405, ['Allow', 'POST']],
   ] as const) {
-    const { response } = explain(error, 429)
+    const { response } = toHttpFailure(error, 429)
     t.equal(response.status, status, error.name)
     t.same(response.headers, headers, error.name)
     t.not(response.message, '', error.name)
@@ -36,12 +36,12 @@ t.test('each error has its status and headers', async (t) => {
 })
 
 t.test('the operator chooses the status of requests that are shed', async (t) => {
-  t.equal(explain(new Overloaded('full', 1), 503).response.status, 503)
+  t.equal(toHttpFailure(new Overloaded('full', 1), 503).response.status, 503)
 })
 
-t.test('what Git answers without a word is answered so', async (t) => {
-  t.match(explain(new RepositoryNotFound('r'), 429).response, { status: 404, message: '', headers: [] })
-  t.match(explain(new ServiceDisabled('x'), 429).response, { status: 403, message: '', headers: [] })
+t.test('errors that Git answers with an empty body get an empty body', async (t) => {
+  t.match(toHttpFailure(new RepositoryNotFound('r'), 429).response, { status: 404, message: '', headers: [] })
+  t.match(toHttpFailure(new ServiceDisabled('x'), 429).response, { status: 403, message: '', headers: [] })
 })
 
 t.test('errors of HTTP itself are counted by their status, and not logged', async (t) => {
@@ -52,7 +52,7 @@ t.test('errors of HTTP itself are counted by their status, and not logged', asyn
     [405, 'rejected'],
     [414, 'rejected'],
   ] as const) {
-    const { report } = explain(new HttpError(status), 429)
+    const { report } = toHttpFailure(new HttpError(status), 429)
     t.equal(report.outcome, outcome)
     t.equal(report.logLevel, undefined)
   }

@@ -42,20 +42,20 @@ t.test('a request begins anew while its repository is exchanged, at most four ti
     new FillError('producer', 'x', { cause: new RepositoryExchanged() }),
   ]) {
     let rounds = 0
-    const round = (last: number) => async (): Promise<number> => {
+    const attempt = (last: number) => async (): Promise<number> => {
       if (++rounds < last) throw error
       return rounds
     }
-    t.equal(await untilUnexchanged(round(4), () => true), 4)
+    t.equal(await untilUnexchanged(attempt(4), () => true), 4)
     rounds = 0
     await t.rejects(
-      untilUnexchanged(round(5), () => true),
+      untilUnexchanged(attempt(5), () => true),
       error,
     )
     t.equal(rounds, 4)
     rounds = 0
     await t.rejects(
-      untilUnexchanged(round(2), () => false),
+      untilUnexchanged(attempt(2), () => false),
       error,
       'not after the first byte',
     )
@@ -65,12 +65,12 @@ t.test('a request begins anew while its repository is exchanged, at most four ti
 
 t.test('a request that fails otherwise does not begin anew', async (t) => {
   let rounds = 0
-  const round = async (): Promise<never> => {
+  const attempt = async (): Promise<never> => {
     rounds++
     throw new TypeError('x')
   }
   await t.rejects(
-    untilUnexchanged(round, () => true),
+    untilUnexchanged(attempt, () => true),
     TypeError,
   )
   t.equal(rounds, 1)

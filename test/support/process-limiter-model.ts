@@ -15,7 +15,7 @@ export type Step =
   | { do: 'release'; pick: number; times: number }
   | { do: 'abort'; pick: number }
   | { do: 'pass'; ms: number }
-  | { do: 'resize'; total: number }
+  | { do: 'resize'; limit: number }
 
 interface Request {
   readonly class: ProcessClass
@@ -53,12 +53,12 @@ export class ProcessLimiterModel {
   readonly #seen = { granted: 0, shed: 0, aborted: 0 }
   /** By class and waiting group: the groups that were served while it was eligible and was not served. */
   readonly #overtaken = new Map<string, Set<string>>()
-  #total: number
+  #limit: number
   #resized = false
 
   constructor(options: Omit<ProcessLimiterOptions, 'clock' | 'events'>) {
     this.#options = options
-    this.#total = options.total
+    this.#limit = options.limit
     const events = {
       granted: () => this.#events.granted++,
       shed: () => this.#events.shed++,
@@ -92,9 +92,9 @@ export class ProcessLimiterModel {
         await this.#settle()
         break
       case 'resize':
-        this.#total = step.total
+        this.#limit = step.limit
         this.#resized = true
-        this.#limiter.total = step.total
+        this.#limiter.limit = step.limit
         await this.#settle()
     }
     this.#check()
@@ -222,7 +222,7 @@ export class ProcessLimiterModel {
       const waiting = this.#are('waiting').filter((request) => request.class === processClass)
       must(this.#limiter.waiting(processClass) === waiting.length, 'all waiting requests are counted')
     }
-    if (!this.#resized) must(this.#are('running').length <= this.#total, 'no more run than the total allows')
+    if (!this.#resized) must(this.#are('running').length <= this.#limit, 'no more run than the limit allows')
     const waiting = this.#are('waiting')
     must(
       !waiting.some((request) => this.#mayRun(request)),
@@ -235,20 +235,20 @@ export class ProcessLimiterModel {
     const open = waiting.some(({ class: each, group }) => {
       return this.#running(each, group) < this.#options[each].perGroup
     })
-    must(this.#limiter.scarce === open, '`scarce` tells whether a greater total would help')
+    must(this.#limiter.scarce === open, '`scarce` tells whether a greater limit would help')
   }
 
   /** Do all limits allow it to run? */
   #mayRun(request: Request): boolean {
     const { class: processClass, group } = request
     const kept = {
-      fill: Math.max(1, Math.floor(this.#total / 4)),
-      pass: Math.max(1, Math.floor(this.#total / 2)),
+      fill: Math.max(1, Math.floor(this.#limit / 4)),
+      pass: Math.max(1, Math.floor(this.#limit / 2)),
     }
     const own = this.#running(processClass) < kept[processClass]
     const shared =
-      this.#are('running').length < this.#total &&
-      this.#running(processClass) < this.#total - kept[processClass === 'fill' ? 'pass' : 'fill']
+      this.#are('running').length < this.#limit &&
+      this.#running(processClass) < this.#limit - kept[processClass === 'fill' ? 'pass' : 'fill']
     return (own || shared) && this.#running(processClass, group) < this.#options[processClass].perGroup
   }
 

@@ -33,11 +33,11 @@ export class SimulatedHost {
   #due = 0
   #pressure = 0
 
-  /** @param sees what the adaptive limit is told; undefined: the total is fixed */
-  constructor(total: number, sees?: 'durations' | 'pressure') {
+  /** @param sees what the adaptive limit is told; undefined: the limit is fixed */
+  constructor(limit: number, sees?: 'durations' | 'pressure') {
     const limits = { perGroup: 100, queueMax: 100, waitMs: 5000 }
     this.limiter = new ProcessLimiter({
-      total,
+      limit: limit,
       fill: limits,
       pass: limits,
       clock: this.clock,
@@ -47,7 +47,7 @@ export class SimulatedHost {
     const adaptive = new AdaptiveLimit({
       limiter: this.limiter,
       floor: 4,
-      ceiling: total,
+      ceiling: limit,
       periodMs: 2000,
       clock: this.clock,
       readPressure: async (): Promise<Pressure> => (sees === 'pressure' ? { memory: this.#pressure } : {}),

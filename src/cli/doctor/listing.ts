@@ -32,7 +32,7 @@ export async function listWithGit(
   const { code, reason } = await process.ended
   const stderr = process.stderr.replaceAll(/:\s*\n\s*/g, ': ').replaceAll(/\s*\n\s*/g, '; ')
   if (code === 0) return { works: true, complaint: stderr }
-  if (process.toldToEnd)
+  if (process.endRequested)
     return { works: false, complaint: `Git has not listed its refs within ${withinMs / 1000} s` }
   if (!knowsReftable(version) && (await refStorage(git, repository)) === 'reftable') {
     const complaint = `Git ${version} cannot read it: its refs are stored as reftable, which Git supports since 2.45 (${stderr})`

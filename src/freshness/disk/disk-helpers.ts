@@ -59,7 +59,7 @@ export class DiskHelpers {
   }
 
   /** Counts the helper processes by state. */
-  get census(): Readonly<Record<'running' | 'stuck', number>> {
+  get countByState(): Readonly<Record<'running' | 'stuck', number>> {
     const states = [...this.#helpers.values()].map(({ state }) => state).filter((state) => state !== 'none')
     const stuck = states.filter((state) => state === 'stuck').length
     return { running: states.length - stuck, stuck }

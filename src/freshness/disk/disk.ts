@@ -28,7 +28,7 @@ export interface DiskOptions {
 }
 
 /** The repository at a path. */
-export interface Found {
+export interface FoundRepository {
   readonly repository: Repository | undefined
   /** Why something that exists at the path is not served. */
   readonly refused: RepositoryRefusal | undefined
@@ -66,7 +66,7 @@ export class Disk {
   }
 
   /** Finds the repository at a path. */
-  find(path: string): Found {
+  find(path: string): FoundRepository {
     const { opened, refused } = this.#open(this.#newSnapshot(), path)
     opened?.close()
     return { repository: opened?.repository, refused }

@@ -1,5 +1,5 @@
 import { RemotePath } from '../../git/filesystem/path-guard.js'
-import type { Disk, DiskObservation, Found, GitFacts } from './disk.js'
+import type { Disk, DiskObservation, FoundRepository, GitFacts } from './disk.js'
 import type { DiskHelpers } from './disk-helpers.js'
 import type { DiskQuery } from './disk-messages.js'
 import type { Modes } from './modes.js'
@@ -32,7 +32,7 @@ export class Disks {
     }
   }
 
-  find(path: string): Found | Promise<Found> {
+  find(path: string): FoundRepository | Promise<FoundRepository> {
     return this.#query('find', path)
   }
 

@@ -83,7 +83,7 @@ export class Modes {
   }
 
   /** Counts the repositories that were requested lately, by mode and reason. */
-  *census(): Iterable<{ mode: Mode; reason: ModeReason; count: number }> {
+  *countByReason(): Iterable<{ mode: Mode; reason: ModeReason; count: number }> {
     const counts = new Map<string, { mode: Mode; reason: ModeReason; count: number }>()
     for (const { decision } of this.#decisions.values()) {
       const { mode, reason } = decision
@@ -107,9 +107,9 @@ export class Modes {
     const root = gitDir.slice(0, gitDir.length - gitName.length)
     const path = gitName.replace(/(^|\/)\.git$/, '')
     // Another path leads to this repository, as Git resolves paths, unless a repository is at that path itself.
-    const isMeantBy = (other: string): boolean =>
+    const refersTo = (other: string): boolean =>
       !['.git', 'HEAD'].some((part) => existsSync(`${root}${other}/${part}`))
-    const rule = this.#rules.find(({ matches }) => matches({ path, isMeantBy }))?.rule
+    const rule = this.#rules.find(({ matches }) => matches({ path, refersTo }))?.rule
     if (rule && rule.mode !== 'auto') return { mode: rule.mode, reason: 'configured', detail: rule.glob }
     const filesystem = networkFilesystem(commonDir, this.#options.mounts)
     return filesystem === undefined

@@ -28,7 +28,7 @@ export const placeOf = (path: string): Place => ({ name: path, path: systemPath(
 const openPath = 0o10000000
 /**
  * The directory in which this process's descriptors have paths (proc_pid_fd(5)); undefined: this system has none. Then
- * directories are reached by their names, which may come to mean other directories. `/proc/self` would cost one more link
+ * directories are reached by their names, which may lead to other directories later. `/proc/self` would cost one more link
  * per system call.
  */
 const descriptors =
@@ -38,8 +38,8 @@ const descriptors =
 const flags = constants.O_DIRECTORY | (descriptors === undefined ? constants.O_RDONLY : openPath)
 
 /**
- * The directory that a path meant at one moment, held open. What is reached through it is in that directory, whatever the
- * path comes to mean: renamed, exchanged with a link, covered by a mount. The caller of `open` closes it.
+ * The directory that a path led to at one moment, held open. Files reached through it are in that directory even if the path
+ * is renamed, relinked or mounted over. The caller of `open` closes it.
  */
 export class OpenDirectory {
   /** Where it was when it was opened: absolute and free of links. */
@@ -109,7 +109,7 @@ export class OpenDirectory {
 }
 
 /** Returns the path of an open directory for a process that has inherited it as this descriptor. */
-export const handedOnPath = (path: string, descriptor: number): string =>
+export const descriptorPath = (path: string, descriptor: number): string =>
   descriptors === undefined ? path : `/proc/self/fd/${descriptor}`
 
 /** Returns the kernel's path of a descriptor. */

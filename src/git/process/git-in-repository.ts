@@ -1,4 +1,4 @@
-import { handedOnPath } from '../filesystem/open-directory.js'
+import { descriptorPath } from '../filesystem/open-directory.js'
 import { RemotePath } from '../filesystem/path-guard.js'
 import { reopenRepository } from '../state/reopen-repository.js'
 import type { Repository } from '../state/repository.js'
@@ -8,11 +8,11 @@ import type { Git, SpawnOptions } from './git.js'
 import { launcherInRepository } from './launcher.js'
 
 /** The first descriptor that is not a standard one. */
-const firstHandedOn = 3
+const firstExtraDescriptor = 3
 
 export interface SpawnInOptions extends Omit<
   SpawnOptions,
-  'cwd' | 'where' | 'handedOn' | 'mount' | 'launcher'
+  'cwd' | 'where' | 'extraDescriptors' | 'mount' | 'launcher'
 > {
   /** Is the process to be given up if the repository's filesystem does not answer? */
   readonly mayGiveUp?: boolean
@@ -20,11 +20,11 @@ export interface SpawnInOptions extends Omit<
 
 /** Returns the path of a repository's common directory for a process that `spawnIn` runs. */
 export const commonDirInside = ({ gitDir, commonDir }: Repository): string =>
-  commonDir === gitDir ? '.' : handedOnPath(commonDir, firstHandedOn)
+  commonDir === gitDir ? '.' : descriptorPath(commonDir, firstExtraDescriptor)
 
 /**
- * Runs `git COMMAND …` with a repository as its working directory: the directory that was observed, whatever its path has
- * come to mean. So the repository is `.` to Git.
+ * Runs `git COMMAND …` with a repository as its working directory: the directory that was observed, even if its path was
+ * renamed, relinked or mounted over. So the repository is `.` to Git.
  * @throws RepositoryExchanged; then the permit is released
  */
 export function spawnIn(
@@ -55,7 +55,7 @@ export function spawnIn(
       ...options,
       cwd: gitDir.workingDirectory,
       where: repository.gitDir,
-      handedOn: isLinked ? [common.descriptor] : [],
+      extraDescriptors: isLinked ? [common.descriptor] : [],
       environment,
     })
   } finally {

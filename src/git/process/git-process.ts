@@ -14,13 +14,13 @@ export interface ProcessOptions {
   /** Mount point of the filesystem it works on, if that may hang and the process is to be given up then; see `giveUpOn`. */
   readonly mount?: string | undefined
   /** Descriptors that it inherits as 3 and up, and passes on to its own children. */
-  readonly handedOn?: readonly number[]
+  readonly extraDescriptors?: readonly number[]
   /** Ends the process when it aborts. */
   readonly signal?: AbortSignal
 }
 
 /** How a process ended; `code` is undefined if a signal ended it or it never started. */
-export interface Ending {
+export interface ProcessEnding {
   readonly code: number | undefined
   readonly reason: string
 }
@@ -29,7 +29,7 @@ export interface Ending {
 const stderrMax = 4096
 /** Milliseconds from SIGTERM to SIGKILL. */
 const killAfterMs = 2000
-/** Milliseconds from SIGKILL until the process must be gone. One that is stuck in the kernel is not. */
+/** Milliseconds after SIGKILL until a process counts as stuck in the kernel. */
 const goneAfterMs = 3000
 /** Retry-After for a filesystem that does not answer: a retry fails at once if it still does not. */
 const retryAfterSeconds = 5
@@ -44,7 +44,7 @@ export class GitProcess {
    * Resolves when the process is gone and its output is closed, or when it was killed, is stuck in the kernel, and is
    * given up. Never rejects.
    */
-  readonly ended: Promise<Ending>
+  readonly ended: Promise<ProcessEnding>
   /** Resolves when the process is gone, given up or not. */
   readonly gone: Promise<unknown>
   readonly #pid: number | undefined
@@ -53,7 +53,7 @@ export class GitProcess {
   /** Has the group's leader gone? Its output may be read long after that. */
   #exited = false
   #gone = false
-  #toldToEnd = false
+  #endRequested = false
   #unanswered: FilesystemUnanswered | undefined
   readonly #mount: string | undefined
   #giveUp: () => void = () => {}
@@ -70,12 +70,12 @@ export class GitProcess {
     mayGiveUp: () => boolean,
     done: (ending: string) => void,
   ) {
-    const { launcher, environment, signal, handedOn = [] } = options
+    const { launcher, environment, signal, extraDescriptors: extraDescriptors = [] } = options
     const [program, ...before] = launcher ?? [path]
     // This process's own directory may be on a mount that hangs.
     const cwd = options.cwd ?? (launcher ? '/' : undefined)
     const line = launcher ? [...before, path, ...args] : args
-    const stdio = ['pipe', 'pipe', 'pipe', ...handedOn] as const
+    const stdio = ['pipe', 'pipe', 'pipe', ...extraDescriptors] as const
     const child = startInGroup(program, line, { cwd, env: environment, stdio: [...stdio] })
     this.#mayGiveUp = mayGiveUp
     this.#mount = options.mount
@@ -92,14 +92,14 @@ export class GitProcess {
     const abort = (): void => this.end()
     signal?.addEventListener('abort', abort, { once: true })
     child.once('exit', () => (this.#exited = true))
-    const gone = new Promise<Ending>((resolve) => {
+    const gone = new Promise<ProcessEnding>((resolve) => {
       child.once('error', (error) => resolve({ code: undefined, reason: error.message }))
       child.once('close', (code, killedBy) => {
         if (code === null) resolve({ code: undefined, reason: `killed by ${killedBy}` })
         else resolve({ code, reason: `exit code ${code}` })
       })
     })
-    const givenUp = new Promise<Ending>((resolve) => {
+    const givenUp = new Promise<ProcessEnding>((resolve) => {
       this.#giveUp = () => resolve({ code: undefined, reason: 'killed, and stuck in the kernel' })
     })
     this.gone = gone.then(() => (this.#gone = true))
@@ -127,8 +127,8 @@ export class GitProcess {
   }
 
   /** Was it asked to end before it did? */
-  get toldToEnd(): boolean {
-    return this.#toldToEnd
+  get endRequested(): boolean {
+    return this.#endRequested
   }
 
   /** Why it was given up, if it was. */
@@ -146,7 +146,7 @@ export class GitProcess {
   /** Asks the process group to end, kills it if it does not, and gives it up if it is stuck in the kernel. */
   end(): void {
     if (this.#gone) return
-    this.#toldToEnd = true
+    this.#endRequested = true
     this.kill('SIGTERM')
     let timer = setTimeout(() => {
       this.kill('SIGKILL')

@@ -37,10 +37,13 @@ export interface SpawnOptions extends ProcessOptions {
   readonly permit?: Permit
 }
 
-/** Where there is no limiter. */
+/** Used if there is no limiter. */
 const unlimitedPermit: Permit = { release: () => {} }
 
-/** Stuck processes that may be given up, without their permits, at once; they use no processor. More keep their permits. */
+/**
+ * Stuck processes that may be left behind at once with their permits released; they use no CPU. Any further ones keep their
+ * permits.
+ */
 const stuckMax = 16
 
 /** Starts every Git process for requests, and knows all that run, so that none is left behind. */
@@ -88,8 +91,8 @@ export class Git {
         void process.gone.then(() => this.#stuck--)
       }
       options.permit?.release()
-      const { stderr, toldToEnd } = process
-      if (!toldToEnd && (stderr || ending !== 'exit code 0')) {
+      const { stderr, endRequested } = process
+      if (!endRequested && (stderr || ending !== 'exit code 0')) {
         this.#options.complained?.({ command, where: options.where ?? options.cwd, stderr, ending })
       }
     })

@@ -42,7 +42,7 @@ export function findProgram(name: string, path: string | undefined, guard?: Path
   })
 }
 
-/** Milliseconds for each question to Git. */
+/** Time limit in milliseconds for each Git command. */
 const answerWithinMs = 5000
 
 /** Asks Git about itself; where it does not answer, the default of most builds of Git is used. */

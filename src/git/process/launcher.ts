@@ -1,5 +1,5 @@
 import { pathBytes } from '../filesystem/byte-path.js'
-import { handedOnPath } from '../filesystem/open-directory.js'
+import { descriptorPath } from '../filesystem/open-directory.js'
 import type { Repository } from '../state/repository.js'
 
 /**
@@ -16,7 +16,7 @@ const script = `
 path() { dir=$(printf '%b/' "$1"); }
 is() { [ "$(stat -Lc %d:%i -- "$1")" = "$2" ] || { echo 'the repository was exchanged, or stat failed' >&2; exit 75; }; }
 path "$1"; cd "$dir" || exit; is . "$2"
-if [ -n "$3" ]; then path "$3"; exec 3<"$dir" || exit; is ${handedOnPath('', 3)} "$4"; fi
+if [ -n "$3" ]; then path "$3"; exec 3<"$dir" || exit; is ${descriptorPath('', 3)} "$4"; fi
 shift 4
 exec "$@"`
 

@@ -14,7 +14,7 @@ export interface ServingConfig {
   readonly objectFormat: string
 }
 
-/** Milliseconds for each question to Git. */
+/** Time limit in milliseconds for each Git command. */
 const answerWithinMs = 10_000
 
 /**

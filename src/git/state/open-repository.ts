@@ -7,7 +7,7 @@ import { statOf } from '../filesystem/stat-of.js'
 import { isTransient } from '../filesystem/system-errors.js'
 import { readCommonDir, readGitfile } from './gitfile.js'
 import type { RepositoriesRoot } from './repositories-root.js'
-import { followLinks, homeOf, type OpenPart } from './repository-links.js'
+import { followLinks, owningRepository, type OpenPart } from './repository-links.js'
 import type { OpenRepository, Repository, RepositoryRefusal } from './repository.js'
 import type { StatSnapshot } from './stat-snapshot.js'
 
@@ -40,7 +40,7 @@ export function openRepository(
     const target = stats.isFile() ? readGitfile(snapshot, candidate, stats) : candidate
     if (target !== undefined && target !== candidate) snapshot.guard?.check(target)
     const repository = target === undefined ? undefined : openAt(snapshot, root, target, failed)
-    // The first that Git would take decides: to skip one that may not be served would be to serve another one.
+    // The first candidate that Git would use decides, even if it is refused: skipping it would serve another repository.
     if (typeof repository === 'object') return repository
     if (repository) {
       refused(repository, suffix)
@@ -122,7 +122,7 @@ function inspect(
   const names = root.namesOf(places)
   if (!names) return 'outside'
   const [gitName, commonName, ...linkNames] = names as [string, string, ...string[]]
-  const linkedNames = linkNames.map((name, index) => homeOf(linked[index]!, name))
+  const linkedNames = linkNames.map((name, index) => owningRepository(linked[index]!, name))
   if ((snapshot.entries(git)?.has('.git') ?? true) && hasNested(snapshot, root, git)) return 'nested'
   const repository: Repository = {
     gitDir: git.path,
@@ -133,7 +133,7 @@ function inspect(
     gitIdentity: git.identity,
     commonIdentity: common.identity,
   }
-  return { repository, git, common, stats, homes: [...new Set(places)], close }
+  return { repository, git, common, stats, allowedLinkTargets: [...new Set(places)], close }
 }
 
 /** Is there a `.git` in it that Git would enter instead when it is given the repository's path? */

@@ -21,14 +21,14 @@ export interface ObservedRefs extends StateDigest {
  */
 export async function observeRefs(
   snapshot: StatSnapshot,
-  { git, common, stats, homes }: OpenRepository,
+  { git, common, stats, allowedLinkTargets }: OpenRepository,
   { config }: RepositoryState,
   limits: RefLimits,
 ): Promise<ObservedRefs | WalkProblem> {
   snapshot.record(git.at('HEAD'), stats.HEAD)
   recordPart(snapshot, common.at('packed-refs'), stats['packed-refs'])
   if (snapshot.entries(common)?.has('shallow') ?? true) snapshot.stat(common.at('shallow'))
-  const walk = new RefsWalk(snapshot, limits, homes)
+  const walk = new RefsWalk(snapshot, limits, allowedLinkTargets)
   if (stats.reftable) snapshot.recordContent(common.at('reftable/tables.list'))
   let problem = await walk.record(common.at('refs'), stats.refs)
   if (!problem && git !== common) {

@@ -18,28 +18,31 @@ export interface RefLimits {
   readonly linksBelow?: () => string | undefined
 }
 
-/** Why a walk has ended early: too many directories, or a link that leads out of the repository. */
+/** Why a walk has ended early: too many directories, or a link that leads to a place that is not allowed. */
 export type WalkProblem = 'directories' | 'outside'
 
 /** Stat calls between two yields to the event loop: half a millisecond, if no directory has to be listed again. */
 const statsPerYield = 200
 
-/** Records directories of refs and all below them. Links are followed, as Git does, but not out of the repository. */
+/**
+ * Records directories of refs and all below them. Links are followed, as Git does, if their target is in the repository
+ * or below `linksBelow`.
+ */
 export class RefsWalk {
   /** False once there were more loose refs than `looseRefs`: the last directories' refs are not checked one by one. */
   allLoose = true
   readonly #snapshot: StatSnapshot
   readonly #limits: RefLimits
-  readonly #homes: readonly string[]
+  readonly #allowedLinkTargets: readonly string[]
   /** Inodes of visited directories: a link may lead to one of them again. */
   readonly #visited = new Set<string>()
   #looseRefs = 0
   #stats = 0
 
-  constructor(snapshot: StatSnapshot, limits: RefLimits, homes: readonly string[]) {
+  constructor(snapshot: StatSnapshot, limits: RefLimits, allowedLinkTargets: readonly string[]) {
     this.#snapshot = snapshot
     this.#limits = limits
-    this.#homes = homes
+    this.#allowedLinkTargets = allowedLinkTargets
   }
 
   /** @param topStats of `top`, link not followed, if they are known */
@@ -107,8 +110,8 @@ export class RefsWalk {
       return false
     }
     this.#snapshot.guard?.checkBelow(real)
-    const homes = [...this.#homes, this.#limits.linksBelow?.()]
-    return !homes.some((home) => home !== undefined && pathWithin(home, real) !== undefined)
+    const targets = [...this.#allowedLinkTargets, this.#limits.linksBelow?.()]
+    return !targets.some((target) => target !== undefined && pathWithin(target, real) !== undefined)
   }
 }
 

@@ -12,8 +12,8 @@ import { realPath } from '../filesystem/real-path.js'
  *    once, and asks the kernel where the open directory is. A path that is exchanged later changes nothing.
  * 3. `namesOf`, here, compares where these directories really are with where the root really is. If one is outside, the
  *    repository is refused as 'outside'.
- * 4. `RefsWalk` (refs-walk.ts) refuses links below refs/ that leave the repository; `findObjectDirectories`
- *    (object-directories.ts) refuses object directories that do.
+ * 4. `RefsWalk` (refs-walk.ts) refuses links below refs/ that lead out of the repository, or without `--access`, out of
+ *    the root; `findObjectDirectories` (object-directories.ts) refuses object directories outside of the repository.
  * 5. `spawnIn` (process/git-in-repository.ts) starts Git in the directory that was checked, or not at all.
  *
  * The root's own path may lead through links that are moved while refstream runs (a deployment, git-sync), so each

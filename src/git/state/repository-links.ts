@@ -51,7 +51,7 @@ function realPathOf(path: string | Buffer): string | undefined {
  * @param path absolute and free of links
  * @param name the same, relative to the root
  */
-export function homeOf(path: string, name: string): string {
+export function owningRepository(path: string, name: string): string {
   const root = path.slice(0, path.length - name.length)
   for (let home = name; ; home = dirname(home)) {
     if (isRepositoryLike(`${root}${home === '.' ? '' : home}`)) return home === '.' ? '' : home

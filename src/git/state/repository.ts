@@ -12,7 +12,7 @@ export interface Repository {
   readonly commonName: string
   /** The repositories, or mere directories, that its links lead into, relative to the root as well. */
   readonly linkedNames: readonly string[]
-  /** Of these directories and no others, whatever their paths come to mean; see `OpenDirectory`. */
+  /** Identities of these directories, valid even if their paths are renamed, relinked or mounted over; see `OpenDirectory`. */
   readonly gitIdentity: string
   readonly commonIdentity: string
 }
@@ -23,19 +23,19 @@ export const identityOf = (repository: Repository): string => {
   return [gitIdentity, commonIdentity, commonName, ...linkedNames].join(' ')
 }
 
-/** Why a path means no repository that is served, although something is there. */
+/** Why the repository at a path is not served. */
 export type RepositoryRefusal = 'outside' | 'nested' | 'unreadable'
 
 /** A repository whose directories are held open, to be closed by the caller that receives it. */
 export interface OpenRepository {
   readonly repository: Repository
   readonly git: OpenDirectory
-  /** The same object as `git` where there is but one directory. */
+  /** The same object as `git` if there is only one directory. */
   readonly common: OpenDirectory
   /** Stat results of its parts, links not followed. */
   readonly stats: Readonly<Record<'HEAD' | 'refs', BigIntStats>> &
     Readonly<Record<'packed-refs' | 'reftable', BigIntStats | undefined>>
   /** Directories, absolute and free of links, in which files with refs may lie. */
-  readonly homes: readonly string[]
+  readonly allowedLinkTargets: readonly string[]
   close(): void
 }

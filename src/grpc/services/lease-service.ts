@@ -6,7 +6,7 @@ import { replyBy, statusOf } from '../admin-call.js'
 import type { CallOptions } from '../call.js'
 import { toDuration, toMs, toTimestamp, type Duration } from '../proto/definitions.js'
 import { mutatorPath } from './requests.js'
-import { explain, RpcError } from '../status.js'
+import { toRpcFailure, RpcError } from '../status.js'
 
 /** Most characters of a reason. */
 const reasonMax = 1000
@@ -30,7 +30,7 @@ type RenewRequest = Pick<LeaseMessage, 'id'> & { readonly ttl: Duration | null }
 type ReleaseRequest = Pick<LeaseMessage, 'id'> & { readonly unchanged: boolean }
 type HoldStream = ServerWritableStream<HoldRequest, LeaseMessage>
 
-export interface LeaseServiceOptions extends Pick<CallOptions, 'authorize' | 'log'> {
+export interface GrpcLeaseServiceOptions extends Pick<CallOptions, 'authorize' | 'log'> {
   readonly leases: LeaseService
   /** Longest time limit of a lease, in seconds. */
   readonly leaseMaxSeconds: number
@@ -38,11 +38,11 @@ export interface LeaseServiceOptions extends Pick<CallOptions, 'authorize' | 'lo
 
 /** Serves refstream.v1.LeaseService. */
 export class LeaseCalls {
-  readonly #options: LeaseServiceOptions
+  readonly #options: GrpcLeaseServiceOptions
   /** What ends a call that holds a lease, by the lease's id. */
   readonly #holds = new Map<string, (error?: unknown) => void>()
 
-  constructor(options: LeaseServiceOptions) {
+  constructor(options: GrpcLeaseServiceOptions) {
     this.#options = options
   }
 
@@ -100,7 +100,7 @@ export class LeaseCalls {
     const end = (error?: unknown): void => {
       if (!this.#forget(id, renewal)) return
       if (error === undefined) stream.end()
-      else stream.emit('error', explain(error).status)
+      else stream.emit('error', toRpcFailure(error).status)
     }
     const renew = (): void => {
       try {

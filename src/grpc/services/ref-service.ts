@@ -23,12 +23,12 @@ interface ListRefsRequest extends Omit<RefQuery, 'prefixes'> {
   readonly prefixes: Buffer[]
 }
 
-export interface RefServiceOptions extends CallOptions {
+export interface GrpcRefServiceOptions extends CallOptions {
   readonly service: RefService
 }
 
 /** Serves refstream.v1.RefService. */
-export function refService(options: RefServiceOptions): UntypedServiceImplementation {
+export function refService(options: GrpcRefServiceOptions): UntypedServiceImplementation {
   const { service } = options
   return {
     Advertise: answerBy<AdvertiseRequest, DataMessage>(options, 'advertisement', async (call) => {
@@ -36,7 +36,7 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
       const path = repositoryPath(repository)
       if (!isVersion(protocol)) throw new RpcError('invalid', `protocol must be 0, 1 or 2, not ${protocol}`)
       const asked = { version: protocol, overrides: { configOptions } }
-      await call.enter(path, (target) => sendAdvertisement(call, service, target, asked))
+      await call.run(path, (target) => sendAdvertisement(call, service, target, asked))
     }),
     ListRefs: answerBy<ListRefsRequest, RefsMessage>(options, 'ls-refs', async (call) => {
       const { repository, prefixes, peel, symrefs, unborn } = call.request
@@ -46,7 +46,7 @@ export function refService(options: RefServiceOptions): UntypedServiceImplementa
       // The call keeps its message to its end, and a Buffer takes far more memory than the prefix in it.
       prefixes.length = 0
       const query = { peel, symrefs, unborn, prefixes: names }
-      await call.enter(path, (target) => sendRefs(call, service, target, query))
+      await call.run(path, (target) => sendRefs(call, service, target, query))
     }),
   }
 }

@@ -3,7 +3,7 @@ import { protocolVersion } from '../../git/protocol/version.js'
 import { serviceHeader } from '../../git/process/upload-pack.js'
 import { answerBy } from '../call.js'
 import type { DataMessage } from '../proto/data-message.js'
-import { sendAdvertisement, type RefServiceOptions } from './ref-service.js'
+import { sendAdvertisement, type GrpcRefServiceOptions } from './ref-service.js'
 import { repositoryPath } from './requests.js'
 import { RpcError } from '../status.js'
 
@@ -18,7 +18,7 @@ interface InfoRefsRequest {
   readonly gitProtocol: string
 }
 
-export interface SmartHttpOptions extends RefServiceOptions {
+export interface SmartHttpOptions extends GrpcRefServiceOptions {
   /** Gitaly's storages by name: directories relative to the root; empty: the root itself. */
   readonly storages: ReadonlyMap<string, string>
 }
@@ -42,7 +42,7 @@ export function smartHttpService(options: SmartHttpOptions): UntypedServiceImple
         // Git leaves it out in version 2; Gitaly never does.
         ahead: version === 2 ? serviceHeader : [],
       }
-      await call.enter(path, (target) => sendAdvertisement(call, service, target, asked))
+      await call.run(path, (target) => sendAdvertisement(call, service, target, asked))
     }),
   }
 }

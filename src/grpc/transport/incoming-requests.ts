@@ -27,7 +27,7 @@ export interface IncomingRequestsOptions {
 const callBytes = 10 * 1024
 /** Most bytes of a call's metadata, as the fields of a head are counted in HTTP/2 (RFC 9113, section 10.5.1). */
 const metadataMax = 16 * 1024
-/** Milliseconds in which a client must acknowledge these limits; until then it need not keep them. */
+/** Milliseconds in which a client must acknowledge these limits; until then it may exceed them. */
 const settingsMs = 10_000
 
 interface Incoming {
@@ -36,9 +36,9 @@ interface Incoming {
 }
 
 /**
- * Bounds what calls hold whose request has not come whole: grpc-js keeps what there is of it, and reports nothing before
- * its client has said that it is all. Their clients have not been authenticated by then, so a limit on the number of such
- * calls could be used to keep others out: it is bytes that are limited.
+ * Bounds the memory of calls whose request is incomplete: grpc-js buffers the request, and reports it only when it is
+ * complete. Their clients are not authenticated yet, and could use up a limit on the number of calls to block other
+ * clients. So bytes are limited, not calls.
  *
  * - HTTP/2 itself bounds the streams of a connection, a call's metadata, and what a client may send before it is read.
  * - On one connection, requests that are together too large are read one after another. Others are not delayed.
@@ -46,8 +46,8 @@ interface Incoming {
  *   longest. A request that comes as fast as the network allows is never that one while others are silent.
  * - A client that sends nothing for too long loses its call, DEADLINE_EXCEEDED.
  *
- * An answer that is whole before its request is, as errors are, ends the call (RFC 9113, section 8.1): its client might
- * else keep it open for ever.
+ * An answer that is complete before its request, such as an error, ends the call (RFC 9113, section 8.1): otherwise its
+ * client might keep it open forever.
  */
 export class IncomingRequests {
   readonly #options: IncomingRequestsOptions

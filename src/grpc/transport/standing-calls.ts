@@ -12,8 +12,8 @@ type StandingCall = ServerDuplexStream<unknown, unknown>
 type Handler = (call: StandingCall) => void
 
 /**
- * Limits the calls that only wait for news and last for as long as their clients like, of services that need no
- * credentials (health, reflection): to a number per connection.
+ * Limits, per connection, calls that stay open as long as their clients want (health Watch, reflection). These services
+ * need no credentials.
  */
 export class StandingCalls {
   readonly #server: Server

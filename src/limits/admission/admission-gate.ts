@@ -42,7 +42,7 @@ export interface GateEvents {
 const arrivalsPerAdmission = 3
 /** Requests that are admitted together: they share observations and fills. */
 const batch = 64
-/** Places that a client may have whatever its share is: where there are few, taking these is not greedy. */
+/** Places guaranteed to each client, however small its share is. */
 const fewPlaces = 4
 /** Longest time in milliseconds for which requests wait for the connections that arrive one after another. */
 const arrivalMs = 20
@@ -52,7 +52,7 @@ const arrivalMs = 20
  * it queues new requests and admits them in batches, repositories round robin (see `FairQueue`). Places are shared among
  * clients, so that none takes all of them; clients that were admitted a moment ago have places of their own.
  *
- * A saturated loop must not do a part of everything at a time: all answers would be late. Nor may it accept only as many
+ * While saturated, the loop must not advance all requests a little: all answers would be late. Nor may it accept only as many
  * requests as it can answer: the others would wait in the kernel, until that drops them without an answer. To accept and
  * shed a request is cheap, but not free. So while requests wait, the loop accepts at most three times as many as it
  * admits. As soon as a turn of the loop brings no arrival, a batch is admitted: the loop has work as long as there is any.

@@ -4,24 +4,24 @@ import type { Pressure } from './pressure.js'
 import type { ProcessLimiter } from './process-limiter.js'
 
 /**
- * Why a total was changed. `demand`: a request waited; `slow`: fills had become slow; the others: the kernel's figures for
+ * Why a limit was changed. `demand`: a request waited; `slow`: fills had become slow; the others: the kernel's figures for
  * pressure.
  */
 export type AdaptiveLimitCause = 'demand' | 'slow' | keyof Pressure
 
 export interface AdaptiveLimitOptions {
-  readonly limiter: Pick<ProcessLimiter, 'total' | 'scarce' | 'running'>
-  /** Bounds of the total. As many processes as the floor allows must be harmless at any time. */
+  readonly limiter: Pick<ProcessLimiter, 'limit' | 'scarce' | 'running'>
+  /** Bounds of the limit. As many processes as the floor allows must be harmless at any time. */
   readonly floor: number
   readonly ceiling: number
   readonly readPressure: () => Promise<Pressure>
   /** Milliseconds between two decisions. */
   readonly periodMs: number
   readonly clock?: Clock
-  readonly changed?: (cause: AdaptiveLimitCause, total: number) => void
+  readonly changed?: (cause: AdaptiveLimitCause, limit: number) => void
 }
 
-/** The figures from which on the total does not grow, and from which on it is halved. */
+/** The figures from which on the limit does not grow, and from which on it is halved. */
 const bounds: readonly [keyof Pressure, hold: number, cut: number][] = [
   // Where all CPUs are well used, some process waits for one nearly all the time; only all the time is too much.
   ['cpu', 70, 95],
@@ -41,13 +41,13 @@ const groupsMax = 1000
 const restMs = 10_000
 
 /**
- * Adapts the total of permits to what the machine can take, by AIMD (additive increase, multiplicative decrease, as TCP
+ * Adapts the limit of permits to what the machine can take, by AIMD (additive increase, multiplicative decrease, as TCP
  * does): one more per period while a request waits and all is well, half as many when it is not. Under overload requests
  * are shed from the queue, and what runs ends in good time.
  *
  * *Slow* is a fill that takes much longer than others of its group did under light load. Each group is compared with
  * itself, since long fills of a large repository are no sign of overload. The baseline is learned only while no more
- * processes run than the floor allows: otherwise a total that grows step by step would make each step look normal.
+ * processes run than the floor allows: otherwise a limit that grows step by step would make each step look normal.
  * Logarithms are averaged, so that a single fill that hangs has little weight.
  *
  * *Pressure* also shows what fills do not: clones that use up the memory, or another program that uses the disk.
@@ -83,7 +83,7 @@ export class AdaptiveLimit {
     this.#excess += time - baseline
   }
 
-  /** Starts to adapt the total. @returns stops it */
+  /** Starts to adapt the limit. @returns stops it */
   start(): () => void {
     const { periodMs, readPressure } = this.#options
     let stopped = false
@@ -118,8 +118,8 @@ export class AdaptiveLimit {
     const cause = over(2) ?? (slow ? 'slow' : undefined)
     if (cause) {
       this.#restUntil = now + restMs
-      this.#set(cause, Math.max(floor, Math.floor(limiter.total / 2)))
-    } else if (limiter.scarce && !over(1)) this.#set('demand', Math.min(ceiling, limiter.total + 1))
+      this.#set(cause, Math.max(floor, Math.floor(limiter.limit / 2)))
+    } else if (limiter.scarce && !over(1)) this.#set('demand', Math.min(ceiling, limiter.limit + 1))
   }
 
   /** Were the fills of the present sample slow? Starts a new sample if this one is large enough. */
@@ -130,10 +130,10 @@ export class AdaptiveLimit {
     return slow
   }
 
-  #set(cause: AdaptiveLimitCause, total: number): void {
+  #set(cause: AdaptiveLimitCause, limit: number): void {
     const { limiter, changed } = this.#options
-    if (total === limiter.total) return
-    limiter.total = total
-    changed?.(cause, total)
+    if (limit === limiter.limit) return
+    limiter.limit = limit
+    changed?.(cause, limit)
   }
 }

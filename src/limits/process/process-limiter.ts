@@ -10,7 +10,7 @@ export type ClassLimits = Pick<TimedQueueOptions, 'perGroup' | 'queueMax' | 'wai
 
 export interface ProcessLimiterOptions {
   /** Most permits at once: at least 2, since some are reserved for each class. */
-  readonly total: number
+  readonly limit: number
   readonly fill: ClassLimits
   readonly pass: ClassLimits
   readonly events?: ProcessLimiterEvents
@@ -55,7 +55,7 @@ const reserved: Record<ProcessClass, number> = { fill: 1 / 4, pass: 1 / 2 }
  *
  * *No permit is lost, and none is idle while a request is eligible for it.* A permit is counted before its promise
  * resolves, and only `release()` takes it back, once. For how a request that waits ends, see `TimedQueue`. Permits are
- * granted whenever one may have become free: at a release, and when the total grows. A request that arrives or leaves
+ * granted whenever one may have become free: at a release, and when the limit grows. A request that arrives or leaves
  * makes no other eligible: one that is eligible while a permit is free has it already.
  *
  * *Memory* is bounded by the permits and the places in the two queues.
@@ -63,29 +63,29 @@ const reserved: Record<ProcessClass, number> = { fill: 1 / 4, pass: 1 / 2 }
 export class ProcessLimiter {
   readonly #options: ProcessLimiterOptions
   readonly #queues: Record<ProcessClass, TimedQueue>
-  #total: number
+  #limit: number
 
-  /** @throws RangeError if the total is less than 2 */
+  /** @throws RangeError if the limit is less than 2 */
   constructor(options: ProcessLimiterOptions) {
-    const { fill, pass, clock, random, total } = options
+    const { fill, pass, clock, random, limit } = options
     this.#options = options
     this.#queues = {
       fill: new TimedQueue({ ...fill, clock, random }),
       pass: new TimedQueue({ ...pass, clock, random }),
     }
-    this.#total = checked(total)
+    this.#limit = checked(limit)
   }
 
-  get total(): number {
-    return this.#total
+  get limit(): number {
+    return this.#limit
   }
 
   /**
-   * May be changed at any time. While more permits are in use than a smaller total allows, each class can still have its
+   * May be changed at any time. While more permits are in use than a smaller limit allows, each class can still have its
    * reserved ones: clones that are still running must not keep fills waiting. @throws RangeError
    */
-  set total(total: number) {
-    this.#total = checked(total)
+  set limit(limit: number) {
+    this.#limit = checked(limit)
     this.#grantFree()
   }
 
@@ -99,7 +99,7 @@ export class ProcessLimiter {
     return this.#queues[processClass].waiting
   }
 
-  /** Does a request wait that would get a permit if the total were greater? */
+  /** Does a request wait that would get a permit if the limit were greater? */
   get scarce(): boolean {
     return this.#queues.fill.hasEligible || this.#queues.pass.hasEligible
   }
@@ -171,17 +171,17 @@ export class ProcessLimiter {
     const all = fill.running + pass.running
     return (
       running < this.#reserved(processClass) ||
-      (all < this.#total && running < this.#total - this.#reserved(other))
+      (all < this.#limit && running < this.#limit - this.#reserved(other))
     )
   }
 
   #reserved(processClass: ProcessClass): number {
-    return Math.max(1, Math.floor(this.#total * reserved[processClass]))
+    return Math.max(1, Math.floor(this.#limit * reserved[processClass]))
   }
 }
 
-function checked(total: number): number {
-  if (!Number.isInteger(total) || total < 2)
-    throw new RangeError(`${total} permits are too few for two classes of processes`)
-  return total
+function checked(limit: number): number {
+  if (!Number.isInteger(limit) || limit < 2)
+    throw new RangeError(`${limit} permits are too few for two classes of processes`)
+  return limit
 }

@@ -2,7 +2,7 @@ import type { DiskFile } from './disk-file.js'
 import { DiskWatchdog } from './disk-watchdog.js'
 import { FreeSpace, type Free, type FreeSpaceLimits } from './free-space.js'
 import { InstanceDirectory } from './instance-directory.js'
-import { Store, type DiscardReason, type Found } from './store.js'
+import { Store, type DiscardReason, type StoredEntry } from './store.js'
 
 /** The operation that failed: `open` (the directory as a whole), or work on one file. */
 export type StoreOperation = 'open' | 'create' | 'write' | 'read' | 'commit' | 'remove'
@@ -13,7 +13,7 @@ export interface CacheDirectoryOptions extends FreeSpaceLimits {
   /** Longest wait for one operation of the disk, in milliseconds; 10 seconds at most. */
   readonly operationMs: number
   /** Called with each intact file that an earlier process left, oldest first. */
-  readonly found: (file: Found) => void
+  readonly found: (file: StoredEntry) => void
   readonly discarded: (reason: DiscardReason) => void
   readonly failed: (operation: StoreOperation, error: unknown) => void
   /** Called when the filesystem lacks free space (with what it has), and when that is over (undefined). */

@@ -1,5 +1,5 @@
 /** Most operations that run at once. libuv runs all file operations of a process on four threads; one is left to others. */
-const lanes = 3
+const maxConcurrent = 3
 /** Longest wait in milliseconds for one operation, whatever limit the owner sets. */
 const maxWaitMs = 10_000
 
@@ -57,7 +57,8 @@ export class DiskWatchdog {
   }
 
   #startNext(): void {
-    while (this.#overdue === 0 && this.#running < lanes && this.#queue.length > 0) this.#queue.shift()?.()
+    while (this.#overdue === 0 && this.#running < maxConcurrent && this.#queue.length > 0)
+      this.#queue.shift()?.()
   }
 }
 

@@ -14,7 +14,7 @@ import { decodeFooter, endsOtherFormat, footerLength, tailLength, type Footer } 
 export type DiscardReason = 'temp' | 'truncated' | 'corrupt' | 'format'
 
 /** A committed file that an earlier process left, with an intact footer; its bytes are not verified yet. */
-export interface Found {
+export interface StoredEntry {
   readonly disk: DiskFile
   readonly footer: Footer
   /** Bytes on disk. */
@@ -45,7 +45,7 @@ export class Store {
   async scan(
     discarded: (reason: DiscardReason) => void,
     failed: (operation: 'read' | 'remove', error: unknown) => void = () => {},
-  ): Promise<Found[]> {
+  ): Promise<StoredEntry[]> {
     await this.#makeDirectories()
     const remove = (path: string, reason: DiscardReason): Promise<void> =>
       this.#watchdog
@@ -57,7 +57,7 @@ export class Store {
     for (const name of await this.#watchdog.run(() => readdir(this.#temp))) {
       await remove(join(this.#temp, name), 'temp')
     }
-    const found: Found[] = []
+    const found: StoredEntry[] = []
     for (const name of await this.#watchdog.run(() => readdir(this.#entries))) {
       const path = join(this.#entries, name)
       try {
@@ -102,7 +102,7 @@ const footerMax = 1024 * 1024
  * Reads a footer; synchronously, because a cache may hold tens of thousands of files, all are read before the first
  * request is accepted, and each costs 20 µs instead of 200 µs.
  */
-function readFound(path: string, watchdog: DiskWatchdog): Found | DiscardReason {
+function readFound(path: string, watchdog: DiskWatchdog): StoredEntry | DiscardReason {
   // Non-blocking, so that a pipe does not make the open wait for a writer.
   const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {

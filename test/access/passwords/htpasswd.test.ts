@@ -46,7 +46,7 @@ t.test('a changed password is not accepted from the cache', async (t) => {
   const file = join(tempDir(t), 'h')
   const checks = new PasswordChecks(20)
   t.teardown(() => checks.close())
-  const decisions = new DecisionCache<PasswordDecision>({ forMs: 60_000, max: 100, timeless: true })
+  const decisions = new DecisionCache<PasswordDecision>({ forMs: 60_000, max: 100, timeIndependent: true })
   const check = (password: string): Promise<boolean> =>
     Htpasswd.read(file).check('alice', password, 'x', checks, decisions)
   writeFileSync(file, `alice:${hashSync('old', 4)}\n`)

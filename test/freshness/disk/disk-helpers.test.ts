@@ -110,7 +110,7 @@ t.test('the number of processes is limited: an idle one is replaced, a busy one 
   await eventually('the one that was used least lately is gone', () => !isThere(first))
   const busy = ['6', '7'].map((id) => helpers.ask({ ...nfs, id }, 'find', [fifo]))
   await t.rejects(helpers.ask(nfs, 'relative', ['x']), unanswered)
-  t.same(helpers.census, { running: 2, stuck: 0 })
+  t.same(helpers.countByState, { running: 2, stuck: 0 })
   helpers.close()
   for (const each of await Promise.allSettled(busy)) t.match(each, { reason: unanswered })
 })

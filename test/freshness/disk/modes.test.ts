@@ -76,7 +76,7 @@ t.test('too many directories: reported once per repository, and counted', async 
   t.equal(modes.of(c).mode, 'lease')
   t.same(reported, [`${root}/a directories`], 'a configured mode is not reported')
   t.same(
-    [...modes.census()].sort((one, two) => (one.reason < two.reason ? -1 : 1)),
+    [...modes.countByReason()].sort((one, two) => (one.reason < two.reason ? -1 : 1)),
     [
       { mode: 'lease', reason: 'configured', count: 1 },
       { mode: 'lease', reason: 'directories', count: 1 },

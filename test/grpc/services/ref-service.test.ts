@@ -1,7 +1,7 @@
 import t from 'tap'
 import { EventEmitter, once } from 'node:events'
 import type { handleServerStreamingCall } from '@grpc/grpc-js'
-import { refService, type RefServiceOptions } from '../../../src/grpc/services/ref-service.js'
+import { refService, type GrpcRefServiceOptions } from '../../../src/grpc/services/ref-service.js'
 import { encodeRefs, type RefsMessage } from '../../../src/grpc/proto/refs-message.js'
 import { messageSize } from '../../../src/grpc/transport/sender.js'
 import { StallDetector } from '../../../src/limits/connection/stall-detector.js'
@@ -52,7 +52,7 @@ t.test('a client that stops reading holds one message, for any query', async (t)
         responseStalls: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 }),
         log: createLog('silent'),
       },
-    } as unknown as RefServiceOptions)
+    } as unknown as GrpcRefServiceOptions)
     for (const query of queries) {
       for (const taken of [0, 3]) {
         const prefixes = query.prefixes.map((prefix) => Buffer.from(prefix))

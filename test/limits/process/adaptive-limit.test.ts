@@ -8,7 +8,7 @@ import { turns } from '../../support/producers.js'
 /** Single decisions: the test sets the figures, then a period passes. */
 class Rig {
   readonly clock = new FakeClock()
-  readonly limiter = { total: 32, scarce: true, running: () => this.busy / 2 }
+  readonly limiter = { limit: 32, scarce: true, running: () => this.busy / 2 }
   readonly changes: string[] = []
   busy = 0
   pressure: Pressure | Error = {}
@@ -22,7 +22,7 @@ class Rig {
       if (this.pressure instanceof Error) throw this.pressure
       return this.pressure
     },
-    changed: (cause, total) => this.changes.push(`${cause} ${total}`),
+    changed: (cause, limit) => this.changes.push(`${cause} ${limit}`),
   })
   readonly stop = this.adaptive.start()
 
@@ -31,7 +31,7 @@ class Rig {
       this.clock.advance(1000)
       await turns(2)
     }
-    return this.limiter.total
+    return this.limiter.limit
   }
 
   /** Sixteen fills of some groups. */
@@ -41,7 +41,7 @@ class Rig {
   }
 }
 
-t.test('the total grows by one while a request waits, up to the ceiling', async (t) => {
+t.test('the limit grows by one while a request waits, up to the ceiling', async (t) => {
   const rig = new Rig()
   t.equal(await rig.periods(), 33)
   rig.limiter.scarce = false
@@ -52,7 +52,7 @@ t.test('the total grows by one while a request waits, up to the ceiling', async 
   rig.stop()
 })
 
-t.test('each figure halves the total, down to the floor, with a rest in between', async (t) => {
+t.test('each figure halves the limit, down to the floor, with a rest in between', async (t) => {
   for (const [figure, cut, hold] of [
     ['cpu', 95, 94],
     ['memory', 25, 24],
@@ -73,7 +73,7 @@ t.test('each figure halves the total, down to the floor, with a rest in between'
   }
 })
 
-t.test('fills that take twice as long as their baseline halve the total', async (t) => {
+t.test('fills that take twice as long as their baseline halve the limit', async (t) => {
   const rig = new Rig()
   rig.limiter.scarce = false
   rig.fills(100)
@@ -106,10 +106,10 @@ t.test('the baseline is learned under light load only', async (t) => {
   rig.busy = 4
   for (let round = 0; round < 10; round++) rig.fills(300)
   await rig.periods(20)
-  const { total } = rig.limiter
+  const { limit } = rig.limiter
   rig.busy = 20
   rig.fills(500)
-  t.equal(await rig.periods(), total, 'a repository that has grown has a new baseline')
+  t.equal(await rig.periods(), limit, 'a repository that has grown has a new baseline')
   rig.stop()
 })
 
@@ -127,7 +127,7 @@ t.test('under three times the load that the host can take, throughput stays', as
   const tooMany = 60
   const fixed = new SimulatedHost(64)
   t.ok((await fixed.pass(20, calm)) > 4)
-  t.ok((await fixed.pass(60, tooMany)) < 3, 'with a fixed total of 64 hardly any fill ends')
+  t.ok((await fixed.pass(60, tooMany)) < 3, 'with a fixed limit of 64 hardly any fill ends')
 
   for (const sees of ['durations', 'pressure'] as const) {
     const host = new SimulatedHost(64, sees)

@@ -22,13 +22,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('abort'), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('pass'), ms: fc.integer({ min: 1, max: 60 }) }) },
 )
-const resize = fc.record({ do: fc.constant('resize' as const), total: fc.integer({ min: 2, max: 9 }) })
+const resize = fc.record({ do: fc.constant('resize' as const), limit: fc.integer({ min: 2, max: 9 }) })
 const limits = fc.record({
   perGroup: fc.integer({ min: 1, max: 4 }),
   queueMax: fc.integer({ min: 0, max: 8 }),
   waitMs: fc.integer({ min: 20, max: 100 }),
 })
-const options = fc.record({ total: fc.integer({ min: 2, max: 9 }), fill: limits, pass: limits })
+const options = fc.record({ limit: fc.integer({ min: 2, max: 9 }), fill: limits, pass: limits })
 
 async function hold(step: fc.Arbitrary<Step>, numRuns: number): Promise<void> {
   await fc.assert(
@@ -46,7 +46,7 @@ t.test('every rule holds after every step of every schedule', async (t) => {
   t.pass()
 })
 
-t.test('every rule holds while the total changes', async (t) => {
+t.test('every rule holds while the limit changes', async (t) => {
   await hold(fc.oneof({ weight: 15, arbitrary: step }, { weight: 1, arbitrary: resize }), 200)
   t.pass()
 })

@@ -15,7 +15,7 @@ function create(options: Partial<ProcessLimiterOptions> = {}) {
   const clock = new FakeClock()
   const events: string[] = []
   const limiter = new ProcessLimiter({
-    total: 8,
+    limit: 8,
     fill: ample,
     pass: ample,
     clock,
@@ -58,17 +58,17 @@ t.test('fills do not wait for clones to end, nor pass-through for fills', async 
 })
 
 t.test('two permits are enough for both classes', (t) => {
-  const { limiter, ask } = create({ total: 2 })
+  const { limiter, ask } = create({ limit: 2 })
   for (let count = 0; count < 2; count++) ask('pass', 'a')
   for (let count = 0; count < 2; count++) ask('fill', 'a')
   t.same([limiter.running('pass'), limiter.running('fill')], [1, 1])
-  t.throws(() => create({ total: 1 }), RangeError)
-  t.throws(() => (limiter.total = 1.5), RangeError)
+  t.throws(() => create({ limit: 1 }), RangeError)
+  t.throws(() => (limiter.limit = 1.5), RangeError)
   t.end()
 })
 
 t.test('a hot group delays others by one request, not by all its waiters', async (t) => {
-  const { got, ask } = create({ total: 2 })
+  const { got, ask } = create({ limit: 2 })
   for (let count = 0; count < 40; count++) ask('pass', 'hot')
   ask('pass', 'other')
   ask('pass', 'third')
@@ -87,7 +87,7 @@ t.test('a group at its own limit does not hold up others', async (t) => {
   const { limiter, got, ask } = create({ pass: { ...ample, perGroup: 2 } })
   for (let count = 0; count < 5; count++) ask('pass', 'hot')
   t.equal(limiter.running('pass'), 2)
-  t.notOk(limiter.scarce, 'a greater total would not help')
+  t.notOk(limiter.scarce, 'a greater limit would not help')
   ask('pass', 'other')
   await turns()
   t.same(
@@ -97,7 +97,7 @@ t.test('a group at its own limit does not hold up others', async (t) => {
 })
 
 t.test('one group cannot take all places in the queue', async (t) => {
-  const { limiter, events, errors, ask } = create({ total: 2, pass: { ...ample, queueMax: 10 } })
+  const { limiter, events, errors, ask } = create({ limit: 2, pass: { ...ample, queueMax: 10 } })
   for (let count = 0; count < 50; count++) ask('pass', 'hot')
   t.equal(limiter.waiting('pass'), 5)
   for (const group of ['a', 'b', 'c', 'd', 'e']) ask('pass', group)
@@ -109,7 +109,7 @@ t.test('one group cannot take all places in the queue', async (t) => {
 })
 
 t.test('admitted clients are queued where others are shed, and wait longer', async (t) => {
-  const { limiter, clock, events, ask } = create({ total: 2, pass: { ...ample, queueMax: 2 } })
+  const { limiter, clock, events, ask } = create({ limit: 2, pass: { ...ample, queueMax: 2 } })
   for (const group of ['a', 'b', 'c', 'd']) ask('pass', group)
   t.ok(limiter.rejection({ class: 'pass', group: 'e' }))
   t.notOk(limiter.rejection({ class: 'pass', group: 'e', admitted: true }))
@@ -127,7 +127,7 @@ t.test('admitted clients are queued where others are shed, and wait longer', asy
 })
 
 t.test('a request that is aborted frees its place at once, and is not granted later', async (t) => {
-  const { limiter, got, errors, ask } = create({ total: 2, pass: { ...ample, queueMax: 1 } })
+  const { limiter, got, errors, ask } = create({ limit: 2, pass: { ...ample, queueMax: 1 } })
   const controller = new AbortController()
   ask('pass', 'a')
   ask('pass', 'b', { signal: controller.signal })
@@ -149,24 +149,24 @@ t.test('a request that is aborted frees its place at once, and is not granted la
   )
 })
 
-t.test('a greater total grants permits to waiters; a smaller one takes none back', async (t) => {
-  const { limiter, got, ask } = create({ total: 2 })
+t.test('a greater limit grants permits to waiters; a smaller one takes none back', async (t) => {
+  const { limiter, got, ask } = create({ limit: 2 })
   for (let count = 0; count < 8; count++) ask('pass', 'a')
   t.ok(limiter.scarce)
-  limiter.total = 8
+  limiter.limit = 8
   t.equal(limiter.running('pass'), 6)
-  limiter.total = 4
+  limiter.limit = 4
   await turns()
   for (let count = 0; count < 4; count++) ask('fill', 'a')
   t.equal(limiter.running('fill'), 1, 'the permits reserved for fills are there, whatever still runs')
   for (const { permit } of got.slice(0, 4)) permit.release()
-  t.same([limiter.running('pass'), limiter.waiting('pass')], [2, 2], 'no more than the new total allows')
+  t.same([limiter.running('pass'), limiter.waiting('pass')], [2, 2], 'no more than the new limit allows')
   t.equal(limiter.running('fill'), 2)
 })
 
 t.test('Retry-After is the time in which the queue will be served', async (t) => {
   const { limiter, clock, got, errors, ask } = create({
-    total: 2,
+    limit: 2,
     pass: { ...ample, queueMax: 10, waitMs: 1e6 },
   })
   for (let count = 0; count < 5; count++) ask('pass', 'a')

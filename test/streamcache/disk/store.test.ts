@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { encodeFooter, tailLength } from '../../../src/streamcache/disk/footer.js'
-import { Store, type DiscardReason, type Found } from '../../../src/streamcache/disk/store.js'
+import { Store, type DiscardReason, type StoredEntry } from '../../../src/streamcache/disk/store.js'
 import { filesIn, openFilesUnder } from '../../support/stream-cache.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -41,7 +41,7 @@ function longFooter(): Buffer {
   return bytes
 }
 
-async function scan(directory: string): Promise<{ found: Found[]; discarded: DiscardReason[] }> {
+async function scan(directory: string): Promise<{ found: StoredEntry[]; discarded: DiscardReason[] }> {
   const discarded: DiscardReason[] = []
   const found = await new Store(join(directory, 'instance-0')).scan((reason) => discarded.push(reason))
   return { found, discarded }
