@@ -127,6 +127,18 @@ t.test('no file is longer than the line limit', (t) => {
   t.end()
 })
 
+t.test('every file of src/ that a comment names exists', (t) => {
+  const unknown = sources.flatMap((path) => {
+    const comments = textOf.get(path)!.match(/\/\*[^]*?\*\/|\/\/.*/g) ?? []
+    const named = comments.flatMap((comment) => comment.match(/[\w-]+(?:\/[\w-]+)*\.ts\b/g) ?? [])
+    return named
+      .filter((name) => !sources.some((source) => `/${source}`.endsWith(`/${name}`)))
+      .map((name) => `${path}: ${name}`)
+  })
+  t.same(unknown, [])
+  t.end()
+})
+
 t.test('a unit test stands where the file that it tests stands', (t) => {
   const elsewhere = /^(e2e|support|bench|fixtures)\//
   /** Tests of the project’s own tools. */

@@ -19,7 +19,7 @@ export class CoalescedObservations<T> {
   observe(path: string): Promise<T> {
     const pending = this.#pending.get(path)
     if (pending) return pending
-    // All requests that arrive in the same turn of the event loop share one observation.
+    // All requests that arrive in the same iteration of the event loop share one observation.
     const free = this.#running.get(path) ?? yieldToEventLoop()
     const next = free.then(
       () => this.#begin(path),

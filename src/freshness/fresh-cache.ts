@@ -42,9 +42,9 @@ const beforeThisProcess: FillOrigin = { generation: 0, openings: 0, atMs: -Infin
  * if its token and generation are those of the observation. Its fill ran between two observations that gave these, with
  * no lease opened in between; and the time from the second of them to the request's observation also lies between two
  * observations that gave the same. So from the start of the fill until after the request arrived nothing changed, or it
- * was reverted before any reader saw it. A running fill is joined under the same condition, but for its first observation alone: what
- * the fill had read before the request arrived was still true then, and what it reads later is newer. In every other
- * case, and always while the state is unsettled, the request gets a fill that starts after it arrived. An entry made
+ * was reverted before any reader saw it. A running fill is joined under the same condition, but for its first observation
+ * alone: what the fill had read before the request arrived was still true then, and what it reads later is newer. In every
+ * other case, and always while the state is unsettled, the request gets a fill that starts after it arrived. An entry made
  * while the state is unsettled is never kept: it has no state token.
  *
  * Why processes are bounded. A key has one round at a time. A request that may not use the running fill gathers with

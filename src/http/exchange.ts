@@ -12,7 +12,7 @@ import type { PeekedBody } from './request-body.js'
 export interface Monitors extends RequestMonitors {
   /** Finds clients that send their requests too slowly. */
   readonly requestStalls: StallDetector
-  /** Bounds what is sent from memory in one turn of the event loop. */
+  /** Bounds what is sent from memory in one iteration of the event loop. */
   readonly writeBudget: WriteBudget
   /** Proxies that are trusted to name the client; undefined: none. */
   readonly proxies?: TrustedProxies | undefined

@@ -15,8 +15,8 @@ export interface AdmissionGateOptions
   /** A client's requests may be this many times what is left to others, see `FairShares`; left out: all there are. */
   readonly clientFactor?: number
   readonly events?: GateEvents
-  /** Calls at the end of the current turn of the event loop. */
-  readonly turnEnd?: (call: () => void) => void
+  /** Calls at the end of the current iteration of the event loop. */
+  readonly iterationEnd?: (call: () => void) => void
 }
 
 export interface GateRequest extends AdmissionRequest {
@@ -52,14 +52,15 @@ const arrivalMs = 20
  * it queues new requests and admits them in batches, repositories round robin (see `FairQueue`). Places are shared among
  * clients, so that none takes all of them; clients that were admitted a moment ago have places of their own.
  *
- * While saturated, the loop must not advance all requests a little: all answers would be late. Nor may it accept only as many
- * requests as it can answer: the others would wait in the kernel, until that drops them without an answer. To accept and
- * shed a request is cheap, but not free. So while requests wait, the loop accepts at most three times as many as it
- * admits. As soon as a turn of the loop brings no arrival, a batch is admitted: the loop has work as long as there is any.
+ * While saturated, the loop must not advance all requests a little: all answers would be late. Nor may it accept only as
+ * many requests as it can answer: the others would wait in the kernel, until that drops them without an answer. To accept
+ * and shed a request is cheap, but not free. So while requests wait, the loop accepts at most three times as many as it
+ * admits. As soon as an iteration of the loop brings no arrival, a batch is admitted, so that the loop is never idle while
+ * requests wait.
  *
  * The first of many requests that arrive at once must not be answered while the others are still in the kernel either:
- * libuv accepts one connection per turn of the loop (uv__server_io), and a turn in which much is sent is long. So all of
- * them wait for a moment, until a turn has brought no connection.
+ * libuv accepts one connection per iteration of the loop (uv__server_io), and an iteration in which much is sent is long.
+ * So all of them wait for a moment, until an iteration has brought no connection.
  *
  * A request that waits for Git, or whose client reads slowly, delays no other: it causes no work in the loop.
  */
@@ -69,13 +70,13 @@ export class AdmissionGate {
   readonly #events: GateEvents
   readonly #queue: TimedQueue
   readonly #load: EventLoopLoad
-  readonly #turnEnd: (call: () => void) => void
+  readonly #iterationEnd: (call: () => void) => void
   readonly #clock: Clock
   #connections = 0
   /** While connections arrive: resolves when no more do. */
   #arrival: Promise<void> | undefined
-  /** Requests that arrived in this turn of the loop, and in earlier turns since the last batch. */
-  #arrivedThisTurn = 0
+  /** Requests that arrived in this iteration of the loop, and in earlier iterations since the last batch. */
+  #arrivedThisIteration = 0
   #arrivedSinceBatch = 0
 
   constructor(options: AdmissionGateOptions) {
@@ -86,7 +87,7 @@ export class AdmissionGate {
     this.#queue = new TimedQueue({ ...options, perGroup: Infinity })
     this.#load = new EventLoopLoad(options)
     this.#clock = options.clock ?? systemClock
-    this.#turnEnd = options.turnEnd ?? ((call: () => void) => void setImmediate(call))
+    this.#iterationEnd = options.iterationEnd ?? ((call: () => void) => void setImmediate(call))
   }
 
   /** Requests that are being answered. */
@@ -107,12 +108,12 @@ export class AdmissionGate {
 
   async #arrivalsEnded(): Promise<void> {
     const latest = this.#clock.now() + arrivalMs
-    const turnEnd = (): Promise<void> => new Promise(this.#turnEnd)
-    await turnEnd()
+    const iterationEnd = (): Promise<void> => new Promise(this.#iterationEnd)
+    await iterationEnd()
     let seen
     do {
       seen = this.#connections
-      await turnEnd()
+      await iterationEnd()
     } while (this.#connections > seen && this.#clock.now() < latest)
   }
 
@@ -129,7 +130,7 @@ export class AdmissionGate {
 
   #admit(request: GateRequest, caller: AbortableRequest): (() => void) | Promise<() => void> {
     caller.throwIfAborted()
-    this.#arrivedThisTurn++
+    this.#arrivedThisIteration++
     const { client, admitted = false } = request
     const shares = admitted ? this.#admittedShares : this.#ordinaryShares
     const denied = shares.take(client)
@@ -151,8 +152,8 @@ export class AdmissionGate {
       throw this.#shed(rejection)
     }
     if (this.waiting === 0) {
-      this.#arrivedThisTurn = 1
-      this.#turnEnd(() => this.#endTurn())
+      this.#arrivedThisIteration = 1
+      this.#iterationEnd(() => this.#endIteration())
     }
     return new Promise((resolve, reject) => {
       const granted = (waitedMs: number): void => {
@@ -172,14 +173,14 @@ export class AdmissionGate {
     })
   }
 
-  #endTurn(): void {
-    this.#arrivedSinceBatch += this.#arrivedThisTurn
-    if (this.#arrivedThisTurn === 0 || this.#arrivedSinceBatch >= batch * arrivalsPerAdmission) {
+  #endIteration(): void {
+    this.#arrivedSinceBatch += this.#arrivedThisIteration
+    if (this.#arrivedThisIteration === 0 || this.#arrivedSinceBatch >= batch * arrivalsPerAdmission) {
       this.#arrivedSinceBatch = 0
       for (let count = 0; count < batch; count++) this.#queue.grantNext()
     }
-    this.#arrivedThisTurn = 0
-    if (this.waiting > 0) this.#turnEnd(() => this.#endTurn())
+    this.#arrivedThisIteration = 0
+    if (this.waiting > 0) this.#iterationEnd(() => this.#endIteration())
   }
 
   #grant({ group, client }: GateRequest, shares: FairShares, caller: AbortableRequest): () => void {

@@ -19,8 +19,8 @@ const systemIdle = (): number => performance.eventLoopUtilization().idle
 /**
  * Measures whether the event loop is saturated: whether it never becomes idle.
  *
- * The delay of timers would not tell: libuv accepts one new connection per turn (uv__server_io), so turns stay short
- * however many connections arrive, and those that cannot be accepted yet wait in the kernel.
+ * The delay of timers would not tell: libuv accepts one new connection per iteration (uv__server_io), so iterations stay
+ * short however many connections arrive, and those that cannot be accepted yet wait in the kernel.
  *
  * Samples are taken only while `saturated` is being read, so that an idle process is not woken up.
  */

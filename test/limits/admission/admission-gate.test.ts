@@ -16,7 +16,7 @@ function create(options: Partial<AdmissionGateOptions> = {}) {
     waitMs: 15_000,
     clock,
     idleMs: () => loop.idleMs,
-    turnEnd: (call) => ends.push(call),
+    iterationEnd: (call) => ends.push(call),
     random: () => 0,
     events: {
       waited: (ms) => events.push(`waited ${ms}`),
@@ -38,7 +38,7 @@ function create(options: Partial<AdmissionGateOptions> = {}) {
     admit().catch((error: unknown) => errors.push(error))
   }
   /** Ends a turn of the event loop. */
-  const endTurn = async (): Promise<void> => {
+  const endIteration = async (): Promise<void> => {
     const due = ends
     ends = []
     for (const end of due) end()
@@ -61,7 +61,7 @@ function create(options: Partial<AdmissionGateOptions> = {}) {
     errors,
     events,
     arrive,
-    endTurn,
+    endIteration,
     saturate,
     turnsAsked: () => ends.length,
   }
@@ -119,18 +119,18 @@ t.test('while the loop pauses every request is admitted, however many there are'
 })
 
 t.test('while the loop is saturated, requests wait until a turn brings no arrival', async (t) => {
-  const { gate, clock, granted, events, arrive, endTurn, saturate, turnsAsked } = create()
+  const { gate, clock, granted, events, arrive, endIteration, saturate, turnsAsked } = create()
   await saturate()
   for (let count = 0; count < 100; count++) arrive('a')
   t.same([gate.admitted, gate.waiting, turnsAsked()], [0, 100, 1])
-  await endTurn()
+  await endIteration()
   t.equal(gate.admitted, 0, 'that turn brought arrivals')
   clock.advance(7)
-  await endTurn()
+  await endIteration()
   t.equal(gate.admitted, 64)
   t.equal(granted.length, 64)
   t.equal(events[0], 'waited 7')
-  await endTurn()
+  await endIteration()
   t.same(
     [gate.admitted, gate.waiting, turnsAsked()],
     [100, 0, 0],
@@ -139,28 +139,28 @@ t.test('while the loop is saturated, requests wait until a turn brings no arriva
 })
 
 t.test('while each turn brings arrivals, one request is admitted for three that arrive', async (t) => {
-  const { gate, arrive, endTurn, saturate } = create()
+  const { gate, arrive, endIteration, saturate } = create()
   await saturate()
   for (let turn = 0; turn < 640; turn++) {
     arrive(String(turn))
-    await endTurn()
+    await endIteration()
   }
   t.same([gate.admitted, gate.waiting], [192, 640 - 192])
   for (let count = 0; count < 192; count++) arrive(String(count))
-  await endTurn()
+  await endIteration()
   t.equal(gate.admitted, 256, 'also if they arrive together')
 })
 
 t.test('repositories are served round robin, and none takes all places', async (t) => {
-  const { gate, granted, errors, arrive, endTurn, saturate } = create({ queueMax: 100 })
+  const { gate, granted, errors, arrive, endIteration, saturate } = create({ queueMax: 100 })
   await saturate()
   for (let count = 0; count < 200; count++) arrive('hot')
   arrive('other')
   await turns()
   t.equal(gate.waiting, 51)
   t.ok(errors.every((error) => error instanceof Overloaded && error.reason === 'queue-full'))
-  await endTurn()
-  await endTurn()
+  await endIteration()
+  await endIteration()
   t.equal(granted[1]?.group, 'other')
 })
 
@@ -178,7 +178,7 @@ t.test('admitted clients are queued where others are shed; no request waits fore
 })
 
 t.test('a request that is aborted in the queue frees its place at once', async (t) => {
-  const { gate, errors, events, arrive, endTurn, saturate } = create({ queueMax: 1 })
+  const { gate, errors, events, arrive, endIteration, saturate } = create({ queueMax: 1 })
   await saturate()
   const client = new AbortController()
   arrive('a', false, client)
@@ -186,30 +186,30 @@ t.test('a request that is aborted in the queue frees its place at once', async (
   t.equal(gate.waiting, 0)
   arrive('a')
   t.equal(gate.waiting, 1)
-  for (let turn = 0; turn < 2; turn++) await endTurn()
+  for (let turn = 0; turn < 2; turn++) await endIteration()
   t.equal(gate.admitted, 1)
   t.match(errors, [{ message: 'the request was aborted' }])
   t.notOk(events.some((event) => event.startsWith('shed')))
 })
 
 t.test('while each turn brings a connection, requests wait for the others, but not for long', async (t) => {
-  const { gate, clock, arrive, endTurn, turnsAsked } = create()
+  const { gate, clock, arrive, endIteration, turnsAsked } = create()
   for (let turn = 0; turn < 10; turn++) {
     gate.connectionAccepted()
     arrive('a')
-    await endTurn()
+    await endIteration()
     t.equal(gate.admitted, 0)
   }
-  await endTurn()
+  await endIteration()
   t.equal(gate.admitted, 10)
   t.equal(turnsAsked(), 0)
 
   gate.connectionAccepted()
-  await endTurn()
+  await endIteration()
   clock.advance(20)
   gate.connectionAccepted()
   arrive('a')
-  await endTurn()
+  await endIteration()
   t.equal(gate.admitted, 11, 'connections that arrive without end are not waited for')
-  await endTurn()
+  await endIteration()
 })

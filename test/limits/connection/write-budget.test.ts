@@ -15,7 +15,7 @@ function create() {
       if (turn) void turn.then(() => gone.push(name))
       else gone.push(name)
     },
-    endTurn: async (): Promise<void> => {
+    endIteration: async (): Promise<void> => {
       const due = ends
       ends = []
       for (const end of due) end()
@@ -26,34 +26,34 @@ function create() {
 }
 
 t.test('a turn writes its budget; later turns write the rest, in order', async (t) => {
-  const { gone, take, endTurn, turnsAsked } = create()
+  const { gone, take, endIteration, turnsAsked } = create()
   for (const name of ['a', 'b', 'c', 'd', 'e']) take(name, 6)
   t.same(gone, ['a', 'b'], 'the last write of a turn may be of any size')
   t.equal(turnsAsked(), 1)
-  await endTurn()
+  await endIteration()
   take('f', 1)
   t.same(gone, ['a', 'b', 'c', 'd'], 'a new write does not overtake')
-  await endTurn()
+  await endIteration()
   t.same(gone, ['a', 'b', 'c', 'd', 'e', 'f'])
-  await endTurn()
+  await endIteration()
   t.equal(turnsAsked(), 0, 'without writes turns are not watched')
 })
 
 t.test('a turn with few bytes delays no write', async (t) => {
-  const { gone, take, endTurn } = create()
+  const { gone, take, endIteration } = create()
   for (let turn = 0; turn < 3; turn++) {
     take('a', 9)
     t.equal(gone.length, turn + 1)
-    await endTurn()
+    await endIteration()
   }
 })
 
 t.test('a write of more than the budget goes out all the same', async (t) => {
-  const { gone, take, endTurn } = create()
+  const { gone, take, endIteration } = create()
   take('a', 1000)
   take('b', 1000)
   t.same(gone, ['a'])
-  await endTurn()
+  await endIteration()
   t.same(gone, ['a', 'b'])
 })
 
