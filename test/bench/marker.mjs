@@ -63,7 +63,7 @@ export class Marker {
     write.end = now()
   }
 
-  /** Was the value in place at no moment between question and answer? */
+  /** Was the value in place at no moment between request and answer? */
   isStale({ start: asked, end: answered, value: seen }) {
     const oldest = this.#writes.findLastIndex(({ end }) => end < asked)
     return !this.#writes.some(

@@ -97,7 +97,7 @@ async function change() {
   }
 }
 
-/** Was the marker's value in place at some moment between question and answer? */
+/** Was the marker's value in place at some moment between request and answer? */
 function isFresh({ repository, sent, ended, marker }) {
   if (marker === undefined) return true
   const oldest = writes[repository].findLastIndex((write) => write.end < sent)

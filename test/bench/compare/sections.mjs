@@ -74,7 +74,7 @@ export const sections = {
     about: [
       'Five times a second `git update-ref` changes a ref, and then tells the cache in its own way: for nginx the entries’',
       'files are deleted, Varnish gets a BAN, refstream is told nothing. Readers in a closed loop. An answer is stale if it',
-      'shows a value that had been replaced, and the cache told so, before the question was sent.',
+      'shows a value that had been replaced, and the cache told so, before the request was sent.',
     ],
     columns: words(
       'server tells updates clients readsPerSecond p50 p99 processes stale oldestStaleMs cpuPerThousand generatorBusy faults',
