@@ -58,6 +58,7 @@ export async function handleRequest(
     fail(options, exchange, error)
   } finally {
     leave?.()
+    exchange.memory?.release()
   }
   exchange.finish()
 }
