@@ -71,9 +71,10 @@ export function metricsPage(subjects) {
 ${notice}
 
 The admin address serves \`/metrics\` in Prometheus' text format, \`/healthz\` (200 while the process lives) and
-\`/readyz\` (503 while refstream shuts down, and while requests have been shed for ten seconds). Prometheus' own metrics of
-the process (\`process_…\`, \`nodejs_…\`) are there too, except those that walk through all connections at each scrape or
-wake an idle process. No label holds the name of a repository, a user or a client. Histograms are in seconds.
+\`/readyz\` (503 while refstream shuts down, while requests have been shed for ten seconds, and while the root is missing,
+cannot be entered, or is on a filesystem that does not answer). Prometheus' own metrics of the process (\`process_…\`,
+\`nodejs_…\`) are there too, except those that walk through all connections at each scrape or wake an idle process. No label
+holds the name of a repository, a user or a client. Histograms are in seconds.
 
 ## All metrics
 

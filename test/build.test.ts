@@ -12,6 +12,7 @@ symlinkSync(resolve('node_modules'), file('node_modules'))
 mkdirSync(file('src/cli'), { recursive: true })
 writeFileSync(file('src/cli/main.ts'), 'export const number: number = 1\n')
 
+writeFileSync(file('src/cli/refstream.cts'), 'void 0\n')
 writeFileSync(file('src/other.ts'), 'export {}\n')
 
 /** Runs the build if it is due. @returns did it build? */

@@ -16,7 +16,12 @@ t.test('npm publishes the command and its assets, and no source map', async (t) 
   })
   const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }]
   const paths = files.map(({ path }) => path)
-  for (const needed of [manifest.bin.refstream, 'dist/index.d.ts', 'dist/git/hook/reference-transaction']) {
+  const assets = [
+    'dist/git/hook/reference-transaction',
+    'dist/grpc/proto/ref_service.proto',
+    'docs/settings.md',
+  ]
+  for (const needed of [manifest.bin.refstream, 'dist/index.d.ts', ...assets, 'SECURITY.md']) {
     t.ok(paths.includes(needed), needed)
   }
   t.same(

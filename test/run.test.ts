@@ -1,6 +1,6 @@
 import t from 'tap'
 import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tempDir } from './support/temp-dir.js'
 
@@ -53,4 +53,11 @@ t.test('nothing is repeated if nothing has failed', async (t) => {
   t.equal(status, 0)
   t.equal(lines.at(-1), '1 passed, 0 failed')
   t.notOk(lines.includes('What has failed:'))
+})
+
+t.test('every file of the smoke set exists: the runner ignores those that do not', async (t) => {
+  // A variable, so that the compiler looks for no types of it.
+  const path = './smoke.mjs'
+  const { smokeSet } = (await import(path)) as { smokeSet: string[] }
+  for (const each of smokeSet) t.ok(existsSync(each), each)
 })

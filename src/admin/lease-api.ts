@@ -1,10 +1,8 @@
 import { z } from 'zod'
-import { TooManyLeases } from '../freshness/leases.js'
-import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { repositoryPathMax } from '../git/state/repository-path.js'
-import { RepositoryNotFound, UnknownLease } from '../service/errors.js'
 import type { LeaseService, LeaseView } from '../service/lease-service.js'
-import { Problem, type Endpoint } from './endpoint.js'
+import type { Endpoint } from './endpoint.js'
+import { problemOf } from './problem-of.js'
 
 export interface LeaseApiOptions {
   readonly leases: LeaseService
@@ -130,12 +128,6 @@ async function explained<T>(work: () => T | Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof RepositoryNotFound) {
-      throw new Problem(404, `there is no repository ${JSON.stringify(error.message)} below the root`)
-    }
-    if (error instanceof UnknownLease) throw new Problem(404, error.message)
-    if (error instanceof TooManyLeases) throw new Problem(429, `${error.message}; end some, or wait`)
-    if (error instanceof FilesystemUnanswered) throw new Problem(503, `${error.message}; try again later`)
-    throw error
+    throw problemOf(error) ?? error
   }
 }

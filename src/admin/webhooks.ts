@@ -1,9 +1,9 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
-import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { RepositoryNotFound } from '../service/errors.js'
 import type { LeaseService } from '../service/lease-service.js'
 import { Problem, type BodyCheck, type Call, type Endpoint } from './endpoint.js'
+import { problemOf } from './problem-of.js'
 
 export interface WebhookOptions {
   readonly leases: LeaseService
@@ -173,8 +173,7 @@ async function invalidate(leases: LeaseService, { project, wiki }: Named): Promi
       await leases.invalidate(name)
       return
     } catch (error) {
-      if (error instanceof FilesystemUnanswered) throw new Problem(503, `${error.message}; try again later`)
-      if (!(error instanceof RepositoryNotFound)) throw error
+      if (!(error instanceof RepositoryNotFound)) throw problemOf(error) ?? error
     }
   }
   throw new Problem(404, `there is no repository ${JSON.stringify(project)} below the root`)

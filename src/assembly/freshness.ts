@@ -47,7 +47,7 @@ export function openFreshness(options: FreshnessOptions): Freshness {
     leaseOnly: ({ gitDir }, { reason, detail }) => {
       log.warn(
         { repository: gitDir, reason, detail, unleasedMaxAgeSeconds },
-        'a repository is in lease mode: changes without a lease stay unseen for up to unleased-max-age-seconds; take leases, for example ' +
+        'a repository is in lease mode: changes without a lease stay unseen for up to unleased-max-age-seconds; open leases, for example ' +
           'with `refstream hook install`',
       )
     },

@@ -10,6 +10,7 @@ import type { Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openAccessControl } from './access-control.js'
 import { openCache } from './cache.js'
+import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
 import { checkFileDescriptors } from './file-descriptors.js'
@@ -60,10 +61,14 @@ export async function startSidecar(
     stopped: (mounts) => filesystems.emit('stopped', mounts),
     resumed: (mounts) => filesystems.emit('resumed', mounts),
   })
-  return start(settings, environment, host, filesystems, metrics, log).catch((error: unknown) => {
-    host.helpers.close()
-    throw error
-  })
+  const closers = new Closers()
+  closers.add(() => host.helpers.close())
+  return start(settings, environment, host, filesystems, closers, metrics, log).catch(
+    async (error: unknown) => {
+      await closers.close()
+      throw error
+    },
+  )
 }
 
 async function start(
@@ -71,18 +76,23 @@ async function start(
   environment: NodeJS.ProcessEnv,
   host: HostEnvironment,
   filesystems: EventEmitter<FilesystemEventMap>,
+  closers: Closers,
   metrics: Metrics,
   log: Log,
 ): Promise<Sidecar> {
   const { root, storages, disks, helpers } = host
   const webhookSecret = readWebhookSecret(settings.webhookSecretFile)
   const files = openCredentialFiles(settings, metrics, log)
+  closers.add(() => files.close())
   const limits = openLimits(settings, metrics, log)
+  closers.add(() => limits.close())
   const git = openGit(host, environment, limits, metrics, log)
+  closers.add(() => git.close())
   // Requests that wait for Git on such a filesystem fail, and release their permits to others.
   filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
   const directory = settings.cacheDir ?? defaultCacheDir(root.latest ?? root.path, environment)
   const cache = await openCache(settings, directory, metrics, log)
+  closers.add(() => cache.close())
   const freshCache = new FreshCache(cache)
   const notices = new UnservedNotices({ log })
   const freshness = openFreshness({
@@ -95,6 +105,7 @@ async function start(
     metrics,
     log,
   })
+  closers.add(() => freshness.leases.close())
   const { service, backend, listings } = openServices(settings, environment, {
     git,
     freshness,
@@ -111,18 +122,10 @@ async function start(
     metrics,
     log,
   )
+  closers.add(() => accessControl.close())
   watchGauges(metrics, { cache, listings, git, helpers, freshness, limits, log })
   const readiness = new Readiness({ root, disks, limits })
 
-  const stop = async (): Promise<void> => {
-    await cache.close()
-    await git.close()
-    helpers.close()
-    freshness.leases.close()
-    limits.close()
-    files.close()
-    await accessControl.close()
-  }
   const parts: ServerParts = {
     service,
     backend,
@@ -143,9 +146,6 @@ async function start(
     grpc: grpcOptions(settings, parts),
     tls: files.tls,
     log,
-  }).catch(async (error: unknown) => {
-    await stop()
-    throw error
   })
   return {
     url: servers.url,
@@ -156,7 +156,7 @@ async function start(
     close: async () => {
       readiness.drain()
       await servers.drain(settings.drainSeconds)
-      await stop()
+      await closers.close()
       await servers.close()
     },
   }

@@ -4,11 +4,14 @@ import { InvalidArgumentError, Option } from 'commander'
 import { defaultAdminAddress, socketPathMax, urlOf } from '../config/addresses.js'
 import type { Settings } from '../config/options.js'
 
-/** Makes the option for the address of the sidecar's admin API. */
-export const adminOption = (): Option =>
+/**
+ * Makes the option for the address of the sidecar's admin API.
+ * @param token where the command takes the admin token from, as a sentence without a full stop
+ */
+export const adminOption = (token = 'REFSTREAM_ADMIN_TOKEN holds its token'): Option =>
   new Option(
     '--admin <ADDRESS>',
-    'admin address of the sidecar: HOST:PORT, tls:HOST:PORT or unix:/PATH; REFSTREAM_ADMIN_TOKEN is its token',
+    `admin address of the sidecar: HOST:PORT, tls:HOST:PORT or unix:/PATH; ${token}`,
   )
     .env('REFSTREAM_ADMIN')
     .argParser(parseAdminAddress)

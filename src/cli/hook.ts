@@ -14,7 +14,7 @@ export function addHookCommand(program: Command): void {
   hook
     .command('install')
     .description('Install or update the hook, and try it; an existing hook is chained.')
-    .addOption(adminOption())
+    .addOption(adminOption('--token-file names the file of its token'))
     .option('--token-file <FILE>', 'file whose first line is the admin token; the hook reads it', parsePath)
     .argument('<REPO...>')
     .action((repositories: string[], { admin, tokenFile }: { admin: string; tokenFile?: string }) =>

@@ -37,7 +37,7 @@ const helpEnding = (examples: readonly (readonly [commandLine: string, purpose: 
   [
     '',
     'Every flag is also an environment variable (--git is REFSTREAM_GIT) and a key of the TOML file (git = "…").',
-    'Flags override the environment, which overrides the file. Sizes are bytes, or have a unit (64MiB); times are seconds.',
+    'Flags override the environment, which overrides the file. --no-NAME turns a switch off. Sizes are bytes, or have a unit (64MiB); times are seconds.',
     ...(examples.length > 0 ? ['', 'Examples:'] : []),
     ...examples.flatMap(([commandLine, purpose]) => [`  # ${purpose}`, `  ${commandLine}`]),
   ].join('\n')

@@ -22,8 +22,6 @@ import {
   unixAddress,
 } from './values.js'
 
-export type { Address, UnixAddress } from './values.js'
-
 /** Headings of the help and of docs/settings.md, in their order. */
 export const optionGroups = [
   'Repositories',
@@ -63,7 +61,8 @@ export interface Option {
 
 const sizeAllowed = 'a number of bytes, or one with a unit: 512KiB, 64MiB, 2GiB'
 const secondsAllowed = 'a number of seconds, such as 30 or 0.5'
-const timerAllowed = `${secondsAllowed}, and at most ${timerMax} (23 days)`
+const positiveAllowed = 'a number of seconds greater than 0, such as 30 or 0.5'
+const timerAllowed = `${positiveAllowed}, and at most ${timerMax} (23 days)`
 
 export const options = [
   {
@@ -173,7 +172,7 @@ export const options = [
     value: 'SECONDS',
     group: 'Listeners',
     help: 'how long requests in progress may continue after SIGTERM or SIGINT',
-    allowed: timerAllowed,
+    allowed: `${secondsAllowed}, and at most ${timerMax} (23 days)`,
     schema: seconds.pipe(z.number().max(timerMax)).prefault(30),
     defaultText: '30',
   },
@@ -254,7 +253,7 @@ export const options = [
     group: 'Authentication and authorization',
     help: 'request headers that are sent to auth-url; its answers are cached separately for each value',
     allowed:
-      'names of request headers, separated by commas, such as Authorization,Cookie; none that frames a message, such as Host',
+      'names of request headers, separated by commas, such as Authorization,Cookie; not headers that frame or route a message, such as Host',
     schema: list(forwardedHeader).prefault('Authorization'),
     defaultText: 'Authorization',
   },
@@ -274,7 +273,7 @@ export const options = [
     value: 'SECONDS',
     group: 'Authentication and authorization',
     help: 'how long an answer of auth-url, or the result of a password check, is cached for the same credentials',
-    allowed: secondsAllowed,
+    allowed: `${secondsAllowed}, and at most 3600`,
     schema: seconds.pipe(z.number().max(3600)).prefault(10),
     defaultText: '10',
   },
@@ -296,7 +295,7 @@ export const options = [
     help: 'request header in which a proxy names the authenticated user; the proxy must always set or clear it',
     allowed: 'the name of a request header, such as X-Remote-User',
     schema: headerName.optional(),
-    defaultText: 'none: every client is anonymous',
+    defaultText: 'none: no header names the user',
   },
   {
     key: 'access',
@@ -307,7 +306,7 @@ export const options = [
     allowed:
       'rules separated by commas, such as "pub/**=read:anyone, **=read:*, **=push:alice+ci-*"; in names, * matches any characters; in globs, *, **, ?, [a-z], {a,b} work as in the shell, and \\ goes before a literal ( ) or "',
     schema: list(accessRule).optional(),
-    defaultText: 'none: allow every authenticated user what Git’s configuration allows',
+    defaultText: 'none: Git’s configuration decides',
   },
   {
     key: 'insecureNoAuth',
@@ -333,7 +332,7 @@ export const options = [
     name: 'freshness',
     value: 'RULES',
     group: 'Freshness',
-    help: 'how freshness is determined, by repository: GLOB=MODE, where the first match decides, or one MODE for all',
+    help: 'how freshness is determined, by repository: GLOB=MODE, where the first match decides, or one MODE for all. observe: read the disk before each answer; lease: rely on leases; auto: observe on local disks',
     allowed:
       'rules separated by commas, such as "mirrors/**=lease, auto"; modes are observe, lease and auto; in globs, *, **, ?, [a-z], {a,b} work as in the shell, and \\ goes before a literal ( ) or "',
     schema: list(freshnessRule).prefault('auto'),
@@ -345,7 +344,7 @@ export const options = [
     value: 'NUMBER',
     group: 'Freshness',
     help: 'number of directories under refs/ above which auto means lease instead of observe',
-    allowed: 'a whole number, such as 20000',
+    allowed: 'a whole number of 1 or more, such as 20000',
     schema: count.prefault(20_000),
     defaultText: '20000',
   },
@@ -355,7 +354,7 @@ export const options = [
     value: 'NUMBER',
     group: 'Freshness',
     help: 'number of loose refs that each observation checks one by one, to notice refs that are overwritten in place; in a repository with more, such a change is noticed after unleased-max-age-seconds',
-    allowed: 'a whole number, such as 1000; 0 checks none',
+    allowed: 'a whole number of 1 or more, such as 1000',
     schema: count.prefault(1000),
     defaultText: '1000',
   },
@@ -365,7 +364,7 @@ export const options = [
     value: 'SECONDS',
     group: 'Freshness',
     help: 'answer 503 if a network filesystem, or one of unknown type, does not answer in time',
-    allowed: secondsAllowed,
+    allowed: timerAllowed,
     schema: timerSeconds.prefault(5),
     defaultText: '5',
   },
@@ -375,7 +374,7 @@ export const options = [
     value: 'SECONDS',
     group: 'Freshness',
     help: 'maximum age of a reused entry in lease mode, and in a repository with more than max-loose-refs loose refs',
-    allowed: secondsAllowed,
+    allowed: positiveAllowed,
     schema: positiveSeconds.prefault(10),
     defaultText: '10',
   },
@@ -425,7 +424,7 @@ export const options = [
     value: 'NUMBER',
     group: 'Cache',
     help: 'maximum number of committed entries on disk; the least recently used are evicted',
-    allowed: 'a whole number, such as 100000',
+    allowed: 'a whole number of 1 or more, such as 100000',
     schema: count.prefault(100_000),
     defaultText: '100000',
   },
@@ -465,7 +464,7 @@ export const options = [
     value: 'SECONDS',
     group: 'Cache',
     help: 'age at which a committed entry is evicted, even if it is still fresh',
-    allowed: secondsAllowed,
+    allowed: positiveAllowed,
     schema: positiveSeconds.prefault(7 * 24 * 3600),
     defaultText: '604800',
   },
@@ -484,7 +483,7 @@ export const options = [
     name: 'max-lead-bytes',
     value: 'SIZE',
     group: 'Cache',
-    help: 'pause a fill that is further than this ahead of its fastest follower',
+    help: 'pause the Git process of a fill whose output is this far ahead of its fastest reader',
     allowed: sizeAllowed,
     schema: bytes.prefault('64MiB'),
     defaultText: '64MiB',
@@ -533,7 +532,7 @@ export const options = [
     value: 'NUMBER',
     group: 'Git processes',
     help: 'maximum number of simultaneous fills of one repository, over all protocol versions',
-    allowed: 'a whole number, such as 16',
+    allowed: 'a whole number of 1 or more, such as 16',
     schema: count.prefault(5),
     defaultText: '5',
   },
@@ -543,7 +542,7 @@ export const options = [
     value: 'NUMBER',
     group: 'Git processes',
     help: 'maximum number of simultaneous pass-through requests (fetches, pushes and the like) of one repository',
-    allowed: 'a whole number, such as 16',
+    allowed: 'a whole number of 1 or more, such as 16',
     schema: count.prefault(8),
     defaultText: '8',
   },
@@ -611,8 +610,8 @@ export const options = [
     name: 'queue-max',
     value: 'NUMBER',
     group: 'Admission and queues',
-    help: 'maximum length of the queue for fills, and of the one for pass-through; the admission queue holds four times as many, and each holds four times as many requests of recently admitted clients',
-    allowed: 'a whole number, such as 16',
+    help: 'maximum length of the queue for fills, and of that for pass-through; the admission queue holds 4 times as many. Each queue has separate places, 4 times as many, for recently admitted clients',
+    allowed: 'a whole number of 1 or more, such as 16',
     schema: count.prefault(256),
     defaultText: '256',
   },
@@ -647,8 +646,8 @@ export const options = [
     name: 'max-requests',
     value: 'NUMBER',
     group: 'Admission and queues',
-    help: 'maximum number of requests in progress, waiting ones included; a single client address gets at most three quarters; further requests are shed',
-    allowed: 'a whole number, such as 16',
+    help: 'maximum number of requests in progress, waiting ones included; POSTs of recently admitted clients have three times as many places of their own; a single client address gets at most three quarters; further requests are shed',
+    allowed: 'a whole number of 1 or more, such as 16',
     schema: count.prefault(20_000),
     defaultText: '20000',
   },
@@ -708,7 +707,7 @@ export const options = [
     value: 'SIZE',
     group: 'Clients and connections',
     help: 'maximum size of a request’s head; a longer one is answered with 431',
-    allowed: 'a number of bytes of 8KiB or more, or one with a unit: 64KiB, 1MiB',
+    allowed: 'a number of bytes, or one with a unit: 64KiB, 1MiB; from 8KiB to 16MiB',
     schema: bytes
       .pipe(
         z
@@ -752,7 +751,7 @@ export const isSwitch = (option: Option): boolean => option.value === undefined
 /** Returns the flag as the help and docs/settings.md show it: with `--no-` for a switch that is on by default. */
 export const flagText = (option: Option): string => {
   if (!isSwitch(option)) return `--${option.name} <${option.value}>`
-  return `--${option.defaultText === 'true' ? '[no-]' : ''}${option.name}`
+  return `--${option.defaultText === 'false' ? '' : '[no-]'}${option.name}`
 }
 
 export const environmentName = (option: Option): string =>

@@ -4,8 +4,6 @@ import { socketPathMax, type Address, type UnixAddress } from './addresses.js'
 import { BadGlob } from './glob.js'
 import { repositoryMatcher } from './repository-glob.js'
 
-export type { Address, UnixAddress } from './addresses.js'
-
 export const text = z.string().min(1)
 
 export const address = z.string().transform((value, context): Address => {

@@ -157,7 +157,6 @@ export class Exchange extends RequestRecord {
 
   override finish(): void {
     super.finish()
-    this.memory?.release()
     // Handed over is not yet sent.
     if (this.response.writableLength > 0) this.#watchResponse()
   }

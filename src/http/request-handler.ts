@@ -58,6 +58,7 @@ export async function handleRequest(
     fail(options, exchange, error)
   } finally {
     releaseAdmission?.()
+    exchange.memory?.release()
   }
   exchange.finish()
 }

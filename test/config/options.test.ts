@@ -28,3 +28,17 @@ t.test('each setting has one name in each place', async (t) => {
     t.match(environmentName(option), /^REFSTREAM_[A-Z_]+$/)
   }
 })
+
+t.test('the allowed values name the bounds of numbers', async (t) => {
+  const numbers = options.filter(
+    (option) => 'value' in option && ['SECONDS', 'NUMBER'].includes(option.value),
+  )
+  t.ok(numbers.length > 20)
+  for (const { name, allowed, schema } of numbers) {
+    const accepts = (value: number): boolean => schema.safeParse(String(value)).success
+    t.equal(accepts(0), !/greater than 0|or more/.test(allowed), `--${name}: 0`)
+    const most = /at most (\d+)/.exec(allowed)?.[1]
+    if (most === undefined) t.ok(accepts(100_000_000), `--${name}: no upper bound`)
+    else t.same([accepts(Number(most)), accepts(Number(most) + 1)], [true, false], `--${name}: ${most}`)
+  }
+})

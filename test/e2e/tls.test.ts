@@ -74,8 +74,8 @@ t.test('the admin API works over TLS with tokens', async (t) => {
     return run({ cwd: work, environment }, process.execPath, program, ...args)
   }
   t.same(await lease('s3cret'), { status: 0, output: '' })
-  t.match((await lease('wrong')).output, /a token of admin-token-file is needed/)
-  t.match((await lease(undefined)).output, /a token of admin-token-file is needed/)
+  t.match((await lease('wrong')).output, /a token of admin-token-file is required/)
+  t.match((await lease(undefined)).output, /a token of admin-token-file is required/)
 
   const tokenFile = join(work, 'token')
   writeFileSync(tokenFile, 's3cret\n')

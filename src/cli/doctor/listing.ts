@@ -34,7 +34,7 @@ export async function listWithGit(
   if (code === 0) return { works: true, complaint: stderr }
   if (process.endRequested)
     return { works: false, complaint: `Git has not listed its refs within ${withinMs / 1000} s` }
-  if (!knowsReftable(version) && (await refStorage(git, repository)) === 'reftable') {
+  if (!knowsReftable(version) && (await refStorage(git, repository, withinMs)) === 'reftable') {
     const complaint = `Git ${version} cannot read it: its refs are stored as reftable, which Git supports since 2.45 (${stderr})`
     return { works: false, complaint }
   }
@@ -47,19 +47,29 @@ function knowsReftable(version: string): boolean {
 }
 
 /**
- * Resolves with a repository's ref storage format (`extensions.refStorage` in git-config(1)); undefined: Git's default.
- * Reads the file alone, since a Git that does not know the format does not open the repository.
+ * Resolves with a repository's ref storage format (`extensions.refStorage` in git-config(1)); undefined: Git's default, or
+ * unknown. Reads the file alone, since a Git that does not know the format does not open the repository.
  */
-async function refStorage(git: Git, { commonDir }: Repository): Promise<string | undefined> {
+async function refStorage(
+  git: Git,
+  { commonDir }: Repository,
+  withinMs: number,
+): Promise<string | undefined> {
   const environment = { PATH: process.env['PATH'] }
-  const asked = simpleGit({
-    binary: git.path,
-    allowEnvironment: Object.keys(environment),
-    unsafe: { allowUnsafeCustomBinary: true },
-  }).env(environment)
-  try {
-    return (await asked.raw('config', '--file', `${commonDir}/config`, 'extensions.refStorage')).trim()
-  } catch {
-    return undefined
+  const late = AbortSignal.timeout(withinMs)
+  // A process that hangs on a filesystem does not end when it is killed, and simple-git waits for its end.
+  const unanswered = new Promise<undefined>((resolve) => {
+    late.addEventListener('abort', () => resolve(undefined), { once: true })
+  })
+  const read = async (): Promise<string> => {
+    const config = simpleGit({
+      baseDir: '/',
+      binary: git.path,
+      abort: late,
+      allowEnvironment: Object.keys(environment),
+      unsafe: { allowUnsafeCustomBinary: true },
+    }).env(environment)
+    return (await config.raw('config', '--file', `${commonDir}/config`, 'extensions.refStorage')).trim()
   }
+  return Promise.race([read().catch(() => undefined), unanswered])
 }

@@ -4,7 +4,7 @@ export const accessMetrics = {
   authChecks: {
     type: 'counter',
     name: 'refstream_auth_checks_total',
-    help: 'Authentication and authorization checks that a lookup could not decide.',
+    help: 'Password checks and requests to auth-url; cached results and tokens are not counted.',
     details:
       'Equal checks at the same time share one (single flight), and their results are cached for `--auth-cache-seconds`.',
     labels: {
@@ -12,7 +12,7 @@ export const accessMetrics = {
       result: {
         allowed: 'access was granted.',
         denied: 'access was denied.',
-        failed: '`--auth-url` gave no usable answer; all its requests were denied.',
+        failed: '`--auth-url` gave no usable answer; the requests that waited for it were denied.',
       },
     },
   },
@@ -35,7 +35,7 @@ export const accessMetrics = {
   reloads: {
     type: 'counter',
     name: 'refstream_reloads_total',
-    help: 'Times that files of certificates, tokens and passwords were read again.',
+    help: 'Reloads of certificate, token and password files.',
     labels: {
       what: '`tls`, `auth-tokens`, `auth-htpasswd` or `admin-tokens`.',
       result: {

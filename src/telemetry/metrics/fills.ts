@@ -19,14 +19,14 @@ export const fillMetrics = {
         unshared: 'refs changed meanwhile: the entry answered the requests that had joined, and was dropped.',
         loser: 'another fill had already committed the same state.',
         unstored: 'the answer was served but not stored: the cache directory failed or had no room for it.',
-        failed: 'Git failed or was killed; see `refstream_fill_failures_total`.',
+        failed: 'Git failed, was killed or was not started; see `refstream_fill_failures_total`.',
       },
     },
   },
   fillFailures: {
     type: 'counter',
     name: 'refstream_fill_failures_total',
-    help: 'Fills that failed, by cause.',
+    help: 'Fills that failed or were not started, by cause.',
     labels: {
       kind,
       fault: {
@@ -36,7 +36,7 @@ export const fillMetrics = {
         timeout: 'killed: longer than `--fill-timeout-seconds`.',
         shed: 'no Git process was available in time.',
         'backing-off': 'not started: the key is in exponential back-off after earlier failures.',
-        exchanged: 'the path came to mean another repository while the fill was running.',
+        exchanged: 'another repository took the place of this one at its path while the fill was running.',
         unanswered: 'the repository’s filesystem does not answer.',
         closed: 'refstream was shutting down.',
       },

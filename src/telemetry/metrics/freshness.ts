@@ -9,7 +9,8 @@ export const freshnessMetrics = {
     labels: {
       result: {
         settled: 'the state is known.',
-        unsettled: 'changed too recently for timestamps to be trusted; requests share the next fill.',
+        unsettled:
+          'changed too recently for timestamps to be trusted, or an included configuration file cannot be followed ([troubleshooting.md](troubleshooting.md)); requests share the next fill.',
         leased: 'a mutator lease is open on a repository in lease mode.',
         missing: 'there is no such repository.',
         timeout:

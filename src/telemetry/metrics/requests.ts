@@ -15,7 +15,7 @@ const kind = {
   'receive-pack': 'the rest of a push.',
   'upload-archive': '`git archive --remote`.',
   dumb: 'a file of the dumb protocol.',
-  other: 'a request that names nothing of these.',
+  other: 'none of these.',
 }
 
 export const requestMetrics = {
@@ -24,7 +24,7 @@ export const requestMetrics = {
     name: 'refstream_requests_total',
     help: 'Requests answered.',
     details:
-      'The hit ratio is that of `hit` and `joined` to all outcomes of `kind="advertisement"` and `kind="ls-refs"`. A push shows as one `filled` per protocol version in use.',
+      'The hit ratio is that of `hit` and `joined` to all outcomes of `kind="advertisement"` and `kind="ls-refs"`. A push shows as at most one `filled` for each key in use (a repository’s advertisement in one protocol version, or its listing).',
     labels: {
       transport,
       kind,
@@ -69,7 +69,7 @@ export const requestMetrics = {
     name: 'refstream_requests_under_way',
     help: 'Admitted requests in progress.',
     details:
-      'Together with `refstream_requests_waiting` bounded by `--max-requests`. Requests that wait for Git, or for their client to read, are included.',
+      'Together with `refstream_requests_waiting` at most four times `--max-requests`: POSTs of recently admitted clients have three times as many places of their own. Requests that wait for Git, or for their client to read, are included.',
   },
   requestsWaiting: {
     type: 'gauge',
@@ -113,7 +113,7 @@ export const connectionMetrics = {
   clientsCut: {
     type: 'counter',
     name: 'refstream_clients_cut_total',
-    help: 'Connections and gRPC calls ended because their client was too slow.',
+    help: 'Connections and gRPC calls ended because their client was too slow or had too many requests waiting.',
     labels: {
       reason: {
         idle: 'the client read nothing for `--client-idle-seconds`.',

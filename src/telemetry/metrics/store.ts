@@ -30,7 +30,7 @@ export const storeMetrics = {
   evictions: {
     type: 'counter',
     name: 'refstream_store_evictions_total',
-    help: 'Sound committed entries dropped.',
+    help: 'Intact committed entries evicted.',
     labels: {
       reason: {
         size: 'over `--cache-max-bytes`; the least recently used goes first.',

@@ -31,7 +31,7 @@ async function infoRefs(request: object) {
   }
   const { InfoRefsUploadPack } = smartHttpService({
     ...{ service, metrics: new Metrics(), log: createLog('silent'), shed: () => {} },
-    ...{ authorize: async () => ({}), clientOf: () => '', gate: { enter: async () => () => {} } },
+    ...{ authorize: async () => ({}), clientOf: () => '', gate: { admit: async () => () => {} } },
     responseStalls: { watch: () => () => {} },
     storages: new Map([
       ['default', 'below/it'],
