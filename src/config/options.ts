@@ -751,7 +751,7 @@ export const isSwitch = (option: Option): boolean => option.value === undefined
 /** Returns the flag as the help and docs/settings.md show it: with `--no-` for a switch that is on by default. */
 export const flagText = (option: Option): string => {
   if (!isSwitch(option)) return `--${option.name} <${option.value}>`
-  return `--${option.defaultText === 'false' ? '' : '[no-]'}${option.name}`
+  return `--${option.defaultText === 'true' ? '[no-]' : ''}${option.name}`
 }
 
 export const environmentName = (option: Option): string =>
