@@ -1,10 +1,12 @@
 import t from 'tap'
 import { spawnSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { tempDir } from './support/temp-dir.js'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 
-const directory = tempDir(t)
+// Below the project: tap writes the results of a file elsewhere outside of .tap/.
+mkdirSync('.run', { recursive: true })
+const directory = mkdtempSync(resolve('.run/run-test-'))
+t.teardown(() => rmSync(directory, { recursive: true, force: true }))
 
 function runTests(files: Record<string, string>) {
   const paths = Object.entries(files).map(([name, text]) => {
