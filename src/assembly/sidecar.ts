@@ -65,7 +65,10 @@ export async function startSidecar(
   closers.add(() => host.helpers.close())
   return start(settings, environment, host, filesystems, closers, metrics, log).catch(
     async (error: unknown) => {
-      await closers.close()
+      // Why the start failed matters more than a part that cannot be closed.
+      await closers
+        .close()
+        .catch((err: unknown) => log.error({ err }, 'a part of refstream cannot be closed'))
       throw error
     },
   )

@@ -13,19 +13,9 @@ import { PasswordChecks } from '../../src/access/passwords/password-checks.js'
 import { Rules } from '../../src/access/rules.js'
 import { Tokens } from '../../src/access/tokens.js'
 import { serveAuthorizer } from '../support/authorizer.js'
+import { makeRequest } from '../support/access-request.js'
 import { tempDir } from '../support/temp-dir.js'
 
-const makeRequest = (part: Partial<AccessRequest>): AccessRequest => ({
-  transport: 'http',
-  service: 'git-upload-pack',
-  repository: 'r.git',
-  headers: {},
-  method: 'GET',
-  uri: '/',
-  remoteAddress: '192.0.2.1',
-  knownAs: undefined,
-  ...part,
-})
 const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 

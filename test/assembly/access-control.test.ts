@@ -2,12 +2,12 @@ import t, { type Test } from 'tap'
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { AccessRequest } from '../../src/access/access-request.js'
 import { openAccessControl } from '../../src/assembly/access-control.js'
 import { openCredentialFiles } from '../../src/assembly/credential-files.js'
 import { readFlags, resolveSettings } from '../../src/config/settings.js'
 import type { Log } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
+import { makeRequest } from '../support/access-request.js'
 import { tempDir } from '../support/temp-dir.js'
 
 function open(t: Test, flags: Record<string, unknown>) {
@@ -24,18 +24,6 @@ function open(t: Test, flags: Record<string, unknown>) {
   })
   return { ...control, files, lines }
 }
-
-const makeRequest = (part: Partial<AccessRequest>): AccessRequest => ({
-  transport: 'http',
-  service: 'git-upload-pack',
-  repository: 'r.git',
-  headers: {},
-  method: 'GET',
-  uri: '/',
-  remoteAddress: '192.0.2.1',
-  knownAs: undefined,
-  ...part,
-})
 
 t.test('without authentication every client is allowed', async (t) => {
   const { access, adminTokens } = open(t, {})
