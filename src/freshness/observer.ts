@@ -4,6 +4,7 @@ import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { identityOf, type RepositoryRefusal, type Repository } from '../git/state/repository.js'
 import {
   Disk,
+  type DiskObjects,
   type DiskObservation,
   type DiskOptions,
   type FoundRepository,
@@ -21,6 +22,14 @@ export interface Observation extends Omit<RepositoryState, 'capabilities'> {
   readonly refs: ObservedState
   /** The state of the part that decides a capability advertisement of protocol v2. */
   readonly capabilities: ObservedState
+}
+
+/** What is known at one moment of what decides a repository's packs besides its objects and refs. */
+export interface ObjectsObservation extends Omit<RepositoryState, 'capabilities'> {
+  /** As in `Observation`. */
+  readonly capabilities: ObservedState
+  /** The state of `shallow`, `info/grafts` and the alternates, and of all that `capabilities` covers. */
+  readonly objects: ObservedState
 }
 
 export interface ObserverOptions extends Omit<DiskOptions, 'guard'> {
@@ -61,6 +70,7 @@ export class Observer {
   readonly #disks: Disks
   readonly #facts: Promise<GitFacts>
   readonly #observations: CoalescedObservations<Observation | undefined>
+  readonly #objectsObservations: CoalescedObservations<ObjectsObservation | undefined>
   readonly #processId = randomUUID()
 
   constructor(options: ObserverOptions) {
@@ -74,6 +84,7 @@ export class Observer {
     // A rejection is reported by each observation.
     this.#facts.catch(() => {})
     this.#observations = new CoalescedObservations((path) => this.#observeOnce(path))
+    this.#objectsObservations = new CoalescedObservations((path) => this.#observeObjectsOnce(path))
   }
 
   /** Queries the disk, on whatever filesystem a path is. */
@@ -90,6 +101,11 @@ export class Observer {
     return this.#observations.observe(path)
   }
 
+  /** The same for what decides the packs of the repository; its refs are not looked at. @throws FilesystemUnanswered */
+  observeObjects(path: string): Promise<ObjectsObservation | undefined> {
+    return this.#objectsObservations.observe(path)
+  }
+
   /** Finds the repository at a path; without a promise on a local filesystem. @throws FilesystemUnanswered */
   find(path: string): Repository | undefined | Promise<Repository | undefined> {
     const take = ({ repository, refused }: FoundRepository): Repository | undefined => {
@@ -101,13 +117,30 @@ export class Observer {
   }
 
   async #observeOnce(path: string): Promise<Observation | undefined> {
-    const { modes, observed, refused, clockBehind } = this.#options
-    const observation = await this.#disks.observe(path, await this.#facts, modes)
-    if (observation.refused) refused?.(path, observation.refused)
-    if (observation.aheadMs > clockBehindMs) clockBehind?.(observation.aheadMs)
-    if (observation.observed) return this.#withLeases(observation.observed)
-    observed?.('missing')
-    return undefined
+    const observation = await this.#disks.observe(path, await this.#facts, this.#options.modes)
+    this.#report(path, observation)
+    return observation.observed && this.#withLeases(observation.observed)
+  }
+
+  async #observeObjectsOnce(path: string): Promise<ObjectsObservation | undefined> {
+    const observation = await this.#disks.observeObjects(path, await this.#facts)
+    this.#report(path, observation)
+    if (!observation.observed) return undefined
+    const { state, objects } = observation.observed
+    this.#options.observed?.(objects.unsettledMs > 0 ? 'unsettled' : 'settled')
+    const generation = this.#options.leases.statusOf(state.repository.commonDir).changes
+    const common = unleasedState(state.repository, generation)
+    return {
+      ...state,
+      capabilities: { ...state.capabilities, ...common },
+      objects: { ...objects, ...common },
+    }
+  }
+
+  #report(path: string, { observed, refused, aheadMs }: DiskObservation | DiskObjects): void {
+    if (refused) this.#options.refused?.(path, refused)
+    if (aheadMs > clockBehindMs) this.#options.clockBehind?.(aheadMs)
+    if (!observed) this.#options.observed?.('missing')
   }
 
   /** Combines what is on disk with the current status of the leases. */
@@ -117,12 +150,7 @@ export class Observer {
     // Until this observation the disk decided, so a push may have ended its lease as unchanged.
     if (refs === 'directories') leases.invalidate(commonDir)
     const { open, openings, changes } = leases.statusOf(commonDir)
-    const common = {
-      generation: changes,
-      openings: 0,
-      maxAgeMs: Infinity,
-      subject: identityOf(state.repository),
-    }
+    const common = unleasedState(state.repository, changes)
     const capabilities: ObservedState = { ...state.capabilities, ...common }
     if (refs && refs !== 'directories') {
       const { token, unsettledMs, allLoose } = refs
@@ -143,3 +171,14 @@ export class Observer {
     return { ...state, capabilities, refs: leasedRefs }
   }
 }
+
+/** The part of a state that the disk alone names: no open lease makes it unsettled, and it has no age limit. */
+const unleasedState = (
+  repository: Repository,
+  generation: number,
+): Omit<Required<ObservedState>, 'token' | 'unsettledMs'> => ({
+  generation,
+  openings: 0,
+  maxAgeMs: Infinity,
+  subject: identityOf(repository),
+})

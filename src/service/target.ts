@@ -1,4 +1,4 @@
-import type { Observation, Observer } from '../freshness/observer.js'
+import type { ObjectsObservation, Observation, Observer } from '../freshness/observer.js'
 import { identityOf, type Repository } from '../git/state/repository.js'
 import { RepositoryExchanged } from '../git/state/reopen-repository.js'
 import { RepositoryNotFound } from './errors.js'
@@ -38,8 +38,18 @@ const withoutGitDirectory = (path: string): string => path.replace(/(^|\/)\.git$
  * Observes the repository of a request.
  * @throws RepositoryNotFound, FilesystemUnanswered, or RepositoryExchanged if access was checked for another one
  */
-export async function observeTarget(observer: Observer, { path, identity }: Target): Promise<Observation> {
-  const state = await observer.observe(path)
+export const observeTarget = (observer: Observer, target: Target): Promise<Observation> =>
+  ofTarget(observer.observe(target.path), target)
+
+/** The same for what decides the packs of the repository; see `Observer.observeObjects`. */
+export const observeTargetObjects = (observer: Observer, target: Target): Promise<ObjectsObservation> =>
+  ofTarget(observer.observeObjects(target.path), target)
+
+async function ofTarget<T extends { readonly repository: Repository }>(
+  observation: Promise<T | undefined>,
+  { path, identity }: Target,
+): Promise<T> {
+  const state = await observation
   if (!state) throw new RepositoryNotFound(path)
   if (identity !== undefined && identity !== identityOf(state.repository)) throw new RepositoryExchanged()
   return state

@@ -10,7 +10,16 @@ export interface HelperConfig extends Pick<DiskOptions, 'directoriesMax' | 'loos
 }
 
 /** The queries: the methods of `Disk`. */
-export const diskQueries = ['find', 'observe', 'root', 'relative', 'objects', 'program', 'visit'] as const
+export const diskQueries = [
+  'find',
+  'observe',
+  'observeObjects',
+  'root',
+  'relative',
+  'objects',
+  'program',
+  'visit',
+] as const
 export type DiskQuery = (typeof diskQueries)[number]
 
 /** The first message to a helper. */

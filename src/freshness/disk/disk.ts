@@ -3,11 +3,13 @@ import { StatSnapshot } from '../../git/state/stat-snapshot.js'
 import { createSnapshotMemory } from '../../git/state/snapshot-memory.js'
 import { findObjectDirectories, type ObjectDirectories } from '../../git/state/object-directories.js'
 import type { PathGuard } from '../../git/filesystem/path-guard.js'
+import { observeObjectStore } from '../../git/state/object-store-state.js'
 import { observeRefs, type ObservedRefs } from '../../git/state/ref-state.js'
 import {
   observeRepository,
   type ObservationSettings,
   type RepositoryState,
+  type StateDigest,
 } from '../../git/state/repository-state.js'
 import { visitDirectory, type VisitedDirectory } from '../../git/state/repository-search.js'
 import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
@@ -48,6 +50,12 @@ export interface DiskObservation {
   readonly refused: RepositoryRefusal | undefined
   /** Milliseconds by which the youngest timestamp is ahead of the system clock. */
   readonly aheadMs: number
+}
+
+/** What is on disk of a repository's object store. */
+export interface DiskObjects extends Pick<DiskObservation, 'refused' | 'aheadMs'> {
+  /** undefined: there is no repository that is served. */
+  readonly observed: { readonly state: RepositoryState; readonly objects: StateDigest } | undefined
 }
 
 /** What an observation must know of the Git in use. */
@@ -91,6 +99,19 @@ export class Disk {
       }
     } finally {
       opened.close()
+    }
+  }
+
+  /** Observes what decides a pack of the repository at a path, besides its objects and refs: no ref is looked at. */
+  observeObjects(path: string, facts: GitFacts): DiskObjects {
+    const snapshot = this.#newSnapshot()
+    const { opened, refused } = this.#open(snapshot, path)
+    try {
+      const state = opened && observeRepository(snapshot, facts, opened)
+      const observed = state && { state, objects: observeObjectStore(snapshot, opened, state) }
+      return { observed, refused, aheadMs: snapshot.aheadMs }
+    } finally {
+      opened?.close()
     }
   }
 

@@ -1,5 +1,5 @@
 import { RemotePath } from '../../git/filesystem/path-guard.js'
-import type { Disk, DiskObservation, FoundRepository, GitFacts } from './disk.js'
+import type { Disk, DiskObjects, DiskObservation, FoundRepository, GitFacts } from './disk.js'
 import type { DiskHelpers } from './disk-helpers.js'
 import type { DiskQuery } from './disk-messages.js'
 import type { Modes } from './modes.js'
@@ -30,6 +30,11 @@ export class Disks {
         modes.adopt(observation.observed.state.repository, observation.observed.decision)
       return observation
     }
+  }
+
+  /** On the event loop without a promise of its own, as the others: it needs few system calls. */
+  observeObjects(path: string, facts: GitFacts): DiskObjects | Promise<DiskObjects> {
+    return this.#query('observeObjects', path, facts)
   }
 
   find(path: string): FoundRepository | Promise<FoundRepository> {

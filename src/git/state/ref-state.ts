@@ -1,5 +1,6 @@
 import type { BigIntStats } from 'node:fs'
 import type { Place } from '../filesystem/open-directory.js'
+import { recordShallow } from './object-store-state.js'
 import { RefsWalk, type RefLimits, type WalkProblem } from './refs-walk.js'
 import { digestSoFar, type RepositoryState, type StateDigest } from './repository-state.js'
 import type { OpenRepository } from './repository.js'
@@ -27,7 +28,7 @@ export async function observeRefs(
 ): Promise<ObservedRefs | WalkProblem> {
   snapshot.record(git.at('HEAD'), stats.HEAD)
   recordPart(snapshot, common.at('packed-refs'), stats['packed-refs'])
-  if (snapshot.entries(common)?.has('shallow') ?? true) snapshot.stat(common.at('shallow'))
+  recordShallow(snapshot, common)
   const walk = new RefsWalk(snapshot, limits, allowedLinkTargets)
   if (stats.reftable) snapshot.recordContent(common.at('reftable/tables.list'))
   let problem = await walk.record(common.at('refs'), stats.refs)
