@@ -1,4 +1,4 @@
-import { ErrorEnding } from '../git/protocol/error-ending.js'
+import { AnswerEnding } from '../git/protocol/answer-ending.js'
 import { readHead, type BackendRequest, type BackendResponse } from '../git/process/http-backend.js'
 import { gitProtocol } from '../git/protocol/version.js'
 import { GitError } from '../git/process/git-error.js'
@@ -104,7 +104,7 @@ const noPush = (remoteUser: string | undefined): string =>
  */
 class ResponseEnding {
   readonly #length: number | undefined
-  readonly #error: ErrorEnding | undefined
+  readonly #error: AnswerEnding | undefined
   #received = 0
 
   constructor(headers: readonly string[]) {
@@ -115,7 +115,7 @@ class ResponseEnding {
     const length = value('content-length')
     this.#length = length === undefined ? undefined : Number(length)
     const isPackets = /^application\/x-git-[a-z]+-(?:pack|archive)-(?:result|advertisement)$/
-    this.#error = isPackets.test(value('content-type') ?? '') ? new ErrorEnding() : undefined
+    this.#error = isPackets.test(value('content-type') ?? '') ? new AnswerEnding() : undefined
   }
 
   push(chunk: Buffer): void {

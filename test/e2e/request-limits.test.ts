@@ -5,7 +5,7 @@ import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { ErrorEnding } from '../../src/git/protocol/error-ending.js'
+import { AnswerEnding } from '../../src/git/protocol/answer-ending.js'
 import { startServer } from '../../src/index.js'
 import { plainHeaders, runHttpBackend } from '../support/cgi.js'
 import { ask } from '../support/http-client.js'
@@ -81,7 +81,7 @@ async function agrees(sent: Sent, url = sidecar.url): Promise<void> {
   const ended = (code: number | null): void => void codes.push(code)
   const expected = runHttpBackend(root, { target, method: 'POST', headers, gitProtocol, body, ended })
   const said = `${what}: ${body.length} bytes, ${encoding ?? 'plain'}, ${chunked ? 'chunked' : 'with a length'}, v${version}`
-  const ending = new ErrorEnding()
+  const ending = new AnswerEnding()
   ending.push(Buffer.from(expected.body, 'latin1'))
   const asked = ask(`${url}${target}`, {
     method: 'POST',

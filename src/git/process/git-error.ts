@@ -1,4 +1,4 @@
 /** Git could not be started, or ended otherwise than by an accepted exit code. */
 export class GitError extends Error {
-  override readonly name = 'GitError'
+  override readonly name: string = 'GitError'
 }

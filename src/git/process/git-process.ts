@@ -1,6 +1,7 @@
 import { Socket } from 'node:net'
 import { PassThrough, Readable, type Writable } from 'node:stream'
 import { FilesystemUnanswered } from '../filesystem/filesystem-unanswered.js'
+import { childCpu } from './child-cpu.js'
 import { GitError } from './git-error.js'
 import type { Launcher } from './launcher.js'
 import { signalGroup, startInGroup } from './process-group.js'
@@ -17,6 +18,8 @@ export interface ProcessOptions {
   readonly extraDescriptors?: readonly number[]
   /** Ends the process when it aborts. */
   readonly signal?: AbortSignal
+  /** Is `cpuSeconds` to be known? */
+  readonly measuresCpu?: boolean
 }
 
 /** How a process ended; `code` is undefined if a signal ended it or it never started. */
@@ -53,6 +56,7 @@ export class GitProcess {
   /** Has the group's leader gone? Its output may be read long after that. */
   #exited = false
   #gone = false
+  #cpuSeconds: number | undefined
   #endRequested = false
   #unanswered: FilesystemUnanswered | undefined
   readonly #mount: string | undefined
@@ -91,7 +95,13 @@ export class GitProcess {
     this.stdin.on('error', () => {})
     const abort = (): void => this.end()
     signal?.addEventListener('abort', abort, { once: true })
-    child.once('exit', () => (this.#exited = true))
+    const takeCpu = options.measuresCpu ? childCpu.measure() : () => childCpu.otherEnded()
+    const exited = (): void => {
+      this.#exited = true
+      this.#cpuSeconds = takeCpu()
+    }
+    // Without a pid it could not be started, and there is no `exit`.
+    child.once(child.pid === undefined ? 'error' : 'exit', exited)
     const gone = new Promise<ProcessEnding>((resolve) => {
       child.once('error', (error) => resolve({ code: undefined, reason: error.message }))
       child.once('close', (code, killedBy) => {
@@ -120,6 +130,14 @@ export class GitProcess {
   get moved(): number {
     const written = this.stdin instanceof Socket ? this.stdin.bytesWritten : 0
     return written + (this.stdout instanceof Socket ? this.stdout.bytesRead : 0)
+  }
+
+  /**
+   * Seconds of user and system time that it and its children took, once it has exited; see `ChildCpu`. undefined: unknown, or
+   * not asked for. A child that it has not waited for, for it was killed, is not counted.
+   */
+  get cpuSeconds(): number | undefined {
+    return this.#cpuSeconds
   }
 
   get isGone(): boolean {

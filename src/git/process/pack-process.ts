@@ -1,0 +1,106 @@
+import { AnswerEnding } from '../protocol/answer-ending.js'
+import type { ProtocolVersion } from '../protocol/version.js'
+import type { ProcessClass } from '../../limits/process/process-limiter.js'
+import type { Repository } from '../state/repository.js'
+import type { Git } from './git.js'
+import { GitError } from './git-error.js'
+import { startUploadPack } from './upload-pack.js'
+
+/** The class of the permits that these processes need. */
+const packClass: ProcessClass = 'pass'
+/** Most bytes of an answer that refuses a request: one packet is shorter (gitprotocol-common(5)). */
+const refusalMax = 64 * 1024
+/** Most bytes of Git's error message in the message of an exception. */
+const shownMax = 200
+
+/** Git refused the request before anything else, with an error message for the client. */
+export class PackRefused extends GitError {
+  override readonly name = 'PackRefused'
+  /** The whole answer of Git, which its client understands. */
+  readonly answer: Buffer
+
+  constructor(answer: Buffer) {
+    super(
+      `git upload-pack: refused the request: ${JSON.stringify(answer.toString('latin1', 4, 4 + shownMax))}`,
+    )
+    this.answer = answer
+  }
+}
+
+/** What `packFor` needs of a request. */
+export interface PackRequest {
+  readonly version: ProtocolVersion
+  /** As Git is to read it: inflated. */
+  readonly body: Buffer
+}
+
+export interface PackOptions {
+  /** Does an admitted client wait for it, which must not be shed? */
+  readonly admitted?: boolean
+  /**
+   * Called before the stream ends without an error: does it end as a pack should? If so, Git exited with 0, the last packet
+   * is a flush packet, and none is an error message. A refusal in the middle is not sound, nor is a round of negotiation of
+   * protocol v0 without a pack, but both are whole for their client.
+   */
+  readonly ended?: (sound: boolean) => void
+  /** Called once when the process is gone, with the CPU seconds of it and its children if they are known; see `ChildCpu`. */
+  readonly finished?: (cpuSeconds: number | undefined) => void
+}
+
+/**
+ * Yields the bytes with which `git http-backend` answers `POST git-upload-pack`: those of `git upload-pack
+ * --stateless-rpc` (http-backend.c, service_rpc). The first chunk is empty and tells that Git runs. The process ends when the
+ * signal aborts or no more is read.
+ *
+ * Ends only if the bytes are a whole answer for a client: Git exited with 0 after a whole packet, or the last packet is an
+ * error message.
+ * @throws PackRefused if the first packet is an error message; then nothing was yielded. GitError if Git failed otherwise;
+ * Overloaded, RepositoryExchanged, FilesystemUnanswered, or the signal's reason
+ */
+export async function* packFor(
+  git: Git,
+  repository: Repository,
+  { version, body }: PackRequest,
+  signal: AbortSignal,
+  { admitted = false, ended, finished }: PackOptions = {},
+): AsyncGenerator<Buffer> {
+  const process = await startUploadPack(git, repository, {
+    mode: '--stateless-rpc',
+    version,
+    input: body,
+    class: packClass,
+    mayGiveUp: true,
+    signal,
+    admitted,
+    measuresCpu: finished !== undefined,
+  })
+  if (finished) void process.gone.then(() => finished(process.cpuSeconds))
+  try {
+    yield Buffer.alloc(0)
+    const ending = new AnswerEnding()
+    /** The answer so far, until it is known not to be a refusal: mostly nothing is ever held back. */
+    const held: Buffer[] = []
+    let heldSize = 0
+    for await (const chunk of process.stdout as AsyncIterable<Buffer>) {
+      ending.push(chunk)
+      ending.requirePackets()
+      if (ending.beginsWithError === false) {
+        if (held.length > 0) yield* held.splice(0)
+        yield chunk
+        continue
+      }
+      held.push(chunk)
+      heldSize += chunk.length
+      if (heldSize > refusalMax) throw new GitError('git upload-pack: its error message is too long')
+    }
+    const { code, reason } = await process.ended
+    if (ending.beginsWithError && ending.endsInPacket) throw new PackRefused(Buffer.concat(held))
+    if (code !== 0 && !ending.endsInError) throw new GitError(`git upload-pack: ${reason}`)
+    if (!ending.endsInPacket) throw new GitError('git upload-pack: its output was cut short')
+    ended?.(code === 0 && ending.endsInFlush && !ending.hasError)
+  } catch (error) {
+    throw process.unanswered ?? error
+  } finally {
+    process.end()
+  }
+}
