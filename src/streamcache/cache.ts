@@ -1,49 +1,15 @@
-import { CommittedEntries, type CommittedLimits, type EvictionReason } from './committed-entries.js'
+import type { FillResult, StreamCacheOptions } from './cache-options.js'
+import { CommittedEntries } from './committed-entries.js'
 import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
 import { encodeFooter } from './disk/footer.js'
-import type { Free, FreeSpaceLimits } from './disk/free-space.js'
-import type { DiscardReason, StoredEntry } from './disk/store.js'
-import { Entry, type FillLimits } from './entry.js'
+import type { StoredEntry } from './disk/store.js'
+import { Entry } from './entry.js'
 import { FillError } from './fill-error.js'
-import { GrowingFile, type GrowingFileOptions } from './growing-file.js'
+import { GrowingFile } from './growing-file.js'
+import type { GrowingFileOptions, OwnedFile } from './growing-file-options.js'
+import { Growth } from './growth.js'
 import { HotTier } from './memory/hot-tier.js'
 import type { Producer } from './producer.js'
-
-export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpaceLimits {
-  /**
-   * Where entries are kept; created if it does not exist. Each process that uses it has an instance directory of its
-   * own in it, with limits of its own.
-   */
-  readonly directory: string
-  /** Entries of more bytes are served and not stored; their bytes leave the disk as soon as that is known. */
-  readonly maxEntryBytes: number
-  /** Most bytes of entries in memory. */
-  readonly hotMaxBytes: number
-  /** How far a fill may be ahead of its fastest follower, in bytes. */
-  readonly maxLeadBytes: number
-  readonly events?: StreamCacheEvents
-}
-
-/** Events to be counted or logged. */
-export interface StreamCacheEvents {
-  /** An intact entry was removed. */
-  evicted?(reason: EvictionReason): void
-  /** A file that cannot be used was removed. */
-  discarded?(reason: DiscardReason): void
-  /** An operation on the directory or on one of its files has failed. */
-  storeFailed?(operation: StoreOperation, error: unknown): void
-  /** The filesystem has less free space than required: from now on, what is filled is served and not stored. */
-  storeFull?(free: Free): void
-  /** The filesystem has enough free space again. */
-  storeResumed?(): void
-}
-
-/**
- * How a fill ended. `committed`: kept for reuse. `unshared`: complete, but the state had changed; it served its followers
- * only. `loser`: another fill had already committed the same state. `unstored`: complete, but the disk failed or is
- * full, or the entry is too large for it. `failed`: the followers got an error.
- */
-export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'failed'
 
 /** A fill that has started. */
 export interface Fill {
@@ -51,6 +17,13 @@ export interface Fill {
   readonly entry: Entry
   /** Resolves when the producer has ended and the entry is committed or not. Never rejects. */
   readonly ended: Promise<FillResult>
+}
+
+/** A committed entry that is in memory only. */
+interface InMemory {
+  readonly entry: Entry
+  /** In milliseconds since 1970. */
+  readonly committedAt: number
 }
 
 const sweepMs = 60_000
@@ -66,7 +39,10 @@ export class StreamCache {
   readonly #committed: CommittedEntries
   readonly #fills = new Map<Entry, Promise<FillResult>>()
   readonly #fileOptions: GrowingFileOptions
+  readonly #growth: Growth<OwnedFile>
   readonly #sweeper: NodeJS.Timeout
+  /** The committed entries that are in memory only. */
+  readonly #inMemory = new Map<OwnedFile, InMemory>()
   #followers = 0
   #closed = false
 
@@ -89,14 +65,19 @@ export class StreamCache {
       this.#abandon(entry)
       if (reason) options.events?.evicted?.(reason)
     })
+    this.#growth = new Growth(() => this.#directory.checkSpace())
     this.#fileOptions = {
       hot: this.#hot,
       maxLeadBytes: options.maxLeadBytes,
-      maxStoredBytes: options.maxEntryBytes,
+      mayGrow: (file, bytes) => file.length <= options.maxEntryBytes && this.#makeRoom(file, bytes),
       outgrown: ({ spill }) => this.#directory.inBackground(spill, spill.unstore()),
       writeFailed: (error) => this.#reportFailure('write', error),
       readFailed: (error) => this.#reportFailure('read', error),
       followed: (change) => (this.#followers += change),
+      ...(options.memoryFirst && {
+        store: (file: OwnedFile) => this.#createOnDisk(file),
+        displaced: (file: OwnedFile) => this.#displace(file),
+      }),
     }
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref()
   }
@@ -122,6 +103,16 @@ export class StreamCache {
       this.#abandon(entry)
       this.#options.events?.evicted?.('size')
     }
+  }
+
+  /** Is there room on disk for a file that grows by that many bytes? Committed entries give way to it. */
+  #makeRoom(file: OwnedFile, bytes: number): boolean {
+    if (!this.#options.memoryFirst) return true
+    this.#growth.add(file, bytes)
+    const left = this.#options.maxBytes - this.#growth.bytes
+    if (left < 0 || this.#directory.short) return false
+    this.#committed.shrinkTo(left)
+    return true
   }
 
   /** Followers attached now. */
@@ -150,6 +141,11 @@ export class StreamCache {
   /** Committed entries. */
   get storeEntries(): number {
     return this.#committed.count
+  }
+
+  /** Keys of the committed entries. */
+  keys(): IterableIterator<string> {
+    return this.#committed.keys()
   }
 
   /** Bytes of entries in memory. */
@@ -188,14 +184,17 @@ export class StreamCache {
   /**
    * Starts a fill at once, whatever other fills run. The entry is committed if it has a token, and if `confirm` resolves
    * to true after the producer has ended (the state is still the token's); otherwise it serves its followers only.
+   * @param unread called when the last follower has left before the end
    */
-  fill(key: string, token: string | undefined, producer: Producer, confirm: () => Promise<boolean>): Fill {
-    const entry = new Entry(key, token, new GrowingFile(this.#fileOptions))
-    const { spill } = entry.file
-    this.#directory.inBackground(
-      spill,
-      this.#directory.create().then((disk) => spill.storeOn(disk)),
-    )
+  fill(
+    key: string,
+    token: string | undefined,
+    producer: Producer,
+    confirm: () => Promise<boolean>,
+    unread?: () => void,
+  ): Fill {
+    const entry = new Entry(key, token, new GrowingFile({ ...this.#fileOptions, unread }))
+    if (!this.#options.memoryFirst) this.#createOnDisk(entry.file)
     if (this.#closed) entry.stop(new FillError('closed', 'the cache is closed'))
     const ended = entry
       .run(producer, this.#options)
@@ -205,25 +204,71 @@ export class StreamCache {
     return { entry, ended }
   }
 
+  #createOnDisk({ spill }: OwnedFile): void {
+    this.#directory.inBackground(
+      spill,
+      this.#directory.create().then((disk) => spill.storeOn(disk)),
+    )
+  }
+
+  /** Writes a committed entry to disk for which memory has no room any more; one that nothing has shared is dropped. */
+  #displace(file: OwnedFile): void {
+    const held = this.#inMemory.get(file)
+    if (!held || this.#closed) return
+    this.#inMemory.delete(file)
+    if (file.shared) void this.#moveToDisk(held)
+    else if (this.#committed.delete(held.entry)) this.#options.events?.evicted?.('memory')
+  }
+
+  async #moveToDisk({ entry, committedAt }: InMemory): Promise<void> {
+    entry.file.store()
+    const size = await this.#store(entry, committedAt)
+    this.#growth.end(entry.file)
+    if (size === undefined) this.#committed.delete(entry)
+    // It may have been evicted meanwhile.
+    else if (!this.#committed.resize(entry, size)) this.#abandon(entry)
+    entry.file.release()
+  }
+
   async #conclude(entry: Entry, confirm: () => Promise<boolean>): Promise<FillResult> {
     const result = await this.#commit(entry, confirm)
     if (result !== 'committed') this.#abandon(entry)
+    // What an abandoned file has on disk is freed when its last follower has left, which mostly is soon.
+    this.#growth.end(entry.file)
     return result
   }
 
   async #commit(entry: Entry, confirm: () => Promise<boolean>): Promise<FillResult> {
     const { key, token, file } = entry
-    const sha256 = file.sha256
-    if (sha256 === undefined) return 'failed'
+    if (file.size === undefined) return 'failed'
     if (token === undefined || !(await confirm().catch(() => false))) return 'unshared'
     if (this.#committed.has(key, token)) return 'loser'
     const committedAt = Date.now()
-    const footer = encodeFooter({ key, token, length: file.length, sha256, committedAt })
-    if (!this.#committed.accepts(file.length + footer.length)) return 'unstored'
-    const size = await this.#directory.commit(file.spill, footer, key)
+    const size = file.inMemoryOnly
+      ? this.#keepInMemory(entry, committedAt)
+      : await this.#store(entry, committedAt)
     if (size === undefined) return 'unstored'
     this.#committed.set(entry, size, committedAt)
     return 'committed'
+  }
+
+  /** @returns the bytes that count against `maxBytes`; undefined: there is no room in memory */
+  #keepInMemory(entry: Entry, committedAt: number): number | undefined {
+    const { file } = entry
+    const size = Math.max(1, file.length)
+    if (!this.#hot.holds(file) || !this.#committed.accepts(size)) return undefined
+    file.spill.keepInMemory()
+    this.#inMemory.set(file, { entry, committedAt })
+    return size
+  }
+
+  /** @returns the entry's bytes on disk; undefined: it could not be stored */
+  async #store({ key, token, file }: Entry, committedAt: number): Promise<number | undefined> {
+    const { sha256, length } = file
+    if (sha256 === undefined || token === undefined) return undefined
+    const footer = encodeFooter({ key, token, length, sha256, committedAt })
+    if (!this.#committed.accepts(length + footer.length)) return undefined
+    return this.#directory.commit(file.spill, footer, key)
   }
 
   #sweep(): void {
@@ -231,8 +276,9 @@ export class StreamCache {
     this.#directory.sweep()
   }
 
-  #abandon({ file: { spill } }: Entry): void {
-    this.#directory.inBackground(spill, spill.abandon())
+  #abandon({ file }: Entry): void {
+    this.#inMemory.delete(file)
+    this.#directory.inBackground(file.spill, file.spill.abandon())
   }
 
   #reportFailure(operation: StoreOperation, error: unknown): void {

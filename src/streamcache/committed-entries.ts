@@ -12,9 +12,10 @@ export interface CommittedLimits {
 
 /**
  * Why an intact entry was evicted. `size`: more bytes than `maxBytes`; `entries`: more entries than `maxEntries`; `age`:
- * `maxAgeMs` has passed; `superseded`: a newer entry of its key was committed.
+ * `maxAgeMs` has passed; `superseded`: a newer entry of its key was committed; `memory`: it was in memory only, and had
+ * one follower when memory was needed for others.
  */
-export type EvictionReason = 'size' | 'entries' | 'age' | 'superseded'
+export type EvictionReason = 'size' | 'entries' | 'age' | 'superseded' | 'memory'
 
 interface Committed {
   readonly entry: Entry
@@ -31,6 +32,7 @@ const suspendMs = 1000
 export class CommittedEntries {
   readonly #limits: CommittedLimits
   readonly #index: LRUCache<string, Committed>
+  #resizing: Entry | undefined
 
   /** @param dropped called with each entry that leaves the index, and with the reason if it was evicted intact */
   constructor(limits: CommittedLimits, dropped: (entry: Entry, reason?: EvictionReason) => void) {
@@ -40,6 +42,7 @@ export class CommittedEntries {
       sizeCalculation: ({ size }) => size,
       ttl: limits.maxAgeMs,
       dispose: ({ entry }, _key, reason) => {
+        if (entry === this.#resizing) return
         if (reason === 'evict') dropped(entry, this.#index.size > limits.maxEntries ? 'entries' : 'size')
         else if (reason === 'expire') dropped(entry, 'age')
         else if (reason === 'set') dropped(entry, 'superseded')
@@ -108,6 +111,27 @@ export class CommittedEntries {
     this.#index.set(entry.key, { entry, size }, { ttl })
     // LRUCache's own `max` would evict without telling whether size or number was the reason.
     while (this.#index.size > this.#limits.maxEntries) this.#index.pop()
+  }
+
+  /** Records another size in bytes of an entry, if it is still the one of its key. @returns whether it is */
+  resize(entry: Entry, size: number): boolean {
+    const held = this.#index.peek(entry.key)
+    if (held?.entry !== entry) return false
+    const ttl = this.#index.getRemainingTTL(entry.key)
+    // LRUCache keeps the old size of a value that it already has. The new value is no reason to drop the entry.
+    this.#resizing = entry
+    this.#index.set(entry.key, { entry, size }, { ttl })
+    this.#resizing = undefined
+    return true
+  }
+
+  /** Evicts the least recently used entries until the others have at most that many bytes. */
+  shrinkTo(bytes: number): void {
+    while (this.#index.calculatedSize > bytes && this.#index.size > 0) this.#index.pop()
+  }
+
+  keys(): IterableIterator<string> {
+    return this.#index.keys()
   }
 
   /** Drops this entry, if it is the one of its key. @returns whether it was */

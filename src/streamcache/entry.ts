@@ -79,6 +79,16 @@ export class Entry {
     this.file.hurry()
   }
 
+  /** From now on all bytes are kept, on disk if they are too many for memory: the owner expects more followers. */
+  retain(): void {
+    this.file.retain()
+  }
+
+  /** Is any follower attached now? */
+  get followed(): boolean {
+    return this.file.followed
+  }
+
   /** Hurries the fill, and resolves when it has succeeded. @throws FillError if it failed */
   end(): Promise<void> {
     this.hurry()

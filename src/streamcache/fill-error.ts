@@ -1,8 +1,9 @@
 /**
  * Why a fill failed. `producer`: the producer failed by itself. The engine ended the others: `timeout` (the fill took too
- * long), `first-byte` and `silence` (no first byte, or no further byte, in time), `closed` (the cache was closed).
+ * long), `first-byte` and `silence` (no first byte, or no further byte, in time), `closed` (the cache was closed). Its
+ * owner ended it: `unread` (no follower was left).
  */
-export type FillFault = 'producer' | 'timeout' | 'first-byte' | 'silence' | 'closed'
+export type FillFault = 'producer' | 'timeout' | 'first-byte' | 'silence' | 'closed' | 'unread'
 
 /** The one error that every follower of a failed fill receives. */
 export class FillError extends Error {

@@ -1,27 +1,16 @@
-import { createHash, type Hash } from 'node:crypto'
 import { AppendSignal } from './append-signal.js'
 import type { DiskFile } from './disk/disk-file.js'
 import { Follower, type Followed } from './follower.js'
+import { GrowingDigest } from './growing-digest.js'
 import { Blocks, blockSize } from './memory/blocks.js'
-import type { Coolable, HotTier } from './memory/hot-tier.js'
+import type { GrowingFileOptions } from './growing-file-options.js'
+import type { Coolable } from './memory/hot-tier.js'
 import type { Produced } from './producer.js'
 import { Signal } from './signal.js'
-import { Spill, type Spilled, type SpillEvents } from './spill.js'
+import { Spill, type Spilled } from './spill.js'
 
 /** Bytes that may wait for the disk before the writer has to pause. */
 const maxUnwritten = 16 * 1024 * 1024
-
-export interface GrowingFileOptions extends SpillEvents {
-  readonly hot: HotTier
-  /** How far the writer may be ahead of the fastest follower (R3), in bytes. */
-  readonly maxLeadBytes: number
-  /** A file of more bytes is not kept on disk. */
-  readonly maxStoredBytes?: number
-  /** Called once a file has more than `maxStoredBytes`; must have its spill unstore() them. */
-  readonly outgrown?: (file: GrowingFile) => void
-  /** Called when a follower is attached (1) or detached (-1). */
-  readonly followed?: (change: 1 | -1) => void
-}
 
 /**
  * One writer, many followers, each at its own offset:
@@ -35,6 +24,11 @@ export interface GrowingFileOptions extends SpillEvents {
  * behind, or while the disk is behind, and not for long: see unblock(). Without a disk (it failed, or there never was
  * one) all bytes stay in memory; past `maxLeadBytes` the blocks that every follower has passed are dropped, no follower
  * may join any more, and the slowest sets the pace. What is on disk, and how it gets there, is the spill's part.
+ *
+ * A file that begins in memory (`store`) is decided upon when it is longer than `maxLeadBytes`. It goes to disk, all of
+ * it, if it is shared: a second follower has attached, or its owner expects one. It goes to disk from the slowest
+ * follower on if that one lags by half of `maxLeadBytes`, so that the writer can end early. Otherwise it stays in memory
+ * and loses what its only follower has passed. So bytes that one fast client reads are never written.
  */
 export class GrowingFile implements Followed, Coolable, Spilled {
   /** The disk half of this file. */
@@ -46,29 +40,34 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   readonly #appended = new AppendSignal()
   /** Notified when the writer may no longer have to pause. */
   readonly #eased = new Signal()
-  /** Of what has been appended; a stored file has none. */
-  #hash: Hash | undefined
-  #sha256: string | undefined
+  #digest: GrowingDigest
   #state: 'growing' | 'complete' | 'failed' = 'growing'
   #error: unknown
   /** May the writer go on without regard to followers? */
   #hurried = false
   /** Are the first bytes gone? */
   #trimmed = false
+  /** Is it in memory only, because nothing has asked for the disk yet? */
+  #unasked: boolean
+  #shared = false
+  #followedOnce = false
 
   /** The writer may begin before the file on disk exists: see Spill.storeOn. */
   constructor(options: GrowingFileOptions, blocks = new Blocks()) {
     this.#options = options
     this.#blocks = blocks
-    this.spill = new Spill(this, blocks, options)
+    this.#unasked = options.store !== undefined
+    this.#digest = new GrowingDigest(!this.#unasked)
+    this.spill = new Spill(this, blocks, options, !this.#unasked)
   }
 
   /** Returns a file that an earlier process committed: on disk only, and not trusted before load() has verified it. */
   static stored(disk: DiskFile, length: number, sha256: string, options: GrowingFileOptions): GrowingFile {
     const file = new GrowingFile(options, Blocks.absent(length))
+    file.#unasked = false
     file.spill.adopt(disk)
     file.#state = 'complete'
-    file.#sha256 = sha256
+    file.#digest = GrowingDigest.of(sha256)
     return file
   }
 
@@ -86,14 +85,24 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     return this.#blocks.bytes
   }
 
-  /** SHA-256 of the whole file in hexadecimal, once it is complete. */
+  /** SHA-256 of the whole file in hexadecimal, once it is complete; none as long as it is in memory only. */
   get sha256(): string | undefined {
-    return this.#sha256
+    return this.#digest.result
   }
 
   /** Why it failed, if it has. */
   get error(): unknown {
     return this.#error
+  }
+
+  /** Are all its bytes in memory, and none on disk? */
+  get inMemoryOnly(): boolean {
+    return this.#unasked && !this.#trimmed
+  }
+
+  /** Has more than one follower attached, or does its owner expect more? */
+  get shared(): boolean {
+    return this.#shared
   }
 
   get fitsInMemory(): boolean {
@@ -114,14 +123,11 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   /** Adds bytes. Resolves when the writer may go on: at once unless it has to pause. No effect after the end. */
   async append(chunk: Buffer): Promise<void> {
     if (this.#state !== 'growing') return
-    this.#hash ??= createHash('sha256')
-    this.#hash.update(chunk)
+    this.#digest.append(chunk)
     const before = this.length
     this.#blocks.append(chunk)
     this.#appended.grown(before, this.length)
-    if (this.spill.storing && this.length > (this.#options.maxStoredBytes ?? Infinity)) {
-      this.#options.outgrown?.(this)
-    }
+    if (this.spill.storing) this.#grow(chunk.length)
     this.spill.flush()
     this.#options.hot.keep(this)
     while (this.#mustPause()) {
@@ -131,18 +137,20 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     }
   }
 
+  #grow(bytes: number): void {
+    if (this.#options.mayGrow?.(this, bytes) === false) this.#options.outgrown?.(this)
+  }
+
   /** Length and digest of what has been appended so far. */
   produced(): Produced {
-    const hash = this.#hash?.copy() ?? createHash('sha256')
-    return { length: this.length, sha256: hash.digest('hex') }
+    return { length: this.length, sha256: this.#digest.soFar }
   }
 
   /** Ends the file: its bytes are complete. */
   complete(): void {
     if (this.#state !== 'growing') return
     this.#state = 'complete'
-    this.#sha256 = (this.#hash ?? createHash('sha256')).digest('hex')
-    this.#hash = undefined
+    this.#digest.end()
     this.#blocks.seal()
     this.#options.hot.keep(this)
     this.#appended.notify()
@@ -162,6 +170,25 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   hurry(): void {
     this.#hurried = true
     this.#eased.notify()
+  }
+
+  /** From now on all its bytes are kept, on disk if they are too many for memory: its owner expects more followers. */
+  retain(): void {
+    this.#shared = true
+    this.#eased.notify()
+  }
+
+  /** Has the bytes of a file in memory written to disk, from now on and from the first that are left. */
+  store(): void {
+    if (!this.#unasked) return
+    this.#unasked = false
+    this.hurry()
+    const base = this.#trimmed ? this.#blocks.start : 0
+    if (base === 0) this.#digest.begin(this.#blocks.allFrom(0))
+    if (this.#state === 'complete') this.#digest.end()
+    this.spill.begin(base)
+    this.#options.store?.(this)
+    this.#grow(this.length - base)
   }
 
   /**
@@ -189,6 +216,14 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     if (this.spill.storing) {
       return !this.#hurried && this.#followers.size > 0 && this.length - fastest > maxLeadBytes
     }
+    if (this.#unasked) {
+      // Without a reader it waits for one, or to be stopped.
+      if (this.#followers.size === 0 && (this.#trimmed || !this.#shared)) return true
+      if ((this.#shared && !this.#trimmed) || this.length - slowest > maxLeadBytes / 2) {
+        this.store()
+        return this.#mustPause()
+      }
+    }
     this.#trimmed = true
     this.#blocks.dropUntil(slowest - (slowest % blockSize))
     return this.length - slowest > maxLeadBytes
@@ -202,6 +237,10 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   }
 
   cool(): void {
+    if (this.inMemoryOnly && this.#state === 'complete') {
+      this.#options.displaced?.(this)
+      return
+    }
     // The block that is being filled stays: the next append needs it.
     const filled = this.#state === 'growing' ? this.length - (this.length % blockSize) : this.length
     this.#blocks.dropUntil(Math.min(this.spill.written, filled))
@@ -226,6 +265,8 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     if (this.#state === 'failed') throw this.#error
     if (this.#trimmed) throw new Error('the beginning of this entry is gone')
     const follower = new Follower(this)
+    if (this.#followedOnce) this.#shared = true
+    this.#followedOnce = true
     this.#followers.add(follower)
     this.#options.followed?.(1)
     this.#options.hot.touch(this)
@@ -254,5 +295,6 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#options.followed?.(-1)
     this.#eased.notify()
     this.spill.closeIfUnread()
+    if (this.#state === 'growing' && this.#followers.size === 0) this.#options.unread?.()
   }
 }

@@ -6,6 +6,8 @@ import type { Produced, Producer } from './producer.js'
 export interface RetryOptions {
   /** How often a producer that fails is run again; never if left out. */
   readonly fillRetries?: number
+  /** Does a producer make the same bytes again? If not (false), it is run again only before its first byte. */
+  readonly repeatable?: boolean
   /** Could another attempt succeed after this error? Always true if left out. */
   readonly retriable?: (error: unknown) => boolean
   /** Called with each error that is followed by another attempt. */
@@ -25,7 +27,7 @@ export async function* withRetries(
   producer: Producer,
   signal: AbortSignal,
   produced: () => Produced,
-  { fillRetries = 0, retriable, retried }: RetryOptions,
+  { fillRetries = 0, repeatable = true, retriable, retried }: RetryOptions,
 ): AsyncGenerator<Buffer> {
   for (let retries = 0; ; retries++) {
     try {
@@ -33,7 +35,8 @@ export async function* withRetries(
       return
     } catch (error) {
       const final = error instanceof FillError || retriable?.(error) === false
-      if (retries >= fillRetries || signal.aborted || final) throw error
+      const begun = !repeatable && produced().length > 0
+      if (retries >= fillRetries || signal.aborted || final || begun) throw error
       retried?.(error)
     }
     const delayMs = Math.min(maxDelayMs, firstDelayMs * 2 ** retries)

@@ -26,7 +26,8 @@ export interface Spilled {
 
 /**
  * The disk half of a growing file: writes out what the blocks in memory have, reads back what has left them, and keeps or
- * removes the file as its owner decides. Bytes on disk always begin at 0 and have no gap.
+ * removes the file as its owner decides. Bytes on disk have no gap. They begin at 0, unless the writing began when the
+ * first bytes were gone already; such a file is never kept.
  */
 export class Spill {
   readonly #owner: Spilled
@@ -34,7 +35,9 @@ export class Spill {
   readonly #events: SpillEvents
   #file: CheckedFile | undefined
   /** Does the disk take what is appended, or will it once its file exists? */
-  #storing = true
+  #storing: boolean
+  /** Offset of the first byte on disk. */
+  #base = 0
   #unstored = false
   #written = 0
   #damaged = false
@@ -44,11 +47,29 @@ export class Spill {
   /** What becomes of the file after its end, once the owner has decided. */
   #fate: 'kept' | 'abandoned' | undefined
 
-  /** Bytes may be appended before the file on disk exists: see storeOn(). */
-  constructor(owner: Spilled, blocks: Blocks, events: SpillEvents = {}) {
+  /**
+   * Bytes may be appended before the file on disk exists: see storeOn().
+   * @param storing false: nothing is written before begin()
+   */
+  constructor(owner: Spilled, blocks: Blocks, events: SpillEvents = {}, storing = true) {
     this.#owner = owner
     this.#blocks = blocks
     this.#events = events
+    this.#storing = storing
+  }
+
+  /** Begins to write, from this offset on, as soon as storeOn() has handed over a file. */
+  begin(base: number): void {
+    this.#base = base
+    this.#written = base
+    this.#storing = true
+    // The file is open until it is committed, also if its bytes were kept in memory before.
+    if (this.#fate === 'kept') this.#fate = undefined
+  }
+
+  /** Keeps complete bytes in memory only. */
+  keepInMemory(): void {
+    this.#fate = 'kept'
   }
 
   /** Takes over a file that an earlier process committed. Its bytes are not trusted before load() has verified them. */
@@ -63,7 +84,7 @@ export class Spill {
     return this.#storing
   }
 
-  /** Bytes on disk, from 0 on. */
+  /** Where the bytes on disk end. */
   get written(): number {
     return this.#written
   }
@@ -159,7 +180,7 @@ export class Spill {
       this.flush()
       await this.#flushed.wait()
     }
-    if (!this.#file || !this.#storing) return undefined
+    if (!this.#file || !this.#storing || this.#base > 0) return undefined
     const size = await this.#file.commit(footer, this.#blocks.length, path)
     this.#fate = 'kept'
     this.closeIfUnread()

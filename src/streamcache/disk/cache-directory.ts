@@ -60,6 +60,16 @@ export class CacheDirectory {
     return this.#instance?.directory
   }
 
+  /** Did the filesystem have too little free space when it was last looked at? */
+  get short(): boolean {
+    return this.#space.short
+  }
+
+  /** Looks at the filesystem's free space, for `short`. */
+  checkSpace(): void {
+    void this.#space.enough()
+  }
+
   /** Acquires an instance directory and reads its files; create() tries again if this fails. Never rejects. */
   async open(): Promise<void> {
     await this.#open().catch((error: unknown) => this.#options.failed('open', error))
@@ -147,7 +157,7 @@ export class CacheDirectory {
   sweep(): void {
     this.#removeLeftovers()
     // Reports that there is enough space again, even without a request.
-    void this.#space.enough()
+    this.checkSpace()
   }
 
   /** Waits for the work on files, and releases the instance directory for the next process. */

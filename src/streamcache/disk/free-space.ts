@@ -43,6 +43,11 @@ export class FreeSpace {
     this.#changed = changed
   }
 
+  /** Was there too little when it was last queried? */
+  get short(): boolean {
+    return this.#short
+  }
+
   /** May an entry be stored? Also true if the filesystem cannot be queried: then storing will fail with the reason. */
   enough(): Promise<boolean> {
     const now = performance.now()

@@ -14,6 +14,11 @@ export class Blocks {
     return this.#length
   }
 
+  /** The offset from which on no block is absent; a multiple of `blockSize`. */
+  get start(): number {
+    return (this.#blocks.findLastIndex((block) => !block) + 1) * blockSize
+  }
+
   /** Bytes of memory in use. */
   get bytes(): number {
     return this.#bytes

@@ -42,6 +42,11 @@ export class HotTier {
     if (size > 0 && size <= this.maxBytes) this.#files?.set(file, file, { size })
   }
 
+  /** Is a file in the budget? */
+  holds(file: Coolable): boolean {
+    return this.#files?.has(file) ?? false
+  }
+
   /** Marks a file as used; call when it is read. */
   touch(file: Coolable): void {
     this.#files?.get(file)

@@ -261,13 +261,14 @@ t.test('bytes are yielded as they come, after an empty chunk that tells that Git
     wrapper.plan(plans.pause(bytes))
     const chunks = packFor(git, repository, clone, neverAborts)
     t.same((await chunks.next()).value, Buffer.alloc(0))
-    let received = 0
-    while (received < bytes) received += ((await chunks.next()).value as Buffer).length
-    t.equal(received, bytes, 'while Git has not sent the rest')
+    let received = ''
+    const receive = (chunk: Buffer): void => void (received += chunk.toString('latin1'))
+    while (received.length < bytes) receive((await chunks.next()).value as Buffer)
+    t.equal(received.length, bytes, 'while Git has not sent the rest')
     wrapper.signal('go')
     let last = await chunks.next()
-    for (; !last.done; last = await chunks.next()) received += last.value.length
-    t.equal(received, (await pack(clone)).body.length)
+    for (; !last.done; last = await chunks.next()) receive(last.value)
+    t.same(joined(received), joined((await pack(clone)).body))
   }
 })
 

@@ -1,0 +1,47 @@
+import type { CommittedLimits, EvictionReason } from './committed-entries.js'
+import type { StoreOperation } from './disk/cache-directory.js'
+import type { Free, FreeSpaceLimits } from './disk/free-space.js'
+import type { DiscardReason } from './disk/store.js'
+import type { FillLimits } from './entry.js'
+
+export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpaceLimits {
+  /**
+   * Where entries are kept; created if it does not exist. Each process that uses it has an instance directory of its
+   * own in it, with limits of its own.
+   */
+  readonly directory: string
+  /** Entries of more bytes are served and not stored; their bytes leave the disk as soon as that is known. */
+  readonly maxEntryBytes: number
+  /** Most bytes of entries in memory. */
+  readonly hotMaxBytes: number
+  /** How far a fill may be ahead of its fastest follower, in bytes. */
+  readonly maxLeadBytes: number
+  /**
+   * Entries begin in memory, and are written to disk only if they are longer than `maxLeadBytes` and then shared, or if
+   * their only follower lags: see GrowingFile. What is written while it grows counts against `maxBytes` too. Left out:
+   * each entry is written to disk from its first byte.
+   */
+  readonly memoryFirst?: boolean
+  readonly events?: StreamCacheEvents
+}
+
+/** Events to be counted or logged. */
+export interface StreamCacheEvents {
+  /** An intact entry was removed. */
+  evicted?(reason: EvictionReason): void
+  /** A file that cannot be used was removed. */
+  discarded?(reason: DiscardReason): void
+  /** An operation on the directory or on one of its files has failed. */
+  storeFailed?(operation: StoreOperation, error: unknown): void
+  /** The filesystem has less free space than required: from now on, what is filled is served and not stored. */
+  storeFull?(free: Free): void
+  /** The filesystem has enough free space again. */
+  storeResumed?(): void
+}
+
+/**
+ * How a fill ended. `committed`: kept for reuse. `unshared`: complete, but the state had changed; it served its followers
+ * only. `loser`: another fill had already committed the same state. `unstored`: complete, but the disk failed or is
+ * full, or the entry is too large for it, or its first bytes were not kept. `failed`: the followers got an error.
+ */
+export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'failed'
