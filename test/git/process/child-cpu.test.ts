@@ -77,7 +77,7 @@ t.test(
   'the CPU time of two children at a time is measured, with that of their children',
   { skip: process.platform !== 'linux' && 'only Linux tells it' },
   async (t) => {
-    const burnt = await Promise.all([burn(0.2), burn(0.8)])
+    const burnt = await Promise.all([burn(0.1), burn(0.5)])
     const sum = (values: (number | undefined)[]): number =>
       values.reduce<number>((all, each) => all + each!, 0)
     const [measured, said] = [sum(burnt.map((each) => each.measured)), sum(burnt.map((each) => each.said))]
