@@ -1,6 +1,8 @@
 import t from 'tap'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Permit, PermitRequest, ProcessLimiter } from '../../../src/limits/process/process-limiter.js'
+import { MountTable } from '../../../src/git/filesystem/mount-table.js'
 import { Git, type GitOptions } from '../../../src/git/process/git.js'
 import { GitError } from '../../../src/git/process/git-error.js'
 import {
@@ -333,6 +335,51 @@ t.test('it is told when the process is gone, once, and what it took', async (t) 
   t.match(error, { name: 'GitError', message: /ENOENT/ })
   await eventually('it never was', () => finished.length === 4)
 })
+
+t.test('it has a permit of the class of packs until the process is gone', async (t) => {
+  const requests: PermitRequest[] = []
+  let held = 0
+  const acquire = async (request: PermitRequest): Promise<Permit> => {
+    requests.push(request)
+    held++
+    return { release: () => held-- }
+  }
+  const limited = new Git({
+    path: 'git',
+    environment: gitEnvironment,
+    limiter: { acquire } as unknown as ProcessLimiter,
+  })
+  const { signal } = new AbortController()
+  for (const admitted of [true, false]) {
+    const chunks = packFor(limited, repository, clone, signal, { admitted })
+    await chunks.next()
+    t.equal(held, 1)
+    for await (const chunk of chunks) t.ok(chunk)
+    t.equal(held, 0)
+    t.match(requests.pop(), { class: 'pack', group: repository.commonDir, admitted, signal })
+  }
+})
+
+t.test(
+  'on a filesystem that may hang, Git is started by a shell, and given up when that does not answer',
+  { skip: process.platform !== 'linux' && 'there is no mount table' },
+  async (t) => {
+    const { gitDir } = repository
+    const mounts = new MountTable(() =>
+      Buffer.from(`1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / ${gitDir} rw - nfs x rw\n`),
+    )
+    const { wrapper, git: far } = wrapped(t, { mounts })
+    const { body, sound } = await pack(clone, { with: far })
+    t.same(joined(body), joined((await pack(clone)).body))
+    t.same(sound, [true])
+    t.type((await pack(refused, { with: far })).error, PackRefused)
+    wrapper.plan(plans.hangAfter(100))
+    const hanging = pack(clone, { with: far })
+    await eventually('it hangs', () => wrapper.hasFile('hanging'))
+    far.giveUpOn([gitDir])
+    t.match(await hanging, { sound: [], error: { name: 'FilesystemUnanswered' } })
+  },
+)
 
 t.test('a repository that was replaced is an error, and no process runs', async (t) => {
   const gone = makeRepository(tempDir(t), 'gone.git')
