@@ -1,7 +1,7 @@
 import { CommittedEntries, type CommittedLimits, type EvictionReason } from './committed-entries.js'
 import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
-import { encodeFooter } from './disk/footer.js'
 import type { Free, FreeSpaceLimits } from './disk/free-space.js'
+import { encodeMetadata } from './disk/metadata.js'
 import type { DiscardReason, StoredEntry } from './disk/store.js'
 import { Entry, type FillLimits } from './entry.js'
 import { FillError } from './fill-error.js'
@@ -112,11 +112,11 @@ export class StreamCache {
     return cache
   }
 
-  #adopt({ disk, footer, size }: StoredEntry): void {
-    const file = GrowingFile.stored(disk, footer.length, footer.sha256, this.#fileOptions)
-    const entry = new Entry(footer.key, footer.token, file)
+  #adopt({ disk, metadata, size }: StoredEntry): void {
+    const file = GrowingFile.stored(disk, metadata.length, metadata.sha256, this.#fileOptions)
+    const entry = new Entry(metadata.key, metadata.token, file)
     if (this.#committed.accepts(size)) {
-      this.#committed.set(entry, size, footer.committedAt)
+      this.#committed.set(entry, size, metadata.committedAt)
     } else {
       // `maxBytes` was larger in an earlier process.
       this.#abandon(entry)
@@ -218,9 +218,9 @@ export class StreamCache {
     if (token === undefined || !(await confirm().catch(() => false))) return 'unshared'
     if (this.#committed.has(key, token)) return 'loser'
     const committedAt = Date.now()
-    const footer = encodeFooter({ key, token, length: file.length, sha256, committedAt })
-    if (!this.#committed.accepts(file.length + footer.length)) return 'unstored'
-    const size = await this.#directory.commit(file.spill, footer, key)
+    const metadata = encodeMetadata({ key, token, length: file.length, sha256, committedAt })
+    if (!this.#committed.accepts(file.length + metadata.length)) return 'unstored'
+    const size = await this.#directory.commit(file.spill, metadata, key)
     if (size === undefined) return 'unstored'
     this.#committed.set(entry, size, committedAt)
     return 'committed'

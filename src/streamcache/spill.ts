@@ -150,17 +150,17 @@ export class Spill {
   }
 
   /**
-   * Gives a complete file its footer and its final name.
-   * @returns its size in bytes on disk; undefined if the disk has failed before, which has been reported
+   * Gives a complete file its metadata and its final name.
+   * @returns the size of both in bytes on disk; undefined if the disk has failed before, which has been reported
    * @throws if the disk fails now; in both cases the file is to be abandoned
    */
-  async commit(footer: Buffer, path: string): Promise<number | undefined> {
+  async commit(metadata: Buffer, path: string): Promise<number | undefined> {
     while (this.#storing && (!this.#file || this.backlog > 0)) {
       this.flush()
       await this.#flushed.wait()
     }
     if (!this.#file || !this.#storing) return undefined
-    const size = await this.#file.commit(footer, this.#blocks.length, path)
+    const size = await this.#file.commit(metadata, this.#blocks.length, path)
     this.#fate = 'kept'
     this.closeIfUnread()
     return size

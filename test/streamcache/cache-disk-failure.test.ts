@@ -66,8 +66,8 @@ t.test('a write that fails: the stream goes on from memory, and is not stored', 
   }
 })
 
-t.test('a disk that is full when the footer is written, or at the rename', async (t) => {
-  for (const method of ['write', 'commit'] as const) {
+t.test('a disk that is full when the metadata is written, or at the rename', async (t) => {
+  for (const method of ['write', 'writeMetadata', 'commit'] as const) {
     const { cache, directory, events } = await openCache(t)
     const producer = new ManualProducer().push(bytes)
     const { entry, ended } = cache.fill('key', 'token', producer.run, async () => {
@@ -80,7 +80,7 @@ t.test('a disk that is full when the footer is written, or at the rename', async
     t.equal(await ended, 'unstored')
     t.equal(await follower.read(), null)
     follower.close()
-    // The failure of the footer, or of bytes that were being written at that moment.
+    // The failure of the metadata or the rename, or of bytes that were being written at that moment.
     t.same([cache.get('key'), events.some((each) => each.startsWith('storeFailed'))], [undefined, true])
     await nothingLeaks(directory)
     t.same([cache.storeBytes, cache.hotBytes], [0, 0])
