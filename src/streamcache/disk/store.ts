@@ -127,7 +127,7 @@ const metadataMax = 1024 * 1024
 
 /**
  * Reads the metadata of a body; synchronously, because a cache may hold tens of thousands of files, all are read before
- * the first request is accepted, and each costs 25 µs instead of 250 µs.
+ * the first request is accepted, and each costs 30 µs instead of more than 200 µs.
  * @throws the system's error
  */
 function readFound(path: string, watchdog: DiskWatchdog): StoredEntry | DiscardReason {
