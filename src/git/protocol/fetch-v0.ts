@@ -40,18 +40,14 @@ export function parseFetchV0(body: Buffer, digest: FetchDigest): ParsedV0 | Unsh
 class Wants {
   readonly features = new Set<string>()
   readonly limits = new FetchLimits()
+  objectFormat = 'sha1'
   readonly #cursor: PacketCursor
   readonly #digest: FetchDigest
-  #objectFormat: string | undefined
   #count = 0
 
   constructor(cursor: PacketCursor, digest: FetchDigest) {
     this.#cursor = cursor
     this.#digest = digest
-  }
-
-  get objectFormat(): string {
-    return this.#objectFormat ?? 'sha1'
   }
 
   get digits(): number {
@@ -91,8 +87,9 @@ class Wants {
   /** `want <oid>[ <capabilities>]` */
   #want(): UnsharedReason | undefined {
     const cursor = this.#cursor
-    if (this.#count++ === 0)
-      this.#objectFormat = /^[^\n]* object-format=(sha1|sha256)(?: |$)/.exec(cursor.text())?.[1]
+    // Git 2.39 names no object format; it is told by the length of the ids.
+    if (this.#count++ === 0 && objectIdEnd(cursor, 'want', objectIdDigits('sha256')))
+      this.objectFormat = 'sha256'
     const idEnd = objectIdEnd(cursor, 'want', this.digits)
     if (idEnd === undefined) return 'malformed'
     if (idEnd === cursor.end) return undefined
