@@ -21,6 +21,9 @@ const known = new Set([
   ...['allow-tip-sha1-in-want', 'allow-reachable-sha1-in-want'],
 ])
 
+/** Capabilities that are read of one request: clients name them in one line, and a mebibyte of them takes long. */
+const mostItems = 256
+
 /**
  * Parses a request of protocol v0 or v1 over HTTP (gitprotocol-pack(5), gitprotocol-http(5); upload-pack.c, receive_needs and
  * get_common_commits). Git checks the wants against its refs, so the answer depends on them.
@@ -44,6 +47,7 @@ class Wants {
   readonly #cursor: PacketCursor
   readonly #digest: FetchDigest
   #count = 0
+  #items = 0
 
   constructor(cursor: PacketCursor, digest: FetchDigest) {
     this.#cursor = cursor
@@ -93,8 +97,10 @@ class Wants {
     const idEnd = objectIdEnd(cursor, 'want', this.digits)
     if (idEnd === undefined) return 'malformed'
     if (idEnd === cursor.end) return undefined
-    const [first, ...items] = cursor.bytes.toString('latin1', idEnd, cursor.end).split(' ')
+    const [first, ...items] = cursor.bytes.toString('latin1', idEnd, cursor.end).split(' ', mostItems + 2)
     if (first !== '') return 'malformed'
+    this.#items += items.length
+    if (this.#items > mostItems) return 'arguments'
     const kept: string[] = []
     for (const item of items) {
       if (/^(?:agent|session-id)=/.test(item)) {
