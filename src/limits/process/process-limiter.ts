@@ -66,16 +66,16 @@ export interface Permit {
  *   number of permits held.
  *
  * *Packs have a maximum of their own*, since each uses as much CPU as it can get: more of them than cores only take longer
- * together. Clients that were admitted are not sent away here: their packs are queued
- * without a time limit, and although there is no place, until the caller's signal aborts. `rejection()` tells when there is
- * no place, so that a caller can shed a client before it is admitted.
+ * together. Packs of admitted clients are never shed: they are queued without a time limit, and even if there is no place,
+ * until the caller's signal aborts. `rejection()` tells when there is no place, so that a caller can shed a client before it
+ * is admitted.
  *
- * *Groups* are served round robin, see `FairQueue`. A hot group can neither use up all permits (its own limit), nor be
- * served before all others (the ring), nor take all places in the queue.
+ * *Groups* are served round robin, see `FairQueue`. A hot group can neither use up all permits (its own limit; for packs,
+ * their maximum), nor be served before all others (the ring), nor take all places in the queue.
  *
  * *No permit is lost, and none is idle while a request is eligible for it.* A permit is counted before its promise
  * resolves, and only `release()` takes it back, once. For how a request that waits ends, see `TimedQueue`. Permits are
- * granted whenever one may have become free: at a release, and when the limit grows. A request that arrives or leaves
+ * granted whenever one may have become free: at a release, and when the limit changes. A request that arrives or leaves
  * makes no other eligible: one that is eligible while a permit is free has it already.
  *
  * *Memory* is bounded by the permits and the places in the queues; packs that wait without a place, by the limit on requests
