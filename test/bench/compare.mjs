@@ -19,6 +19,7 @@ const order = [
   'slow-first',
   'restart',
   'slow-clients',
+  'packs',
 ]
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : order
 const quick = Boolean(process.env.QUICK)
@@ -39,11 +40,13 @@ const missing = all()
   .map((each) => `${each.name}, for want of ${each.missing.join(' and ')}`)
 missing.forEach((each) => console.error(`left out: ${each}`))
 
-const repositories = {
-  small: makeRepository('small.git', 20),
-  middle: makeRepository('middle.git', 10_000),
-  large: makeRepository('large.git', 100_000),
-  ...(quick ? {} : { huge: makeRepository('huge.git', 500_000) }),
+/** Each is made when a scenario first asks for it. */
+const repositories = {}
+const sizes = { small: 20, middle: 10_000, large: 100_000, ...(quick ? {} : { huge: 500_000 }) }
+for (const [name, refs] of Object.entries(sizes)) {
+  let made
+  const get = () => (made ??= makeRepository(`${name}.git`, refs))
+  Object.defineProperty(repositories, name, { get })
 }
 const probe = await start(contenders.find(({ name }) => name === 'refstream'))
 const { method } = probe
