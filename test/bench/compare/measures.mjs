@@ -49,7 +49,6 @@ const measures = {
     { label: 'first byte p99, ms', key: 'firstP99', of: packsTitle },
     { label: 'CPU, s', key: 'cpuSeconds', of: packsTitle },
     { label: 'pack-objects', key: 'packObjects', of: packsTitle },
-    { label: 'written to disk, MB', key: 'writtenMegabytes', of: packsTitle },
   ],
 }
 
