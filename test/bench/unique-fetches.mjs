@@ -1,7 +1,9 @@
 // What a fetch costs that no other asks for: CPU and bytes written of two or more servers in turns, A B A B, each turn on a
-// copy of the repository that no cache knows.
+// copy of the repository that no cache knows. With ASK=clone, checkout or fetch: what a storm of these costs instead, in
+// which all ask for the same at once.
 //
 //   node test/bench/unique-fetches.mjs 'dist' 'dist --no-packs'
+//   ASK=clone FETCHES=50 node test/bench/unique-fetches.mjs 'dist' 'dist --pack-memory-max-bytes 256MiB'
 //   ROUNDS=8 FETCHES=100 node test/bench/unique-fetches.mjs nginx '../other/dist --pack-memory-max-bytes 1MiB' 'dist'
 //
 // Each argument is nginx (plain, with git http-backend), or a directory of a build and flags. QUICK=1 takes the small
@@ -11,7 +13,7 @@ import { packContenders, start } from './compare/contenders.mjs'
 import { cost, wakeForPacks } from './compare/measure.mjs'
 import { pullTogether } from './compare/pack-figures.mjs'
 import { packRepository } from './compare/pack-repository.mjs'
-import { replayFile, uniqueFetches } from './compare/pack-requests.mjs'
+import { makeClients, recordAll, replayFile, uniqueFetches } from './compare/pack-requests.mjs'
 import { makeRepository } from './compare/repositories.mjs'
 import { load } from './compare/tools.mjs'
 import { median, table } from './rig.mjs'
@@ -23,10 +25,14 @@ const [rounds, fetches] = [Number(process.env.ROUNDS || 5), Number(process.env.F
 const wanted = process.argv.slice(2)
 if (wanted.length < 2) throw new Error("name two servers or more, such as 'dist' and 'dist --no-packs'")
 
+const ask = process.env.ASK || 'unique'
 const contender = (name) => packContenders().find((each) => each.name === name)
 const repository = packRepository(quick)
 const small = makeRepository('small.git', 20)
 // Before any server runs: a repository that has changed a moment ago is not cached.
+const storm =
+  ask === 'unique' ? undefined : (await recordAll(repository.copy(), await makeClients(repository)))[ask]
+if (ask !== 'unique' && !storm) throw new Error(`ASK=${ask}: it is unique, clone, checkout or fetch`)
 const copies = Array.from({ length: rounds * wanted.length }, repository.copy)
 const servers = []
 for (const words of wanted) {
@@ -39,22 +45,21 @@ for (const words of wanted) {
   servers.push({ words, server, turns: [] })
 }
 
-const all = uniqueFetches(repository.commits, fetches)
+const asked = storm
+  ? { group: storm.requests.length, clients: fetches }
+  : { group: 1, clients: Math.min(4, fetches) }
+const fileFor = (copy) =>
+  storm
+    ? replayFile(storm.requests, copy)
+    : replayFile(uniqueFetches(repository.commits, fetches), copy, () => true)
 for (let round = 0; round < rounds; round++) {
   for (const { words, server, turns } of servers) {
-    const requests = replayFile(all, copies.pop(), () => true)
-    const options = {
-      port: server.port,
-      requests,
-      group: 1,
-      sessions: fetches,
-      clients: 4,
-      records: 1,
-      timeout: 600,
-    }
+    const options = { port: server.port, requests: fileFor(copies.pop()), ...asked, sessions: fetches }
     const own = server.leaderSeconds()
-    const { result, ...costs } = await cost(server, () => load('list', options))
-    const { faults, ...figures } = pullTogether(result.records, fetches)
+    const { result, ...costs } = await cost(server, () =>
+      load('list', { ...options, records: 1, timeout: 600 }),
+    )
+    const { faults, ...figures } = pullTogether(result.records, fetches, storm?.bytes)
     if (faults) console.error(`${words}: ${faults}`)
     turns.push({ ...costs, ...figures, ownSeconds: server.leaderSeconds() - own })
     console.error(

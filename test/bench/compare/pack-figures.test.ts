@@ -22,6 +22,7 @@ interface Row {
   operation: string
   form: string
   server: string
+  clients: number
   packObjects: number
   cpuSeconds: number
   wallP99: number
@@ -123,7 +124,15 @@ t.test('what a storm may take: 1.2 times the faster of the two alone, and the wi
 })
 
 const row = (server: string, figures: Partial<Row>): Row => ({
-  ...{ operation: 'clone', form: 'at once', server, packObjects: 50, cpuSeconds: 150, wallP99: 1000 },
+  ...{
+    operation: 'clone',
+    form: 'at once',
+    server,
+    clients: 50,
+    packObjects: 50,
+    cpuSeconds: 150,
+    wallP99: 1000,
+  },
   ...{ soloMs: 100, wireMs: 30, faults: '', ...figures },
 })
 
@@ -143,6 +152,13 @@ t.test('a storm at once has three targets', (t) => {
     packTargets([row('nginx', {}), row('refstream', missed)]).map((target) => target.met),
     [false, false, false],
   )
+  t.end()
+})
+
+t.test('with fewer clients than 50, a storm may cost what 3.3 of them cost', (t) => {
+  const [few, plain] = [{ clients: 10, cpuSeconds: 50 }, { clients: 10 }]
+  const [, cpu] = packTargets([row('nginx', plain), row('refstream', few)])
+  t.match(cpu, { limit: 1 / 3, met: true })
   t.end()
 })
 

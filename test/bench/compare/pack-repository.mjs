@@ -28,7 +28,7 @@ const commitsPerDay = 50
 /** Sizes of the whole benchmark's repository, about 100 MB packed, and of the quick one's, about 20 MB. */
 const sizes = {
   whole: { commits: 4000, files: 4000, blobs: 80, blobBytes: 1_000_000 },
-  quick: { commits: 1500, files: 1000, blobs: 32, blobBytes: 500_000 },
+  quick: { commits: 1500, files: 600, blobs: 32, blobBytes: 500_000 },
 }
 
 /** A stream of bytes that do not compress, the same for the same seed: AES-128-CTR over zeros. */
