@@ -13,8 +13,8 @@ const packsMax = 10_000
 /** Bytes of a pack in memory before it is decided whether to write it to disk; less if all packs have little memory. */
 const windowBytes = { most: 8 * 1024 * 1024, least: 1024 * 1024 }
 
-/** Bytes per read from disk: larger than for refs, since packs are, and mostly read from disk. */
-const coldReadBytes = 256 * 1024
+/** Bytes per read from disk, and how many reads the followers of a storm share: packs are mostly larger than memory. */
+const coldReads = { coldReadBytes: 1024 * 1024, coldReadsShared: 16 }
 
 /** The packs that are kept, and the engine below them. */
 export interface Packs {
@@ -42,7 +42,7 @@ export async function openPacks(
     hotMaxBytes: packMemoryMaxBytes,
     maxLeadBytes: Math.max(windowBytes.least, Math.min(windowBytes.most, packMemoryMaxBytes / 4)),
     memoryFirst: true,
-    coldReadBytes,
+    ...coldReads,
     // A pack takes as long as it takes; the wait for a permit has a limit of its own.
     fillTimeoutMs: Infinity,
     fillStartMs: Infinity,

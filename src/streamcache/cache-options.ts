@@ -24,6 +24,8 @@ export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpa
   readonly memoryFirst?: boolean
   /** Bytes per read of what has left memory: what a follower that is behind holds; left out: 32 KiB. */
   readonly coldReadBytes?: number
+  /** How many such reads are kept for other followers of the same entry; left out: none. */
+  readonly coldReadsShared?: number
   readonly events?: StreamCacheEvents
 }
 

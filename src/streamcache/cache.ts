@@ -9,6 +9,7 @@ import { GrowingFile } from './growing-file.js'
 import type { GrowingFileOptions, OwnedFile } from './growing-file-options.js'
 import { Growth } from './growth.js'
 import { HotTier } from './memory/hot-tier.js'
+import { SharedReads } from './memory/shared-reads.js'
 import type { Producer } from './producer.js'
 
 /** A fill that has started. */
@@ -72,6 +73,7 @@ export class StreamCache {
       mayGrow: (file, bytes) => file.length <= options.maxEntryBytes && this.#makeRoom(file, bytes),
       outgrown: ({ spill }) => this.#directory.inBackground(spill, spill.unstore()),
       chunkSize: options.coldReadBytes,
+      reads: options.coldReadsShared ? new SharedReads(options.coldReadsShared) : undefined,
       writeFailed: (error) => this.#reportFailure('write', error),
       readFailed: (error) => this.#reportFailure('read', error),
       followed: (change) => (this.#followers += change),
@@ -97,13 +99,10 @@ export class StreamCache {
   #adopt({ disk, metadata, size }: StoredEntry): void {
     const file = GrowingFile.stored(disk, metadata.length, metadata.sha256, this.#fileOptions)
     const entry = new Entry(metadata.key, metadata.token, file)
-    if (this.#committed.accepts(size)) {
-      this.#committed.set(entry, size, metadata.committedAt)
-    } else {
-      // `maxBytes` was larger in an earlier process.
-      this.#abandon(entry)
-      this.#options.events?.evicted?.('size')
-    }
+    if (this.#committed.accepts(size)) return this.#committed.set(entry, size, metadata.committedAt)
+    // `maxBytes` was larger in an earlier process.
+    this.#abandon(entry)
+    this.#options.events?.evicted?.('size')
   }
 
   /** Is there room on disk for a file that grows by that many bytes? Committed entries give way to it. */

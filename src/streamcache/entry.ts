@@ -142,14 +142,14 @@ export class Entry {
   }
 
   #limit(timeLeftMs: number, silenceMs: number): () => void {
-    const error =
-      timeLeftMs <= silenceMs
-        ? new FillError('timeout', 'the fill took too long')
-        : new FillError(
-            this.length === 0 ? 'first-byte' : 'silence',
-            `the fill was silent for ${silenceMs / 1000} seconds`,
-          )
-    return callAfter(Math.min(timeLeftMs, silenceMs), () => this.stop(error))
+    // Called for each chunk: the error, whose stack trace costs more than all else here, is made when it is needed.
+    return callAfter(Math.min(timeLeftMs, silenceMs), () => this.stop(this.#overdue(timeLeftMs, silenceMs)))
+  }
+
+  #overdue(timeLeftMs: number, silenceMs: number): FillError {
+    if (timeLeftMs <= silenceMs) return new FillError('timeout', 'the fill took too long')
+    const fault = this.length === 0 ? 'first-byte' : 'silence'
+    return new FillError(fault, `the fill was silent for ${silenceMs / 1000} seconds`)
   }
 
   /** Ends a running fill with this error: followers get it at once, the producer through its signal. */

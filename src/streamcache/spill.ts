@@ -1,11 +1,14 @@
 import { CheckedFile } from './disk/checked-file.js'
 import { isDamage, type DiskFile } from './disk/disk-file.js'
 import type { Blocks } from './memory/blocks.js'
+import type { SharedReads } from './memory/shared-reads.js'
 import { Signal } from './signal.js'
 
 export interface SpillOptions {
   /** Bytes per read from disk, and per checksum; left out: 32 KiB. */
   readonly chunkSize?: number | undefined
+  /** Shares what is read from disk among the followers; left out: each reads for itself. */
+  readonly reads?: SharedReads | undefined
 
   /** Called once if the disk does not take more of this file. The file goes on in memory. */
   readonly writeFailed?: (error: unknown) => void

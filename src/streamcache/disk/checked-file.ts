@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { blockSize } from '../memory/blocks.js'
+import type { SharedReads } from '../memory/shared-reads.js'
 import { ChunkSums, defaultChunkSize } from './chunk-sums.js'
 import { Damage, isDamage, type DiskFile } from './disk-file.js'
 
 export interface CheckedFileOptions {
   /** Bytes per checksum and per read; 32 KiB if left out. */
   readonly chunkSize?: number | undefined
+  /** Shares what is read among the readers of the file; left out: each reads for itself. */
+  readonly reads?: SharedReads | undefined
   /** Offset in the entry of the file's first byte, a multiple of the chunk size; 0 if left out. */
   readonly base?: number
 }
@@ -23,6 +26,8 @@ export class CheckedFile {
   #verified: boolean
   readonly #chunkSize: number
   readonly #base: number
+  readonly #reads: SharedReads | undefined
+  readonly #name: string
 
   /** @param verified false: an earlier process committed these bytes */
   constructor(disk: DiskFile, verified: boolean, options: CheckedFileOptions = {}) {
@@ -31,6 +36,8 @@ export class CheckedFile {
     this.disk = disk
     this.#verified = verified
     this.#chunkSize = chunkSize
+    this.#reads = options.reads
+    this.#name = options.reads?.name() ?? ''
     this.#base = base
     this.#sums = new ChunkSums(chunkSize)
   }
@@ -81,14 +88,20 @@ export class CheckedFile {
     const at = offset - this.#base
     if (at < 0) throw this.#missing()
     const { start, length, sum } = this.#sums.chunkAt(at)
+    const read = (): Promise<Buffer> => this.#readChecked(start, length, sum)
     try {
-      const chunk = await this.disk.read(start, length)
-      if (crc32(chunk) !== sum) throw new Damage('the disk returned other bytes than were written')
-      return chunk.subarray(at - start)
+      const shared = this.#reads?.read(this.#name, `${start}+${length}`, read)
+      return (await (shared ?? read())).subarray(at - start)
     } catch (error) {
       if (isDamage(error)) this.#verified = false
       throw error
     }
+  }
+
+  async #readChecked(start: number, length: number, sum: number): Promise<Buffer> {
+    const chunk = await this.disk.read(start, length)
+    if (crc32(chunk) !== sum) throw new Damage('the disk returned other bytes than were written')
+    return chunk
   }
 
   /**
