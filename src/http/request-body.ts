@@ -1,7 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { constants, createGunzip, gunzip as gunzipCallback } from 'node:zlib'
-import { mayBeLsRefs, parseLsRefs, type LsRefsRequest } from '../git/protocol/ls-refs.js'
+import { commandOf, type Command } from '../git/protocol/command.js'
+import { parseFetch, type FetchRequest, type UnsharedReason } from '../git/protocol/fetch-request.js'
+import { parseLsRefs, type LsRefsRequest } from '../git/protocol/ls-refs.js'
+import type { ProtocolVersion } from '../git/protocol/version.js'
 import { nextChunk } from '../git/process/next-chunk.js'
 import type { ShareHolding } from '../limits/admission/shares.js'
 
@@ -9,8 +12,8 @@ const gunzip = promisify(gunzipCallback)
 
 /** Bytes up to which a body is read before a Git process is asked for. */
 const peekMax = 64 * 1024
-/** The same for an ls-refs command, as it was sent and inflated: Git's clients compress no longer one (http.postBuffer). */
-const lsRefsMax = 1024 * 1024
+/** The same for ls-refs and fetch, as they were sent and inflated: Git's clients compress no longer ones (http.postBuffer). */
+const parsedMax = 1024 * 1024
 /** Compressed bytes that certainly hold the first packet, and bytes that are inflated to read it. */
 const firstPacket = { compressed: 512, inflated: 1024 }
 /** Bytes of a gzip header and trailer with nothing between them (RFC 1952, section 2.3). */
@@ -22,19 +25,25 @@ export interface PeekedBody {
   readonly beginning: Buffer
   /** Is that all? */
   readonly ended: boolean
-  /** The ls-refs command that it is; undefined: it is for Git. */
-  readonly lsRefs: LsRefsRequest | undefined
+  /** What the body asks for; undefined: neither (another service, another content type), it is for Git. */
+  readonly asks: Asked | undefined
 }
 
+/** `unshared`: a fetch that Git is to answer, and why. `size`: it is too long, or there is no memory for it. */
+export type Asked =
+  | { readonly lsRefs: LsRefsRequest }
+  | { readonly fetch: FetchRequest }
+  | { readonly unshared: UnsharedReason | 'size' }
+
 /**
- * Reads a body to its end, or until `peekMax` bytes of it have come (`lsRefsMax` of an ls-refs command): a client that
+ * Reads a body to its end, or until `peekMax` bytes of it have come (`parsedMax` of ls-refs and fetch): a client that
  * sends slowly does not occupy a process permit meanwhile. A longer body, or one that there is no memory for, is for Git.
- * @param isCandidate whether it can be an ls-refs command, by the rest of the request
+ * @param version the protocol version of a request to upload-pack; undefined: it is another request
  * @param memory the share that bytes which are read and inflated here are taken from
  */
 export async function peekBody(
   request: IncomingMessage,
-  isCandidate: boolean,
+  version: ProtocolVersion | undefined,
   memory: ShareHolding,
 ): Promise<PeekedBody> {
   const chunks: Buffer[] = []
@@ -42,28 +51,60 @@ export async function peekBody(
   let most = peekMax
   for (;;) {
     const chunk = await nextChunk(request)
-    if (chunk === null) return peeked(request, Buffer.concat(chunks), isCandidate, memory)
+    if (chunk === null) return peeked(request, version, Buffer.concat(chunks), memory)
     length += chunk.length
     chunks.push(chunk)
-    if (!memory.take(chunk.length)) break
-    if (length > peekMax && most === peekMax && isCandidate) {
-      if (await beginsAsLsRefs(request, Buffer.concat(chunks))) most = lsRefsMax
-    }
-    if (length > most) break
+    const isTaken = memory.take(chunk.length)
+    if (isTaken && length <= most) continue
+    const beginning = Buffer.concat(chunks)
+    const command = await commandIn(request, version, beginning)
+    if (isTaken && length <= parsedMax && command !== undefined) most = parsedMax
+    else return { beginning, ended: false, asks: command === 'fetch' ? { unshared: 'size' } : undefined }
   }
-  return { beginning: Buffer.concat(chunks), ended: false, lsRefs: undefined }
 }
 
 async function peeked(
   request: IncomingMessage,
+  version: ProtocolVersion | undefined,
   whole: Buffer,
-  isCandidate: boolean,
   memory: ShareHolding,
 ): Promise<PeekedBody> {
   // A body that broke off may look whole.
-  const asked = isCandidate && request.complete
-  const body = asked ? (isCompressed(request) ? await inflate(whole, memory) : whole) : undefined
-  return { beginning: whole, ended: true, lsRefs: body && parseLsRefs(body) }
+  const asks = request.complete ? await parse(request, version, whole, memory) : undefined
+  return { beginning: whole, ended: true, asks }
+}
+
+async function parse(
+  request: IncomingMessage,
+  version: ProtocolVersion | undefined,
+  whole: Buffer,
+  memory: ShareHolding,
+): Promise<Asked | undefined> {
+  const isPlain = !isCompressed(request)
+  const command = isPlain ? plainCommand(version, whole) : await commandIn(request, version, whole)
+  if (version === undefined || command === undefined) return undefined
+  const body = isPlain ? whole : await inflate(whole, memory)
+  if (command === 'ls-refs') {
+    const lsRefs = typeof body === 'string' ? undefined : parseLsRefs(body)
+    return lsRefs && { lsRefs }
+  }
+  const fetch = typeof body === 'string' ? body : parseFetch(body, version)
+  return typeof fetch === 'string' ? { unshared: fetch } : { fetch }
+}
+
+/** Returns the command of a body that begins so, plain or compressed. */
+async function commandIn(
+  request: IncomingMessage,
+  version: ProtocolVersion | undefined,
+  beginning: Buffer,
+): Promise<Command | undefined> {
+  const isRead = version === 2 && isCompressed(request)
+  return plainCommand(version, isRead ? await inflateBeginning(beginning) : beginning)
+}
+
+/** Until protocol v2 there is one command, which is not named. */
+function plainCommand(version: ProtocolVersion | undefined, beginning: Buffer): Command | undefined {
+  return version === 2 ? commandOf(beginning) : version === undefined ? undefined : 'fetch'
 }
 
 function isCompressed({ headers }: IncomingMessage): boolean {
@@ -71,21 +112,16 @@ function isCompressed({ headers }: IncomingMessage): boolean {
   return encoding === 'gzip' || encoding === 'x-gzip'
 }
 
-async function beginsAsLsRefs(request: IncomingMessage, beginning: Buffer): Promise<boolean> {
-  const plain = isCompressed(request) ? await inflateBeginning(beginning) : beginning
-  return mayBeLsRefs(plain.subarray(0, firstPacket.inflated)) === true
-}
-
-/** Inflates a body that may be an ls-refs command; undefined: it is none, too long, or damaged, which Git will report. */
-async function inflate(body: Buffer, memory: ShareHolding): Promise<Buffer | undefined> {
-  if (body.length < gzipMin) return undefined
-  // From its trailer. If that is wrong, inflating fails, and Git reads the command.
+/** Inflates a body; otherwise returns why not: it is too long, or damaged, which Git will report. */
+async function inflate(body: Buffer, memory: ShareHolding): Promise<Buffer | 'size' | 'malformed'> {
+  if (body.length < gzipMin) return 'malformed'
+  // From its trailer. If that is wrong, inflating fails, and Git reads the request.
   const size = body.readUInt32LE(body.length - 4)
-  if (size > lsRefsMax || !mayBeLsRefs(await inflateBeginning(body)) || !memory.take(size)) return undefined
+  if (size > parsedMax || !memory.take(size)) return 'size'
   try {
     return await gunzip(body, { maxOutputLength: size, chunkSize: Math.max(constants.Z_MIN_CHUNK, size + 1) })
   } catch {
-    return undefined
+    return 'malformed'
   }
 }
 

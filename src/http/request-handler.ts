@@ -83,9 +83,9 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
   exchange.sendContinue()
   if (route.method === 'POST') {
     exchange.peeked ??= await peek(options, exchange)
-    const { lsRefs } = exchange.peeked
+    const { asks } = exchange.peeked
     exchange.throwIfAborted()
-    if (lsRefs && (await answerLsRefs(options, exchange, target, lsRefs))) return
+    if (asks && 'lsRefs' in asks && (await answerLsRefs(options, exchange, target, asks.lsRefs))) return
   }
   await answerByGit(options, exchange, target, route, user)
 }
@@ -111,14 +111,14 @@ async function answerAdvertisement(
   return true
 }
 
-/** Reads as much of a request's body as tells whether it is an ls-refs command. */
+/** Reads as much of a request's body as tells whether it is an ls-refs command or a fetch. */
 function peek({ bodies }: RequestHandlerOptions, exchange: Exchange): Promise<PeekedBody> {
   const { request, kind, version } = exchange
   // http-backend rejects any other type.
   const hasType = request.headers['content-type'] === 'application/x-git-upload-pack-request'
-  const mayBeLsRefs = kind === 'upload-pack' && version === 2 && hasType
+  const isForUploadPack = kind === 'upload-pack' && hasType
   exchange.memory ??= new ShareHolding(bodies, clientGroup(exchange.clientAddress))
-  return peekBody(request, mayBeLsRefs, exchange.memory)
+  return peekBody(request, isForUploadPack ? version : undefined, exchange.memory)
 }
 
 /** @returns whether it could: if not, Git is to say why */

@@ -23,15 +23,6 @@ export interface LsRefsRequest extends RefQuery {
 export const countedPrefixes = (prefixes: string[]): string[] => (prefixes.length < 65_536 ? prefixes : [])
 
 /**
- * Tells by the first packet whether a request body that begins so is an ls-refs command; undefined: that packet is not
- * complete.
- */
-export function mayBeLsRefs(beginning: Buffer): boolean | undefined {
-  const [first] = splitPackets(beginning, 1) ?? ['']
-  return first === undefined ? undefined : first === 'command=ls-refs'
-}
-
-/**
  * Parses a whole request body. undefined for everything that is not exactly one well-formed ls-refs command whose answer
  * depends on the refs alone: with server options, unknown capabilities or arguments, or anything that Git might refuse.
  * Git itself answers those.
@@ -61,16 +52,15 @@ export function parseLsRefs(body: Buffer): LsRefsRequest | undefined {
 
 /**
  * Returns the packets of a buffer, each without a newline at its end; flush and delimiter packets as `0000` and `0001`.
- * A last packet that is cut is left out if `most` is given; otherwise the result is undefined, as it is for anything that
- * is not a packet of text.
+ * undefined: the last is cut, or something is not a packet of text.
  */
-function splitPackets(buffer: Buffer, most?: number): string[] | undefined {
+function splitPackets(buffer: Buffer): string[] | undefined {
   const packets: string[] = []
   const text = buffer.toString('latin1')
   // Git would read a packet only up to the NUL.
   if (text.includes('\0')) return undefined
-  for (let at = 0; at < buffer.length && packets.length !== most;) {
-    if (at + 4 > buffer.length) return most === undefined ? undefined : packets
+  for (let at = 0; at < buffer.length;) {
+    if (at + 4 > buffer.length) return undefined
     const length = packetLength(buffer, at)
     if (length === 0 || length === 1) {
       packets.push(`000${length}`)
@@ -79,7 +69,7 @@ function splitPackets(buffer: Buffer, most?: number): string[] | undefined {
     }
     if (!(length > 4)) return undefined
     const end = at + length
-    if (end > buffer.length) return most === undefined ? undefined : packets
+    if (end > buffer.length) return undefined
     packets.push(text.slice(at + 4, buffer[end - 1] === newline ? end - 1 : end))
     at = end
   }
