@@ -1,6 +1,7 @@
 import t from 'tap'
 import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { fetchV0, fetchV2, postFetch, readFetchAnswer } from '../support/fetch-requests.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { startPacks, storm } from '../support/pack-setup.js'
@@ -33,6 +34,14 @@ t.test('requests that differ in agent or session id alone share a pack; others d
   ]) {
     t.ok((await post(args, capabilities)).equals(first), capabilities.join(' '))
   }
+  const gzipped = { 'content-encoding': 'gzip' }
+  for (const level of [1, 9]) {
+    const { body } = await postFetch(sidecar.url, 'r.git', gzipSync(fetchV2(args), { level }), {
+      headers: gzipped,
+    })
+    t.ok(body.equals(first), `gzip ${level}`)
+  }
+  t.ok((await postFetch(sidecar.url, 'r', fetchV2(args))).body.equals(first), 'without .git in its name')
   t.equal(wrapper.packs(), 1, 'one run for all of them')
 
   const others: string[][] = [
