@@ -45,7 +45,11 @@ function isWhole(t: Test, answer: Buffer): void {
 }
 
 t.test('a pack in a file is served after kill -9, only if the file is intact', async (t) => {
-  const setup = await startPacks(t, { bulk: 200_000, cacheDir: join(tempDir(t), 'cache') })
+  const setup = await startPacks(t, {
+    // Short packs are in memory alone.
+    ...{ bulk: 3_000_000, cacheDir: join(tempDir(t), 'cache') },
+    args: ['--pack-memory-max-bytes', '1MiB'],
+  })
   const { wrapper } = setup
   const body = wanted(setup)
   let sidecar = setup.sidecar
@@ -83,7 +87,7 @@ t.test('kill -9 during a fill, then a restart: nothing of it is served or left',
   const setup = await startPacks(t, {
     bulk: 3_000_000,
     cacheDir: join(tempDir(t), 'cache'),
-    args: ['--pack-memory-max-bytes', '64KiB'],
+    args: ['--pack-memory-max-bytes', '1MiB'],
   })
   setup.wrapper.planPacks(packPlans.pauseAfter(2_000_000, 'go'))
   const body = wanted(setup)
@@ -112,7 +116,7 @@ t.test('on a disk that is full all clients get their packs', async (t) => {
   const setup = await startPacks(t, {
     bulk: 10_000_000,
     cacheDir: join(disk, 'cache'),
-    args: ['--cache-min-free-bytes', '0', '--cache-min-free-inodes', '0', '--pack-memory-max-bytes', '64KiB'],
+    args: ['--cache-min-free-bytes', '0', '--cache-min-free-inodes', '0', '--pack-memory-max-bytes', '1MiB'],
   })
   const body = wanted(setup)
   for (const round of [1, 2]) {
