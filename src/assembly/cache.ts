@@ -1,6 +1,6 @@
 import type { Settings } from '../config/options.js'
 import { retriable } from '../service/failures.js'
-import { StreamCache, type StoreOperation } from '../streamcache/index.js'
+import { StreamCache, type StoreOperation, type StreamCacheEvents } from '../streamcache/index.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
@@ -14,12 +14,6 @@ export async function openCache(
   metrics: Metrics,
   log: Log,
 ): Promise<StreamCache> {
-  const logFailure = atMostEvery(failureQuietMs, (operation: StoreOperation, err: unknown) =>
-    log.error(
-      { err, operation, directory },
-      'the cache directory cannot be used; requests are served uncached',
-    ),
-  )
   const cache = await StreamCache.open({
     directory,
     maxBytes: settings.cacheMaxBytes,
@@ -38,28 +32,7 @@ export async function openCache(
     fillRetries: settings.fillRetries,
     retriable,
     retried: () => metrics.fillRetries.inc(),
-    events: {
-      evicted: (reason) => metrics.evictions.inc({ reason }),
-      discarded: (reason) => {
-        metrics.discarded.inc({ reason })
-        log.info({ reason, directory }, 'discarded a file in the cache directory')
-      },
-      storeFull: (free) => {
-        metrics.storeFull.set(1)
-        log.warn(
-          { free, directory },
-          'the filesystem of the cache is nearly full; new entries are served but not stored',
-        )
-      },
-      storeResumed: () => {
-        metrics.storeFull.set(0)
-        log.info({ directory }, 'the filesystem of the cache has enough free space again; storing entries')
-      },
-      storeFailed: (operation, err) => {
-        metrics.storeErrors.inc({ operation })
-        logFailure(operation, err)
-      },
-    },
+    events: cacheEvents(directory, metrics, log),
   })
   const { instance } = cache
   if (instance) {
@@ -69,4 +42,36 @@ export async function openCache(
     )
   }
   return cache
+}
+
+/** Returns listeners that count and log an engine's events. */
+export function cacheEvents(directory: string, metrics: Metrics, log: Log): StreamCacheEvents {
+  const logFailure = atMostEvery(failureQuietMs, (operation: StoreOperation, err: unknown) =>
+    log.error(
+      { err, operation, directory },
+      'the cache directory cannot be used; requests are served uncached',
+    ),
+  )
+  return {
+    evicted: (reason) => metrics.evictions.inc({ reason }),
+    discarded: (reason) => {
+      metrics.discarded.inc({ reason })
+      log.info({ reason, directory }, 'discarded a file in the cache directory')
+    },
+    storeFull: (free) => {
+      metrics.storeFull.set(1)
+      log.warn(
+        { free, directory },
+        'the filesystem of the cache is nearly full; new entries are served but not stored',
+      )
+    },
+    storeResumed: () => {
+      metrics.storeFull.set(0)
+      log.info({ directory }, 'the filesystem of the cache has enough free space again; storing entries')
+    },
+    storeFailed: (operation, err) => {
+      metrics.storeErrors.inc({ operation })
+      logFailure(operation, err)
+    },
+  }
 }

@@ -9,6 +9,7 @@ import type { Limits } from './limits.js'
 
 export interface GaugeParts {
   readonly cache: StreamCache
+  readonly packs: StreamCache
   readonly listings: RefListings
   readonly git: Git
   readonly helpers: DiskHelpers
@@ -19,14 +20,17 @@ export interface GaugeParts {
 
 /** Registers the gauges, which read these parts when the metrics are scraped. */
 export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
-  const { cache, listings, git, helpers, freshness, limits, log } = parts
+  const { cache, packs, listings, git, helpers, freshness, limits, log } = parts
   const { limiter, gate } = limits
   metrics.watch({
-    followers: () => cache.followers,
+    followers: () => cache.followers + packs.followers,
     storeBytes: () => cache.storeBytes,
     storeEntries: () => cache.storeEntries,
     hotBytes: () => cache.hotBytes,
     listingBytes: () => listings.bytes,
+    packStoreBytes: () => packs.storeBytes,
+    packStoreEntries: () => packs.storeEntries,
+    packHotBytes: () => packs.hotBytes,
     processesRunning: () => git.running,
     helpers: () => helpers.countByState,
     leasesOpen: () => freshness.leases.size,

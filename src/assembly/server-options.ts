@@ -8,6 +8,7 @@ import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { CompressedForms } from '../service/compressed-forms.js'
 import type { GitBackend } from '../service/git-backend.js'
+import type { PackService } from '../service/pack-service.js'
 import type { RefService } from '../service/ref-service.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -20,6 +21,7 @@ import type { Storages } from './storages.js'
 /** What the servers are built from. */
 export interface ServerParts {
   readonly service: RefService
+  readonly packService: PackService
   readonly backend: GitBackend
   readonly freshness: Freshness
   readonly freshCache: FreshCache
@@ -34,7 +36,7 @@ export interface ServerParts {
 
 /** Returns the options of the HTTP server for Git clients. */
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
-  const { service, backend, accessControl, limits, metrics, log } = parts
+  const { service, packService, backend, accessControl, limits, metrics, log } = parts
   const { access, clientName, proxies } = accessControl
   return {
     ...limits,
@@ -42,6 +44,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     clientName,
     proxies,
     service,
+    packs: packService,
     backend,
     metrics,
     log,

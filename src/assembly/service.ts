@@ -1,10 +1,15 @@
 import type { Settings } from '../config/options.js'
 import type { FreshCache } from '../freshness/fresh-cache.js'
+import type { PackCache } from '../freshness/pack-cache.js'
 import type { Git } from '../git/process/git.js'
 import { FillReports } from '../service/fill-reports.js'
 import { GitBackend } from '../service/git-backend.js'
+import { PackNames } from '../service/pack-names.js'
+import { PackReports } from '../service/pack-reports.js'
+import { PackService } from '../service/pack-service.js'
 import { RefListings } from '../service/ref-listings.js'
 import { RefService } from '../service/ref-service.js'
+import { ServedRepositories } from '../service/served-repositories.js'
 import { ServingConfigs } from '../service/serving-configs.js'
 import type { UnservedNotices } from '../service/unserved-notices.js'
 import type { Log } from '../telemetry/log.js'
@@ -16,6 +21,7 @@ export interface ServiceParts {
   readonly git: Git
   readonly freshness: Pick<Freshness, 'observer' | 'leaseService'>
   readonly freshCache: FreshCache
+  readonly packCache: PackCache
   readonly limits: Pick<Limits, 'limiter' | 'backOff' | 'processStalls'>
   readonly notices: UnservedNotices
   readonly metrics: Metrics
@@ -26,6 +32,7 @@ export interface ServiceParts {
 export interface Services {
   /** Answers from the cache. */
   readonly service: RefService
+  readonly packService: PackService
   /** Answers of `git http-backend`. */
   readonly backend: GitBackend
   readonly listings: RefListings
@@ -34,24 +41,39 @@ export interface Services {
 export function openServices(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
-  { git, freshness, freshCache, limits, notices, metrics, log }: ServiceParts,
+  { git, freshness, freshCache, packCache, limits, notices, metrics, log }: ServiceParts,
 ): Services {
   const { observer, leaseService } = freshness
   const { limiter, backOff, processStalls } = limits
   const exportAll = settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined
-  const listings = new RefListings(settings.hotMaxBytes)
-  const service = new RefService({
+  const served = new ServedRepositories({
     exportAll,
-    git,
     observer,
-    cache: freshCache,
     servingConfigs: new ServingConfigs({ git, backOff }),
-    listings,
-    fillReports: new FillReports({ backOff, metrics, log }),
-    limiter,
-    backOff,
     notices,
   })
+  const listings = new RefListings(settings.hotMaxBytes)
+  const fillReports = new FillReports({ backOff, metrics, log })
+  const service = new RefService({
+    git,
+    observer,
+    served,
+    cache: freshCache,
+    listings,
+    fillReports,
+    limiter,
+    backOff,
+  })
+  const packService = new PackService({
+    enabled: settings.packs,
+    git,
+    served,
+    names: new PackNames({ served, refs: service }),
+    cache: packCache,
+    fillReports,
+    reports: new PackReports(metrics),
+    backOff,
+  })
   const backend = new GitBackend({ exportAll, git, observer, leases: leaseService, processStalls, metrics })
-  return { service, backend, listings }
+  return { service, packService, backend, listings }
 }

@@ -17,6 +17,7 @@ import { checkFileDescriptors } from './file-descriptors.js'
 import { openFreshness } from './freshness.js'
 import { watchGauges } from './gauges.js'
 import { openGit } from './git.js'
+import { openPacks } from './packs.js'
 import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
@@ -96,6 +97,8 @@ async function start(
   const directory = settings.cacheDir ?? defaultCacheDir(root.latest ?? root.path, environment)
   const cache = await openCache(settings, directory, metrics, log)
   closers.add(() => cache.close())
+  const packs = await openPacks(settings, directory, metrics, log)
+  closers.add(() => packs.cache.close())
   const freshCache = new FreshCache(cache)
   const notices = new UnservedNotices({ log })
   const freshness = openFreshness({
@@ -103,16 +106,20 @@ async function start(
     git,
     notices,
     ownDirectory: cache.ownDirectory,
-    changed: (commonDir) => forgetRepository(freshCache, commonDir),
+    changed: (commonDir) => {
+      forgetRepository(freshCache, commonDir)
+      packs.packCache.forget(commonDir)
+    },
     settings,
     metrics,
     log,
   })
   closers.add(() => freshness.leases.close())
-  const { service, backend, listings } = openServices(settings, environment, {
+  const { service, packService, backend, listings } = openServices(settings, environment, {
     git,
     freshness,
     freshCache,
+    packCache: packs.packCache,
     limits,
     notices,
     metrics,
@@ -126,11 +133,12 @@ async function start(
     log,
   )
   closers.add(() => accessControl.close())
-  watchGauges(metrics, { cache, listings, git, helpers, freshness, limits, log })
+  watchGauges(metrics, { cache, packs: packs.cache, listings, git, helpers, freshness, limits, log })
   const readiness = new Readiness({ root, disks, limits })
 
   const parts: ServerParts = {
     service,
+    packService,
     backend,
     freshness,
     freshCache,

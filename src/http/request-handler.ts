@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FetchRequest } from '../git/protocol/fetch-request.js'
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
 import { protocolVersion } from '../git/protocol/version.js'
 import type { AdmissionGate } from '../limits/admission/admission-gate.js'
@@ -6,20 +7,23 @@ import { clientGroup } from '../limits/admission/client-group.js'
 import type { RecentAdmissions } from '../limits/admission/recent-admissions.js'
 import { ShareHolding, type FairShares } from '../limits/admission/shares.js'
 import type { GitBackend } from '../service/git-backend.js'
+import type { PackService } from '../service/pack-service.js'
 import type { RefService } from '../service/ref-service.js'
 import { untilUnexchanged, type Target } from '../service/target.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
 import { Exchange, type Monitors } from './exchange.js'
 import { sendRefs } from './ls-refs.js'
+import { refusalOf, sendPack, sendRefusal } from './pack.js'
 import { backendRequest, passThrough } from './pass-through.js'
-import { peekBody, type PeekedBody } from './request-body.js'
+import { peekBody, type Asked, type PeekedBody } from './request-body.js'
 import { sendError } from './responses.js'
 import { findRoute, type Route } from './route.js'
 import { toHttpFailure } from './status.js'
 
 export interface RequestHandlerOptions extends AdvertisementOptions, AuthorizeOptions, Monitors {
   readonly service: RefService
+  readonly packs: PackService
   readonly backend: GitBackend
   /** Bounds the requests that are answered at once. */
   readonly gate: AdmissionGate
@@ -85,7 +89,7 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
     exchange.peeked ??= await peek(options, exchange)
     const { asks } = exchange.peeked
     exchange.throwIfAborted()
-    if (asks && 'lsRefs' in asks && (await answerLsRefs(options, exchange, target, asks.lsRefs))) return
+    if (asks && (await answerAsked(options, exchange, target, asks))) return
   }
   await answerByGit(options, exchange, target, route, user)
 }
@@ -119,6 +123,48 @@ function peek({ bodies }: RequestHandlerOptions, exchange: Exchange): Promise<Pe
   const isForUploadPack = kind === 'upload-pack' && hasType
   exchange.memory ??= new ShareHolding(bodies, clientGroup(exchange.clientAddress))
   return peekBody(request, isForUploadPack ? version : undefined, exchange.memory)
+}
+
+/** @returns whether it could: if not, Git is to answer */
+function answerAsked(
+  options: RequestHandlerOptions,
+  exchange: Exchange,
+  target: Target,
+  asks: Asked,
+): Promise<boolean> | false {
+  if ('lsRefs' in asks) return answerLsRefs(options, exchange, target, asks.lsRefs)
+  if ('fetch' in asks) return answerFetch(options, exchange, target, asks.fetch)
+  options.packs.passed(asks.unshared)
+  return false
+}
+
+async function answerFetch(
+  options: RequestHandlerOptions,
+  exchange: Exchange,
+  target: Target,
+  asked: FetchRequest,
+): Promise<boolean> {
+  try {
+    const answer = await options.packs.fetch(target, asked, {
+      admitted: isAdmitted(options, exchange),
+      // Also wakes a follower that waits for bytes.
+      attached: (follower) => exchange.onAbort(() => follower.close()),
+      throwIfAborted: () => exchange.throwIfAborted(),
+    })
+    if (!answer) return false
+    try {
+      await sendPack(exchange, answer)
+    } finally {
+      answer.follower.close()
+    }
+    exchange.outcome = answer.reuse
+  } catch (error) {
+    const refusal = refusalOf(error)
+    if (!refusal || exchange.response.headersSent) throw error
+    sendRefusal(exchange, refusal)
+    exchange.outcome = 'filled'
+  }
+  return true
 }
 
 /** @returns whether it could: if not, Git is to say why */

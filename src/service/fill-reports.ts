@@ -2,6 +2,7 @@ import type { BackOff } from '../limits/back-off.js'
 import { FillError, type Entry, type FillFault, type FillResult } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import { PackRefused } from '../git/process/pack-process.js'
 import type { EntryKind } from './entry-keys.js'
 import { causeOf, momentaryFault } from './failures.js'
 
@@ -14,7 +15,7 @@ export interface FillReportsOptions {
 
 /** A fill that has started. */
 export interface StartedFill {
-  readonly kind: EntryKind
+  readonly kind: EntryKind | 'pack'
   readonly entry: Entry
   /** What must change before a new try may succeed at once, if this one fails. */
   readonly state: string
@@ -59,11 +60,15 @@ export class FillReports {
     const momentary = momentaryFault(causeOf(error))
     const fault = momentary ?? faultOf(error)
     metrics.fillFailures.inc({ kind, fault })
-    if (momentary !== undefined) return
+    // The client's fault, or the clients'.
+    if (momentary !== undefined || fault === 'refused' || fault === 'unread') return
     log.warn({ err: error, key }, 'a fill failed')
     // Ended because this process is about to end.
     if (fault !== 'closed') backOff.failed(key, error, state)
   }
 }
 
-const faultOf = (error: unknown): FillFault => (error instanceof FillError ? error.fault : 'producer')
+function faultOf(error: unknown): FillFault | 'refused' {
+  if (!(error instanceof FillError)) return 'producer'
+  return error.cause instanceof PackRefused ? 'refused' : error.fault
+}

@@ -12,27 +12,22 @@ import type { ProcessLimiter } from '../limits/process/process-limiter.js'
 import type { Entry, Producer } from '../streamcache/index.js'
 import { unlessBackingOff } from './backing-off.js'
 import { keyOf, type EntryKind } from './entry-keys.js'
-import { RepositoryNotFound, ServiceDisabled } from './errors.js'
 import type { FillReports } from './fill-reports.js'
 import { checkGitOverrides, type GitOverrides } from './git-overrides.js'
 import type { RefListings, SharedListing } from './ref-listings.js'
-import type { ServingConfigs } from './serving-configs.js'
-import { observeTarget, type Target } from './target.js'
-import type { UnservedNotices } from './unserved-notices.js'
+import type { ServedRepositories } from './served-repositories.js'
+import type { Target } from './target.js'
 
 export interface RefServiceOptions {
-  /** Serve repositories without git-daemon-export-ok too. */
-  readonly exportAll: boolean
   readonly git: Git
-  readonly observer: Observer
+  readonly observer: Pick<Observer, 'disks'>
+  readonly served: ServedRepositories
   readonly cache: FreshCache
-  readonly servingConfigs: ServingConfigs
   readonly listings: RefListings
   readonly fillReports: FillReports
   readonly limiter: ProcessLimiter
   /** By key: how long after a failure the next try is due. */
   readonly backOff: BackOff
-  readonly notices: UnservedNotices
 }
 
 /** A listing to cut the answer to an ls-refs command from. */
@@ -122,23 +117,10 @@ export class RefService {
 
   /** Observes a repository that may be read. @throws RepositoryNotFound, ServiceDisabled */
   async #open(target: Target): Promise<{ state: Observation; serving: ServingConfig }> {
-    const state = await this.#observeExported(target)
-    const known = this.#options.servingConfigs.of(state)
-    const serving = known instanceof Promise ? await known : known
-    if (!serving.uploadPack) throw new ServiceDisabled('http.uploadpack is off')
-    return { state, serving }
-  }
-
-  async #observeExported(target: Target): Promise<Observation> {
-    const { observer, notices, exportAll } = this.#options
-    const state = await observeTarget(observer, target)
-    const name = state.repository.gitName || '.'
-    if (!(state.exported || exportAll)) {
-      notices.tell(name, 'not-exported')
-      throw new RepositoryNotFound(target.path)
-    }
-    notices.served(name)
-    return state
+    const { served } = this.#options
+    const state = await served.observe(target)
+    const serving = served.servingConfig(state)
+    return { state, serving: serving instanceof Promise ? await serving : serving }
   }
 
   /** A client whose fetch could not even be queued is not admitted: its POST would be shed, and Git fails on that (R5). */
@@ -157,13 +139,13 @@ export class RefService {
     state: Observation,
     producer: Producer,
   ): Reading | Promise<Reading> {
-    const { cache, backOff, fillReports, listings } = this.#options
+    const { served, cache, backOff, fillReports, listings } = this.#options
     const key = keyOf(kind, variant, state.repository.gitDir)
     // From here on, only this repository may answer.
     const target = { path, identity: identityOf(state.repository) }
     const request = (): FillRequest => ({
       producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer),
-      observe: async () => stateFor(await this.#observeExported(target)),
+      observe: async () => stateFor(await served.observe(target)),
       fillStarted: (entry, seen, ended) => {
         fillReports.started({ kind, entry, state: nameOf(seen), ended })
         // Bytes that were not yet on disk could not be freed when the listing was read; free them now.

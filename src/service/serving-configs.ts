@@ -6,6 +6,9 @@ import type { BackOff } from '../limits/back-off.js'
 import { throwIfBackingOff } from './backing-off.js'
 import { momentaryFault } from './failures.js'
 
+/** The part of an observation that the configuration is read for. */
+export type ObservedConfiguration = Pick<Observation, 'repository' | 'config' | 'capabilities'>
+
 export interface ServingConfigsOptions {
   readonly git: Git
   readonly backOff: BackOff
@@ -20,7 +23,7 @@ export class ServingConfigs {
   /** By the token of the state of repository and configuration. */
   readonly #settled = new LRUCache<string, ServingConfig | Promise<ServingConfig>>({ max: configsMax })
   /** By observation, where the state is unsettled: shared only by the requests that share the observation. */
-  readonly #unsettled = new WeakMap<Observation, Promise<ServingConfig>>()
+  readonly #unsettled = new WeakMap<ObservedConfiguration, Promise<ServingConfig>>()
 
   constructor(options: ServingConfigsOptions) {
     this.#options = options
@@ -30,7 +33,7 @@ export class ServingConfigs {
    * Returns a repository's serving configuration: at once if it is known.
    * @throws BackingOff; or rejects with GitError, Overloaded, RepositoryExchanged, FilesystemUnanswered
    */
-  of(observation: Observation): ServingConfig | Promise<ServingConfig> {
+  of(observation: ObservedConfiguration): ServingConfig | Promise<ServingConfig> {
     const { token, unsettledMs } = observation.capabilities
     const isSettled = unsettledMs === 0
     const known = isSettled ? this.#settled.get(token) : this.#unsettled.get(observation)
@@ -41,7 +44,7 @@ export class ServingConfigs {
     return reading
   }
 
-  #read({ repository, config, capabilities: { token } }: Observation): Promise<ServingConfig> {
+  #read({ repository, config, capabilities: { token } }: ObservedConfiguration): Promise<ServingConfig> {
     const { git, backOff } = this.#options
     const key = `configuration ${token}`
     throwIfBackingOff(backOff, key)

@@ -241,6 +241,8 @@ export class StreamCache {
   async #commit(entry: Entry, confirm: () => Promise<boolean>): Promise<FillResult> {
     const { key, token, file } = entry
     if (file.size === undefined) return 'failed'
+    // Its first bytes are gone. What another fill has made since is no loss to this one.
+    if (this.#options.memoryFirst && !file.joinable) return 'unstored'
     if (token === undefined || !(await confirm().catch(() => false))) return 'unshared'
     if (this.#committed.has(key, token)) return 'loser'
     const committedAt = Date.now()

@@ -51,6 +51,8 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   #unasked: boolean
   #shared = false
   #followedOnce = false
+  /** Is it about to leave memory for the disk? Then its bytes do not count as memory that others must give. */
+  #leaving = false
 
   /** The writer may begin before the file on disk exists: see Spill.storeOn. */
   constructor(options: GrowingFileOptions, blocks = new Blocks()) {
@@ -117,8 +119,6 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   get joinable(): boolean {
     return this.#state !== 'failed' && !this.#trimmed
   }
-
-  // ---- the writer
 
   /** Adds bytes. Resolves when the writer may go on: at once unless it has to pause. No effect after the end. */
   async append(chunk: Buffer): Promise<void> {
@@ -229,15 +229,14 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     return this.length - slowest > maxLeadBytes
   }
 
-  // ---- the memory
-
   spilled(): void {
-    this.#options.hot.keep(this)
+    if (!this.#leaving) this.#options.hot.keep(this)
     this.#eased.notify()
   }
 
   cool(): void {
     if (this.inMemoryOnly && this.#state === 'complete') {
+      this.#leaving = true
       this.#options.displaced?.(this)
       return
     }
@@ -248,6 +247,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
 
   /** Cools the file at once, before the hot tier asks for it. */
   release(): void {
+    this.#leaving = false
     this.cool()
     this.#options.hot.keep(this)
   }
@@ -257,8 +257,6 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#blocks.dropUntil(this.length)
     this.#options.hot.forget(this)
   }
-
-  // ---- the followers
 
   /** Attaches a new reader at byte 0. @throws the fill's error if it failed; an error if the first bytes are gone */
   follow(): Follower {

@@ -4,6 +4,7 @@ import type { LabelsOf, MetricDefinition } from './metrics/definition.js'
 import { fillMetrics } from './metrics/fills.js'
 import { freshnessMetrics } from './metrics/freshness.js'
 import { logMetrics } from './metrics/log.js'
+import { packMetrics } from './metrics/packs.js'
 import { processMetrics } from './metrics/processes.js'
 import { connectionMetrics, requestMetrics } from './metrics/requests.js'
 import { storeMetrics } from './metrics/store.js'
@@ -15,6 +16,9 @@ const scraped = {
   storeEntries: storeMetrics.storeEntries,
   hotBytes: storeMetrics.hotBytes,
   listingBytes: storeMetrics.listingBytes,
+  packStoreBytes: packMetrics.packStoreBytes,
+  packStoreEntries: packMetrics.packStoreEntries,
+  packHotBytes: packMetrics.packHotBytes,
   processesRunning: processMetrics.processesRunning,
   processLimit: processMetrics.processLimit,
   leasesOpen: freshnessMetrics.leasesOpen,
@@ -75,6 +79,11 @@ export class Metrics {
   readonly fillBytes = this.#counter(fillMetrics.fillBytes)
   readonly loserWrites = this.#counter(fillMetrics.loserWrites)
   readonly loserBytes = this.#counter(fillMetrics.loserBytes)
+
+  readonly packs = this.#counter(packMetrics.packs)
+  readonly packsPassed = this.#counter(packMetrics.packsPassed)
+  readonly packCpuSeconds = this.#counter(packMetrics.packCpuSeconds)
+  readonly packCpuSparedSeconds = this.#counter(packMetrics.packCpuSparedSeconds)
 
   readonly processesStarted = this.#counter(processMetrics.processesStarted)
   readonly permitWaitSeconds = this.#histogram(processMetrics.permitWaitSeconds)

@@ -3,6 +3,7 @@ import type { Definitions } from './definition.js'
 import { fillMetrics } from './fills.js'
 import { freshnessMetrics } from './freshness.js'
 import { logMetrics } from './log.js'
+import { packMetrics } from './packs.js'
 import { processMetrics } from './processes.js'
 import { connectionMetrics, requestMetrics } from './requests.js'
 import { storeMetrics } from './store.js'
@@ -12,6 +13,7 @@ export const metricSubjects: Readonly<Record<string, Definitions>> = {
   Requests: requestMetrics,
   Connections: connectionMetrics,
   Fills: fillMetrics,
+  Packs: packMetrics,
   'Git processes': processMetrics,
   'Freshness and leases': freshnessMetrics,
   Cache: storeMetrics,

@@ -4,6 +4,7 @@ import type { Definitions } from './definition.js'
 const kind = {
   advertisement: 'the answer to `info/refs`.',
   listing: 'all refs of a repository, from which every ls-refs command is answered.',
+  pack: 'the answer to a fetch.',
 }
 
 export const fillMetrics = {
@@ -18,7 +19,8 @@ export const fillMetrics = {
         committed: 'the entry was kept for reuse.',
         unshared: 'refs changed meanwhile: the entry answered the requests that had joined, and was dropped.',
         loser: 'another fill had already committed the same state.',
-        unstored: 'the answer was served but not stored: the cache directory failed or had no room for it.',
+        unstored:
+          'the answer was served but not stored: the cache directory failed or had no room for it, or (packs) one client alone read it.',
         failed: 'Git failed, was killed or was not started; see `refstream_fill_failures_total`.',
       },
     },
@@ -39,6 +41,8 @@ export const fillMetrics = {
         exchanged: 'another repository took the place of this one at its path while the fill was running.',
         unanswered: 'the repository’s filesystem does not answer.',
         closed: 'refstream was shutting down.',
+        refused: 'Git refused a fetch with a message for its client, such as `not our ref`.',
+        unread: 'ended: the last client of a pack had been gone for `--pack-grace-seconds`.',
       },
     },
   },

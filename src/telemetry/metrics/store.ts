@@ -37,6 +37,8 @@ export const storeMetrics = {
         entries: 'over `--cache-max-entries`; the least recently used goes first.',
         age: 'older than `--cache-max-age-seconds`.',
         superseded: 'a newer state of the same repository was committed.',
+        memory:
+          'a pack that was in memory only and that one client had read, when `--pack-memory-max-bytes` was reached.',
       },
     },
   },

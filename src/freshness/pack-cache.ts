@@ -1,0 +1,156 @@
+import { LRUCache } from 'lru-cache'
+import type { Entry, Fill, Follower, Producer, StreamCache } from '../streamcache/index.js'
+import { FillError } from '../streamcache/index.js'
+import type { Reading } from './fresh-cache.js'
+
+export interface PackCacheOptions {
+  readonly cache: StreamCache
+  /** Milliseconds for which a pack is kept; 0: only requests that overlap share one. */
+  readonly maxAgeMs: number
+  /** Milliseconds for which a fill goes on after its last follower has left. */
+  readonly graceMs: number
+}
+
+/** A request for a pack. */
+export interface PackRequest {
+  /** The repository's common directory: what `forget` is called with. */
+  readonly commonDir: string
+  /** Names all that the answer depends on: equal names, equal answers. */
+  readonly name: string
+  /** Longest age in milliseconds of a pack that may answer. */
+  readonly maxAgeMs: number
+  readonly producer: Producer
+  /** Does what the name says still hold, and is the answer whole? Called when the producer has ended. */
+  readonly confirm: () => Promise<boolean>
+  /** Called when a fill for this request starts. Must not throw. */
+  readonly fillStarted: (fill: Fill) => void
+}
+
+/** A fill that runs, and its key's repository. */
+interface RunningFill {
+  readonly entry: Entry
+  readonly commonDir: string
+  graceTimer?: NodeJS.Timeout
+  /** Has its key been asked for by more than one request? Then it goes on without followers. */
+  repeated: boolean
+  /** The entry must not be kept. */
+  forgotten: boolean
+}
+
+/** Returns the key of a pack, which ends in its repository. @param name without a space */
+export const packKey = (name: string, commonDir: string): string => `pack ${name} ${commonDir}`
+
+/** Most keys that are remembered as asked for. */
+const askedMax = 10_000
+
+/**
+ * Single flight for packs (R1), and packs that are kept for a short time.
+ *
+ * It differs from FreshCache in three ways, which follow from what a pack is: large, slow to make, never the same twice.
+ * The state that an answer depends on is part of the key, so a request never has to wait for a fill of another state. An
+ * entry that has lost its first bytes is replaced by a fill of its own. And most packs are asked for once: an entry is in
+ * memory first, and its fill ends when its last follower has left, unless its key repeats.
+ */
+export class PackCache {
+  readonly #options: PackCacheOptions
+  /** The newest fill of each key. */
+  readonly #running = new Map<string, RunningFill>()
+  /** When the fills of committed entries began, in milliseconds of performance.now(). */
+  readonly #startedAt = new WeakMap<Entry, number>()
+  readonly #asked: LRUCache<string, true>
+
+  constructor(options: PackCacheOptions) {
+    this.#options = options
+    this.#asked = new LRUCache({ max: askedMax, ttl: Math.max(1, options.maxAgeMs) })
+  }
+
+  /** Attaches to a pack: one that is kept (`hit`), one that is being made (`joined`), or a new one (`filled`). */
+  async read(request: PackRequest): Promise<Reading> {
+    const key = packKey(request.name, request.commonDir)
+    const repeated = this.#asked.has(key)
+    this.#asked.set(key, true)
+    for (let entry = this.#fresh(key, request); entry; entry = this.#fresh(key, request)) {
+      const follower = entry.follow()
+      if (await entry.load()) return { entry, follower, reuse: 'hit' }
+      follower.close()
+      this.#options.cache.discard(entry)
+    }
+    const running = this.#running.get(key)
+    if (running?.entry.joinable) return { ...this.#join(running), reuse: 'joined' }
+    const { entry } = this.#fill(key, request, repeated)
+    return { entry, follower: entry.follow(), reuse: 'filled' }
+  }
+
+  #fresh(key: string, { maxAgeMs }: PackRequest): Entry | undefined {
+    const entry = this.#options.cache.get(key)
+    if (!entry || maxAgeMs === Infinity) return entry
+    const startedAt = this.#startedAt.get(entry) ?? -Infinity
+    return performance.now() - startedAt <= maxAgeMs ? entry : undefined
+  }
+
+  #join(running: RunningFill): { entry: Entry; follower: Follower } {
+    clearTimeout(running.graceTimer)
+    running.repeated = true
+    const { entry } = running
+    return { entry, follower: entry.follow() }
+  }
+
+  #fill(key: string, request: PackRequest, repeated: boolean): RunningFill {
+    const { cache, maxAgeMs } = this.#options
+    const isKept = (): Promise<boolean> =>
+      running.forgotten
+        ? Promise.resolve(false)
+        : request.confirm().then((kept) => kept && !running.forgotten)
+    const token = maxAgeMs > 0 ? request.name : undefined
+    const fill = cache.fill(key, token, request.producer, isKept, () => this.#endIfUnread(running))
+    const { entry } = fill
+    const running: RunningFill = { entry, commonDir: request.commonDir, repeated, forgotten: false }
+    this.#running.set(key, running)
+    this.#startedAt.set(entry, performance.now())
+    if (repeated) entry.retain()
+    request.fillStarted(fill)
+    void fill.ended.then(() => {
+      clearTimeout(running.graceTimer)
+      if (running.forgotten) cache.remove(key)
+      if (this.#running.get(key) === running) this.#running.delete(key)
+    })
+    return running
+  }
+
+  /** Ends a fill that has no follower, after the grace time. One whose key repeats goes on, if its head can be kept. */
+  #endIfUnread(running: RunningFill): void {
+    const { entry } = running
+    if (running.repeated && entry.joinable) {
+      entry.retain()
+      return
+    }
+    clearTimeout(running.graceTimer)
+    running.graceTimer = setTimeout(() => {
+      if (!entry.followed) entry.stop(new FillError('unread', 'no client was left to read the pack'))
+    }, this.#options.graceMs).unref()
+  }
+
+  /** Packs of a repository that are kept, and their bytes. */
+  kept(commonDir: string): { readonly count: number; readonly bytes: number } {
+    let [count, bytes] = [0, 0]
+    for (const key of this.#keysOf(commonDir)) {
+      count++
+      bytes += this.#options.cache.get(key)?.length ?? 0
+    }
+    return { count, bytes }
+  }
+
+  /** Drops all packs of a repository, so that they do not come back after a restart either. */
+  forget(commonDir: string): void {
+    for (const key of this.#keysOf(commonDir)) this.#options.cache.erase(key)
+    for (const [key, running] of this.#running) {
+      if (running.commonDir !== commonDir) continue
+      running.forgotten = true
+      this.#running.delete(key)
+    }
+  }
+
+  #keysOf(commonDir: string): string[] {
+    return [...this.#options.cache.keys()].filter((key) => key.endsWith(` ${commonDir}`))
+  }
+}
