@@ -43,7 +43,7 @@ const scenarios: Record<string, Scenario> = {
   'clone --depth=3 of all branches': clone('--depth=3', '--no-single-branch'),
   'clone --mirror': clone('--mirror'),
   'clone --single-branch': clone('--single-branch', '--branch=topic'),
-  'clone --shallow-since': clone('--shallow-since=2020-02-10'),
+  'clone --shallow-since': clone('--shallow-since=2020-02-10T00:00:00Z'),
   'clone --shallow-exclude': clone('--shallow-exclude=v1', '--single-branch'),
   'a clone without blobs, which are fetched by two checkouts': async (client, work, base) => {
     await clone('--filter=blob:none')(client, work, base)
@@ -88,8 +88,11 @@ async function outcome(t: Test, scenario: Scenario, client: GitClient, base: str
   return (await Promise.all([path, ...modules].map(inventory))).join('')
 }
 
-/** Checks a scenario in one protocol version: the second client gets nothing from a process of its own. */
-async function check(t: Test, scenario: Scenario, version: 0 | 1 | 2): Promise<void> {
+/**
+ * Checks a scenario in one protocol version: the second client gets nothing from a process of its own.
+ * @param rounds rounds of negotiation before the pack in v0 and v1, which are not kept
+ */
+async function check(t: Test, scenario: Scenario, version: 0 | 1 | 2, rounds = 0): Promise<void> {
   const client = gitClient(version)
   const expected = await outcome(t, scenario, client, await plain)
   const sidecar = await sidecars[version]!
@@ -97,7 +100,8 @@ async function check(t: Test, scenario: Scenario, version: 0 | 1 | 2): Promise<v
     const before = await filled(sidecar)
     const result = await outcome(t, scenario, client, sidecar.url)
     t.ok(result === expected, `v${version}, ${run}: equal to what Git’s own server gives`)
-    if (run === 'second') t.equal(await filled(sidecar), before, `v${version}: the packs are shared`)
+    if (run === 'second')
+      t.equal((await filled(sidecar)) - before, rounds, `v${version}: the packs are shared`)
   }
 }
 
@@ -106,14 +110,17 @@ const sidecars = versions.map(() => startSidecar(t, root))
 
 for (const [what, scenario] of Object.entries(scenarios)) {
   t.test(what, async (t) => {
-    await Promise.all(versions.map((version) => check(t, scenario, version)))
+    const rounds = (version: number): number => (version < 2 && what === 'an incremental fetch' ? 1 : 0)
+    await Promise.all(versions.map((version) => check(t, scenario, version, rounds(version))))
   })
 }
 
-t.test('no pack of these clients passed through, and no process is left', async (t) => {
+t.test('only packs of sha256 in v0 and v1 passed through, and no process is left', async (t) => {
   for (const version of versions) {
     const sidecar = await sidecars[version]!
-    t.equal(await sidecar.metric('refstream_packs_total', { result: 'passed' }), 0, `v${version}`)
+    // In v0 and v1 a client does not say that its object ids are of sha256 (fetch-pack.c): such a fetch passes through.
+    const passed = await sidecar.metric('refstream_packs_total', { result: 'passed' })
+    t.equal(passed, version < 2 ? 2 : 0, `v${version}`)
     t.ok((await filled(sidecar)) >= Object.keys(scenarios).length, `v${version}`)
     t.equal(await sidecar.metric('refstream_processes_running'), 0, `v${version}`)
     t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'error' }), 0, `v${version}`)

@@ -52,12 +52,14 @@ t.test('a slow first client of a large pack holds neither Git nor others', async
   const slow = await slowClient(setup, body)
   await eventuallyIdle(setup)
   t.equal(await setup.sidecar.metric('refstream_followers'), 1, 'Git has ended, and the client still reads')
-  // The beginning of the first entry is no longer there: the next client has a run of its own, which is kept.
-  for (const client of ['second', 'third']) {
-    const fast = await postFetch(setup.sidecar.url, 'r.git', body)
-    t.ok(fast.body.length > 30_000_000, client)
-  }
-  t.equal(setup.wrapper.packs(), 2)
+  const second = await postFetch(setup.sidecar.url, 'r.git', body)
+  // If the beginning of the first entry is no longer there, the second client has a run of its own, which is kept.
+  const runs = setup.wrapper.packs()
+  t.ok(runs <= 2)
+  const third = await postFetch(setup.sidecar.url, 'r.git', body)
+  t.ok(third.body.length > 30_000_000)
+  t.ok(third.body.equals(second.body))
+  t.equal(setup.wrapper.packs(), runs)
   t.ok((await slow.readOn()).length > 30_000_000)
 })
 
