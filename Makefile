@@ -3,7 +3,7 @@
 # make smoke  a dozen tests in a minute, to try another version of Node
 # make soak   real writers and readers for MINUTES; fails if an answer was stale
 # make chaos  the same while Git, disk, clients and refstream itself fail; fails if an answer was stale or cut short
-# make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under three minutes
+# make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under four minutes
 #
 # make test TESTS='test/x/y.test.ts test/z/' runs these tests only; make test NODE=24, or make smoke NODE=24, with that
 # Node, which is installed into .run/.

@@ -1,5 +1,6 @@
 import type { DiskHelpers } from '../freshness/disk/disk-helpers.js'
 import type { Git } from '../git/process/git.js'
+import { processClasses } from '../limits/process/process-limiter.js'
 import type { RefListings } from '../service/ref-listings.js'
 import type { StreamCache } from '../streamcache/index.js'
 import { droppedLines, type Log } from '../telemetry/log.js'
@@ -40,7 +41,7 @@ export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
     requestBodyBytes: () => limits.bodies.taken,
     processLimit: () => limiter.limit,
     processClasses: () =>
-      (['fill', 'pass'] as const).map((each) => ({
+      processClasses.map((each) => ({
         class: each,
         running: limiter.running(each),
         waiting: limiter.waiting(each),

@@ -62,6 +62,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
   const limiter = new ProcessLimiter({
     limit: settings.maxProcesses,
     fill: { ...queue, perGroup: settings.maxFillsPerRepository },
+    pack: { ...queue, most: settings.packs ? settings.maxPackProcesses : 0 },
     pass: { ...queue, perGroup: settings.maxPassThroughPerRepository },
     events: {
       granted: (permitClass, waitedMs) =>

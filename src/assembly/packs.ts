@@ -13,6 +13,9 @@ const packsMax = 10_000
 /** Bytes of a pack in memory before it is decided whether to write it to disk; less if all packs have little memory. */
 const windowBytes = { most: 8 * 1024 * 1024, least: 1024 * 1024 }
 
+/** Bytes per read from disk: larger than for refs, since packs are, and mostly read from disk. */
+const coldReadBytes = 256 * 1024
+
 /** The packs that are kept, and the engine below them. */
 export interface Packs {
   readonly cache: StreamCache
@@ -39,6 +42,7 @@ export async function openPacks(
     hotMaxBytes: packMemoryMaxBytes,
     maxLeadBytes: Math.max(windowBytes.least, Math.min(windowBytes.most, packMemoryMaxBytes / 4)),
     memoryFirst: true,
+    coldReadBytes,
     // A pack takes as long as it takes; the wait for a permit has a limit of its own.
     fillTimeoutMs: Infinity,
     fillStartMs: Infinity,

@@ -8,7 +8,7 @@ import { advertisement, refListing, uncachedAdvertisement } from '../git/process
 import type { ProtocolVersion } from '../git/protocol/version.js'
 import { identityOf, type Repository } from '../git/state/repository.js'
 import type { BackOff } from '../limits/back-off.js'
-import type { ProcessLimiter } from '../limits/process/process-limiter.js'
+import type { ProcessClass, ProcessLimiter } from '../limits/process/process-limiter.js'
 import type { Entry, Producer } from '../streamcache/index.js'
 import { unlessBackingOff } from './backing-off.js'
 import { keyOf, type EntryKind } from './entry-keys.js'
@@ -123,11 +123,19 @@ export class RefService {
     return { state, serving: serving instanceof Promise ? await serving : serving }
   }
 
-  /** A client whose fetch could not even be queued is not admitted: its POST would be shed, and Git fails on that (R5). */
-  #throwIfQueueFull({ commonDir }: Repository): void {
+  /**
+   * A client whose fetch could not even be queued is not admitted: its POST would be shed, and Git fails on that (R5).
+   * Whether that will be a pack, or pass through because it cannot be shared, is not known yet.
+   */
+  #throwIfQueueFull(repository: Repository): void {
+    this.#throwIfClassFull('pack', repository)
+    this.#throwIfClassFull('pass', repository)
+  }
+
+  #throwIfClassFull(processClass: ProcessClass, { commonDir }: Repository): void {
     const { limiter } = this.#options
-    if (limiter.waiting('pass') === 0) return
-    const overloaded = limiter.rejection({ class: 'pass', group: commonDir, admitted: true })
+    if (limiter.waiting(processClass) === 0) return
+    const overloaded = limiter.rejection({ class: processClass, group: commonDir, admitted: true })
     if (overloaded) throw overloaded
   }
 

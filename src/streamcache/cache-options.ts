@@ -22,6 +22,8 @@ export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpa
    * each entry is written to disk from its first byte.
    */
   readonly memoryFirst?: boolean
+  /** Bytes per read of what has left memory: what a follower that is behind holds; left out: 32 KiB. */
+  readonly coldReadBytes?: number
   readonly events?: StreamCacheEvents
 }
 

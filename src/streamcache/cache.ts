@@ -1,7 +1,7 @@
 import type { FillResult, StreamCacheOptions } from './cache-options.js'
 import { CommittedEntries } from './committed-entries.js'
 import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
-import { encodeFooter } from './disk/footer.js'
+import { encodeMetadata } from './disk/metadata.js'
 import type { StoredEntry } from './disk/store.js'
 import { Entry } from './entry.js'
 import { FillError } from './fill-error.js'
@@ -71,6 +71,7 @@ export class StreamCache {
       maxLeadBytes: options.maxLeadBytes,
       mayGrow: (file, bytes) => file.length <= options.maxEntryBytes && this.#makeRoom(file, bytes),
       outgrown: ({ spill }) => this.#directory.inBackground(spill, spill.unstore()),
+      chunkSize: options.coldReadBytes,
       writeFailed: (error) => this.#reportFailure('write', error),
       readFailed: (error) => this.#reportFailure('read', error),
       followed: (change) => (this.#followers += change),
@@ -93,11 +94,11 @@ export class StreamCache {
     return cache
   }
 
-  #adopt({ disk, footer, size }: StoredEntry): void {
-    const file = GrowingFile.stored(disk, footer.length, footer.sha256, this.#fileOptions)
-    const entry = new Entry(footer.key, footer.token, file)
+  #adopt({ disk, metadata, size }: StoredEntry): void {
+    const file = GrowingFile.stored(disk, metadata.length, metadata.sha256, this.#fileOptions)
+    const entry = new Entry(metadata.key, metadata.token, file)
     if (this.#committed.accepts(size)) {
-      this.#committed.set(entry, size, footer.committedAt)
+      this.#committed.set(entry, size, metadata.committedAt)
     } else {
       // `maxBytes` was larger in an earlier process.
       this.#abandon(entry)
@@ -268,9 +269,9 @@ export class StreamCache {
   async #store({ key, token, file }: Entry, committedAt: number): Promise<number | undefined> {
     const { sha256, length } = file
     if (sha256 === undefined || token === undefined) return undefined
-    const footer = encodeFooter({ key, token, length, sha256, committedAt })
-    if (!this.#committed.accepts(length + footer.length)) return undefined
-    return this.#directory.commit(file.spill, footer, key)
+    const metadata = encodeMetadata({ key, token, length, sha256, committedAt })
+    if (!this.#committed.accepts(length + metadata.length)) return undefined
+    return this.#directory.commit(file.spill, metadata, key)
   }
 
   #sweep(): void {

@@ -19,7 +19,7 @@ export type EvictionReason = 'size' | 'entries' | 'age' | 'superseded' | 'memory
 
 interface Committed {
   readonly entry: Entry
-  /** Bytes on disk, footer included. */
+  /** Bytes on disk, metadata included. */
   readonly size: number
   /** When it last could not be read, in milliseconds of performance.now(). */
   unreadableAt?: number
@@ -51,7 +51,7 @@ export class CommittedEntries {
     })
   }
 
-  /** Bytes of all entries on disk, footers included. */
+  /** Bytes of all entries on disk, metadata included. */
   get bytes(): number {
     return this.#index.calculatedSize
   }

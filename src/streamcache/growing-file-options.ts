@@ -1,5 +1,5 @@
 import type { HotTier } from './memory/hot-tier.js'
-import type { Spill, SpillEvents } from './spill.js'
+import type { Spill, SpillOptions } from './spill.js'
 
 /** A growing file as its owner's callbacks see it; a GrowingFile is one. */
 export interface OwnedFile {
@@ -10,7 +10,7 @@ export interface OwnedFile {
   readonly shared: boolean
 }
 
-export interface GrowingFileOptions extends SpillEvents {
+export interface GrowingFileOptions extends SpillOptions {
   readonly hot: HotTier
   /** How far the writer may be ahead of the fastest follower (R3), in bytes. */
   readonly maxLeadBytes: number

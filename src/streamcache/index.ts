@@ -15,7 +15,7 @@
  *    ├ CommittedEntries   which entries are kept: bytes, number, age (LRU)          committed-entries.ts
  *    └ CacheDirectory   the directory on disk                                       disk/cache-directory.ts
  *       ├ InstanceDirectory   one process's part of it, held by a Claim             disk/instance-directory.ts, claim.ts
- *       ├ Store      temp/, entries/, what a crash left behind                      disk/store.ts, footer.ts
+ *       ├ Store      temp/, entries/, what a crash left behind                      disk/store.ts, metadata.ts
  *       ├ FreeSpace  what the filesystem must have left for other programs          disk/free-space.ts
  *       └ DiskWatchdog  a time limit on every operation                             disk/disk-watchdog.ts
  *

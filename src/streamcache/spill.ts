@@ -3,7 +3,10 @@ import { isDamage, type DiskFile } from './disk/disk-file.js'
 import type { Blocks } from './memory/blocks.js'
 import { Signal } from './signal.js'
 
-export interface SpillEvents {
+export interface SpillOptions {
+  /** Bytes per read from disk, and per checksum; left out: 32 KiB. */
+  readonly chunkSize?: number | undefined
+
   /** Called once if the disk does not take more of this file. The file goes on in memory. */
   readonly writeFailed?: (error: unknown) => void
   /** Called when bytes cannot be read back from the disk. */
@@ -32,7 +35,7 @@ export interface Spilled {
 export class Spill {
   readonly #owner: Spilled
   readonly #blocks: Blocks
-  readonly #events: SpillEvents
+  readonly #options: SpillOptions
   #file: CheckedFile | undefined
   /** Does the disk take what is appended, or will it once its file exists? */
   #storing: boolean
@@ -51,10 +54,10 @@ export class Spill {
    * Bytes may be appended before the file on disk exists: see storeOn().
    * @param storing false: nothing is written before begin()
    */
-  constructor(owner: Spilled, blocks: Blocks, events: SpillEvents = {}, storing = true) {
+  constructor(owner: Spilled, blocks: Blocks, options: SpillOptions = {}, storing = true) {
     this.#owner = owner
     this.#blocks = blocks
-    this.#events = events
+    this.#options = options
     this.#storing = storing
   }
 
@@ -74,7 +77,7 @@ export class Spill {
 
   /** Takes over a file that an earlier process committed. Its bytes are not trusted before load() has verified them. */
   adopt(disk: DiskFile): void {
-    this.#file = new CheckedFile(disk, false)
+    this.#file = new CheckedFile(disk, false, this.#options)
     this.#written = this.#blocks.length
     this.#fate = 'kept'
   }
@@ -99,7 +102,7 @@ export class Spill {
    * meanwhile has been removed.
    */
   async storeOn(disk: DiskFile | undefined): Promise<void> {
-    if (disk) this.#file = new CheckedFile(disk, true)
+    if (disk) this.#file = new CheckedFile(disk, true, { ...this.#options, base: this.#base })
     this.#storing &&= disk !== undefined
     this.#progressed()
     if (this.#unstored || this.#fate === 'abandoned') await this.unlink()
@@ -135,7 +138,7 @@ export class Spill {
   /** Stops writing after an error of the disk. What is on disk can still be read. */
   fail(error: unknown): void {
     this.#storing = false
-    this.#events.writeFailed?.(error)
+    this.#options.writeFailed?.(error)
   }
 
   /**
@@ -165,23 +168,23 @@ export class Spill {
     } catch (error) {
       // Damage also makes the next load() verify the whole file, and the cache discard it.
       // An abandoned file's handle is closed with its last follower, after which a failed read affects no client.
-      if (this.#fate !== 'abandoned' || this.#owner.followed) this.#events.readFailed?.(error)
+      if (this.#fate !== 'abandoned' || this.#owner.followed) this.#options.readFailed?.(error)
       throw error
     }
   }
 
   /**
-   * Gives a complete file its footer and its final name.
-   * @returns its size in bytes on disk; undefined if the disk has failed before, which has been reported
+   * Gives a complete file its metadata and its final name.
+   * @returns the size of both in bytes on disk; undefined if the disk has failed before, which has been reported
    * @throws if the disk fails now; in both cases the file is to be abandoned
    */
-  async commit(footer: Buffer, path: string): Promise<number | undefined> {
+  async commit(metadata: Buffer, path: string): Promise<number | undefined> {
     while (this.#storing && (!this.#file || this.backlog > 0)) {
       this.flush()
       await this.#flushed.wait()
     }
     if (!this.#file || !this.#storing || this.#base > 0) return undefined
-    const size = await this.#file.commit(footer, this.#blocks.length, path)
+    const size = await this.#file.commit(metadata, this.#blocks.length, path)
     this.#fate = 'kept'
     this.closeIfUnread()
     return size
@@ -202,7 +205,7 @@ export class Spill {
     this.#loading ??= this.#load()
       .catch((error: unknown) => {
         this.#damaged = isDamage(error)
-        if (!this.#damaged) this.#events.readFailed?.(error)
+        if (!this.#damaged) this.#options.readFailed?.(error)
         return false
       })
       .finally(() => {

@@ -1,7 +1,7 @@
 // refstream beside nginx, nginx's cache and Varnish, in turn, in one run, with a report.
 //
 //   make bench                          all; writes test/bench/results/compare.*
-//   make bench QUICK=1                  small numbers, under three minutes; writes .run/bench/compare.*
+//   make bench QUICK=1                  small numbers, under four minutes; writes .run/bench/compare.*
 //   node test/bench/compare.mjs warm-hits restart      only these scenarios; writes .run/bench/compare.*
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -19,6 +19,7 @@ const order = [
   'slow-first',
   'restart',
   'slow-clients',
+  'packs',
 ]
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : order
 const quick = Boolean(process.env.QUICK)
@@ -28,22 +29,25 @@ const started = performance.now()
 const lacking = install()
 if (lacking.includes('cc')) throw new Error('a C compiler is needed')
 // Only now: these compile programs in C.
-const { contenders: all, start, versions } = await import('./compare/contenders.mjs')
+const { contenders: all, packContenders, start, versions } = await import('./compare/contenders.mjs')
 const { failures } = await import('./compare/measure.mjs')
 const { makeRepository } = await import('./compare/repositories.mjs')
 const { picture, report } = await import('./compare/report.mjs')
 
 const contenders = all().filter(({ missing }) => missing.length === 0)
-const missing = all()
+const leftOut = [...all(), ...packContenders()]
   .filter((each) => each.missing.length > 0)
   .map((each) => `${each.name}, for want of ${each.missing.join(' and ')}`)
+const missing = [...new Set(leftOut)]
 missing.forEach((each) => console.error(`left out: ${each}`))
 
-const repositories = {
-  small: makeRepository('small.git', 20),
-  middle: makeRepository('middle.git', 10_000),
-  large: makeRepository('large.git', 100_000),
-  ...(quick ? {} : { huge: makeRepository('huge.git', 500_000) }),
+/** Each is made when a scenario first asks for it. */
+const repositories = {}
+const sizes = { small: 20, middle: 10_000, large: 100_000, ...(quick ? {} : { huge: 500_000 }) }
+for (const [name, refs] of Object.entries(sizes)) {
+  let made
+  const get = () => (made ??= makeRepository(`${name}.git`, refs))
+  Object.defineProperty(repositories, name, { get })
 }
 const probe = await start(contenders.find(({ name }) => name === 'refstream'))
 const { method } = probe

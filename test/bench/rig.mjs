@@ -13,6 +13,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 export const directory = mkdtempSync(join(tmpdir(), 'refstream-bench-'))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 export const root = join(directory, 'root')
+mkdirSync(root)
 
 /** A repository of that many packed branches. */
 export function makeRepository(name, refs) {

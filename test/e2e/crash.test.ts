@@ -1,11 +1,14 @@
 import t from 'tap'
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { decodeMetadata, metadataPath } from '../../src/streamcache/disk/metadata.js'
 import { addPackedBranches, git, makeRepository } from '../support/repositories.js'
 import { makeGitWrapper, plans } from '../support/git-wrapper.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { eventually } from '../support/eventually.js'
+import { footer } from '../support/footer.js'
 import { startSidecar } from '../support/sidecar.js'
+import { bodiesIn, filesIn } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
 t.test('kill -9 during a fill, then a restart: nothing of the fill is served or left', async (t) => {
@@ -45,7 +48,7 @@ t.test('committed entries survive kill -9 and are reused without a process', asy
 
   const first = await startSidecar(t, root, options)
   const before = await ask(infoRefs(first.url, 'r.git'))
-  await eventually('it is committed', () => readdirSync(join(cacheDir, 'instance-0', 'entries')).length === 1)
+  await eventually('it is committed', () => filesIn(cacheDir, 'entries').length === 1)
   await first.stop('SIGKILL')
 
   const second = await startSidecar(t, root, options)
@@ -63,10 +66,14 @@ t.test('committed entries survive kill -9 and are reused without a process', asy
 })
 
 t.test('damaged files are discarded, counted and filled again', async (t) => {
-  const damages: [string, (path: string) => void, 'corrupt' | 'truncated'][] = [
+  const damages: [string, (path: string) => void, 'corrupt' | 'truncated' | 'format' | 'temp'][] = [
     ['a flipped bit', (path) => flipBit(path), 'corrupt'],
     ['a cut file', (path) => truncateSync(path, 100), 'truncated'],
     ['an empty file', (path) => truncateSync(path, 0), 'truncated'],
+    ['a flipped bit in its metadata', (path) => flipBit(metadataPath(path)), 'corrupt'],
+    ['no metadata', (path) => rmSync(metadataPath(path)), 'corrupt'],
+    ['a crash between metadata and body', (path) => rmSync(path), 'temp'],
+    ['an entry with a footer, of an earlier version', toFooter, 'format'],
   ]
   for (const [name, damage, reason] of damages) {
     const root = tempDir(t)
@@ -74,19 +81,9 @@ t.test('damaged files are discarded, counted and filled again', async (t) => {
     makeRepository(root, 'r.git')
     const first = await startSidecar(t, root, { cacheDir })
     const before = await ask(infoRefs(first.url, 'r.git'))
-    await eventually(
-      'it is committed',
-      () => readdirSync(join(cacheDir, 'instance-0', 'entries')).length === 1,
-    )
+    await eventually('it is committed', () => filesIn(cacheDir, 'entries').length === 1)
     await first.stop('SIGKILL')
-    damage(
-      join(
-        cacheDir,
-        'instance-0',
-        'entries',
-        readdirSync(join(cacheDir, 'instance-0', 'entries'))[0] as string,
-      ),
-    )
+    damage(bodiesIn(cacheDir)[0]!)
 
     const second = await startSidecar(t, root, { cacheDir })
     const after = await ask(infoRefs(second.url, 'r.git'))
@@ -101,6 +98,13 @@ t.test('damaged files are discarded, counted and filled again', async (t) => {
     await second.stop()
   }
 })
+
+/** Makes of a body and its metadata one file with a footer, as earlier versions committed it. */
+function toFooter(path: string): void {
+  const metadata = decodeMetadata(readFileSync(metadataPath(path)))!
+  writeFileSync(path, footer(metadata), { flag: 'a' })
+  rmSync(metadataPath(path))
+}
 
 function flipBit(path: string): void {
   const bytes = readFileSync(path)

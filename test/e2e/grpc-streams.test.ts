@@ -228,7 +228,7 @@ t.test(
 )
 
 t.test('a call that gets no permit in time ends in RESOURCE_EXHAUSTED', async (t) => {
-  const limits = ['--max-processes', '2', '--queue-wait-seconds', '0.2']
+  const limits = ['--max-processes', '3', '--queue-wait-seconds', '0.2']
   const { wrapper, sidecar, client } = await setUp(t, 10, ...limits)
   wrapper.plan(plans.wait)
   const first = client.all('Advertise', request)

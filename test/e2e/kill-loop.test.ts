@@ -3,28 +3,27 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { decodeFooter, footerLength, tailLength } from '../../src/streamcache/disk/footer.js'
+import { decodeMetadata, metadataPath } from '../../src/streamcache/disk/metadata.js'
 import { addPackedBranches, git, gitWith, makeRepository } from '../support/repositories.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { eventually } from '../support/eventually.js'
 import { makeGitWrapper, plans } from '../support/git-wrapper.js'
 import { startSidecar } from '../support/sidecar.js'
+import { bodiesIn, filesIn } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
 /** How often the sidecar is killed, unless REFSTREAM_CHAOS_MINUTES sets a time. */
 const kills = 10
 const minutes = Number(process.env['REFSTREAM_CHAOS_MINUTES'] ?? 0)
 
-/** What is wrong with a committed file; undefined: nothing. */
+/** What is wrong with a committed body; undefined: nothing. */
 function fault(path: string): string | undefined {
-  const bytes = readFileSync(path)
-  const length = footerLength(bytes.subarray(-tailLength))
-  if (length === undefined) return 'no footer'
-  const footer = decodeFooter(bytes.subarray(-tailLength - length))
-  if (!footer) return 'no footer'
-  const content = bytes.subarray(0, -tailLength - length)
-  if (content.length !== footer.length) return 'its length'
-  return createHash('sha256').update(content).digest('hex') === footer.sha256 ? undefined : 'its checksum'
+  if (!existsSync(metadataPath(path))) return 'no metadata'
+  const metadata = decodeMetadata(readFileSync(metadataPath(path)))
+  if (!metadata) return 'its metadata'
+  const body = readFileSync(path)
+  if (body.length !== metadata.length) return 'its length'
+  return createHash('sha256').update(body).digest('hex') === metadata.sha256 ? undefined : 'its checksum'
 }
 
 /** Git's own answer, after the two packets that only HTTP has (gitprotocol-http(5), "Smart Server Response"). */
@@ -49,10 +48,12 @@ t.test('killed again and again during fills: only intact entries stay, and answe
   for (let round = 0; round < kills || Date.now() < deadline; round++) {
     const sidecar = await startSidecar(t, root, { cacheDir, args: ['--git', wrapper.path] })
     t.same(readdirSync(pathOf('temp')), [], `round ${round}: temp/ is empty`)
-    for (const name of readdirSync(pathOf('entries'))) {
-      const wrong = fault(join(pathOf('entries'), name))
-      if (wrong) t.fail(`round ${round}: ${name}: ${wrong}`)
+    const bodies = bodiesIn(cacheDir)
+    for (const path of bodies) {
+      const wrong = fault(path)
+      if (wrong) t.fail(`round ${round}: ${path}: ${wrong}`)
     }
+    t.equal(filesIn(cacheDir, 'metadata').length, bodies.length, 'no metadata is left without its body')
     t.equal(await sidecar.metric('refstream_store_discarded_total', { reason: 'corrupt' }), 0)
     t.notOk(existsSync(join(cacheDir, 'instance-1')), 'killed processes hold no instance directory')
 
@@ -103,7 +104,7 @@ t.test('two sidecars on one cache directory: each has its own part, and finds it
     await eventually('it is committed', async () => (await entries()) === 1)
   }
   for (const instance of ['instance-0', 'instance-1'])
-    t.equal(readdirSync(join(cacheDir, instance, 'entries')).length, 1)
+    t.equal(filesIn(cacheDir, 'entries', instance).length, 1)
   const later = [first!, second!].filter(({ log }) => log.some(({ instance }) => instance === 1))
   t.equal(later.length, 1, 'the second one reports that it is not the first')
   await Promise.all([first!.stop('SIGKILL'), second!.stop('SIGKILL')])

@@ -43,7 +43,7 @@ async function setUp(t: Test, repositories: readonly string[], ...args: string[]
 t.test('the limits on concurrent processes hold, in total and per repository', async (t) => {
   const names = ['a', 'b', 'c', 'd']
   const each = ['--max-fills-per-repository', '1', '--max-pass-through-per-repository', '2']
-  const setup = await setUp(t, names, '--max-processes', '6', ...each)
+  const setup = await setUp(t, names, '--max-processes', '7', ...each)
   const { wrapper, sidecar, passThrough, running } = setup
   wrapper.plan(plans.wait)
   wrapper.plan(plans.wait, 'http-backend')
@@ -55,6 +55,7 @@ t.test('the limits on concurrent processes hold, in total and per repository', a
   ])
   const sum = (name: string, count: number): Promise<void> =>
     eventually(`${name}: ${count}`, async () => (await sidecar.metric(name)) === count)
+  // One of the seven permits is reserved for packs.
   await sum('refstream_processes_running', 6)
   await sum('refstream_process_permits_waiting', answers.length - 6)
   wrapper.signal('go')
@@ -72,8 +73,8 @@ t.test('the limits on concurrent processes hold, in total and per repository', a
 })
 
 t.test('a busy repository does not starve another: permits are given round robin', async (t) => {
-  // One permit for fills and one for pass-through, so that their order is known.
-  const { wrapper, passThrough, waiting, running } = await setUp(t, ['hot', 'cold'], '--max-processes', '2')
+  // One permit for each class, so that their order is known.
+  const { wrapper, passThrough, waiting, running } = await setUp(t, ['hot', 'cold'], '--max-processes', '3')
   wrapper.plan(plans.wait, 'http-backend')
   const hot = [passThrough('hot')]
   await running('pass', 1)
@@ -89,7 +90,7 @@ t.test('a busy repository does not starve another: permits are given round robin
 
 for (const [status, ...args] of [[429], [503, '--shed-status', '503']] as [number, ...string[]][]) {
   t.test(`a full queue answers ${status} with Retry-After and starts no process`, async (t) => {
-    const limits = ['--max-processes', '2', '--queue-max', '2']
+    const limits = ['--max-processes', '3', '--queue-max', '2']
     const setup = await setUp(t, ['a', 'b', 'c'], ...limits, ...args)
     const { wrapper, sidecar, passThrough, waiting, running } = setup
     wrapper.plan(plans.wait, 'http-backend')
@@ -123,7 +124,7 @@ for (const [status, ...args] of [[429], [503, '--shed-status', '503']] as [numbe
 }
 
 t.test('a client that leaves the queue frees its place and starts no process', async (t) => {
-  const setup = await setUp(t, ['a', 'b', 'c'], '--max-processes', '2', '--queue-max', '2')
+  const setup = await setUp(t, ['a', 'b', 'c'], '--max-processes', '3', '--queue-max', '2')
   const { wrapper, sidecar, passThrough, waiting, running } = setup
   wrapper.plan(plans.wait, 'http-backend')
   const answers = [passThrough('a')]
@@ -147,7 +148,7 @@ t.test('a client that leaves the queue frees its place and starts no process', a
 })
 
 t.test('a request that waits too long in a queue that does not move is shed', async (t) => {
-  const setup = await setUp(t, ['a'], '--max-processes', '2', '--queue-wait-seconds', '0.2')
+  const setup = await setUp(t, ['a'], '--max-processes', '3', '--queue-wait-seconds', '0.2')
   const { wrapper, sidecar, passThrough, running } = setup
   wrapper.plan(plans.wait, 'http-backend')
   const first = passThrough('a')
@@ -162,7 +163,7 @@ t.test('a request that waits too long in a queue that does not move is shed', as
 
 t.test('pass-through requests that hang do not delay fills', async (t) => {
   const names = Array.from({ length: 10 }, (_, index) => `r${index}`)
-  const setup = await setUp(t, names, '--max-processes', '4', '--queue-max', '2')
+  const setup = await setUp(t, names, '--max-processes', '5', '--queue-max', '2')
   const { wrapper, sidecar, passThrough, waiting, running } = setup
   wrapper.plan(plans.wait, 'http-backend')
   const hanging = ['r0', 'r0', 'r0', 'r0', 'r1'].map(passThrough)

@@ -1,6 +1,5 @@
 import t from 'tap'
 import { execFile } from 'node:child_process'
-import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
@@ -16,6 +15,7 @@ import {
   makeRepository,
 } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
+import { filesIn } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const run = promisify(execFile)
@@ -168,10 +168,7 @@ t.test('the listing survives a restart, and a change of configuration takes effe
   const body = command('ls-refs', ['peel', 'symrefs'])
   const first = await startSidecar(t, root, options)
   const before = await post(first.url, body)
-  await eventually(
-    'the listing is committed',
-    () => readdirSync(join(cacheDir, 'instance-0', 'entries')).length === 1,
-  )
+  await eventually('the listing is committed', () => filesIn(cacheDir, 'entries').length === 1)
   await first.stop('SIGKILL')
   const second = await startSidecar(t, root, options)
   t.same((await post(second.url, body)).body, before.body)

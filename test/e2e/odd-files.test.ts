@@ -1,13 +1,14 @@
 import t from 'tap'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually } from '../support/eventually.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { hasMkfifo, makeFifo, oddFiles } from '../support/odd-files.js'
 import { makeRepository } from '../support/repositories.js'
 import { cleanEnvironment, program, startSidecar } from '../support/sidecar.js'
+import { bodiesIn } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const skip = !hasMkfifo && 'no mkfifo'
@@ -21,6 +22,11 @@ t.test('with odd files in its directories, a sidecar starts, answers and stores'
       const directory = join(cacheDir, 'instance-0', part)
       mkdirSync(directory, { recursive: true })
       await make(join(directory, '0123456789abcdef'))
+      if (part !== 'entries') continue
+      await make(join(directory, '0123456789abcdef.meta'))
+      await make(join(directory, 'without-body.meta'))
+      writeFileSync(join(directory, 'with-odd-metadata'), '')
+      await make(join(directory, 'with-odd-metadata.meta'))
     }
     const sidecar = await startSidecar(t, root, { cacheDir })
     t.equal((await ask(infoRefs(sidecar.url, 'r.git'))).status, 200, name)
@@ -90,13 +96,12 @@ t.test('a stored entry whose file becomes a pipe is filled again', { skip }, asy
   const root = tempDir(t)
   makeRepository(root, 'r.git')
   const sidecar = await startSidecar(t, root, { args: ['--hot-max-bytes', '0'] })
-  const entries = join(sidecar.cacheDir, 'instance-0', 'entries')
   const url = infoRefs(sidecar.url, 'r.git')
   await eventually('it is stored', async () => {
     await ask(url)
-    return readdirSync(entries).length === 1
+    return bodiesIn(sidecar.cacheDir).length === 1
   })
-  const path = join(entries, readdirSync(entries)[0]!)
+  const path = bodiesIn(sidecar.cacheDir)[0]!
   makeFifo(`${path}.pipe`)
   renameSync(`${path}.pipe`, path)
   t.equal((await ask(url)).status, 200)

@@ -133,7 +133,7 @@ t.test('file descriptors run out for a while', async (t) => {
 })
 
 t.test('http-backend prints a malformed response head', async (t) => {
-  const { wrapper, sidecar } = await startWrapped(t, '--max-processes', '2', '--queue-wait-seconds', '600')
+  const { wrapper, sidecar } = await startWrapped(t, '--max-processes', '3', '--queue-wait-seconds', '600')
   const heads = [
     'garbage\\n\\n',
     'Status: 099 x\\n\\n',

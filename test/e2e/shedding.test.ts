@@ -27,7 +27,7 @@ async function makeFull(t: Test, ...args: string[]): Promise<Full> {
   for (const name of ['a', 'b', 'c', 'd']) makeRepository(root, `${name}.git`)
   const wrapper = makeGitWrapper(t)
   wrapper.plan(plans.wait, 'http-backend')
-  const limits = ['--max-processes', '2', '--queue-max', '2', '--queue-wait-seconds', '600']
+  const limits = ['--max-processes', '3', '--queue-max', '2', '--queue-wait-seconds', '600']
   const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path, ...limits, ...args] })
   const answers: Full['answers'] = []
   for (const name of ['a', 'b', 'c']) {

@@ -8,7 +8,7 @@ import type { ObservedState } from '../../src/freshness/observed-state.js'
 import type { FillResult, StreamCache } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
 import { collect, ManualProducer, pending, turns } from '../support/producers.js'
-import { openCache } from '../support/stream-cache.js'
+import { bodiesIn, openCache } from '../support/stream-cache.js'
 
 const settled = (token: string, changed: Partial<ObservedState> = {}): ObservedState => ({
   ...{ token, unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: Infinity },
@@ -331,8 +331,7 @@ t.test('a damaged entry is discarded, and one of the requests fills it again', a
   await first
   // Its bytes leave memory, and its file is truncated.
   world.cache.get('key')!.file.cool()
-  const entries = join(world.directory, 'instance-0', 'entries')
-  truncateSync(join(entries, readdirSync(entries)[0]!), 1)
+  truncateSync(bodiesIn(world.directory)[0]!, 1)
   const asked = [world.ask(), world.ask(), world.ask()]
   await world.started(2)
   await world.finish(1, 'again')

@@ -1,14 +1,16 @@
 import t from 'tap'
 import type { Test } from 'tap'
-import { mkdirSync, realpathSync, symlinkSync } from 'node:fs'
+import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ObservedState } from '../../src/freshness/observed-state.js'
 import { Leases } from '../../src/freshness/leases.js'
 import { Modes, type ModeRule } from '../../src/freshness/disk/modes.js'
-import { Observer, type Observation } from '../../src/freshness/observer.js'
+import { Observer, type ObjectsObservation, type Observation } from '../../src/freshness/observer.js'
+import { identityOf } from '../../src/git/state/repository.js'
 import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
 import { eventually } from '../support/eventually.js'
-import { git, makeRepository } from '../support/repositories.js'
+import { git, initBare, makeRepository } from '../support/repositories.js'
+import { countSystemCalls } from '../support/system-calls.js'
 import { tempDir } from '../support/temp-dir.js'
 
 interface World {
@@ -243,3 +245,88 @@ t.test('a path without a repository is missing', async (t) => {
   t.equal(observer.find('x.git'), undefined)
   t.match((await observer.find('r'))?.gitDir, /\/r\.git$/)
 })
+
+/** The object store of r.git, once no timestamp is too young. */
+async function settledObjects(observer: Observer): Promise<ObjectsObservation> {
+  let state: ObjectsObservation | undefined
+  await eventually('the disk is settled', async () => {
+    state = await observer.observeObjects('r.git')
+    return state?.objects.unsettledMs === 0
+  })
+  return state!
+}
+
+t.test(
+  'an object store: the disk names its state in every mode, ended leases increase the generation',
+  async (t) => {
+    for (const mode of ['observe', 'lease'] as const) {
+      const { leases, repository, observer, results } = makeWorld(t, mode)
+      const { capabilities, repository: found, config, exported } = await settled(observer)
+      const before = await settledObjects(observer)
+      t.same(before.capabilities, capabilities, 'as an observation of refs has them')
+      t.same([before.repository, before.config, before.exported], [found, config, exported])
+      t.match(before.objects, { unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: Infinity })
+      t.equal(before.objects.subject, identityOf(found))
+      results.length = 0
+      const lease = leases.open(repository, 60_000)
+      t.same(await observer.observeObjects('r.git'), before, 'an open lease has no effect')
+      t.same(results, ['settled'])
+      leases.end(lease.id, 'changed')
+      leases.invalidate(repository)
+      const later = await observer.observeObjects('r.git')
+      t.same(later?.objects, { ...before.objects, generation: 2 })
+      t.same(later?.capabilities, { ...before.capabilities, generation: 2 })
+      git(repository, 'update-ref', 'refs/heads/new', 'main')
+      t.same((await settledObjects(observer)).objects, later?.objects, 'refs have no effect')
+      writeFileSync(join(repository, 'shallow'), `${git(repository, 'rev-parse', 'main')}\n`)
+      results.length = 0
+      const after = await observer.observeObjects('r.git')
+      t.same(results, ['unsettled'])
+      t.not(after?.objects.token, before.objects.token)
+      t.equal(after?.capabilities.token, before.capabilities.token)
+    }
+  },
+)
+
+t.test('observations of an object store are coalesced, and apart from those of refs', async (t) => {
+  const { observer, results } = makeWorld(t, 'observe')
+  await settledObjects(observer)
+  results.length = 0
+  const [one, two] = [observer.observeObjects('r.git'), observer.observeObjects('r.git')]
+  t.equal(one, two)
+  const refs = observer.observe('r.git')
+  t.equal(await one, await two)
+  t.ok((await refs)?.refs)
+  t.equal(results.length, 2)
+})
+
+t.test('an object store that is not served', async (t) => {
+  const { root, observer, results, refused, ahead } = makeWorld(t, 'observe')
+  t.equal(await observer.observeObjects('x.git'), undefined)
+  t.same(results, ['missing'])
+  symlinkSync(initBare(tempDir(t), 'y.git'), join(root, 'y.git'))
+  t.equal(await observer.observeObjects('y.git'), undefined)
+  t.same(refused, ['y.git outside'])
+  const now = Date.now.bind(Date)
+  t.teardown(() => (Date.now = now))
+  Date.now = () => now() - 3_600_000
+  await observer.observeObjects('r.git')
+  t.ok(ahead[0]! > 3_599_000)
+})
+
+t.test(
+  'an observation makes few system calls',
+  { skip: process.platform !== 'linux' && 'elsewhere directories are reached otherwise' },
+  async (t) => {
+    const { repository, observer } = makeWorld(t, 'observe')
+    git(repository, 'pack-refs', '--all')
+    await settled(observer)
+    await settledObjects(observer)
+    const opening = { openSync: 1, fstatSync: 1, readlinkSync: 1, closeSync: 1 }
+    // The rest: HEAD, packed-refs, refs and what is below it, configuration, and the places where a repository may be.
+    const calls = { ...opening, lstatSync: 4, statSync: 6 }
+    t.same(await countSystemCalls(() => observer.observe('r.git')), calls)
+    // The same with `info/grafts` and `objects/info/alternates` in place of refs/heads and refs/tags.
+    t.same(await countSystemCalls(() => observer.observeObjects('r.git')), calls)
+  },
+)

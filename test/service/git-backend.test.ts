@@ -95,7 +95,7 @@ t.test('a push holds a lease for as long as its process runs', async (t) => {
 
 t.test('a push that does not get a permit holds no lease', async (t) => {
   const queue = { perGroup: 1, queueMax: 0, waitMs: 1000 }
-  const limiter = new ProcessLimiter({ limit: 2, fill: queue, pass: queue })
+  const limiter = new ProcessLimiter({ limit: 3, fill: queue, pack: { ...queue, most: 1 }, pass: queue })
   const { backend, leases } = openBackend(t, { limiter })
   const first = await backend.mutate({ path: 'r.git' }, push, admission)
   await t.rejects(backend.mutate({ path: 'r.git' }, push, admission), { name: 'Overloaded' })

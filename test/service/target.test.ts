@@ -1,8 +1,14 @@
 import t from 'tap'
-import type { Observation, Observer } from '../../src/freshness/observer.js'
+import type { ObjectsObservation, Observation, Observer } from '../../src/freshness/observer.js'
 import { identityOf, type Repository } from '../../src/git/state/repository.js'
 import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
-import { locate, observeTarget, untilUnexchanged } from '../../src/service/target.js'
+import {
+  locate,
+  observeTarget,
+  observeTargetObjects,
+  untilUnexchanged,
+  type Target,
+} from '../../src/service/target.js'
 import { FillError } from '../../src/streamcache/index.js'
 
 const repository: Repository = {
@@ -10,20 +16,26 @@ const repository: Repository = {
   ...{ linkedNames: ['link.git'], gitIdentity: '1', commonIdentity: '1' },
 }
 const observation = { repository } as Observation
+const objects = { repository } as ObjectsObservation
 const observer = {
   observe: async (path: string) => (path === 'r' ? observation : undefined),
+  observeObjects: async (path: string) => (path === 'r' ? objects : undefined),
   find: (path: string) =>
     path === 'r' ? repository : path === 'slow' ? Promise.resolve(repository) : undefined,
 } as unknown as Observer
 
 t.test('a target is observed if it is the repository that access was checked for', async (t) => {
-  t.equal(await observeTarget(observer, { path: 'r' }), observation)
-  t.equal(await observeTarget(observer, { path: 'r', identity: identityOf(repository) }), observation)
-  await t.rejects(observeTarget(observer, { path: 'r', identity: 'another' }), {
-    name: 'RepositoryExchanged',
-  })
-  await t.rejects(observeTarget(observer, { path: 'r', identity: '' }), { name: 'RepositoryExchanged' })
-  await t.rejects(observeTarget(observer, { path: 'x' }), { name: 'RepositoryNotFound', message: 'x' })
+  const both: [observe: (observer: Observer, target: Target) => Promise<unknown>, found: unknown][] = [
+    [observeTarget, observation],
+    [observeTargetObjects, objects],
+  ]
+  for (const [observe, found] of both) {
+    t.equal(await observe(observer, { path: 'r' }), found)
+    t.equal(await observe(observer, { path: 'r', identity: identityOf(repository) }), found)
+    await t.rejects(observe(observer, { path: 'r', identity: 'another' }), { name: 'RepositoryExchanged' })
+    await t.rejects(observe(observer, { path: 'r', identity: '' }), { name: 'RepositoryExchanged' })
+    await t.rejects(observe(observer, { path: 'x' }), { name: 'RepositoryNotFound', message: 'x' })
+  }
 })
 
 t.test(

@@ -14,32 +14,43 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { encodeFooter } from '../../src/streamcache/disk/footer.js'
+import { encodeMetadata } from '../../src/streamcache/disk/metadata.js'
 import { eventually } from '../support/eventually.js'
 import { bytesOf, collect, ManualProducer, readUntil } from '../support/producers.js'
-import { filesIn, get, nothingLeaks, openCache, put, yes, type TestCache } from '../support/stream-cache.js'
+import {
+  bodiesIn,
+  filesIn,
+  get,
+  nothingLeaks,
+  openCache,
+  put,
+  yes,
+  type TestCache,
+} from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const keyOf = (version: number, index: number): string => `v${version} ${String(index).padStart(6, '0')}`
 
-/** The file of an entry with a body of its own. */
-function fileOf(index: number): Buffer {
+/** The metadata of an entry with a body of its own. */
+function metadataOf(index: number): Buffer {
   const body = bodyOf(index)
   const sha256 = createHash('sha256').update(body).digest('hex')
-  const footer = { key: keyOf(0, index), token: 'token', length: body.length, sha256, committedAt: 1e12 }
-  return Buffer.concat([body, encodeFooter(footer)])
+  return encodeMetadata({
+    ...{ key: keyOf(0, index), token: 'token', length: body.length },
+    ...{ sha256, committedAt: 1e12 },
+  })
 }
 
 const bodyOf = (index: number): Buffer =>
   Buffer.from(`003f${String(index).padStart(40, '0')} refs/heads/main\n0000`)
 
-const size = fileOf(0).length
+const size = bodyOf(0).length + metadataOf(0).length
 
-/** What is done to byte `at` of a file. */
+/** What is done to byte `at` of an entry's two files. */
 const masks = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x55]
 
 t.test(
-  'after a restart nothing wrong is served, whichever bit of a committed file was flipped',
+  'after a restart nothing wrong is served, whichever bit of a body or its metadata was flipped',
   async (t) => {
     for (const hotMaxBytes of [0, 1 << 26]) {
       const directory = tempDir(t)
@@ -47,16 +58,21 @@ t.test(
       mkdirSync(entries, { recursive: true })
       const count = size * masks.length
       for (let index = 0; index < count; index++) {
-        const file = fileOf(index)
-        file[Math.floor(index / masks.length)]! ^= masks[index % masks.length]!
-        writeFileSync(join(entries, String(index)), file)
+        const [body, metadata] = [bodyOf(index), metadataOf(index)]
+        const at = Math.floor(index / masks.length)
+        const mask = masks[index % masks.length]!
+        if (at < body.length) body[at]! ^= mask
+        else metadata[at - body.length]! ^= mask
+        writeFileSync(join(entries, String(index)), body)
+        writeFileSync(join(entries, `${index}.meta`), metadata)
       }
-      writeFileSync(join(entries, 'sound'), fileOf(count))
+      writeFileSync(join(entries, 'sound'), bodyOf(count))
+      writeFileSync(join(entries, 'sound.meta'), metadataOf(count))
       const { cache, events } = await openCache(t, { directory, hotMaxBytes, maxAgeMs: 1e13 })
       const adopted = cache.storeEntries
       t.ok(
         adopted <= 1 + bodyOf(0).length * masks.length,
-        'only files with a changed body have an intact footer',
+        'only entries with a changed body have intact metadata',
       )
       t.equal(adopted + events.length, count + 1)
       let wrong = 0
@@ -74,36 +90,40 @@ t.test(
 
 t.test('files that were renamed, copied, linked or extended', async (t) => {
   const changes: [name: string, change: (one: string, other: string) => void, gone: string[]][] = [
-    ['a name for another', (one, other) => renameSync(one, other), ['other']],
+    ['the name of another', (one, other) => renameSync(one, other), ['one', 'other']],
     [
-      'exchanged names',
-      (one, other) => {
-        renameSync(one, `${one}.away`)
-        renameSync(other, one)
-        renameSync(`${one}.away`, other)
-      },
+      'the name of another, metadata too',
+      (one, other) => (renameSync(one, other), renameSync(`${one}.meta`, `${other}.meta`)),
+      ['other'],
+    ],
+    ['exchanged names', exchange, ['one', 'other']],
+    [
+      'exchanged names, metadata too',
+      (one, other) => (exchange(one, other), exchange(`${one}.meta`, `${other}.meta`)),
       [],
     ],
+    ['exchanged metadata', (one, other) => exchange(`${one}.meta`, `${other}.meta`), ['one', 'other']],
     ['a copy', (one) => copyFileSync(one, `${one}.copy`), []],
+    [
+      'a copy, metadata too',
+      (one) => (copyFileSync(one, `${one}.copy`), copyFileSync(`${one}.meta`, `${one}.copy.meta`)),
+      [],
+    ],
     ['a link', (one) => linkSync(one, `${one}.link`), []],
+    [
+      'a link, metadata too',
+      (one) => (linkSync(one, `${one}.link`), linkSync(`${one}.meta`, `${one}.link.meta`)),
+      [],
+    ],
     ['a byte behind', (one) => appendFileSync(one, '\n'), ['one']],
     ['another behind', (one, other) => appendFileSync(one, readFileSync(other)), ['one']],
+    ['the body of another entry', (one, other) => copyFileSync(other, one), ['one']],
     [
-      'the body of another entry',
-      (one, other) => {
-        const [mine, its] = [readFileSync(one), readFileSync(other)]
-        writeFileSync(one, Buffer.concat([its.subarray(0, 1000), mine.subarray(1000)]))
-      },
-      ['one'],
-    ],
-    [
-      'the footer of another entry',
-      (one, other) => {
-        const [mine, its] = [readFileSync(one), readFileSync(other)]
-        writeFileSync(one, Buffer.concat([mine.subarray(0, 1000), its.subarray(1000)]))
-      },
+      'the metadata of another entry',
+      (one, other) => copyFileSync(`${other}.meta`, `${one}.meta`),
       ['one', 'other'],
     ],
+    ['the metadata behind the body', (one) => appendFileSync(one, readFileSync(`${one}.meta`)), ['one']],
   ]
   for (const [name, change, gone] of changes) {
     for (const hotMaxBytes of [0, 1 << 26]) {
@@ -124,8 +144,14 @@ t.test('files that were renamed, copied, linked or extended', async (t) => {
   }
 })
 
-const pathsOf = ({ directory }: TestCache): string[] =>
-  filesIn(directory, 'entries').map((name) => join(directory, 'instance-0', 'entries', name))
+const pathsOf = ({ directory }: TestCache): string[] => bodiesIn(directory)
+
+/** Exchanges the names of two files. */
+function exchange(one: string, other: string): void {
+  renameSync(one, `${one}.away`)
+  renameSync(other, one)
+  renameSync(`${one}.away`, other)
+}
 
 const bytes = bytesOf(1, 0, 700_000)
 

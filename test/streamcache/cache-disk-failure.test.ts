@@ -66,24 +66,23 @@ t.test('a write that fails: the stream goes on from memory, and is not stored', 
   }
 })
 
-t.test('a disk that is full when the footer is written, or at the rename', async (t) => {
-  for (const method of ['write', 'commit'] as const) {
+t.test('a disk that is full when the metadata is written, or at the rename', async (t) => {
+  for (const method of ['writeMetadata', 'commit'] as const) {
     const { cache, directory, events } = await openCache(t)
     const producer = new ManualProducer().push(bytes)
-    const { entry, ended } = cache.fill('key', 'token', producer.run, async () => {
-      t.capture(DiskFile.prototype, method, async () => Promise.reject(noSpace()))
-      return true
-    })
+    const { entry, ended } = cache.fill('key', 'token', producer.run, yes)
+    const failing = t.capture(DiskFile.prototype, method, async () => Promise.reject(noSpace()))
     const follower = entry.follow()
     await readUntil(follower, bytes.length)
     producer.end()
     t.equal(await ended, 'unstored')
     t.equal(await follower.read(), null)
     follower.close()
-    // The failure of the footer, or of bytes that were being written at that moment.
-    t.same([cache.get('key'), events.some((each) => each.startsWith('storeFailed'))], [undefined, true])
+    t.same([cache.get('key'), events], [undefined, ['storeFailed commit']], 'it is reported once')
     await nothingLeaks(directory)
     t.same([cache.storeBytes, cache.hotBytes], [0, 0])
+    t.equal(failing().length, 1)
+    failing.restore()
   }
 })
 

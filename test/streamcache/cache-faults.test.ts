@@ -1,12 +1,11 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { copyFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { breakFs, operations, systemError } from '../support/broken-fs.js'
 import { eventually } from '../support/eventually.js'
 import { bytesOf, collect, ManualProducer, readUntil, producerOf } from '../support/producers.js'
-import { filesIn, get, no, nothingLeaks, openCache, put, yes } from '../support/stream-cache.js'
+import { bodiesIn, filesIn, get, no, nothingLeaks, openCache, put, yes } from '../support/stream-cache.js'
 
 const bytes = bytesOf(1, 0, 700_000)
 
@@ -117,7 +116,7 @@ async function withColdEntry(t: Test): Promise<Awaited<ReturnType<typeof openCac
   await nothingLeaks(test.directory)
   return {
     ...test,
-    path: join(test.directory, 'instance-0', 'entries', filesIn(test.directory, 'entries')[0]!),
+    path: bodiesIn(test.directory)[0]!,
   }
 }
 
@@ -135,7 +134,7 @@ t.test(
     const { path: another } = await withColdEntry(t)
     const other = await openCache(t, { hotMaxBytes: 0 })
     await put(other.cache, 'key', 'token', bytesOf(2, 0, bytes.length))
-    const foreign = join(other.directory, 'instance-0', 'entries', filesIn(other.directory, 'entries')[0]!)
+    const foreign = bodiesIn(other.directory)[0]!
     t.equal(statSync(foreign).size, statSync(another).size, 'as long as the one it replaces')
     renameSync(foreign, path)
     t.equal(await get(cache, 'key'), undefined)
@@ -207,7 +206,7 @@ t.test('entries from the future count as new after one restart, and not again af
   await put(cache, 'key', 'token', 'abc')
   clock.restore()
   await cache.close()
-  const path = join(directory, 'instance-0', 'entries', filesIn(directory, 'entries')[0]!)
+  const path = `${bodiesIn(directory)[0]}.meta`
   const ahead = Date.now() / 1000 + 365 * 86_400
   utimesSync(path, ahead, ahead)
   const again = await openCache(t, options)

@@ -1,9 +1,9 @@
 import t from 'tap'
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync, statSync } from 'node:fs'
 import { eventually } from '../support/eventually.js'
 import { bytesOf, collect, ManualProducer, pending, readUntil, producerOf } from '../support/producers.js'
 import {
+  bodiesIn,
   filesIn,
   get,
   no,
@@ -29,8 +29,9 @@ t.test('a confirmed fill is committed and answers from then on', async (t) => {
   t.equal((await get(cache, 'key'))?.toString(), 'abc')
   t.equal(cache.storeEntries, 1)
   t.equal(cache.hotBytes, 3)
-  const [name] = filesIn(directory, 'entries')
-  t.equal(cache.storeBytes, statSync(join(directory, 'instance-0', 'entries', name!)).size)
+  const [body] = bodiesIn(directory)
+  t.equal(readFileSync(body!, 'utf8'), 'abc', 'the file of an entry is its bytes')
+  t.equal(cache.storeBytes, 3 + statSync(`${body}.meta`).size)
   t.equal(cache.followers, 1)
   t.equal(await follower.read(), null)
   follower.close()
@@ -49,7 +50,7 @@ t.test(
       [undefined, large, yes, 'unshared'],
       ['token', large, no, 'unshared'],
       ['token', large, broken, 'unshared'],
-      ['token', large, yes, 'unstored'], // With its footer, it is larger than the store.
+      ['token', large, yes, 'unstored'], // With its metadata, it is larger than the store.
     ] as const
     for (const [token, bytes, confirm, result] of tries) {
       const { entry, ended } = cache.fill('key', token, producerOf(bytes), confirm)

@@ -36,7 +36,8 @@ function must(holds: boolean, rule: string): asserts holds {
   if (!holds) throw new Violation(rule)
 }
 
-const classes = ['fill', 'pass'] as const
+/** In the order in which a free permit is offered. */
+const classes = ['fill', 'pack', 'pass'] as const
 
 /**
  * Checks the rules of a ProcessLimiter after each step against a plain list: every request so far, in the order of
@@ -110,7 +111,8 @@ export class ProcessLimiterModel {
   async #acquire({ class: processClass, group, admitted }: Step & { do: 'acquire' }): Promise<void> {
     const { waitMs, queueMax } = this.#options[processClass]
     const controller = new AbortController()
-    const deadline = this.#clock.now() + (admitted ? 4 : 1) * waitMs
+    const kept = admitted && processClass === 'pack'
+    const deadline = kept ? Infinity : this.#clock.now() + (admitted ? 4 : 1) * waitMs
     const request: Request = { class: processClass, group, admitted, deadline, controller, state: 'new' }
     const mayRun = this.#mayRun(request)
     const peers = this.#are('waiting').filter(
@@ -132,7 +134,7 @@ export class ProcessLimiterModel {
     if (!mayRun) request.state = 'waiting'
     const outcome = this.#outcomes.at(-1)
     if (mayRun) must(outcome !== undefined && 'permit' in outcome, 'a free permit is granted at once')
-    else if (hasPlace) must(outcome === undefined, 'it waits')
+    else if (hasPlace || kept) must(outcome === undefined, 'it waits')
     else {
       must(outcome !== undefined && 'error' in outcome, 'it is shed')
       must((outcome.error as Overloaded).reason === 'queue-full', 'it is shed because the queue is full')
@@ -164,8 +166,8 @@ export class ProcessLimiterModel {
       )
       must(first === request, 'first come, first served within a group')
       must(
-        request.class === 'fill' || !ready.some((other) => other.class === 'fill'),
-        'fills are served first',
+        ready.every((other) => classes.indexOf(request.class) <= classes.indexOf(other.class)),
+        'fills are served first, then packs',
       )
       for (const other of ready) {
         if (other.class !== request.class || other.group === request.group) continue
@@ -192,6 +194,7 @@ export class ProcessLimiterModel {
     request.state = 'over'
     if (error instanceof Overloaded) {
       this.#seen.shed++
+      must(request.class !== 'pack' || !request.admitted, 'the pack of an admitted client is never shed')
       const { retryAfterSeconds: seconds, reason } = error
       must(Number.isInteger(seconds) && seconds >= 1 && seconds <= 60, 'Retry-After is from 1 to 60 seconds')
       if (reason === 'wait') must(this.#clock.now() >= request.deadline, 'not shed early')
@@ -204,11 +207,9 @@ export class ProcessLimiterModel {
   /** A group at its limit, or without waiters, is not overtaken. */
   #forgetOvertaken(): void {
     for (const key of this.#overtaken.keys()) {
-      const [processClass, group] = key.split(' ')
+      const [processClass, group] = key.split(' ') as [ProcessClass, string]
       const waits = this.#are('waiting').some((each) => each.class === processClass && each.group === group)
-      const atLimit =
-        this.#running(processClass as ProcessClass, group) >=
-        this.#options[processClass as ProcessClass].perGroup
+      const atLimit = this.#running(processClass, group) >= this.#perGroup(processClass)
       if (!waits || atLimit) this.#overtaken.delete(key)
     }
   }
@@ -223,33 +224,48 @@ export class ProcessLimiterModel {
       must(this.#limiter.waiting(processClass) === waiting.length, 'all waiting requests are counted')
     }
     if (!this.#resized) must(this.#are('running').length <= this.#limit, 'no more run than the limit allows')
+    must(this.#running('pack') <= this.#options.pack.most, 'no more packs run than their maximum')
     const waiting = this.#are('waiting')
     must(
       !waiting.some((request) => this.#mayRun(request)),
       'no permit is free while a request is eligible for it',
     )
     must(!waiting.some(({ deadline }) => deadline <= this.#clock.now()), 'no request waits too long')
-    const lines = new Set(waiting.map((request) => request.class))
-    must(this.#clock.timers === lines.size, 'one timer for each queue that is not empty')
+    const timed = new Set(waiting.filter(({ deadline }) => deadline < Infinity).map((each) => each.class))
+    must(this.#clock.timers === timed.size, 'one timer for each queue in which a request has a time limit')
     must(JSON.stringify(this.#events) === JSON.stringify(this.#seen), 'every outcome is reported, once')
-    const open = waiting.some(({ class: each, group }) => {
-      return this.#running(each, group) < this.#options[each].perGroup
-    })
+    const open = waiting.some(
+      ({ class: each, group }) =>
+        this.#running(each, group) < this.#perGroup(each) && this.#running(each) < this.#most(each),
+    )
     must(this.#limiter.scarce === open, '`scarce` tells whether a greater limit would help')
   }
 
   /** Do all limits allow it to run? */
   #mayRun(request: Request): boolean {
     const { class: processClass, group } = request
-    const kept = {
-      fill: Math.max(1, Math.floor(this.#limit / 4)),
-      pass: Math.max(1, Math.floor(this.#limit / 2)),
-    }
-    const own = this.#running(processClass) < kept[processClass]
-    const shared =
-      this.#are('running').length < this.#limit &&
-      this.#running(processClass) < this.#limit - kept[processClass === 'fill' ? 'pass' : 'fill']
-    return (own || shared) && this.#running(processClass, group) < this.#options[processClass].perGroup
+    const open = (each: ProcessClass): number => Math.max(0, this.#reserved(each) - this.#running(each))
+    const reserved = classes.reduce((sum, each) => sum + open(each), 0)
+    const free = open(processClass) > 0 || this.#are('running').length + reserved < this.#limit
+    return (
+      free &&
+      this.#running(processClass) < this.#most(processClass) &&
+      this.#running(processClass, group) < this.#perGroup(processClass)
+    )
+  }
+
+  #reserved(processClass: ProcessClass): number {
+    const quarter = Math.max(1, Math.floor(this.#limit / 4))
+    const pack = Math.min(quarter, this.#options.pack.most)
+    return { fill: quarter, pack, pass: Math.max(1, Math.floor(this.#limit / 2) - pack) }[processClass]
+  }
+
+  #most(processClass: ProcessClass): number {
+    return processClass === 'pack' ? this.#options.pack.most : Infinity
+  }
+
+  #perGroup(processClass: ProcessClass): number {
+    return processClass === 'pack' ? this.#options.pack.most : this.#options[processClass].perGroup
   }
 
   #running(processClass: ProcessClass, group?: string): number {

@@ -39,6 +39,7 @@ export class SimulatedHost {
     this.limiter = new ProcessLimiter({
       limit: limit,
       fill: limits,
+      pack: { ...limits, most: 2 },
       pass: limits,
       clock: this.clock,
       random: () => 0,

@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { isMetadataName, metadataPath } from '../../src/streamcache/disk/metadata.js'
 import { StreamCache, type Fill, type StreamCacheOptions } from '../../src/streamcache/index.js'
 import { eventually } from './eventually.js'
 import { collect, producerOf } from './producers.js'
@@ -53,10 +54,20 @@ export function cacheOptions(changes: Partial<StreamCacheOptions> & { directory:
   return { options, events }
 }
 
-export function filesIn(directory: string, folder: 'temp' | 'entries'): string[] {
-  const path = join(directory, 'instance-0', folder)
-  return existsSync(path) ? readdirSync(path) : []
+/** Lists the growing files of an instance, its committed bodies, or the metadata beside these. */
+export function filesIn(
+  directory: string,
+  folder: 'temp' | 'entries' | 'metadata',
+  instance = 'instance-0',
+): string[] {
+  const path = join(directory, instance, folder === 'temp' ? 'temp' : 'entries')
+  const names = existsSync(path) ? readdirSync(path) : []
+  return folder === 'temp' ? names : names.filter((name) => isMetadataName(name) === (folder === 'metadata'))
 }
+
+/** Returns the paths of the committed bodies. */
+export const bodiesIn = (directory: string): string[] =>
+  filesIn(directory, 'entries').map((name) => join(directory, 'instance-0', 'entries', name))
 
 /** Lists the paths under a directory that this process has open, `(deleted)` ones too. On Linux; elsewhere none. */
 export function openFilesUnder(directory: string): string[] {
@@ -71,10 +82,14 @@ export function openFilesUnder(directory: string): string[] {
   })
 }
 
-/** Waits until no file under the directory is open and no temporary file is left in it. */
+/** Waits until no file under the directory is open, no temporary file is left in it, and no metadata without its body. */
 export async function nothingLeaks(directory: string): Promise<void> {
   await eventually(`no open file under ${directory}`, () => openFilesUnder(directory).length === 0)
   await eventually(`no temporary file in ${directory}`, () => filesIn(directory, 'temp').length === 0)
+  await eventually(`each body in ${directory} has metadata, and the reverse`, () => {
+    const described = filesIn(directory, 'entries').map(metadataPath)
+    return described.sort().join() === filesIn(directory, 'metadata').sort().join()
+  })
 }
 
 /** Confirmations: the state that the bytes stand for has not changed, or has. */

@@ -26,6 +26,7 @@ function everyMetric(): Metrics {
     processLimit: () => 16,
     processClasses: () => [
       { class: 'fill', running: 3, waiting: 4 },
+      { class: 'pack', running: 1, waiting: 2 },
       { class: 'pass', running: 5, waiting: 6 },
     ],
     repositories: () => [{ mode: 'observe', reason: 'local', count: 7 }],
@@ -55,8 +56,10 @@ t.test('metrics that are read at a scrape', async (t) => {
     for (const line of [
       'refstream_process_limit 16',
       'refstream_process_permits_held{class="fill"} 3',
+      'refstream_process_permits_held{class="pack"} 1',
       'refstream_process_permits_held{class="pass"} 5',
       'refstream_process_permits_waiting{class="fill"} 4',
+      'refstream_process_permits_waiting{class="pack"} 2',
       'refstream_process_permits_waiting{class="pass"} 6',
       'refstream_observer_processes{state="running"} 2',
       'refstream_observer_processes{state="stuck"} 1',

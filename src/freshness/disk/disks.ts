@@ -32,7 +32,7 @@ export class Disks {
     }
   }
 
-  /** On the event loop without a promise of its own, as the others: it needs few system calls. */
+  /** Unlike `observe` it never yields: it walks no directories. */
   observeObjects(path: string, facts: GitFacts): DiskObjects | Promise<DiskObjects> {
     return this.#query('observeObjects', path, facts)
   }

@@ -1,13 +1,10 @@
 import { AnswerEnding } from '../protocol/answer-ending.js'
-import type { ProtocolVersion } from '../protocol/version.js'
-import type { ProcessClass } from '../../limits/process/process-limiter.js'
+import type { FetchRequest } from '../protocol/fetch-request.js'
 import type { Repository } from '../state/repository.js'
 import type { Git } from './git.js'
 import { GitError } from './git-error.js'
 import { startUploadPack } from './upload-pack.js'
 
-/** The class of the permits that these processes need. */
-const packClass: ProcessClass = 'pass'
 /** Most bytes of an answer that refuses a request: one packet is shorter (gitprotocol-common(5)). */
 const refusalMax = 64 * 1024
 /** Most bytes of Git's error message in the message of an exception. */
@@ -28,11 +25,7 @@ export class PackRefused extends GitError {
 }
 
 /** What `packFor` needs of a request. */
-export interface PackRequest {
-  readonly version: ProtocolVersion
-  /** As Git is to read it: inflated. */
-  readonly body: Buffer
-}
+export type PackRequest = Pick<FetchRequest, 'version' | 'body'>
 
 export interface PackOptions {
   /** Does an admitted client wait for it, which must not be shed? */
@@ -68,7 +61,7 @@ export async function* packFor(
     mode: '--stateless-rpc',
     version,
     input: body,
-    class: packClass,
+    class: 'pack',
     mayGiveUp: true,
     signal,
     admitted,

@@ -19,16 +19,24 @@ export type FetchDependency = 'objects' | 'tags' | 'refs'
 /** What a line names an object for. */
 export type ObjectKeyword = 'want' | 'have' | 'shallow'
 
-const keywords = (['have', 'want', 'shallow'] as const).map(
-  (name) => [name, Buffer.from(`${name} `)] as const,
-)
+const [have, want, shallow] = ['have ', 'want ', 'shallow '].map((text) => Buffer.from(text)) as [
+  Buffer,
+  Buffer,
+  Buffer,
+]
 
 /** Returns the keyword with which a line begins, if the line names an object; reads bytes, for there are many such lines. */
-export function objectKeyword({ bytes, start, end }: PacketCursor): ObjectKeyword | undefined {
-  for (const [name, keyword] of keywords) {
-    if (end - start >= keyword.length && beginsWith(bytes, start, keyword)) return name
+export function objectKeyword({ bytes, start }: PacketCursor): ObjectKeyword | undefined {
+  switch (bytes[start]) {
+    case have[0]:
+      return beginsWith(bytes, start, have) ? 'have' : undefined
+    case want[0]:
+      return beginsWith(bytes, start, want) ? 'want' : undefined
+    case shallow[0]:
+      return beginsWith(bytes, start, shallow) ? 'shallow' : undefined
+    default:
+      return undefined
   }
-  return undefined
 }
 
 function beginsWith(bytes: Buffer, at: number, beginning: Buffer): boolean {

@@ -21,6 +21,9 @@ const known = new Set([
   ...['allow-tip-sha1-in-want', 'allow-reachable-sha1-in-want'],
 ])
 
+/** Capabilities that are read of one request: clients name them in one line, and a mebibyte of them takes long. */
+const mostItems = 256
+
 /**
  * Parses a request of protocol v0 or v1 over HTTP (gitprotocol-pack(5), gitprotocol-http(5); upload-pack.c, receive_needs and
  * get_common_commits). Git checks the wants against its refs, so the answer depends on them.
@@ -40,18 +43,15 @@ export function parseFetchV0(body: Buffer, digest: FetchDigest): ParsedV0 | Unsh
 class Wants {
   readonly features = new Set<string>()
   readonly limits = new FetchLimits()
+  objectFormat = 'sha1'
   readonly #cursor: PacketCursor
   readonly #digest: FetchDigest
-  #objectFormat: string | undefined
   #count = 0
+  #items = 0
 
   constructor(cursor: PacketCursor, digest: FetchDigest) {
     this.#cursor = cursor
     this.#digest = digest
-  }
-
-  get objectFormat(): string {
-    return this.#objectFormat ?? 'sha1'
   }
 
   get digits(): number {
@@ -91,13 +91,16 @@ class Wants {
   /** `want <oid>[ <capabilities>]` */
   #want(): UnsharedReason | undefined {
     const cursor = this.#cursor
-    if (this.#count++ === 0)
-      this.#objectFormat = /^[^\n]* object-format=(sha1|sha256)(?: |$)/.exec(cursor.text())?.[1]
+    // Git 2.39 names no object format; it is told by the length of the ids.
+    if (this.#count++ === 0 && objectIdEnd(cursor, 'want', objectIdDigits('sha256')))
+      this.objectFormat = 'sha256'
     const idEnd = objectIdEnd(cursor, 'want', this.digits)
     if (idEnd === undefined) return 'malformed'
     if (idEnd === cursor.end) return undefined
-    const [first, ...items] = cursor.bytes.toString('latin1', idEnd, cursor.end).split(' ')
+    const [first, ...items] = cursor.bytes.toString('latin1', idEnd, cursor.end).split(' ', mostItems + 2)
     if (first !== '') return 'malformed'
+    this.#items += items.length
+    if (this.#items > mostItems) return 'arguments'
     const kept: string[] = []
     for (const item of items) {
       if (/^(?:agent|session-id)=/.test(item)) {

@@ -18,10 +18,10 @@ interface ParsedV2 {
 }
 
 /** Arguments without a value. */
-const flags = [
+const flags = new Set([
   ...['done', 'thin-pack', 'no-progress', 'include-tag', 'ofs-delta'],
   ...['deepen-relative', 'sideband-all', 'wait-for-done'],
-]
+])
 
 /** Parses a fetch command of protocol v2 (gitprotocol-v2(5), "fetch"; serve.c, upload-pack.c). */
 export function parseFetchV2(body: Buffer, digest: FetchDigest): ParsedV2 | UnsharedReason {
@@ -73,7 +73,7 @@ function readArguments(cursor: PacketCursor, digits: number): FetchDependency | 
       continue
     }
     const line = cursor.text()
-    if (flags.includes(line)) seen.add(line)
+    if (flags.has(line)) seen.add(line)
     else if (line.startsWith('want-ref ')) {
       if (!isObservedRef(line.slice('want-ref '.length))) return 'arguments'
       seen.add('want').add('want-ref')

@@ -67,9 +67,9 @@ export class PacketCursor {
 
 /** Has a length capital digits? No client writes such. */
 function hasCapitals(bytes: Buffer, at: number): boolean {
-  for (let index = at; index < at + 4; index++) {
-    const byte = bytes[index] as number
-    if (byte >= 0x41 && byte <= 0x46) return true
-  }
-  return false
+  return (
+    isCapital(bytes[at]) || isCapital(bytes[at + 1]) || isCapital(bytes[at + 2]) || isCapital(bytes[at + 3])
+  )
 }
+
+const isCapital = (digit = 0): boolean => digit >= 0x41 && digit <= 0x46

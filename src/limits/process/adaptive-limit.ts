@@ -69,13 +69,13 @@ export class AdaptiveLimit {
 
   /**
    * Records that a fill of a group has succeeded, and how many milliseconds after the start of its process. Call this
-   * before its permit is released.
+   * before its permit is released. Packs are not recorded: how long one takes depends on what its client has already.
    */
   recordFill(group: string, ms: number): void {
     const { limiter, floor } = this.#options
     const time = Math.log(Math.max(ms, 1))
     const baseline = this.#baselines.get(group)
-    const lightLoad = limiter.running('fill') + limiter.running('pass') <= floor
+    const lightLoad = limiter.running() <= floor
     if (baseline === undefined || lightLoad)
       this.#baselines.set(group, baseline === undefined ? time : baseline + gain * (time - baseline))
     if (baseline === undefined) return

@@ -2,16 +2,25 @@ import type { Clock } from '../clock.js'
 import { Overloaded } from '../overloaded.js'
 import { TimedQueue, type QueueRequest, type TimedQueueOptions } from '../queue/timed-queue.js'
 
-/** fill: short, and its result is shared; pass: pass-through, for one client, for as long as that client takes. */
-export type ProcessClass = 'fill' | 'pass'
+/**
+ * What processes are for, in the order in which a free permit is offered. `fill`: answers with refs, short, shared by all
+ * requests that join; `pack`: answers with a pack, shared too, and as long as Git needs to make it; `pass`: pass-through,
+ * for one client, for as long as that client takes.
+ */
+export const processClasses = ['fill', 'pack', 'pass'] as const
+export type ProcessClass = (typeof processClasses)[number]
 
 /** The limits of one class; `perGroup`: most permits of this class that one group has at once. */
 export type ClassLimits = Pick<TimedQueueOptions, 'perGroup' | 'queueMax' | 'waitMs'>
 
+/** The limits of packs; `most`: most permits at once, over all groups; 0: there are no packs, and none is reserved. */
+export type PackLimits = Omit<ClassLimits, 'perGroup'> & { readonly most: number }
+
 export interface ProcessLimiterOptions {
-  /** Most permits at once: at least 2, since some are reserved for each class. */
+  /** Most permits at once: at least 3, since some are reserved for each class. */
   readonly limit: number
   readonly fill: ClassLimits
+  readonly pack: PackLimits
   readonly pass: ClassLimits
   readonly events?: ProcessLimiterEvents
   readonly clock?: Clock
@@ -38,41 +47,57 @@ export interface Permit {
   readonly release: () => void
 }
 
-/** The part of all permits that is reserved for a class, whether the class uses it or not. */
-const reserved: Record<ProcessClass, number> = { fill: 1 / 4, pass: 1 / 2 }
-
 /**
  * A concurrency limiter for processes: grants permits, and queues requests while there are none.
  *
- * *Two classes.* A fill takes milliseconds and serves every request that joins it, so a free permit goes to a waiting fill
- * first. That alone is not enough: pass-through runs for as long as its client takes, and a running process cannot be
- * preempted. So a quarter of the permits is reserved for fills, and fills never wait for a clone to end. Conversely,
- * endless fills could keep pass-through waiting forever; so half of the permits is reserved for pass-through. The rest is
- * for both. Neither class starves, since the other can never take its reserved permits.
+ * *Three classes.* A fill takes milliseconds, and a pack uses up a core for a while; both serve every request that joins
+ * them. So a free permit is offered to fills, then to packs, then to pass-through. That alone is not enough: a running
+ * process cannot be preempted, so long ones would keep fills waiting; and endless fills would keep all others waiting. So
+ * permits are reserved for each class, whether it uses them or not: a quarter of all for fills; a quarter for packs, but no
+ * more than packs may have at most; for pass-through as many as make a half together with those of packs. Each class has at
+ * least one. What is left over is for all classes.
  *
- * *Groups* are served round robin, see `FairQueue`. A hot group can neither use up all permits (its own limit), nor be
- * served before all others (the ring), nor take all places in the queue.
+ * *The rule of reserves.* A class may have a permit if it holds fewer than its reserve, or if the sum over all classes of
+ * max(held, reserved) is less than the limit. For two reasons this is sound:
+ * - No class starves: one that is below its reserve gets a permit at once, whatever the others hold.
+ * - No more permits are held than the limit allows. At first the sum is that of the reserves: three quarters of the limit or
+ *   less (of three permits, all). A permit within the reserve leaves the sum as it is; any other raises it by one, and only
+ *   while it is less than the limit; a release never raises it. So the sum never exceeds the limit, and it is at least the
+ *   number of permits held.
+ *
+ * *Packs have a maximum of their own*, since each uses as much CPU as it can get: more of them than cores only take longer
+ * together. Packs of admitted clients are never shed: they are queued without a time limit, and even if there is no place,
+ * until the caller's signal aborts. `rejection()` tells when there is no place, so that a caller can shed a client before it
+ * is admitted.
+ *
+ * *Groups* are served round robin, see `FairQueue`. A hot group can neither use up all permits (its own limit; for packs,
+ * their maximum), nor be served before all others (the ring), nor take all places in the queue.
  *
  * *No permit is lost, and none is idle while a request is eligible for it.* A permit is counted before its promise
  * resolves, and only `release()` takes it back, once. For how a request that waits ends, see `TimedQueue`. Permits are
- * granted whenever one may have become free: at a release, and when the limit grows. A request that arrives or leaves
+ * granted whenever one may have become free: at a release, and when the limit changes. A request that arrives or leaves
  * makes no other eligible: one that is eligible while a permit is free has it already.
  *
- * *Memory* is bounded by the permits and the places in the two queues.
+ * *Memory* is bounded by the permits and the places in the queues; packs that wait without a place, by the limit on requests
+ * in progress (`AdmissionGate`).
  */
 export class ProcessLimiter {
   readonly #options: ProcessLimiterOptions
   readonly #queues: Record<ProcessClass, TimedQueue>
+  /** Most permits of each class, whatever the others hold. */
+  readonly #most: Record<ProcessClass, number>
   #limit: number
 
-  /** @throws RangeError if the limit is less than 2 */
+  /** @throws RangeError if the limit is less than 3 */
   constructor(options: ProcessLimiterOptions) {
-    const { fill, pass, clock, random, limit } = options
+    const { fill, pack, pass, clock, random, limit } = options
     this.#options = options
     this.#queues = {
       fill: new TimedQueue({ ...fill, clock, random }),
+      pack: new TimedQueue({ ...pack, perGroup: pack.most, keepAdmitted: true, clock, random }),
       pass: new TimedQueue({ ...pass, clock, random }),
     }
+    this.#most = { fill: Infinity, pack: pack.most, pass: Infinity }
     this.#limit = checked(limit)
   }
 
@@ -89,9 +114,10 @@ export class ProcessLimiter {
     this.#grantFree()
   }
 
-  /** Permits of a class that are in use. */
-  running(processClass: ProcessClass): number {
-    return this.#queues[processClass].running
+  /** Permits that are in use: those of a class, or all. */
+  running(processClass?: ProcessClass): number {
+    if (processClass) return this.#queues[processClass].running
+    return processClasses.reduce((sum, each) => sum + this.#queues[each].running, 0)
   }
 
   /** Requests for permits of a class that wait. */
@@ -99,14 +125,18 @@ export class ProcessLimiter {
     return this.#queues[processClass].waiting
   }
 
-  /** Does a request wait that would get a permit if the limit were greater? */
+  /** Does a request wait that would get a permit if the limit were greater? Not a pack that waits for packs to end. */
   get scarce(): boolean {
-    return this.#queues.fill.hasEligible || this.#queues.pass.hasEligible
+    return processClasses.some((each) => {
+      const { hasEligible, running } = this.#queues[each]
+      return hasEligible && running < this.#most[each]
+    })
   }
 
   /**
    * Returns the error with which such a request would be rejected now; undefined: it would be granted or queued. Before a
-   * request is admitted that later requests depend on, check with this that those would not be shed.
+   * request is admitted that later requests depend on, check with this that those would not be shed. Admitted packs are
+   * queued even so.
    */
   rejection(request: PermitRequest): Overloaded | undefined {
     const { class: processClass, group } = request
@@ -117,7 +147,8 @@ export class ProcessLimiter {
 
   /**
    * Resolves with a permit as soon as there is one.
-   * @throws Overloaded if the queue is full, or if no permit is free in time; the signal's reason if it aborts
+   * @throws Overloaded if the queue is full, or if no permit is free in time (never for an admitted pack); the signal's
+   * reason if it aborts
    */
   async acquire(request: PermitRequest): Promise<Permit> {
     const { class: processClass, group, signal } = request
@@ -155,9 +186,7 @@ export class ProcessLimiter {
 
   #grantFree(): void {
     for (;;) {
-      const processClass = (['fill', 'pass'] as const).find(
-        (each) => this.#queues[each].hasEligible && this.#isFree(each),
-      )
+      const processClass = processClasses.find((each) => this.#queues[each].hasEligible && this.#isFree(each))
       if (!processClass) return
       this.#queues[processClass].grantNext()
     }
@@ -165,23 +194,26 @@ export class ProcessLimiter {
 
   /** Is a permit free that this class may have? */
   #isFree(processClass: ProcessClass): boolean {
-    const { fill, pass } = this.#queues
     const { running } = this.#queues[processClass]
-    const other = processClass === 'fill' ? 'pass' : 'fill'
-    const all = fill.running + pass.running
-    return (
-      running < this.#reserved(processClass) ||
-      (all < this.#limit && running < this.#limit - this.#reserved(other))
+    if (running >= this.#most[processClass]) return false
+    if (running < this.#reserved(processClass)) return true
+    const taken = processClasses.reduce(
+      (sum, each) => sum + Math.max(this.#queues[each].running, this.#reserved(each)),
+      0,
     )
+    return taken < this.#limit
   }
 
   #reserved(processClass: ProcessClass): number {
-    return Math.max(1, Math.floor(this.#limit * reserved[processClass]))
+    const quarter = Math.max(1, Math.floor(this.#limit / 4))
+    if (processClass === 'fill') return quarter
+    const packs = Math.min(quarter, this.#most.pack)
+    return processClass === 'pack' ? packs : Math.max(1, Math.floor(this.#limit / 2) - packs)
   }
 }
 
 function checked(limit: number): number {
-  if (!Number.isInteger(limit) || limit < 2)
-    throw new RangeError(`${limit} permits are too few for two classes of processes`)
+  if (!Number.isInteger(limit) || limit < processClasses.length)
+    throw new RangeError(`${limit} permits are too few for ${processClasses.length} classes of processes`)
   return limit
 }

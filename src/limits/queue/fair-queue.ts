@@ -95,7 +95,7 @@ export class FairQueue<W extends Waiter> {
     this.#place(group)
   }
 
-  /** Adds a waiter, for which there must be a place. */
+  /** Adds a waiter, for which there must be a place, unless it needs none. */
   enqueue(waiter: W, now: number): void {
     if (this.#waiting === 0) this.#pace.start(now)
     const group = this.#group(waiter.group)

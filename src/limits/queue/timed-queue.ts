@@ -9,6 +9,8 @@ export interface TimedQueueOptions {
   readonly queueMax: number
   /** Longest wait in milliseconds; four times as long for admitted waiters. */
   readonly waitMs: number
+  /** Never reject admitted requests: they wait without a time limit, and even if there is no place for them. */
+  readonly keepAdmitted?: boolean
   readonly clock?: Clock | undefined
   /** Returns a number that is at least 0 and less than 1. */
   readonly random?: (() => number) | undefined
@@ -38,11 +40,12 @@ interface TimedWaiter extends Waiter {
 /**
  * A FairQueue with a time limit. A request waits until the first of three events: it is served, its time limit passes, or
  * its caller gives up. Each removes it from the queue at once, so the other two never happen. All waiters share one timer,
- * which runs only while there are any.
+ * which runs only while there are any that have a time limit.
  */
 export class TimedQueue {
   readonly #queue: FairQueue<TimedWaiter>
   readonly #waitMs: number
+  readonly #keepAdmitted: boolean
   readonly #clock: Clock
   readonly #random: () => number
   /** The waiters that are not admitted, and those that are; each in the order in which their time limits pass. */
@@ -50,9 +53,10 @@ export class TimedQueue {
   readonly #admitted = new Set<TimedWaiter>()
   #stopTimer: (() => void) | undefined
 
-  constructor({ perGroup, queueMax, waitMs, clock, random }: TimedQueueOptions) {
+  constructor({ perGroup, queueMax, waitMs, keepAdmitted = false, clock, random }: TimedQueueOptions) {
     this.#queue = new FairQueue(perGroup, queueMax)
     this.#waitMs = waitMs
+    this.#keepAdmitted = keepAdmitted
     this.#clock = clock ?? systemClock
     this.#random = random ?? Math.random
   }
@@ -85,13 +89,16 @@ export class TimedQueue {
     this.#queue.finish(group)
   }
 
-  /** Returns the error with which such a request would be rejected now; undefined: there is a place to wait. */
+  /**
+   * Returns the error with which such a request would be rejected now; undefined: there is a place to wait. Admitted
+   * requests that are kept (`keepAdmitted`) need none: for them it only tells that the queue is long.
+   */
   rejection({ group, admitted = false }: AdmissionRequest): Overloaded | undefined {
     return this.#queue.hasPlace({ group, admitted }) ? undefined : this.#overloaded('queue-full')
   }
 
   /**
-   * Adds a request, for which there must be a place: see rejection().
+   * Adds a request, for which there must be a place unless it needs none: see rejection().
    * @param granted called when grantNext() serves it; from then on it counts as running
    * @param expired called when its time limit has passed
    * @returns removes the request from the queue; tells whether it was still there
@@ -105,7 +112,7 @@ export class TimedQueue {
     const peers = this.#peersOf(waiter)
     peers.add(waiter)
     this.#queue.enqueue(waiter, waiter.since)
-    this.#checkIn(this.#waitMs)
+    if (this.#limitMs(waiter) < Infinity) this.#checkIn(this.#waitMs)
     return () => {
       const waits = peers.has(waiter)
       if (waits) this.#withdraw(waiter)
@@ -120,8 +127,8 @@ export class TimedQueue {
    * @throws Overloaded if there is no place, or its time limit passes; the signal's reason if it aborts
    */
   async wait<T>(request: QueueRequest, granted: (waitedMs: number) => T): Promise<T> {
-    const { signal } = request
-    const rejection = this.rejection(request)
+    const { signal, admitted = false } = request
+    const rejection = this.#keeps(admitted) ? undefined : this.rejection(request)
     if (rejection) throw rejection
     let abort: (() => void) | undefined
     try {
@@ -147,8 +154,18 @@ export class TimedQueue {
     next.granted(now - next.since)
   }
 
+  #keeps(admitted: boolean): boolean {
+    return admitted && this.#keepAdmitted
+  }
+
   #limitMs({ admitted }: TimedWaiter): number {
+    if (this.#keeps(admitted)) return Infinity
     return admitted ? this.#waitMs * admittedFactor : this.#waitMs
+  }
+
+  /** Does a request wait that has a time limit? */
+  get #hasLimited(): boolean {
+    return this.#ordinary.size > 0 || (this.#admitted.size > 0 && !this.#keepAdmitted)
   }
 
   #checkIn(ms: number): void {
@@ -173,7 +190,7 @@ export class TimedQueue {
       }
     }
     // A timer may fire a little early.
-    if (this.waiting > 0) this.#checkIn(Math.max(1, nextMs))
+    if (this.#hasLimited) this.#checkIn(Math.max(1, nextMs))
   }
 
   #peersOf({ admitted }: TimedWaiter): Set<TimedWaiter> {
@@ -187,7 +204,7 @@ export class TimedQueue {
 
   #forget(waiter: TimedWaiter): void {
     this.#peersOf(waiter).delete(waiter)
-    if (this.waiting > 0) return
+    if (this.#hasLimited) return
     this.#stopTimer?.()
     this.#stopTimer = undefined
   }

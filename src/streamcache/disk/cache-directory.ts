@@ -23,11 +23,11 @@ export interface CacheDirectoryOptions extends FreeSpaceLimits {
 /** An entry's file as the directory sees it; a Spill is one. */
 export interface StoredFile {
   /**
-   * Gives the file its footer and its final name.
-   * @returns its size in bytes on disk; undefined if the disk has failed before, which has been reported
+   * Gives the file its metadata and its final name.
+   * @returns the size of both in bytes on disk; undefined if the disk has failed before, which has been reported
    */
-  commit(footer: Buffer, path: string): Promise<number | undefined>
-  /** Removes the file's name. */
+  commit(metadata: Buffer, path: string): Promise<number | undefined>
+  /** Removes the file's name, and its metadata. */
   unlink(): Promise<void>
 }
 
@@ -119,14 +119,14 @@ export class CacheDirectory {
   }
 
   /**
-   * Gives a file its footer and its final name.
-   * @returns its size in bytes on disk; undefined if the disk has failed, now or before, which has been reported
+   * Gives a file its metadata and its final name.
+   * @returns the size of both in bytes on disk; undefined if the disk has failed, now or before, which has been reported
    */
-  async commit(file: StoredFile, footer: Buffer, key: string): Promise<number | undefined> {
+  async commit(file: StoredFile, metadata: Buffer, key: string): Promise<number | undefined> {
     try {
       const store = await this.#store
       if (!store) return undefined
-      const size = await file.commit(footer, store.committedPath(key))
+      const size = await file.commit(metadata, store.committedPath(key))
       if (size !== undefined) this.#removeLeftovers()
       return size
     } catch (error) {

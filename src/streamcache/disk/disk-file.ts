@@ -2,6 +2,7 @@ import { constants, rmSync, type BigIntStats } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { allocate } from '../memory/allocate.js'
 import { DiskWatchdog } from './disk-watchdog.js'
+import { metadataPath } from './metadata.js'
 
 /** Proof that a file is not, or no longer, what was committed. */
 export class Damage extends Error {
@@ -20,12 +21,14 @@ export function isDamage(error: unknown): boolean {
 }
 
 /**
- * One file of the store, first temporary, then committed. Its handle stays open while it is written or read, so that
- * renaming or unlinking the file does not affect readers.
+ * One entry's body in the store, first temporary, then committed with its metadata beside it. The handle stays open while
+ * the body is written or read, so that renaming or unlinking it does not affect readers.
  */
 export class DiskFile {
   readonly #watchdog: DiskWatchdog
   #path: string
+  /** The file beside the body; undefined as long as there is none. */
+  #metadataPath: string | undefined
   #handle: Promise<FileHandle> | undefined
   /** Size in bytes that the file must have whenever it is opened; known once it is committed. */
   #expectedSize: number | undefined
@@ -51,9 +54,10 @@ export class DiskFile {
     return file
   }
 
-  /** Returns a committed file of that many bytes; it is opened when it is first read. */
+  /** Returns a committed body of that many bytes; it is opened when it is first read. */
   static committed(path: string, size: number, watchdog = new DiskWatchdog()): DiskFile {
     const file = new DiskFile(path, watchdog)
+    file.#metadataPath = metadataPath(path)
     file.#expectedSize = size
     return file
   }
@@ -61,15 +65,12 @@ export class DiskFile {
   /** Writes all these bytes, from a position on. @throws the system's error */
   async write(buffers: Buffer[], position: number): Promise<void> {
     const handle = await this.open()
-    // writev(2) may write less than it was given, for instance on a disk that is nearly full.
-    let left = buffers
-    while (left.length > 0) {
-      const [chunks, at] = [left, position]
-      const { bytesWritten } = await this.#watchdog.run(() => handle.writev(chunks, at))
-      if (bytesWritten === 0) throw new Error(`cannot write to ${this.#path}`)
-      position += bytesWritten
-      left = dropBytes(left, bytesWritten)
-    }
+    await writeAll(
+      (left, at) => this.#watchdog.run(() => handle.writev(left, at)),
+      buffers,
+      position,
+      this.#path,
+    )
   }
 
   /** Reads exactly that many bytes. @throws Damage if the file has fewer; the system's error */
@@ -83,6 +84,21 @@ export class DiskFile {
       filled += bytesRead
     }
     return buffer
+  }
+
+  /** Writes the metadata beside a body's final name, which commit() gives to this file next. @throws the system's error */
+  async writeMetadata(metadata: Buffer, bodyPath: string): Promise<void> {
+    const path = metadataPath(bodyPath)
+    // Set before it exists: unlink() must remove it also if it is incomplete, or created late.
+    this.#metadataPath = path
+    await this.#watchdog.run(async () => {
+      const handle = await open(path, 'wx', 0o600)
+      try {
+        await writeAll((left, at) => handle.writev(left, at), [metadata], 0, path)
+      } finally {
+        await handle.close()
+      }
+    })
   }
 
   /** Renames the file, which must be open, to its final name; from now on it must have this size in bytes. */
@@ -100,14 +116,19 @@ export class DiskFile {
     })
   }
 
-  /** Removes the file's name; no error if it is gone already. @throws the system's error */
+  /** Removes the body's name, and then its metadata; no error if they are gone already. @throws the system's error */
   async unlink(): Promise<void> {
-    await this.#watchdog.run(() => rm(this.#path, { force: true }))
+    await this.#watchdog.run(async () => {
+      // A body without metadata would count as damaged after a crash.
+      await rm(this.#path, { force: true })
+      if (this.#metadataPath !== undefined) await rm(this.#metadataPath, { force: true })
+    })
   }
 
   /** The same synchronously, for a caller that guarantees that the file is gone. */
   unlinkNow(): void {
     rmSync(this.#path, { force: true })
+    if (this.#metadataPath !== undefined) rmSync(this.#metadataPath, { force: true })
   }
 
   /**
@@ -186,6 +207,22 @@ export class DiskFile {
 
 /** Without the device, whose number may change at each mount, and without ctime, which isUntouched() compares. */
 const identityOf = ({ ino, size, mtimeNs }: BigIntStats): string => `${ino} ${size} ${mtimeNs}`
+
+/** Writes all these bytes: writev(2) may write less than it was given, for instance on a disk that is nearly full. */
+async function writeAll(
+  writev: (buffers: Buffer[], position: number) => Promise<{ readonly bytesWritten: number }>,
+  buffers: Buffer[],
+  position: number,
+  path: string,
+): Promise<void> {
+  let left = buffers
+  while (left.length > 0) {
+    const { bytesWritten } = await writev(left, position)
+    if (bytesWritten === 0) throw new Error(`cannot write to ${path}`)
+    position += bytesWritten
+    left = dropBytes(left, bytesWritten)
+  }
+}
 
 function dropBytes(buffers: Buffer[], count: number): Buffer[] {
   const left = [...buffers]

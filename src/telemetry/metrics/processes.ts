@@ -2,8 +2,9 @@ import type { Definitions } from './definition.js'
 
 /** What a process is for. */
 const processClass = {
-  fill: 'fills.',
-  pass: 'pass-through: fetches, pushes and everything else that Git answers itself.',
+  fill: 'fills that answer with refs.',
+  pack: 'fetches whose packs are shared.',
+  pass: 'pass-through: pushes, fetches and negotiation that are not shared, archives, files of the dumb protocol.',
 }
 
 export const processMetrics = {

@@ -48,9 +48,10 @@ export const storeMetrics = {
     help: 'Files in the cache directory that could not be used.',
     labels: {
       reason: {
-        temp: 'a growing entry, left by a crash.',
+        temp: 'a growing entry, or metadata without its entry, left by a crash.',
         truncated: 'the end of the file is missing.',
-        corrupt: 'a checksum does not match, or the file is not of a form that refstream writes.',
+        corrupt:
+          'a checksum does not match, metadata is missing, or the file is not of a form that refstream writes.',
         format: 'written by another version of refstream.',
       },
     },

@@ -24,13 +24,18 @@ function makeCgroup() {
   }
 }
 
+/** Fields of a process from its state on, proc_pid_stat(5). */
+function statFields(pid) {
+  const stat = read(`/proc/${pid}/stat`)
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
 /** Parent, and ticks of CPU with those of children that were waited for, of each process that is there. */
 function processTable() {
   const table = new Map()
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
-      const stat = read(`/proc/${pid}/stat`)
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const fields = statFields(pid)
       const ticks = fields.slice(11, 15).reduce((sum, value) => sum + Number(value), 0)
       table.set(Number(pid), { parent: Number(fields[1]), ticks })
     } catch {
@@ -74,6 +79,12 @@ export class Account {
     return child
   }
 
+  /** CPU of the process that was started last alone: of refstream without Git's, and without that of worker processes. */
+  leaderSeconds() {
+    const fields = statFields(this.#leaders.at(-1).pid)
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+  }
+
   pids() {
     if (this.#cgroup) return read(join(this.#cgroup, 'cgroup.procs')).split('\n').filter(Boolean).map(Number)
     return this.#tree(processTable())
@@ -104,6 +115,21 @@ export class Account {
       }
     }
     return this.pids().reduce((sum, pid) => sum + pss(pid), 0)
+  }
+
+  /**
+   * Bytes that its processes, and children that were waited for, have given to the page cache for a disk, whether or not
+   * they were deleted before the disk got them (proc_pid_io(5), write_bytes; a filesystem in memory does not count).
+   */
+  writtenBytes() {
+    const written = (pid) => {
+      try {
+        return Number(/^write_bytes: (\d+)/m.exec(read(`/proc/${pid}/io`))[1])
+      } catch {
+        return 0
+      }
+    }
+    return this.pids().reduce((sum, pid) => sum + written(pid), 0)
   }
 
   /** Ends the leaders, in the reverse order of their start, and then whatever they left behind. */

@@ -14,6 +14,7 @@ import { countingGit, countingHttpBackend } from './tools.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 const templates = here('../contenders/')
+const ownCli = here('../../../dist/cli/main.js')
 
 /** Writes all configurations to a directory, with these values in the place of @NAME@. */
 function configure(place, values) {
@@ -84,16 +85,36 @@ const definitions = {
   },
   refstream: {
     needs: [],
-    async start({ account, place, port, nodeFlags = [] }) {
-      const cli = here('../../../dist/cli/main.js')
+    async start({ account, place, port, nodeFlags = [], cli = ownCli, flags = [] }) {
       const args = ['serve', '--config', join(place, 'refstream.toml'), '--root', root, '--git', countingGit]
       const where = ['--listen', `127.0.0.1:${port}`, '--admin', '127.0.0.1:0']
       const cache = ['--cache-dir', join(place, 'cache')]
-      const child = account.spawn(process.execPath, [...nodeFlags, cli, ...args, ...where, ...cache])
+      const child = account.spawn(process.execPath, [
+        ...nodeFlags,
+        cli,
+        ...args,
+        ...where,
+        ...cache,
+        ...flags,
+      ])
       await listening({ port, host: '127.0.0.1' }, child)
     },
     invalidation: 'none is needed',
   },
+}
+
+/** Those that serve packs; others, like Varnish, pass them to Git as plain nginx does. */
+const packs = {
+  nginx: definitions.nginx,
+  'nginx pack cache': {
+    needs: ['nginx', 'fcgiwrap'],
+    start: ({ account, place, port }) => startGitBehindNginx(account, place, 'nginx-pack-cache.conf', port),
+  },
+  'refstream --no-packs': {
+    needs: ['--no-packs'],
+    start: (setup) => definitions.refstream.start({ ...setup, flags: ['--no-packs'] }),
+  },
+  refstream: definitions.refstream,
 }
 
 /** Not contenders: what servers do that have nothing to decide. */
@@ -112,11 +133,20 @@ const references = {
   },
 }
 
+/** Options of refstream that a contender needs begin with a dash; all else is a program. */
+const isMissing = (need) =>
+  need.startsWith('-')
+    ? !spawnSync(process.execPath, [ownCli, 'serve', '--help'])
+        .stdout.toString()
+        .includes(need.replace('--no-', '--[no-]'))
+    : !isThere(need)
+
 function prepared([name, definition]) {
-  const missing = (definition.needs ?? []).filter((program) => !isThere(program))
+  const missing = (definition.needs ?? []).filter(isMissing)
   return { name, ...definition, missing }
 }
 export const contenders = () => Object.entries(definitions).map(prepared)
+export const packContenders = () => Object.entries(packs).map(prepared)
 export const referenceServers = () => Object.entries(references).map(prepared)
 
 /** Starts one with an empty cache; `restart` stops it and starts it on the same place and port. */
@@ -137,7 +167,9 @@ export async function start(contender, options = {}) {
     ...{ name: contender.name, place, port, url: `http://127.0.0.1:${port}` },
     cpuSeconds: () => account.cpuSeconds(),
     memoryBytes: () => account.memoryBytes(),
+    writtenBytes: () => account.writtenBytes(),
     pids: () => account.pids(),
+    leaderSeconds: () => account.leaderSeconds(),
     get method() {
       return account.method
     },

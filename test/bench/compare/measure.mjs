@@ -1,6 +1,7 @@
 // How a scenario measures: contenders in turn, what the work costs each, medians over rounds.
 import { median } from '../rig.mjs'
 import { start } from './contenders.mjs'
+import { replayFile, uniqueFetches } from './pack-requests.mjs'
 import { requestFile } from './requests.mjs'
 import { countProcesses, load } from './tools.mjs'
 
@@ -37,14 +38,29 @@ export async function wake(server, small, quick) {
   }
 }
 
-/** What some work costs a server: CPU seconds of it and all that it started, and Git processes. */
+/** The same before packs are asked for: fetches that differ, and then one again and again. */
+export async function wakeForPacks(server, small, quick) {
+  await wake(server, small, quick)
+  const { port } = server
+  const fetches = uniqueFetches(small.commits, quick ? 40 : 200)
+  const requests = replayFile(fetches, small, () => true)
+  await load('list', { port, requests, group: 1, sessions: fetches.length, clients: 4 })
+  const again = replayFile(fetches.slice(0, 1), small)
+  await load('closed', { port, requests: again, clients: 4, seconds: quick ? 0.2 : 1 })
+}
+
+/** What some work costs a server: CPU seconds of it and all that it started, what they wrote to disk, and Git processes. */
 export async function cost(server, work) {
-  const [cpu, since] = [server.cpuSeconds(), countProcesses()]
+  const [cpu, written, since] = [server.cpuSeconds(), server.writtenBytes(), countProcesses()]
   const started = performance.now()
   const result = await work()
   const seconds = (performance.now() - started) / 1000
-  const { all, uploadPack } = since()
-  return { result, seconds, cpuSeconds: server.cpuSeconds() - cpu, processes: all, uploadPacks: uploadPack }
+  const { all, uploadPack, packObjects } = since()
+  return {
+    ...{ result, seconds, cpuSeconds: server.cpuSeconds() - cpu },
+    ...{ processes: all, uploadPacks: uploadPack, packObjects },
+    writtenMegabytes: (server.writtenBytes() - written) / 1e6,
+  }
 }
 
 /** The median of each number over rounds; other values are those of the first round, faults those of all. */

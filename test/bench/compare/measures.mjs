@@ -1,4 +1,5 @@
 // Which contender is best in each measure, and whether the targets are met: all ratios are of figures from one run.
+import { packTargets, packsTitle } from './pack-targets.mjs'
 
 const count = (refs) => refs.toLocaleString('en-US')
 const storm = (name) =>
@@ -43,18 +44,25 @@ const measures = {
     { label: 'a fast read beside them, ms', key: 'besideMs', of: () => 'slow clients' },
   ],
   restart: [{ label: 'first right answer, ms', key: 'ms', of: () => 'restart' }],
+  packs: [
+    { label: 'wall p99, ms', key: 'wallP99', of: packsTitle },
+    { label: 'first byte p99, ms', key: 'firstP99', of: packsTitle },
+    { label: 'CPU, s', key: 'cpuSeconds', of: packsTitle },
+    { label: 'pack-objects', key: 'packObjects', of: packsTitle },
+  ],
 }
 
 /**
  * For each measure refstream's figure, the best of the other contenders' and the ratio; below 1 refstream is better. A
- * contender whose answers were wrong is not the best of anything; one whose answers were stale may be, and is marked.
+ * scenario may name its own `rivals`. A contender whose answers were wrong is not the best of anything; one whose answers were stale may be, and is marked.
  */
 export function comparisons(scenarios, contenderNames) {
   return Object.entries(measures).flatMap(([scenario, list]) =>
     list.flatMap(({ label, key, of, where = () => true, most = false }) => {
       const rows = (scenarios[scenario]?.rows ?? []).filter(where)
+      const names = scenarios[scenario]?.rivals ?? contenderNames
       return [...new Set(rows.map(of))].flatMap((title) => {
-        const group = rows.filter((row) => of(row) === title && contenderNames.includes(row.server))
+        const group = rows.filter((row) => of(row) === title && names.includes(row.server))
         const ours = group.find(({ server }) => server === 'refstream')
         const others = group.filter((row) => row !== ours && !row.faults)
         if (!ours || others.length === 0) return []
@@ -100,5 +108,6 @@ export function targets(scenarios, compared) {
       0.1,
       find('real-clients', ['cpuSeconds'], ({ title }) => title.includes(' v2 ')),
     ),
+    ...packTargets(scenarios.packs?.rows ?? []),
   ]
 }

@@ -17,12 +17,13 @@ const shown = {
 }
 
 /** The picture of a scenario, as SVG. */
-export function picture(scenario, { title, rows }, contenders) {
+export function picture(scenario, { title, rows, rivals = [] }, contenders) {
   const { by, keys } = sections[scenario].panels
   const name = (row) =>
     by.map((key) => (key === 'refs' ? `${row.refs.toLocaleString('en-US')} refs` : row[key])).join(', ')
   const groups = [...new Set(rows.map(name))]
-  const kind = (server) => (server === 'refstream' ? 'ours' : contenders.includes(server) ? 'bar' : 'other')
+  const kind = (server) =>
+    server === 'refstream' ? 'ours' : [...contenders, ...rivals].includes(server) ? 'bar' : 'other'
   const panels = keys.flatMap((key) =>
     groups.map((group) => ({
       title: group ? `${group}: ${heads[key]}` : heads[key],

@@ -42,7 +42,8 @@ export function countProcesses() {
   const before = readFileSync(calls).length
   return () => {
     const letters = readFileSync(calls, 'latin1').slice(before)
-    return { all: letters.length, uploadPack: letters.split('u').length - 1 }
+    const count = (letter) => letters.split(letter).length - 1
+    return { all: letters.length, uploadPack: count('u'), packObjects: count('p') }
   }
 }
 

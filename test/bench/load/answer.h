@@ -52,6 +52,7 @@ struct answer {
   size_t held;    /* bytes of `line` in use */
   char line[8192]; /* the head, or one line of chunked coding */
   struct hash body;
+  char tail[4]; /* of the body */
 };
 
 static void answer_reset(struct answer *answer) {
@@ -60,6 +61,7 @@ static void answer_reset(struct answer *answer) {
   answer->closes = false;
   answer->left = answer->held = 0;
   answer->body = (struct hash){0};
+  memset(answer->tail, 0, sizeof answer->tail);
 }
 
 static const char *field(const char *head, const char *name) {
@@ -124,6 +126,12 @@ static void read_line(struct answer *answer, char byte) {
   answer->held = 0;
 }
 
+static void keep_tail(struct answer *answer, const char *bytes, size_t count) {
+  size_t fresh = count < sizeof answer->tail ? count : sizeof answer->tail;
+  memmove(answer->tail, answer->tail + fresh, sizeof answer->tail - fresh);
+  memcpy(answer->tail + sizeof answer->tail - fresh, bytes + count - fresh, fresh);
+}
+
 static void answer_bytes(struct answer *answer, const char *bytes, size_t count) {
   while (count > 0 && answer->part != WHOLE && answer->part != MALFORMED) {
     if (answer->part != BODY_OF_LENGTH && answer->part != BODY_TO_CLOSE && answer->part != CHUNK) {
@@ -133,6 +141,7 @@ static void answer_bytes(struct answer *answer, const char *bytes, size_t count)
     }
     size_t take = answer->part == BODY_TO_CLOSE || answer->left > count ? count : answer->left;
     hash_bytes(&answer->body, bytes, take);
+    keep_tail(answer, bytes, take);
     bytes += take, count -= take;
     if (answer->part == BODY_TO_CLOSE) continue;
     answer->left -= take;

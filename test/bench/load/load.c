@@ -11,6 +11,8 @@
  *         until `seconds` are over or standard input ends
  * open    `rate` requests a second, at random moments, whether or not earlier ones are answered, each on a connection of
  *         its own; for `seconds`
+ * list    `sessions` times the next `group` requests of FILE in their order, one after the other on one connection; from
+ *         the beginning again when FILE is at its end. At most `clients` at once; spread over `seconds`, else as soon as may be
  * first   one request, tried again until the server is there and the answer is whole and 200
  *
  * FILE holds requests one after the other: a line `NAME WEIGHT BYTES`, then so many bytes, which are sent as they are. A
@@ -40,6 +42,7 @@ struct client {
   int fd; /* -1: idle */
   bool connected;
   const struct request *request;
+  int session, asked; /* in mode list: which session, and how many of its requests were sent */
   size_t written;
   uint64_t received;
   double due, sent, joined, first;
@@ -51,7 +54,7 @@ static struct client **clients;
 static int client_count, running, poller, port;
 static uint64_t all_bytes;
 static double timeout_ms = 120000, pace, deadline;
-static int rcvbuf, mss, asked;
+static int rcvbuf, mss, asked, group;
 static bool closed_loop;
 
 static double now(void) {
@@ -67,6 +70,8 @@ static void finish(struct client *client, const char *result) {
   struct answer *answer = &client->answer;
   note((struct record){
       .request = client->request - requests,
+      .session = client->session,
+      .ends_in_flush = memcmp(answer->tail, "0000", 4) == 0,
       .status = answer->status,
       .result = result,
       .due = client->due,
@@ -78,7 +83,7 @@ static void finish(struct client *client, const char *result) {
       .hash = hash_value(answer->body),
   });
   running--;
-  bool again = closed_loop && last < deadline;
+  bool again = group ? client->asked < group : closed_loop && last < deadline;
   if (client->fd >= 0 && !(again && answer->part == WHOLE && !answer->closes)) {
     close(client->fd);
     client->fd = -1;
@@ -106,7 +111,7 @@ static void watch(struct client *client, int operation) {
 
 static void ask(struct client *client, double due) {
   static unsigned source;
-  client->request = pick();
+  client->request = group ? &requests[(client->session * group + client->asked++) % request_count] : pick();
   client->written = client->received = 0;
   client->due = due;
   client->sent = now();
@@ -210,7 +215,7 @@ static void look_at_all(double time) {
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "", *file = NULL;
   double seconds = 0, rate = 0;
-  int wanted = 1;
+  int wanted = 1, sessions = 0, begun_sessions = 0;
   bool each = false;
   if (strcmp(mode, "hash") == 0) {
     struct hash hash = {0};
@@ -233,13 +238,17 @@ int main(int argc, char **argv) {
     else if (strcmp(name, "timeout") == 0) timeout_ms = atof(value) * 1e3;
     else if (strcmp(name, "rcvbuf") == 0) rcvbuf = atoi(value);
     else if (strcmp(name, "mss") == 0) mss = atoi(value);
+    else if (strcmp(name, "sessions") == 0) sessions = atoi(value);
+    else if (strcmp(name, "group") == 0) group = atoi(value);
     else if (strcmp(name, "seed") == 0) random_state = strtoull(value, NULL, 10);
     else if (strcmp(name, "records") == 0) each = atoi(value);
     else die(name);
   }
   bool open_loop = strcmp(mode, "open") == 0, slow = strcmp(mode, "slow") == 0, first = strcmp(mode, "first") == 0;
+  bool list = strcmp(mode, "list") == 0;
   closed_loop = strcmp(mode, "closed") == 0;
-  if (!file || !port || !(open_loop || slow || first || closed_loop || strcmp(mode, "burst") == 0))
+  if (list != (sessions > 0) || list != (group > 0)) die("list needs sessions=N and group=N");
+  if (!file || !port || !(open_loop || list || slow || first || closed_loop || strcmp(mode, "burst") == 0))
     die("load MODE port=N requests=FILE …");
   read_requests(file);
   setpriority(PRIO_PROCESS, 0, -10); /* if permitted: the load generator itself must not be late */
@@ -254,7 +263,7 @@ int main(int argc, char **argv) {
   bool stopped = false, said = false;
   if (open_loop) {
     due -= log(1 - random_share()) / rate * 1e3;
-  } else {
+  } else if (!list) {
     for (int index = 0; index < wanted; index++) new_client();
     for (int index = 0; index < wanted; index++) ask(clients[index], now());
   }
@@ -262,6 +271,14 @@ int main(int argc, char **argv) {
     double time = now();
     for (; open_loop && due <= time && due < deadline; due -= log(1 - random_share()) / rate * 1e3)
       ask(idle_client(), due);
+    for (; list && begun_sessions < sessions && running < wanted; begun_sessions++) {
+      double planned = begun + seconds * 1e3 * begun_sessions / sessions;
+      if (planned > time) break;
+      struct client *client = idle_client();
+      client->session = begun_sessions;
+      client->asked = 0;
+      ask(client, seconds > 0 ? planned : time);
+    }
     if (first && running == 0) {
       struct record *record = &records[record_count - 1];
       if ((strcmp(record->result, "ok") == 0 && record->status == 200) || time > begun + timeout_ms) break;
@@ -270,14 +287,14 @@ int main(int argc, char **argv) {
       ask(clients[0], begun);
     }
     if (slow && (stopped || time > deadline)) break;
-    if (running == 0 && !first && !(open_loop && due < deadline) && !(closed_loop && time < deadline)) break;
-    if (!said && !open_loop && !closed_loop && !first && asked >= wanted) {
+    if (running == 0 && !first && !(list && begun_sessions < sessions) && !(open_loop && due < deadline) && !(closed_loop && time < deadline)) break;
+    if (!said && !open_loop && !list && !closed_loop && !first && asked >= wanted) {
       printf("asked\n");
       fflush(stdout);
       said = true;
     }
     struct epoll_event events[512];
-    int count = epoll_wait(poller, events, 512, open_loop ? 1 : slow ? 20 : 50);
+    int count = epoll_wait(poller, events, 512, open_loop || begun_sessions < sessions ? 1 : slow ? 20 : 50);
     for (int index = 0; index < count; index++) {
       struct client *client = events[index].data.ptr;
       if (!client) stopped = read(0, buffer, 1) <= 0;

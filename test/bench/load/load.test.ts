@@ -14,6 +14,9 @@ interface Answer {
   length: number
   hash: string
   count: number
+  session: number
+  endsInFlush: boolean
+  due: number
 }
 interface Run {
   requests: number
@@ -142,6 +145,38 @@ t.test(
       t.equal(connections, 2)
       t.ok(requests > 2, 'more requests than clients')
       t.match(answers, [{ result: 'ok', ...whole, count: requests }])
+    })
+
+    t.test('a list is asked in its order, a group of requests per client on one connection', async (t) => {
+      let connections = 0
+      const count = () => connections++
+      server.on('connection', count)
+      const requests = Object.fromEntries(
+        ['one', 'two', 'three', 'four'].map((name) => [name, request('/echo', 'POST', `${name}0000`)]),
+      )
+      const options = { clients: 2, sessions: 3, group: 2, records: 1 }
+      const { records } = await load('list', requests, options)
+      server.off('connection', count)
+      t.equal(connections, 3)
+      const asked = (session: number) =>
+        records.filter((each) => each.session === session).map(({ name }) => name)
+      t.same([0, 1, 2].map(asked), [
+        ['one', 'two'],
+        ['three', 'four'],
+        ['one', 'two'],
+      ])
+      t.ok(records.every(({ result, endsInFlush }) => result === 'ok' && endsInFlush))
+    })
+
+    t.test('clients of a list begin spread over the time that is given', async (t) => {
+      const options = { clients: 9, sessions: 4, group: 1, seconds: 0.4, records: 1 }
+      const { records } = await load('list', { all: request('/') }, options)
+      const due = records.map((each) => each.due).sort((a, b) => a - b)
+      t.same(
+        due.map((at) => Math.round(at - due[0]!)),
+        [0, 100, 200, 300],
+      )
+      t.ok(records.every(({ endsInFlush }) => !endsInFlush))
     })
 
     t.test('an open loop picks among the requests, and notes each', async (t) => {

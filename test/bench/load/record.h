@@ -8,7 +8,8 @@
 #include <sys/resource.h>
 
 struct record {
-  int request, status; /* a place in `requests` */
+  int request, status, session; /* a place in `requests`; in mode list, whose it is */
+  bool ends_in_flush;           /* its body ends in a flush packet, gitprotocol-common(5) */
   const char *result;
   double due, sent, joined, first, last;
   uint64_t length, hash;
@@ -58,6 +59,7 @@ static void report(double wall, uint64_t bytes, size_t under_way, bool each) {
     const struct record *record = &records[index];
     printf("{");
     print_answer(record);
+    printf(",\"session\":%d,\"endsInFlush\":%s", record->session, record->ends_in_flush ? "true" : "false");
     printf(",\"due\":%.3f,\"sent\":%.3f,\"joined\":%.3f,\"first\":%.3f,\"last\":%.3f}\n", record->due, record->sent,
            record->joined, record->first, record->last);
   }

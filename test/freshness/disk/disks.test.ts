@@ -1,8 +1,8 @@
 import t from 'tap'
 import type { Test } from 'tap'
-import { mkdirSync, realpathSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Disk } from '../../../src/freshness/disk/disk.js'
+import { Disk, type GitFacts } from '../../../src/freshness/disk/disk.js'
 import { DiskHelpers } from '../../../src/freshness/disk/disk-helpers.js'
 import { Disks } from '../../../src/freshness/disk/disks.js'
 import { Modes } from '../../../src/freshness/disk/modes.js'
@@ -28,8 +28,13 @@ function makeWorld(t: Test) {
   const near = new Disks(new Disk({ ...limits, root: new RepositoriesRoot(root) }))
   const disks = new Disks(new Disk({ ...limits, root: repositories, guard }), helpers)
   const modes = new Modes({ rules, mounts })
-  const facts = { scopes: { files: [], home: undefined, variables: [] }, programs: [], environmentDigest: '' }
+  const facts: GitFacts = {
+    scopes: { files: [], home: undefined, variables: [] },
+    programs: [],
+    environmentDigest: '',
+  }
   const observe = (path: string, how = disks) => how.observe(path, facts, modes)
+  const observeObjects = (path: string, how = disks) => how.observeObjects(path, facts)
   /** Does a helper process observe it? */
   const isElsewhere = async (path: string): Promise<boolean> => {
     const found = disks.find(path)
@@ -46,7 +51,7 @@ function makeWorld(t: Test) {
     )
     return (error as Error | undefined)?.name === 'RemotePath'
   }
-  return { root, far, disks, near, modes, observe, isElsewhere, observesElsewhere }
+  return { root, far, disks, near, modes, observe, observeObjects, isElsewhere, observesElsewhere }
 }
 
 t.test('a helper process observes what this process would', async (t) => {
@@ -108,3 +113,53 @@ t.test('paths that lead to the mount are queried in a helper, and no others', as
   for (const path of ['in-refs.git', 'included.git']) t.ok(await observesElsewhere(path), path)
   t.notOk(await observesElsewhere('local.git'))
 })
+
+t.test(
+  'an object store is observed the same in a helper, and there if an alternate is on the mount',
+  async (t) => {
+    const { root, far, near, observeObjects } = makeWorld(t)
+    const local = makeRepository(root, 'local.git')
+    makeRepository(root, 'other.git')
+    const path = makeRepository(far, 'r.git')
+    writeFileSync(join(path, 'objects/info/alternates'), `${root}/other.git/objects\n`)
+    t.notOk(observeObjects('local.git') instanceof Promise)
+    t.ok(observeObjects('far/r.git') instanceof Promise)
+    const isSame = async (name: string): Promise<void> => {
+      await eventually('it is the same, once timestamps are trusted', async () => {
+        const [here, there] = [await observeObjects(name, near), await observeObjects(name)]
+        return here.observed?.objects.unsettledMs === 0 && JSON.stringify(there) === JSON.stringify(here)
+      })
+    }
+    await isSame('far/r.git')
+    await isSame('local.git')
+
+    const isElsewhere = async (): Promise<boolean> => {
+      const observed = observeObjects('local.git')
+      t.ok((await observed).observed)
+      return observed instanceof Promise
+    }
+    const alternates = join(local, 'objects/info/alternates')
+    for (const [what, alternate] of [
+      ['an alternate', join(far, 'r.git/objects')],
+      ['one that does not exist', join(far, 'none')],
+      ['a relative one', '../../far/r.git/objects'],
+      ['a quoted one', `"${far}/r.git/objects"`],
+    ] as const) {
+      writeFileSync(alternates, `${alternate}\n`)
+      t.ok(await isElsewhere(), what)
+      await isSame('local.git')
+    }
+    symlinkSync(join(far, 'r.git'), join(root, 'pool'))
+    writeFileSync(alternates, `${root}/pool/objects\n`)
+    t.ok(await isElsewhere(), 'a link')
+    writeFileSync(alternates, `${root}/other.git/objects\n`)
+    t.notOk(await isElsewhere())
+    writeFileSync(join(root, 'other.git/objects/info/alternates'), `${far}/r.git/objects\n`)
+    t.ok(await isElsewhere(), 'an alternate’s alternate')
+    await isSame('local.git')
+    writeFileSync(join(root, 'other.git/objects/info/alternates'), '')
+    rmSync(join(local, 'info'), { recursive: true })
+    symlinkSync(join(far, 'info'), join(local, 'info'))
+    t.ok(await isElsewhere(), 'grafts')
+  },
+)

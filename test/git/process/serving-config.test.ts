@@ -90,7 +90,7 @@ t.test('Git is asked with a permit', async (t) => {
   git(initBare(looker.root, 'x.git'), 'config', 'http.uploadpack', 'false')
   const { repository, config } = (await looker.now('x'))!
   const some = { perGroup: 5, queueMax: 10, waitMs: 60_000 }
-  const limiter = new ProcessLimiter({ limit: 2, fill: some, pass: some })
+  const limiter = new ProcessLimiter({ limit: 3, fill: some, pack: { ...some, most: 1 }, pass: some })
   const program = new Git({ path: 'git', environment: gitEnvironment, limiter })
   const { release } = await limiter.acquire({ class: 'fill', group: 'another' })
   const serving = readServingConfig(program, repository, config)

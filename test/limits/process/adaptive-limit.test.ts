@@ -8,7 +8,7 @@ import { turns } from '../../support/producers.js'
 /** Single decisions: the test sets the figures, then a period passes. */
 class Rig {
   readonly clock = new FakeClock()
-  readonly limiter = { limit: 32, scarce: true, running: () => this.busy / 2 }
+  readonly limiter = { limit: 32, scarce: true, running: () => this.busy }
   readonly changes: string[] = []
   busy = 0
   pressure: Pressure | Error = {}

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { ProcessLimiterModel, type Step } from '../../support/process-limiter-model.js'
 
 const pick = fc.nat(50)
-const processClass = fc.constantFrom('fill' as const, 'pass' as const)
+const processClass = fc.constantFrom('fill' as const, 'pack' as const, 'pass' as const)
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
@@ -22,13 +22,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('abort'), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('pass'), ms: fc.integer({ min: 1, max: 60 }) }) },
 )
-const resize = fc.record({ do: fc.constant('resize' as const), limit: fc.integer({ min: 2, max: 9 }) })
+const resize = fc.record({ do: fc.constant('resize' as const), limit: fc.integer({ min: 3, max: 13 }) })
 const limits = fc.record({
   perGroup: fc.integer({ min: 1, max: 4 }),
   queueMax: fc.integer({ min: 0, max: 8 }),
   waitMs: fc.integer({ min: 20, max: 100 }),
 })
-const options = fc.record({ limit: fc.integer({ min: 2, max: 9 }), fill: limits, pass: limits })
+const options = fc.record({
+  limit: fc.integer({ min: 3, max: 13 }),
+  fill: limits,
+  pack: limits.map(({ perGroup: most, ...rest }) => ({ ...rest, most })),
+  pass: limits,
+})
 
 async function hold(step: fc.Arbitrary<Step>, numRuns: number): Promise<void> {
   await fc.assert(

@@ -1,9 +1,11 @@
 import t from 'tap'
 import { Overloaded } from '../../../src/limits/overloaded.js'
 import {
+  processClasses,
   ProcessLimiter,
   type Permit,
   type PermitRequest,
+  type ProcessClass,
   type ProcessLimiterOptions,
 } from '../../../src/limits/process/process-limiter.js'
 import { FakeClock } from '../../support/fake-clock.js'
@@ -17,6 +19,7 @@ function create(options: Partial<ProcessLimiterOptions> = {}) {
   const limiter = new ProcessLimiter({
     limit: 8,
     fill: ample,
+    pack: { ...ample, most: 100 },
     pass: ample,
     clock,
     random: () => 0,
@@ -29,7 +32,7 @@ function create(options: Partial<ProcessLimiterOptions> = {}) {
   })
   const got: { group: string; permit: Permit }[] = []
   const errors: unknown[] = []
-  const ask = (processClass: 'fill' | 'pass', group: string, rest: Partial<PermitRequest> = {}): void => {
+  const ask = (processClass: ProcessClass, group: string, rest: Partial<PermitRequest> = {}): void => {
     limiter.acquire({ class: processClass, group, ...rest }).then(
       (permit) => got.push({ group, permit }),
       (error: unknown) => errors.push(error),
@@ -38,37 +41,79 @@ function create(options: Partial<ProcessLimiterOptions> = {}) {
   return { limiter, clock, events, got, errors, ask }
 }
 
-t.test('fills do not wait for clones to end, nor pass-through for fills', async (t) => {
+t.test('no class waits for another: permits are reserved for each', async (t) => {
   const { limiter, got, ask } = create()
   for (let count = 0; count < 20; count++) ask('pass', 'a')
-  t.equal(limiter.running('pass'), 6, 'a quarter is reserved for fills')
-  ask('fill', 'a')
-  ask('fill', 'b')
-  t.equal(limiter.running('fill'), 2)
-  ask('fill', 'c')
+  t.equal(limiter.running('pass'), 4, 'a quarter is reserved for fills, and one for packs')
+  for (const group of ['a', 'b', 'c']) ask('pack', group)
+  for (const group of ['a', 'b', 'c']) ask('fill', group)
+  t.same([limiter.running('fill'), limiter.running('pack'), limiter.running()], [2, 2, 8])
   await turns()
   got[0]!.permit.release()
-  t.equal(limiter.running('fill'), 3, 'fills are served first')
+  t.same([limiter.running('fill'), limiter.running('pack')], [3, 2], 'fills are served first')
+  got[1]!.permit.release()
+  t.same([limiter.running('fill'), limiter.running('pack')], [3, 3], 'then packs')
+  got[2]!.permit.release()
+  t.equal(limiter.running('pass'), 2, 'and what is reserved for pass-through stays')
 
-  const other = create()
-  for (let count = 0; count < 20; count++) other.ask('fill', 'a')
-  t.equal(other.limiter.running('fill'), 4, 'half is reserved for pass-through')
-  for (let count = 0; count < 20; count++) other.ask('pass', 'a')
-  t.equal(other.limiter.running('pass'), 4)
+  for (const [hot, other, third] of [
+    ['fill', 'pack', 'pass'],
+    ['pack', 'pass', 'fill'],
+  ] as const) {
+    const { limiter, ask } = create()
+    for (const each of [hot, other, third]) for (let count = 0; count < 20; count++) ask(each, 'a')
+    t.same(
+      [hot, other, third].map((each) => limiter.running(each)),
+      [4, 2, 2],
+    )
+  }
 })
 
-t.test('two permits are enough for both classes', (t) => {
-  const { limiter, ask } = create({ limit: 2 })
-  for (let count = 0; count < 2; count++) ask('pass', 'a')
-  for (let count = 0; count < 2; count++) ask('fill', 'a')
-  t.same([limiter.running('pass'), limiter.running('fill')], [1, 1])
-  t.throws(() => create({ limit: 1 }), RangeError)
-  t.throws(() => (limiter.limit = 1.5), RangeError)
+t.test('packs have a maximum of their own; pass-through has what they leave of a half', (t) => {
+  const { limiter, ask } = create({ limit: 16, pack: { ...ample, most: 2 } })
+  for (let count = 0; count < 20; count++) ask('pack', String(count))
+  t.equal(limiter.running('pack'), 2)
+  t.notOk(limiter.scarce, 'a greater limit would not help')
+  for (let count = 0; count < 20; count++) ask('fill', 'a')
+  t.equal(limiter.running('fill'), 8)
+  t.ok(limiter.scarce)
+  for (let count = 0; count < 20; count++) ask('pass', 'a')
+  t.equal(limiter.running('pass'), 6)
+
+  const wide = create({ limit: 3 })
+  for (let count = 0; count < 2; count++) wide.ask('pack', 'a')
+  t.equal(wide.limiter.running('pack'), 1)
+  t.ok(wide.limiter.scarce)
+  t.end()
+})
+
+t.test('a maximum of 0 packs leaves no permit reserved for them', (t) => {
+  for (const [hot, other, most] of [
+    ['pass', 'fill', 6],
+    ['fill', 'pass', 4],
+  ] as const) {
+    const { limiter, ask } = create({ pack: { ...ample, most: 0 } })
+    for (const each of [hot, other]) for (let count = 0; count < 20; count++) ask(each, 'a')
+    t.same([limiter.running(hot), limiter.running(other)], [most, 8 - most])
+  }
+  t.end()
+})
+
+t.test('three permits are enough for all classes', (t) => {
+  const { limiter, ask } = create({ limit: 3 })
+  for (const each of processClasses) for (let count = 0; count < 2; count++) ask(each, 'a')
+  t.same(
+    processClasses.map((each) => limiter.running(each)),
+    [1, 1, 1],
+  )
+  t.throws(() => create({ limit: 2 }), RangeError)
+  t.throws(() => (limiter.limit = 2), RangeError)
+  t.throws(() => (limiter.limit = 3.5), RangeError)
   t.end()
 })
 
 t.test('a hot group delays others by one request, not by all its waiters', async (t) => {
-  const { got, ask } = create({ limit: 2 })
+  const { got, ask } = create({ limit: 3 })
   for (let count = 0; count < 40; count++) ask('pass', 'hot')
   ask('pass', 'other')
   ask('pass', 'third')
@@ -97,7 +142,7 @@ t.test('a group at its own limit does not hold up others', async (t) => {
 })
 
 t.test('one group cannot take all places in the queue', async (t) => {
-  const { limiter, events, errors, ask } = create({ limit: 2, pass: { ...ample, queueMax: 10 } })
+  const { limiter, events, errors, ask } = create({ limit: 3, pass: { ...ample, queueMax: 10 } })
   for (let count = 0; count < 50; count++) ask('pass', 'hot')
   t.equal(limiter.waiting('pass'), 5)
   for (const group of ['a', 'b', 'c', 'd', 'e']) ask('pass', group)
@@ -109,7 +154,7 @@ t.test('one group cannot take all places in the queue', async (t) => {
 })
 
 t.test('admitted clients are queued where others are shed, and wait longer', async (t) => {
-  const { limiter, clock, events, ask } = create({ limit: 2, pass: { ...ample, queueMax: 2 } })
+  const { limiter, clock, events, ask } = create({ limit: 3, pass: { ...ample, queueMax: 2 } })
   for (const group of ['a', 'b', 'c', 'd']) ask('pass', group)
   t.ok(limiter.rejection({ class: 'pass', group: 'e' }))
   t.notOk(limiter.rejection({ class: 'pass', group: 'e', admitted: true }))
@@ -126,8 +171,47 @@ t.test('admitted clients are queued where others are shed, and wait longer', asy
   t.equal(events.filter((event) => event === 'shed pass wait').length, 10)
 })
 
+t.test('packs of admitted clients wait without a place and without a time limit', async (t) => {
+  const { limiter, clock, events, got, errors, ask } = create({
+    limit: 3,
+    pack: { ...ample, queueMax: 2, most: 1 },
+  })
+  for (const group of ['a', 'b', 'c', 'd']) ask('pack', group)
+  t.equal(limiter.waiting('pack'), 2, 'others are shed')
+  const full = (): boolean =>
+    limiter.rejection({ class: 'pack', group: 'new', admitted: true })?.reason === 'queue-full'
+  const controllers = Array.from({ length: 30 }, () => new AbortController())
+  for (const [count, { signal }] of controllers.entries()) {
+    t.equal(full(), count >= 8, 'rejection() tells that the queue is long')
+    ask('pack', count % 3 ? 'hot' : String(count), { admitted: true, signal })
+  }
+  t.equal(limiter.waiting('pack'), 32)
+  await turns()
+  clock.advance(1000)
+  await turns()
+  t.same(
+    events.filter((event) => event.startsWith('shed')),
+    ['shed pack queue-full', 'shed pack wait', 'shed pack wait'],
+  )
+  t.equal(clock.timers, 0)
+  clock.advance(1e9)
+  t.equal(limiter.waiting('pack'), 30)
+  for (let count = 0; count < 4; count++) {
+    got.at(-1)!.permit.release()
+    await turns()
+  }
+  t.same(
+    got.map(({ group }) => group),
+    ['a', '0', 'hot', '3', '6'],
+    'round robin',
+  )
+  for (const controller of controllers) controller.abort(new Error('gone'))
+  await turns()
+  t.same([limiter.waiting('pack'), errors.length], [0, 3 + 26])
+})
+
 t.test('a request that is aborted frees its place at once, and is not granted later', async (t) => {
-  const { limiter, got, errors, ask } = create({ limit: 2, pass: { ...ample, queueMax: 1 } })
+  const { limiter, got, errors, ask } = create({ limit: 3, pass: { ...ample, queueMax: 1 } })
   const controller = new AbortController()
   ask('pass', 'a')
   ask('pass', 'b', { signal: controller.signal })
@@ -150,23 +234,23 @@ t.test('a request that is aborted frees its place at once, and is not granted la
 })
 
 t.test('a greater limit grants permits to waiters; a smaller one takes none back', async (t) => {
-  const { limiter, got, ask } = create({ limit: 2 })
+  const { limiter, got, ask } = create({ limit: 3 })
   for (let count = 0; count < 8; count++) ask('pass', 'a')
   t.ok(limiter.scarce)
   limiter.limit = 8
-  t.equal(limiter.running('pass'), 6)
+  t.equal(limiter.running('pass'), 4)
   limiter.limit = 4
   await turns()
   for (let count = 0; count < 4; count++) ask('fill', 'a')
   t.equal(limiter.running('fill'), 1, 'the permits reserved for fills are there, whatever still runs')
   for (const { permit } of got.slice(0, 4)) permit.release()
-  t.same([limiter.running('pass'), limiter.waiting('pass')], [2, 2], 'no more than the new limit allows')
+  t.same([limiter.running('pass'), limiter.waiting('pass')], [1, 3], 'no more than the new limit allows')
   t.equal(limiter.running('fill'), 2)
 })
 
 t.test('Retry-After is the time in which the queue will be served', async (t) => {
   const { limiter, clock, got, errors, ask } = create({
-    limit: 2,
+    limit: 3,
     pass: { ...ample, queueMax: 10, waitMs: 1e6 },
   })
   for (let count = 0; count < 5; count++) ask('pass', 'a')

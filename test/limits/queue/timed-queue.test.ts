@@ -54,6 +54,24 @@ t.test('admitted requests wait four times as long, and all share one timer', asy
   t.same([queue.waiting, clock.timers], [0, 0])
 })
 
+t.test('admitted requests that are kept wait without a place and without a time limit', async (t) => {
+  const { clock, queue, events, add } = create({ queueMax: 1, keepAdmitted: true })
+  const leaves = Array.from({ length: 6 }, () => add('admitted', true))
+  t.equal(clock.timers, 0)
+  t.ok(queue.rejection({ group: 'b', admitted: true }), 'rejection() tells that there is no place')
+  const kept = queue.wait({ group: 'b', admitted: true }, () => 'granted')
+  add('ordinary')
+  t.equal(clock.timers, 1)
+  clock.advance(1000)
+  t.same([events.length, clock.timers], [1, 0], 'the other request has expired')
+  clock.advance(1e9)
+  t.equal(queue.waiting, 7)
+  for (const leave of leaves) t.ok(leave())
+  queue.grantNext()
+  t.equal(await kept, 'granted')
+  t.same(events, ['ordinary expired: wait'])
+})
+
 t.test('without waiters there is no timer', async (t) => {
   const { clock, queue, add } = create()
   t.equal(clock.timers, 0)

@@ -1,10 +1,10 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { createHash } from 'node:crypto'
-import { readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CheckedFile } from '../../../src/streamcache/disk/checked-file.js'
-import { chunkSize } from '../../../src/streamcache/disk/chunk-sums.js'
+import { defaultChunkSize as chunkSize } from '../../../src/streamcache/disk/chunk-sums.js'
 import { DiskFile } from '../../../src/streamcache/disk/disk-file.js'
 import { bytesOf } from '../../support/producers.js'
 import { tempDir } from '../../support/temp-dir.js'
@@ -20,7 +20,7 @@ async function committed(t: Test): Promise<{ file: CheckedFile; path: string }> 
   t.teardown(() => file.disk.close())
   await file.write([bytes.subarray(0, 100)], 0)
   await file.write([bytes.subarray(100, 50_000), bytes.subarray(50_000)], 100)
-  t.equal(await file.commit(Buffer.from('footer'), bytes.length, path), bytes.length + 6)
+  t.equal(await file.commit(Buffer.from('metadata'), bytes.length, path), bytes.length + 8)
   return { file, path }
 }
 
@@ -33,7 +33,7 @@ function flip(path: string, at: number): void {
   utimesSync(path, atime, mtime)
 }
 
-t.test('bytes are read back to the end of their chunk, without the footer', async (t) => {
+t.test('bytes are read back to the end of their chunk', async (t) => {
   const { file } = await committed(t)
   t.ok((await file.read(5)).equals(bytes.subarray(5, chunkSize)))
   t.ok((await file.read(3 * chunkSize + 1)).equals(bytes.subarray(3 * chunkSize + 1)))
@@ -62,7 +62,7 @@ t.test('errors of the system do not end the verification', async (t) => {
 t.test('an adopted file has no checksums before verify() has read it', async (t) => {
   const { file: before, path } = await committed(t)
   before.disk.close()
-  const file = new CheckedFile(DiskFile.committed(path, bytes.length + 6), false)
+  const file = new CheckedFile(DiskFile.committed(path, bytes.length), false)
   t.teardown(() => file.disk.close())
   t.same([file.verified, file.covers(0)], [false, false])
   const blocks: Buffer[] = []
@@ -81,4 +81,54 @@ t.test('verify() rejects other bytes, and fewer', async (t) => {
       { name: 'Damage' },
     )
   }
+})
+
+t.test('a committed file is the body alone, and its metadata stands beside it', async (t) => {
+  const { path } = await committed(t)
+  t.ok(readFileSync(path).equals(bytes))
+  t.equal(readFileSync(`${path}.meta`, 'utf8'), 'metadata')
+})
+
+t.test('a read returns as many bytes as the chunk size says', async (t) => {
+  for (const size of [1000, 256 * 1024]) {
+    const file = new CheckedFile(await DiskFile.create(join(tempDir(t), 'file')), true, { chunkSize: size })
+    t.teardown(() => file.disk.close())
+    await file.write([bytes], 0)
+    t.ok((await file.read(999)).equals(bytes.subarray(999, size)))
+    await file.verify(bytes.length, sha256, () => {})
+    t.ok((await file.read(size - 1)).equals(bytes.subarray(size - 1, size)), 'also once it is verified')
+  }
+})
+
+t.test('a file that begins behind the beginning of its entry', async (t) => {
+  const directory = tempDir(t)
+  const path = join(directory, 'temporary')
+  const base = 3 * chunkSize
+  const file = new CheckedFile(await DiskFile.create(path), true, { base })
+  t.teardown(() => file.disk.close())
+  await file.write([bytes.subarray(0, 100)], base)
+  await file.write([bytes.subarray(100)], base + 100)
+  t.ok(readFileSync(path).equals(bytes), 'its first byte is the one at the base')
+  t.ok((await file.read(base + 5)).equals(bytes.subarray(5, chunkSize)))
+  t.ok((await file.read(base + chunkSize)).equals(bytes.subarray(chunkSize, 2 * chunkSize)))
+  const end = base + bytes.length
+  t.same(
+    [0, base - 1, base, end - 1, end].map((offset) => file.covers(offset)),
+    [false, false, true, true, false],
+  )
+  await t.rejects(file.read(base - 1), /not in this file/)
+  await t.rejects(file.commit(Buffer.from('metadata'), end, join(directory, 'final')), /not in this file/)
+  await t.rejects(
+    file.verify(end, sha256, () => {}),
+    /not in this file/,
+  )
+  t.notOk(existsSync(join(directory, 'final.meta')))
+  flip(path, chunkSize)
+  await t.rejects(file.read(base + chunkSize), { name: 'Damage' })
+})
+
+t.test('a base that splits a chunk is refused', async (t) => {
+  const disk = DiskFile.committed('/nowhere', 0)
+  t.throws(() => new CheckedFile(disk, true, { base: 100 }), /100 is not a multiple of 32768/)
+  t.doesNotThrow(() => new CheckedFile(disk, true, { base: 100, chunkSize: 50 }))
 })

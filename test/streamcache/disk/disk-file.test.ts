@@ -1,6 +1,7 @@
 import t from 'tap'
 import {
   existsSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -11,7 +12,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { DiskFile, isDamage } from '../../../src/streamcache/disk/disk-file.js'
-import { systemError } from '../../support/broken-fs.js'
+import { DiskWatchdog } from '../../../src/streamcache/disk/disk-watchdog.js'
+import { breakFs, systemError } from '../../support/broken-fs.js'
+import { eventually } from '../../support/eventually.js'
 import { bytesOf } from '../../support/producers.js'
 import { nothingLeaks, openFilesUnder } from '../../support/stream-cache.js'
 import { tempDir } from '../../support/temp-dir.js'
@@ -67,6 +70,67 @@ t.test('renaming and unlinking do not affect readers', async (t) => {
   t.ok((await file.read(0, 1000)).equals(bytesOf(1, 0, 1000)))
   file.close()
   await t.rejects(file.open(), { code: 'ENOENT' }, 'after it is closed, it is gone')
+})
+
+t.test('the metadata is written beside the final name, and removed with the body, after it', async (t) => {
+  const directory = tempDir(t)
+  const path = join(directory, 'final')
+  for (const remove of [(file: DiskFile) => file.unlink(), async (file: DiskFile) => file.unlinkNow()]) {
+    for (const committed of [true, false]) {
+      const file = await DiskFile.create(join(directory, 'temporary'))
+      await file.write([Buffer.from('abc')], 0)
+      await file.writeMetadata(Buffer.from('metadata'), path)
+      t.same(readdirSync(directory).sort(), ['final.meta', 'temporary'])
+      if (committed) await file.commit(path, 3)
+      if (committed)
+        t.same([readFileSync(path, 'utf8'), readFileSync(`${path}.meta`, 'utf8')], ['abc', 'metadata'])
+      await remove(file)
+      await remove(file)
+      t.same(readdirSync(directory), [], committed ? 'committed' : 'not committed')
+      file.close()
+    }
+    writeFileSync(path, 'abc')
+    writeFileSync(`${path}.meta`, 'metadata')
+    await remove(DiskFile.committed(path, 3))
+    t.same(readdirSync(directory), [], 'committed by an earlier process')
+  }
+})
+
+t.test('metadata that cannot be written leaves nothing behind', async (t) => {
+  for (const operation of ['open', 'writev'] as const) {
+    const directory = tempDir(t)
+    const file = await DiskFile.create(join(directory, 'temporary'))
+    const disk = await breakFs(t)
+    disk.decide = (what) => (what === operation ? systemError('ENOSPC') : undefined)
+    await t.rejects(file.writeMetadata(Buffer.from('metadata'), join(directory, 'final')), { code: 'ENOSPC' })
+    disk.decide = () => undefined
+    t.same(
+      openFilesUnder(directory).filter((path) => path.endsWith('.meta')),
+      [],
+    )
+    await file.unlink()
+    t.same(readdirSync(directory), [], operation)
+    file.close()
+  }
+})
+
+t.test('metadata that is written too late is removed all the same', async (t) => {
+  const directory = tempDir(t)
+  const file = await DiskFile.create(join(directory, 'temporary'), new DiskWatchdog(50))
+  const disk = await breakFs(t)
+  disk.decide = (what) => (what === 'open' ? 'hang' : undefined)
+  await t.rejects(file.writeMetadata(Buffer.from('metadata'), join(directory, 'final')), /does not answer/)
+  await t.rejects(file.unlink(), /does not answer/, 'not before it has been written')
+  disk.decide = () => undefined
+  disk.release()
+  await eventually('it is removed', () =>
+    file.unlink().then(
+      () => true,
+      () => false,
+    ),
+  )
+  t.same(readdirSync(directory), [])
+  file.close()
 })
 
 t.test('a committed file is opened when needed, and only at its length', async (t) => {

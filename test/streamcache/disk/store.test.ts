@@ -5,13 +5,18 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { encodeFooter, tailLength } from '../../../src/streamcache/disk/footer.js'
+import { encodeMetadata } from '../../../src/streamcache/disk/metadata.js'
 import { Store, type DiscardReason, type StoredEntry } from '../../../src/streamcache/disk/store.js'
+import { breakFs, systemError } from '../../support/broken-fs.js'
+import { footer } from '../../support/footer.js'
 import { filesIn, openFilesUnder } from '../../support/stream-cache.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -20,25 +25,20 @@ async function put(directory: string, key: string, text: string, committedAt = 1
   const store = new Store(join(directory, 'instance-0'))
   const disk = await store.create()
   const sha256 = createHash('sha256').update(text).digest('hex')
-  const footer = encodeFooter({ key, token: 't', length: text.length, sha256, committedAt })
-  await disk.write([Buffer.from(text), footer], 0)
   const path = store.committedPath(key)
-  await disk.commit(path, text.length + footer.length)
+  if (text !== '') await disk.write([Buffer.from(text)], 0)
+  await disk.writeMetadata(
+    encodeMetadata({ key, token: 't', length: text.length, sha256, committedAt }),
+    path,
+  )
+  await disk.commit(path, text.length)
   disk.close()
   return path
 }
 
-const replaceIn = (path: string, from: string, to: string): Buffer =>
-  Buffer.from(readFileSync(path, 'latin1').replace(from, to), 'latin1')
-
-/** A file whose tail says that nearly all of it is the footer. */
-function longFooter(): Buffer {
-  const bytes = Buffer.alloc(2 * 1024 * 1024)
-  const whole = encodeFooter({ key: '', token: '', length: 0, sha256: '0'.repeat(64), committedAt: 1 })
-  const tail = whole.subarray(-tailLength)
-  tail.writeUInt32BE(bytes.length - tailLength)
-  tail.copy(bytes, bytes.length - tailLength)
-  return bytes
+/** Replaces text in the metadata of a body. */
+function rewrite(path: string, from: string, to: string): void {
+  writeFileSync(`${path}.meta`, readFileSync(`${path}.meta`, 'utf8').replace(from, to))
 }
 
 async function scan(directory: string): Promise<{ found: StoredEntry[]; discarded: DiscardReason[] }> {
@@ -54,7 +54,7 @@ t.test('committed files are found again, oldest first', async (t) => {
   await put(directory, 'a', 'one', 1)
   const { found, discarded } = await scan(directory)
   t.same(
-    found.map(({ footer }) => [footer.key, footer.length]),
+    found.map(({ metadata }) => [metadata.key, metadata.length]),
     [
       ['a', 3],
       ['b', 3],
@@ -62,8 +62,13 @@ t.test('committed files are found again, oldest first', async (t) => {
     ],
   )
   t.equal((await found[0]!.disk.read(0, 3)).toString(), 'one')
-  for (const { disk, size } of found) {
-    t.equal((await (await disk.open()).stat()).size, size)
+  for (const { disk, metadata, size } of found) {
+    t.equal((await (await disk.open()).stat()).size, metadata.length)
+    const files = filesIn(directory, 'metadata').map((name) => join(directory, 'instance-0', 'entries', name))
+    t.ok(
+      files.some((path) => statSync(path).size === size - metadata.length),
+      'both files count',
+    )
     disk.close()
   }
   t.same(discarded, [])
@@ -77,21 +82,48 @@ t.test('an empty or missing directory holds nothing', async (t) => {
   )
 })
 
+const oldFooter = footer({ key: 'bad', token: 't', length: 5, sha256: '0'.repeat(64), committedAt: 1 })
+
 t.test('damaged files are removed, and counted by reason', async (t) => {
+  const meta = (path: string): string => `${path}.meta`
+  const makeDirectory = (path: string): void => {
+    rmSync(path)
+    mkdirSync(join(path, 'x'), { recursive: true })
+  }
   const spoiled: [name: string, spoil: (path: string) => void, reason: DiscardReason][] = [
-    ['cut at the end', (path) => truncateSync(path, readFileSync(path).length - 1), 'truncated'],
+    ['cut at the end', (path) => truncateSync(path, 4), 'truncated'],
     ['cut to nothing', (path) => truncateSync(path, 0), 'truncated'],
-    ['garbage', (path) => writeFileSync(path, 'x'.repeat(1000)), 'truncated'],
-    // The tail is intact and the beginning is missing, which the length of the rest shows.
-    ['cut at the start', (path) => writeFileSync(path, readFileSync(path).subarray(1)), 'corrupt'],
-    ['only a footer', (path) => writeFileSync(path, readFileSync(path).subarray(5)), 'corrupt'],
-    ['only a tail', (path) => writeFileSync(path, readFileSync(path).subarray(-tailLength)), 'truncated'],
-    ['no JSON', (path) => writeFileSync(path, replaceIn(path, '{', '[')), 'corrupt'],
-    ['bytes behind it', (path) => appendFileSync(path, '\0'), 'truncated'],
-    ['itself behind it', (path) => appendFileSync(path, readFileSync(path)), 'corrupt'],
-    ['another format', (path) => writeFileSync(path, 'hello{}\0\0\0\u0002rfstrm01'), 'format'],
-    ['a footer too long for memory', (path) => writeFileSync(path, longFooter()), 'corrupt'],
-    ['a directory', (path) => (rmSync(path), mkdirSync(join(path, 'x'), { recursive: true })), 'corrupt'],
+    ['cut at the start', (path) => writeFileSync(path, 'ello'), 'truncated'],
+    ['bytes behind it', (path) => appendFileSync(path, '\0'), 'corrupt'],
+    ['a directory', makeDirectory, 'corrupt'],
+    ['a link to nothing', (path) => (rmSync(path), symlinkSync('nothing', path)), 'corrupt'],
+    ['no metadata', (path) => rmSync(meta(path)), 'corrupt'],
+    ['nothing, and no metadata', (path) => (truncateSync(path, 0), rmSync(meta(path))), 'corrupt'],
+    ['a directory without metadata', (path) => (makeDirectory(path), rmSync(meta(path))), 'corrupt'],
+    ['empty metadata', (path) => truncateSync(meta(path), 0), 'corrupt'],
+    ['metadata cut at the end', (path) => truncateSync(meta(path), 100), 'corrupt'],
+    ['bytes behind the metadata', (path) => appendFileSync(meta(path), '\n'), 'corrupt'],
+    ['metadata that is no JSON', (path) => rewrite(path, '{', '['), 'corrupt'],
+    ['metadata with another key', (path) => rewrite(path, 'bad', 'dab'), 'corrupt'],
+    ['metadata too long for memory', (path) => truncateSync(meta(path), 2 ** 40), 'corrupt'],
+    ['a directory as metadata', (path) => makeDirectory(meta(path)), 'corrupt'],
+    [
+      'a link to nothing as metadata',
+      (path) => (rmSync(meta(path)), symlinkSync('nothing', meta(path))),
+      'corrupt',
+    ],
+    ['the body as metadata', (path) => writeFileSync(meta(path), 'hello'), 'corrupt'],
+    ['the metadata as body', (path) => writeFileSync(path, readFileSync(meta(path))), 'corrupt'],
+    ['metadata of another format', (path) => rewrite(path, '"format":3', '"format":4'), 'format'],
+    ['a footer', (path) => (rmSync(meta(path)), appendFileSync(path, oldFooter)), 'format'],
+    ['a footer and metadata', (path) => appendFileSync(path, oldFooter), 'corrupt'],
+    [
+      'a footer of format 1',
+      (path) => (rmSync(meta(path)), writeFileSync(path, 'hello{}\0\0\0\u0002rfstrm01')),
+      'format',
+    ],
+    ['a crash before the rename', (path) => rmSync(path), 'temp'],
+    ['a crash in the metadata', (path) => (rmSync(path), truncateSync(meta(path), 10)), 'temp'],
   ]
   for (const [name, spoil, reason] of spoiled) {
     const directory = tempDir(t)
@@ -99,13 +131,66 @@ t.test('damaged files are removed, and counted by reason', async (t) => {
     spoil(await put(directory, 'bad', 'hello'))
     const { found, discarded } = await scan(directory)
     t.same(
-      found.map(({ footer }) => footer.key),
+      found.map(({ metadata }) => metadata.key),
       ['good'],
       name,
     )
     t.same(discarded, [reason], name)
-    t.equal(filesIn(directory, 'entries').length, 1, `${name}: the file was removed`)
+    t.equal(filesIn(directory, 'entries').length, 1, `${name}: the body was removed`)
+    t.equal(filesIn(directory, 'metadata').length, 1, `${name}: the metadata was removed`)
     t.same(openFilesUnder(directory), [], name)
+  }
+})
+
+t.test('metadata is removed that has no body, whatever its name', async (t) => {
+  const directory = tempDir(t)
+  const path = await put(directory, 'good', 'good')
+  for (const name of ['x.meta', `${path}.meta.meta`, '.meta']) {
+    writeFileSync(name.startsWith('/') ? name : join(directory, 'instance-0', 'entries', name), 'x')
+  }
+  const { found, discarded } = await scan(directory)
+  t.same([found.length, discarded], [1, ['temp', 'temp', 'temp']])
+  t.equal(filesIn(directory, 'metadata').length, 1)
+})
+
+t.test('of two entries with exchanged metadata, none has the length of its own', async (t) => {
+  const directory = tempDir(t)
+  const [one, other] = [await put(directory, 'one', 'one'), await put(directory, 'other', 'other')]
+  renameSync(`${one}.meta`, `${one}.away`)
+  renameSync(`${other}.meta`, `${one}.meta`)
+  renameSync(`${one}.away`, `${other}.meta`)
+  const { found, discarded } = await scan(directory)
+  t.same([found, discarded.sort()], [[], ['corrupt', 'truncated']])
+  t.same([filesIn(directory, 'entries'), filesIn(directory, 'metadata')], [[], []])
+})
+
+t.test('what cannot be removed now stays, body or metadata, and goes at the next scan', async (t) => {
+  for (const stays of ['body', 'metadata']) {
+    const directory = tempDir(t)
+    const path = await put(directory, 'bad', 'hello')
+    truncateSync(path, 1)
+    const disk = await breakFs(t)
+    let removals = 0
+    disk.decide = (what) => {
+      if (what !== 'rm') return undefined
+      removals++
+      return (removals === 1) === (stays === 'body') ? systemError('EROFS') : undefined
+    }
+    const failures: string[] = []
+    const discarded: DiscardReason[] = []
+    const store = new Store(join(directory, 'instance-0'))
+    t.same(
+      await store.scan(
+        (reason) => discarded.push(reason),
+        (operation) => failures.push(operation),
+      ),
+      [],
+    )
+    t.same([failures, discarded], [['remove'], []], stays)
+    t.same([existsSync(path), existsSync(`${path}.meta`)], [stays === 'body', true], 'the body goes first')
+    disk.decide = () => undefined
+    t.same((await scan(directory)).discarded, [stays === 'body' ? 'truncated' : 'temp'])
+    t.same([existsSync(path), existsSync(`${path}.meta`)], [false, false])
   }
 })
 
