@@ -38,7 +38,9 @@ async function slowClient({ sidecar }: PackSetup, body: Buffer) {
     /** Reads the rest; resolves with all of it. */
     readOn: async (): Promise<Buffer> => {
       socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-      const isWhole = (): boolean => chunks.at(-1)!.subarray(-9).toString() === '00\r\n0\r\n\r\n'
+      // A flush packet, and the last chunk of the coding, which may come alone.
+      const isWhole = (): boolean =>
+        Buffer.concat(chunks.slice(-3)).subarray(-11).toString() === '0000\r\n0\r\n\r\n'
       await eventually('the slow client has all of it', isWhole)
       socket.destroy()
       return Buffer.concat(chunks)

@@ -5,7 +5,7 @@ import { eventually } from '../support/eventually.js'
 import { fetchV2, postFetch, readFetchAnswer } from '../support/posted-fetch.js'
 import { LeaseClient } from '../support/lease-client.js'
 import { ask } from '../support/http-client.js'
-import { startPacks, type PackSetup } from '../support/pack-setup.js'
+import { startPacks, storm, type PackSetup } from '../support/pack-setup.js'
 import { makePackRepository } from '../support/pack-repository.js'
 import { git } from '../support/repositories.js'
 import type { SpawnedSidecar } from '../support/sidecar.js'
@@ -144,6 +144,25 @@ async function invalidate({ adminUrl }: SpawnedSidecar): Promise<void> {
   const { status } = await ask(`${adminUrl}/v1/invalidate`, { method: 'POST', headers, body })
   if (status !== 204) throw new Error(`invalidate: ${status}`)
 }
+
+t.test('a change in the middle of a storm: later clients do not join the run before it', async (t) => {
+  const setup = await startPacks(t)
+  const { repository, sidecar, wrapper } = setup
+  const between: Record<string, () => unknown> = {
+    configuration: () => git(repository, 'config', 'core.compression', '0'),
+    invalidate: () => invalidate(sidecar),
+    'a lease that ends as changed': () => new LeaseClient(sidecar.adminUrl, 'r.git').during(async () => {}),
+  }
+  for (const [index, [what, change]] of Object.entries(between).entries()) {
+    const commit = git(repository, 'rev-parse', `main~${index}`)
+    const before = wrapper.packs()
+    const results = await storm(setup, 10, () => fetchOf(sidecar, commit), change)
+    t.same(new Set(results), new Set(['200 pack']), what)
+    t.equal(wrapper.packs(), before + 2, what)
+    t.equal(await fetchOf(sidecar, commit), '200 pack')
+    t.equal(wrapper.packs(), before + 2, `${what}: the second pack is kept`)
+  }
+})
 
 t.test('packs that were dropped do not come back with a restart', async (t) => {
   for (const what of ['invalidate', 'lease'] as const) {

@@ -5,7 +5,7 @@ import { eventually } from '../support/eventually.js'
 import { fetchV2, postFetch, readFetchAnswer, uploadPackHeaders } from '../support/posted-fetch.js'
 import { ask, infoRefs, open } from '../support/http-client.js'
 import { makePackRepository } from '../support/pack-repository.js'
-import { eventuallyFollowed, startPacks, type PackSetup } from '../support/pack-setup.js'
+import { eventuallyFollowed, startPacks, storm, type PackSetup } from '../support/pack-setup.js'
 import { packPlans } from '../support/pack-wrapper.js'
 import { git } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
@@ -94,4 +94,21 @@ t.test('a pack that is older than --pack-max-age-seconds is made again', async (
     return setup.wrapper.packs() >= 2
   })
   t.equal(setup.wrapper.packs(), 2)
+})
+
+t.test('with --pack-max-age-seconds 0 only fetches at the same time share a pack', async (t) => {
+  const setup = await startPacks(t, { args: ['--pack-max-age-seconds', '0'] })
+  const body = fetchOf(setup, 'main')
+  for (const runs of [1, 2]) {
+    const counts = await storm(setup, 5, () => objectsFor(setup, body))
+    t.equal(new Set(counts).size, 1)
+    t.equal(setup.wrapper.packs(), runs)
+  }
+})
+
+t.test('without memory and disk for packs all answers are right', async (t) => {
+  const args = ['--pack-memory-max-bytes', '0', '--pack-cache-max-bytes', '0']
+  const setup = await startPacks(t, { args, bulk: 3_000_000 })
+  const counts = await storm(setup, 5, () => objectsFor(setup, fetchOf(setup, 'main')))
+  t.same(new Set(counts), new Set([await objectsFor(setup, fetchOf(setup, 'main'))]))
 })
