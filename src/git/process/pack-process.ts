@@ -1,6 +1,7 @@
 import { AnswerEnding } from '../protocol/answer-ending.js'
 import type { FetchRequest } from '../protocol/fetch-request.js'
 import type { Repository } from '../state/repository.js'
+import { batchedOutput } from './batched-output.js'
 import type { Git } from './git.js'
 import { GitError } from './git-error.js'
 import { startUploadPack } from './upload-pack.js'
@@ -74,7 +75,7 @@ export async function* packFor(
     /** The answer so far, until it is known not to be a refusal: mostly nothing is ever held back. */
     const held: Buffer[] = []
     let heldSize = 0
-    for await (const chunk of process.stdout as AsyncIterable<Buffer>) {
+    for await (const chunk of batchedOutput(process.stdout)) {
       ending.push(chunk)
       ending.requirePackets()
       if (ending.beginsWithError === false) {
