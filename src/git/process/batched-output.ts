@@ -6,6 +6,8 @@ import { nextChunk } from './next-chunk.js'
 const promptBytes = 64 * 1024
 /** Bytes that are worth a turn of their own through all who handle a chunk. */
 const batchBytes = 32 * 1024
+const ignore = (): void => {}
+
 /** Milliseconds for which a smaller chunk waits for more. The pipe takes 200 KB meanwhile. */
 const lingerMs = 1
 
@@ -15,11 +17,17 @@ const lingerMs = 1
  * whole batch in that time.
  */
 export async function* batchedOutput(output: Readable): AsyncGenerator<Buffer> {
+  // Without a listener, the output of a process that exits meanwhile would be dropped (child_process, flushStdio).
+  output.on('readable', ignore)
   let bytes = 0
-  for (let chunk = await nextChunk(output); chunk; chunk = await nextChunk(output)) {
-    bytes += chunk.length
-    yield chunk
-    if (bytes < promptBytes || output.readableLength >= batchBytes) continue
-    if (!output.readableEnded && !output.destroyed) await sleep(lingerMs)
+  try {
+    for (let chunk = await nextChunk(output); chunk; chunk = await nextChunk(output)) {
+      bytes += chunk.length
+      yield chunk
+      if (bytes < promptBytes || output.readableLength >= batchBytes) continue
+      if (!output.readableEnded && !output.destroyed) await sleep(lingerMs)
+    }
+  } finally {
+    output.off('readable', ignore)
   }
 }
