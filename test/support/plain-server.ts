@@ -1,0 +1,19 @@
+import type { Test } from 'tap'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { gitEnvironment } from './repositories.js'
+
+const program = fileURLToPath(new URL('../bench/plain-server.mjs', import.meta.url))
+
+/** Starts a server that only runs `git http-backend`, and resolves with its URL. Ended with the test. */
+export async function startPlainServer(t: Test, root: string): Promise<string> {
+  const child = spawn(process.execPath, [program, root, 'git'], {
+    env: gitEnvironment,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill())
+  const [url] = (await once(createInterface(child.stdout), 'line')) as [string]
+  return url
+}
