@@ -39,6 +39,7 @@ export const innerFloors = {
   ],
   freshness: [['.'], ['disk']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
+  service: [['packs'], ['.']],
   streamcache: [['.'], ['disk'], ['memory']],
   telemetry: [['.'], ['metrics']],
   limits: [['admission', 'connection', 'process'], ['queue'], ['.']],

@@ -1,5 +1,5 @@
 import { PackRefused } from '../git/process/pack-process.js'
-import type { PackAnswer } from '../service/pack-service.js'
+import type { PackAnswer } from '../service/packs/pack-service.js'
 import { FillError } from '../streamcache/index.js'
 import type { Exchange } from './exchange.js'
 import { noCacheHeaders } from './responses.js'

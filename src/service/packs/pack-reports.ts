@@ -1,7 +1,7 @@
-import type { Reading } from '../freshness/fresh-cache.js'
-import type { UnsharedReason } from '../git/protocol/fetch-request.js'
-import type { Entry } from '../streamcache/index.js'
-import type { Metrics } from '../telemetry/metrics.js'
+import type { Reading } from '../../freshness/fresh-cache.js'
+import type { UnsharedReason } from '../../git/protocol/fetch-request.js'
+import type { Entry } from '../../streamcache/index.js'
+import type { Metrics } from '../../telemetry/metrics.js'
 
 /**
  * Why a fetch passes through, the `reason` label. `size`: the request is too long; `hook`: a pack-objects hook is

@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto'
-import type { ObjectsObservation } from '../freshness/observer.js'
-import type { ObservedState } from '../freshness/observed-state.js'
-import type { FetchRequest } from '../git/protocol/fetch-request.js'
-import { identityOf } from '../git/state/repository.js'
-import type { RefService } from './ref-service.js'
-import type { ServedRepositories } from './served-repositories.js'
+import type { ObjectsObservation } from '../../freshness/observer.js'
+import type { ObservedState } from '../../freshness/observed-state.js'
+import type { FetchRequest } from '../../git/protocol/fetch-request.js'
+import { identityOf } from '../../git/state/repository.js'
+import type { RefService } from '../ref-service.js'
+import type { ServedRepositories } from '../served-repositories.js'
 import { TagDigests } from './tag-digests.js'
-import type { Target } from './target.js'
+import type { Target } from '../target.js'
 
 /** What an answer to a fetch depends on, at one moment. */
 export interface PackState {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { RefQuery } from '../git/protocol/ls-refs.js'
-import type { SharedListing } from './ref-listings.js'
+import type { RefQuery } from '../../git/protocol/ls-refs.js'
+import type { SharedListing } from '../ref-listings.js'
 
 /** All tags, and what annotated ones point to. */
 const tags: RefQuery = { peel: true, symrefs: false, unborn: false, prefixes: ['refs/tags/'] }
