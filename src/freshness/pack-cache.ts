@@ -40,6 +40,8 @@ interface RunningFill {
 /** Returns the key of a pack, which ends in its repository. @param name without a space */
 export const packKey = (name: string, commonDir: string): string => `pack ${name} ${commonDir}`
 
+const unread = (): FillError => new FillError('unread', 'no client was left to read the pack')
+
 /** Most keys that are remembered as asked for. */
 const askedMax = 10_000
 
@@ -117,16 +119,23 @@ export class PackCache {
     return running
   }
 
-  /** Ends a fill that has no follower, after the grace time. One whose key repeats goes on, if its head can be kept. */
+  /**
+   * Ends a fill that has no follower: at once if it still waits to begin, else after the grace time. One whose key repeats
+   * goes on, if its head can be kept.
+   */
   #endIfUnread(running: RunningFill): void {
     const { entry } = running
+    if (!entry.begun) {
+      entry.stop(unread())
+      return
+    }
     if (running.repeated && entry.joinable) {
       entry.retain()
       return
     }
     clearTimeout(running.graceTimer)
     running.graceTimer = setTimeout(() => {
-      if (!entry.followed) entry.stop(new FillError('unread', 'no client was left to read the pack'))
+      if (!entry.followed) entry.stop(unread())
     }, this.#options.graceMs).unref()
   }
 

@@ -105,16 +105,27 @@ t.test('a fill ends when its last client has left, after the grace time', async 
   const { packs, fills, request } = await open(t, { graceMs: 0 })
   const producer = new ManualProducer().push(Buffer.from('pa'))
   const { entry, follower } = await packs.read(request({ producer: producer.run }))
+  await follower.read()
   follower.close()
   t.equal(await fills[0]!.ended, 'failed')
   t.match(entry.error, { fault: 'unread' })
   await eventually('the producer has ended', () => producer.over)
 })
 
+t.test('a fill that waits to begin ends as soon as its last client has left', async (t) => {
+  const { packs, fills, request } = await open(t)
+  const producer = new ManualProducer()
+  const readings = [await packs.read(request({ producer: producer.run })), await packs.read(request())]
+  for (const { follower } of readings) follower.close()
+  t.equal(await fills[0]!.ended, 'failed')
+  t.equal((await packs.read(request())).reuse, 'filled')
+})
+
 t.test('a client that comes within the grace time goes on with the fill', async (t) => {
   const { packs, fills, request } = await open(t)
   const producer = new ManualProducer().push(Buffer.from('pa'))
   const { follower } = await packs.read(request({ producer: producer.run }))
+  await follower.read()
   follower.close()
   const second = await packs.read(request())
   t.equal(second.reuse, 'joined')
@@ -128,6 +139,7 @@ t.test('a fill whose key repeats goes on without clients', async (t) => {
   const bytes = bytesOf(2, 0, 12 * mib)
   const producer = new ManualProducer().push(bytes.subarray(0, mib))
   const readings = [await packs.read(request({ producer: producer.run })), await packs.read(request())]
+  await readings[0]!.follower.read()
   for (const { follower } of readings) follower.close()
   t.ok(await pending(fills[0]!.ended))
   producer.push(bytes.subarray(mib)).end()
