@@ -25,7 +25,7 @@ export class PackRefused extends GitError {
 }
 
 /** What `packFor` needs of a request. */
-export type PackRequest = Pick<FetchRequest, 'version' | 'body'>
+export type PackRequest = Pick<FetchRequest, 'version' | 'body' | 'endsInFlush'>
 
 export interface PackOptions {
   /** Does an admitted client wait for it, which must not be shed? */
@@ -45,15 +45,15 @@ export interface PackOptions {
  * --stateless-rpc` (http-backend.c, service_rpc). The first chunk is empty and tells that Git runs. The process ends when the
  * signal aborts or no more is read.
  *
- * Ends only if the bytes are a whole answer for a client: Git exited with 0 after a whole packet, or the last packet is an
- * error message.
+ * Ends only if the bytes are a whole answer for a client: Git exited with 0 after a flush packet, or where the request allows
+ * it after another whole packet; or the last packet is an error message.
  * @throws PackRefused if the first packet is an error message; then nothing was yielded. GitError if Git failed otherwise;
  * Overloaded, RepositoryExchanged, FilesystemUnanswered, or the signal's reason
  */
 export async function* packFor(
   git: Git,
   repository: Repository,
-  { version, body }: PackRequest,
+  { version, body, endsInFlush }: PackRequest,
   signal: AbortSignal,
   { admitted = false, ended, finished }: PackOptions = {},
 ): AsyncGenerator<Buffer> {
@@ -89,7 +89,8 @@ export async function* packFor(
     const { code, reason } = await process.ended
     if (ending.beginsWithError && ending.endsInPacket) throw new PackRefused(Buffer.concat(held))
     if (code !== 0 && !ending.endsInError) throw new GitError(`git upload-pack: ${reason}`)
-    if (!ending.endsInPacket) throw new GitError('git upload-pack: its output was cut short')
+    const whole = endsInFlush ? ending.endsInFlush || ending.endsInError : ending.endsInPacket
+    if (!whole) throw new GitError('git upload-pack: its output was cut short')
     ended?.(code === 0 && ending.endsInFlush && !ending.hasError)
   } catch (error) {
     throw process.unanswered ?? error
