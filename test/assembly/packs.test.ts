@@ -10,9 +10,11 @@ import { Overloaded } from '../../src/limits/overloaded.js'
 import type { Fill } from '../../src/streamcache/index.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
-import { collect, ManualProducer, producerOf } from '../support/producers.js'
+import { bytesOf, collect, ManualProducer, producerOf, readUntil } from '../support/producers.js'
 import { filesIn } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
+
+const mib = 1024 * 1024
 
 async function open(t: Test, flags: Record<string, unknown> = {}) {
   const directory = tempDir(t)
@@ -45,6 +47,24 @@ t.test('with an age limit of 0, nothing is kept', async (t) => {
   await collect((await read(producerOf('pack'))).follower)
   t.equal(await fills[0]!.ended, 'unshared')
   t.equal(cache.storeEntries, 0)
+})
+
+t.test('what the only client of a long pack has read is dropped, and never written', async (t) => {
+  const { read, packs } = await open(t)
+  const manual = new ManualProducer()
+  const { follower, entry } = await read(manual.run)
+  const readTo = async (end: number): Promise<void> => {
+    for (let at = follower.offset; at < end; at += mib) {
+      manual.push(bytesOf(1, at, mib))
+      await readUntil(follower, at + mib)
+    }
+  }
+  await readTo(7 * mib)
+  t.ok(entry.joinable, 'up to 8 MiB another client may join')
+  await readTo(20 * mib)
+  t.notOk(entry.joinable)
+  t.same(filesIn(packs, 'temp'), [])
+  follower.close()
 })
 
 t.test('a failure before the first byte is retried, a refusal or overload is not', async (t) => {
