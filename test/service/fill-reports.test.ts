@@ -1,7 +1,8 @@
 import t from 'tap'
+import { PackRefused } from '../../src/git/process/pack-process.js'
 import { BackOff } from '../../src/limits/back-off.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
-import { FillReports } from '../../src/service/fill-reports.js'
+import { FillReports, type StartedFill } from '../../src/service/fill-reports.js'
 import { FillError, type Entry, type FillResult } from '../../src/streamcache/index.js'
 import type { Log } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
@@ -21,9 +22,13 @@ function openReports() {
   const warnings: unknown[] = []
   const log = { warn: (fields: { key: string }) => void warnings.push(fields.key) } as unknown as Log
   const reports = new FillReports({ backOff, metrics, log })
-  const end = async (result: FillResult, error?: unknown): Promise<void> => {
+  const end = async (
+    result: FillResult,
+    error?: unknown,
+    kind: StartedFill['kind'] = 'advertisement',
+  ): Promise<void> => {
     const entry = { key, length: 10, error } as unknown as Entry
-    reports.started({ kind: 'advertisement', entry, state: 's', ended: Promise.resolve(result) })
+    reports.started({ kind, entry, state: 's', ended: Promise.resolve(result) })
     await Promise.resolve()
   }
   const value = async (name: string, labels: Record<string, string> = {}): Promise<number> => {
@@ -77,4 +82,27 @@ t.test('a fill that ends with the process does not make its key back off', async
   for (let count = 0; count < 3; count++) await end('failed', new FillError('closed', 'x'))
   t.equal(backOff.blocked(key, 's'), undefined)
   t.equal(await value('refstream_fill_failures_total', { fault: 'closed' }), 3)
+})
+
+t.test(
+  'a refused fetch, and a pack without clients, are neither logged nor make a key back off',
+  async (t) => {
+    const { backOff, warnings, end, value } = openReports()
+    const refused = new FillError('producer', 'x', { cause: new PackRefused(Buffer.from('0009ERR x')) })
+    const unread = new FillError('unread', 'x')
+    for (const error of [refused, refused, refused, unread, unread]) await end('failed', error, 'pack')
+    t.equal(backOff.blocked(key, 's'), undefined)
+    t.same(warnings, [])
+    t.equal(await value('refstream_fill_failures_total', { kind: 'pack', fault: 'refused' }), 3)
+    t.equal(await value('refstream_fill_failures_total', { kind: 'pack', fault: 'unread' }), 2)
+    t.equal(await value('refstream_fills_total', { kind: 'pack', result: 'failed' }), 5)
+  },
+)
+
+t.test('they do not end a back-off either', async (t) => {
+  const { backOff, end } = openReports()
+  const broken = new FillError('producer', 'x', { cause: new Error('x') })
+  for (let count = 0; count < 2; count++) await end('failed', broken, 'pack')
+  await end('failed', new FillError('unread', 'x'), 'pack')
+  t.not(backOff.blocked(key, 's'), undefined)
 })

@@ -12,7 +12,8 @@ export const processMetrics = {
     type: 'counter',
     name: 'refstream_processes_started_total',
     help: 'Git processes started.',
-    details: '`command="upload-pack"` grows with changes of repositories, not with requests.',
+    details:
+      '`command="upload-pack"` grows with changes of repositories and with the packs that fetches ask for (`refstream_packs_total{result="filled"}`), not with requests.',
     labels: { command: 'the Git command: `upload-pack`, `http-backend` and a few that examine Git itself.' },
   },
   processesRunning: {

@@ -139,6 +139,6 @@ export const connectionMetrics = {
   passThroughCut: {
     type: 'counter',
     name: 'refstream_pass_through_cut_total',
-    help: 'Fetches, pushes and other pass-through requests ended because no byte moved to or from their Git process for pass-through-silence-seconds.',
+    help: 'Pushes, fetches that are not shared and other pass-through requests ended because no byte moved to or from their Git process for pass-through-silence-seconds.',
   },
 } as const satisfies Definitions
