@@ -3,10 +3,13 @@ import type { FetchRequest } from '../protocol/fetch-request.js'
 import type { Repository } from '../state/repository.js'
 import type { Git } from './git.js'
 import { GitError } from './git-error.js'
+import { PauseWatch } from './pause-watch.js'
 import { startUploadPack } from './upload-pack.js'
 
 /** Most bytes of an answer that refuses a request: one packet is shorter (gitprotocol-common(5)). */
 const refusalMax = 64 * 1024
+/** Milliseconds without a further read after which the readers, and not Git, set the pace; and between two looks at that. */
+const pausedMs = 1000
 /** Most bytes of Git's error message in the message of an exception. */
 const shownMax = 200
 
@@ -30,6 +33,8 @@ export type PackRequest = Pick<FetchRequest, 'version' | 'body'>
 export interface PackOptions {
   /** Does an admitted client wait for it, which must not be shed? */
   readonly admitted?: boolean
+  /** Called when the process has started, after the wait for a permit. */
+  readonly started?: () => void
   /**
    * Called before the stream ends without an error: does it end as a pack should? If so, Git exited with 0, the last packet
    * is a flush packet, and none is an error message. A refusal in the middle is not sound, nor is a round of negotiation of
@@ -55,9 +60,9 @@ export async function* packFor(
   repository: Repository,
   { version, body }: PackRequest,
   signal: AbortSignal,
-  { admitted = false, ended, finished }: PackOptions = {},
+  { admitted = false, started, ended, finished }: PackOptions = {},
 ): AsyncGenerator<Buffer> {
-  const process = await startUploadPack(git, repository, {
+  const { process, permit } = await startUploadPack(git, repository, {
     mode: '--stateless-rpc',
     version,
     input: body,
@@ -67,7 +72,10 @@ export async function* packFor(
     admitted,
     measuresCpu: finished !== undefined,
   })
+  started?.()
   if (finished) void process.gone.then(() => finished(process.cpuSeconds))
+  // Slow clients must not use up the permits for packs, which are as few as cores.
+  const pauses = new PauseWatch(pausedMs, () => permit.becomePass())
   try {
     yield Buffer.alloc(0)
     const ending = new AnswerEnding()
@@ -79,7 +87,9 @@ export async function* packFor(
       ending.requirePackets()
       if (ending.beginsWithError === false) {
         if (held.length > 0) yield* held.splice(0)
+        pauses.begin()
         yield chunk
+        pauses.end()
         continue
       }
       held.push(chunk)
@@ -94,6 +104,7 @@ export async function* packFor(
   } catch (error) {
     throw process.unanswered ?? error
   } finally {
+    pauses.close()
     process.end()
   }
 }
