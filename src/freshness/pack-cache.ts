@@ -17,9 +17,11 @@ export interface PackRequest {
   readonly commonDir: string
   /** Names all that the answer depends on: equal names, equal answers. */
   readonly name: string
-  /** Longest age in milliseconds of a pack that may answer. */
+  /** Longest age in milliseconds of a pack that may answer, counted from the start of its fill. */
   readonly maxAgeMs: number
   readonly producer: Producer
+  /** Has the producer begun to work? A fill that still waits for its turn ends at once when its last follower leaves. */
+  readonly begun: () => boolean
   /** Does what the name says still hold, and is the answer whole? Called when the producer has ended. */
   readonly confirm: () => Promise<boolean>
   /** Called when a fill for this request starts. Must not throw. */
@@ -30,6 +32,7 @@ export interface PackRequest {
 interface RunningFill {
   readonly entry: Entry
   readonly commonDir: string
+  readonly begun: () => boolean
   graceTimer?: NodeJS.Timeout
   /** Has its key been asked for by more than one request? Then it goes on without followers. */
   repeated: boolean
@@ -55,7 +58,7 @@ export class PackCache {
   readonly #options: PackCacheOptions
   /** The newest fill of each key. */
   readonly #running = new Map<string, RunningFill>()
-  /** When the fills of committed entries began, in milliseconds of performance.now(). */
+  /** When the fills of entries began, in milliseconds of performance.now(). */
   readonly #startedAt = new WeakMap<Entry, number>()
   readonly #asked: LRUCache<string, true>
 
@@ -76,16 +79,22 @@ export class PackCache {
       this.#options.cache.discard(entry)
     }
     const running = this.#running.get(key)
-    if (running?.entry.joinable) return { ...this.#join(running), reuse: 'joined' }
+    if (running?.entry.joinable && this.#isYoung(running.entry, request))
+      return { ...this.#join(running), reuse: 'joined' }
     const { entry } = this.#fill(key, request, repeated)
     return { entry, follower: entry.follow(), reuse: 'filled' }
   }
 
-  #fresh(key: string, { maxAgeMs }: PackRequest): Entry | undefined {
+  #fresh(key: string, request: PackRequest): Entry | undefined {
     const entry = this.#options.cache.get(key)
-    if (!entry || maxAgeMs === Infinity) return entry
+    return entry && this.#isYoung(entry, request) ? entry : undefined
+  }
+
+  /** Did an entry's fill begin recently enough for a request? */
+  #isYoung(entry: Entry, { maxAgeMs }: PackRequest): boolean {
+    // An entry that an earlier process made has no start here, and an age that only the engine knows.
     const startedAt = this.#startedAt.get(entry) ?? -Infinity
-    return performance.now() - startedAt <= maxAgeMs ? entry : undefined
+    return maxAgeMs === Infinity || performance.now() - startedAt <= maxAgeMs
   }
 
   #join(running: RunningFill): { entry: Entry; follower: Follower } {
@@ -104,7 +113,8 @@ export class PackCache {
     const token = maxAgeMs > 0 ? request.name : undefined
     const fill = cache.fill(key, token, request.producer, isKept, () => this.#endIfUnread(running))
     const { entry } = fill
-    const running: RunningFill = { entry, commonDir: request.commonDir, repeated, forgotten: false }
+    const { commonDir, begun } = request
+    const running: RunningFill = { entry, commonDir, begun, repeated, forgotten: false }
     this.#running.set(key, running)
     this.#startedAt.set(entry, performance.now())
     if (repeated) entry.retain()
@@ -117,17 +127,26 @@ export class PackCache {
     return running
   }
 
-  /** Ends a fill that has no follower, after the grace time. One whose key repeats goes on, if its head can be kept. */
+  /**
+   * Ends a fill that has no follower, after the grace time. One whose key repeats goes on, if its head can be kept. One that
+   * has not begun ends at once: no work is lost, and what waits costs memory, the request's body, with no client that this
+   * is counted for.
+   */
   #endIfUnread(running: RunningFill): void {
     const { entry } = running
+    const end = (): void => {
+      if (!entry.followed) entry.stop(new FillError('unread', 'no client was left to read the pack'))
+    }
+    if (!running.begun()) {
+      end()
+      return
+    }
     if (running.repeated && entry.joinable) {
       entry.retain()
       return
     }
     clearTimeout(running.graceTimer)
-    running.graceTimer = setTimeout(() => {
-      if (!entry.followed) entry.stop(new FillError('unread', 'no client was left to read the pack'))
-    }, this.#options.graceMs).unref()
+    running.graceTimer = setTimeout(end, this.#options.graceMs).unref()
   }
 
   /** Packs of a repository that are kept, and their bytes. */

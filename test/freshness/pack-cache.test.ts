@@ -11,7 +11,7 @@ interface Rig extends TestCache {
   readonly packs: PackCache
   /** The fills so far. */
   readonly fills: Fill[]
-  request(changes?: Partial<PackRequest>): PackRequest
+  readonly request: (changes?: Partial<PackRequest>) => PackRequest
 }
 
 async function open(t: Test, options: { maxAgeMs?: number; graceMs?: number } = {}): Promise<Rig> {
@@ -23,6 +23,7 @@ async function open(t: Test, options: { maxAgeMs?: number; graceMs?: number } = 
     name: 'name',
     maxAgeMs: Infinity,
     producer: producerOf('pack'),
+    begun: () => true,
     confirm: yes,
     fillStarted: (fill) => fills.push(fill),
     ...changes,
@@ -79,6 +80,18 @@ t.test('an entry that is older than the request allows does not answer', async (
   t.equal((await packs.read(request({ maxAgeMs: -1 }))).reuse, 'filled')
 })
 
+t.test('a fill that began too long ago is not joined', async (t) => {
+  const { packs, request } = await open(t)
+  const producer = new ManualProducer().push(Buffer.from('pa'))
+  const first = await packs.read(request({ producer: producer.run }))
+  const second = await packs.read(request({ maxAgeMs: 60_000 }))
+  const third = await packs.read(request({ maxAgeMs: -1 }))
+  t.same([first.reuse, second.reuse, third.reuse], ['filled', 'joined', 'filled'])
+  producer.end()
+  const bodies = await Promise.all([first, second, third].map(({ follower }) => collect(follower)))
+  t.same(bodies.map(String), ['pa', 'pa', 'pack'])
+})
+
 t.test('a client that comes when the beginning is gone gets a fill of its own, which is kept', async (t) => {
   const { packs, fills, request } = await open(t)
   const bytes = bytesOf(1, 0, 20 * mib)
@@ -109,6 +122,24 @@ t.test('a fill ends when its last client has left, after the grace time', async 
   t.equal(await fills[0]!.ended, 'failed')
   t.match(entry.error, { fault: 'unread' })
   await eventually('the producer has ended', () => producer.over)
+})
+
+t.test('a fill that waits for its turn ends when its last client has left', async (t) => {
+  const { packs, fills, request } = await open(t)
+  const producer = new ManualProducer()
+  const asked = request({ producer: producer.run, begun: () => false })
+  const readings = [await packs.read(asked), await packs.read(request())]
+  t.same(
+    readings.map(({ reuse }) => reuse),
+    ['filled', 'joined'],
+  )
+  readings[0]!.follower.close()
+  t.ok(await pending(fills[0]!.ended), 'the other waits')
+  readings[1]!.follower.close()
+  t.equal(await fills[0]!.ended, 'failed')
+  t.match(readings[0]!.entry.error, { fault: 'unread' })
+  const next = await packs.read(request())
+  t.same([next.reuse, String(await collect(next.follower))], ['filled', 'pack'])
 })
 
 t.test('a client that comes within the grace time goes on with the fill', async (t) => {
