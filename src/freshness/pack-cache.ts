@@ -43,6 +43,8 @@ interface RunningFill {
 /** Returns the key of a pack, which ends in its repository. @param name without a space */
 export const packKey = (name: string, commonDir: string): string => `pack ${name} ${commonDir}`
 
+/** Milliseconds between two looks at whether the head of a fill that goes on without followers is still kept. */
+const retainedLookMs = 1000
 /** Most keys that are remembered as asked for. */
 const askedMax = 10_000
 
@@ -128,25 +130,34 @@ export class PackCache {
   }
 
   /**
-   * Ends a fill that has no follower, after the grace time. One whose key repeats goes on, if its head can be kept. One that
-   * has not begun ends at once: no work is lost, and what waits costs memory, the request's body, with no client that this
-   * is counted for.
+   * Ends a fill that has no follower, after the grace time. One whose key repeats goes on for as long as its head can be
+   * kept. One that has not begun ends at once: no work is lost, and what waits costs memory, the request's body, with no
+   * client that this is counted for.
    */
   #endIfUnread(running: RunningFill): void {
-    const { entry } = running
-    const end = (): void => {
-      if (!entry.followed) entry.stop(new FillError('unread', 'no client was left to read the pack'))
-    }
-    if (!running.begun()) {
-      end()
-      return
-    }
-    if (running.repeated && entry.joinable) {
-      entry.retain()
-      return
-    }
+    if (!running.begun()) this.#end(running)
+    else if (this.#goesOn(running)) this.#lookIn(running, Math.max(this.#options.graceMs, retainedLookMs))
+    else this.#lookIn(running, this.#options.graceMs)
+  }
+
+  #lookIn(running: RunningFill, ms: number): void {
     clearTimeout(running.graceTimer)
-    running.graceTimer = setTimeout(end, this.#options.graceMs).unref()
+    running.graceTimer = setTimeout(() => {
+      if (running.entry.followed) return
+      if (this.#goesOn(running)) this.#lookIn(running, retainedLookMs)
+      else this.#end(running)
+    }, ms).unref()
+  }
+
+  /** Is a fill to go on without a follower, for those that will come? Not if the disk has no room for its head. */
+  #goesOn({ repeated, entry }: RunningFill): boolean {
+    if (!repeated || !entry.joinable) return false
+    entry.retain()
+    return true
+  }
+
+  #end({ entry }: RunningFill): void {
+    entry.stop(new FillError('unread', 'no client was left to read the pack'))
   }
 
   /** Packs of a repository that are kept, and their bytes. */
