@@ -6,8 +6,10 @@ export const smokeSet = [
   'test/cli/node-floor.test.ts',
   'test/cli/serve.test.ts',
   'test/streamcache/cache.test.ts',
+  'test/streamcache/cache-memory-first.test.ts',
   'test/streamcache/disk/disk-file.test.ts',
   'test/freshness/fresh-cache.test.ts',
+  'test/freshness/pack-cache.test.ts',
   'test/freshness/disk/disk-helpers.test.ts',
   'test/access/passwords/password-checks.test.ts',
   'test/server/tls-material.test.ts',
@@ -16,6 +18,7 @@ export const smokeSet = [
   'test/e2e/compression.test.ts',
   'test/e2e/grpc-reflection.test.ts',
   'test/e2e/ls-refs.test.ts',
+  'test/e2e/pack-sharing.test.ts',
   'test/e2e/shutdown.test.ts',
   'test/e2e/tls.test.ts',
 ]

@@ -4,6 +4,7 @@ import { isLocal } from '../config/addresses.js'
 import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
 import type { FreshCache } from '../freshness/fresh-cache.js'
+import type { PackCache } from '../freshness/pack-cache.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { CompressedForms } from '../service/compressed-forms.js'
@@ -25,6 +26,7 @@ export interface ServerParts {
   readonly backend: GitBackend
   readonly freshness: Freshness
   readonly freshCache: FreshCache
+  readonly packCache: PackCache
   readonly accessControl: AccessControl
   readonly limits: Limits
   readonly storages: Storages
@@ -86,7 +88,18 @@ function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
 
 /** Returns the options of the gRPC server. */
 export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
-  const { service, freshness, freshCache, accessControl, limits, storages, readiness, metrics, log } = parts
+  const {
+    service,
+    freshness,
+    freshCache,
+    packCache,
+    accessControl,
+    limits,
+    storages,
+    readiness,
+    metrics,
+    log,
+  } = parts
   const { observer, modes, leases, leaseService } = freshness
   const { grpc } = settings
   return {
@@ -95,7 +108,7 @@ export function grpcOptions(settings: Settings, parts: ServerParts): ServersOpti
     metrics,
     log,
     leases: leaseService,
-    inspector: new CacheInspector({ observer, modes, leases, cache: freshCache }),
+    inspector: new CacheInspector({ observer, modes, leases, cache: freshCache, packs: packCache }),
     storages,
     leaseMaxSeconds: settings.leaseMaxSeconds,
     invalidated: countInvalidations(metrics),

@@ -142,6 +142,7 @@ async function start(
     backend,
     freshness,
     freshCache,
+    packCache: packs.packCache,
     accessControl,
     limits,
     storages,

@@ -20,8 +20,6 @@ export interface PackRequest {
   /** Longest age in milliseconds of a pack that may answer, counted from the start of its fill. */
   readonly maxAgeMs: number
   readonly producer: Producer
-  /** Has the producer begun to work? A fill that still waits for its turn ends at once when its last follower leaves. */
-  readonly begun: () => boolean
   /** Does what the name says still hold, and is the answer whole? Called when the producer has ended. */
   readonly confirm: () => Promise<boolean>
   /** Called when a fill for this request starts. Must not throw. */
@@ -32,7 +30,6 @@ export interface PackRequest {
 interface RunningFill {
   readonly entry: Entry
   readonly commonDir: string
-  readonly begun: () => boolean
   graceTimer?: NodeJS.Timeout
   /** Has its key been asked for by more than one request? Then it goes on without followers. */
   repeated: boolean
@@ -45,6 +42,8 @@ export const packKey = (name: string, commonDir: string): string => `pack ${name
 
 /** Milliseconds between two looks at whether the head of a fill that goes on without followers is still kept. */
 const retainedLookMs = 1000
+const unread = (): FillError => new FillError('unread', 'no client was left to read the pack')
+
 /** Most keys that are remembered as asked for. */
 const askedMax = 10_000
 
@@ -115,8 +114,8 @@ export class PackCache {
     const token = maxAgeMs > 0 ? request.name : undefined
     const fill = cache.fill(key, token, request.producer, isKept, () => this.#endIfUnread(running))
     const { entry } = fill
-    const { commonDir, begun } = request
-    const running: RunningFill = { entry, commonDir, begun, repeated, forgotten: false }
+    const { commonDir } = request
+    const running: RunningFill = { entry, commonDir, repeated, forgotten: false }
     this.#running.set(key, running)
     this.#startedAt.set(entry, performance.now())
     if (repeated) entry.retain()
@@ -135,7 +134,7 @@ export class PackCache {
    * client that this is counted for.
    */
   #endIfUnread(running: RunningFill): void {
-    if (!running.begun()) this.#end(running)
+    if (!running.entry.begun) this.#end(running)
     else if (this.#goesOn(running)) this.#lookIn(running, Math.max(this.#options.graceMs, retainedLookMs))
     else this.#lookIn(running, this.#options.graceMs)
   }
@@ -157,7 +156,7 @@ export class PackCache {
   }
 
   #end({ entry }: RunningFill): void {
-    entry.stop(new FillError('unread', 'no client was left to read the pack'))
+    entry.stop(unread())
   }
 
   /** Packs of a repository that are kept, and their bytes. */

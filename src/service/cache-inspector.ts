@@ -1,4 +1,5 @@
 import type { FreshCache } from '../freshness/fresh-cache.js'
+import type { PackCache } from '../freshness/pack-cache.js'
 import type { Leases } from '../freshness/leases.js'
 import type { ModeDecision, Modes } from '../freshness/disk/modes.js'
 import type { Observer } from '../freshness/observer.js'
@@ -16,6 +17,9 @@ export interface RepositoryStat {
   readonly leasesOpen: number
   /** What is committed for it, fresh or not: kind and variant, and bytes. */
   readonly entries: readonly { readonly kind: string; readonly bytes: number }[]
+  /** Packs that are kept for it, and their bytes. */
+  readonly packs: number
+  readonly packBytes: number
 }
 
 export interface CacheInspectorOptions {
@@ -23,6 +27,7 @@ export interface CacheInspectorOptions {
   readonly modes: Modes
   readonly leases: Leases
   readonly cache: FreshCache
+  readonly packs: Pick<PackCache, 'kept'>
 }
 
 /** Reports what a running sidecar knows of a repository. */
@@ -35,13 +40,14 @@ export class CacheInspector {
 
   /** @param path decoded and relative to the root @throws RepositoryNotFound, FilesystemUnanswered */
   async stat(path: string): Promise<RepositoryStat> {
-    const { observer, modes, leases, cache } = this.#options
+    const { observer, modes, leases, cache, packs } = this.#options
     const { repository, exported, refs } = await observeTarget(observer, { path })
     const { gitDir, gitName, commonDir } = repository
     const entries = keysOf(gitDir).flatMap((key) => {
       const entry = cache.committed(key)
       return entry ? [{ kind: key.slice(0, -gitDir.length - 1), bytes: entry.length }] : []
     })
+    const { count, bytes: packBytes } = packs.kept(commonDir)
     return {
       repository: gitName || '.',
       exported,
@@ -49,6 +55,8 @@ export class CacheInspector {
       settled: refs.unsettledMs === 0,
       leasesOpen: leases.statusOf(commonDir).open,
       entries,
+      packs: count,
+      packBytes,
     }
   }
 }

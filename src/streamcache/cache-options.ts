@@ -17,6 +17,11 @@ export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpa
   /** How far a fill may be ahead of its fastest follower, in bytes. */
   readonly maxLeadBytes: number
   /**
+   * How long a follower may read nothing, in milliseconds, while others wait for it because the entry cannot be written to
+   * disk. Then it is closed with an error; 5 seconds if left out.
+   */
+  readonly patienceMs?: number
+  /**
    * Entries begin in memory, and are written to disk only if they are longer than `maxLeadBytes` and then shared, or if
    * their only follower lags: see GrowingFile. What is written while it grows counts against `maxBytes` too. Left out:
    * each entry is written to disk from its first byte.

@@ -70,6 +70,7 @@ export class StreamCache {
     this.#fileOptions = {
       hot: this.#hot,
       maxLeadBytes: options.maxLeadBytes,
+      patienceMs: options.patienceMs,
       mayGrow: (file, bytes) => file.length <= options.maxEntryBytes && this.#makeRoom(file, bytes),
       outgrown: ({ spill }) => this.#directory.inBackground(spill, spill.unstore()),
       chunkSize: options.coldReadBytes,

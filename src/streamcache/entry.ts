@@ -24,6 +24,7 @@ export class Entry {
   readonly token: string | undefined
   readonly file: GrowingFile
   readonly #abort = new AbortController()
+  #begun = false
 
   constructor(key: string, token: string | undefined, file: GrowingFile) {
     this.key = key
@@ -84,6 +85,11 @@ export class Entry {
     this.file.retain()
   }
 
+  /** Has the producer yielded its first chunk, which may be empty? */
+  get begun(): boolean {
+    return this.#begun
+  }
+
   /** Is any follower attached now? */
   get followed(): boolean {
     return this.file.followed
@@ -108,6 +114,7 @@ export class Entry {
         const stopTimer = this.#limit(timeLeft, silenceMs)
         const next = await chunks.next().finally(stopTimer)
         if (next.done) break
+        this.#begun = true
         timeLeft -= performance.now() - asked
         if (next.value.length === 0) continue
         await this.#append(next.value, limits)

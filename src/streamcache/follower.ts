@@ -21,6 +21,9 @@ export class Follower implements AsyncIterable<Buffer> {
   readonly #source: Followed
   #offset = 0
   #closed = false
+  /** Why it was closed, if not by its reader. */
+  #reason: Error | undefined
+  /** Rejects the read that is pending. */
   #interrupt: ((error: Error) => void) | undefined
 
   constructor(source: Followed) {
@@ -37,19 +40,31 @@ export class Follower implements AsyncIterable<Buffer> {
     return this.#source.size
   }
 
+  /** Does its reader wait for bytes? */
+  get waiting(): boolean {
+    return this.#interrupt !== undefined && !this.#closed
+  }
+
   /**
    * Returns the next bytes, or null at the end of a complete entry. Returns without a promise if they are in memory.
    * The buffer is shared with other followers: do not write to it.
    * @throws FillError (or rejects with it) if the fill failed; an error if the follower is closed, now or meanwhile
    */
   read(): Buffer | null | Promise<Buffer | null> {
-    if (this.#closed) throw new Error('the follower is closed')
+    if (this.#closed) throw this.#closedError()
     const chunk = this.#source.read(this.#offset)
     if (!(chunk instanceof Promise)) return this.#advance(chunk)
     return new Promise((resolve, reject) => {
       this.#interrupt = reject
-      chunk.then((later) => resolve(this.#advance(later)), reject)
+      chunk.then((later) => {
+        this.#interrupt = undefined
+        resolve(this.#advance(later))
+      }, reject)
     })
+  }
+
+  #closedError(): Error {
+    return this.#reason ?? new Error('the follower is closed')
   }
 
   #advance(chunk: Buffer | null): Buffer | null {
@@ -60,11 +75,15 @@ export class Follower implements AsyncIterable<Buffer> {
     return chunk
   }
 
-  /** Detaches from the entry; a pending read() rejects. Has no effect when repeated. */
-  close(): void {
+  /**
+   * Detaches from the entry; a pending read() rejects, and later ones throw. Has no effect when repeated.
+   * @param reason what read() throws then; another error says that the follower is closed
+   */
+  close(reason?: Error): void {
     if (this.#closed) return
     this.#closed = true
-    this.#interrupt?.(new Error('the follower is closed'))
+    this.#reason = reason
+    this.#interrupt?.(this.#closedError())
     this.#source.detach(this)
   }
 

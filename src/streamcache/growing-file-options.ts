@@ -14,6 +14,11 @@ export interface GrowingFileOptions extends SpillOptions {
   readonly hot: HotTier
   /** How far the writer may be ahead of the fastest follower (R3), in bytes. */
   readonly maxLeadBytes: number
+  /**
+   * How long a follower may read nothing, in milliseconds, while a writer without a disk waits for it and another follower
+   * for the writer. Then it is closed with an error; 5 seconds if left out.
+   */
+  readonly patienceMs?: number | undefined
   /** Asks for room on disk for that many bytes more of a file; left out: there always is. */
   readonly mayGrow?: (file: OwnedFile, bytes: number) => boolean
   /** Called once there is no room for a file; must have its spill unstore() its bytes. */

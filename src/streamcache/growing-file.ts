@@ -1,6 +1,7 @@
 import { AppendSignal } from './append-signal.js'
 import type { DiskFile } from './disk/disk-file.js'
 import { Follower, type Followed } from './follower.js'
+import { Followers } from './followers.js'
 import { GrowingDigest } from './growing-digest.js'
 import { Blocks, blockSize } from './memory/blocks.js'
 import type { GrowingFileOptions } from './growing-file-options.js'
@@ -23,7 +24,8 @@ const maxUnwritten = 16 * 1024 * 1024
  * The writer never waits for a particular follower. Back-pressure stops it only while even the fastest is `maxLeadBytes`
  * behind, or while the disk is behind, and not for long: see unblock(). Without a disk (it failed, or there never was
  * one) all bytes stay in memory; past `maxLeadBytes` the blocks that every follower has passed are dropped, no follower
- * may join any more, and the slowest sets the pace. What is on disk, and how it gets there, is the spill's part.
+ * may join any more, and the slowest sets the pace: if it stops while others wait for it, it is closed with an error
+ * (see Followers). What is on disk, and how it gets there, is the spill's part.
  *
  * A file that begins in memory (`store`) is decided upon when it is longer than `maxLeadBytes`. It goes to disk, all of
  * it, if it is shared: a second follower has attached, or its owner expects one. It goes to disk from the slowest
@@ -35,7 +37,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   readonly spill: Spill
   readonly #options: GrowingFileOptions
   readonly #blocks: Blocks
-  readonly #followers = new Set<Follower>()
+  readonly #followers: Followers
   /** Notified when bytes were appended or the file has ended. */
   readonly #appended = new AppendSignal()
   /** Notified when the writer may no longer have to pause. */
@@ -49,8 +51,6 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   #trimmed = false
   /** Is it in memory only, because nothing has asked for the disk yet? */
   #unasked: boolean
-  #shared = false
-  #followedOnce = false
   /** Is it about to leave memory for the disk? Then its bytes do not count as memory that others must give. */
   #leaving = false
 
@@ -58,6 +58,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   constructor(options: GrowingFileOptions, blocks = new Blocks()) {
     this.#options = options
     this.#blocks = blocks
+    this.#followers = new Followers(options.patienceMs)
     this.#unasked = options.store !== undefined
     this.#digest = new GrowingDigest(!this.#unasked)
     this.spill = new Spill(this, blocks, options, !this.#unasked)
@@ -104,7 +105,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
 
   /** Has more than one follower attached, or does its owner expect more? */
   get shared(): boolean {
-    return this.#shared
+    return this.#followers.shared
   }
 
   get fitsInMemory(): boolean {
@@ -112,7 +113,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   }
 
   get followed(): boolean {
-    return this.#followers.size > 0
+    return this.#followers.count > 0
   }
 
   /** May a new follower attach? Not if the first bytes are gone. */
@@ -133,7 +134,8 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     while (this.#mustPause()) {
       // The writer waits for followers to read, so they must not wait for AppendSignal's timer.
       this.#appended.notify()
-      await this.#eased.wait()
+      const needed = this.length - this.#options.maxLeadBytes
+      await this.#eased.wait(this.spill.storing ? undefined : this.#followers.closeStalled(needed))
     }
   }
 
@@ -174,7 +176,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
 
   /** From now on all its bytes are kept, on disk if they are too many for memory: its owner expects more followers. */
   retain(): void {
-    this.#shared = true
+    this.#followers.expectMore()
     this.#eased.notify()
   }
 
@@ -207,19 +209,15 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     if (this.spill.storing && this.spill.backlog > maxUnwritten) return true
     const { maxLeadBytes } = this.#options
     if (this.length <= maxLeadBytes) return false
-    let slowest = this.length
-    let fastest = 0
-    for (const { offset } of this.#followers) {
-      slowest = Math.min(slowest, offset)
-      fastest = Math.max(fastest, offset)
-    }
     if (this.spill.storing) {
-      return !this.#hurried && this.#followers.size > 0 && this.length - fastest > maxLeadBytes
+      if (this.#hurried || this.#followers.count === 0) return false
+      return this.length - this.#followers.fastest() > maxLeadBytes
     }
+    const slowest = this.#followers.slowest(this.length)
     if (this.#unasked) {
       // Without a reader it waits for one, or to be stopped.
-      if (this.#followers.size === 0 && (this.#trimmed || !this.#shared)) return true
-      if ((this.#shared && !this.#trimmed) || this.length - slowest > maxLeadBytes / 2) {
+      if (this.#followers.count === 0 && (this.#trimmed || !this.shared)) return true
+      if ((this.shared && !this.#trimmed) || this.length - slowest > maxLeadBytes / 2) {
         this.store()
         return this.#mustPause()
       }
@@ -263,8 +261,6 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     if (this.#state === 'failed') throw this.#error
     if (this.#trimmed) throw new Error('the beginning of this entry is gone')
     const follower = new Follower(this)
-    if (this.#followedOnce) this.#shared = true
-    this.#followedOnce = true
     this.#followers.add(follower)
     this.#options.followed?.(1)
     this.#options.hot.touch(this)
@@ -293,6 +289,6 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#options.followed?.(-1)
     this.#eased.notify()
     this.spill.closeIfUnread()
-    if (this.#state === 'growing' && this.#followers.size === 0) this.#options.unread?.()
+    if (this.#state === 'growing' && this.#followers.count === 0) this.#options.unread?.()
   }
 }

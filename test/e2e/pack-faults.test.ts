@@ -45,6 +45,14 @@ async function slowClient({ sidecar }: PackSetup, body: Buffer) {
       socket.destroy()
       return Buffer.concat(chunks)
     },
+    /** Reads until the connection ends; resolves with whether the answer had its end. */
+    endsWhole: async (): Promise<boolean> => {
+      let end = Buffer.alloc(0)
+      socket.on('data', (chunk: Buffer) => (end = Buffer.concat([end, chunk]).subarray(-5)))
+      // A reset is an error too.
+      await once(socket, 'close').catch(() => {})
+      return end.toString() === '0\r\n\r\n'
+    },
   }
 }
 
@@ -65,14 +73,16 @@ t.test('a slow first client of a large pack holds neither Git nor others', async
   t.ok((await slow.readOn()).length > 30_000_000)
 })
 
-const full = { skip: 'clients that join behind a slow one wait for it' }
-t.test('a budget that is full pauses Git for its client, and all answers are right', full, async (t) => {
-  const setup = await startPacks(t, {
-    bulk: 30_000_000,
-    args: ['--pack-cache-max-bytes', '1MiB', '--pack-memory-max-bytes', '1MiB'],
-  })
+const noRoom = ['--pack-cache-max-bytes', '1MiB', '--pack-memory-max-bytes', '1MiB']
+
+t.test('a budget that is full pauses Git for its client, and all answers are right', async (t) => {
+  const setup = await startPacks(t, { bulk: 30_000_000, args: noRoom })
+  setup.wrapper.planPacks(packPlans.pauseAfter(1_500_000, 'go'))
   const body = wanted(setup)
   const slow = await slowClient(setup, body)
+  await eventually('its beginning is gone', () => setup.wrapper.hasFile('paused'))
+  setup.wrapper.signal('go')
+  setup.wrapper.planPacks(undefined)
   const others = await Promise.all([1, 2].map(() => postFetch(setup.sidecar.url, 'r.git', body)))
   for (const { body: bytes } of others) t.ok(bytes.length > 30_000_000)
   t.ok((await running(setup)) >= 1, 'the slow client’s Git waits for it')
@@ -81,6 +91,22 @@ t.test('a budget that is full pauses Git for its client, and all answers are rig
   const work = tempDir(t)
   await gitClient(2)(work, 'clone', '--quiet', '--bare', `${setup.sidecar.url}/r.git`, 'clone')
   git(join(work, 'clone'), 'fsck', '--strict')
+})
+
+t.test('a budget that is full: of those that share a pack, one that stops reading is cut off', async (t) => {
+  const setup = await startPacks(t, { bulk: 30_000_000, args: noRoom })
+  setup.wrapper.planPacks(packPlans.pauseAfter(500, 'go'))
+  const body = wanted(setup)
+  const slow = await slowClient(setup, body)
+  const others = [1, 2].map(() => postFetch(setup.sidecar.url, 'r.git', body))
+  await eventuallyFollowed(setup.sidecar, 3)
+  setup.wrapper.signal('go')
+  const [one, other] = await Promise.all(others)
+  t.ok(one!.body.length > 30_000_000)
+  t.ok(one!.body.equals(other!.body))
+  t.equal(setup.wrapper.packs(), 1)
+  t.notOk(await slow.endsWhole())
+  await eventuallyIdle(setup)
 })
 
 t.test('the first client leaves: those that follow get everything', async (t) => {

@@ -3,9 +3,10 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { eventually } from '../support/eventually.js'
-import { makeGitWrapper, plans, type GitWrapper } from '../support/git-wrapper.js'
+import { plans } from '../support/git-wrapper.js'
 import { ask, connect, infoRefs } from '../support/http-client.js'
 import { LeaseClient } from '../support/lease-client.js'
+import { makePackWrapper, type PackWrapper } from '../support/pack-wrapper.js'
 import { git, gitEnvironment, makeRepository } from '../support/repositories.js'
 import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -15,7 +16,7 @@ type Test = Parameters<typeof tempDir>[0]
 
 interface Full {
   readonly root: string
-  readonly wrapper: GitWrapper
+  readonly wrapper: PackWrapper
   readonly sidecar: SpawnedSidecar
   /** The requests that hang or wait; they end once the file `go` exists. */
   readonly answers: Promise<{ status: number }>[]
@@ -25,7 +26,7 @@ interface Full {
 async function makeFull(t: Test, ...args: string[]): Promise<Full> {
   const root = tempDir(t)
   for (const name of ['a', 'b', 'c', 'd']) makeRepository(root, `${name}.git`)
-  const wrapper = makeGitWrapper(t)
+  const wrapper = makePackWrapper(t)
   wrapper.plan(plans.wait, 'http-backend')
   const limits = ['--max-processes', '3', '--queue-max', '2', '--queue-wait-seconds', '600']
   const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path, ...limits, ...args] })
@@ -49,18 +50,33 @@ for (const version of [0, 2]) {
     `the POST of an admitted clone is queued while new clients are shed: protocol v${version}`,
     async (t) => {
       const { wrapper, sidecar, answers } = await makeFull(t)
-      const clone = join(tempDir(t), 'clone')
-      const from = `${sidecar.url}/d.git`
-      const cloned = run('git', ['-c', `protocol.version=${version}`, 'clone', '--quiet', from, clone], {
-        env: gitEnvironment,
-      })
-      const waiting = (): Promise<number> =>
-        sidecar.metric('refstream_process_permits_waiting', { class: 'pass' })
-      await eventually('its POST waits', async () => (await waiting()) === 3)
-      t.equal((await ask(`${from}/HEAD`)).status, 429, 'a new client is shed')
+      wrapper.planPacks(plans.wait)
+      const directory = tempDir(t)
+      const clones: Promise<unknown>[] = []
+      const startClone = (name: string): unknown => {
+        const args = [
+          '-c',
+          `protocol.version=${version}`,
+          'clone',
+          '--quiet',
+          `${sidecar.url}/${name}.git`,
+          name,
+        ]
+        return clones.push(run('git', args, { env: gitEnvironment, cwd: directory }))
+      }
+      const packs = (state: 'held' | 'waiting'): Promise<number> =>
+        sidecar.metric(`refstream_process_permits_${state}`, { class: 'pack' })
+      startClone('c')
+      await eventually('its POST has the only permit for packs', async () => (await packs('held')) === 1)
+      startClone('d')
+      await eventually('its POST waits', async () => (await packs('waiting')) === 1)
+      t.equal((await ask(`${sidecar.url}/d.git/HEAD`)).status, 429, 'a new client is shed')
       wrapper.signal('go')
-      await cloned
-      t.equal(git(clone, 'rev-parse', 'v1^{commit}'), git(clone, 'rev-parse', 'HEAD'))
+      await Promise.all(clones)
+      for (const name of ['c', 'd']) {
+        const clone = join(directory, name)
+        t.equal(git(clone, 'rev-parse', 'v1^{commit}'), git(clone, 'rev-parse', 'HEAD'))
+      }
       for (const { status } of await Promise.all(answers)) t.equal(status, 200)
     },
   )
@@ -84,9 +100,8 @@ t.test('a client is not admitted if its fetch could not be queued', async (t) =>
   t.equal(status, 429)
   t.match(headers['retry-after'], /^[1-9]\d*$/)
   t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'shed' }), 1)
-  t.ok(
+  await eventually('it is logged', () =>
     sidecar.log.some(({ msg }) => String(msg).startsWith('requests are shed')),
-    'and it is logged',
   )
   wrapper.signal('go')
   await Promise.all(answers)

@@ -28,6 +28,7 @@ function inspect(
     cache: {
       committed: (key: string) => (entries.has(key) ? { length: entries.get(key) } : undefined),
     } as unknown as FreshCache,
+    packs: { kept: (commonDir) => ({ count: commonDir === '/root/r/.git' ? 2 : 0, bytes: 300 }) },
   })
   return inspector.stat.bind(inspector)
 }
@@ -44,6 +45,8 @@ t.test('a repository is shown with its mode, leases and committed entries', asyn
       { kind: 'advertisement v2', bytes: 100 },
       { kind: 'listing sha1', bytes: 2000 },
     ],
+    packs: 2,
+    packBytes: 300,
   })
 })
 

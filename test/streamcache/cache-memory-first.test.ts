@@ -190,6 +190,19 @@ t.test('an entry larger than its own limit, and a disk that fails, end in back-p
   await nothingLeaks(test.directory)
 })
 
+t.test('no room on disk: one of several clients stops, and the others get all of it', async (t) => {
+  const { cache, directory } = await open(t, { maxBytes: mib, patienceMs: 50 })
+  const bytes = bytesOf(11, 0, 40 * mib)
+  const { entry, ended } = cache.fill('a', 'token', producerOf(...pieces(bytes)), yes)
+  const stopped = entry.follow()
+  const whole = await Promise.all([entry.follow(), entry.follow()].map(collect))
+  t.ok(whole.every((each) => each.equals(bytes)))
+  t.equal(await ended, 'unstored')
+  t.throws(() => stopped.read(), { name: 'FillError', fault: 'stalled' })
+  t.equal(cache.followers, 0)
+  await nothingLeaks(directory)
+})
+
 function pieces(bytes: Buffer): Buffer[] {
   const size = 64 * 1024
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>

@@ -88,3 +88,27 @@ t.test('an iteration that ends early, or with the error of the fill, closes the 
     t.equal(failed.calls.at(-1), 'detached')
   }
 })
+
+t.test('it can be closed with an error, which its reader gets', async (t) => {
+  const file = new FakeFile(() => new Promise(() => {}))
+  const follower = new Follower(file)
+  const read = Promise.resolve(follower.read())
+  t.ok(follower.waiting)
+  follower.close(new Error('too slow'))
+  await t.rejects(read, /too slow/)
+  t.throws(() => follower.read(), /too slow/)
+  t.notOk(follower.waiting)
+  follower.close()
+  t.throws(() => follower.read(), /too slow/)
+})
+
+t.test('it waits only as long as a read is pending', async (t) => {
+  let answer!: (bytes: Buffer) => void
+  const follower = new Follower(new FakeFile(() => new Promise((resolve) => (answer = resolve))))
+  t.notOk(follower.waiting)
+  const read = follower.read()
+  t.ok(follower.waiting)
+  answer(Buffer.from('abc'))
+  await read
+  t.notOk(follower.waiting)
+})

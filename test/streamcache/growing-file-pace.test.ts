@@ -1,6 +1,7 @@
 import t from 'tap'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../support/eventually.js'
 import { growingFile, noSpace } from '../support/growing-file.js'
 import { bytesOf, collect, pending, readUntil, turns } from '../support/producers.js'
@@ -96,4 +97,46 @@ t.test('a disk that fails wakes a writer that waits for it', async (t) => {
   await turns()
   file.spill.storeOn(disk)
   await ahead
+})
+
+t.test(
+  'without a disk, a follower that stops while another waits is closed; the others get all',
+  async (t) => {
+    const test = await growingFile(t, { stored: false, maxLeadBytes: mib, patienceMs: 50 })
+    const { file } = test
+    file.spill.storeOn(undefined)
+    const [fast, stopped] = [file.follow(), file.follow()]
+    const all = collect(fast)
+    for (let part = 0; part < 4; part++) {
+      if (part === 1) await readUntil(stopped, mib)
+      await file.append(bytesOf(1, part * mib, mib))
+    }
+    file.complete()
+    t.ok((await all).equals(bytesOf(1, 0, 4 * mib)))
+    t.throws(() => stopped.read(), { name: 'FillError', fault: 'stalled' })
+    t.equal(test.followers, 0)
+  },
+)
+
+t.test('without a disk, a follower that is alone may stop', async (t) => {
+  const { file } = await growingFile(t, { stored: false, maxLeadBytes: mib, patienceMs: 1 })
+  file.spill.storeOn(undefined)
+  const [alone, other] = [file.follow(), file.follow()]
+  other.close()
+  const ahead = file.append(bytesOf(1, 0, 2 * mib))
+  await sleep(20)
+  t.ok(await pending(ahead))
+  await readUntil(alone, mib)
+  await ahead
+  alone.close()
+})
+
+t.test('with a disk, a follower that stops is not closed', async (t) => {
+  const { file } = await growingFile(t, { maxLeadBytes: mib, patienceMs: 1 })
+  const [fast, stopped] = [file.follow(), file.follow()]
+  const all = collect(fast)
+  for (let part = 0; part < 8; part++) await file.append(bytesOf(1, part * mib, mib))
+  await sleep(20)
+  file.complete()
+  for (const bytes of [await all, await collect(stopped)]) t.ok(bytes.equals(bytesOf(1, 0, 8 * mib)))
 })

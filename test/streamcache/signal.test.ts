@@ -15,3 +15,14 @@ t.test('notify wakes all waiters, and none that comes later', async (t) => {
   signal.notify()
   await later
 })
+
+t.test('a wait with a limit ends by itself', async (t) => {
+  const signal = new Signal()
+  const other = signal.wait()
+  await signal.wait(1)
+  await other
+  const notified = signal.wait(60_000)
+  signal.notify()
+  await notified
+  t.pass('its timer is gone too, or this process would not end')
+})

@@ -21,7 +21,12 @@ export interface TestFile {
 /** Makes a growing file with its file on disk; with `stored: false` the test calls storeOn(). */
 export async function growingFile(
   t: Test,
-  { hotMaxBytes = 1 << 26, maxLeadBytes = 1 << 26, stored = true } = {},
+  {
+    hotMaxBytes = 1 << 26,
+    maxLeadBytes = 1 << 26,
+    patienceMs = undefined as number | undefined,
+    stored = true,
+  } = {},
 ): Promise<TestFile> {
   const hot = new HotTier(hotMaxBytes)
   const writeErrors: unknown[] = []
@@ -30,6 +35,7 @@ export async function growingFile(
   const file = new GrowingFile({
     hot,
     maxLeadBytes,
+    patienceMs,
     writeFailed: (error) => writeErrors.push(error),
     readFailed: (error) => readErrors.push(error),
     followed: (change) => (test.followers += change),

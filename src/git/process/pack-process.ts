@@ -28,13 +28,11 @@ export class PackRefused extends GitError {
 }
 
 /** What `packFor` needs of a request. */
-export type PackRequest = Pick<FetchRequest, 'version' | 'body'>
+export type PackRequest = Pick<FetchRequest, 'version' | 'body' | 'endsInFlush'>
 
 export interface PackOptions {
   /** Does an admitted client wait for it, which must not be shed? */
   readonly admitted?: boolean
-  /** Called when the process has started, after the wait for a permit. */
-  readonly started?: () => void
   /**
    * Called before the stream ends without an error: does it end as a pack should? If so, Git exited with 0, the last packet
    * is a flush packet, and none is an error message. A refusal in the middle is not sound, nor is a round of negotiation of
@@ -50,17 +48,17 @@ export interface PackOptions {
  * --stateless-rpc` (http-backend.c, service_rpc). The first chunk is empty and tells that Git runs. The process ends when the
  * signal aborts or no more is read.
  *
- * Ends only if the bytes are a whole answer for a client: Git exited with 0 after a whole packet, or the last packet is an
- * error message.
+ * Ends only if the bytes are a whole answer for a client: Git exited with 0 after a flush packet, or where the request allows
+ * it after another whole packet; or the last packet is an error message.
  * @throws PackRefused if the first packet is an error message; then nothing was yielded. GitError if Git failed otherwise;
  * Overloaded, RepositoryExchanged, FilesystemUnanswered, or the signal's reason
  */
 export async function* packFor(
   git: Git,
   repository: Repository,
-  { version, body }: PackRequest,
+  { version, body, endsInFlush }: PackRequest,
   signal: AbortSignal,
-  { admitted = false, started, ended, finished }: PackOptions = {},
+  { admitted = false, ended, finished }: PackOptions = {},
 ): AsyncGenerator<Buffer> {
   const { process, permit } = await startUploadPack(git, repository, {
     mode: '--stateless-rpc',
@@ -72,7 +70,6 @@ export async function* packFor(
     admitted,
     measuresCpu: finished !== undefined,
   })
-  started?.()
   if (finished) void process.gone.then(() => finished(process.cpuSeconds))
   // Slow clients must not use up the permits for packs, which are as few as cores.
   const pauses = new PauseWatch(pausedMs, () => permit.becomePass())
@@ -99,7 +96,8 @@ export async function* packFor(
     const { code, reason } = await process.ended
     if (ending.beginsWithError && ending.endsInPacket) throw new PackRefused(Buffer.concat(held))
     if (code !== 0 && !ending.endsInError) throw new GitError(`git upload-pack: ${reason}`)
-    if (!ending.endsInPacket) throw new GitError('git upload-pack: its output was cut short')
+    const whole = endsInFlush ? ending.endsInFlush || ending.endsInError : ending.endsInPacket
+    if (!whole) throw new GitError('git upload-pack: its output was cut short')
     ended?.(code === 0 && ending.endsInFlush && !ending.hasError)
   } catch (error) {
     throw process.unanswered ?? error

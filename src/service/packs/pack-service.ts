@@ -132,8 +132,6 @@ export class PackService {
     let entry: Entry | undefined
     let isSound = false
     let runs = 0
-    let begun = false
-    const started = (): void => void (begun = true)
     const ended = (sound: boolean): void => void (isSound = sound)
     const finished = (cpuSeconds: number | undefined): void => {
       if (entry && cpuSeconds !== undefined) reports.spent(entry, cpuSeconds)
@@ -142,12 +140,10 @@ export class PackService {
       commonDir,
       name,
       maxAgeMs,
-      begun: () => begun,
       // The clients that wait for a fill which is tried again have been admitted.
       producer: unlessBackingOff(backOff, key, name, (signal) =>
         packFor(git, repository, asked, signal, {
           admitted: admitted || runs++ > 0,
-          started,
           ended,
           finished,
         }),

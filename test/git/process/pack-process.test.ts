@@ -35,6 +35,7 @@ const lines = (...texts: string[]): Buffer[] => texts.map((text) => pktLine(`${t
 /** A request of protocol v2; its arguments. */
 const v2 = (...args: string[]): PackRequest => ({
   version: 2,
+  endsInFlush: true,
   body: Buffer.concat([
     ...lines('command=fetch', 'object-format=sha1'),
     ...[delimiter, ...lines('thin-pack', 'no-progress', 'ofs-delta', ...args), flushPacket],
@@ -43,6 +44,7 @@ const v2 = (...args: string[]): PackRequest => ({
 /** A request of protocol v0 or v1; the first line, others before the flush packet, and those after it (`0000`: another). */
 const v0 = (first: string, before: string[], after: string[], version: ProtocolVersion = 0): PackRequest => ({
   version,
+  endsInFlush: after.at(-1) !== '0000',
   body: Buffer.concat([
     ...lines(`${first} multi_ack_detailed no-done side-band-64k thin-pack no-progress ofs-delta`, ...before),
     ...[flushPacket, ...after.map((text) => (text === '0000' ? flushPacket : pktLine(`${text}\n`)))],
@@ -139,8 +141,8 @@ t.test('an answer without a pack has the bytes of http-backend too', async (t) =
     ['nothing in common', v2(`want ${newer}`, `have ${unknown}`), true],
     // Without a flush packet at the end (gitprotocol-pack(5), "Packfile Negotiation").
     ['nothing in common, by protocol v0', v0(`want ${newer}`, [], [`have ${unknown}`, '0000']), false],
-    ['no wants', { version: 0, body: flushPacket }, false],
-    ['an empty body', { version: 2, body: Buffer.alloc(0) }, false],
+    ['no wants', { version: 0, endsInFlush: false, body: flushPacket }, false],
+    ['an empty body', { version: 2, endsInFlush: false, body: Buffer.alloc(0) }, false],
   ]
   for (const [what, request, sound] of rounds) {
     const outcome = await pack(request)
@@ -231,6 +233,11 @@ t.test('a stream ends without an error only if its client sees a whole answer', 
     ['is killed half-way', plans.killSelfAfter(100), /killed by SIGKILL/],
     ['ends in the middle of a packet', plans.cutAfter(100), /cut short/],
     ['leaves out a byte', without(1), /cut short/],
+    ['leaves out the flush packet', without(4), /cut short/],
+    ['ends between two packets', `${print(some)}exit 0\n`, /cut short/],
+    ['goes on after an error, cut', `${print(some, fatal, some)}exit 0\n`, /cut short/],
+    ['ends with a delimiter', `${print(some, delimiter)}exit 0\n`, /cut short/],
+    ['ends without bytes', 'exit 0\n', /cut short/],
     ['says something else', 'echo Hello, world; exit 0\n', /not a pkt-line length/],
     ['says something else afterwards', 'git "$@"; echo goodbye; exit 0\n', /not a pkt-line length/],
     ['sends an error in the middle of a pack, cut', `${print(some, fatal.subarray(0, -1))}exit 128\n`, /128/],
@@ -243,7 +250,6 @@ t.test('a stream ends without an error only if its client sees a whole answer', 
     t.notOk(outcome.error instanceof PackRefused, what)
   }
   const unsound: [what: string, plan: string][] = [
-    ['leaves out the flush packet', without(4)],
     ['sends an error in the middle of a pack', `${print(some, fatal)}exit 128\n`],
     ['sends an error and exits with 0', `${print(some, fatal, flushPacket)}exit 0\n`],
     ['sends an ERR packet after something else', `${print(some, err)}exit 128\n`],
@@ -256,6 +262,13 @@ t.test('a stream ends without an error only if its client sees a whole answer', 
     t.match(outcome, { sound: [false], error: undefined }, what)
     t.match(outcome.body, 'PACK', what)
   }
+  wrapper.plan(without(4))
+  const round = await pack({ ...clone, endsInFlush: false }, { with: git })
+  t.match(
+    round,
+    { body: 'PACK', sound: [false], error: undefined },
+    'a request whose answer may end without one',
+  )
   await eventually('no process is left', () => git.running === 0)
 })
 
@@ -308,7 +321,7 @@ t.test('a Git that does not read the request is no other error', async (t) => {
   const { wrapper, git } = wrapped(t)
   const haves = pktLine(`have ${unknown}\n`).toString().repeat(100_000)
   const large = {
-    version: 2,
+    ...clone,
     body: Buffer.concat([clone.body.subarray(0, -4), Buffer.from(haves), flushPacket]),
   } as const
   wrapper.plan(`${print(err)}exit 128\n`)
