@@ -17,7 +17,7 @@ export interface PackRequest {
   readonly commonDir: string
   /** Names all that the answer depends on: equal names, equal answers. */
   readonly name: string
-  /** Longest age in milliseconds of a pack that may answer. */
+  /** Longest age in milliseconds of a pack that may answer, counted from the start of its fill. */
   readonly maxAgeMs: number
   readonly producer: Producer
   /** Does what the name says still hold, and is the answer whole? Called when the producer has ended. */
@@ -40,6 +40,8 @@ interface RunningFill {
 /** Returns the key of a pack, which ends in its repository. @param name without a space */
 export const packKey = (name: string, commonDir: string): string => `pack ${name} ${commonDir}`
 
+/** Milliseconds between two looks at whether the head of a fill that goes on without followers is still kept. */
+const retainedLookMs = 1000
 const unread = (): FillError => new FillError('unread', 'no client was left to read the pack')
 
 /** Most keys that are remembered as asked for. */
@@ -57,7 +59,7 @@ export class PackCache {
   readonly #options: PackCacheOptions
   /** The newest fill of each key. */
   readonly #running = new Map<string, RunningFill>()
-  /** When the fills of committed entries began, in milliseconds of performance.now(). */
+  /** When the fills of entries began, in milliseconds of performance.now(). */
   readonly #startedAt = new WeakMap<Entry, number>()
   readonly #asked: LRUCache<string, true>
 
@@ -78,16 +80,22 @@ export class PackCache {
       this.#options.cache.discard(entry)
     }
     const running = this.#running.get(key)
-    if (running?.entry.joinable) return { ...this.#join(running), reuse: 'joined' }
+    if (running?.entry.joinable && this.#isYoung(running.entry, request))
+      return { ...this.#join(running), reuse: 'joined' }
     const { entry } = this.#fill(key, request, repeated)
     return { entry, follower: entry.follow(), reuse: 'filled' }
   }
 
-  #fresh(key: string, { maxAgeMs }: PackRequest): Entry | undefined {
+  #fresh(key: string, request: PackRequest): Entry | undefined {
     const entry = this.#options.cache.get(key)
-    if (!entry || maxAgeMs === Infinity) return entry
+    return entry && this.#isYoung(entry, request) ? entry : undefined
+  }
+
+  /** Did an entry's fill begin recently enough for a request? */
+  #isYoung(entry: Entry, { maxAgeMs }: PackRequest): boolean {
+    // An entry that an earlier process made has no start here, and an age that only the engine knows.
     const startedAt = this.#startedAt.get(entry) ?? -Infinity
-    return performance.now() - startedAt <= maxAgeMs ? entry : undefined
+    return maxAgeMs === Infinity || performance.now() - startedAt <= maxAgeMs
   }
 
   #join(running: RunningFill): { entry: Entry; follower: Follower } {
@@ -106,7 +114,8 @@ export class PackCache {
     const token = maxAgeMs > 0 ? request.name : undefined
     const fill = cache.fill(key, token, request.producer, isKept, () => this.#endIfUnread(running))
     const { entry } = fill
-    const running: RunningFill = { entry, commonDir: request.commonDir, repeated, forgotten: false }
+    const { commonDir } = request
+    const running: RunningFill = { entry, commonDir, repeated, forgotten: false }
     this.#running.set(key, running)
     this.#startedAt.set(entry, performance.now())
     if (repeated) entry.retain()
@@ -120,23 +129,34 @@ export class PackCache {
   }
 
   /**
-   * Ends a fill that has no follower: at once if it still waits to begin, else after the grace time. One whose key repeats
-   * goes on, if its head can be kept.
+   * Ends a fill that has no follower, after the grace time. One whose key repeats goes on for as long as its head can be
+   * kept. One that has not begun ends at once: no work is lost, and what waits costs memory, the request's body, with no
+   * client that this is counted for.
    */
   #endIfUnread(running: RunningFill): void {
-    const { entry } = running
-    if (!entry.begun) {
-      entry.stop(unread())
-      return
-    }
-    if (running.repeated && entry.joinable) {
-      entry.retain()
-      return
-    }
+    if (!running.entry.begun) this.#end(running)
+    else if (this.#goesOn(running)) this.#lookIn(running, Math.max(this.#options.graceMs, retainedLookMs))
+    else this.#lookIn(running, this.#options.graceMs)
+  }
+
+  #lookIn(running: RunningFill, ms: number): void {
     clearTimeout(running.graceTimer)
     running.graceTimer = setTimeout(() => {
-      if (!entry.followed) entry.stop(unread())
-    }, this.#options.graceMs).unref()
+      if (running.entry.followed) return
+      if (this.#goesOn(running)) this.#lookIn(running, retainedLookMs)
+      else this.#end(running)
+    }, ms).unref()
+  }
+
+  /** Is a fill to go on without a follower, for those that will come? Not if the disk has no room for its head. */
+  #goesOn({ repeated, entry }: RunningFill): boolean {
+    if (!repeated || !entry.joinable) return false
+    entry.retain()
+    return true
+  }
+
+  #end({ entry }: RunningFill): void {
+    entry.stop(unread())
   }
 
   /** Packs of a repository that are kept, and their bytes. */

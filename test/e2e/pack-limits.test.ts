@@ -11,8 +11,12 @@ import { git } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 
-const fetchOf = ({ repository }: PackSetup, name: string): Buffer =>
-  fetchV2(['ofs-delta', `want ${git(repository, 'rev-parse', name)}`, 'done'])
+const wants = ({ repository }: PackSetup, name: string): string[] => [
+  `want ${git(repository, 'rev-parse', name)}`,
+]
+
+const fetchOf = (setup: PackSetup, name: string): Buffer =>
+  fetchV2(['ofs-delta', ...wants(setup, name), 'done'])
 
 /** Starts a fetch; resolves with the number of objects in its pack. */
 async function objectsFor({ sidecar }: PackSetup, body: Buffer): Promise<number> {
@@ -111,4 +115,22 @@ t.test('without memory and disk for packs all answers are right', async (t) => {
   const setup = await startPacks(t, { args, bulk: 3_000_000 })
   const counts = await storm(setup, 5, () => objectsFor(setup, fetchOf(setup, 'main')))
   t.same(new Set(counts), new Set([await objectsFor(setup, fetchOf(setup, 'main'))]))
+})
+
+t.test('slow clients of packs for which the disk has no room keep no other pack waiting', async (t) => {
+  const noRoom = ['--pack-memory-max-bytes', '0', '--pack-cache-max-bytes', '0']
+  const args = ['--max-pack-processes', '1', '--pack-grace-seconds', '0', ...noRoom]
+  const setup = await startPacks(t, { args, bulk: 40_000_000 })
+  const { sidecar } = setup
+  const options = { method: 'POST', headers: { ...uploadPackHeaders, 'git-protocol': 'version=2' } }
+  const slow = await open(`${sidecar.url}/r.git/git-upload-pack`, options, fetchOf(setup, 'main'))
+  t.ok(
+    (await objectsFor(setup, fetchV2(['deepen 1', ...wants(setup, 'main'), 'filter blob:none', 'done']))) > 1,
+  )
+  const held = (permitClass: string): Promise<number> =>
+    sidecar.metric('refstream_process_permits_held', { class: permitClass })
+  t.equal(await held('pass'), 1)
+  await eventually('the other is gone', async () => (await held('pack')) === 0)
+  slow.destroy()
+  await eventually('no permit is lost', async () => (await held('pass')) === 0)
 })

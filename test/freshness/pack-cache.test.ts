@@ -11,11 +11,17 @@ interface Rig extends TestCache {
   readonly packs: PackCache
   /** The fills so far. */
   readonly fills: Fill[]
-  request(changes?: Partial<PackRequest>): PackRequest
+  readonly request: (changes?: Partial<PackRequest>) => PackRequest
 }
 
-async function open(t: Test, options: { maxAgeMs?: number; graceMs?: number } = {}): Promise<Rig> {
-  const test = await openCache(t, { memoryFirst: true, maxLeadBytes: 4 * mib })
+async function open(
+  t: Test,
+  { maxBytes, ...options }: { maxAgeMs?: number; graceMs?: number; maxBytes?: number } = {},
+): Promise<Rig> {
+  const test = await openCache(t, {
+    ...{ memoryFirst: true, maxLeadBytes: 4 * mib },
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+  })
   const fills: Fill[] = []
   const packs = new PackCache({ cache: test.cache, maxAgeMs: 300_000, graceMs: 600_000, ...options })
   const request: Rig['request'] = (changes = {}) => ({
@@ -77,6 +83,18 @@ t.test('an entry that is older than the request allows does not answer', async (
   await fills[0]!.ended
   t.equal((await packs.read(request({ maxAgeMs: 60_000 }))).reuse, 'hit')
   t.equal((await packs.read(request({ maxAgeMs: -1 }))).reuse, 'filled')
+})
+
+t.test('a fill that began too long ago is not joined', async (t) => {
+  const { packs, request } = await open(t)
+  const producer = new ManualProducer().push(Buffer.from('pa'))
+  const first = await packs.read(request({ producer: producer.run }))
+  const second = await packs.read(request({ maxAgeMs: 60_000 }))
+  const third = await packs.read(request({ maxAgeMs: -1 }))
+  t.same([first.reuse, second.reuse, third.reuse], ['filled', 'joined', 'filled'])
+  producer.end()
+  const bodies = await Promise.all([first, second, third].map(({ follower }) => collect(follower)))
+  t.same(bodies.map(String), ['pa', 'pa', 'pack'])
 })
 
 t.test('a client that comes when the beginning is gone gets a fill of its own, which is kept', async (t) => {
@@ -145,6 +163,16 @@ t.test('a fill whose key repeats goes on without clients', async (t) => {
   producer.push(bytes.subarray(mib)).end()
   t.equal(await fills[0]!.ended, 'committed')
   t.equal((await packs.read(request())).reuse, 'hit')
+})
+
+t.test('a fill whose key repeats ends without clients if there is no room for what it makes', async (t) => {
+  const { packs, fills, request } = await open(t, { graceMs: 0, maxBytes: 0 })
+  const producer = new ManualProducer().push(bytesOf(3, 0, mib))
+  const readings = [await packs.read(request({ producer: producer.run })), await packs.read(request())]
+  for (const { follower } of readings) follower.close()
+  producer.push(bytesOf(4, 0, 8 * mib))
+  t.equal(await fills[0]!.ended, 'failed')
+  t.match(readings[0]!.entry.error, { fault: 'unread' })
 })
 
 t.test('packs of a repository are dropped: kept ones, and those that are being made', async (t) => {

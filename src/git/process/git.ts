@@ -38,7 +38,7 @@ export interface SpawnOptions extends ProcessOptions {
 }
 
 /** Used if there is no limiter. */
-const unlimitedPermit: Permit = { release: () => {} }
+const unlimitedPermit: Permit = { release: () => {}, becomePass: () => true }
 
 /**
  * Stuck processes that may be left behind at once with their permits released; they use no CPU. Any further ones keep their

@@ -3,10 +3,13 @@ import type { FetchRequest } from '../protocol/fetch-request.js'
 import type { Repository } from '../state/repository.js'
 import type { Git } from './git.js'
 import { GitError } from './git-error.js'
+import { PauseWatch } from './pause-watch.js'
 import { startUploadPack } from './upload-pack.js'
 
 /** Most bytes of an answer that refuses a request: one packet is shorter (gitprotocol-common(5)). */
 const refusalMax = 64 * 1024
+/** Milliseconds without a further read after which the readers, and not Git, set the pace; and between two looks at that. */
+const pausedMs = 1000
 /** Most bytes of Git's error message in the message of an exception. */
 const shownMax = 200
 
@@ -57,7 +60,7 @@ export async function* packFor(
   signal: AbortSignal,
   { admitted = false, ended, finished }: PackOptions = {},
 ): AsyncGenerator<Buffer> {
-  const process = await startUploadPack(git, repository, {
+  const { process, permit } = await startUploadPack(git, repository, {
     mode: '--stateless-rpc',
     version,
     input: body,
@@ -68,6 +71,8 @@ export async function* packFor(
     measuresCpu: finished !== undefined,
   })
   if (finished) void process.gone.then(() => finished(process.cpuSeconds))
+  // Slow clients must not use up the permits for packs, which are as few as cores.
+  const pauses = new PauseWatch(pausedMs, () => permit.becomePass())
   try {
     yield Buffer.alloc(0)
     const ending = new AnswerEnding()
@@ -79,7 +84,9 @@ export async function* packFor(
       ending.requirePackets()
       if (ending.beginsWithError === false) {
         if (held.length > 0) yield* held.splice(0)
+        pauses.begin()
         yield chunk
+        pauses.end()
         continue
       }
       held.push(chunk)
@@ -95,6 +102,7 @@ export async function* packFor(
   } catch (error) {
     throw process.unanswered ?? error
   } finally {
+    pauses.close()
     process.end()
   }
 }

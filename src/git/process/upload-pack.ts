@@ -1,4 +1,4 @@
-import type { ProcessClass } from '../../limits/process/process-limiter.js'
+import type { Permit, ProcessClass } from '../../limits/process/process-limiter.js'
 import { withConfig, type ConfigPair, objectEnvironment } from './environment.js'
 import type { Git } from './git.js'
 import type { GitProcess, ProcessOptions } from './git-process.js'
@@ -79,7 +79,7 @@ interface Run extends UploadPackRun {
 }
 
 async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGenerator<Buffer> {
-  const process = await startUploadPack(git, repository, run)
+  const { process } = await startUploadPack(git, repository, run)
   const startedAt = performance.now()
   try {
     // From here on the wait is for Git and not for a permit.
@@ -119,6 +119,12 @@ export interface UploadPackRun extends Pick<ProcessOptions, 'measuresCpu'> {
   readonly overrides?: UploadPackOverrides
 }
 
+/** A run that has started. The process releases the permit when it is gone. */
+export interface StartedUploadPack {
+  readonly process: GitProcess
+  readonly permit: Permit
+}
+
 /**
  * Starts `git upload-pack` in a repository, with its input, once it has a permit. The caller ends the process.
  * @throws Overloaded, RepositoryExchanged, or the signal's reason
@@ -127,7 +133,7 @@ export async function startUploadPack(
   git: Git,
   repository: Repository,
   run: UploadPackRun,
-): Promise<GitProcess> {
+): Promise<StartedUploadPack> {
   const { mode, version, input, mayGiveUp, signal, admitted = false, measuresCpu = false, overrides } = run
   const environment = {
     ...withConfig(git.environment, overrides?.config ?? []),
@@ -144,5 +150,5 @@ export async function startUploadPack(
     measuresCpu,
   })
   process.stdin.end(input)
-  return process
+  return { process, permit }
 }

@@ -45,6 +45,11 @@ export interface PermitRequest extends QueueRequest {
 export interface Permit {
   /** Returns the permit; has no effect when repeated. */
   readonly release: () => void
+  /**
+   * Counts the process as pass-through from now on, if that class may have one more; returns whether it counts so. For a
+   * process that uses no CPU any more, because its client sets the pace.
+   */
+  readonly becomePass: () => boolean
 }
 
 /**
@@ -66,7 +71,8 @@ export interface Permit {
  *   number of permits held.
  *
  * *Packs have a maximum of their own*, since each uses as much CPU as it can get: more of them than cores only take longer
- * together. Packs of admitted clients are never shed: they are queued without a time limit, and even if there is no place,
+ * together. One that waits for a slow client uses none: it is counted as pass-through from then on, within the limits of
+ * that class (`Permit.becomePass`), so that slow clients keep no packs waiting. Packs of admitted clients are never shed: they are queued without a time limit, and even if there is no place,
  * until the caller's signal aborts. `rejection()` tells when there is no place, so that a caller can shed a client before it
  * is admitted.
  *
@@ -174,12 +180,23 @@ export class ProcessLimiter {
   #permit(processClass: ProcessClass, group: string, waitedMs: number): Permit {
     this.#options.events?.granted?.(processClass, waitedMs)
     let released = false
+    let countedAs = processClass
     return {
       release: () => {
         if (released) return
         released = true
-        this.#queues[processClass].finish(group)
+        this.#queues[countedAs].finish(group)
         this.#grantFree()
+      },
+      becomePass: () => {
+        if (released || countedAs === 'pass') return !released
+        const { pass } = this.#queues
+        if (!this.#isFree('pass') || !pass.isBelowLimit(group)) return false
+        pass.start(group)
+        this.#queues[countedAs].finish(group)
+        countedAs = 'pass'
+        this.#grantFree()
+        return true
       },
     }
   }

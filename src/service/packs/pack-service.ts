@@ -7,8 +7,10 @@ import { packFor, PackRefused } from '../../git/process/pack-process.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { Repository } from '../../git/state/repository.js'
 import type { BackOff } from '../../limits/back-off.js'
+import { Overloaded } from '../../limits/overloaded.js'
 import { FillError, type Entry, type Fill, type Follower } from '../../streamcache/index.js'
 import { unlessBackingOff } from '../backing-off.js'
+import { causeOf } from '../failures.js'
 import type { FillReports } from '../fill-reports.js'
 import type { PackNames, PackState } from './pack-names.js'
 import type { PackReports, PassedReason } from './pack-reports.js'
@@ -65,19 +67,18 @@ export class PackService {
   async fetch(target: Target, asked: FetchRequest, client: PackClient): Promise<PackAnswer | undefined> {
     const { enabled, served, names } = this.#options
     if (!enabled) return this.passed('off')
-    let observed = await served.observeObjects(target)
-    const serving = await served.servingConfig(observed)
-    if (serving.objectFormat !== asked.objectFormat) return this.passed('format')
-    if (mayHaveHook(observed)) return this.passed('hook')
-    let state = await names.stateOf(target, asked, observed)
-    if (state.unsettledMs > 0 && state.unsettledMs <= settleWaitMaxMs) {
-      await sleep(state.unsettledMs)
-      observed = await served.observeObjects(target)
-      state = await names.stateOf(target, asked, observed)
+    for (let isSecond = false; ; isSecond = true) {
+      const observed = await served.observeObjects(target)
+      const serving = await served.servingConfig(observed)
+      if (serving.objectFormat !== asked.objectFormat) return this.passed('format')
+      if (mayHaveHook(observed)) return this.passed('hook')
+      const state = await names.stateOf(target, asked, observed)
+      client.throwIfAborted()
+      const { unsettledMs } = state
+      if (unsettledMs === 0) return this.#read(target, asked, observed.repository, state, client)
+      if (isSecond || unsettledMs > settleWaitMaxMs) return this.passed('unsettled')
+      await sleep(unsettledMs)
     }
-    if (state.unsettledMs > 0) return this.passed('unsettled')
-    client.throwIfAborted()
-    return this.#read(target, asked, observed.repository, state, client)
   }
 
   /** Counts a request that passes through. */
@@ -87,7 +88,8 @@ export class PackService {
 
   /**
    * Attaches to the answer and waits for its first bytes. A follower without bytes whose fill fails gets one more try if
-   * the failure may be older than its request (another request had started the fill), or if others have got bytes.
+   * the failure may be older than its request (another request had started the fill), or if others have got bytes. An
+   * admitted client that had joined the fill of one that is not admitted is not shed with it, however often (R5).
    */
   async #read(
     target: Target,
@@ -108,7 +110,9 @@ export class PackService {
       } catch (error) {
         follower.close()
         client.throwIfAborted()
-        if (tries === 1 && (reuse !== 'filled' || entry.length > 0)) continue
+        const isOthers = reuse !== 'filled'
+        if (tries === 1 && (isOthers || entry.length > 0)) continue
+        if (isOthers && client.admitted && causeOf(error) instanceof Overloaded) continue
         if (error instanceof FillError && error.cause instanceof PackRefused) reports.refused()
         throw error
       }
@@ -138,7 +142,11 @@ export class PackService {
       maxAgeMs,
       // The clients that wait for a fill which is tried again have been admitted.
       producer: unlessBackingOff(backOff, key, name, (signal) =>
-        packFor(git, repository, asked, signal, { admitted: admitted || runs++ > 0, ended, finished }),
+        packFor(git, repository, asked, signal, {
+          admitted: admitted || runs++ > 0,
+          ended,
+          finished,
+        }),
       ),
       // The tags are not looked at again: a tag more or less in a pack is no error, and the next request has the new ones.
       confirm: async () => {

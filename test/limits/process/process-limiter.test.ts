@@ -276,3 +276,38 @@ t.test('Retry-After is the time in which the queue will be served', async (t) =>
   await turns()
   t.equal((errors.at(-1) as Overloaded).retryAfterSeconds, 12, 'quiet hours do not count')
 })
+
+t.test('a pack whose client sets the pace counts as pass-through, within its limits', async (t) => {
+  const { limiter, got, ask } = create({ pack: { ...ample, most: 1 }, pass: { ...ample, perGroup: 1 } })
+  const becomePass = async (index: number): Promise<boolean> => {
+    await turns()
+    return got[index]!.permit.becomePass()
+  }
+  const counts = (): number[] => [limiter.running('pack'), limiter.running('pass'), limiter.waiting('pack')]
+  for (const group of ['a', 'b', 'a']) ask('pack', group)
+  t.same(counts(), [1, 0, 2])
+  t.equal(await becomePass(0), true)
+  t.equal(await becomePass(0), true, 'once')
+  t.same(counts(), [1, 1, 1])
+  t.equal(await becomePass(1), true)
+  t.equal(await becomePass(2), false, 'one of each group')
+  t.same(counts(), [1, 2, 0])
+  for (const { permit } of got) {
+    permit.release()
+    permit.release()
+    t.equal(permit.becomePass(), false, 'what was returned counts as nothing')
+  }
+  t.same(counts(), [0, 0, 0])
+})
+
+t.test('a pack does not become pass-through where all of that is in use', async (t) => {
+  const { limiter, got, ask } = create({ limit: 4 })
+  ask('pack', 'p')
+  for (let count = 0; count < 9; count++) ask('pass', 'a')
+  await turns()
+  const running = limiter.running()
+  t.equal(got[0]!.permit.becomePass(), false)
+  t.equal(limiter.running(), running)
+  got[1]!.permit.release()
+  t.equal(got[0]!.permit.becomePass(), false, 'the next that waits has it already')
+})
