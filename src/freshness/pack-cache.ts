@@ -120,16 +120,16 @@ export class PackCache {
   }
 
   /**
-   * Ends a fill that has no follower: at once if it still waits to begin, else after the grace time. One whose key repeats
-   * goes on, if its head can be kept.
+   * Ends a fill that has no follower: at once if it still waits to begin, or if its first bytes are gone, so that no client
+   * that comes back could join it; else after the grace time. One whose key repeats goes on.
    */
   #endIfUnread(running: RunningFill): void {
     const { entry } = running
-    if (!entry.begun) {
+    if (!entry.begun || !entry.joinable) {
       entry.stop(unread())
       return
     }
-    if (running.repeated && entry.joinable) {
+    if (running.repeated) {
       entry.retain()
       return
     }
