@@ -59,14 +59,12 @@ export function cacheEvents(directory: string, metrics: Metrics, log: Log): Stre
       log.info({ reason, directory }, 'discarded a file in the cache directory')
     },
     storeFull: (free) => {
-      metrics.storeFull.set(1)
       log.warn(
         { free, directory },
         'the filesystem of the cache is nearly full; new entries are served but not stored',
       )
     },
     storeResumed: () => {
-      metrics.storeFull.set(0)
       log.info({ directory }, 'the filesystem of the cache has enough free space again; storing entries')
     },
     storeFailed: (operation, err) => {

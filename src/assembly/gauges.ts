@@ -26,6 +26,7 @@ export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
   metrics.watch({
     followers: () => cache.followers + packs.followers,
     storeBytes: () => cache.storeBytes,
+    storeFull: () => Number(cache.isShort || packs.isShort),
     storeEntries: () => cache.storeEntries,
     hotBytes: () => cache.hotBytes,
     listingBytes: () => listings.bytes,

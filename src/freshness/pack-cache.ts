@@ -129,12 +129,13 @@ export class PackCache {
   }
 
   /**
-   * Ends a fill that has no follower, after the grace time. One whose key repeats goes on for as long as its head can be
-   * kept. One that has not begun ends at once: no work is lost, and what waits costs memory, the request's body, with no
-   * client that this is counted for.
+   * Ends a fill that has no follower: at once if it still waits to begin, or if no later client could join it, else after
+   * the grace time. One whose key repeats goes on for as long as its first bytes can be kept. What waits costs memory, the
+   * request's body, with no client that this is counted for.
    */
   #endIfUnread(running: RunningFill): void {
-    if (!running.entry.begun) this.#end(running)
+    const { entry, forgotten } = running
+    if (!entry.begun || !entry.joinable || forgotten) this.#end(running)
     else if (this.#goesOn(running)) this.#lookIn(running, Math.max(this.#options.graceMs, retainedLookMs))
     else this.#lookIn(running, this.#options.graceMs)
   }

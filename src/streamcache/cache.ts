@@ -139,6 +139,11 @@ export class StreamCache {
     return this.#committed.bytes
   }
 
+  /** Has the filesystem too little free space? Then nothing more is stored. */
+  get isShort(): boolean {
+    return this.#directory.short
+  }
+
   /** Committed entries. */
   get storeEntries(): number {
     return this.#committed.count

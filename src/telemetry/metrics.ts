@@ -13,6 +13,7 @@ import { storeMetrics } from './metrics/store.js'
 const scraped = {
   followers: fillMetrics.followers,
   storeBytes: storeMetrics.storeBytes,
+  storeFull: storeMetrics.storeFull,
   storeEntries: storeMetrics.storeEntries,
   hotBytes: storeMetrics.hotBytes,
   listingBytes: storeMetrics.listingBytes,
@@ -94,7 +95,6 @@ export class Metrics {
   readonly leasesEnded = this.#counter(freshnessMetrics.leasesEnded)
   readonly invalidations = this.#counter(freshnessMetrics.invalidations)
 
-  readonly storeFull = this.#gauge(storeMetrics.storeFull)
   readonly evictions = this.#counter(storeMetrics.evictions)
   readonly discarded = this.#counter(storeMetrics.discarded)
   readonly storeErrors = this.#counter(storeMetrics.storeErrors)

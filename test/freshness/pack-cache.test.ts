@@ -139,6 +139,21 @@ t.test('a fill that waits to begin ends as soon as its last client has left', as
   t.equal((await packs.read(request())).reuse, 'filled')
 })
 
+t.test('a fill that no client could join any more ends as soon as its client has left', async (t) => {
+  const { packs, fills, request } = await open(t)
+  const producer = new ManualProducer()
+  const { entry, follower } = await packs.read(request({ producer: producer.run }))
+  for (let at = 0; entry.joinable; at += mib) {
+    producer.push(bytesOf(3, at, mib))
+    await readUntil(follower, at + mib)
+  }
+  t.ok(await pending(fills[0]!.ended))
+  follower.close()
+  t.equal(await fills[0]!.ended, 'failed')
+  t.match(entry.error, { fault: 'unread' })
+  await eventually('the producer has ended', () => producer.over)
+})
+
 t.test('a client that comes within the grace time goes on with the fill', async (t) => {
   const { packs, fills, request } = await open(t)
   const producer = new ManualProducer().push(Buffer.from('pa'))

@@ -10,6 +10,7 @@ function everyMetric(): Metrics {
   metrics.watch({
     followers: zero,
     storeBytes: zero,
+    storeFull: zero,
     storeEntries: zero,
     hotBytes: zero,
     packStoreBytes: () => 11,

@@ -30,9 +30,14 @@ export class PackRefused extends GitError {
 /** What `packFor` needs of a request. */
 export type PackRequest = Pick<FetchRequest, 'version' | 'body' | 'endsInFlush'>
 
+/** Git sends a keep-alive every 5 seconds while it prepares a pack (git-config(1), uploadpack.keepAlive). */
+const defaultSilentMs = 10_000
+
 export interface PackOptions {
   /** Does an admitted client wait for it, which must not be shed? */
   readonly admitted?: boolean
+  /** Milliseconds without a byte from Git after which its permit is one of pass-through; 10 seconds if left out. */
+  readonly silentMs?: number
   /**
    * Called before the stream ends without an error: does it end as a pack should? If so, Git exited with 0, the last packet
    * is a flush packet, and none is an error message. A refusal in the middle is not sound, nor is a round of negotiation of
@@ -58,7 +63,7 @@ export async function* packFor(
   repository: Repository,
   { version, body, endsInFlush }: PackRequest,
   signal: AbortSignal,
-  { admitted = false, ended, finished }: PackOptions = {},
+  { admitted = false, silentMs = defaultSilentMs, ended, finished }: PackOptions = {},
 ): AsyncGenerator<Buffer> {
   const { process, permit } = await startUploadPack(git, repository, {
     mode: '--stateless-rpc',
@@ -71,8 +76,10 @@ export async function* packFor(
     measuresCpu: finished !== undefined,
   })
   if (finished) void process.gone.then(() => finished(process.cpuSeconds))
-  // Slow clients must not use up the permits for packs, which are as few as cores.
+  // Neither slow clients nor a Git that hangs must use up the permits for packs, which are as few as cores.
   const pauses = new PauseWatch(pausedMs, () => permit.becomePass())
+  const silences = new PauseWatch(silentMs, () => permit.becomePass())
+  silences.begin()
   try {
     yield Buffer.alloc(0)
     const ending = new AnswerEnding()
@@ -80,6 +87,7 @@ export async function* packFor(
     const held: Buffer[] = []
     let heldSize = 0
     for await (const chunk of process.stdout as AsyncIterable<Buffer>) {
+      silences.begin()
       ending.push(chunk)
       ending.requirePackets()
       if (ending.beginsWithError === false) {
@@ -103,6 +111,7 @@ export async function* packFor(
     throw process.unanswered ?? error
   } finally {
     pauses.close()
+    silences.close()
     process.end()
   }
 }

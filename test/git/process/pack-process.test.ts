@@ -289,6 +289,25 @@ t.test('bytes are yielded as they come, after an empty chunk that tells that Git
   }
 })
 
+t.test('a Git that is silent for long, or whose reader is, counts as pass-through', async (t) => {
+  const { wrapper } = wrapped(t)
+  let became = 0
+  const permit: Permit = { release: () => {}, becomePass: () => ++became > 0 }
+  const limited = new Git({
+    path: wrapper.path,
+    environment: gitEnvironment,
+    limiter: { acquire: async () => permit } as unknown as ProcessLimiter,
+  })
+  wrapper.plan(plans.hangAfter(0))
+  const aborter = new AbortController()
+  const chunks = packFor(limited, repository, clone, aborter.signal, { silentMs: 1 })
+  await chunks.next()
+  const waiting = chunks.next()
+  await eventually('it is counted otherwise', () => became === 1)
+  aborter.abort()
+  await t.rejects(waiting)
+})
+
 t.test('an abort ends the process; so does a reader that stops', async (t) => {
   const { wrapper, git } = wrapped(t)
   wrapper.plan(plans.hangAfter(100))
