@@ -109,9 +109,11 @@ export class StreamCache {
   /** Is there room on disk for a file that grows by that many bytes? Committed entries give way to it. */
   #makeRoom(file: OwnedFile, bytes: number): boolean {
     if (!this.#options.memoryFirst) return true
-    this.#growth.add(file, bytes)
-    const left = this.#options.maxBytes - this.#growth.bytes
+    // A committed entry that moves to disk is counted already.
+    if (this.#inMemory.has(file)) return !this.#directory.short
+    const left = this.#options.maxBytes - this.#growth.bytes - bytes
     if (left < 0 || this.#directory.short) return false
+    this.#growth.add(file, bytes)
     this.#committed.shrinkTo(left)
     return true
   }
@@ -211,28 +213,27 @@ export class StreamCache {
   }
 
   #createOnDisk({ spill }: OwnedFile): void {
-    this.#directory.inBackground(
-      spill,
-      this.#directory.create().then((disk) => spill.storeOn(disk)),
-    )
+    const stored = this.#directory.create().then((disk) => spill.storeOn(disk))
+    this.#directory.inBackground(spill, stored)
   }
 
   /** Writes a committed entry to disk for which memory has no room any more; one that nothing has shared is dropped. */
   #displace(file: OwnedFile): void {
     const held = this.#inMemory.get(file)
     if (!held || this.#closed) return
-    this.#inMemory.delete(file)
-    if (file.shared) void this.#moveToDisk(held)
+    if (file.shared) this.#directory.inBackground(file.spill, this.#moveToDisk(held))
     else if (this.#committed.delete(held.entry)) this.#options.events?.evicted?.('memory')
   }
 
   async #moveToDisk({ entry, committedAt }: InMemory): Promise<void> {
     entry.file.store()
     const size = await this.#store(entry, committedAt)
-    this.#growth.end(entry.file)
-    if (size === undefined) this.#committed.delete(entry)
+    this.#inMemory.delete(entry.file)
     // It may have been evicted meanwhile.
-    else if (!this.#committed.resize(entry, size)) this.#abandon(entry)
+    if (size === undefined || !this.#committed.resize(entry, size)) {
+      this.#committed.delete(entry)
+      this.#abandon(entry)
+    }
     entry.file.release()
   }
 

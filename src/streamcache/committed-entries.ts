@@ -117,7 +117,8 @@ export class CommittedEntries {
   resize(entry: Entry, size: number): boolean {
     const held = this.#index.peek(entry.key)
     if (held?.entry !== entry) return false
-    const ttl = this.#index.getRemainingTTL(entry.key)
+    // 0 would mean that it never expires.
+    const ttl = Math.max(1, this.#index.getRemainingTTL(entry.key))
     // LRUCache keeps the old size of a value that it already has. The new value is no reason to drop the entry.
     this.#resizing = entry
     this.#index.set(entry.key, { entry, size }, { ttl })

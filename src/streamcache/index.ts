@@ -7,6 +7,7 @@
  *    │  ├ withRetries   runs a Producer again that fails, if it repeats its bytes   retry.ts, producer.ts
  *    │  └ GrowingFile   one writer, many followers; blocks in memory, all on disk   growing-file.ts, append-signal.ts
  *    │     ├ Follower   a reader at its own offset                                  follower.ts
+ *    │     ├ Followers  all readers of one file: who is slowest, who has stalled    followers.ts
  *    │     ├ Blocks     the bytes in memory                                         memory/blocks.ts
  *    │     ├ HotTier    the memory budget that all entries share (LRU)              memory/hot-tier.ts
  *    │     └ Spill      the disk half: written, committed, loaded, removed          spill.ts

@@ -178,16 +178,22 @@ export class Spill {
 
   /**
    * Gives a complete file its metadata and its final name.
-   * @returns the size of both in bytes on disk; undefined if the disk has failed before, which has been reported
+   * @returns the size of both in bytes on disk; undefined if the disk has failed before, which has been reported, or if the
+   * file was abandoned meanwhile
    * @throws if the disk fails now; in both cases the file is to be abandoned
    */
   async commit(metadata: Buffer, path: string): Promise<number | undefined> {
-    while (this.#storing && (!this.#file || this.backlog > 0)) {
+    const isAbandoned = (): boolean => this.#fate === 'abandoned'
+    while (this.#storing && !isAbandoned() && (!this.#file || this.backlog > 0)) {
       this.flush()
       await this.#flushed.wait()
     }
-    if (!this.#file || !this.#storing || this.#base > 0) return undefined
-    const size = await this.#file.commit(metadata, this.#blocks.length, path)
+    if (!this.#file || !this.#storing || isAbandoned() || this.#base > 0) return undefined
+    const size = await this.#file.commit(metadata, this.#blocks.length, path).catch((error: unknown) => {
+      // Its name may be gone by now.
+      if (!isAbandoned()) throw error
+    })
+    if (size === undefined || isAbandoned()) return undefined
     this.#fate = 'kept'
     this.closeIfUnread()
     return size
@@ -246,6 +252,7 @@ export class Spill {
   /** Ends the use of this file: its name is removed from disk now, its bytes from memory with its last follower. */
   async abandon(): Promise<void> {
     this.#fate = 'abandoned'
+    this.#flushed.notify()
     // Followers need an open handle, since the name is about to be removed.
     if (this.#owner.followed) await this.#file?.disk.open().catch(() => {})
     try {

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import type { Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
 import {
   bytesOf,
@@ -201,6 +202,68 @@ t.test('no room on disk: one of several clients stops, and the others get all of
   t.throws(() => stopped.read(), { name: 'FillError', fault: 'stalled' })
   t.equal(cache.followers, 0)
   await nothingLeaks(directory)
+})
+
+/** A cache whose memory has room for one of two entries; one is committed and shared, and moves to disk for the other. */
+async function moving(t: Test, changes: object = {}): Promise<TestCache & { entry: Entry }> {
+  const test = await open(t, { hotMaxBytes: 3 * mib, ...changes })
+  const { cache } = test
+  const { entry, ended } = cache.fill('a', 'token', producerOf(bytesOf(0, 0, 2 * mib)), yes)
+  await Promise.all([entry.follow(), entry.follow()].map(collect))
+  t.equal(await ended, 'committed')
+  t.same([files(test), entry.file.inMemoryOnly], [[0, 0], true])
+  cache.fill('b', 'token', new ManualProducer().push(bytesOf(1, 0, 2 * mib)).run, yes)
+  while (entry.file.inMemoryOnly) await turns(1)
+  return { ...test, entry }
+}
+
+t.test('an entry that is removed while it moves to disk leaves nothing', async (t) => {
+  for (const turnsBefore of [0, 1, 2, 3, 5, 8]) {
+    const test = await moving(t)
+    await turns(turnsBefore)
+    test.cache.remove('a')
+    await nothingLeaks(test.directory)
+    await eventually('no file is left', () => files(test)[1] === 0)
+    await test.cache.close()
+    t.same([test.events, openFilesUnder(test.directory)], [[], []])
+  }
+})
+
+t.test('a cache that is closed while an entry moves to disk leaves it whole, or not at all', async (t) => {
+  for (const turnsBefore of [0, 1, 2, 3, 5, 8]) {
+    const test = await moving(t)
+    await turns(turnsBefore)
+    await test.cache.close()
+    t.same([openFilesUnder(test.directory), filesIn(test.directory, 'temp')], [[], []])
+    const again = await open(t, { directory: test.directory })
+    const kept = await get(again.cache, 'a')
+    if (kept) t.ok(kept.equals(bytesOf(0, 0, 2 * mib)))
+    t.same([test.events, again.events], [[], []])
+  }
+})
+
+t.test('an entry that moves to disk counts once against the limit on disk', async (t) => {
+  const test = await moving(t, { maxBytes: 3 * mib })
+  await eventually('it is on disk', () => files(test)[1]! > 0 && files(test)[0] === 0)
+  t.same([test.events, test.cache.storeEntries], [[], 1])
+  t.ok(bytesOf(0, 0, 2 * mib).equals((await get(test.cache, 'a'))!))
+})
+
+t.test('a file that finds no room takes none from others', async (t) => {
+  const { cache } = await open(t, { maxBytes: 12 * mib })
+  const large = new ManualProducer().push(...pieces(bytesOf(12, 0, 40 * mib)))
+  const paced = cache.fill('large', 'token', large.run, yes)
+  const follower = paced.entry.follow()
+  await eventually('it is written', () => large.taken > window)
+  paced.entry.retain()
+  await turns(200)
+  const whole = collect(follower)
+  large.end()
+  t.ok(bytesOf(12, 0, 40 * mib).equals(await whole))
+  t.equal(await paced.ended, 'unstored')
+  const next = cache.fill('next', 'token', producerOf(...pieces(bytesOf(13, 0, 8 * mib))), yes)
+  next.entry.retain()
+  t.equal(await next.ended, 'committed')
 })
 
 function pieces(bytes: Buffer): Buffer[] {

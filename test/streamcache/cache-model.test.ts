@@ -7,14 +7,14 @@ import { DiskFile } from '../../src/streamcache/disk/disk-file.js'
 import { noSpace } from '../support/growing-file.js'
 import { breakFs, systemError } from '../support/broken-fs.js'
 import { cacheOptions, nothingLeaks } from '../support/stream-cache.js'
-import { CacheModel, type Step } from '../support/stream-cache-model.js'
+import { CacheModel, chunkBlocksMax, type Step } from '../support/stream-cache-model.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const size = fc.oneof(
   { weight: 2, arbitrary: fc.integer({ min: 1, max: 100 }) },
   { weight: 2, arbitrary: fc.integer({ min: 60_000, max: 140_000 }) },
   { weight: 2, arbitrary: fc.constantFrom(blockSize - 1, blockSize, blockSize + 1) },
-  { weight: 1, arbitrary: fc.integer({ min: 2 * blockSize, max: 5 * blockSize }) },
+  { weight: 1, arbitrary: fc.integer({ min: 2 * blockSize, max: chunkBlocksMax * blockSize }) },
 )
 const pick = fc.nat(50)
 const key = fc.nat(2)
@@ -35,6 +35,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('follow'), pick }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('read'), pick, count: fc.nat(6) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('leave'), pick }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('retain'), pick }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('hit'), key }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('turn'), count: fc.nat(6) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('sleep'), count: fc.nat(3) }) },
@@ -45,6 +46,8 @@ const limits = fc.record({
   hotMaxBytes: fc.constantFrom(0, blockSize, 3 * blockSize, 1 << 26),
   maxBytes: fc.constantFrom(1000, 2 * blockSize, 8 * blockSize, 1 << 30),
   maxLeadBytes: fc.constantFrom(1000, blockSize, 4 * blockSize, 1 << 26),
+  memoryFirst: fc.boolean(),
+  patienceMs: fc.constant(Infinity),
 })
 const schedule = fc.array(step, { maxLength: 80, size: 'max' })
 
@@ -60,7 +63,7 @@ t.test('every follower gets all bytes in order, or an error, under every schedul
       const wrong = events.filter((event) => !event.startsWith('evicted'))
       if (wrong.length > 0) throw new Error(wrong.join())
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   )
   t.pass()
 })
@@ -82,7 +85,7 @@ t.test('every follower does while writes fail now and then', async (t) => {
       await CacheModel.run(options, steps)
       await nothingLeaks(own)
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   )
   t.pass()
 })

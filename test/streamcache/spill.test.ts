@@ -1,10 +1,23 @@
 import t from 'tap'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { blockSize } from '../../src/streamcache/memory/blocks.js'
+import { DiskFile } from '../../src/streamcache/disk/disk-file.js'
+import { Blocks, blockSize } from '../../src/streamcache/memory/blocks.js'
+import { Spill, type Spilled } from '../../src/streamcache/spill.js'
 import { eventually } from '../support/eventually.js'
 import { growingFile, noSpace } from '../support/growing-file.js'
 import { bytesOf, collect, pending, readUntil, turns } from '../support/producers.js'
+import { openFilesUnder } from '../support/stream-cache.js'
+import { tempDir } from '../support/temp-dir.js'
+
+/** An owner whose bytes no follower reads. */
+const owner: Spilled = {
+  followed: false,
+  sha256: undefined,
+  fitsInMemory: false,
+  spilled() {},
+  unreachable() {},
+}
 
 t.test('a follower behind the bytes in memory reads from disk, and holds 32 KiB at most', async (t) => {
   const { file } = await growingFile(t, { hotMaxBytes: 0 })
@@ -154,3 +167,49 @@ t.test('a disk that fails in the middle of a stream: no follower loses a byte', 
   await file.spill.abandon()
   t.equal(file.hotBytes, 0)
 })
+
+t.test(
+  'what begins behind the first bytes is written and read back from there, and not committed',
+  async (t) => {
+    const directory = tempDir(t)
+    const blocks = new Blocks()
+    const spill = new Spill(owner, blocks, {}, false)
+    blocks.append(bytesOf(1, 0, 3 * blockSize))
+    spill.flush()
+    t.same([spill.storing, spill.written], [false, 0], 'nothing is written before it begins')
+    blocks.dropUntil(2 * blockSize)
+    spill.begin(2 * blockSize)
+    t.equal(spill.backlog, blockSize)
+    const disk = await DiskFile.create(join(directory, 'file'))
+    await spill.storeOn(disk)
+    blocks.append(bytesOf(1, 3 * blockSize, 10))
+    spill.flush()
+    await eventually('it is written', () => spill.backlog === 0)
+    t.ok(readFileSync(join(directory, 'file')).equals(bytesOf(1, 2 * blockSize, blockSize + 10)))
+    t.ok((await spill.read(3 * blockSize)).equals(bytesOf(1, 3 * blockSize, 10)))
+    await t.rejects(spill.read(blockSize), /not been verified/)
+    t.equal(await spill.commit(Buffer.from('-end'), join(directory, 'final')), undefined)
+    await spill.abandon()
+    t.same(readdirSync(directory), [])
+  },
+)
+
+t.test(
+  'a file that is abandoned before it is on disk, or while it is written, is not committed',
+  async (t) => {
+    for (const early of [true, false]) {
+      const directory = tempDir(t)
+      const blocks = new Blocks()
+      const spill = new Spill(owner, blocks)
+      blocks.append(bytesOf(1, 0, 100))
+      const committed = spill.commit(Buffer.from('-end'), join(directory, 'final'))
+      const disk = await DiskFile.create(join(directory, 'file'))
+      if (early) await spill.abandon()
+      await spill.storeOn(disk)
+      await spill.abandon()
+      t.equal(await committed, undefined)
+      await eventually('no file is left', () => readdirSync(directory).length === 0)
+      t.same(openFilesUnder(directory), [])
+    }
+  },
+)

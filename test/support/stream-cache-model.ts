@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { blockSize } from '../../src/streamcache/memory/blocks.js'
 import {
+  FillError,
   StreamCache,
   type Entry,
   type FillResult,
@@ -12,11 +14,14 @@ import type { Follower } from '../../src/streamcache/index.js'
 export type Step =
   | { do: 'fill'; key: number; token: number | undefined; confirmed: boolean }
   | { do: 'make'; pick: number; size: number }
-  | { do: 'end' | 'fail' | 'follow' | 'leave'; pick: number }
+  | { do: 'end' | 'fail' | 'follow' | 'leave' | 'retain'; pick: number }
   | { do: 'read'; pick: number; count: number }
   | { do: 'hit'; key: number }
   | { do: 'turn' | 'sleep'; count: number }
   | { do: 'restart' }
+
+/** Most blocks in one chunk of a producer. */
+export const chunkBlocksMax = 5
 
 /** A fill, and what the model knows of it. */
 interface Fill {
@@ -29,6 +34,8 @@ interface Fill {
   readonly ended: Promise<FillResult>
   made: number
   plan: 'end' | 'fail' | undefined
+  /** Has its owner stopped it, because no follower was left? */
+  stopped: boolean
   result: FillResult | undefined
 }
 
@@ -66,7 +73,7 @@ class Reader {
       } catch (error) {
         if (
           !(error instanceof Error) ||
-          !/^(the producer broke|the cache is clos|E\w+: made up)/.test(error.message)
+          !/^(the producer broke|the cache is clos|no follower was left|E\w+: made up)/.test(error.message)
         )
           throw error
         this.ending = 'failed'
@@ -131,6 +138,14 @@ export class CacheModel {
     if (hotBytes > this.#options.hotMaxBytes) throw new Error(`${hotBytes} bytes in memory`)
     if (storeBytes > this.#options.maxBytes) throw new Error(`${storeBytes} bytes on disk`)
     if (followers !== attached) throw new Error(`${followers} followers`)
+    for (const { entry } of this.#fills) this.#checkMemory(entry)
+  }
+
+  /** What does not go to disk is bounded by the lead, and by a chunk that may come on top of it. */
+  #checkMemory({ file: { hotBytes, spill } }: Entry): void {
+    const { hotMaxBytes, maxLeadBytes } = this.#options
+    const most = Math.max(hotMaxBytes, maxLeadBytes) + (chunkBlocksMax + 2) * blockSize
+    if (!spill.storing && hotBytes > most) throw new Error(`${hotBytes} bytes of one entry in memory`)
   }
 
   async #take(step: Step): Promise<void> {
@@ -153,6 +168,8 @@ export class CacheModel {
         return this.#hit(`key ${step.key}`)
       case 'read':
         return pick(this.#readers, step.pick, (reader) => reader.read(step.count))
+      case 'retain':
+        return pick(running, step.pick, ({ entry }) => entry.retain())
       case 'leave':
         return pick(this.#readers, step.pick, (reader) => this.#leave(reader))
       case 'turn':
@@ -167,14 +184,29 @@ export class CacheModel {
   #fill({ key, token, confirmed }: Step & { do: 'fill' }): void {
     const producer = new ManualProducer()
     const tokenName = token === undefined ? undefined : `token ${token}`
-    const { entry, ended } = this.#cache.fill(`key ${key}`, tokenName, producer.run, async () => confirmed)
+    const unread = (): void => this.#goOnUnread(fill)
+    const { entry, ended } = this.#cache.fill(
+      `key ${key}`,
+      tokenName,
+      producer.run,
+      async () => confirmed,
+      unread,
+    )
     const id = ++this.#count
     const fill: Fill = {
       ...{ id, key: `key ${key}`, token: tokenName, confirmed, producer, entry },
-      ...{ made: 0, plan: undefined, result: undefined },
+      ...{ made: 0, plan: undefined, stopped: false, result: undefined },
       ended: ended.then((result) => (this.#end(fill, result), result)),
     }
     this.#fills.push(fill)
+  }
+
+  /** As the owner of entries that begin in memory does: their writer waits for a follower. */
+  #goOnUnread(fill: Fill): void {
+    if (!this.#options.memoryFirst) return
+    if (fill.entry.joinable) return fill.entry.retain()
+    fill.stopped = true
+    fill.entry.stop(new FillError('unread', 'no follower was left'))
   }
 
   #end(fill: Fill, result: FillResult): void {
@@ -184,14 +216,18 @@ export class CacheModel {
       const before = this.#closing ? (this.#committed.get(fill.key) ?? []) : []
       this.#committed.set(fill.key, [...before, fill])
     }
-    const mayFail = fill.plan !== 'end' || this.#closing
+    const mayFail = fill.plan !== 'end' || fill.stopped || this.#closing
     if (result === 'failed' ? !mayFail : fill.plan !== 'end') throw new Error(`${result} after ${fill.plan}`)
   }
 
   async #hit(key: string): Promise<void> {
     const entry = this.#cache.get(key)
     if (!entry) return
-    const candidates = this.#committed.get(key)?.filter(({ token }) => token === entry.token) ?? []
+    // The result of a fill whose entry is committed may be about to come.
+    const candidates = [
+      ...(this.#committed.get(key)?.filter(({ token }) => token === entry.token) ?? []),
+      ...this.#fills.filter((fill) => fill.entry === entry),
+    ]
     const follower = entry.follow()
     if (!(await entry.load())) {
       if (!this.#diskFails || entry.file.spill.damaged) throw new Error('an intact entry was found damaged')
@@ -226,6 +262,7 @@ export class CacheModel {
   /** Ends every fill; every follower must get all of it. */
   async #finish(): Promise<void> {
     for (const fill of this.#fills) if (!fill.plan) finish(fill, fill.id % 3 === 0 ? 'fail' : 'end')
+    for (const fill of this.#fills) if (!fill.entry.followed) this.#goOnUnread(fill)
     await Promise.all([
       ...this.#fills.map(({ ended }) => ended),
       ...this.#readers.map((each) => each.finish()),

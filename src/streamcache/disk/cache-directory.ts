@@ -163,7 +163,8 @@ export class CacheDirectory {
   /** Waits for the work on files, and releases the instance directory for the next process. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all(this.#background)
+    // Work that ends may begin some more.
+    while (this.#background.size > 0) await Promise.all(this.#background)
     await this.#leave()
   }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { CheckedFile } from '../../../src/streamcache/disk/checked-file.js'
 import { defaultChunkSize as chunkSize } from '../../../src/streamcache/disk/chunk-sums.js'
 import { DiskFile } from '../../../src/streamcache/disk/disk-file.js'
+import { SharedReads } from '../../../src/streamcache/memory/shared-reads.js'
 import { bytesOf } from '../../support/producers.js'
 import { tempDir } from '../../support/temp-dir.js'
 
@@ -131,4 +132,35 @@ t.test('a base that splits a chunk is refused', async (t) => {
   const disk = DiskFile.committed('/nowhere', 0)
   t.throws(() => new CheckedFile(disk, true, { base: 100 }), /100 is not a multiple of 32768/)
   t.doesNotThrow(() => new CheckedFile(disk, true, { base: 100, chunkSize: 50 }))
+})
+
+t.test('readers share what is read of one file, and its damage', async (t) => {
+  const directory = tempDir(t)
+  const reads = new SharedReads(10)
+  const create = async (name: string): Promise<CheckedFile> => {
+    const file = new CheckedFile(await DiskFile.create(join(directory, name)), true, { reads })
+    t.teardown(() => file.disk.close())
+    return file
+  }
+  const [file, other] = await Promise.all(['file', 'other'].map(create))
+  await file!.write([bytes.subarray(0, 100)], 0)
+  await other!.write([bytes.subarray(100, 200)], 0)
+  let fromDisk = 0
+  const { disk } = file!
+  const read = disk.read.bind(disk)
+  t.capture(disk, 'read', (...args: Parameters<typeof read>) => (fromDisk++, read(...args)))
+  const parts = await Promise.all([0, 50, 99].map((offset) => file!.read(offset)))
+  t.same(
+    parts.map((part) => part.length),
+    [100, 50, 1],
+  )
+  t.ok(parts[1]!.equals(bytes.subarray(50, 100)))
+  t.equal(fromDisk, 1)
+  t.ok((await other!.read(0)).equals(bytes.subarray(100, 200)), 'another file has other bytes')
+
+  await file!.write([bytes.subarray(100)], 100)
+  t.ok((await file!.read(0)).equals(bytes.subarray(0, chunkSize)), 'a chunk that has grown is read again')
+  flip(join(directory, 'file'), chunkSize)
+  for (const damaged of [1, 2].map(() => file!.read(chunkSize))) await t.rejects(damaged, { name: 'Damage' })
+  t.notOk(file!.verified)
 })
