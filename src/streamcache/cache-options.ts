@@ -2,7 +2,7 @@ import type { CommittedLimits, EvictionReason } from './committed-entries.js'
 import type { StoreOperation } from './disk/cache-directory.js'
 import type { Free, FreeSpaceLimits } from './disk/free-space.js'
 import type { DiscardReason } from './disk/store.js'
-import type { FillLimits } from './entry.js'
+import type { Entry, FillLimits } from './entry.js'
 
 export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpaceLimits {
   /**
@@ -54,3 +54,11 @@ export interface StreamCacheEvents {
  * full, or the entry is too large for it, or its first bytes were not kept. `failed`: the followers got an error.
  */
 export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'failed'
+
+/** A fill that has started. */
+export interface Fill {
+  /** May be followed at once. */
+  readonly entry: Entry
+  /** Resolves when the producer has ended and the entry is committed or not. Never rejects. */
+  readonly ended: Promise<FillResult>
+}

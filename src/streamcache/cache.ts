@@ -1,4 +1,4 @@
-import type { FillResult, StreamCacheOptions } from './cache-options.js'
+import type { Fill, FillResult, StreamCacheOptions } from './cache-options.js'
 import { CommittedEntries } from './committed-entries.js'
 import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
 import { encodeMetadata } from './disk/metadata.js'
@@ -11,14 +11,6 @@ import { Growth } from './growth.js'
 import { HotTier } from './memory/hot-tier.js'
 import { SharedReads } from './memory/shared-reads.js'
 import type { Producer } from './producer.js'
-
-/** A fill that has started. */
-export interface Fill {
-  /** May be followed at once. */
-  readonly entry: Entry
-  /** Resolves when the producer has ended and the entry is committed or not. Never rejects. */
-  readonly ended: Promise<FillResult>
-}
 
 /** A committed entry that is in memory only. */
 interface InMemory {
@@ -66,7 +58,12 @@ export class StreamCache {
       this.#abandon(entry)
       if (reason) options.events?.evicted?.(reason)
     })
-    this.#growth = new Growth(() => this.#directory.checkSpace())
+    this.#growth = new Growth({
+      maxBytes: options.maxBytes,
+      short: () => this.isShort,
+      grown: () => this.#directory.checkSpace(),
+      shrinkCommitted: (bytes) => this.#committed.shrinkTo(bytes),
+    })
     this.#fileOptions = {
       hot: this.#hot,
       maxLeadBytes: options.maxLeadBytes,
@@ -78,6 +75,7 @@ export class StreamCache {
       writeFailed: (error) => this.#reportFailure('write', error),
       readFailed: (error) => this.#reportFailure('read', error),
       followed: (change) => (this.#followers += change),
+      unreachable: (file) => this.#growth.end(file),
       ...(options.memoryFirst && {
         store: (file: OwnedFile) => this.#createOnDisk(file),
         displaced: (file: OwnedFile) => this.#displace(file),
@@ -110,12 +108,7 @@ export class StreamCache {
   #makeRoom(file: OwnedFile, bytes: number): boolean {
     if (!this.#options.memoryFirst) return true
     // A committed entry that moves to disk is counted already.
-    if (this.#inMemory.has(file)) return !this.#directory.short
-    const left = this.#options.maxBytes - this.#growth.bytes - bytes
-    if (left < 0 || this.#directory.short) return false
-    this.#growth.add(file, bytes)
-    this.#committed.shrinkTo(left)
-    return true
+    return this.#inMemory.has(file) ? !this.isShort : this.#growth.grow(file, bytes)
   }
 
   /** Followers attached now. */
@@ -239,9 +232,8 @@ export class StreamCache {
 
   async #conclude(entry: Entry, confirm: () => Promise<boolean>): Promise<FillResult> {
     const result = await this.#commit(entry, confirm)
-    if (result !== 'committed') this.#abandon(entry)
-    // What an abandoned file has on disk is freed when its last follower has left, which mostly is soon.
-    this.#growth.end(entry.file)
+    if (result === 'committed') this.#growth.end(entry.file)
+    else this.#abandon(entry)
     return result
   }
 
@@ -287,6 +279,8 @@ export class StreamCache {
 
   #abandon({ file }: Entry): void {
     this.#inMemory.delete(file)
+    // Its bytes leave the disk with its last follower.
+    if (file.followed) this.#growth.hold(file, file.spill.onDisk)
     this.#directory.inBackground(file.spill, file.spill.abandon())
   }
 

@@ -33,6 +33,7 @@ export class CommittedEntries {
   readonly #limits: CommittedLimits
   readonly #index: LRUCache<string, Committed>
   #resizing: Entry | undefined
+  #evicting = false
 
   /** @param dropped called with each entry that leaves the index, and with the reason if it was evicted intact */
   constructor(limits: CommittedLimits, dropped: (entry: Entry, reason?: EvictionReason) => void) {
@@ -43,7 +44,8 @@ export class CommittedEntries {
       ttl: limits.maxAgeMs,
       dispose: ({ entry }, _key, reason) => {
         if (entry === this.#resizing) return
-        if (reason === 'evict') dropped(entry, this.#index.size > limits.maxEntries ? 'entries' : 'size')
+        if (this.#evicting) dropped(entry, 'size')
+        else if (reason === 'evict') dropped(entry, this.#index.size > limits.maxEntries ? 'entries' : 'size')
         else if (reason === 'expire') dropped(entry, 'age')
         else if (reason === 'set') dropped(entry, 'superseded')
         else dropped(entry)
@@ -126,9 +128,24 @@ export class CommittedEntries {
     return true
   }
 
-  /** Evicts the least recently used entries until the others have at most that many bytes. */
-  shrinkTo(bytes: number): void {
-    while (this.#index.calculatedSize > bytes && this.#index.size > 0) this.#index.pop()
+  /**
+   * Evicts the least recently used entries until the others have at most that many bytes. Those that are read stay: their
+   * bytes would stay on disk too. @returns the bytes of all that are left
+   */
+  shrinkTo(bytes: number): number {
+    if (this.bytes > bytes) {
+      for (const key of [...this.#index.rkeys()]) {
+        if (this.bytes <= bytes) break
+        if (!this.#index.peek(key)?.entry.followed) this.#evict(key)
+      }
+    }
+    return this.bytes
+  }
+
+  #evict(key: string): void {
+    this.#evicting = true
+    this.#index.delete(key)
+    this.#evicting = false
   }
 
   keys(): IterableIterator<string> {

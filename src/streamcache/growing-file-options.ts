@@ -32,6 +32,8 @@ export interface GrowingFileOptions extends SpillOptions {
   readonly displaced?: (file: OwnedFile) => void
   /** Called when a follower is attached (1) or detached (-1). */
   readonly followed?: (change: 1 | -1) => void
+  /** Called when an abandoned file has no follower any more. */
+  readonly unreachable?: (file: OwnedFile) => void
   /** Called when the last follower has detached before the end of the file. */
   readonly unread?: (() => void) | undefined
 }

@@ -254,6 +254,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#trimmed = true
     this.#blocks.dropUntil(this.length)
     this.#options.hot.forget(this)
+    this.#options.unreachable?.(this)
   }
 
   /** Attaches a new reader at byte 0. @throws the fill's error if it failed; an error if the first bytes are gone */

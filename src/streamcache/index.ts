@@ -28,8 +28,13 @@
  * still holds.
  */
 export { type StoreOperation } from './disk/cache-directory.js'
-export { StreamCache, type Fill } from './cache.js'
-export { type FillResult, type StreamCacheEvents, type StreamCacheOptions } from './cache-options.js'
+export { StreamCache } from './cache.js'
+export {
+  type Fill,
+  type FillResult,
+  type StreamCacheEvents,
+  type StreamCacheOptions,
+} from './cache-options.js'
 export { type Entry, type FillLimits } from './entry.js'
 export { type EvictionReason } from './committed-entries.js'
 export { FillError, type FillFault } from './fill-error.js'

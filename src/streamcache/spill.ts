@@ -95,6 +95,11 @@ export class Spill {
     return this.#written
   }
 
+  /** Bytes on disk. */
+  get onDisk(): number {
+    return this.#written - this.#base
+  }
+
   /** Bytes that are not on disk yet. */
   get backlog(): number {
     return this.#blocks.length - this.#written

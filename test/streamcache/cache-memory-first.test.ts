@@ -272,3 +272,26 @@ function pieces(bytes: Buffer): Buffer[] {
     bytes.subarray(index * size, (index + 1) * size),
   )
 }
+
+t.test('an entry that is read does not give way, since its bytes would stay on disk', async (t) => {
+  const test = await open(t, { maxBytes: 25 * mib })
+  const { cache, events, directory } = test
+  const bytes = bytesOf(11, 0, 20 * mib)
+  const kept = cache.fill('read', 'token', producerOf(...pieces(bytes)), yes)
+  kept.entry.retain()
+  const reader = kept.entry.follow()
+  t.equal(await kept.ended, 'committed')
+  const next = cache.fill('next', 'token', producerOf(...pieces(bytesOf(12, 0, 20 * mib))), yes)
+  next.entry.retain()
+  const follower = next.entry.follow()
+  t.ok(await pending(next.ended), 'it is paced by its client')
+  t.same([events, cache.storeEntries], [[], 1])
+  cache.remove('read')
+  t.ok(bytes.equals(await collect(reader)), 'the reader of a file that was removed gets all of it')
+  await collect(follower)
+  t.equal(await next.ended, 'unstored')
+  await nothingLeaks(directory)
+  const last = cache.fill('last', 'token', producerOf(...pieces(bytes)), yes)
+  last.entry.retain()
+  t.equal(await last.ended, 'committed', 'then there is room again')
+})
