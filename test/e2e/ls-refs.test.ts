@@ -100,11 +100,11 @@ t.test('Git clients fetch as from Git’s own server', async (t) => {
   t.ok((await sidecar.metric('refstream_requests_total', { kind: 'ls-refs', outcome: 'hit' })) >= 2)
 })
 
-t.test('any other command is passed through to Git, and Git’s answer is returned', async (t) => {
+t.test('without packs, any other command is passed through to Git, and Git’s answer is returned', async (t) => {
   const root = tempDir(t)
   const repository = makeRepository(root, 'r.git')
   const wrapper = makeGitWrapper(t)
-  const sidecar = await startSidecar(t, root, { args: ['--git', wrapper.path] })
+  const sidecar = await startSidecar(t, root, { args: ['--no-packs', '--git', wrapper.path] })
   const main = git(repository, 'rev-parse', 'main')
   const passed = async (what: string, body: Buffer, expected: RegExp, more = {}): Promise<void> => {
     const before = wrapper.count('http-backend')
