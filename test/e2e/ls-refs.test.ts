@@ -100,35 +100,38 @@ t.test('Git clients fetch as from Git’s own server', async (t) => {
   t.ok((await sidecar.metric('refstream_requests_total', { kind: 'ls-refs', outcome: 'hit' })) >= 2)
 })
 
-t.test('without packs, any other command is passed through to Git, and Git’s answer is returned', async (t) => {
-  const root = tempDir(t)
-  const repository = makeRepository(root, 'r.git')
-  const wrapper = makeGitWrapper(t)
-  const sidecar = await startSidecar(t, root, { args: ['--no-packs', '--git', wrapper.path] })
-  const main = git(repository, 'rev-parse', 'main')
-  const passed = async (what: string, body: Buffer, expected: RegExp, more = {}): Promise<void> => {
-    const before = wrapper.count('http-backend')
-    const answer = await post(sidecar.url, body, more).catch(() => undefined)
-    if (answer) t.match(answer.body.toString('latin1'), expected, what)
-    t.equal(wrapper.count('http-backend'), before + 1, `${what} is passed through`)
-  }
-  await passed('fetch', command('fetch', [`want ${main}`, 'done']), /^000dpackfile\n/)
-  const zipped = gzipSync(command('fetch', [`want ${main}`, 'done']))
-  await passed('fetch, compressed', zipped, /^000dpackfile\n/, { 'Content-Encoding': 'gzip' })
-  const haves = Array.from({ length: 3000 }, (_, index) => `have ${index.toString(16).padStart(40, '0')}`)
-  const long = command('fetch', [`want ${main}`, ...haves, 'done'])
-  await passed('a long fetch', long, /packfile\n/)
-  await passed('a long fetch, compressed', gzipSync(long), /packfile\n/, { 'Content-Encoding': 'gzip' })
-  await passed('an unknown argument', command('ls-refs', ['frobnicate']), /^$/)
-  await passed('an unknown capability', command('ls-refs', ['peel'], 'frobnicate'), /^$/)
-  await passed('a server option', command('ls-refs', ['peel'], 'server-option=x'), /refs\/heads\/main/)
-  const otherFormat = command('ls-refs', ['peel']).toString().replace('sha1', 'sha2')
-  await passed('a wrong object format', Buffer.from(otherFormat), /^$/)
-  await passed('garbage', Buffer.from('this is no pkt-line'), /^$/)
-  await passed('nothing', Buffer.alloc(0), /^$/)
-  const wide = Array.from({ length: 65_536 }, (_, index) => `ref-prefix refs/x/${index}`)
-  await passed('65,536 prefixes, which count as none', command('ls-refs', wide), /refs\/heads\/main/)
-})
+t.test(
+  'without packs, any other command is passed through to Git, and Git’s answer is returned',
+  async (t) => {
+    const root = tempDir(t)
+    const repository = makeRepository(root, 'r.git')
+    const wrapper = makeGitWrapper(t)
+    const sidecar = await startSidecar(t, root, { args: ['--no-packs', '--git', wrapper.path] })
+    const main = git(repository, 'rev-parse', 'main')
+    const passed = async (what: string, body: Buffer, expected: RegExp, more = {}): Promise<void> => {
+      const before = wrapper.count('http-backend')
+      const answer = await post(sidecar.url, body, more).catch(() => undefined)
+      if (answer) t.match(answer.body.toString('latin1'), expected, what)
+      t.equal(wrapper.count('http-backend'), before + 1, `${what} is passed through`)
+    }
+    await passed('fetch', command('fetch', [`want ${main}`, 'done']), /^000dpackfile\n/)
+    const zipped = gzipSync(command('fetch', [`want ${main}`, 'done']))
+    await passed('fetch, compressed', zipped, /^000dpackfile\n/, { 'Content-Encoding': 'gzip' })
+    const haves = Array.from({ length: 3000 }, (_, index) => `have ${index.toString(16).padStart(40, '0')}`)
+    const long = command('fetch', [`want ${main}`, ...haves, 'done'])
+    await passed('a long fetch', long, /packfile\n/)
+    await passed('a long fetch, compressed', gzipSync(long), /packfile\n/, { 'Content-Encoding': 'gzip' })
+    await passed('an unknown argument', command('ls-refs', ['frobnicate']), /^$/)
+    await passed('an unknown capability', command('ls-refs', ['peel'], 'frobnicate'), /^$/)
+    await passed('a server option', command('ls-refs', ['peel'], 'server-option=x'), /refs\/heads\/main/)
+    const otherFormat = command('ls-refs', ['peel']).toString().replace('sha1', 'sha2')
+    await passed('a wrong object format', Buffer.from(otherFormat), /^$/)
+    await passed('garbage', Buffer.from('this is no pkt-line'), /^$/)
+    await passed('nothing', Buffer.alloc(0), /^$/)
+    const wide = Array.from({ length: 65_536 }, (_, index) => `ref-prefix refs/x/${index}`)
+    await passed('65,536 prefixes, which count as none', command('ls-refs', wide), /refs\/heads\/main/)
+  },
+)
 
 t.test(
   'compressed commands are answered, and one that inflates without bound is passed to Git',
