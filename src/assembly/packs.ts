@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import type { Settings } from '../config/options.js'
 import { PackCache } from '../freshness/pack-cache.js'
-import { PackRefused } from '../git/process/pack-process.js'
 import { retriable } from '../service/failures.js'
 import { StreamCache } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
@@ -49,7 +48,7 @@ export async function openPacks(
     fillSilenceMs: settings.passThroughSilenceSeconds * 1000,
     fillRetries: settings.fillRetries,
     repeatable: false,
-    retriable: (error) => !(error instanceof PackRefused) && retriable(error),
+    retriable,
     retried: () => metrics.fillRetries.inc(),
     events: cacheEvents(directory, metrics, log),
   })

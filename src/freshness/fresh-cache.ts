@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Entry, Follower, StreamCache } from '../streamcache/index.js'
 import type { FillRequest, IsInMemory, PendingFillRequest } from './fill-request.js'
 import { gather, type FillRound, type RoundStart } from './fill-round.js'
-import type { ObservedState } from './observed-state.js'
+import { settleWaitMaxMs, type ObservedState } from './observed-state.js'
 
 /**
  * How a request was answered. `hit`: by a committed entry; `joined`: by a running fill; `filled`: by a fill of its own;
@@ -18,12 +18,6 @@ export interface Reading {
 }
 
 type Hit = Omit<Reading, 'reuse'>
-
-/**
- * Longest time in milliseconds for which a request waits until the state is settled. Timestamps that are a timer tick too
- * young are covered, those with a granularity of whole seconds are not.
- */
-const settleWaitMaxMs = 25
 
 /** The state in which a fill began, and when, in milliseconds of performance.now(). */
 interface FillOrigin {

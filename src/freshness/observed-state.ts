@@ -16,3 +16,9 @@ export interface ObservedState {
   /** Identifies what was observed, where different things may have the same key. Never part of a comparison of states. */
   readonly subject?: string
 }
+
+/**
+ * Longest time in milliseconds for which a request waits until the state is settled. Timestamps that are a timer tick too
+ * young are covered, those with a granularity of whole seconds are not.
+ */
+export const settleWaitMaxMs = 25

@@ -122,7 +122,7 @@ export class PackCache {
     request.fillStarted(fill)
     void fill.ended.then(() => {
       clearTimeout(running.graceTimer)
-      if (running.forgotten) cache.remove(key)
+      if (running.forgotten) cache.erase(key)
       if (this.#running.get(key) === running) this.#running.delete(key)
     })
     return running

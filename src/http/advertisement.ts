@@ -1,6 +1,7 @@
 import type { Reading } from '../freshness/fresh-cache.js'
 import type { CompressedForm, CompressedForms } from '../service/compressed-forms.js'
 import { entityTag, matchesEntry } from './entity-tag.js'
+import { sendEntryBody } from './entry-body.js'
 import type { Exchange } from './exchange.js'
 import { noCacheHeaders } from './responses.js'
 
@@ -28,7 +29,7 @@ export async function sendAdvertisement(
   // Git's clients send none. A request that has one always gets a tag, which a growing entry has only at its end.
   if (condition !== undefined) await entry.end()
   const first = follower.read()
-  let chunk = first instanceof Promise ? await first : first
+  const chunk = first instanceof Promise ? await first : first
 
   const acceptEncoding = request.headers['accept-encoding']
   const form = compressed.of(entry, acceptEncoding)
@@ -48,14 +49,9 @@ export async function sendAdvertisement(
   if (size !== undefined) headers.push('Content-Length', String(size))
   response.writeHead(200, headers)
 
-  if (request.method === 'HEAD') chunk = null
-  else if (form) return sendForm(exchange, form)
-  while (chunk) {
-    if (follower.offset === follower.size) return exchange.end(chunk)
-    if (!(await exchange.send(chunk))) return
-    chunk = await follower.read()
-  }
-  if (!exchange.aborted) response.end()
+  if (request.method === 'HEAD') return sendEntryBody(exchange, follower, null)
+  if (form) return sendForm(exchange, form)
+  return sendEntryBody(exchange, follower, chunk)
 }
 
 async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {

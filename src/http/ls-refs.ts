@@ -2,10 +2,7 @@ import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
 import type { RefAnswer } from '../service/ref-service.js'
 import { pieces } from '../service/pieces.js'
 import { writeMax, type Exchange } from './exchange.js'
-import { noCacheHeaders } from './responses.js'
-
-/** In Git's order (http-backend.c, service_rpc). */
-const headers = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload-pack-result']
+import { uploadPackResultHeaders as headers } from './responses.js'
 
 const pieceSize = (): number => writeMax
 

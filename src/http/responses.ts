@@ -8,6 +8,12 @@ export const noCacheHeaders = [
   ...['Cache-Control', 'no-cache, max-age=0, must-revalidate'],
 ]
 
+/** The headers of an answer to `POST git-upload-pack`, in Git's order (http-backend.c, service_rpc). */
+export const uploadPackResultHeaders = [
+  ...noCacheHeaders,
+  ...['Content-Type', 'application/x-git-upload-pack-result'],
+]
+
 /** A response that ends a request before any other byte of it: a status, and a line for the person who reads it. */
 export interface ErrorResponse {
   readonly status: number

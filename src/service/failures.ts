@@ -3,6 +3,7 @@ import { TooManyLeases } from '../freshness/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { isSystemError } from '../git/filesystem/system-errors.js'
 import { GitError } from '../git/process/git-error.js'
+import { PackRefused } from '../git/process/pack-process.js'
 import { RepositoryExchanged } from '../git/state/reopen-repository.js'
 import { Overloaded } from '../limits/overloaded.js'
 import { FillError } from '../streamcache/index.js'
@@ -144,7 +145,14 @@ export function momentaryFault(error: unknown): MomentaryFault | undefined {
 
 /** Returns whether an immediate retry of the same fill may succeed. */
 export const retriable = (error: unknown): boolean =>
-  !(error instanceof RepositoryNotFound) && momentaryFault(error) === undefined
+  !(error instanceof RepositoryNotFound || error instanceof PackRefused) &&
+  momentaryFault(error) === undefined
+
+/** Returns Git's refusal of a fetch, which its client is told, if that is why the fetch or its fill failed. */
+export function refusalOf(error: unknown): PackRefused | undefined {
+  const cause: unknown = error instanceof FillError ? error.cause : error
+  return cause instanceof PackRefused ? cause : undefined
+}
 
 /** Returns the cause of a fill's failure if it is temporary (overload, back-off), otherwise the error itself. */
 export function causeOf(error: unknown): unknown {

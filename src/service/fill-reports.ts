@@ -2,9 +2,8 @@ import type { BackOff } from '../limits/back-off.js'
 import { FillError, type Entry, type FillFault, type FillResult } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import { PackRefused } from '../git/process/pack-process.js'
 import type { EntryKind } from './entry-keys.js'
-import { causeOf, momentaryFault } from './failures.js'
+import { causeOf, momentaryFault, refusalOf } from './failures.js'
 
 export interface FillReportsOptions {
   /** By key: how long after a failure the next try is due. */
@@ -69,6 +68,6 @@ export class FillReports {
 }
 
 function faultOf(error: unknown): FillFault | 'refused' {
-  if (!(error instanceof FillError)) return 'producer'
-  return error.cause instanceof PackRefused ? 'refused' : error.fault
+  if (refusalOf(error)) return 'refused'
+  return error instanceof FillError ? error.fault : 'producer'
 }

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { GitError } from '../../src/git/process/git-error.js'
 import { PackRefused } from '../../src/git/process/pack-process.js'
 import { Exchange } from '../../src/http/exchange.js'
-import { refusalOf, sendPack, sendRefusal } from '../../src/http/pack.js'
+import { sendPack, sendRefusal } from '../../src/http/pack.js'
+import { refusalOf } from '../../src/service/failures.js'
 import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import type { PackAnswer } from '../../src/service/packs/pack-service.js'
@@ -98,12 +99,12 @@ t.test('a pack whose Git dies ends in an error for the client', async (t) => {
 t.test('the message of a refusal is an answer of its own; other errors have none', async (t) => {
   const message = Buffer.from('0024ERR upload-pack: not our ref abc')
   const refused = new PackRefused(message)
-  t.equal(refusalOf(refused), message)
-  t.equal(refusalOf(new FillError('producer', 'x', { cause: refused })), message)
+  t.equal(refusalOf(refused)?.answer, message)
+  t.equal(refusalOf(new FillError('producer', 'x', { cause: refused }))?.answer, message)
   t.equal(refusalOf(new FillError('producer', 'x', { cause: new GitError('x') })), undefined)
   t.equal(refusalOf(new GitError('x')), undefined)
   t.equal(refusalOf('x'), undefined)
-  const { url } = await serve(t, (exchange) => sendRefusal(exchange, message))
+  const { url } = await serve(t, (exchange) => sendRefusal(exchange, refused))
   const { status, headers, body } = await ask(url, { method: 'POST' })
   t.equal(status, 200)
   t.match(headers, { 'content-type': type, 'content-length': String(message.length) })

@@ -47,7 +47,7 @@ export interface Permit {
   readonly release: () => void
   /**
    * Counts the process as pass-through from now on, if that class may have one more; returns whether it counts so. For a
-   * process that uses no CPU any more, because its client sets the pace.
+   * process that uses no CPU any more, because its client sets the pace or because it hangs.
    */
   readonly becomePass: () => boolean
 }
@@ -71,10 +71,10 @@ export interface Permit {
  *   number of permits held.
  *
  * *Packs have a maximum of their own*, since each uses as much CPU as it can get: more of them than cores only take longer
- * together. One that waits for a slow client uses none: it is counted as pass-through from then on, within the limits of
- * that class (`Permit.becomePass`), so that slow clients keep no packs waiting. Packs of admitted clients are never shed: they are queued without a time limit, and even if there is no place,
- * until the caller's signal aborts. `rejection()` tells when there is no place, so that a caller can shed a client before it
- * is admitted.
+ * together. One that waits for a slow client, or hangs, uses none: it is counted as pass-through from then on, within the
+ * limits of that class (`Permit.becomePass`), so that it keeps no other pack waiting. Packs of admitted clients are never
+ * shed: they are queued without a time limit, and even if there is no place, until the caller's signal aborts.
+ * `rejection()` tells when there is no place, so that a caller can shed a client before it is admitted.
  *
  * *Groups* are served round robin, see `FairQueue`. A hot group can neither use up all permits (its own limit; for packs,
  * their maximum), nor be served before all others (the ring), nor take all places in the queue.

@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ObjectsObservation } from '../../freshness/observer.js'
+import { settleWaitMaxMs } from '../../freshness/observed-state.js'
 import { packKey, type PackCache, type PackRequest } from '../../freshness/pack-cache.js'
 import type { Reading } from '../../freshness/fresh-cache.js'
 import type { Git } from '../../git/process/git.js'
-import { packFor, PackRefused } from '../../git/process/pack-process.js'
+import { packFor } from '../../git/process/pack-process.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { Repository } from '../../git/state/repository.js'
 import type { BackOff } from '../../limits/back-off.js'
 import { Overloaded } from '../../limits/overloaded.js'
-import { FillError, type Entry, type Fill, type Follower } from '../../streamcache/index.js'
+import type { Entry, Fill, Follower } from '../../streamcache/index.js'
 import { unlessBackingOff } from '../backing-off.js'
-import { causeOf } from '../failures.js'
+import { causeOf, refusalOf } from '../failures.js'
 import type { FillReports } from '../fill-reports.js'
 import type { PackNames, PackState } from './pack-names.js'
 import type { PackReports, PassedReason } from './pack-reports.js'
@@ -44,9 +45,6 @@ export interface PackClient {
 export interface PackAnswer extends Reading {
   readonly first: Buffer | null
 }
-
-/** Longest time in milliseconds for which a request waits until the state is settled. */
-const settleWaitMaxMs = 25
 
 /**
  * Answers fetches: requests that ask for the same, of the same repository in the same state, share one run of Git (R1, R9).
@@ -113,7 +111,7 @@ export class PackService {
         const isOthers = reuse !== 'filled'
         if (tries === 1 && (isOthers || entry.length > 0)) continue
         if (isOthers && client.admitted && causeOf(error) instanceof Overloaded) continue
-        if (error instanceof FillError && error.cause instanceof PackRefused) reports.refused()
+        if (refusalOf(error)) reports.refused()
         throw error
       }
     }

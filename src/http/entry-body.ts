@@ -1,0 +1,25 @@
+import type { Follower } from '../streamcache/index.js'
+import type { Exchange } from './exchange.js'
+
+/**
+ * Sends what a follower reads as a response's body, and ends the response, whose head was written. A body that is one chunk,
+ * as most are, costs no promise.
+ * @param first what the follower has read already; null: an empty body
+ * @throws the fill's error, or rejects with it; the response must be broken off then (R4)
+ */
+export function sendEntryBody(
+  exchange: Exchange,
+  follower: Follower,
+  first: Buffer | null,
+): Promise<void> | undefined {
+  if (first && follower.offset === follower.size) return exchange.end(first)
+  return sendChunks(exchange, follower, first)
+}
+
+async function sendChunks(exchange: Exchange, follower: Follower, first: Buffer | null): Promise<void> {
+  for (let chunk = first; chunk; chunk = await follower.read()) {
+    if (follower.offset === follower.size) return exchange.end(chunk)
+    if (!(await exchange.send(chunk))) return
+  }
+  if (!exchange.aborted) exchange.response.end()
+}

@@ -1,0 +1,59 @@
+import t from 'tap'
+import type { Exchange } from '../../src/http/exchange.js'
+import { sendEntryBody } from '../../src/http/entry-body.js'
+import type { Follower } from '../../src/streamcache/index.js'
+
+/** An exchange that records what it sends, and whose client leaves after so many chunks. */
+function record(leavesAfter = Infinity) {
+  const sent: string[] = []
+  const exchange = {
+    get aborted() {
+      return sent.length >= leavesAfter
+    },
+    send: async (chunk: Buffer) => {
+      sent.push(String(chunk))
+      return sent.length < leavesAfter
+    },
+    end: (chunk: Buffer) => void sent.push(`${String(chunk)}.`),
+    response: { end: () => sent.push('.') },
+  }
+  return { sent, exchange: exchange as unknown as Exchange }
+}
+
+/** A follower that has read the first chunk; `size` is known from the start or never. */
+function followerOf(chunks: string[], isComplete: boolean): Follower {
+  const size = isComplete ? chunks.join('').length : undefined
+  let read = 1
+  const offset = (): number => chunks.slice(0, read).join('').length
+  return {
+    size,
+    get offset() {
+      return offset()
+    },
+    read: () => (read < chunks.length ? Buffer.from(chunks[read++]!) : null),
+  } as unknown as Follower
+}
+
+t.test('a body that is one chunk is sent with the end, and without a promise', async (t) => {
+  const { sent, exchange } = record()
+  t.equal(sendEntryBody(exchange, followerOf(['ab'], true), Buffer.from('ab')), undefined)
+  t.same(sent, ['ab.'])
+})
+
+t.test('longer ones, and those that grow, are sent to their end', async (t) => {
+  const complete = record()
+  await sendEntryBody(complete.exchange, followerOf(['ab', 'cd', 'e'], true), Buffer.from('ab'))
+  t.same(complete.sent, ['ab', 'cd', 'e.'])
+  const growing = record()
+  await sendEntryBody(growing.exchange, followerOf(['ab', 'cd'], false), Buffer.from('ab'))
+  t.same(growing.sent, ['ab', 'cd', '.'])
+  const empty = record()
+  await sendEntryBody(empty.exchange, followerOf([], true), null)
+  t.same(empty.sent, ['.'])
+})
+
+t.test('nothing more is sent, and no end, to a client that has left', async (t) => {
+  const { sent, exchange } = record(1)
+  await sendEntryBody(exchange, followerOf(['ab', 'cd'], false), Buffer.from('ab'))
+  t.same(sent, ['ab'])
+})
