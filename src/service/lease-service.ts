@@ -1,13 +1,13 @@
 import { isAbsolute } from 'node:path'
 import type { Lease } from '../freshness/lease.js'
 import { TooManyLeases, type Leases } from '../freshness/leases.js'
-import type { Modes } from '../freshness/disk/modes.js'
-import type { Observer } from '../freshness/observer.js'
+import type { Modes } from '../origin/disk/observation/modes.js'
+import type { Observer } from '../origin/disk/observation/observer.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { pathWithin } from '../git/filesystem/path-within.js'
 import type { Repository } from '../git/state/repository.js'
 import { isRepositoryPath } from '../git/state/repository-path.js'
-import { RepositoryNotFound, UnknownLease } from './errors.js'
+import { RepositoryNotFound, UnknownLease } from '../origin/errors.js'
 import { heldLeaseMs, renewalIntervalMs } from './lease-renewal.js'
 
 export interface LeaseServiceOptions {

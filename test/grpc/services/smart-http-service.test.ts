@@ -2,7 +2,7 @@ import t from 'tap'
 import { EventEmitter, once } from 'node:events'
 import type { handleServerStreamingCall, StatusObject } from '@grpc/grpc-js'
 import { smartHttpService, type SmartHttpOptions } from '../../../src/grpc/services/smart-http-service.js'
-import type { GitOverrides } from '../../../src/service/git-overrides.js'
+import type { GitOverrides } from '../../../src/origin/git-overrides.js'
 import { createLog } from '../../../src/telemetry/log.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
 
