@@ -13,10 +13,11 @@ import type { Entry, Producer } from '../../streamcache/index.js'
 import { unlessBackingOff } from '../backing-off.js'
 import { keyOf, type EntryKind } from '../entry-keys.js'
 import type { FillReports } from '../fill-reports.js'
-import { checkGitOverrides, type GitOverrides } from '../git-overrides.js'
+import { type GitOverrides } from '../git-overrides.js'
+import { checkGitOverrides } from './checked-overrides.js'
 import type { RefListings, SharedListing } from '../ref-listings.js'
 import type { ServedRepositories } from './served-repositories.js'
-import type { Target } from './target.js'
+import type { Target } from '../target.js'
 
 export interface RefServiceOptions {
   readonly git: Git

@@ -6,7 +6,8 @@ import type { Repository } from '../../git/state/repository.js'
 import type { StallDetector } from '../../limits/connection/stall-detector.js'
 import type { Metrics } from '../../telemetry/metrics.js'
 import type { LeaseService } from '../../service/lease-service.js'
-import { observeTarget, type Target } from './target.js'
+import { type Target } from '../target.js'
+import { observeTarget } from './observe-target.js'
 
 export interface GitBackendOptions {
   /** Serve repositories without git-daemon-export-ok too. */

@@ -6,7 +6,7 @@ import { identityOf } from '../../git/state/repository.js'
 import type { RefService } from './disk-refs.js'
 import type { ServedRepositories } from './served-repositories.js'
 import { TagDigests } from '../packs/tag-digests.js'
-import type { Target } from './target.js'
+import type { Target } from '../target.js'
 
 /** What an answer to a fetch depends on, at one moment. */
 export interface PackState {

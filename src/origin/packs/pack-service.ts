@@ -16,7 +16,7 @@ import type { FillReports } from '../fill-reports.js'
 import type { PackNames, PackState } from '../disk/pack-names.js'
 import type { PackReports, PassedReason } from './pack-reports.js'
 import type { ServedRepositories } from '../disk/served-repositories.js'
-import type { Target } from '../disk/target.js'
+import type { Target } from '../target.js'
 
 export interface PackServiceOptions {
   /** false: every fetch passes through. */
