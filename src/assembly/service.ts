@@ -8,7 +8,10 @@ import { PackNames } from '../origin/disk/pack-names.js'
 import { PackReports } from '../origin/packs/pack-reports.js'
 import { PackService } from '../origin/packs/pack-service.js'
 import { RefListings } from '../origin/ref-listings.js'
-import { RefService } from '../origin/disk/disk-refs.js'
+import { DiskOrigin } from '../origin/disk/disk-origin.js'
+import { DiskPacks } from '../origin/disk/disk-packs.js'
+import { DiskRefs } from '../origin/disk/disk-refs.js'
+import type { Origin } from '../origin/origin.js'
 import { ServedRepositories } from '../origin/disk/served-repositories.js'
 import { ServingConfigs } from '../origin/disk/serving-configs.js'
 import type { UnservedNotices } from '../origin/disk/unserved-notices.js'
@@ -31,8 +34,7 @@ export interface ServiceParts {
 /** What HTTP and gRPC answer from. */
 export interface Services {
   /** Answers from the cache. */
-  readonly service: RefService
-  readonly packService: PackService
+  readonly origin: Origin
   /** Answers of `git http-backend`. */
   readonly backend: GitBackend
   readonly listings: RefListings
@@ -54,7 +56,7 @@ export function openServices(
   })
   const listings = new RefListings(settings.hotMaxBytes)
   const fillReports = new FillReports({ backOff, metrics, log })
-  const service = new RefService({
+  const refs = new DiskRefs({
     git,
     observer,
     served,
@@ -64,16 +66,14 @@ export function openServices(
     limiter,
     backOff,
   })
-  const packService = new PackService({
+  const packs = new PackService({
     enabled: settings.packs,
-    git,
-    served,
-    names: new PackNames({ served, refs: service }),
+    source: new DiskPacks({ git, served, names: new PackNames({ served, refs }) }),
     cache: packCache,
     fillReports,
     reports: new PackReports(metrics),
     backOff,
   })
   const backend = new GitBackend({ exportAll, git, observer, leases: leaseService, processStalls, metrics })
-  return { service, packService, backend, listings }
+  return { origin: new DiskOrigin({ refs, packs }), backend, listings }
 }

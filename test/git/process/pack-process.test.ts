@@ -9,7 +9,6 @@ import {
   packFor,
   PackRefused,
   type PackOptions,
-  type PackRequest,
 } from '../../../src/git/process/pack-process.js'
 import { flushPacket, pktLine } from '../../../src/git/protocol/pkt-line.js'
 import type { ProtocolVersion } from '../../../src/git/protocol/version.js'
@@ -33,6 +32,8 @@ const neverAborts = new AbortController().signal
 const delimiter = Buffer.from('0001')
 const lines = (...texts: string[]): Buffer[] => texts.map((text) => pktLine(`${text}\n`))
 /** A request of protocol v2; its arguments. */
+type PackRequest = Parameters<typeof packFor>[2]
+
 const v2 = (...args: string[]): PackRequest => ({
   version: 2,
   endsInFlush: true,
