@@ -8,6 +8,7 @@ import { PackNames } from '../origin/disk/pack-names.js'
 import { PackReports } from '../origin/packs/pack-reports.js'
 import { PackService } from '../origin/packs/pack-service.js'
 import { RefListings } from '../origin/ref-listings.js'
+import { DiskLeases } from '../origin/disk/disk-leases.js'
 import { DiskOrigin } from '../origin/disk/disk-origin.js'
 import { DiskPacks } from '../origin/disk/disk-packs.js'
 import { DiskRefs } from '../origin/disk/disk-refs.js'
@@ -22,7 +23,7 @@ import type { Limits } from './limits.js'
 
 export interface ServiceParts {
   readonly git: Git
-  readonly freshness: Pick<Freshness, 'observer' | 'leaseService'>
+  readonly freshness: Pick<Freshness, 'observer' | 'leases' | 'modes'>
   readonly freshCache: FreshCache
   readonly packCache: PackCache
   readonly limits: Pick<Limits, 'limiter' | 'backOff' | 'processStalls'>
@@ -45,7 +46,7 @@ export function openServices(
   environment: NodeJS.ProcessEnv,
   { git, freshness, freshCache, packCache, limits, notices, metrics, log }: ServiceParts,
 ): Services {
-  const { observer, leaseService } = freshness
+  const { observer, leases, modes } = freshness
   const { limiter, backOff, processStalls } = limits
   const exportAll = settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined
   const served = new ServedRepositories({
@@ -74,6 +75,13 @@ export function openServices(
     reports: new PackReports(metrics),
     backOff,
   })
-  const backend = new GitBackend({ exportAll, git, observer, leases: leaseService, processStalls, metrics })
+  const backend = new GitBackend({
+    exportAll,
+    git,
+    observer,
+    leases: new DiskLeases({ leases, modes }),
+    processStalls,
+    metrics,
+  })
   return { origin: new DiskOrigin({ refs, packs }), backend, listings }
 }

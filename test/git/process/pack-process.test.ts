@@ -5,11 +5,7 @@ import type { Permit, PermitRequest, ProcessLimiter } from '../../../src/limits/
 import { MountTable } from '../../../src/git/filesystem/mount-table.js'
 import { Git, type GitOptions } from '../../../src/git/process/git.js'
 import { GitError } from '../../../src/git/process/git-error.js'
-import {
-  packFor,
-  PackRefused,
-  type PackOptions,
-} from '../../../src/git/process/pack-process.js'
+import { packFor, PackRefused, type PackOptions } from '../../../src/git/process/pack-process.js'
 import { flushPacket, pktLine } from '../../../src/git/protocol/pkt-line.js'
 import type { ProtocolVersion } from '../../../src/git/protocol/version.js'
 import { runHttpBackend } from '../../support/cgi.js'
