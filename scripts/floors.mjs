@@ -38,7 +38,7 @@ export const innerFloors = {
     ['status.ts'],
     ['transport', 'proto'],
   ],
-  origin: [['both'], ['disk', 'upstream'], ['origin.ts'], ['packs'], ['.']],
+  origin: [['both'], ['disk', 'upstream'], ['packs'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['disk'], ['memory']],
   telemetry: [['.'], ['metrics']],

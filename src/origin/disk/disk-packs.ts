@@ -1,7 +1,7 @@
 import type { Git } from '../../git/process/git.js'
 import { packFor } from '../../git/process/pack-process.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
-import type { PassedReason } from '../packs/pack-reports.js'
+import type { PassedReason } from '../pack-answer.js'
 import type { PackSource, PackState } from '../packs/pack-source.js'
 import type { Target } from '../target.js'
 import type { ObjectsObservation } from './observation/observer.js'

@@ -1,13 +1,7 @@
 import type { Reading } from '../../freshness/fresh-cache.js'
-import type { UnsharedReason } from '../../git/protocol/fetch-request.js'
 import type { Entry } from '../../streamcache/index.js'
+import type { PassedReason } from '../pack-answer.js'
 import type { Metrics } from '../../telemetry/metrics.js'
-
-/**
- * Why a fetch passes through, the `reason` label. `size`: the request is too long; `hook`: a pack-objects hook is
- * configured; `format`: another object format than the repository's; `unsettled`: the state cannot be named now; `off`.
- */
-export type PassedReason = UnsharedReason | 'size' | 'hook' | 'format' | 'unsettled' | 'off'
 
 /** What is known of an entry's cost. */
 interface Cost {

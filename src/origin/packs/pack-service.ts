@@ -9,8 +9,9 @@ import { unlessBackingOff } from '../backing-off.js'
 import { causeOf, refusalOf } from '../faults.js'
 import type { FillReports } from '../fill-reports.js'
 import type { Target } from '../target.js'
-import type { PackAnswer, PackClient } from './pack-answer.js'
-import type { PackReports, PassedReason } from './pack-reports.js'
+import type { PackAnswer, PackClient } from '../pack-answer.js'
+import type { PassedReason } from '../pack-answer.js'
+import type { PackReports } from './pack-reports.js'
 import type { PackSource, PackState } from './pack-source.js'
 
 export interface PackServiceOptions {

@@ -1,6 +1,6 @@
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { Target } from '../target.js'
-import type { PassedReason } from './pack-reports.js'
+import type { PassedReason } from '../pack-answer.js'
 
 /** What the run that makes a pack is told, and what it tells. */
 export interface PackRun {

@@ -1,5 +1,6 @@
-import type { Reading } from '../../freshness/fresh-cache.js'
-import type { Follower } from '../../streamcache/index.js'
+import type { Reading } from '../freshness/fresh-cache.js'
+import type { UnsharedReason } from '../git/protocol/fetch-request.js'
+import type { Follower } from '../streamcache/index.js'
 
 /** The client of a fetch. */
 export interface PackClient {
@@ -15,3 +16,9 @@ export interface PackClient {
 export interface PackAnswer extends Reading {
   readonly first: Buffer | null
 }
+
+/**
+ * Why a fetch passes through, the `reason` label. `size`: the request is too long; `hook`: a pack-objects hook is
+ * configured; `format`: another object format than the repository's; `unsettled`: the state cannot be named now; `off`.
+ */
+export type PassedReason = UnsharedReason | 'size' | 'hook' | 'format' | 'unsettled' | 'off'
