@@ -38,7 +38,7 @@ export const innerFloors = {
     ['status.ts'],
     ['transport', 'proto'],
   ],
-  freshness: [['.'], ['disk']],
+  freshness: [['aged'], ['.'], ['disk']],
   origin: [['both'], ['disk', 'upstream'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   service: [['packs'], ['.']],
