@@ -39,6 +39,7 @@ export const innerFloors = {
     ['transport', 'proto'],
   ],
   origin: [['both'], ['disk', 'upstream'], ['packs'], ['.']],
+  freshness: [['aged'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['disk'], ['memory']],
   telemetry: [['.'], ['metrics']],

@@ -11,7 +11,14 @@ interface Cost {
   others: number
 }
 
-const results = { hit: 'hit', joined: 'coalesced', filled: 'filled', gathered: 'coalesced' } as const
+const results = {
+  hit: 'hit',
+  joined: 'coalesced',
+  filled: 'filled',
+  gathered: 'coalesced',
+  // Does not happen: a pack is never revalidated.
+  revalidated: 'hit',
+} as const
 
 /** Counts how fetches are answered, what that cost, and an estimate of what it would have cost otherwise. */
 export class PackReports {
