@@ -1,4 +1,5 @@
 import type { Entry, Fill } from '../../streamcache/index.js'
+import type { IsInMemory } from '../fill-request.js'
 import type { Reading } from '../fresh-cache.js'
 
 /** A client's question to an origin that does not tell when its answers change. */
@@ -33,6 +34,9 @@ export interface AgedRequest {
 
   /** Called when a fill for this request starts. Must not throw. */
   fillStarted?(fill: Fill): void
+
+  /** As in `FreshCache.read`: an entry of which this is true need not be loaded. */
+  readonly isInMemory?: IsInMemory | undefined
 }
 
 export interface AgedReading extends Reading {
