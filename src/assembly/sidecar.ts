@@ -115,7 +115,7 @@ async function start(
     log,
   })
   closers.add(() => freshness.leases.close())
-  const { service, packService, backend, listings } = openServices(settings, environment, {
+  const { origin, backend, listings } = openServices(settings, environment, {
     git,
     freshness,
     freshCache,
@@ -137,8 +137,7 @@ async function start(
   const readiness = new Readiness({ root, disks, limits })
 
   const parts: ServerParts = {
-    service,
-    packService,
+    origin,
     backend,
     freshness,
     freshCache,

@@ -5,7 +5,7 @@ import { httpBackend, type BackendAdmission, type BackendRequest } from '../../g
 import type { Repository } from '../../git/state/repository.js'
 import type { StallDetector } from '../../limits/connection/stall-detector.js'
 import type { Metrics } from '../../telemetry/metrics.js'
-import type { LeaseService } from '../../service/lease-service.js'
+import type { DiskLeases } from './disk-leases.js'
 import type { OriginResponse, PassThroughAdmission, PassThroughRequest } from '../pass-through.js'
 import type { Target } from '../target.js'
 import { backendRequest } from './backend-request.js'
@@ -17,7 +17,7 @@ export interface GitBackendOptions {
   readonly exportAll: boolean
   readonly git: Git
   readonly observer: Observer
-  readonly leases: LeaseService
+  readonly leases: Pick<DiskLeases, 'hold'>
   /** Finds Git processes that no byte comes from or goes to. */
   readonly processStalls: StallDetector
   readonly metrics: Pick<Metrics, 'passThroughCut'>

@@ -5,7 +5,7 @@ import { Git } from '../../../src/git/process/git.js'
 import { StallDetector } from '../../../src/limits/connection/stall-detector.js'
 import { ProcessLimiter } from '../../../src/limits/process/process-limiter.js'
 import { GitBackend } from '../../../src/origin/disk/git-backend.js'
-import type { LeaseService } from '../../../src/service/lease-service.js'
+import type { DiskLeases } from '../../../src/origin/disk/disk-leases.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
 import { repositoryAt } from '../../support/found-repository.js'
 import { FakeClock } from '../../support/fake-clock.js'
@@ -39,7 +39,7 @@ function openBackend(
   } as unknown as Observer
   /** What was done with leases. */
   const leases: string[] = []
-  const hold: LeaseService['hold'] = (held, reason) => {
+  const hold: DiskLeases['hold'] = (held, reason) => {
     leases.push(`hold ${held === repository} ${reason}`)
     return () => void leases.push('end')
   }
@@ -49,7 +49,7 @@ function openBackend(
     exportAll,
     git: new Git({ path: 'git', environment: gitEnvironment, ...(limiter ? { limiter } : {}) }),
     observer,
-    leases: { hold } as unknown as LeaseService,
+    leases: { hold },
     processStalls: new StallDetector({ idleMs: 1000, minRate: 0, windowMs: 1000, clock }),
     metrics,
   })

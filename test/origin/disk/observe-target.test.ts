@@ -1,5 +1,9 @@
 import t from 'tap'
-import type { ObjectsObservation, Observation, Observer } from '../../../src/origin/disk/observation/observer.js'
+import type {
+  ObjectsObservation,
+  Observation,
+  Observer,
+} from '../../../src/origin/disk/observation/observer.js'
 import { identityOf, type Repository } from '../../../src/git/state/repository.js'
 import { RepositoryExchanged } from '../../../src/git/state/reopen-repository.js'
 import { untilUnexchanged, type Target } from '../../../src/origin/target.js'

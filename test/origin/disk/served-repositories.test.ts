@@ -1,5 +1,9 @@
 import t from 'tap'
-import type { ObjectsObservation, Observation, Observer } from '../../../src/origin/disk/observation/observer.js'
+import type {
+  ObjectsObservation,
+  Observation,
+  Observer,
+} from '../../../src/origin/disk/observation/observer.js'
 import type { ServingConfig } from '../../../src/git/process/serving-config.js'
 import { identityOf, type Repository } from '../../../src/git/state/repository.js'
 import { ServedRepositories } from '../../../src/origin/disk/served-repositories.js'
