@@ -15,7 +15,7 @@ import { authorize, type AuthorizeOptions } from './authorize.js'
 import { Exchange, type Monitors } from './exchange.js'
 import { sendRefs } from './ls-refs.js'
 import { sendPack, sendRefusal } from './pack.js'
-import { backendRequest, passThrough } from './pass-through.js'
+import { dropBody, passThroughRequest, sendOriginResponse } from './pass-through.js'
 import { peekBody, type Asked, type PeekedBody } from './request-body.js'
 import { sendError } from './responses.js'
 import { findRoute, type Route } from './route.js'
@@ -90,7 +90,7 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
     exchange.throwIfAborted()
     if (asks && (await answerAsked(options, exchange, target, asks))) return
   }
-  await answerByGit(options, exchange, target, route, user)
+  await passThrough(options, exchange, target, route, user)
 }
 
 /** @returns whether it could: if not, Git is to answer */
@@ -182,7 +182,7 @@ async function answerLsRefs(
   return true
 }
 
-async function answerByGit(
+async function passThrough(
   options: RequestHandlerOptions,
   exchange: Exchange,
   target: Target,
@@ -190,13 +190,14 @@ async function answerByGit(
   user: string | undefined,
 ): Promise<void> {
   const { backend } = options
-  const request = backendRequest(exchange, route, user)
+  const request = passThroughRequest(exchange, route, user)
   const admission = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }
-  const process =
+  const answer =
     route.kind === 'receive-pack'
       ? await backend.mutate(target, request, { ...admission, signal: exchange.abortedEarly })
       : await backend.passThrough(target, request, { ...admission, signal: exchange.signal })
-  const isWhole = await passThrough(exchange, process, route, user)
+  const isWhole = await sendOriginResponse(exchange, answer)
+  dropBody(exchange)
   if (isWhole) admit(options, exchange)
   exchange.outcome = isWhole ? 'passthrough' : 'error'
 }
@@ -224,6 +225,7 @@ function fail({ shedStatus }: RequestHandlerOptions, exchange: Exchange, error: 
   const { response, awaitsContinue } = exchange
   const { response: answer, report } = toHttpFailure(error, shedStatus)
   exchange.failed(error, report)
+  dropBody(exchange)
   if (response.headersSent) exchange.breakOff()
   else sendError(response, answer, awaitsContinue)
 }
