@@ -1,4 +1,4 @@
-import { RepositoryNotFound } from '../service/errors.js'
+import { RepositoryNotFound } from '../origin/errors.js'
 import { classify, type FailureKind } from '../service/failures.js'
 import { Problem } from './endpoint.js'
 

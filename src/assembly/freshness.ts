@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import type { Settings } from '../config/options.js'
-import { Modes } from '../freshness/disk/modes.js'
+import { Modes } from '../origin/disk/observation/modes.js'
 import type { Leases } from '../freshness/leases.js'
-import { Observer } from '../freshness/observer.js'
+import { Observer } from '../origin/disk/observation/observer.js'
 import type { Git } from '../git/process/git.js'
 import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
 import { LeaseService } from '../service/lease-service.js'
-import type { UnservedNotices } from '../service/unserved-notices.js'
+import type { UnservedNotices } from '../origin/disk/unserved-notices.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { HostEnvironment } from './environment.js'
@@ -72,7 +72,7 @@ export function openFreshness(options: FreshnessOptions): Freshness {
       ),
     ),
   })
-  return { leases, modes, observer, leaseService: new LeaseService({ root, leases, observer, modes }) }
+  return { leases, modes, observer, leaseService: new LeaseService({ root, leases, observer }) }
 }
 
 function warnIfUnsupported(installation: Installation, log: Log): Installation {

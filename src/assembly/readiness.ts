@@ -1,4 +1,4 @@
-import type { Disks } from '../freshness/disk/disks.js'
+import type { Disks } from '../origin/disk/observation/disks.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import type { Limits } from './limits.js'
 

@@ -3,7 +3,7 @@ import { readHead, type BackendRequest, type BackendResponse } from '../git/proc
 import { gitProtocol } from '../git/protocol/version.js'
 import { GitError } from '../git/process/git-error.js'
 import type { GitProcess } from '../git/process/git-process.js'
-import type { PassThroughRequest } from '../service/git-backend.js'
+import type { PassThroughRequest } from '../origin/disk/git-backend.js'
 import type { Exchange } from './exchange.js'
 import { HttpError } from './responses.js'
 import type { Route } from './route.js'

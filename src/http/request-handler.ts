@@ -6,11 +6,10 @@ import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
 import type { RecentAdmissions } from '../limits/admission/recent-admissions.js'
 import { ShareHolding, type FairShares } from '../limits/admission/shares.js'
-import { refusalOf } from '../service/failures.js'
-import type { GitBackend } from '../service/git-backend.js'
-import type { PackService } from '../service/packs/pack-service.js'
-import type { RefService } from '../service/ref-service.js'
-import { untilUnexchanged, type Target } from '../service/target.js'
+import { refusalOf } from '../origin/faults.js'
+import type { GitBackend } from '../origin/disk/git-backend.js'
+import type { Origin } from '../origin/origin.js'
+import { untilUnexchanged, type Target } from '../origin/target.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
 import { Exchange, type Monitors } from './exchange.js'
@@ -23,8 +22,7 @@ import { findRoute, type Route } from './route.js'
 import { toHttpFailure } from './status.js'
 
 export interface RequestHandlerOptions extends AdvertisementOptions, AuthorizeOptions, Monitors {
-  readonly service: RefService
-  readonly packs: PackService
+  readonly origin: Origin
   readonly backend: GitBackend
   /** Bounds the requests that are answered at once. */
   readonly gate: AdmissionGate
@@ -101,7 +99,7 @@ async function answerAdvertisement(
   exchange: Exchange,
   target: Target,
 ): Promise<boolean> {
-  const reading = await options.service.advertise(target, exchange.version, true)
+  const reading = await options.origin.advertise(target, exchange.version, true)
   if (!reading) return false
   const { follower, reuse } = reading
   admit(options, exchange)
@@ -135,7 +133,7 @@ function answerAsked(
 ): Promise<boolean> | false {
   if ('lsRefs' in asks) return answerLsRefs(options, exchange, target, asks.lsRefs)
   if ('fetch' in asks) return answerFetch(options, exchange, target, asks.fetch)
-  options.packs.passed(asks.unshared)
+  options.origin.passed(asks.unshared)
   return false
 }
 
@@ -146,7 +144,7 @@ async function answerFetch(
   asked: FetchRequest,
 ): Promise<boolean> {
   try {
-    const answer = await options.packs.fetch(target, asked, {
+    const answer = await options.origin.fetch(target, asked, {
       admitted: isAdmitted(options, exchange),
       // Also wakes a follower that waits for bytes.
       attached: (follower) => exchange.onAbort(() => follower.close()),
@@ -170,13 +168,13 @@ async function answerFetch(
 
 /** @returns whether it could: if not, Git is to say why */
 async function answerLsRefs(
-  { service }: RequestHandlerOptions,
+  { origin }: RequestHandlerOptions,
   exchange: Exchange,
   target: Target,
   asked: LsRefsRequest,
 ): Promise<boolean> {
   exchange.kind = 'ls-refs'
-  const answer = await service.listRefs(target, asked)
+  const answer = await origin.listRefs(target, asked)
   if (!answer) return false
   exchange.throwIfAborted()
   await sendRefs(exchange, answer, asked)

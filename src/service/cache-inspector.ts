@@ -1,10 +1,10 @@
 import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
 import type { Leases } from '../freshness/leases.js'
-import type { ModeDecision, Modes } from '../freshness/disk/modes.js'
-import type { Observer } from '../freshness/observer.js'
-import { keysOf } from './entry-keys.js'
-import { observeTarget } from './target.js'
+import type { ModeDecision, Modes } from '../origin/disk/observation/modes.js'
+import type { Observer } from '../origin/disk/observation/observer.js'
+import { keysOf } from '../origin/entry-keys.js'
+import { observeTarget } from '../origin/disk/observe-target.js'
 
 /** What is known of a repository at one moment. */
 export interface RepositoryStat {

@@ -3,7 +3,6 @@ import { TooManyLeases } from '../freshness/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { isSystemError } from '../git/filesystem/system-errors.js'
 import { GitError } from '../git/process/git-error.js'
-import { PackRefused } from '../git/process/pack-process.js'
 import { RepositoryExchanged } from '../git/state/reopen-repository.js'
 import { Overloaded } from '../limits/overloaded.js'
 import { FillError } from '../streamcache/index.js'
@@ -13,7 +12,8 @@ import {
   RepositoryNotFound,
   ServiceDisabled,
   UnknownLease,
-} from './errors.js'
+} from '../origin/errors.js'
+import { causeOf } from '../origin/faults.js'
 
 /** The `outcome` label of a request that was not answered, in `refstream_requests_total`. */
 export type FailureOutcome = 'not_found' | 'unauthenticated' | 'forbidden' | 'rejected' | 'shed' | 'error'
@@ -122,40 +122,4 @@ function explanationOf(error: unknown): Explanation {
     return { kind: 'system-error', message, retryAfterMs: momentMs }
   }
   return { kind: 'internal', message: 'internal error; see the log of refstream' }
-}
-
-/** Temporary failures of a fill, caused by the load or an earlier failure, by their `fault` label. */
-const momentaryFaults = {
-  overloaded: 'shed',
-  'backing-off': 'backing-off',
-  exchanged: 'exchanged',
-  'filesystem-unanswered': 'unanswered',
-} as const satisfies Partial<Record<FailureKind, string>>
-
-export type MomentaryFault = (typeof momentaryFaults)[keyof typeof momentaryFaults]
-
-/**
- * Returns the `fault` label of a temporary failure, which must not be counted against its key, since it does not come from
- * the repository; undefined for every other failure.
- */
-export function momentaryFault(error: unknown): MomentaryFault | undefined {
-  const { kind } = explanationOf(error)
-  return kind in momentaryFaults ? momentaryFaults[kind as keyof typeof momentaryFaults] : undefined
-}
-
-/** Returns whether an immediate retry of the same fill may succeed. */
-export const retriable = (error: unknown): boolean =>
-  !(error instanceof RepositoryNotFound || error instanceof PackRefused) &&
-  momentaryFault(error) === undefined
-
-/** Returns Git's refusal of a fetch, which its client is told, if that is why the fetch or its fill failed. */
-export function refusalOf(error: unknown): PackRefused | undefined {
-  const cause: unknown = error instanceof FillError ? error.cause : error
-  return cause instanceof PackRefused ? cause : undefined
-}
-
-/** Returns the cause of a fill's failure if it is temporary (overload, back-off), otherwise the error itself. */
-export function causeOf(error: unknown): unknown {
-  if (!(error instanceof FillError)) return error
-  return momentaryFault(error.cause) === undefined ? error : error.cause
 }

@@ -25,7 +25,7 @@ async function open(t: Test, flags: Record<string, unknown> = {}) {
   const fills: Fill[] = []
   const read = (producer: PackRequest['producer'], name = 'name') =>
     packCache.read({
-      ...{ commonDir: '/srv/r.git', name, maxAgeMs: Infinity, producer },
+      ...{ repository: '/srv/r.git', name, maxAgeMs: Infinity, producer },
       ...{ confirm: async () => true, fillStarted: (fill: Fill) => void fills.push(fill) },
     })
   const packs = join(directory, 'packs')

@@ -11,7 +11,7 @@ import {
   RepositoryNotFound,
   ServiceDisabled,
   UnknownLease,
-} from '../../src/service/errors.js'
+} from '../../src/origin/errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 import { retrySeconds } from '../support/grpc-client.js'
 

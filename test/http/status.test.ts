@@ -6,7 +6,7 @@ import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
 import { HttpError } from '../../src/http/responses.js'
 import { toHttpFailure } from '../../src/http/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
-import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../../src/service/errors.js'
+import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../../src/origin/errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 
 t.test('each error has its status and headers', async (t) => {

@@ -1,10 +1,10 @@
 import t from 'tap'
 import type { FreshCache } from '../../src/freshness/fresh-cache.js'
-import type { Modes } from '../../src/freshness/disk/modes.js'
+import type { Modes } from '../../src/origin/disk/observation/modes.js'
 import { Leases } from '../../src/freshness/leases.js'
-import type { Observer } from '../../src/freshness/observer.js'
+import type { Observer } from '../../src/origin/disk/observation/observer.js'
 import { CacheInspector } from '../../src/service/cache-inspector.js'
-import { keyOf } from '../../src/service/entry-keys.js'
+import { keyOf } from '../../src/origin/entry-keys.js'
 
 const decision = { mode: 'observe', reason: 'local' } as const
 

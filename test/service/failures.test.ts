@@ -11,8 +11,9 @@ import {
   RepositoryNotFound,
   ServiceDisabled,
   UnknownLease,
-} from '../../src/service/errors.js'
-import { causeOf, classify, momentaryFault, retriable } from '../../src/service/failures.js'
+} from '../../src/origin/errors.js'
+import { causeOf, momentaryFault, retriable } from '../../src/origin/faults.js'
+import { classify } from '../../src/service/failures.js'
 import { FillError } from '../../src/streamcache/index.js'
 
 const filled = (cause: Error): FillError => new FillError('producer', '/srv/git/x', { cause })

@@ -1,8 +1,8 @@
 import type { Test } from 'tap'
 import { realpathSync } from 'node:fs'
 import { Leases } from '../../src/freshness/leases.js'
-import { Modes } from '../../src/freshness/disk/modes.js'
-import { Observer } from '../../src/freshness/observer.js'
+import { Modes } from '../../src/origin/disk/observation/modes.js'
+import { Observer } from '../../src/origin/disk/observation/observer.js'
 import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
 import { LeaseService } from '../../src/service/lease-service.js'
 import { tempDir } from './temp-dir.js'
@@ -36,5 +36,5 @@ export function makeLeaseService(t: Test, mode: 'observe' | 'lease' = 'observe')
     linksAnywhere: true,
     unleasedMaxAgeMs: 1000,
   })
-  return { root, leases, service: new LeaseService({ root: repositories, leases, observer, modes }) }
+  return { root, leases, service: new LeaseService({ root: repositories, leases, observer }) }
 }

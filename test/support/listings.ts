@@ -1,6 +1,6 @@
 import type { RefQuery } from '../../src/git/protocol/ls-refs.js'
 import { pktLine } from '../../src/git/protocol/pkt-line.js'
-import { SharedListing } from '../../src/service/ref-listings.js'
+import { SharedListing } from '../../src/origin/ref-listings.js'
 import { Signal, type Entry } from '../../src/streamcache/index.js'
 
 /** A ref of a listing; attributes in Git's order. */

@@ -27,9 +27,6 @@ export class PackRefused extends GitError {
   }
 }
 
-/** What `packFor` needs of a request. */
-export type PackRequest = Pick<FetchRequest, 'version' | 'body' | 'endsInFlush'>
-
 /** Git sends a keep-alive every 5 seconds while it prepares a pack (git-config(1), uploadpack.keepAlive). */
 const defaultSilentMs = 10_000
 
@@ -61,7 +58,7 @@ export interface PackOptions {
 export async function* packFor(
   git: Git,
   repository: Repository,
-  { version, body, endsInFlush }: PackRequest,
+  { version, body, endsInFlush }: Pick<FetchRequest, 'version' | 'body' | 'endsInFlush'>,
   signal: AbortSignal,
   { admitted = false, silentMs = defaultSilentMs, ended, finished }: PackOptions = {},
 ): AsyncGenerator<Buffer> {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { EventEmitter, once } from 'node:events'
 import type { handleServerStreamingCall, StatusObject } from '@grpc/grpc-js'
 import { smartHttpService, type SmartHttpOptions } from '../../../src/grpc/services/smart-http-service.js'
-import type { GitOverrides } from '../../../src/service/git-overrides.js'
+import type { GitOverrides } from '../../../src/origin/git-overrides.js'
 import { createLog } from '../../../src/telemetry/log.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
 
@@ -19,7 +19,7 @@ async function infoRefs(request: object) {
   async function* advertisement() {
     yield Buffer.from('refs')
   }
-  const service = {
+  const origin = {
     advertise: async ({ path }: { path: string }, version: number) => {
       asked.push({ path, version })
       return undefined
@@ -30,7 +30,7 @@ async function infoRefs(request: object) {
     },
   }
   const { InfoRefsUploadPack } = smartHttpService({
-    ...{ service, metrics: new Metrics(), log: createLog('silent'), shed: () => {} },
+    ...{ origin, metrics: new Metrics(), log: createLog('silent'), shed: () => {} },
     ...{ authorize: async () => ({}), clientOf: () => '', gate: { admit: async () => () => {} } },
     responseStalls: { watch: () => () => {} },
     storages: new Map([

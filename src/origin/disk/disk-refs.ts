@@ -1,0 +1,150 @@
+import type { FillRequest } from '../../freshness/fill-request.js'
+import type { FreshCache, Reading } from '../../freshness/fresh-cache.js'
+import type { ObservedState } from '../../freshness/observed-state.js'
+import type { Observation, Observer } from './observation/observer.js'
+import type { Git } from '../../git/process/git.js'
+import type { ServingConfig } from '../../git/process/serving-config.js'
+import { advertisement, refListing, uncachedAdvertisement } from '../../git/process/upload-pack.js'
+import type { ProtocolVersion } from '../../git/protocol/version.js'
+import { identityOf, type Repository } from '../../git/state/repository.js'
+import type { BackOff } from '../../limits/back-off.js'
+import type { ProcessClass, ProcessLimiter } from '../../limits/process/process-limiter.js'
+import type { Entry, Producer } from '../../streamcache/index.js'
+import { unlessBackingOff } from '../backing-off.js'
+import { keyOf, type EntryKind } from '../entry-keys.js'
+import type { FillReports } from '../fill-reports.js'
+import { type GitOverrides } from '../git-overrides.js'
+import { checkGitOverrides } from './checked-overrides.js'
+import type { Origin, RefAnswer, RefsAsked } from '../origin.js'
+import type { RefListings } from '../ref-listings.js'
+import type { ServedRepositories } from './served-repositories.js'
+import type { Target } from '../target.js'
+
+export interface DiskRefsOptions {
+  readonly git: Git
+  readonly observer: Pick<Observer, 'disks'>
+  readonly served: ServedRepositories
+  readonly cache: FreshCache
+  readonly listings: RefListings
+  readonly fillReports: FillReports
+  readonly limiter: ProcessLimiter
+  /** By key: how long after a failure the next try is due. */
+  readonly backOff: BackOff
+}
+
+/** Answers requests for the refs of repositories here, from the cache where possible. */
+export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' | 'listRefs'> {
+  readonly #options: DiskRefsOptions
+
+  constructor(options: DiskRefsOptions) {
+    this.#options = options
+  }
+
+  async advertise(
+    target: Target,
+    version: ProtocolVersion,
+    followedByPost = false,
+  ): Promise<Reading | undefined> {
+    const { state, serving } = await this.#open(target)
+    const { repository } = state
+    if (followedByPost) this.#throwIfQueueFull(repository)
+    if (!serving.shared) return undefined
+    const stateFor = version === 2 ? capabilitiesOf : refsOf
+    // The clients that wait for a fill which is tried again have been admitted.
+    let tries = 0
+    return this.#read(target, 'advertisement', `v${version}`, stateFor, state, (signal) =>
+      advertisement(this.#options.git, repository, version, signal, tries++ > 0),
+    )
+  }
+
+  /** As in `Origin`: from a process of its own, which the signal ends. */
+  async advertiseUncached(
+    target: Target,
+    version: ProtocolVersion,
+    overrides: GitOverrides,
+    signal: AbortSignal,
+  ): Promise<AsyncGenerator<Buffer>> {
+    const { repository } = (await this.#open(target)).state
+    const { git, observer } = this.#options
+    const checked = await checkGitOverrides(repository, overrides, (...asked) =>
+      observer.disks.objects(...asked),
+    )
+    return uncachedAdvertisement(git, repository, version, checked, signal)
+  }
+
+  /** As in `Origin`. The listing has all refs: there is one for each state of the repository. */
+  async listRefs(
+    target: Target,
+    asked: Pick<RefsAsked, 'objectFormat'> = {},
+  ): Promise<RefAnswer | undefined> {
+    const { state, serving } = await this.#open(target)
+    const { objectFormat } = serving
+    if (asked.objectFormat !== undefined && asked.objectFormat !== objectFormat) return undefined
+    const { repository } = state
+    const found = this.#read(target, 'listing', objectFormat, refsOf, state, (signal) =>
+      refListing(this.#options.git, repository, objectFormat, signal),
+    )
+    const reading = found instanceof Promise ? await found : found
+    const listing = this.#options.listings.of(reading.entry)
+    // The listing follows the entry by itself.
+    reading.follower.close()
+    return { listing, reuse: reading.reuse }
+  }
+
+  /** Observes a repository that may be read. @throws RepositoryNotFound, ServiceDisabled */
+  async #open(target: Target): Promise<{ state: Observation; serving: ServingConfig }> {
+    const { served } = this.#options
+    const state = await served.observe(target)
+    const serving = served.servingConfig(state)
+    return { state, serving: serving instanceof Promise ? await serving : serving }
+  }
+
+  /**
+   * A client whose fetch could not even be queued is not admitted: its POST would be shed, and Git fails on that (R5).
+   * Whether that will be a pack, or pass through because it cannot be shared, is not known yet.
+   */
+  #throwIfQueueFull(repository: Repository): void {
+    this.#throwIfClassFull('pack', repository)
+    this.#throwIfClassFull('pass', repository)
+  }
+
+  #throwIfClassFull(processClass: ProcessClass, { commonDir }: Repository): void {
+    const { limiter } = this.#options
+    if (limiter.waiting(processClass) === 0) return
+    const overloaded = limiter.rejection({ class: processClass, group: commonDir, admitted: true })
+    if (overloaded) throw overloaded
+  }
+
+  #read(
+    { path }: Target,
+    kind: EntryKind,
+    variant: string,
+    stateFor: (seen: Observation) => ObservedState,
+    state: Observation,
+    producer: Producer,
+  ): Reading | Promise<Reading> {
+    const { served, cache, backOff, fillReports, listings } = this.#options
+    const key = keyOf(kind, variant, state.repository.gitDir)
+    // From here on, only this repository may answer.
+    const target = { path, identity: identityOf(state.repository) }
+    const request = (): FillRequest => ({
+      producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer),
+      observe: async () => stateFor(await served.observe(target)),
+      fillStarted: (entry, seen, ended) => {
+        fillReports.started({ kind, entry, state: nameOf(seen), ended })
+        // Bytes that were not yet on disk could not be freed when the listing was read; free them now.
+        void ended.then(() => listings.holds(entry) && entry.cool())
+      },
+    })
+    return cache.read(key, stateFor(state), request, kind === 'listing' ? this.#isInMemory : undefined)
+  }
+
+  /** Listings are answered from memory, without the entry's bytes. */
+  readonly #isInMemory = (entry: Entry): boolean => this.#options.listings.holds(entry)
+}
+
+const refsOf = ({ refs }: Observation): ObservedState => refs
+const capabilitiesOf = ({ capabilities }: Observation): ObservedState => capabilities
+
+/** Names a state: what must have changed before a failed fill may succeed. */
+const nameOf = ({ token, generation }: ObservedState): string => `${token} ${generation}`

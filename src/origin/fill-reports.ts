@@ -1,0 +1,73 @@
+import type { BackOff } from '../limits/back-off.js'
+import { FillError, type Entry, type FillFault, type FillResult } from '../streamcache/index.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import type { EntryKind } from './entry-keys.js'
+import { causeOf, momentaryFault, refusalOf } from './faults.js'
+
+export interface FillReportsOptions {
+  /** By key: how long after a failure the next try is due. */
+  readonly backOff: BackOff
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+/** A fill that has started. */
+export interface StartedFill {
+  readonly kind: EntryKind | 'pack'
+  readonly entry: Entry
+  /** What must change before a new try may succeed at once, if this one fails. */
+  readonly state: string
+  /** Resolves when the fill ends. */
+  readonly ended: Promise<FillResult>
+}
+
+/** Reports what becomes of fills: to the metrics, to the log, and to the back-off of their keys (R7). */
+export class FillReports {
+  readonly #options: FillReportsOptions
+
+  constructor(options: FillReportsOptions) {
+    this.#options = options
+  }
+
+  /** Reports a fill when it ends. */
+  started(fill: StartedFill): void {
+    const { kind } = fill
+    const stop = this.#options.metrics.fillSeconds.startTimer({ kind })
+    void fill.ended.then((result) => {
+      stop()
+      this.#count(fill, result)
+      this.#learn(fill, result)
+    })
+  }
+
+  #count({ kind, entry: { length } }: StartedFill, result: FillResult): void {
+    const { fills, fillBytes, loserWrites, loserBytes } = this.#options.metrics
+    fills.inc({ kind, result })
+    fillBytes.inc({ kind }, length)
+    if (result !== 'loser') return
+    loserWrites.inc()
+    loserBytes.inc(length)
+  }
+
+  #learn({ kind, entry: { key, error }, state }: StartedFill, result: FillResult): void {
+    const { backOff, log, metrics } = this.#options
+    if (result !== 'failed') {
+      backOff.succeeded(key)
+      return
+    }
+    const momentary = momentaryFault(causeOf(error))
+    const fault = momentary ?? faultOf(error)
+    metrics.fillFailures.inc({ kind, fault })
+    // The client's fault, or the clients'.
+    if (momentary !== undefined || fault === 'refused' || fault === 'unread') return
+    log.warn({ err: error, key }, 'a fill failed')
+    // Ended because this process is about to end.
+    if (fault !== 'closed') backOff.failed(key, error, state)
+  }
+}
+
+function faultOf(error: unknown): FillFault | 'refused' {
+  if (refusalOf(error)) return 'refused'
+  return error instanceof FillError ? error.fault : 'producer'
+}

@@ -1,0 +1,115 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { settleWaitMaxMs } from '../../freshness/observed-state.js'
+import { packKey, type PackCache, type PackRequest } from '../../freshness/pack-cache.js'
+import type { FetchRequest } from '../../git/protocol/fetch-request.js'
+import type { BackOff } from '../../limits/back-off.js'
+import { Overloaded } from '../../limits/overloaded.js'
+import type { Entry, Fill } from '../../streamcache/index.js'
+import { unlessBackingOff } from '../backing-off.js'
+import { causeOf, refusalOf } from '../faults.js'
+import type { FillReports } from '../fill-reports.js'
+import type { Target } from '../target.js'
+import type { PackAnswer, PackClient } from '../pack-answer.js'
+import type { PassedReason } from '../pack-answer.js'
+import type { PackReports } from './pack-reports.js'
+import type { PackSource, PackState } from './pack-source.js'
+
+export interface PackServiceOptions {
+  /** false: every fetch passes through. */
+  readonly enabled: boolean
+  readonly source: PackSource
+  readonly cache: PackCache
+  readonly fillReports: FillReports
+  readonly reports: PackReports
+  /** By key: how long after a failure the next try is due. */
+  readonly backOff: BackOff
+}
+
+/**
+ * Answers fetches: requests that ask for the same, of the same repository in the same state, share one run of Git, or one
+ * upstream request (R1, R9). Access is checked by the caller, for each request.
+ */
+export class PackService {
+  readonly #options: PackServiceOptions
+
+  constructor(options: PackServiceOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Returns the answer to a fetch. undefined: it must pass through, which is counted.
+   * @throws what the source throws, BackingOff, Overloaded, FillError
+   */
+  async fetch(target: Target, asked: FetchRequest, client: PackClient): Promise<PackAnswer | undefined> {
+    const { enabled, source } = this.#options
+    if (!enabled) return this.passed('off')
+    for (let isSecond = false; ; isSecond = true) {
+      const state = await source.stateOf(target, asked)
+      if (typeof state === 'string') return this.passed(state)
+      client.throwIfAborted()
+      const { unsettledMs } = state
+      if (unsettledMs === 0) return this.#read(state, client)
+      if (isSecond || unsettledMs > settleWaitMaxMs) return this.passed('unsettled')
+      await sleep(unsettledMs)
+    }
+  }
+
+  /** Counts a request that passes through. */
+  passed(reason: PassedReason): undefined {
+    this.#options.reports.passed(reason)
+  }
+
+  /**
+   * Attaches to the answer and waits for its first bytes. A follower without bytes whose fill fails gets one more try if
+   * the failure may be older than its request (another request had started the fill), or if others have got bytes. An
+   * admitted client that had joined the fill of one that is not admitted is not shed with it, however often (R5).
+   */
+  async #read(state: PackState, client: PackClient): Promise<PackAnswer> {
+    const { cache, reports } = this.#options
+    for (let tries = 1; ; tries++) {
+      const reading = await cache.read(this.#requestFor(state, client))
+      const { entry, follower, reuse } = reading
+      client.attached(follower)
+      try {
+        const first = await follower.read()
+        reports.answered(reading)
+        return { ...reading, first }
+      } catch (error) {
+        follower.close()
+        client.throwIfAborted()
+        const isOthers = reuse !== 'filled'
+        if (tries === 1 && (isOthers || entry.length > 0)) continue
+        if (isOthers && client.admitted && causeOf(error) instanceof Overloaded) continue
+        if (refusalOf(error)) reports.refused()
+        throw error
+      }
+    }
+  }
+
+  #requestFor(state: PackState, { admitted }: PackClient): PackRequest {
+    const { backOff, fillReports, reports } = this.#options
+    const { repository, name, maxAgeMs } = state
+    const key = packKey(name, repository)
+    let entry: Entry | undefined
+    let isSound = false
+    let runs = 0
+    const ended = (sound: boolean): void => void (isSound = sound)
+    const finished = (cpuSeconds: number | undefined): void => {
+      if (entry && cpuSeconds !== undefined) reports.spent(entry, cpuSeconds)
+    }
+    return {
+      repository,
+      name,
+      maxAgeMs,
+      // The clients that wait for a fill which is tried again have been admitted.
+      producer: unlessBackingOff(backOff, key, name, (signal) =>
+        state.make({ signal, admitted: admitted || runs++ > 0, ended, finished }),
+      ),
+      confirm: async () => isSound && (await state.holds()),
+      fillStarted: (fill: Fill) => {
+        entry = fill.entry
+        fillReports.started({ kind: 'pack', entry, state: name, ended: fill.ended })
+      },
+    }
+  }
+}
