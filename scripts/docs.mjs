@@ -33,8 +33,8 @@ Flags override the environment, which overrides the file.
   \`true\` or \`false\`.
 - Sizes are bytes, or have a unit (\`64MiB\`). Times are seconds.
 - A list has commas between its items, or is an array in TOML: \`access = ["pub/**=read:anyone", "**=read:*"]\`.
-- \`refstream config check FILE\` rejects a file that \`serve\` would reject, with all its mistakes; only the root may be
-  missing.
+- \`refstream config check FILE\` rejects a file that \`serve\` would reject, with all its mistakes; only the root and
+  the upstream may be missing.
 - Each mistake is one line on standard error, and the exit code is 2. An unknown \`REFSTREAM_…\` variable is only logged,
   because Kubernetes sets such variables in every pod next to a service named \`refstream\`.
 

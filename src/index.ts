@@ -16,7 +16,7 @@ export type { Settings, Sidecar, Log }
 /** Settings in the form of flags (`'127.0.0.1:0'`, `'64MiB'`), by the keys of `Settings`; see docs/settings.md. */
 export type ServerOptions = {
   readonly [key in (typeof options)[number]['key']]?: string | number | boolean
-} & { readonly root: string }
+} & ({ readonly root: string } | { readonly upstream: string })
 
 /**
  * Starts a sidecar in this process.

@@ -47,6 +47,9 @@ export async function findHostEnvironment(
   environment: NodeJS.ProcessEnv,
   events: FilesystemEvents = {},
 ): Promise<HostEnvironment> {
+  if (settings.root === undefined) {
+    throw new ConfigError('--upstream: this version needs --root too; give --root DIR')
+  }
   const mounts = new MountTable()
   const guard = (): PathGuard | undefined => mounts.guard()
   const root = new RepositoriesRoot(resolve(settings.root), guard)
@@ -84,7 +87,7 @@ async function findRoot(
   guard: PathGuard | undefined,
 ): Promise<void> {
   const real = await inTime('--root', settings, () => disks.root())
-  if (real === undefined) throw new ConfigError(`--root: ${whyUnusable(settings.root, guard)}`)
+  if (real === undefined) throw new ConfigError(`--root: ${whyUnusable(settings.root ?? '', guard)}`)
   root.learn(real)
 }
 

@@ -72,7 +72,7 @@ export function openFreshness(options: FreshnessOptions): Freshness {
       ),
     ),
   })
-  return { leases, modes, observer, leaseService: new LeaseService({ root, leases, observer, modes }) }
+  return { leases, modes, observer, leaseService: new LeaseService({ root, leases, observer }) }
 }
 
 function warnIfUnsupported(installation: Installation, log: Log): Installation {

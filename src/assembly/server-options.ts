@@ -9,8 +9,7 @@ import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { CompressedForms } from '../service/compressed-forms.js'
 import type { GitBackend } from '../origin/disk/git-backend.js'
-import type { PackService } from '../origin/packs/pack-service.js'
-import type { RefService } from '../origin/disk/disk-refs.js'
+import type { Origin } from '../origin/origin.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { AccessControl } from './access-control.js'
@@ -21,8 +20,7 @@ import type { Storages } from './storages.js'
 
 /** What the servers are built from. */
 export interface ServerParts {
-  readonly service: RefService
-  readonly packService: PackService
+  readonly origin: Origin
   readonly backend: GitBackend
   readonly freshness: Freshness
   readonly freshCache: FreshCache
@@ -38,15 +36,14 @@ export interface ServerParts {
 
 /** Returns the options of the HTTP server for Git clients. */
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
-  const { service, packService, backend, accessControl, limits, metrics, log } = parts
+  const { origin, backend, accessControl, limits, metrics, log } = parts
   const { access, clientName, proxies } = accessControl
   return {
     ...limits,
     access,
     clientName,
     proxies,
-    service,
-    packs: packService,
+    origin,
     backend,
     metrics,
     log,
@@ -89,7 +86,7 @@ function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
 /** Returns the options of the gRPC server. */
 export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
   const {
-    service,
+    origin,
     freshness,
     freshCache,
     packCache,
@@ -104,7 +101,7 @@ export function grpcOptions(settings: Settings, parts: ServerParts): ServersOpti
   const { grpc } = settings
   return {
     ...limits,
-    service,
+    origin,
     metrics,
     log,
     leases: leaseService,

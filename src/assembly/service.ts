@@ -8,7 +8,11 @@ import { PackNames } from '../origin/disk/pack-names.js'
 import { PackReports } from '../origin/packs/pack-reports.js'
 import { PackService } from '../origin/packs/pack-service.js'
 import { RefListings } from '../origin/ref-listings.js'
-import { RefService } from '../origin/disk/disk-refs.js'
+import { DiskLeases } from '../origin/disk/disk-leases.js'
+import { DiskOrigin } from '../origin/disk/disk-origin.js'
+import { DiskPacks } from '../origin/disk/disk-packs.js'
+import { DiskRefs } from '../origin/disk/disk-refs.js'
+import type { Origin } from '../origin/origin.js'
 import { ServedRepositories } from '../origin/disk/served-repositories.js'
 import { ServingConfigs } from '../origin/disk/serving-configs.js'
 import type { UnservedNotices } from '../origin/disk/unserved-notices.js'
@@ -19,7 +23,7 @@ import type { Limits } from './limits.js'
 
 export interface ServiceParts {
   readonly git: Git
-  readonly freshness: Pick<Freshness, 'observer' | 'leaseService'>
+  readonly freshness: Pick<Freshness, 'observer' | 'leases' | 'modes'>
   readonly freshCache: FreshCache
   readonly packCache: PackCache
   readonly limits: Pick<Limits, 'limiter' | 'backOff' | 'processStalls'>
@@ -31,8 +35,7 @@ export interface ServiceParts {
 /** What HTTP and gRPC answer from. */
 export interface Services {
   /** Answers from the cache. */
-  readonly service: RefService
-  readonly packService: PackService
+  readonly origin: Origin
   /** Answers of `git http-backend`. */
   readonly backend: GitBackend
   readonly listings: RefListings
@@ -43,7 +46,7 @@ export function openServices(
   environment: NodeJS.ProcessEnv,
   { git, freshness, freshCache, packCache, limits, notices, metrics, log }: ServiceParts,
 ): Services {
-  const { observer, leaseService } = freshness
+  const { observer, leases, modes } = freshness
   const { limiter, backOff, processStalls } = limits
   const exportAll = settings.exportAll ?? environment['GIT_HTTP_EXPORT_ALL'] !== undefined
   const served = new ServedRepositories({
@@ -54,7 +57,7 @@ export function openServices(
   })
   const listings = new RefListings(settings.hotMaxBytes)
   const fillReports = new FillReports({ backOff, metrics, log })
-  const service = new RefService({
+  const refs = new DiskRefs({
     git,
     observer,
     served,
@@ -64,16 +67,21 @@ export function openServices(
     limiter,
     backOff,
   })
-  const packService = new PackService({
+  const packs = new PackService({
     enabled: settings.packs,
-    git,
-    served,
-    names: new PackNames({ served, refs: service }),
+    source: new DiskPacks({ git, served, names: new PackNames({ served, refs }) }),
     cache: packCache,
     fillReports,
     reports: new PackReports(metrics),
     backOff,
   })
-  const backend = new GitBackend({ exportAll, git, observer, leases: leaseService, processStalls, metrics })
-  return { service, packService, backend, listings }
+  const backend = new GitBackend({
+    exportAll,
+    git,
+    observer,
+    leases: new DiskLeases({ leases, modes }),
+    processStalls,
+    metrics,
+  })
+  return { origin: new DiskOrigin({ refs, packs }), backend, listings }
 }

@@ -4,7 +4,7 @@ import type { Settings } from '../config/options.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import { Servers } from '../server/servers.js'
 import { forgetRepository } from '../origin/entry-keys.js'
-import { locate } from '../origin/disk/target.js'
+import { locate } from '../origin/disk/observe-target.js'
 import { UnservedNotices } from '../origin/disk/unserved-notices.js'
 import type { Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
@@ -115,7 +115,7 @@ async function start(
     log,
   })
   closers.add(() => freshness.leases.close())
-  const { service, packService, backend, listings } = openServices(settings, environment, {
+  const { origin, backend, listings } = openServices(settings, environment, {
     git,
     freshness,
     freshCache,
@@ -137,8 +137,7 @@ async function start(
   const readiness = new Readiness({ root, disks, limits })
 
   const parts: ServerParts = {
-    service,
-    packService,
+    origin,
     backend,
     freshness,
     freshCache,

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
-import { renewalIntervalMs } from '../service/lease-renewal.js'
+import { renewalIntervalMs } from '../freshness/lease-renewal.js'
 import { adminOption, askAdmin, type AdminAnswer } from './admin-client.js'
 
 interface LeaseRunOptions {

@@ -1,6 +1,7 @@
 import { isLocal, type Address, type UnixAddress } from './addresses.js'
 import type { Settings } from './options.js'
 import { ConfigError } from './settings.js'
+import { upstreamAuthenticates, upstreamMistakes } from './upstream-cross-checks.js'
 
 /**
  * Refuses settings that contradict each other, and those that would expose repositories or the admin API without
@@ -8,7 +9,13 @@ import { ConfigError } from './settings.js'
  * @throws ConfigError with all mistakes
  */
 export function crossCheck(settings: Settings): void {
-  const mistakes = [...tlsMistakes(settings), ...accessMistakes(settings), ...addressMistakes(settings)]
+  const mistakes = [
+    ...upstreamMistakes(settings),
+    ...tlsMistakes(settings),
+    ...accessMistakes(settings),
+    ...addressMistakes(settings),
+    ...loopMistakes(settings),
+  ]
   if (mistakes.length > 0) throw new ConfigError(mistakes)
 }
 
@@ -53,13 +60,22 @@ function* accessMistakes(settings: Settings): Generator<string> {
     yield '--remote-user-header cannot be combined with --auth-…; choose one source of user names'
   }
   if ((authUrl ?? files) !== undefined || settings.insecureNoAuth) return
+  const byUpstream = upstreamAuthenticates(settings)
   for (const [option, address] of Object.entries({ listen, ...(grpc ? { grpc } : {}) })) {
     if (isLocal(address) || ('tls' in address && tlsClientCa !== undefined)) continue
-    yield (
-      `--${option}: a public address needs --auth-tokens, --auth-htpasswd, --auth-url, or tls: with --tls-client-ca; ` +
-      'or set --insecure-no-auth'
-    )
+    // Calls of gRPC clients never carry credentials for an upstream.
+    if (option === 'listen' && byUpstream) continue
+    yield `--${option}: a public address needs ${waysToLock(settings, option)}; or set --insecure-no-auth`
   }
+}
+
+function waysToLock({ upstream, upstreamCredentials }: Settings, option: string): string {
+  if (!upstream || upstreamCredentials === 'service') {
+    return '--auth-tokens, --auth-htpasswd, --auth-url, or tls: with --tls-client-ca'
+  }
+  return option === 'listen'
+    ? '--auth-url, tls: with --tls-client-ca, or an --upstream for all repositories and no --upstream-client-cert'
+    : '--auth-url, or tls: with --tls-client-ca'
 }
 
 /** Each address can be listened on once. */
@@ -75,6 +91,29 @@ function* addressMistakes(settings: Settings): Generator<string> {
     }
     seen.push([option, address])
   }
+}
+
+/** An upstream that is refstream itself would send each request round in a circle. */
+function* loopMistakes(settings: Settings): Generator<string> {
+  for (const { url } of settings.upstream ?? []) {
+    const { hostname, port, protocol } = new URL(url)
+    const upstream: Address = {
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port || (protocol === 'https:' ? 443 : 80)),
+    }
+    const own = addressesOf(settings).find(([, address]) => reaches(upstream, address))
+    if (own)
+      yield `--upstream: ${url} is refstream’s own --${own[0]} ${format(own[1])}; give that of another server`
+  }
+}
+
+/** Does a connection to an upstream's host and port arrive at this listener? Other names than localhost are not resolved. */
+function reaches(upstream: Address, listener: Address | UnixAddress): boolean {
+  if ('path' in listener || listener.port !== upstream.port) return false
+  if (upstream.host === listener.host) return true
+  if (!isLocal(upstream)) return false
+  if (allHosts.includes(listener.host)) return true
+  return isLocal(listener) && [upstream.host, listener.host].includes('localhost')
 }
 
 const allHosts = ['0.0.0.0', '::']

@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
+import { positiveAllowed, secondsAllowed, sizeAllowed, timerAllowed, type Option } from './option.js'
+import { upstreamOptions } from './upstream-options.js'
 import {
   accessRule,
   address,
@@ -23,48 +25,7 @@ import {
   unixAddress,
 } from './values.js'
 
-/** Headings of the help and of docs/settings.md, in their order. */
-export const optionGroups = [
-  'Repositories',
-  'Listeners',
-  'TLS',
-  'Authentication and authorization',
-  'Freshness',
-  'Leases and webhooks',
-  'Cache',
-  'Packs',
-  'Responses',
-  'Git processes',
-  'Admission and queues',
-  'Clients and connections',
-  'Logging',
-] as const
-
-/**
- * One setting. The command line, the environment, the configuration file and docs/settings.md are all derived from the
- * table of these, so that a setting has one name, one default and one explanation.
- */
-export interface Option {
-  /** Key in `Settings`. */
-  readonly key: string
-  /** Flag without dashes, and the key in a TOML file; `REFSTREAM_` and upper case make the environment variable. */
-  readonly name: string
-  /** Placeholder of the value in the help; absent for a switch. */
-  readonly value?: string
-  readonly group: (typeof optionGroups)[number]
-  readonly help: string
-  /** What a valid value looks like, for error messages. */
-  readonly allowed: string
-  /** Accepts text (flags, environment) and TOML's own types. */
-  readonly schema: z.ZodType
-  /** The default as the help and docs/settings.md show it; some defaults are only known at start. */
-  readonly defaultText?: string
-}
-
-const sizeAllowed = 'a number of bytes, or one with a unit: 512KiB, 64MiB, 2GiB'
-const secondsAllowed = 'a number of seconds, such as 30 or 0.5'
-const positiveAllowed = 'a number of seconds greater than 0, such as 30 or 0.5'
-const timerAllowed = `${positiveAllowed}, and at most ${timerMax} (23 days)`
+export { optionGroups, type Option } from './option.js'
 
 export const options = [
   {
@@ -74,8 +35,8 @@ export const options = [
     group: 'Repositories',
     help: 'directory that holds the repositories to serve',
     allowed: 'the path of an existing directory',
-    schema: text,
-    defaultText: 'none: required',
+    schema: text.optional(),
+    defaultText: 'none: required, unless --upstream is given',
   },
   {
     key: 'exportAll',
@@ -107,6 +68,7 @@ export const options = [
     schema: list(storage).prefault('default=.'),
     defaultText: 'default=.',
   },
+  ...upstreamOptions,
   {
     key: 'listen',
     name: 'listen',
@@ -274,7 +236,7 @@ export const options = [
     name: 'auth-cache-seconds',
     value: 'SECONDS',
     group: 'Authentication and authorization',
-    help: 'how long an answer of auth-url, or the result of a password check, is cached for the same credentials',
+    help: 'how long an answer of auth-url, the result of a password check, or an upstream’s decision who may read, is cached for the same credentials',
     allowed: `${secondsAllowed}, and at most 3600`,
     schema: seconds.pipe(z.number().max(3600)).prefault(10),
     defaultText: '10',
@@ -408,7 +370,8 @@ export const options = [
     help: 'directory of committed and growing entries; may be deleted while refstream is stopped',
     allowed: 'the path of a directory, which is created if it does not exist',
     schema: text.optional(),
-    defaultText: 'a directory for this root under $XDG_CACHE_HOME, ~/.cache or the temporary directory',
+    defaultText:
+      'a directory for this root or upstream under $XDG_CACHE_HOME, ~/.cache or the temporary directory',
   },
   {
     key: 'cacheMaxBytes',

@@ -143,27 +143,45 @@ export function resolveSettings(...sources: Source[]): Settings {
   const settings: Record<string, unknown> = {}
   const mistakes = sources.flatMap((source) => source.mistakes)
   const unread = sources.some((source) => source.unread)
+  if (!unread && !sources.some(hasOrigin)) {
+    mistakes.push('neither --root nor --upstream is given; give --root DIR, --upstream URL, or both')
+  }
   for (const option of options) {
     const given = sources.map(({ values }) => values.get(option)).find((value) => value !== undefined)
     const result = option.schema.safeParse(given?.value)
     if (result.success) settings[option.key] = result.data
     else if (given) {
-      const item = badItem(given.value, result.error.issues[0]?.path[0])
-      mistakes.push(`${given.from}: bad value ${show(given.value)}${item}; allowed: ${option.allowed}`)
-    } else if (!unread) mistakes.push(`--${option.name} is missing; give ${option.allowed}`)
+      const issue = result.error.issues[0]
+      const item = badItem(given.value, issue?.path[0])
+      const reason = issue?.code === 'custom' && issue.params?.['isReason'] ? `: ${issue.message}` : ''
+      mistakes.push(
+        `${given.from}: bad value ${show(given.value)}${item}${reason}; allowed: ${option.allowed}`,
+      )
+    }
   }
   if (mistakes.length > 0) throw new ConfigError(mistakes)
   return settings as unknown as Settings
 }
 
-/** Checks the keys and values of a file, which may leave out the root. @throws ConfigError */
+const optionOf = (key: Option['key']): Option => options.find((option) => option.key === key) as Option
+const origins = [optionOf('root'), optionOf('upstream')]
+const hasOrigin = ({ values }: Source): boolean => origins.some((option) => values.has(option))
+
+/**
+ * Checks the keys and values of a file. It may leave both the root and the upstream to the command line: then there are
+ * placeholders in the settings, for those that its other settings need.
+ * @throws ConfigError
+ */
 export async function checkFile(
   path: string,
-): Promise<{ readonly settings: Settings; readonly hasRoot: boolean }> {
+): Promise<{ readonly settings: Settings; readonly hasOrigin: boolean }> {
   const source = await readFile(path)
-  const root = options.find((option) => option.key === 'root') as Option
-  const placeholder = { values: new Map([[root, { value: '.', from: '' }]]), mistakes: [] }
-  return { settings: resolveSettings(source, placeholder), hasRoot: source.values.has(root) }
+  if (hasOrigin(source)) return { settings: resolveSettings(source), hasOrigin: true }
+  const values = new Map([[optionOf('root'), { value: '/', from: '' }]])
+  if ([...source.values.keys()].some(({ group }) => group === 'Upstream')) {
+    values.set(optionOf('upstream'), { value: 'https://upstream.invalid', from: '' })
+  }
+  return { settings: resolveSettings(source, { values, mistakes: [] }), hasOrigin: false }
 }
 
 /** Names the item of a list that is not valid. */
@@ -172,15 +190,21 @@ function badItem(value: unknown, index: PropertyKey | undefined): string {
   const items: unknown[] = typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : []
   const item = items[index]
   if (items.length < 2) return ''
+  // A password may hold the comma that has split it from its URL.
+  if (credentials.test(JSON.stringify(value))) return ` (item ${index + 1})`
   return ` (item ${index + 1}: ${show(typeof item === 'string' ? item.trim() : item)})`
 }
 
 /** Most characters of a value that are shown. */
 const shownMax = 200
 
-/** Writes a value on one line. */
+/** What may be a user name and password in a URL. */
+const credentials = /:\/\/[^\s"]*@/
+
+/** Writes a value on one line, without what may be credentials in a URL. */
 function show(value: unknown): string {
-  const text = typeof value === 'bigint' || typeof value === 'number' ? String(value) : JSON.stringify(value)
+  const json = typeof value === 'bigint' || typeof value === 'number' ? String(value) : JSON.stringify(value)
+  const text = json.replace(new RegExp(credentials, 'g'), '://…@')
   return text.length > shownMax ? `${text.slice(0, shownMax)}…` : text
 }
 

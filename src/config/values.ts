@@ -1,7 +1,7 @@
-import { isIP } from 'node:net'
 import { z } from 'zod'
 import { socketPathMax, type Address, type UnixAddress } from './addresses.js'
 import { BadGlob } from './glob.js'
+import { parseNetwork, type Network } from './networks.js'
 import { repositoryMatcher } from './repository-glob.js'
 
 export const text = z.string().min(1)
@@ -31,8 +31,17 @@ export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
     ])
     .pipe(z.array(item).min(1))
 
+/**
+ * Rejects a value for a reason that the allowed values do not tell; the error shows it (`resolveSettings`).
+ * @returns what a transformation returns then
+ */
+export function explain(context: z.RefinementCtx, reason: string): never {
+  context.addIssue({ code: 'custom', message: reason, params: { isReason: true } })
+  return z.NEVER
+}
+
 /** Returns why a glob is invalid; undefined if it is valid. */
-function faultOf(glob: string): string | undefined {
+export function faultOf(glob: string): string | undefined {
   try {
     repositoryMatcher(glob)
     return undefined
@@ -77,20 +86,13 @@ export const accessRule = z.string().transform((value, context) => {
 })
 
 /** A trusted proxy: a network, an address (a network of all its bits), or `unix` for every peer on a Unix socket. */
-export const trustedProxy = z
-  .string()
-  .transform((value, context): 'unix' | { readonly address: string; readonly bits: number } => {
-    if (value === 'unix') return value
-    const [, address = '', given] = /^([\da-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(value) ?? []
-    const all = isIP(address) === 4 ? 32 : 128
-    const bits = Number(given ?? all)
-    // access/proxies.ts compares IPv4-mapped client addresses as IPv4, so a mapped network becomes an IPv4 one.
-    const [, mapped] = /^::ffff:([\d.]+)$/i.exec(address) ?? []
-    if (mapped !== undefined && bits >= 96 && bits <= all) return { address: mapped, bits: bits - 96 }
-    if (isIP(address) !== 0 && bits <= all) return { address, bits }
-    context.addIssue({ code: 'custom', message: 'not an address or a network' })
-    return z.NEVER
-  })
+export const trustedProxy = z.string().transform((value, context): 'unix' | Network => {
+  if (value === 'unix') return value
+  const network = parseNetwork(value)
+  if (network) return network
+  context.addIssue({ code: 'custom', message: 'not an address or a network' })
+  return z.NEVER
+})
 
 /** A URL without credentials: they would be logged, and would be sent instead of the client's. */
 export const httpUrl = z

@@ -6,9 +6,9 @@ import { settleWaitMaxMs, type ObservedState } from './observed-state.js'
 
 /**
  * How a request was answered. `hit`: by a committed entry; `joined`: by a running fill; `filled`: by a fill of its own;
- * `gathered`: it waited for the key's next round.
+ * `gathered`: it waited for the key's next round; `revalidated`: by a committed entry that the upstream has confirmed.
  */
-export type Reuse = 'hit' | 'joined' | 'filled' | 'gathered'
+export type Reuse = 'hit' | 'joined' | 'filled' | 'gathered' | 'revalidated'
 
 export interface Reading {
   readonly entry: Entry

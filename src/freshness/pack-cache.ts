@@ -13,8 +13,8 @@ export interface PackCacheOptions {
 
 /** A request for a pack. */
 export interface PackRequest {
-  /** The repository's common directory: what `forget` is called with. */
-  readonly commonDir: string
+  /** What `forget` is called with: the common directory of a repository here, or the URL of one elsewhere. */
+  readonly repository: string
   /** Names all that the answer depends on: equal names, equal answers. */
   readonly name: string
   /** Longest age in milliseconds of a pack that may answer, counted from the start of its fill. */
@@ -29,7 +29,7 @@ export interface PackRequest {
 /** A fill that runs, and its key's repository. */
 interface RunningFill {
   readonly entry: Entry
-  readonly commonDir: string
+  readonly repository: string
   graceTimer?: NodeJS.Timeout
   /** Has its key been asked for by more than one request? Then it goes on without followers. */
   repeated: boolean
@@ -38,7 +38,7 @@ interface RunningFill {
 }
 
 /** Returns the key of a pack, which ends in its repository. @param name without a space */
-export const packKey = (name: string, commonDir: string): string => `pack ${name} ${commonDir}`
+export const packKey = (name: string, repository: string): string => `pack ${name} ${repository}`
 
 /** Milliseconds between two looks at whether the head of a fill that goes on without followers is still kept. */
 const retainedLookMs = 1000
@@ -70,7 +70,7 @@ export class PackCache {
 
   /** Attaches to a pack: one that is kept (`hit`), one that is being made (`joined`), or a new one (`filled`). */
   async read(request: PackRequest): Promise<Reading> {
-    const key = packKey(request.name, request.commonDir)
+    const key = packKey(request.name, request.repository)
     const repeated = this.#asked.has(key)
     this.#asked.set(key, true)
     for (let entry = this.#fresh(key, request); entry; entry = this.#fresh(key, request)) {
@@ -114,8 +114,8 @@ export class PackCache {
     const token = maxAgeMs > 0 ? request.name : undefined
     const fill = cache.fill(key, token, request.producer, isKept, () => this.#endIfUnread(running))
     const { entry } = fill
-    const { commonDir } = request
-    const running: RunningFill = { entry, commonDir, repeated, forgotten: false }
+    const { repository } = request
+    const running: RunningFill = { entry, repository, repeated, forgotten: false }
     this.#running.set(key, running)
     this.#startedAt.set(entry, performance.now())
     if (repeated) entry.retain()
@@ -161,9 +161,9 @@ export class PackCache {
   }
 
   /** Packs of a repository that are kept, and their bytes. */
-  kept(commonDir: string): { readonly count: number; readonly bytes: number } {
+  kept(repository: string): { readonly count: number; readonly bytes: number } {
     let [count, bytes] = [0, 0]
-    for (const key of this.#keysOf(commonDir)) {
+    for (const key of this.#keysOf(repository)) {
       count++
       bytes += this.#options.cache.get(key)?.length ?? 0
     }
@@ -171,16 +171,16 @@ export class PackCache {
   }
 
   /** Drops all packs of a repository, so that they do not come back after a restart either. */
-  forget(commonDir: string): void {
-    for (const key of this.#keysOf(commonDir)) this.#options.cache.erase(key)
+  forget(repository: string): void {
+    for (const key of this.#keysOf(repository)) this.#options.cache.erase(key)
     for (const [key, running] of this.#running) {
-      if (running.commonDir !== commonDir) continue
+      if (running.repository !== repository) continue
       running.forgotten = true
       this.#running.delete(key)
     }
   }
 
-  #keysOf(commonDir: string): string[] {
-    return [...this.#options.cache.keys()].filter((key) => key.endsWith(` ${commonDir}`))
+  #keysOf(repository: string): string[] {
+    return [...this.#options.cache.keys()].filter((key) => key.endsWith(` ${repository}`))
   }
 }

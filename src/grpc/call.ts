@@ -3,7 +3,7 @@ import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
 import { callAfter } from '../limits/clock.js'
 import { RequestRecord, type RequestKind, type RequestMonitors } from '../service/request-record.js'
-import { untilUnexchanged, type Target } from '../origin/disk/target.js'
+import { untilUnexchanged, type Target } from '../origin/target.js'
 import { toRpcFailure } from './status.js'
 import { Sender } from './transport/sender.js'
 

@@ -1,5 +1,5 @@
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
-import type { RefAnswer } from '../origin/disk/disk-refs.js'
+import type { RefAnswer } from '../origin/origin.js'
 import { pieces } from '../service/pieces.js'
 import { writeMax, type Exchange } from './exchange.js'
 import { uploadPackResultHeaders as headers } from './responses.js'

@@ -1,5 +1,5 @@
-import type { PackRefused } from '../git/process/pack-process.js'
-import type { PackAnswer } from '../origin/packs/pack-service.js'
+import type { PackRefused } from '../git/process/pack-answer.js'
+import type { PackAnswer } from '../origin/pack-answer.js'
 import { sendEntryBody } from './entry-body.js'
 import type { Exchange } from './exchange.js'
 import { uploadPackResultHeaders as headers } from './responses.js'

@@ -8,23 +8,21 @@ import type { RecentAdmissions } from '../limits/admission/recent-admissions.js'
 import { ShareHolding, type FairShares } from '../limits/admission/shares.js'
 import { refusalOf } from '../origin/faults.js'
 import type { GitBackend } from '../origin/disk/git-backend.js'
-import type { PackService } from '../origin/packs/pack-service.js'
-import type { RefService } from '../origin/disk/disk-refs.js'
-import { untilUnexchanged, type Target } from '../origin/disk/target.js'
+import type { Origin } from '../origin/origin.js'
+import { untilUnexchanged, type Target } from '../origin/target.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
 import { Exchange, type Monitors } from './exchange.js'
 import { sendRefs } from './ls-refs.js'
 import { sendPack, sendRefusal } from './pack.js'
-import { backendRequest, passThrough } from './pass-through.js'
+import { dropBody, passThroughRequest, sendOriginResponse } from './pass-through.js'
 import { peekBody, type Asked, type PeekedBody } from './request-body.js'
 import { sendError } from './responses.js'
 import { findRoute, type Route } from './route.js'
 import { toHttpFailure } from './status.js'
 
 export interface RequestHandlerOptions extends AdvertisementOptions, AuthorizeOptions, Monitors {
-  readonly service: RefService
-  readonly packs: PackService
+  readonly origin: Origin
   readonly backend: GitBackend
   /** Bounds the requests that are answered at once. */
   readonly gate: AdmissionGate
@@ -92,7 +90,7 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
     exchange.throwIfAborted()
     if (asks && (await answerAsked(options, exchange, target, asks))) return
   }
-  await answerByGit(options, exchange, target, route, user)
+  await passThrough(options, exchange, target, route, user)
 }
 
 /** @returns whether it could: if not, Git is to answer */
@@ -101,7 +99,7 @@ async function answerAdvertisement(
   exchange: Exchange,
   target: Target,
 ): Promise<boolean> {
-  const reading = await options.service.advertise(target, exchange.version, true)
+  const reading = await options.origin.advertise(target, exchange.version, true)
   if (!reading) return false
   const { follower, reuse } = reading
   admit(options, exchange)
@@ -135,7 +133,7 @@ function answerAsked(
 ): Promise<boolean> | false {
   if ('lsRefs' in asks) return answerLsRefs(options, exchange, target, asks.lsRefs)
   if ('fetch' in asks) return answerFetch(options, exchange, target, asks.fetch)
-  options.packs.passed(asks.unshared)
+  options.origin.passed(asks.unshared)
   return false
 }
 
@@ -146,7 +144,7 @@ async function answerFetch(
   asked: FetchRequest,
 ): Promise<boolean> {
   try {
-    const answer = await options.packs.fetch(target, asked, {
+    const answer = await options.origin.fetch(target, asked, {
       admitted: isAdmitted(options, exchange),
       // Also wakes a follower that waits for bytes.
       attached: (follower) => exchange.onAbort(() => follower.close()),
@@ -170,13 +168,13 @@ async function answerFetch(
 
 /** @returns whether it could: if not, Git is to say why */
 async function answerLsRefs(
-  { service }: RequestHandlerOptions,
+  { origin }: RequestHandlerOptions,
   exchange: Exchange,
   target: Target,
   asked: LsRefsRequest,
 ): Promise<boolean> {
   exchange.kind = 'ls-refs'
-  const answer = await service.listRefs(target, asked)
+  const answer = await origin.listRefs(target, asked)
   if (!answer) return false
   exchange.throwIfAborted()
   await sendRefs(exchange, answer, asked)
@@ -184,7 +182,7 @@ async function answerLsRefs(
   return true
 }
 
-async function answerByGit(
+async function passThrough(
   options: RequestHandlerOptions,
   exchange: Exchange,
   target: Target,
@@ -192,13 +190,14 @@ async function answerByGit(
   user: string | undefined,
 ): Promise<void> {
   const { backend } = options
-  const request = backendRequest(exchange, route, user)
+  const request = passThroughRequest(exchange, route, user)
   const admission = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }
-  const process =
+  const answer =
     route.kind === 'receive-pack'
       ? await backend.mutate(target, request, { ...admission, signal: exchange.abortedEarly })
       : await backend.passThrough(target, request, { ...admission, signal: exchange.signal })
-  const isWhole = await passThrough(exchange, process, route, user)
+  const isWhole = await sendOriginResponse(exchange, answer)
+  dropBody(exchange)
   if (isWhole) admit(options, exchange)
   exchange.outcome = isWhole ? 'passthrough' : 'error'
 }
@@ -226,6 +225,7 @@ function fail({ shedStatus }: RequestHandlerOptions, exchange: Exchange, error: 
   const { response, awaitsContinue } = exchange
   const { response: answer, report } = toHttpFailure(error, shedStatus)
   exchange.failed(error, report)
+  dropBody(exchange)
   if (response.headersSent) exchange.breakOff()
   else sendError(response, answer, awaitsContinue)
 }

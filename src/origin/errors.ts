@@ -8,6 +8,11 @@ export class ServiceDisabled extends Error {
   override readonly name = 'ServiceDisabled'
 }
 
+/** Git has refused a push without a message; this one says why. Answered by 403. */
+export class PushRefused extends Error {
+  override readonly name = 'PushRefused'
+}
+
 /** A request has overrides for Git's configuration or object directories that are not allowed; the message says why. */
 export class InvalidGitOverrides extends Error {
   override readonly name = 'InvalidGitOverrides'

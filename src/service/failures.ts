@@ -9,6 +9,7 @@ import { FillError } from '../streamcache/index.js'
 import {
   BackingOff,
   InvalidGitOverrides,
+  PushRefused,
   RepositoryNotFound,
   ServiceDisabled,
   UnknownLease,
@@ -91,6 +92,7 @@ function explanationOf(error: unknown): Explanation {
   if (error instanceof Forbidden) {
     return { kind: 'forbidden', message: error.message, challenges: error.challenges }
   }
+  if (error instanceof PushRefused) return { kind: 'forbidden', message: error.message }
   if (error instanceof AuthorizerUnavailable) {
     const message = 'authorization service unavailable; try again later'
     return { kind: 'authorizer-unavailable', message, retryAfterMs: momentMs }

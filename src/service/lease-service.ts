@@ -1,20 +1,17 @@
 import { isAbsolute } from 'node:path'
 import type { Lease } from '../freshness/lease.js'
-import { TooManyLeases, type Leases } from '../freshness/leases.js'
-import type { Modes } from '../origin/disk/observation/modes.js'
+import type { Leases } from '../freshness/leases.js'
 import type { Observer } from '../origin/disk/observation/observer.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { pathWithin } from '../git/filesystem/path-within.js'
 import type { Repository } from '../git/state/repository.js'
 import { isRepositoryPath } from '../git/state/repository-path.js'
 import { RepositoryNotFound, UnknownLease } from '../origin/errors.js'
-import { heldLeaseMs, renewalIntervalMs } from './lease-renewal.js'
 
 export interface LeaseServiceOptions {
   readonly root: RepositoriesRoot
   readonly leases: Leases
   readonly observer: Observer
-  readonly modes: Modes
 }
 
 /** A lease as it is shown to clients. */
@@ -74,30 +71,6 @@ export class LeaseService {
    */
   invalidate(name: string): void | Promise<void> {
     return after(this.#find(name), ({ commonDir }) => this.#options.leases.invalidate(commonDir))
-  }
-
-  /**
-   * Holds a lease for a mutator inside this process until the returned function is called, or this process dies. If there
-   * are too many leases, the repository is invalidated at the end instead. In the mode `observe` the lease ends as
-   * unchanged: the disk shows whether anything has changed, and what was filled meanwhile (for a client that a hook has
-   * called, say) is not filled again.
-   */
-  hold(repository: Repository, reason: string): () => void {
-    const { leases, modes } = this.#options
-    const { commonDir } = repository
-    try {
-      const { id } = leases.open(commonDir, heldLeaseMs, reason)
-      const renewal = setInterval(() => leases.renew(id), renewalIntervalMs(heldLeaseMs)).unref()
-      return () => {
-        clearInterval(renewal)
-        const end = modes.of(repository).mode === 'lease' ? 'changed' : 'unchanged'
-        // A process that was suspended may have missed the time limit: then the lease expired before, and counts as changed.
-        if (!leases.end(id, end)) leases.invalidate(commonDir)
-      }
-    } catch (error) {
-      if (!(error instanceof TooManyLeases)) throw error
-      return () => leases.invalidate(commonDir)
-    }
   }
 
   #find(name: string): Repository | Promise<Repository> {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { openPacks } from '../../src/assembly/packs.js'
 import { readFlags, resolveSettings } from '../../src/config/settings.js'
 import type { PackRequest } from '../../src/freshness/pack-cache.js'
-import { PackRefused } from '../../src/git/process/pack-process.js'
+import { PackRefused } from '../../src/git/process/pack-answer.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
 import type { Fill } from '../../src/streamcache/index.js'
 import { createLog } from '../../src/telemetry/log.js'
@@ -25,7 +25,7 @@ async function open(t: Test, flags: Record<string, unknown> = {}) {
   const fills: Fill[] = []
   const read = (producer: PackRequest['producer'], name = 'name') =>
     packCache.read({
-      ...{ commonDir: '/srv/r.git', name, maxAgeMs: Infinity, producer },
+      ...{ repository: '/srv/r.git', name, maxAgeMs: Infinity, producer },
       ...{ confirm: async () => true, fillStarted: (fill: Fill) => void fills.push(fill) },
     })
   const packs = join(directory, 'packs')

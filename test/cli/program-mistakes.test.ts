@@ -55,7 +55,10 @@ const cases: Record<string, readonly Case[]> = {
     [['lease', 'run', '--repositry', 'r', '--', 'true'], /--repository <PATH>/],
   ],
   flags: [
-    [['serve'], /^refstream: --root is missing; give the path/],
+    [
+      ['serve'],
+      /^refstream: neither --root nor --upstream is given; give --root DIR, --upstream URL, or both$/,
+    ],
     [[...serve, '--listen'], /--listen needs a value/],
     [[...serve, '--listen', '--etag'], /--listen needs a value/],
     [['serve', '--root', ''], /--root: bad value ""/],
@@ -186,7 +189,7 @@ t.test('several mistakes: a line each', async (t) => {
   t.match(stderr.trimEnd().split('\n'), [
     /--lisen; did you mean --listen\?$/,
     /several\.toml:1: unknown key etagg .*did you mean etag\?/,
-    /--root is missing/,
+    /neither --root nor --upstream/,
     /several\.toml:2: listen: bad value 1;/,
     /REFSTREAM_DRAIN_SECONDS: bad value "x"/,
     /--etag: bad value "x"/,

@@ -25,7 +25,7 @@ t.test('each setting has one name in each place', async (t) => {
   for (const option of options) {
     const kebab = option.key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
     t.equal(option.name, kebab)
-    t.match(environmentName(option), /^REFSTREAM_[A-Z_]+$/)
+    t.match(environmentName(option), /^REFSTREAM_[A-Z][A-Z\d_]+$/)
   }
 })
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { crossCheck } from '../../src/config/cross-checks.js'
 import {
   checkFile,
   ConfigError,
@@ -110,7 +111,7 @@ t.test('a mistake is one line with the place, the value and the allowed values',
     )
   }
   const flag = (key: string, value: string) => () => resolveSettings(readFlags({ root: '/r', [key]: value }))
-  fails(() => resolveSettings(), '--root', 'missing')
+  fails(() => resolveSettings(), '--root DIR', '--upstream URL')
   fails(flag('listen', '8080'), '--listen', '"8080"', 'HOST:PORT')
   fails(flag('listen', 'localhost:70000'), '--listen', '"localhost:70000"', 'HOST:PORT')
   fails(flag('cacheMaxBytes', '10 apples'), '--cache-max-bytes', '10 apples', '64MiB')
@@ -184,7 +185,7 @@ etag = 3
       at(8, 'unknown key export_all (value true); did you mean export-all?'),
       at(15, 'unknown key "odd \\n key" (a table'),
       at(16, 'unknown key serve (a table'),
-      '--root is missing',
+      'neither --root nor --upstream is given; give --root DIR, --upstream URL, or both',
       at(9, 'drain-seconds: bad value "soon"'),
       at(4, 'access: bad value ["a=read:x","b=write:x"] (item 2: "b=write:x")'),
       at(13, 'hot-max-bytes: bad value "1979-05-27"'),
@@ -220,7 +221,7 @@ t.test('a setting is not called missing if the file cannot be read or parsed', a
   const flags = readFlags({ etag: 'x' })
   t.match(
     mistakesOf(() => resolveSettings(flags)),
-    [/--root is missing/, /--etag/],
+    [/neither --root nor --upstream/, /--etag/],
   )
   for (const path of [toml(t, 'root = \n'), '/nonexistent']) {
     const source = await readFile(path)
@@ -271,4 +272,15 @@ t.test('times that are too long are rejected with the limit', async (t) => {
       /at most 2000000 \(23 days\)/,
     )
   }
+})
+
+t.test('a file may leave the root and the upstream to the command line', async (t) => {
+  const checked = (text: string) => checkFile(toml(t, text))
+  t.match(await checked('etag = true\n'), { hasOrigin: false, settings: { root: '/', upstream: undefined } })
+  const { hasOrigin, settings } = await checked('upstream-ca = "/ca"\nroot-layout = "gitea"\n')
+  t.doesNotThrow(() => crossCheck(settings), 'what needs one of them has it')
+  t.notOk(hasOrigin)
+  const upstream = await checked('upstream = "https://git.example"\n')
+  t.match(upstream, { hasOrigin: true, settings: { root: undefined } })
+  t.throws(() => crossCheck({ ...upstream.settings, rootLayout: 'gitea' }), /--root-layout/)
 })

@@ -25,7 +25,7 @@ async function open(
   const fills: Fill[] = []
   const packs = new PackCache({ cache: test.cache, maxAgeMs: 300_000, graceMs: 600_000, ...options })
   const request: Rig['request'] = (changes = {}) => ({
-    commonDir: '/srv/r.git',
+    repository: '/srv/r.git',
     name: 'name',
     maxAgeMs: Infinity,
     producer: producerOf('pack'),
@@ -53,7 +53,7 @@ t.test('requests with one name share a fill while it runs, and what it made afte
 
 t.test('another name, or another repository, never shares', async (t) => {
   const { packs, fills, request } = await open(t)
-  for (const changes of [{}, { name: 'other' }, { commonDir: '/srv/s.git' }]) {
+  for (const changes of [{}, { name: 'other' }, { repository: '/srv/s.git' }]) {
     const { reuse, follower } = await packs.read(request(changes))
     t.equal(reuse, 'filled')
     await collect(follower)
@@ -197,7 +197,7 @@ t.test('packs of a repository are dropped: kept ones, and those that are being m
   }
   await read({})
   await read({ name: 'other' })
-  await read({ commonDir: '/srv/s.git' })
+  await read({ repository: '/srv/s.git' })
   t.same(packs.kept('/srv/r.git'), { count: 2, bytes: 8 })
   const producer = new ManualProducer().push(Buffer.from('pack'))
   const growing = await packs.read(request({ name: 'third', producer: producer.run }))
@@ -207,5 +207,5 @@ t.test('packs of a repository are dropped: kept ones, and those that are being m
   producer.end()
   t.equal(String(await collect(growing.follower)), 'pack', 'it serves those who read it')
   t.equal(await fills[3]!.ended, 'unshared')
-  t.equal((await packs.read(request({ commonDir: '/srv/s.git' }))).reuse, 'hit')
+  t.equal((await packs.read(request({ repository: '/srv/s.git' }))).reuse, 'hit')
 })

@@ -4,7 +4,7 @@ import { status, type handleServerStreamingCall, type StatusObject } from '@grpc
 import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
 import { answerBy, type CallOptions, type DataCall } from '../../src/grpc/call.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
-import type { Target } from '../../src/origin/disk/target.js'
+import type { Target } from '../../src/origin/target.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { eventually } from '../support/eventually.js'

@@ -30,7 +30,7 @@ async function openServer(t: Test, authorize: GrpcServerOptions['authorize'], ho
     },
   )
   const grpc = new GrpcServer({
-    ...{ service: recorder, leases: recorder, inspector: recorder },
+    ...{ origin: recorder, leases: recorder, inspector: recorder },
     authorize,
     clientOf: () => '',
     metrics: new Metrics(),

@@ -1,6 +1,4 @@
 import t from 'tap'
-import { mock } from 'node:test'
-import type { Repository } from '../../src/git/state/repository.js'
 import { makeLeaseService } from '../support/lease-service.js'
 import { initBare, makeRepository, git } from '../support/repositories.js'
 
@@ -33,48 +31,4 @@ t.test('a root that is a repository is named by its absolute path', async (t) =>
   t.match(service.open(root, 60_000), { repository: '' })
   service.invalidate(`${root}/.`)
   t.same(leases.statusOf(root), { open: 1, openings: 1, changes: 1 })
-})
-
-/** A repository that need not be there. */
-const somewhere: Repository = {
-  ...{ gitDir: '/r', commonDir: '/r', gitName: '/r', commonName: '/r' },
-  ...{ linkedNames: [], gitIdentity: '1', commonIdentity: '1' },
-}
-
-for (const mode of ['lease', 'observe'] as const) {
-  t.test(`a mutator inside this process holds its lease until it ends; mode ${mode}`, async (t) => {
-    mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: 1e12 })
-    t.teardown(() => mock.timers.reset())
-    const { leases, service } = makeLeaseService(t, mode)
-    // In the mode observe, the disk shows whether there was a change.
-    const ended = mode === 'lease' ? 1 : 0
-    const repository = somewhere
-    const end = service.hold(repository, 'push')
-    const other = service.hold(repository, 'push')
-    for (let minute = 0; minute < 5; minute++) {
-      for (let second = 0; second < 60; second++) mock.timers.tick(1000)
-      t.same(leases.statusOf('/r'), { open: 2, openings: 2, changes: 0 })
-    }
-    end()
-    t.same(leases.statusOf('/r'), { open: 1, openings: 2, changes: ended })
-    // As if the process had stood still for longer than the lease lasts.
-    leases.end(leases.list()[0]!.id, 'expired')
-    other()
-    t.same(
-      leases.statusOf('/r'),
-      { open: 0, openings: 2, changes: ended + 2 },
-      'its end counts as a change all the same',
-    )
-    for (let second = 0; second < 200; second++) mock.timers.tick(1000)
-    t.same(leases.statusOf('/r'), { open: 0, openings: 2, changes: ended + 2 }, 'no timer is left')
-  })
-}
-
-t.test('with too many leases open, a change invalidates its repository at its end', async (t) => {
-  const { leases, service } = makeLeaseService(t)
-  for (let count = 0; count < 10_000; count++) leases.open('/x', 60_000)
-  const end = service.hold(somewhere, 'push')
-  t.same(leases.statusOf('/r'), { open: 0, openings: 0, changes: 0 })
-  end()
-  t.same(leases.statusOf('/r'), { open: 0, openings: 0, changes: 1 })
 })

@@ -36,5 +36,5 @@ export function makeLeaseService(t: Test, mode: 'observe' | 'lease' = 'observe')
     linksAnywhere: true,
     unleasedMaxAgeMs: 1000,
   })
-  return { root, leases, service: new LeaseService({ root: repositories, leases, observer, modes }) }
+  return { root, leases, service: new LeaseService({ root: repositories, leases, observer }) }
 }

@@ -25,5 +25,10 @@ export const contradictions: readonly (readonly [flags: Flags, message: RegExp])
   [{ authHtpasswd: '/h', remoteUserHeader: 'X' }, /--remote-user-header cannot be combined/],
   [{ listen: '127.0.0.1:81', admin: '127.0.0.1:81' }, /--admin: .*81 is taken by --listen/],
   [{ listen: '127.0.0.1:81', grpc: '0.0.0.0:81', insecureNoAuth: true }, /--grpc: .*81 is taken by --listen/],
+  [{ upstreamView: 'shared' }, /--upstream-view: give --upstream too/],
+  [
+    { upstream: 'https://git.example', authTokens: '/t' },
+    /--auth-tokens: .*give --upstream-credentials service/,
+  ],
   [{ admin: 'unix:/s,unix:/s' }, /--admin: unix:\/s is taken by --admin/],
 ]

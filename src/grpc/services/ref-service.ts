@@ -4,8 +4,8 @@ import { countedPrefixes, type RefQuery } from '../../git/protocol/ls-refs.js'
 import { parseRefs } from '../../git/protocol/ref-line.js'
 import { overridesNothing, type GitOverrides } from '../../origin/git-overrides.js'
 import { pieces } from '../../service/pieces.js'
-import type { RefService } from '../../origin/disk/disk-refs.js'
-import type { Target } from '../../origin/disk/target.js'
+import type { Origin } from '../../origin/origin.js'
+import type { Target } from '../../origin/target.js'
 import { answerBy, type CallOptions, type DataCall } from '../call.js'
 import type { DataMessage } from '../proto/data-message.js'
 import { RefsWriter, type RefsMessage } from '../proto/refs-message.js'
@@ -24,19 +24,19 @@ interface ListRefsRequest extends Omit<RefQuery, 'prefixes'> {
 }
 
 export interface GrpcRefServiceOptions extends CallOptions {
-  readonly service: RefService
+  readonly origin: Origin
 }
 
 /** Serves refstream.v1.RefService. */
 export function refService(options: GrpcRefServiceOptions): UntypedServiceImplementation {
-  const { service } = options
+  const { origin } = options
   return {
     Advertise: answerBy<AdvertiseRequest, DataMessage>(options, 'advertisement', async (call) => {
       const { repository, protocol, configOptions } = call.request
       const path = repositoryPath(repository)
       if (!isVersion(protocol)) throw new RpcError('invalid', `protocol must be 0, 1 or 2, not ${protocol}`)
       const asked = { version: protocol, overrides: { configOptions } }
-      await call.run(path, (target) => sendAdvertisement(call, service, target, asked))
+      await call.run(path, (target) => sendAdvertisement(call, origin, target, asked))
     }),
     ListRefs: answerBy<ListRefsRequest, RefsMessage>(options, 'ls-refs', async (call) => {
       const { repository, prefixes, peel, symrefs, unborn } = call.request
@@ -46,7 +46,7 @@ export function refService(options: GrpcRefServiceOptions): UntypedServiceImplem
       // The call keeps its message to its end, and a Buffer takes far more memory than the prefix in it.
       prefixes.length = 0
       const query = { peel, symrefs, unborn, prefixes: names }
-      await call.run(path, (target) => sendRefs(call, service, target, query))
+      await call.run(path, (target) => sendRefs(call, origin, target, query))
     }),
   }
 }
@@ -64,14 +64,14 @@ export interface AdvertisementRequest {
 /** Sends an advertisement: the shared one, or with overrides, or where there is none to share, an uncached one. */
 export async function sendAdvertisement<Request>(
   call: DataCall<Request, DataMessage>,
-  service: RefService,
+  origin: Origin,
   target: Target,
   { version, overrides, ahead = [] }: AdvertisementRequest,
 ): Promise<void> {
   call.version = version
-  const reading = overridesNothing(overrides) ? await service.advertise(target, version) : undefined
+  const reading = overridesNothing(overrides) ? await origin.advertise(target, version) : undefined
   if (!reading) {
-    const chunks = await service.advertiseUncached(target, version, overrides, call.signal)
+    const chunks = await origin.advertiseUncached(target, version, overrides, call.signal)
     await sendChunks(call, chunks, ahead)
     call.outcome = 'passthrough'
     return
@@ -101,11 +101,11 @@ async function sendChunks<Request>(
 
 async function sendRefs(
   call: DataCall<ListRefsRequest, RefsMessage>,
-  service: RefService,
+  origin: Origin,
   target: Target,
   query: RefQuery,
 ): Promise<void> {
-  const answer = await service.listRefs(target)
+  const answer = await origin.listRefs(target, query)
   if (!answer) throw new Error('there is no listing although no object format was asked for')
   call.throwIfAborted()
   const writer = new RefsWriter(call)

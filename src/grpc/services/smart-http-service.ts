@@ -25,7 +25,7 @@ export interface SmartHttpOptions extends GrpcRefServiceOptions {
 
 /** Serves gitaly.SmartHTTPService, which Gitaly's clients call for an advertisement. */
 export function smartHttpService(options: SmartHttpOptions): UntypedServiceImplementation {
-  const { service, storages } = options
+  const { origin, storages } = options
   return {
     InfoRefsUploadPack: answerBy<InfoRefsRequest, DataMessage>(options, 'advertisement', async (call) => {
       const { repository, gitConfigOptions, gitProtocol } = call.request
@@ -42,7 +42,7 @@ export function smartHttpService(options: SmartHttpOptions): UntypedServiceImple
         // Git leaves it out in version 2; Gitaly never does.
         ahead: version === 2 ? serviceHeader : [],
       }
-      await call.run(path, (target) => sendAdvertisement(call, service, target, asked))
+      await call.run(path, (target) => sendAdvertisement(call, origin, target, asked))
     }),
   }
 }

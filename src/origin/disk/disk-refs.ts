@@ -1,5 +1,5 @@
 import type { FillRequest } from '../../freshness/fill-request.js'
-import type { FreshCache, Reading, Reuse } from '../../freshness/fresh-cache.js'
+import type { FreshCache, Reading } from '../../freshness/fresh-cache.js'
 import type { ObservedState } from '../../freshness/observed-state.js'
 import type { Observation, Observer } from './observation/observer.js'
 import type { Git } from '../../git/process/git.js'
@@ -13,12 +13,14 @@ import type { Entry, Producer } from '../../streamcache/index.js'
 import { unlessBackingOff } from '../backing-off.js'
 import { keyOf, type EntryKind } from '../entry-keys.js'
 import type { FillReports } from '../fill-reports.js'
-import { checkGitOverrides, type GitOverrides } from '../git-overrides.js'
-import type { RefListings, SharedListing } from '../ref-listings.js'
+import { type GitOverrides } from '../git-overrides.js'
+import { checkGitOverrides } from './checked-overrides.js'
+import type { Origin, RefAnswer, RefsAsked } from '../origin.js'
+import type { RefListings } from '../ref-listings.js'
 import type { ServedRepositories } from './served-repositories.js'
-import type { Target } from './target.js'
+import type { Target } from '../target.js'
 
-export interface RefServiceOptions {
+export interface DiskRefsOptions {
   readonly git: Git
   readonly observer: Pick<Observer, 'disks'>
   readonly served: ServedRepositories
@@ -30,30 +32,14 @@ export interface RefServiceOptions {
   readonly backOff: BackOff
 }
 
-/** A listing to cut the answer to an ls-refs command from. */
-export interface RefAnswer {
-  readonly listing: SharedListing
-  readonly reuse: Reuse
-}
+/** Answers requests for the refs of repositories here, from the cache where possible. */
+export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' | 'listRefs'> {
+  readonly #options: DiskRefsOptions
 
-/**
- * Answers requests for refs, from the cache where possible. Each method throws RepositoryExchanged, or its result does, if
- * the target's path leads to another repository than the one that access was checked for or that was observed; see
- * `untilUnexchanged`.
- */
-export class RefService {
-  readonly #options: RefServiceOptions
-
-  constructor(options: RefServiceOptions) {
+  constructor(options: DiskRefsOptions) {
     this.#options = options
   }
 
-  /**
-   * Returns the advertisement of a repository (protocol v2: the capability advertisement), to be read from a follower,
-   * which the caller closes. undefined: its bytes differ from client to client, so the request must pass through.
-   * @param followedByPost will its client go on with a POST, which must not be shed then (R5)?
-   * @throws RepositoryNotFound, ServiceDisabled, FilesystemUnanswered, BackingOff, Overloaded, FillError
-   */
   async advertise(
     target: Target,
     version: ProtocolVersion,
@@ -71,12 +57,7 @@ export class RefService {
     )
   }
 
-  /**
-   * Streams an advertisement for one client alone, because of its overrides or because bytes differ from client to
-   * client, from a process of its own. The signal ends the process.
-   * @throws RepositoryNotFound, ServiceDisabled, InvalidGitOverrides, FilesystemUnanswered, BackingOff; while it is
-   * read: GitError, Overloaded, the signal's reason
-   */
+  /** As in `Origin`: from a process of its own, which the signal ends. */
   async advertiseUncached(
     target: Target,
     version: ProtocolVersion,
@@ -91,15 +72,10 @@ export class RefService {
     return uncachedAdvertisement(git, repository, version, checked, signal)
   }
 
-  /**
-   * Returns the listing to answer an ls-refs command from: the only one for the repository's state.
-   * @param asked the object format that the client takes the repository to have; left out: any
-   * @returns undefined: Git would refuse the request, so it must pass through
-   * @throws RepositoryNotFound, ServiceDisabled, FilesystemUnanswered, BackingOff, FillError
-   */
+  /** As in `Origin`. The listing has all refs: there is one for each state of the repository. */
   async listRefs(
     target: Target,
-    asked: { readonly objectFormat?: string } = {},
+    asked: Pick<RefsAsked, 'objectFormat'> = {},
   ): Promise<RefAnswer | undefined> {
     const { state, serving } = await this.#open(target)
     const { objectFormat } = serving

@@ -5,21 +5,23 @@ import { httpBackend, type BackendAdmission, type BackendRequest } from '../../g
 import type { Repository } from '../../git/state/repository.js'
 import type { StallDetector } from '../../limits/connection/stall-detector.js'
 import type { Metrics } from '../../telemetry/metrics.js'
-import type { LeaseService } from '../../service/lease-service.js'
-import { observeTarget, type Target } from './target.js'
+import type { DiskLeases } from './disk-leases.js'
+import type { OriginResponse, PassThroughAdmission, PassThroughRequest } from '../pass-through.js'
+import type { Target } from '../target.js'
+import { backendRequest } from './backend-request.js'
+import { backendResponse } from './backend-response.js'
+import { observeTarget } from './observe-target.js'
 
 export interface GitBackendOptions {
   /** Serve repositories without git-daemon-export-ok too. */
   readonly exportAll: boolean
   readonly git: Git
   readonly observer: Observer
-  readonly leases: LeaseService
+  readonly leases: Pick<DiskLeases, 'hold'>
   /** Finds Git processes that no byte comes from or goes to. */
   readonly processStalls: StallDetector
   readonly metrics: Pick<Metrics, 'passThroughCut'>
 }
-
-export type PassThroughRequest = Omit<BackendRequest, 'exportAll'>
 
 /**
  * Runs `git http-backend` for requests that refstream does not answer itself. A process that moves no byte for too long
@@ -33,46 +35,49 @@ export class GitBackend {
   }
 
   /**
-   * Starts a process for a request that changes nothing, as soon as the process limiter permits.
-   * @throws RepositoryNotFound, RepositoryExchanged, FilesystemUnanswered, Overloaded, or the queueing signal's reason
+   * Answers a request that changes nothing, by a process that starts as soon as the process limiter permits.
+   * @throws ServiceDisabled, RepositoryNotFound, RepositoryExchanged, FilesystemUnanswered, Overloaded, GitError,
+   * PushRefused, or the queueing signal's reason
    */
   async passThrough(
     target: Target,
     request: PassThroughRequest,
-    admission: BackendAdmission,
-  ): Promise<GitProcess> {
+    admission: PassThroughAdmission,
+  ): Promise<OriginResponse> {
+    const asked = backendRequest(request, this.#options.exportAll)
     const { repository } = await observeTarget(this.#options.observer, target)
-    return this.#run(repository, request, admission)
+    return backendResponse(await this.#run(repository, asked, admission), request)
   }
 
   /** Does the same for a request that may change the repository (a push), and holds a lease while the process runs. */
   async mutate(
     target: Target,
     request: PassThroughRequest,
-    admission: BackendAdmission,
-  ): Promise<GitProcess> {
+    admission: PassThroughAdmission,
+  ): Promise<OriginResponse> {
+    const asked = backendRequest(request, this.#options.exportAll)
     const { repository } = await observeTarget(this.#options.observer, target)
     let end: (() => void) | undefined
     const starting = (): void => {
       end = this.#options.leases.hold(repository, 'push')
     }
+    let process: GitProcess
     try {
-      const process = await this.#run(repository, request, { ...admission, starting })
-      void process.ended.then(() => end?.())
-      return process
+      process = await this.#run(repository, asked, { ...admission, starting })
     } catch (error) {
       end?.()
       throw error
     }
+    void process.ended.then(() => end?.())
+    return backendResponse(process, request)
   }
 
   async #run(
     repository: Repository,
-    request: PassThroughRequest,
+    request: BackendRequest,
     admission: BackendAdmission,
   ): Promise<GitProcess> {
-    const { git, exportAll } = this.#options
-    const process = await httpBackend(git, repository, { ...request, exportAll }, admission)
+    const process = await httpBackend(this.#options.git, repository, request, admission)
     this.#endWhenStalled(process)
     return process
   }

@@ -3,10 +3,10 @@ import type { ObjectsObservation } from './observation/observer.js'
 import type { ObservedState } from '../../freshness/observed-state.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import { identityOf } from '../../git/state/repository.js'
-import type { RefService } from './disk-refs.js'
+import type { DiskRefs } from './disk-refs.js'
 import type { ServedRepositories } from './served-repositories.js'
 import { TagDigests } from '../packs/tag-digests.js'
-import type { Target } from './target.js'
+import type { Target } from '../target.js'
 
 /** What an answer to a fetch depends on, at one moment. */
 export interface PackState {
@@ -21,7 +21,7 @@ export interface PackState {
 
 export interface PackNamesOptions {
   readonly served: ServedRepositories
-  readonly refs: Pick<RefService, 'listRefs'>
+  readonly refs: Pick<DiskRefs, 'listRefs'>
 }
 
 /**
@@ -41,7 +41,7 @@ export class PackNames {
    * Returns the state that an answer depends on now.
    * @param observed of the target, after the request had arrived
    * @param knownTags taken instead of the tags' digest now
-   * @throws as `ServedRepositories.observe` and `RefService.listRefs` do
+   * @throws as `ServedRepositories.observe` and `DiskRefs.listRefs` do
    */
   async stateOf(
     target: Target,

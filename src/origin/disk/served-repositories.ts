@@ -2,7 +2,8 @@ import type { ObjectsObservation, Observation, Observer } from './observation/ob
 import type { ServingConfig } from '../../git/process/serving-config.js'
 import { RepositoryNotFound, ServiceDisabled } from '../errors.js'
 import type { ObservedConfiguration, ServingConfigs } from './serving-configs.js'
-import { observeTarget, observeTargetObjects, type Target } from './target.js'
+import { type Target } from '../target.js'
+import { observeTarget, observeTargetObjects } from './observe-target.js'
 import type { UnservedNotices } from './unserved-notices.js'
 
 export interface ServedRepositoriesOptions {

@@ -1,13 +1,7 @@
 import type { Reading } from '../../freshness/fresh-cache.js'
-import type { UnsharedReason } from '../../git/protocol/fetch-request.js'
 import type { Entry } from '../../streamcache/index.js'
+import type { PassedReason } from '../pack-answer.js'
 import type { Metrics } from '../../telemetry/metrics.js'
-
-/**
- * Why a fetch passes through, the `reason` label. `size`: the request is too long; `hook`: a pack-objects hook is
- * configured; `format`: another object format than the repository's; `unsettled`: the state cannot be named now; `off`.
- */
-export type PassedReason = UnsharedReason | 'size' | 'hook' | 'format' | 'unsettled' | 'off'
 
 /** What is known of an entry's cost. */
 interface Cost {
@@ -17,7 +11,14 @@ interface Cost {
   others: number
 }
 
-const results = { hit: 'hit', joined: 'coalesced', filled: 'filled', gathered: 'coalesced' } as const
+const results = {
+  hit: 'hit',
+  joined: 'coalesced',
+  filled: 'filled',
+  gathered: 'coalesced',
+  // Does not happen: a pack is never revalidated.
+  revalidated: 'hit',
+} as const
 
 /** Counts how fetches are answered, what that cost, and an estimate of what it would have cost otherwise. */
 export class PackReports {

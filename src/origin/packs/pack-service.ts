@@ -1,29 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ObjectsObservation } from '../disk/observation/observer.js'
 import { settleWaitMaxMs } from '../../freshness/observed-state.js'
 import { packKey, type PackCache, type PackRequest } from '../../freshness/pack-cache.js'
-import type { Reading } from '../../freshness/fresh-cache.js'
-import type { Git } from '../../git/process/git.js'
-import { packFor } from '../../git/process/pack-process.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
-import type { Repository } from '../../git/state/repository.js'
 import type { BackOff } from '../../limits/back-off.js'
 import { Overloaded } from '../../limits/overloaded.js'
-import type { Entry, Fill, Follower } from '../../streamcache/index.js'
+import type { Entry, Fill } from '../../streamcache/index.js'
 import { unlessBackingOff } from '../backing-off.js'
 import { causeOf, refusalOf } from '../faults.js'
 import type { FillReports } from '../fill-reports.js'
-import type { PackNames, PackState } from '../disk/pack-names.js'
-import type { PackReports, PassedReason } from './pack-reports.js'
-import type { ServedRepositories } from '../disk/served-repositories.js'
-import type { Target } from '../disk/target.js'
+import type { Target } from '../target.js'
+import type { PackAnswer, PackClient } from '../pack-answer.js'
+import type { PassedReason } from '../pack-answer.js'
+import type { PackReports } from './pack-reports.js'
+import type { PackSource, PackState } from './pack-source.js'
 
 export interface PackServiceOptions {
   /** false: every fetch passes through. */
   readonly enabled: boolean
-  readonly git: Git
-  readonly served: ServedRepositories
-  readonly names: PackNames
+  readonly source: PackSource
   readonly cache: PackCache
   readonly fillReports: FillReports
   readonly reports: PackReports
@@ -31,24 +25,9 @@ export interface PackServiceOptions {
   readonly backOff: BackOff
 }
 
-/** The client of a fetch. */
-export interface PackClient {
-  /** Was its GET admitted? Then its fill is queued where others are shed. */
-  readonly admitted: boolean
-  /** Called with each follower that reads for it, to be closed when the client leaves. */
-  attached(follower: Follower): void
-  /** @throws if the client has left */
-  throwIfAborted(): void
-}
-
-/** An answer whose first bytes are there; null: it is empty. The caller closes the follower. */
-export interface PackAnswer extends Reading {
-  readonly first: Buffer | null
-}
-
 /**
- * Answers fetches: requests that ask for the same, of the same repository in the same state, share one run of Git (R1, R9).
- * Access is checked by the caller, for each request.
+ * Answers fetches: requests that ask for the same, of the same repository in the same state, share one run of Git, or one
+ * upstream request (R1, R9). Access is checked by the caller, for each request.
  */
 export class PackService {
   readonly #options: PackServiceOptions
@@ -59,21 +38,17 @@ export class PackService {
 
   /**
    * Returns the answer to a fetch. undefined: it must pass through, which is counted.
-   * @throws RepositoryNotFound, RepositoryExchanged, ServiceDisabled, FilesystemUnanswered, BackingOff, Overloaded,
-   * FillError
+   * @throws what the source throws, BackingOff, Overloaded, FillError
    */
   async fetch(target: Target, asked: FetchRequest, client: PackClient): Promise<PackAnswer | undefined> {
-    const { enabled, served, names } = this.#options
+    const { enabled, source } = this.#options
     if (!enabled) return this.passed('off')
     for (let isSecond = false; ; isSecond = true) {
-      const observed = await served.observeObjects(target)
-      const serving = await served.servingConfig(observed)
-      if (serving.objectFormat !== asked.objectFormat) return this.passed('format')
-      if (mayHaveHook(observed)) return this.passed('hook')
-      const state = await names.stateOf(target, asked, observed)
+      const state = await source.stateOf(target, asked)
+      if (typeof state === 'string') return this.passed(state)
       client.throwIfAborted()
       const { unsettledMs } = state
-      if (unsettledMs === 0) return this.#read(target, asked, observed.repository, state, client)
+      if (unsettledMs === 0) return this.#read(state, client)
       if (isSecond || unsettledMs > settleWaitMaxMs) return this.passed('unsettled')
       await sleep(unsettledMs)
     }
@@ -89,16 +64,10 @@ export class PackService {
    * the failure may be older than its request (another request had started the fill), or if others have got bytes. An
    * admitted client that had joined the fill of one that is not admitted is not shed with it, however often (R5).
    */
-  async #read(
-    target: Target,
-    asked: FetchRequest,
-    repository: Repository,
-    state: PackState,
-    client: PackClient,
-  ): Promise<PackAnswer> {
+  async #read(state: PackState, client: PackClient): Promise<PackAnswer> {
     const { cache, reports } = this.#options
     for (let tries = 1; ; tries++) {
-      const reading = await cache.read(this.#requestFor(target, asked, repository, state, client))
+      const reading = await cache.read(this.#requestFor(state, client))
       const { entry, follower, reuse } = reading
       client.attached(follower)
       try {
@@ -117,16 +86,10 @@ export class PackService {
     }
   }
 
-  #requestFor(
-    target: Target,
-    asked: FetchRequest,
-    repository: Repository,
-    { name, tags, maxAgeMs }: PackState,
-    { admitted }: PackClient,
-  ): PackRequest {
-    const { git, served, names, backOff, fillReports, reports } = this.#options
-    const { commonDir } = repository
-    const key = packKey(name, commonDir)
+  #requestFor(state: PackState, { admitted }: PackClient): PackRequest {
+    const { backOff, fillReports, reports } = this.#options
+    const { repository, name, maxAgeMs } = state
+    const key = packKey(name, repository)
     let entry: Entry | undefined
     let isSound = false
     let runs = 0
@@ -135,23 +98,14 @@ export class PackService {
       if (entry && cpuSeconds !== undefined) reports.spent(entry, cpuSeconds)
     }
     return {
-      commonDir,
+      repository,
       name,
       maxAgeMs,
       // The clients that wait for a fill which is tried again have been admitted.
       producer: unlessBackingOff(backOff, key, name, (signal) =>
-        packFor(git, repository, asked, signal, {
-          admitted: admitted || runs++ > 0,
-          ended,
-          finished,
-        }),
+        state.make({ signal, admitted: admitted || runs++ > 0, ended, finished }),
       ),
-      // The tags are not looked at again: a tag more or less in a pack is no error, and the next request has the new ones.
-      confirm: async () => {
-        if (!isSound) return false
-        const now = await names.stateOf(target, asked, await served.observeObjects(target), tags)
-        return now.unsettledMs === 0 && now.name === name
-      },
+      confirm: async () => isSound && (await state.holds()),
       fillStarted: (fill: Fill) => {
         entry = fill.entry
         fillReports.started({ kind: 'pack', entry, state: name, ended: fill.ended })
@@ -159,10 +113,3 @@ export class PackService {
     }
   }
 }
-
-/**
- * May a hook make the pack, which may look at who asks? `uploadpack.packObjectsHook` is heeded in the user's and the
- * system's configuration (git-config(1)); where any file mentions it, Git answers as without refstream.
- */
-const mayHaveHook = ({ config: { mentioned } }: ObjectsObservation): boolean =>
-  mentioned?.has('uploadpack.packobjectshook') ?? true

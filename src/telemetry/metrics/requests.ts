@@ -34,6 +34,7 @@ export const requestMetrics = {
         joined: 'a fill that was already running answered.',
         filled: 'this request started the fill that answered it.',
         gathered: 'the request waited for the next fill, which requests share while refs are changing.',
+        revalidated: 'a committed entry answered, after the upstream had confirmed that it is unchanged.',
         passthrough: 'Git answered the request itself.',
         not_found: 'no such repository, or it is not exported.',
         unauthenticated: 'credentials are required and were missing or wrong.',

@@ -5,12 +5,8 @@ import type { Permit, PermitRequest, ProcessLimiter } from '../../../src/limits/
 import { MountTable } from '../../../src/git/filesystem/mount-table.js'
 import { Git, type GitOptions } from '../../../src/git/process/git.js'
 import { GitError } from '../../../src/git/process/git-error.js'
-import {
-  packFor,
-  PackRefused,
-  type PackOptions,
-  type PackRequest,
-} from '../../../src/git/process/pack-process.js'
+import { PackRefused } from '../../../src/git/process/pack-answer.js'
+import { packFor, type PackOptions } from '../../../src/git/process/pack-process.js'
 import { flushPacket, pktLine } from '../../../src/git/protocol/pkt-line.js'
 import type { ProtocolVersion } from '../../../src/git/protocol/version.js'
 import { runHttpBackend } from '../../support/cgi.js'
@@ -33,6 +29,8 @@ const neverAborts = new AbortController().signal
 const delimiter = Buffer.from('0001')
 const lines = (...texts: string[]): Buffer[] => texts.map((text) => pktLine(`${text}\n`))
 /** A request of protocol v2; its arguments. */
+type PackRequest = Parameters<typeof packFor>[2]
+
 const v2 = (...args: string[]): PackRequest => ({
   version: 2,
   endsInFlush: true,

@@ -46,7 +46,7 @@ t.test('a client that stops reading holds one message, for any query', async (t)
   for (const whole of [true, false]) {
     const listing = await sharedListing(answer, whole)
     const { ListRefs } = refService({
-      ...{ service: { listRefs: async () => ({ listing, reuse: 'hit' }) }, metrics: new Metrics() },
+      ...{ origin: { listRefs: async () => ({ listing, reuse: 'hit' }) }, metrics: new Metrics() },
       ...{ authorize: async () => ({}), clientOf: () => '', gate: { admit: async () => () => {} } },
       ...{
         responseStalls: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 }),

@@ -19,7 +19,7 @@ async function infoRefs(request: object) {
   async function* advertisement() {
     yield Buffer.from('refs')
   }
-  const service = {
+  const origin = {
     advertise: async ({ path }: { path: string }, version: number) => {
       asked.push({ path, version })
       return undefined
@@ -30,7 +30,7 @@ async function infoRefs(request: object) {
     },
   }
   const { InfoRefsUploadPack } = smartHttpService({
-    ...{ service, metrics: new Metrics(), log: createLog('silent'), shed: () => {} },
+    ...{ origin, metrics: new Metrics(), log: createLog('silent'), shed: () => {} },
     ...{ authorize: async () => ({}), clientOf: () => '', gate: { admit: async () => () => {} } },
     responseStalls: { watch: () => () => {} },
     storages: new Map([

@@ -1,27 +1,30 @@
 import t, { type Test } from 'tap'
+import { PassThrough } from 'node:stream'
 import type { Observer } from '../../../src/origin/disk/observation/observer.js'
 import { Git } from '../../../src/git/process/git.js'
-import { readHead } from '../../../src/git/process/http-backend.js'
 import { StallDetector } from '../../../src/limits/connection/stall-detector.js'
 import { ProcessLimiter } from '../../../src/limits/process/process-limiter.js'
 import { GitBackend } from '../../../src/origin/disk/git-backend.js'
-import type { LeaseService } from '../../../src/service/lease-service.js'
+import type { DiskLeases } from '../../../src/origin/disk/disk-leases.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
 import { repositoryAt } from '../../support/found-repository.js'
 import { FakeClock } from '../../support/fake-clock.js'
+import { passThroughRequestOf } from '../../support/pass-through-request.js'
 import { git, gitEnvironment, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
 const never = new AbortController().signal
 const admission = { admitted: false, queueing: never, signal: never }
-const infoRefs = { method: 'GET', resource: '/info/refs', service: 'git-upload-pack' } as const
+const infoRefs = passThroughRequestOf({ resource: '/info/refs', service: 'git-upload-pack' })
 /** A push whose body does not come. */
-const push = {
-  method: 'POST',
-  resource: '/git-receive-pack',
-  contentType: 'application/x-git-receive-pack-request',
-  remoteUser: 'somebody',
-} as const
+const push = () =>
+  passThroughRequestOf({
+    method: 'POST',
+    resource: '/git-receive-pack',
+    contentType: 'application/x-git-receive-pack-request',
+    remoteUser: 'somebody',
+    body: { beginning: Buffer.alloc(0), ended: false, rest: new PassThrough() },
+  })
 
 /** A backend for one repository, `r.git`, that is not exported. */
 function openBackend(
@@ -36,7 +39,7 @@ function openBackend(
   } as unknown as Observer
   /** What was done with leases. */
   const leases: string[] = []
-  const hold: LeaseService['hold'] = (held, reason) => {
+  const hold: DiskLeases['hold'] = (held, reason) => {
     leases.push(`hold ${held === repository} ${reason}`)
     return () => void leases.push('end')
   }
@@ -46,7 +49,7 @@ function openBackend(
     exportAll,
     git: new Git({ path: 'git', environment: gitEnvironment, ...(limiter ? { limiter } : {}) }),
     observer,
-    leases: { hold } as unknown as LeaseService,
+    leases: { hold },
     processStalls: new StallDetector({ idleMs: 1000, minRate: 0, windowMs: 1000, clock }),
     metrics,
   })
@@ -56,20 +59,19 @@ function openBackend(
 
 t.test('a request that changes nothing is answered without a lease', async (t) => {
   const { backend, leases } = openBackend(t)
-  const process = await backend.passThrough({ path: 'r.git' }, infoRefs, admission)
-  const { status, body } = await readHead(process)
-  t.equal(status, 200)
-  body.resume()
-  t.match(await process.ended, { code: 0 })
+  const answer = await backend.passThrough({ path: 'r.git' }, infoRefs, admission)
+  t.equal(answer.status, 200)
+  answer.body.resume()
+  t.equal(await answer.whole(), true)
   t.same(leases, [])
 })
 
 t.test('a repository that is not exported is for Git to refuse', async (t) => {
   const { backend } = openBackend(t, { exportAll: false })
-  const process = await backend.passThrough({ path: 'r.git' }, infoRefs, admission)
-  t.equal((await readHead(process)).status, 404)
-  process.end()
-  await process.ended
+  const answer = await backend.passThrough({ path: 'r.git' }, infoRefs, admission)
+  t.equal(answer.status, 404)
+  answer.end()
+  await answer.whole()
 })
 
 t.test('a target that is not there, or not the same any more, starts nothing', async (t) => {
@@ -79,17 +81,25 @@ t.test('a target that is not there, or not the same any more, starts nothing', a
     [{ path: 'r.git', identity: 'another' }, 'RepositoryExchanged'],
   ] as const) {
     await t.rejects(backend.passThrough(target, infoRefs, admission), { name })
-    await t.rejects(backend.mutate(target, push, admission), { name })
+    await t.rejects(backend.mutate(target, push(), admission), { name })
   }
   t.same(leases, [])
 })
 
+t.test('a service that Git does not know is refused, whether the repository is there or not', async (t) => {
+  const { backend } = openBackend(t)
+  const asked = passThroughRequestOf({ resource: '/info/refs', service: 'git-x' })
+  for (const path of ['r.git', 'x.git']) {
+    await t.rejects(backend.passThrough({ path }, asked, admission), { name: 'ServiceDisabled' })
+  }
+})
+
 t.test('a push holds a lease for as long as its process runs', async (t) => {
   const { backend, leases } = openBackend(t)
-  const process = await backend.mutate({ path: 'r.git' }, push, admission)
+  const answer = await backend.mutate({ path: 'r.git' }, push(), admission)
   t.same(leases, ['hold true push'])
-  process.end()
-  await process.ended
+  answer.end()
+  await answer.whole()
   t.same(leases, ['hold true push', 'end'])
 })
 
@@ -97,21 +107,22 @@ t.test('a push that does not get a permit holds no lease', async (t) => {
   const queue = { perGroup: 1, queueMax: 0, waitMs: 1000 }
   const limiter = new ProcessLimiter({ limit: 3, fill: queue, pack: { ...queue, most: 1 }, pass: queue })
   const { backend, leases } = openBackend(t, { limiter })
-  const first = await backend.mutate({ path: 'r.git' }, push, admission)
-  await t.rejects(backend.mutate({ path: 'r.git' }, push, admission), { name: 'Overloaded' })
+  const first = await backend.mutate({ path: 'r.git' }, push(), admission)
+  await t.rejects(backend.mutate({ path: 'r.git' }, push(), admission), { name: 'Overloaded' })
   t.same(leases, ['hold true push'])
   first.end()
-  await first.ended
+  await first.whole()
 })
 
 t.test('a process that moves no byte for too long is ended', async (t) => {
   const { backend, leases, clock, cuts } = openBackend(t)
-  const process = await backend.mutate({ path: 'r.git' }, push, admission)
+  const answer = await backend.mutate({ path: 'r.git' }, push(), admission)
+  answer.body.on('error', () => {}).resume()
   clock.advance(500)
   t.equal(await cuts(), 0)
   clock.advance(2000)
   t.equal(await cuts(), 1)
-  t.equal((await process.ended).code === 0, false)
+  t.equal(await answer.whole(), false)
   t.same(leases, ['hold true push', 'end'])
   t.equal(clock.timers, 0)
 })

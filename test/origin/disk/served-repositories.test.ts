@@ -1,10 +1,14 @@
 import t from 'tap'
-import type { ObjectsObservation, Observation, Observer } from '../../../src/origin/disk/observation/observer.js'
+import type {
+  ObjectsObservation,
+  Observation,
+  Observer,
+} from '../../../src/origin/disk/observation/observer.js'
 import type { ServingConfig } from '../../../src/git/process/serving-config.js'
 import { identityOf, type Repository } from '../../../src/git/state/repository.js'
 import { ServedRepositories } from '../../../src/origin/disk/served-repositories.js'
 import type { ServingConfigs } from '../../../src/origin/disk/serving-configs.js'
-import type { Target } from '../../../src/origin/disk/target.js'
+import type { Target } from '../../../src/origin/target.js'
 import type { UnservedNotices } from '../../../src/origin/disk/unserved-notices.js'
 
 const repository = (gitName: string): Repository => ({

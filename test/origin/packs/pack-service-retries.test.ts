@@ -1,7 +1,8 @@
 import t from 'tap'
 import type { Reading } from '../../../src/freshness/fresh-cache.js'
+import { DiskPacks, type DiskPacksOptions } from '../../../src/origin/disk/disk-packs.js'
 import { ServiceDisabled } from '../../../src/origin/errors.js'
-import { PackRefused } from '../../../src/git/process/pack-process.js'
+import { PackRefused } from '../../../src/git/process/pack-answer.js'
 import type { FetchRequest } from '../../../src/git/protocol/fetch-request.js'
 import { Overloaded } from '../../../src/limits/overloaded.js'
 import { PackService, type PackServiceOptions } from '../../../src/origin/packs/pack-service.js'
@@ -28,7 +29,7 @@ const observation = (...mentioned: string[]): object => ({
 const servingConfig = (): object => ({ objectFormat: 'sha1' })
 
 /** A service whose cache gives these answers, one for each try. */
-function create(answers: readonly Answer[], changes: object = {}): Rig {
+function create(answers: readonly Answer[], disk: object = {}): Rig {
   const left = [...answers]
   const counted: string[] = []
   const read = async (): Promise<unknown> => {
@@ -41,15 +42,17 @@ function create(answers: readonly Answer[], changes: object = {}): Rig {
   }
   const options = {
     enabled: true,
-    served: { observeObjects: async () => observation(), servingConfig },
-    names: { stateOf: async () => ({ name: 'name', unsettledMs: 0, maxAgeMs: Infinity }) },
+    source: new DiskPacks({
+      served: { observeObjects: async () => observation(), servingConfig },
+      names: { stateOf: async () => ({ name: 'name', unsettledMs: 0, maxAgeMs: Infinity }) },
+      ...disk,
+    } as unknown as DiskPacksOptions),
     cache: { read },
     reports: {
       passed: (why: string) => counted.push(why),
       answered: ({ reuse }: Reading) => counted.push(reuse),
       refused: () => counted.push('refused'),
     },
-    ...changes,
   } as unknown as PackServiceOptions
   return { service: new PackService(options), counted }
 }

@@ -6,15 +6,12 @@ import type { ObjectsObservation } from '../../../src/origin/disk/observation/ob
 import { PackCache } from '../../../src/freshness/pack-cache.js'
 import { Git } from '../../../src/git/process/git.js'
 import { BackOff } from '../../../src/limits/back-off.js'
+import { DiskPacks } from '../../../src/origin/disk/disk-packs.js'
 import { FillReports } from '../../../src/origin/fill-reports.js'
 import type { PackNames, PackState } from '../../../src/origin/disk/pack-names.js'
 import { PackReports } from '../../../src/origin/packs/pack-reports.js'
-import {
-  PackService,
-  type PackAnswer,
-  type PackClient,
-  type PackServiceOptions,
-} from '../../../src/origin/packs/pack-service.js'
+import { type PackAnswer, type PackClient } from '../../../src/origin/pack-answer.js'
+import { PackService, type PackServiceOptions } from '../../../src/origin/packs/pack-service.js'
 import type { ServedRepositories } from '../../../src/origin/disk/served-repositories.js'
 import type { Log } from '../../../src/telemetry/log.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
@@ -81,12 +78,14 @@ async function open(t: Test, changes: Partial<PackServiceOptions> = {}) {
   }
   const service = new PackService({
     enabled: true,
-    git: new Git({ path: wrapper.path, environment: gitEnvironment }),
-    served: {
-      observeObjects: observe,
-      servingConfig: () => ({ uploadPack: true, shared: true, objectFormat: seen.objectFormat }),
-    } as unknown as ServedRepositories,
-    names: names as unknown as PackNames,
+    source: new DiskPacks({
+      git: new Git({ path: wrapper.path, environment: gitEnvironment }),
+      served: {
+        observeObjects: observe,
+        servingConfig: () => ({ uploadPack: true, shared: true, objectFormat: seen.objectFormat }),
+      } as unknown as ServedRepositories,
+      names: names as unknown as PackNames,
+    }),
     cache: new PackCache({ cache, maxAgeMs: 300_000, graceMs: 600_000 }),
     fillReports: new FillReports({ backOff, metrics, log }),
     reports: new PackReports(metrics),

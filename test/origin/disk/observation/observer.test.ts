@@ -5,7 +5,11 @@ import { join } from 'node:path'
 import type { ObservedState } from '../../../../src/freshness/observed-state.js'
 import { Leases } from '../../../../src/freshness/leases.js'
 import { Modes, type ModeRule } from '../../../../src/origin/disk/observation/modes.js'
-import { Observer, type ObjectsObservation, type Observation } from '../../../../src/origin/disk/observation/observer.js'
+import {
+  Observer,
+  type ObjectsObservation,
+  type Observation,
+} from '../../../../src/origin/disk/observation/observer.js'
 import { identityOf } from '../../../../src/git/state/repository.js'
 import { RepositoriesRoot } from '../../../../src/git/state/repositories-root.js'
 import { eventually } from '../../../support/eventually.js'

@@ -2,15 +2,7 @@ import type { ObjectsObservation, Observation, Observer } from './observation/ob
 import { identityOf, type Repository } from '../../git/state/repository.js'
 import { RepositoryExchanged } from '../../git/state/reopen-repository.js'
 import { RepositoryNotFound } from '../errors.js'
-import { causeOf } from '../faults.js'
-
-/** Which repository a request is about. */
-export interface Target {
-  /** Decoded and relative to the root; see `decodeRepositoryPath`. */
-  readonly path: string
-  /** Of the repository that access was checked for, see `locate`; left out: access does not depend on it. */
-  readonly identity?: string | undefined
-}
+import type { Target } from '../target.js'
 
 /** A repository as access rules name it. */
 export interface Located {
@@ -53,24 +45,4 @@ async function ofTarget<T extends { readonly repository: Repository }>(
   if (!state) throw new RepositoryNotFound(path)
   if (identity !== undefined && identity !== identityOf(state.repository)) throw new RepositoryExchanged()
   return state
-}
-
-/** Most attempts to answer a request whose repository is replaced meanwhile. */
-const attemptsMax = 4
-
-/**
- * Answers a request, and starts again if its path leads to another repository before the first byte is sent, so that
- * access is checked for that repository (R8).
- * @param mayRepeat returns whether nothing has been sent yet
- * @throws what `attempt` throws
- */
-export async function untilUnexchanged<T>(attempt: () => Promise<T>, mayRepeat: () => boolean): Promise<T> {
-  for (let count = 1; ; count++) {
-    try {
-      return await attempt()
-    } catch (error) {
-      const exchanged = causeOf(error) instanceof RepositoryExchanged
-      if (!exchanged || count === attemptsMax || !mayRepeat()) throw error
-    }
-  }
 }

@@ -1,14 +1,13 @@
 import t from 'tap'
-import type { ObjectsObservation, Observation, Observer } from '../../../src/origin/disk/observation/observer.js'
+import type {
+  ObjectsObservation,
+  Observation,
+  Observer,
+} from '../../../src/origin/disk/observation/observer.js'
 import { identityOf, type Repository } from '../../../src/git/state/repository.js'
 import { RepositoryExchanged } from '../../../src/git/state/reopen-repository.js'
-import {
-  locate,
-  observeTarget,
-  observeTargetObjects,
-  untilUnexchanged,
-  type Target,
-} from '../../../src/origin/disk/target.js'
+import { untilUnexchanged, type Target } from '../../../src/origin/target.js'
+import { locate, observeTarget, observeTargetObjects } from '../../../src/origin/disk/observe-target.js'
 import { FillError } from '../../../src/streamcache/index.js'
 
 const repository: Repository = {

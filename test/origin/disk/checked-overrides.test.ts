@@ -1,6 +1,7 @@
 import t from 'tap'
-import type { Repository } from '../../src/git/state/repository.js'
-import { checkGitOverrides, overridesNothing } from '../../src/origin/git-overrides.js'
+import type { Repository } from '../../../src/git/state/repository.js'
+import { overridesNothing } from '../../../src/origin/git-overrides.js'
+import { checkGitOverrides } from '../../../src/origin/disk/checked-overrides.js'
 
 const repository = {} as Repository
 const objects = { objects: '/r/objects', alternates: [] } as never

@@ -1,0 +1,283 @@
+import { randomUUID } from 'node:crypto'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
+import { systemClock, type Clock } from '../../limits/clock.js'
+import type { Entry, Follower, StreamCache } from '../../streamcache/index.js'
+import type { Reuse } from '../fresh-cache.js'
+import type { LeaseStatus } from '../lease.js'
+import type { AgedCacheEvents, AgedReading, AgedRequest } from './aged-request.js'
+import { changedAnswer, type ChangedAnswer } from './changed-answer.js'
+import { OwedRefreshes } from './owed-refreshes.js'
+import { Round, type AgeStart } from './round.js'
+
+export interface AgedCacheOptions {
+  readonly cache: StreamCache
+  /** Returns what the leases tell of a repository now. */
+  readonly statusOf: (subject: string) => LeaseStatus
+  readonly clock?: Clock
+  /** Returns numbers from 0 up to, but without, 1; Math.random() if left out. */
+  readonly random?: () => number
+  readonly events?: AgedCacheEvents
+}
+
+/** The rounds of a key: one whose question is being asked, or is about to be, and the requests that wait for the next. */
+interface Rounds {
+  running: Round
+  gathering?: Round
+}
+
+/** The age of a committed entry. */
+interface Age extends AgeStart {
+  /** The last client that was answered from the entry since its age began: it has paid for a refresh. */
+  owedBy: AgedRequest | undefined
+}
+
+/** An entry that a round may confirm. Its follower keeps the bytes readable, even if the entry is evicted meanwhile. */
+interface Kept {
+  readonly entry: Entry
+  readonly follower: Follower
+}
+
+/**
+ * Decides whether an entry may answer where an origin does not tell when its answers change. One rule: an answer may come
+ * from a question to the origin that began at or after (arrival of the client's request − bound), and after the last
+ * invalidation of its repository. While a mutator lease is open, the bound is 0.
+ *
+ * Why no answer is older. An entry's age begins with the question that made it, or with a later one that confirmed it, and
+ * its generation is that of the same moment. Both are recorded before the question is asked, so a change that the origin
+ * makes afterwards can only be missing from an entry whose age began before the change. A committed entry answers by the
+ * rule, and so does a running question. Every other request gathers for the next question, which begins after the request
+ * arrived and so satisfies the rule for whatever bound. Only if asking has failed may an entry answer that is older
+ * (`staleMs`): it is then marked as stale.
+ *
+ * Why the origin is asked at most as often as clients ask, per key and for every trace. Each call of read() is either
+ * answered by a committed entry without a question, or becomes part of exactly one round, which it never leaves for
+ * another. A round asks once, and only if it was begun for such a request; that request pays for it. A refresh without a
+ * client runs only if a client was answered from the entry since its age began, and takes that debt away as it begins:
+ * the client's call of read(), which is part of no round, pays for it. So each question is paid for by another call of
+ * read() that came before. Nothing is asked again after a failure.
+ *
+ * Why questions are bounded. A key has at most one question running and one gathering. The gathering one begins when the
+ * running one's answer has ended, at the same moment, before any later request can begin one. So no request waits for more
+ * than the rest of one answer and the whole of another.
+ *
+ * If the answer equals what is kept, the kept entry stays, and with it all forms that were derived from it. An entry that
+ * an earlier process made has no age: it answers once it has been confirmed.
+ */
+export class AgedCache {
+  readonly #cache: StreamCache
+  readonly #statusOf: AgedCacheOptions['statusOf']
+  readonly #clock: Clock
+  readonly #events: AgedCacheEvents
+  readonly #rounds = new Map<string, Rounds>()
+  readonly #ages = new WeakMap<Entry, Age>()
+  readonly #refreshes: OwedRefreshes
+  /** Distinguishes the tokens of this process from those of earlier ones: equal tokens would mean equal bytes. */
+  readonly #processId = randomUUID()
+  #fills = 0
+
+  constructor({ cache, statusOf, clock = systemClock, random = Math.random, events = {} }: AgedCacheOptions) {
+    this.#cache = cache
+    this.#statusOf = statusOf
+    this.#clock = clock
+    this.#events = events
+    this.#refreshes = new OwedRefreshes({ clock, random, refresh: (key) => this.#refresh(key) })
+  }
+
+  /**
+   * Reads an answer that satisfies the rule. Returns at once, without a promise, if a committed entry in memory or a
+   * running fill answers.
+   * @throws what ask() or the body's beginning throws, the fill's error, or the reason of the client's signal; or rejects
+   */
+  read(request: AgedRequest): AgedReading | Promise<AgedReading> {
+    const { key } = request
+    this.#events.clientAsked?.(key)
+    const entry = this.#cache.get(key)
+    const age = entry && this.#ages.get(entry)
+    if (!age || !this.#maySatisfy(age, request)) return this.#share(request)
+    const follower = entry.follow()
+    const loaded = request.isInMemory?.(entry) || entry.load()
+    if (loaded === true) return this.#hit(entry, follower, age, request)
+    return Promise.resolve(loaded).then((isReadable) => {
+      if (isReadable) return this.#hit(entry, follower, age, request)
+      follower.close()
+      this.#cache.discard(entry)
+      return this.#share(request)
+    })
+  }
+
+  /** Returns whether a committed entry would answer without a question. */
+  mayAnswer(request: AgedRequest): boolean {
+    const entry = this.#cache.get(request.key)
+    const age = entry && this.#ages.get(entry)
+    return age !== undefined && this.#maySatisfy(age, request)
+  }
+
+  /** May an answer of this age be given to a request, by the rule? */
+  #maySatisfy({ atMs, generation }: AgeStart, { subject, arrivedAtMs, maxAgeMs }: AgedRequest): boolean {
+    const { open, changes } = this.#statusOf(subject)
+    return generation >= changes && atMs >= arrivedAtMs - (open > 0 ? 0 : maxAgeMs)
+  }
+
+  #hit(entry: Entry, follower: Follower, age: Age, request: AgedRequest): AgedReading {
+    if (request.maxAgeMs > 0) age.owedBy = request
+    return { entry, follower, reuse: 'hit', ageMs: this.#clock.now() - age.atMs, isStale: false }
+  }
+
+  /** Answers from the running round, or from the next one. */
+  #share(request: AgedRequest): AgedReading | Promise<AgedReading> {
+    const { key } = request
+    const rounds = this.#rounds.get(key)
+    if (!rounds) {
+      const round = new Round()
+      const reading = round.wait(request, 'filled')
+      void this.#run(key, round)
+      return reading
+    }
+    const { running } = rounds
+    if (this.#mayShare(running, request)) {
+      const { entry, start } = running
+      return entry && start ? this.#follow(entry, start, 'joined') : running.wait(request, 'joined')
+    }
+    // Slow followers of this fill must not delay the requests that wait for the next one.
+    running.entry?.hurry()
+    rounds.gathering ??= new Round()
+    return rounds.gathering.wait(request, 'gathered')
+  }
+
+  #mayShare({ start, entry, forgotten, signal }: Round, request: AgedRequest): boolean {
+    if (!start) return true
+    return !forgotten && !signal.aborted && entry?.joinable !== false && this.#maySatisfy(start, request)
+  }
+
+  #follow(entry: Entry, { atMs }: AgeStart, reuse: Reuse): AgedReading {
+    return { entry, follower: entry.follow(), reuse, ageMs: this.#clock.now() - atMs, isStale: false }
+  }
+
+  /** Runs a round, and then the one that has gathered meanwhile. Never rejects. */
+  async #run(key: string, running: Round): Promise<void> {
+    this.#rounds.set(key, { running })
+    // All requests that arrive in the same iteration of the event loop share one question.
+    await yieldToEventLoop()
+    const kept = await this.#keep(key, running.request)
+    // The clients may have left.
+    if (running.request) await this.#ask(key, running, running.request, kept)
+    kept?.follower.close()
+    const next = this.#rounds.get(key)?.gathering
+    this.#rounds.delete(key)
+    if (next?.request) void this.#run(key, next)
+  }
+
+  /** Returns the committed entry of a key, loaded. */
+  async #keep(key: string, request: AgedRequest | undefined): Promise<Kept | undefined> {
+    const entry = this.#cache.get(key)
+    if (!entry) return undefined
+    const follower = entry.follow()
+    if (request?.isInMemory?.(entry) || (await entry.load())) return { entry, follower }
+    follower.close()
+    this.#cache.discard(entry)
+    return undefined
+  }
+
+  async #ask(key: string, round: Round, request: AgedRequest, kept: Kept | undefined): Promise<void> {
+    const age = kept && this.#ages.get(kept.entry)
+    const { cause, signal } = round
+    // In one step before the question: what changes from here on is newer than this round.
+    const start: AgeStart = {
+      atMs: this.#clock.now(),
+      generation: this.#statusOf(request.subject).changes,
+    }
+    round.start = start
+    if (age) age.owedBy = undefined
+    this.#events.upstreamAsked?.(key, cause)
+    try {
+      const answer = await request.ask(kept?.entry, signal)
+      const changed = answer === 'unchanged' ? undefined : await changedAnswer(answer, kept?.entry, signal)
+      if (changed) return await this.#fill(key, round, start, request, kept, changed)
+      if (!kept) throw new Error('the origin says that nothing has changed, but nothing is kept')
+      if (!round.forgotten) this.#renew(kept.entry, start, request)
+      round.settle(() => this.#follow(kept.entry, start, 'revalidated'))
+    } catch (error) {
+      // A question that was aborted because its clients had left says nothing about the origin.
+      const isRefused = !signal.aborted && !request.mayBeStale(error)
+      if (isRefused) this.forget(key)
+      round.settle((waiting) => {
+        const mayAnswer = kept && age && !round.forgotten && isYoungEnough(age, waiting)
+        if (!mayAnswer) throw error
+        this.#events.servedStale?.(key)
+        return { ...this.#follow(kept.entry, age, 'hit'), isStale: true }
+      })
+    }
+  }
+
+  /** Confirms an entry: its age begins anew. */
+  #renew(entry: Entry, start: AgeStart, { key, subject, maxAgeMs }: AgedRequest): void {
+    this.#ages.set(entry, { ...start, owedBy: undefined })
+    this.#refreshes.plan(key, subject, start.atMs, maxAgeMs)
+  }
+
+  /** Streams an answer into an entry of its own. Resolves when the answer has ended. */
+  async #fill(
+    key: string,
+    round: Round,
+    start: AgeStart,
+    request: AgedRequest,
+    kept: Kept | undefined,
+    answer: ChangedAnswer,
+  ): Promise<void> {
+    const isNew = (): boolean => {
+      const isEqual = entry.sha256 !== undefined && entry.sha256 === kept?.entry.sha256
+      if (round.forgotten || !isEqual || this.#cache.get(key) !== kept.entry) return !round.forgotten
+      this.#renew(kept.entry, start, request)
+      return false
+    }
+    const token = `${this.#processId} ${++this.#fills}`
+    const producer = answer.producer((reason) => round.abort(reason))
+    const fill = this.#cache.fill(key, token, producer, () => Promise.resolve(isNew()))
+    const { entry } = fill
+    this.#ages.set(entry, { ...start, owedBy: undefined })
+    round.entry = entry
+    request.fillStarted?.(fill)
+    round.settle((_waiting, role) => this.#follow(entry, start, role))
+    if (this.#rounds.get(key)?.gathering) entry.hurry()
+    const result = await fill.ended
+    // The engine may have ended the fill before it took anything of the answer.
+    if (result === 'failed') round.abort(entry.error)
+    if (round.forgotten) this.#cache.erase(key)
+    else if (result === 'committed') this.#refreshes.plan(key, request.subject, start.atMs, request.maxAgeMs)
+  }
+
+  /** Begins the refresh of a key, if a client has paid for it and nothing is asked already. */
+  #refresh(key: string): Promise<void> | undefined {
+    const entry = this.#cache.get(key)
+    const owedBy = entry && this.#ages.get(entry)?.owedBy
+    if (!owedBy || this.#rounds.has(key) || this.#statusOf(owedBy.subject).open > 0) return undefined
+    return this.#run(key, new Round(owedBy))
+  }
+
+  /**
+   * Has the owed refreshes of a repository's keys run soon, with jitter, since it may have changed (webhook, invalidation,
+   * end of a lease). That what is kept no longer answers is up to `changes` of the repository's lease status.
+   */
+  changed(subject: string): void {
+    this.#refreshes.hasten(subject)
+  }
+
+  /** Removes what is kept under a key, so that it does not come back after a restart either. */
+  forget(key: string): void {
+    this.#refreshes.cancel(key)
+    this.#cache.erase(key)
+    const running = this.#rounds.get(key)?.running
+    if (running?.start) running.forgotten = true
+  }
+
+  /** Cancels all timers and withdraws the refreshes that run. Clients that wait are still answered. */
+  close(): void {
+    this.#refreshes.close()
+    for (const { running } of this.#rounds.values()) running.withdraw()
+  }
+}
+
+/** May an entry of this age answer a request although asking has failed? Also after an invalidation: see `isStale`. */
+function isYoungEnough({ atMs }: AgeStart, { arrivedAtMs, maxAgeMs, staleMs }: AgedRequest): boolean {
+  return staleMs > 0 && atMs >= arrivedAtMs - maxAgeMs - staleMs
+}

@@ -1,0 +1,57 @@
+import type { Entry, Fill } from '../../streamcache/index.js'
+import type { IsInMemory } from '../fill-request.js'
+import type { Reading } from '../fresh-cache.js'
+
+/** A client's question to an origin that does not tell when its answers change. */
+export interface AgedRequest {
+  /** Names the question, the repository and the view. */
+  readonly key: string
+  /** The repository: what leases and invalidations name. Equal keys have equal subjects. */
+  readonly subject: string
+  /** When the client's request arrived, in milliseconds of the clock; performance.now() unless another is given. */
+  readonly arrivedAtMs: number
+  /** The bound in milliseconds; 0: exact. */
+  readonly maxAgeMs: number
+  /** Milliseconds beyond `maxAgeMs` for which the kept entry may answer if asking fails; 0: never. */
+  readonly staleMs: number
+  /** Aborts when the client leaves: then read() rejects with its reason, and nothing is asked for this client alone. */
+  readonly signal?: AbortSignal
+
+  /**
+   * Asks the origin; its request begins after the call. May be called without a client, for an owed refresh.
+   * @param kept what is kept; undefined: nothing
+   * @param signal when it aborts, this call and the reading of its body must reject
+   * @returns `unchanged` only if `kept` is what the origin would answer. The end of the body means that it is whole
+   * @throws if there is no answer; or rejects, as may the body
+   */
+  ask(kept: Entry | undefined, signal: AbortSignal): Promise<AsyncIterable<Buffer> | 'unchanged'>
+
+  /**
+   * After asking has failed: may the kept entry answer, because the origin is away? false: the origin refuses (401, 403,
+   * 404), and what is kept must be forgotten. Must not throw.
+   */
+  mayBeStale(error: unknown): boolean
+
+  /** Called when a fill for this request starts. Must not throw. */
+  fillStarted?(fill: Fill): void
+
+  /** As in `FreshCache.read`: an entry of which this is true need not be loaded. */
+  readonly isInMemory?: IsInMemory | undefined
+}
+
+export interface AgedReading extends Reading {
+  /** Milliseconds since the request to the origin began that made or confirmed the entry. */
+  readonly ageMs: number
+  /** Is the entry older than the request's bound? Only if asking has failed. */
+  readonly isStale: boolean
+}
+
+/** Calls to be counted. */
+export interface AgedCacheEvents {
+  /** A client has asked: read() was called. */
+  clientAsked?(key: string): void
+  /** The origin is asked: ask() is called. At most as often as `clientAsked` for the same key. */
+  upstreamAsked?(key: string, cause: 'client' | 'refresh'): void
+  /** A client was answered from an entry older than its bound. */
+  servedStale?(key: string): void
+}

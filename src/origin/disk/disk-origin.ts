@@ -1,0 +1,24 @@
+import type { Origin } from '../origin.js'
+import type { PackService } from '../packs/pack-service.js'
+import type { DiskRefs } from './disk-refs.js'
+
+export interface DiskOriginOptions {
+  readonly refs: DiskRefs
+  readonly packs: PackService
+}
+
+/** Repositories below a root directory here. */
+export class DiskOrigin implements Origin {
+  readonly #options: DiskOriginOptions
+
+  constructor(options: DiskOriginOptions) {
+    this.#options = options
+  }
+
+  readonly advertise: Origin['advertise'] = (...asked) => this.#options.refs.advertise(...asked)
+  readonly advertiseUncached: Origin['advertiseUncached'] = (...asked) =>
+    this.#options.refs.advertiseUncached(...asked)
+  readonly listRefs: Origin['listRefs'] = (...asked) => this.#options.refs.listRefs(...asked)
+  readonly fetch: Origin['fetch'] = (...asked) => this.#options.packs.fetch(...asked)
+  readonly passed: Origin['passed'] = (reason) => this.#options.packs.passed(reason)
+}

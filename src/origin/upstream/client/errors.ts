@@ -1,0 +1,59 @@
+/**
+ * The upstream cannot answer now: it does not connect, is silent, breaks off, answers 429 or 5xx (not for class pass), or
+ * its breaker is open. The message names its host and says why.
+ */
+export class UpstreamUnavailable extends Error {
+  override readonly name = 'UpstreamUnavailable'
+  /** When to ask again, in milliseconds; undefined: not known. */
+  readonly retryAfterMs: number | undefined
+  /** The status of the upstream's response; undefined: there was none. */
+  readonly status: number | undefined
+
+  constructor(
+    message: string,
+    {
+      retryAfterMs,
+      status,
+      cause,
+    }: { retryAfterMs?: number | undefined; status?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, { cause })
+    this.retryAfterMs = retryAfterMs
+    this.status = status
+  }
+}
+
+/** The upstream redirects info/refs to a place to which this client must not go (R10); the message says where and why. */
+export class RedirectRefused extends Error {
+  override readonly name = 'RedirectRefused'
+  /** The status of the redirect. */
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** A request's path could lead outside the configured URL, or is not valid in a request. */
+export class InvalidUpstreamPath extends Error {
+  override readonly name = 'InvalidUpstreamPath'
+}
+
+/** A name resolves to no address that may be connected to, or the URL has such an address. */
+export class AddressDenied extends Error {
+  override readonly name = 'AddressDenied'
+
+  constructor(host: string, address: string) {
+    super(
+      host === address
+        ? `connections to ${address} are denied (upstream-deny)`
+        : `${host} resolves to ${address}, to which connections are denied (upstream-deny)`,
+    )
+  }
+}
+
+/** No connection came about: no address, refused, not in time, or TLS failed. */
+export class ConnectFailed extends Error {
+  override readonly name = 'ConnectFailed'
+}
