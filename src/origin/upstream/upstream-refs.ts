@@ -75,6 +75,11 @@ export class UpstreamRefs {
     follower.close()
   }
 
+  /** Is a repository known to have moved to another place of its upstream? */
+  hasMoved(repository: UpstreamRepository): boolean {
+    return this.#options.requests.placeOf(repository) !== repository.path
+  }
+
   /**
    * Returns a listing that has what is asked for.
    * @returns undefined: the upstream's answers cannot be cut, so the request must pass through

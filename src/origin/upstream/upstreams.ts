@@ -1,4 +1,6 @@
+import { isRepositoryPath } from '../../git/state/repository-path.js'
 import { RepositoryNotFound } from '../errors.js'
+import type { LeaseSubjects } from '../lease-subjects.js'
 import type { ClientCredentials, Target } from '../target.js'
 import { encodePath, subjectOf } from './repository-address.js'
 import type { Upstream, UpstreamRepository } from './upstream.js'
@@ -45,10 +47,18 @@ export class Upstreams {
     }
   }
 
-  /** Returns the subject of a path; undefined: no upstream has it. */
-  subjectOf(path: string): string | undefined {
-    const upstream = this.#upstreamOf(path)
-    return upstream && subjectOf(upstream.url, path)
+  /** What leases and invalidations name. Whether a repository exists, only its upstream knows. */
+  get subjects(): LeaseSubjects {
+    return {
+      find: (name) => {
+        const upstream = name === '' || isRepositoryPath(name) ? this.#upstreamOf(name) : undefined
+        return upstream && subjectOf(upstream.url, name)
+      },
+      nameOf: (subject) => {
+        const rule = this.#options.rules.find(({ upstream }) => subject.startsWith(`${upstream.url}/`))
+        return rule ? subject.slice(rule.upstream.url.length + 1) : subject
+      },
+    }
   }
 
   #upstreamOf(path: string): Upstream | undefined {
