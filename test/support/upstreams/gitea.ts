@@ -10,7 +10,8 @@
  *   `git http-backend` leaves out.
  * - Each answer has a Set-Cookie with a new session (`i_like_gitea`). An `info/refs` has a Content-Length.
  * - A private repository is a 401 without a credential or with a wrong one, and a 404 for a user who may not read it.
- * - A renamed owner or repository is a 307 whose Location has no host, for each of the three Git resources.
+ * - A wrong password is a 401 for a public repository too, and then without WWW-Authenticate.
+ * - A renamed owner or repository is a 307 whose Location has no host, for `info/refs` and for POST.
  * - URLs with and without `.git` are the same repository; owner and name ignore case. On disk: lower case and `.git`.
  * - Its Git has a configuration of its own, in data/home/.gitconfig below the work path.
  * - A Git process that fails during a POST ends a response that is whole as far as HTTP can tell.

@@ -2,7 +2,7 @@
  * node-git-server, from npm: `git upload-pack` and `git receive-pack` behind Node's HTTP server.
  *
  * What it does not do (1.0.0):
- * - It speaks protocol v0 only: Git-Protocol is not given to Git.
+ * - It speaks protocol v0 only: Git-Protocol is not given to Git. An ls-refs is never answered: it waits for a `want`.
  * - It asks for a password at `info/refs` only; a POST is served without one.
  * - A repository that does not exist would be made by a request for it (`autoCreate`, which is off here).
  * - It answers each request with `Connection: close`, without a Content-Length.
