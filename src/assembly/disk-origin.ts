@@ -45,8 +45,7 @@ export function openDiskOrigin(
   const observer = openObserver(settings, host, root, modes, notices, parts)
   // The server of shape 3 decides what is served, and knows nothing of git-daemon-export-ok.
   const isBeside = settings.upstream !== undefined
-  const exportAll =
-    settings.exportAll ?? (isBeside || environment['GIT_HTTP_EXPORT_ALL'] !== undefined)
+  const exportAll = settings.exportAll ?? (isBeside || environment['GIT_HTTP_EXPORT_ALL'] !== undefined)
   const servingConfigs = new ServingConfigs({ git, backOff })
   const served = new ServedRepositories({ exportAll, observer, servingConfigs, notices })
   const refs = new DiskRefs({

@@ -71,7 +71,10 @@ export function openUpstreamOrigin(
     ...{ upstreams, requests, refs, statusOf },
     outdated: (repository) => {
       metrics.upstreamDroppedEntries.inc({ upstream: repository.upstream.name })
-      log.info({ repository: addressOf(repository) }, 'the upstream does not have what a kept entry advertises; it was dropped')
+      log.info(
+        { repository: addressOf(repository) },
+        'the upstream does not have what a kept entry advertises; it was dropped',
+      )
       leases.invalidate(repository.subject)
     },
   })

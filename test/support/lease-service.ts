@@ -37,5 +37,9 @@ export function makeLeaseService(t: Test, mode: 'observe' | 'lease' = 'observe')
     linksAnywhere: true,
     unleasedMaxAgeMs: 1000,
   })
-  return { root, leases, service: new LeaseService({ leases, subjects: new DiskSubjects({ root: repositories, observer }) }) }
+  return {
+    root,
+    leases,
+    service: new LeaseService({ leases, subjects: new DiskSubjects({ root: repositories, observer }) }),
+  }
 }

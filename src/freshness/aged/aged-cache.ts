@@ -190,7 +190,7 @@ export class AgedCache {
     if (age) age.owedBy = undefined
     this.#events.upstreamAsked?.(key, cause)
     try {
-      const answer = await request.ask(kept?.entry, signal)
+      const answer = await request.ask(kept?.entry, signal, cause)
       const changed = answer === 'unchanged' ? undefined : await changedAnswer(answer, kept?.entry, signal)
       if (changed) return await this.#fill(key, round, start, request, kept, changed)
       if (!kept) throw new Error('the origin says that nothing has changed, but nothing is kept')

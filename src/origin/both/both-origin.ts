@@ -12,6 +12,8 @@ export interface BothOriginOptions {
   readonly diskPathOf: (path: string) => string
   /** Does the upstream decide who may read? Otherwise refstream has checked it. */
   readonly upstreamDecides: boolean
+  /** Holds a lease on a repository below the root, if it is there, until the returned function is called. */
+  readonly holdLease: (path: string) => Promise<() => void>
 }
 
 /**
@@ -54,8 +56,25 @@ export class BothOrigin implements Origin {
     )
 
   readonly passed: Origin['passed'] = (reason) => this.#options.disk.passed(reason)
-  readonly passThrough: Origin['passThrough'] = (...asked) => this.#options.upstream.passThrough(...asked)
-  readonly mutate: Origin['mutate'] = (...asked) => this.#options.upstream.mutate(...asked)
+
+  readonly passThrough: Origin['passThrough'] = (target, ...asked) => {
+    const { disk, upstream } = this.#options
+    return (upstream.has(target) ? upstream : disk).passThrough(target, ...asked)
+  }
+
+  readonly mutate: Origin['mutate'] = async (target, ...asked) => {
+    const { disk, upstream, diskPathOf, holdLease } = this.#options
+    if (!upstream.has(target)) return disk.mutate(target, ...asked)
+    const end = await holdLease(diskPathOf(target.path))
+    try {
+      const response = await upstream.mutate(target, ...asked)
+      response.body.once('close', end)
+      return response
+    } catch (error) {
+      end()
+      throw error
+    }
+  }
 
   /** Answers from the disk once the upstream has let the client read, if the repository is there under that very name. */
   async #fromDisk<T>(
@@ -64,6 +83,7 @@ export class BothOrigin implements Origin {
     otherwise: (upstream: Origin) => Promise<T>,
   ): Promise<T> {
     const { disk, upstream, diskPathOf, upstreamDecides } = this.#options
+    if (!upstream.has(target)) return answer(disk, target)
     if (upstreamDecides) await upstream.verdict(target)
     if (upstreamDecides && upstream.hasMoved(target)) return otherwise(upstream)
     try {

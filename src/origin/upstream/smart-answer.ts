@@ -48,12 +48,16 @@ async function beginningOf(body: AsyncIterable<Buffer>): Promise<Buffer> {
  * Returns the packets of an answer to a question about refs, whose end is checked: it ends only after a flush packet.
  * @throws UpstreamRefusal if the answer begins with an error message, which its client understands; UpstreamUnavailable
  */
-export async function smartAnswer(response: UpstreamResponse, check?: (chunk: Buffer) => void): Promise<AsyncIterable<Buffer>> {
+export async function smartAnswer(
+  response: UpstreamResponse,
+  check?: (chunk: Buffer) => void,
+): Promise<AsyncIterable<Buffer>> {
   const chunks = decoded(response)[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   const ending = new AnswerEnding()
   const next = async (): Promise<Buffer | undefined> => {
-    const { done, value } = await chunks.next()
-    if (done) return undefined
+    const read = await chunks.next()
+    if (read.done) return undefined
+    const { value } = read
     ending.push(value)
     ending.requirePackets()
     check?.(value)
@@ -83,7 +87,8 @@ async function* rest(
   try {
     yield* first.splice(0)
     for (let chunk = await next(); chunk; chunk = await next()) yield chunk
-    if (!ending.endsInFlush) throw new UpstreamUnavailable('an upstream sent an answer about refs that is not whole')
+    if (!ending.endsInFlush)
+      throw new UpstreamUnavailable('an upstream sent an answer about refs that is not whole')
   } finally {
     await chunks.return?.()
   }

@@ -1,7 +1,12 @@
 import { PassThrough, type Readable } from 'node:stream'
 import type { Leases } from '../../freshness/leases.js'
 import { holdLease } from '../held-lease.js'
-import type { OriginResponse, PassThroughAdmission, PassThroughBody, PassThroughRequest } from '../pass-through.js'
+import type {
+  OriginResponse,
+  PassThroughAdmission,
+  PassThroughBody,
+  PassThroughRequest,
+} from '../pass-through.js'
 import type { Target } from '../target.js'
 import type { UpstreamRepository } from './upstream.js'
 import type { UpstreamRequests } from './upstream-requests.js'
@@ -66,7 +71,7 @@ export class UpstreamBackend {
     const { method, resource, uri } = request
     const body = method === 'GET' || method === 'HEAD' ? undefined : bodyOf(request.body)
     const response = await this.#options.requests.send(repository, resource + queryOf(uri), {
-      ...{ method, class: 'pass', admitted, signal },
+      ...{ cause: 'pass', method, class: 'pass', admitted, signal },
       headers: headersOf(request),
       // A client that was redirected would leave refstream.
       followsRedirects: resource === '/info/refs',

@@ -50,6 +50,11 @@ export class UpstreamOrigin implements Origin {
   readonly passThrough: Origin['passThrough'] = (...asked) => this.#options.backend.passThrough(...asked)
   readonly mutate: Origin['mutate'] = (...asked) => this.#options.backend.mutate(...asked)
 
+  /** Is there an upstream for the repository of a target? */
+  has(target: Target): boolean {
+    return this.#options.upstreams.has(target.path)
+  }
+
   /** Resolves if the upstream lets the client of a target read the repository. @throws as `advertise` */
   async verdict(target: Target): Promise<void> {
     const { upstreams, refs } = this.#options

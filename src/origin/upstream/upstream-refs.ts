@@ -169,10 +169,10 @@ export class UpstreamRefs {
       arrivedAtMs: performance.now(),
       maxAgeMs,
       staleMs,
-      ask: async (kept, signal) => {
+      ask: async (kept, signal, cause) => {
         throwIfAway(backOff, key)
         try {
-          const answer = await ask({ kept, signal })
+          const answer = await ask({ kept, signal, cause })
           if (answer === 'unchanged') backOff.succeeded(key)
           return answer
         } catch (error) {
@@ -183,8 +183,7 @@ export class UpstreamRefs {
       mayBeStale: isAway,
       fillStarted: ({ entry, ended }: Fill) => {
         fillReports.started({ kind, entry, state: '', ended })
-        if (kind === 'listing')
-          void ended.then(() => this.#options.listings.holds(entry) && entry.cool())
+        if (kind === 'listing') void ended.then(() => this.#options.listings.holds(entry) && entry.cool())
       },
       isInMemory: kind === 'listing' ? this.#isInMemory : undefined,
     }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
-import type { ProtocolVersion } from '../../git/protocol/version.js'
-import { gitProtocol } from '../../git/protocol/version.js'
+import type { AskCause } from '../../freshness/aged/aged-request.js'
+import { gitProtocol, type ProtocolVersion } from '../../git/protocol/version.js'
 import type { Entry } from '../../streamcache/index.js'
 import { UpstreamUnavailable, type UpstreamRequest, type UpstreamResponse } from './client/upstream-client.js'
 import { ListingOrder } from './listing-order.js'
@@ -18,18 +18,35 @@ export class NotSmart extends Error {
 
 /** A question about refs; see `AgedRequest.ask` for `kept` and the result. */
 export interface Question {
+  readonly cause: AskCause
   readonly kept: Entry | undefined
   readonly signal: AbortSignal
 }
 
 /** What is sent with a request to an upstream, besides credentials. */
 export type Sent = Pick<UpstreamRequest, 'method' | 'class' | 'admitted' | 'signal'> &
-  Partial<Pick<UpstreamRequest, 'headers' | 'body' | 'followsRedirects'>>
+  Partial<Pick<UpstreamRequest, 'headers' | 'body' | 'followsRedirects'>> & { readonly cause: RequestCause }
+
+/** Why a request is sent: the `cause` label. */
+export type RequestCause = AskCause | 'pack' | 'pass'
+
+export interface UpstreamRequestsOptions {
+  /** Called when a response's head has come, or when there will be none. */
+  readonly ended?: (upstream: string, cause: RequestCause, result: RequestResult) => void
+}
+
+/** How a request ended: the `result` label. */
+export type RequestResult = 'ok' | 'unchanged' | 'refused' | 'unavailable'
 
 /** Speaks Git's smart HTTP protocol with upstreams (gitprotocol-http(5)). */
 export class UpstreamRequests {
   /** Where the repository of a client was redirected to, by address and client. */
   readonly #redirects = new LRUCache<string, string>({ max: redirectsMax })
+  readonly #ended: NonNullable<UpstreamRequestsOptions['ended']>
+
+  constructor({ ended = () => {} }: UpstreamRequestsOptions = {}) {
+    this.#ended = ended
+  }
 
   /**
    * Asks for an advertisement.
@@ -38,11 +55,11 @@ export class UpstreamRequests {
   async advertisement(
     repository: UpstreamRepository,
     version: ProtocolVersion,
-    { kept, signal }: Question,
+    { kept, signal, cause }: Question,
   ): Promise<AsyncIterable<Buffer> | 'unchanged'> {
     const key = redirectKey(repository)
     const response = await this.send(repository, '/info/refs?service=git-upload-pack', {
-      ...{ method: 'GET', class: 'fill', admitted: false, signal, followsRedirects: true },
+      ...{ cause, method: 'GET', class: 'fill', admitted: false, signal, followsRedirects: true },
       headers: { ...versionHeader(version), ...condition(kept), 'Accept-Encoding': 'gzip' },
     })
     const [base] = response.redirectedTo?.split('/info/refs?') ?? []
@@ -55,11 +72,11 @@ export class UpstreamRequests {
   async listing(
     repository: UpstreamRepository,
     body: Buffer,
-    { kept, signal }: Question,
+    { kept, signal, cause }: Question,
   ): Promise<AsyncIterable<Buffer> | 'unchanged'> {
     const response = await this.send(repository, '/git-upload-pack', {
       // Clients ask it that have received the capability advertisement.
-      ...{ method: 'POST', class: 'fill', admitted: true, signal, body },
+      ...{ cause, method: 'POST', class: 'fill', admitted: true, signal, body },
       headers: { ...uploadPackHeaders, ...versionHeader(2), ...condition(kept), 'Accept-Encoding': 'gzip' },
     })
     const order = new ListingOrder()
@@ -73,7 +90,7 @@ export class UpstreamRequests {
     { signal, admitted }: { readonly signal: AbortSignal; readonly admitted: boolean },
   ): Promise<AsyncIterable<Buffer>> {
     const response = await this.send(repository, '/git-upload-pack', {
-      ...{ method: 'POST', class: 'pack', admitted, signal, body },
+      ...{ cause: 'pack', method: 'POST', class: 'pack', admitted, signal, body },
       headers: { ...uploadPackHeaders, ...versionHeader(version) },
     })
     return expectBody(response, uploadPackResult)
@@ -89,7 +106,27 @@ export class UpstreamRequests {
    * @param resource what follows the repository in the path, with its query
    * @throws UpstreamUnavailable, Overloaded, or the signal's reason
    */
-  async send(repository: UpstreamRepository, resource: string, sent: Sent): Promise<UpstreamResponse> {
+  async send(
+    repository: UpstreamRepository,
+    resource: string,
+    { cause, ...sent }: Sent,
+  ): Promise<UpstreamResponse> {
+    const { name } = repository.upstream
+    try {
+      const response = await this.#send(repository, resource, sent)
+      this.#ended(name, cause, resultOf(response.status))
+      return response
+    } catch (error) {
+      if (!sent.signal.aborted) this.#ended(name, cause, 'unavailable')
+      throw error
+    }
+  }
+
+  async #send(
+    repository: UpstreamRepository,
+    resource: string,
+    sent: Omit<Sent, 'cause'>,
+  ): Promise<UpstreamResponse> {
     const { upstream, subject } = repository
     // A question that follows redirects finds out where the repository is now.
     const place = sent.followsRedirects ? repository.path : this.placeOf(repository)
@@ -104,7 +141,14 @@ export class UpstreamRequests {
   }
 }
 
-const redirectKey = (repository: UpstreamRepository): string => `${repository.client} ${addressOf(repository)}`
+function resultOf(status: number): RequestResult {
+  if (status === 304 || status === 412) return 'unchanged'
+  if (status === 429 || status >= 500) return 'unavailable'
+  return status < 400 ? 'ok' : 'refused'
+}
+
+const redirectKey = (repository: UpstreamRepository): string =>
+  `${repository.client} ${addressOf(repository)}`
 
 const uploadPackResult = 'application/x-git-upload-pack-result'
 const uploadPackHeaders = {
@@ -121,7 +165,10 @@ function versionHeader(version: ProtocolVersion): Record<string, string> {
 const condition = (kept: Entry | undefined): Record<string, string> =>
   kept?.sha256 === undefined ? {} : { 'If-None-Match': `"${kept.sha256}"` }
 
-async function authorizationOf({ upstream, credentials }: UpstreamRepository): Promise<Record<string, string>> {
+async function authorizationOf({
+  upstream,
+  credentials,
+}: UpstreamRepository): Promise<Record<string, string>> {
   const { authorization, cookie } = credentials
   const value = upstream.service ? await upstream.service.get() : authorization
   return {
@@ -131,11 +178,11 @@ async function authorizationOf({ upstream, credentials }: UpstreamRepository): P
 }
 
 /** Tells the source of refstream's own credential whether it was accepted. Clients cannot do anything about a refusal. */
-async function checkService(
+function checkService(
   { upstream: { name, service } }: UpstreamRepository,
   response: UpstreamResponse,
   { Authorization: authorization }: Record<string, string>,
-): Promise<UpstreamResponse> {
+): UpstreamResponse {
   const { status } = response
   if (status !== 401) {
     if (authorization !== undefined) service?.accepted(authorization)

@@ -31,6 +31,11 @@ export class Upstreams {
     this.#options = options
   }
 
+  /** Is there an upstream for a path? */
+  has(path: string): boolean {
+    return this.#upstreamOf(path) !== undefined
+  }
+
   /** Returns the repository that a target names, whether it exists or not. @throws RepositoryNotFound if no upstream has it */
   find({ path, credentials = {} }: Target): UpstreamRepository {
     const upstream = this.#upstreamOf(path)
