@@ -1,3 +1,4 @@
+import { errors } from 'undici'
 import { AddressDenied, ConnectFailed, UpstreamUnavailable } from './errors.js'
 
 /** Codes of errors that tell about the request, not about the upstream. */
@@ -39,9 +40,10 @@ function reasonOf(error: Error, { headMs, silenceMs }: TimeLimits): string {
   }
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return `no response within ${headMs / 1000} seconds`
   if (code === 'UND_ERR_BODY_TIMEOUT') return `silent for ${silenceMs / 1000} seconds within a response`
-  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' || code === 'HPE_INVALID_EOF_STATE')
-    return 'a response is shorter than it should be'
-  if (code.startsWith('HPE_')) return `what it sends is not HTTP (${code})`
+  const isParserError = error instanceof errors.HTTPParserError
+  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' || (isParserError && /EOF/.test(error.message)))
+    return 'a response is shorter than its head or its chunks say'
+  if (isParserError) return `what it sends is not HTTP: ${error.message}`
   return isReset(error)
     ? 'closed the connection before a response was whole'
     : `no usable response (${code || error.message})`

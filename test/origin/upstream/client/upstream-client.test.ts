@@ -1,29 +1,14 @@
-import t, { type Test } from 'tap'
-import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import t from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidUpstreamPath } from '../../../../src/origin/upstream/client/upstream-client.js'
 import { eventually } from '../../../support/eventually.js'
-import { startFaultProxy } from '../../../support/fault-proxy.js'
-import { bodyOf, createUpstreamClient, userAgent } from '../../../support/upstream-client.js'
-
-/** Starts a server that ends with the test. @returns its URL */
-async function serve(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-/** A server behind a fault proxy. */
-async function behindProxy(t: Test, listener: RequestListener) {
-  return await startFaultProxy(t, { target: await serve(t, listener) })
-}
+import {
+  behindProxy,
+  bodyOf,
+  createUpstreamClient,
+  serve,
+  userAgent,
+} from '../../../support/upstream-client.js'
 
 t.test('a request reaches the configured URL, and its response comes back as it was', async (t) => {
   const url = await serve(t, (request, response) => {
