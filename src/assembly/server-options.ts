@@ -45,6 +45,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     proxies,
     origin,
     backend,
+    anyTarget: settings.upstream !== undefined,
     metrics,
     log,
     remoteUserHeader: settings.remoteUserHeader,
