@@ -37,13 +37,17 @@ export interface ServerParts {
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
   const { origins, accessControl, limits, metrics, log } = parts
   const { access, clientName, proxies } = accessControl
+  const forwardsCredentials =
+    origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through'
   return {
     ...limits,
     access,
     clientName,
     proxies,
     origin: origins.origin,
-    forwardsCredentials: origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through',
+    forwardsCredentials,
+    // With refstream's own credentials, only what Git's protocol has may reach the upstream.
+    anyTarget: forwardsCredentials,
     metrics,
     log,
     remoteUserHeader: settings.remoteUserHeader,

@@ -18,6 +18,8 @@ const codes: Readonly<Record<FailureKind, status>> = {
   'filesystem-unanswered': status.UNAVAILABLE,
   'fill-failed': status.UNAVAILABLE,
   'git-failed': status.UNAVAILABLE,
+  'upstream-unavailable': status.UNAVAILABLE,
+  'upstream-refused': status.FAILED_PRECONDITION,
   'system-error': status.UNAVAILABLE,
   internal: status.INTERNAL,
 }

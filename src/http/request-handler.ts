@@ -30,6 +30,8 @@ export interface RequestHandlerOptions extends AdvertisementOptions, AuthorizeOp
   readonly admissions: RecentAdmissions
   /** Bytes of request bodies that may be in memory, by clients. */
   readonly bodies: FairShares
+  /** Is another server behind, which may serve more than Git's protocol has? */
+  readonly anyTarget: boolean
   /** The status of requests that are shed. */
   readonly shedStatus: 429 | 503
 }
@@ -48,7 +50,7 @@ export async function handleRequest(
   const exchange = new Exchange(request, response, options, awaitsContinue)
   let releaseAdmission: (() => void) | undefined
   try {
-    const route = identify(exchange)
+    const route = identify(options, exchange)
     const client = clientGroup(exchange.clientAddress)
     const admission = { group: route.repository, admitted: isAdmitted(options, exchange), client }
     const admitted = options.gate.admit(admission, exchange)
@@ -67,9 +69,9 @@ export async function handleRequest(
 }
 
 /** Determines what is asked for. @throws HttpError */
-function identify(exchange: Exchange): Route {
+function identify(options: RequestHandlerOptions, exchange: Exchange): Route {
   const { url = '', method, headers } = exchange.request
-  const route = findRoute(url, method)
+  const route = findRoute(url, method, options)
   exchange.repository = route.repository
   exchange.kind = route.kind
   exchange.version = protocolVersion(headers['git-protocol'] as string | undefined)
@@ -84,7 +86,7 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
   const target = targetOf(options, exchange, route, identity)
   if (route.kind === 'advertisement' && (await answerAdvertisement(options, exchange, target))) return
   exchange.sendContinue()
-  if (route.method === 'POST') {
+  if (route.method !== 'GET') {
     exchange.peeked ??= await peek(options, exchange)
     const { asks } = exchange.peeked
     exchange.throwIfAborted()
@@ -203,10 +205,9 @@ async function passThrough(
   const { origin } = options
   const request = passThroughRequest(exchange, route, user)
   const admission = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }
-  const answer =
-    route.kind === 'receive-pack'
-      ? await origin.mutate(target, request, { ...admission, signal: exchange.abortedEarly })
-      : await origin.passThrough(target, request, { ...admission, signal: exchange.signal })
+  const answer = route.mutates
+    ? await origin.mutate(target, request, { ...admission, signal: exchange.abortedEarly })
+    : await origin.passThrough(target, request, { ...admission, signal: exchange.signal })
   const isWhole = await sendOriginResponse(exchange, answer)
   dropBody(exchange)
   if (isWhole) admit(options, exchange)

@@ -21,6 +21,8 @@ export interface ErrorResponse {
   readonly message: string
   /** Names and values in turn. */
   readonly headers: readonly string[]
+  /** A body in place of the message, whose type is among the headers. */
+  readonly body?: Buffer
 }
 
 /** A request that is wrong as HTTP, or asks for what Git does not serve. */
@@ -44,10 +46,9 @@ export class HttpError extends Error implements ErrorResponse, FailureReport {
 /** @param closes whether no other request can follow on the connection: the client may still send a body, or not */
 export function sendError(
   response: ServerResponse,
-  { status, message, headers }: ErrorResponse,
+  { status, message, headers, body = Buffer.from(message && `refstream: ${message}\n`) }: ErrorResponse,
   closes = false,
 ): void {
-  const body = Buffer.from(message && `refstream: ${message}\n`)
   response.writeHead(status, [
     ...noCacheHeaders,
     ...headers,

@@ -8,30 +8,44 @@ import { HttpError } from './responses.js'
 export interface Route {
   /** Relative to the root, decoded. */
   readonly repository: string
-  /** The rest of the path, after the repository: for example `/info/refs`. */
+  /** The rest of the path, after the repository: for example `/info/refs`. Empty: none that Git serves. */
   readonly resource: string
-  /** HEAD is allowed wherever GET is. */
-  readonly method: 'GET' | 'POST'
+  /** GET also stands for HEAD. */
+  readonly method: string
   /** The `service` parameter of the query, if there is one. */
   readonly requestedService: string | undefined
   /** The service that access is checked for. */
   readonly service: AccessRequest['service']
   /** By the target alone: an `upload-pack` may turn out to be an `ls-refs`. */
   readonly kind: RequestKind
+  /** May the request change refs? */
+  readonly mutates: boolean
 }
 
 export type RouteError = 'not-a-target' | 'too-long'
 
-/** Returns the route of a request. @throws HttpError if Git does not serve this target, or not by this method */
-export function findRoute(target: string, method: string | undefined): Route {
-  const route = parseTarget(target)
+export interface RoutesServed {
+  /** Is another server behind, which may serve more than Git's protocol has? */
+  readonly anyTarget: boolean
+}
+
+/**
+ * Returns the route of a request.
+ * @throws HttpError if this target is not served, or not by this method
+ */
+export function findRoute(target: string, method: string | undefined, { anyTarget }: RoutesServed): Route {
+  const { parsed: route, isAmbiguous } = known.memo(target)
   if (route === 'not-a-target') throw new HttpError(400, 'the request target is not a path')
   if (route === 'too-long') throw new HttpError(414, `the path is longer than ${repositoryPathMax} bytes`)
+  if (anyTarget && isAmbiguous) throw new HttpError(400, 'the request target is ambiguous')
+  if (route && (method === route.method || (method === 'HEAD' && route.method === 'GET'))) return route
+  if (anyTarget) return passRoute(target, method)
   if (!route) throw new HttpError(404)
-  if (method === route.method || (method === 'HEAD' && route.method === 'GET')) return route
-  const allowed = route.method === 'GET' ? 'GET, HEAD' : 'POST'
-  throw new HttpError(405, `allowed methods: ${allowed}`, ['Allow', allowed])
+  throw notAllowed(route.method === 'GET' ? 'GET, HEAD' : 'POST')
 }
+
+const notAllowed = (methods: string): HttpError =>
+  new HttpError(405, `allowed methods: ${methods}`, ['Allow', methods])
 
 /**
  * Returns the route of a request target; undefined: Git serves no such target. Results are cached, since clients of a
@@ -39,15 +53,20 @@ export function findRoute(target: string, method: string | undefined): Route {
  */
 export const parseTarget = (target: string): Route | RouteError | undefined => known.memo(target).parsed
 
+interface KnownTarget {
+  readonly parsed: Route | RouteError | undefined
+  readonly isAmbiguous: boolean
+}
+
 /** The targets of the last requests: a megabyte of them at most. */
-const known = new LRUCache<string, { readonly parsed: Route | RouteError | undefined }>({
+const known = new LRUCache<string, KnownTarget>({
   maxSize: 1_000_000,
   sizeCalculation: (_, target) => target.length + 100,
-  memoMethod: (target) => ({ parsed: parse(target) }),
+  memoMethod: (target) => ({ parsed: parse(target), isAmbiguous: isAmbiguous(target) }),
 })
 
 /** The resources that http-backend.c serves, and their methods. */
-const resources: readonly (readonly [RegExp, Route['method']])[] = [
+const resources: readonly (readonly [RegExp, 'GET' | 'POST'])[] = [
   [/\/HEAD$/, 'GET'],
   [/\/info\/refs$/, 'GET'],
   [/\/objects\/info\/(?:http-)?alternates$/, 'GET'],
@@ -73,9 +92,57 @@ function parse(target: string): Route | RouteError | undefined {
     // The last one counts (http-backend.c, get_parameters).
     const requestedService = new URLSearchParams(query).getAll('service').at(-1)
     const service = serviceOf(resource, requestedService)
-    return { repository, resource, method, requestedService, service, kind: kindOf(resource, service) }
+    const kind = kindOf(resource, service)
+    const mutates = kind === 'receive-pack'
+    return { repository, resource, method, requestedService, service, kind, mutates }
   }
   return undefined
+}
+
+/** Methods that are passed on to another server, for the header Allow. */
+const passedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+
+/**
+ * Returns the route of a request that Git's protocol does not have: for LFS, a web page, an API. What is not known to read
+ * only is taken for a write, and needs the permission to push.
+ * @throws HttpError
+ */
+function passRoute(target: string, method = ''): Route {
+  if (method === '' || method === 'TRACE' || method === 'CONNECT') throw notAllowed(passedMethods)
+  const [path] = splitOnce(originForm(target), '?')
+  const decoded = decodeRepositoryPath(path)
+  if (decoded === undefined) throw new HttpError(404)
+  if (decoded.length > repositoryPathMax)
+    throw new HttpError(414, `the path is longer than ${repositoryPathMax} bytes`)
+  const [lfsRepository] = /^.*?(?=\/info\/lfs\/)/s.exec(decoded) ?? []
+  const [gitRepository] = /^(?:.*?\.git)(?=\/|$)/s.exec(decoded) ?? []
+  const reads = method === 'GET' || method === 'HEAD'
+  return {
+    repository: lfsRepository ?? gitRepository ?? decoded,
+    resource: '',
+    method: reads ? 'GET' : method,
+    requestedService: undefined,
+    service: reads ? 'dumb' : 'git-receive-pack',
+    kind: 'pass',
+    // LFS has no refs.
+    mutates: !reads && method !== 'OPTIONS' && lfsRepository === undefined,
+  }
+}
+
+/**
+ * Returns whether another server could take a target for another repository or service than the one that access is checked
+ * for here: because of a fragment, a backslash, what only some servers take for a dot segment, or a second `service`.
+ */
+function isAmbiguous(target: string): boolean {
+  const [path, query] = splitOnce(originForm(target), '?')
+  if (/[\\#]/.test(target)) return true
+  // Percent-encoded: a dot, a slash, a backslash, a semicolon.
+  const segments = path
+    .replace(/%2e/gi, '.')
+    .replace(/%3b/gi, ';')
+    .split(/\/|%2f|%5c/i)
+  if (segments.some((segment) => /^\.{1,2}(?:;|$)/.test(segment))) return true
+  return new Set(new URLSearchParams(query).getAll('service')).size > 1
 }
 
 /** Returns a target without scheme and host: the absolute form is the same request (RFC 9112, section 3.2.2). */

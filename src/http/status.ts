@@ -1,7 +1,8 @@
 import { classify, type Failure, type FailureKind, type FailureReport } from '../service/failures.js'
+import type { UpstreamRefusal } from '../origin/upstream-errors.js'
 import { HttpError, type ErrorResponse } from './responses.js'
 
-/** Status codes of failures. `shed`: as the operator has set. */
+/** Status codes of failures made here. `shed`: as the operator has set. */
 const statuses: Readonly<Record<FailureKind, number | 'shed'>> = {
   overloaded: 'shed',
   'too-many-leases': 429,
@@ -17,6 +18,11 @@ const statuses: Readonly<Record<FailureKind, number | 'shed'>> = {
   'filesystem-unanswered': 503,
   'fill-failed': 503,
   'git-failed': 503,
+  // Not 502, which says that an upstream's answer was invalid, nor 504: only 503 says that the failure is temporary, and
+  // when to come again (RFC 9110, sections 15.6.3 to 15.6.5). What happened is in the message.
+  'upstream-unavailable': 503,
+  // Stands for the status of the upstream's answer, which is sent in its place.
+  'upstream-refused': 502,
   'system-error': 503,
   internal: 500,
 }
@@ -34,8 +40,14 @@ export function toHttpFailure(
 ): { readonly response: ErrorResponse; readonly report: FailureReport } {
   if (error instanceof HttpError) return { response: error, report: error }
   const failure = classify(error)
-  return { response: responseTo(failure, shedStatus), report: failure }
+  const { refusal } = failure
+  return { response: refusal ? passedOn(refusal) : responseTo(failure, shedStatus), report: failure }
 }
+
+/** Returns an upstream's answer as it is sent on. */
+const passedOn = ({ status, headers, body }: UpstreamRefusal): ErrorResponse => ({
+  ...{ status, headers, body, message: '' },
+})
 
 function responseTo(
   { kind, message, retryAfterMs, challenges = [] }: Failure,

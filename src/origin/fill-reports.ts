@@ -4,6 +4,7 @@ import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { EntryKind } from './entry-keys.js'
 import { causeOf, momentaryFault, refusalOf } from './faults.js'
+import { UpstreamRefusal } from './upstream-errors.js'
 
 export interface FillReportsOptions {
   /** By key: how long after a failure the next try is due. */
@@ -68,6 +69,6 @@ export class FillReports {
 }
 
 function faultOf(error: unknown): FillFault | 'refused' {
-  if (refusalOf(error)) return 'refused'
+  if (refusalOf(error) || causeOf(error) instanceof UpstreamRefusal) return 'refused'
   return error instanceof FillError ? error.fault : 'producer'
 }

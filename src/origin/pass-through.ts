@@ -8,7 +8,10 @@ export interface PassThroughRequest {
   /** Alternating names and values, as they were sent. */
   readonly headers: readonly string[]
   readonly body: PassThroughBody
-  /** What follows the repository in the path, such as `/git-receive-pack`. */
+  /**
+   * What follows the repository in the path, such as `/git-receive-pack`; empty: Git's protocol does not have it, only `uri`
+   * says what is asked for.
+   */
   readonly resource: string
   /** The `service` parameter of a request for `/info/refs`, whatever it says. */
   readonly service: string | undefined

@@ -15,6 +15,9 @@ import {
   UnknownLease,
 } from '../origin/errors.js'
 import { causeOf } from '../origin/faults.js'
+import { InvalidUpstreamPath, RedirectRefused } from '../origin/upstream/client/errors.js'
+import { CredentialsUnavailable } from '../origin/upstream/credentials/credential-source.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../origin/upstream-errors.js'
 
 /** The `outcome` label of a request that was not answered, in `refstream_requests_total`. */
 export type FailureOutcome = 'not_found' | 'unauthenticated' | 'forbidden' | 'rejected' | 'shed' | 'error'
@@ -49,6 +52,10 @@ const reports = {
   'filesystem-unanswered': { outcome: 'error', logLevel: 'debug' },
   // Fails all followers of the fill; FillReports logs it once.
   'fill-failed': { outcome: 'error', logLevel: 'debug' },
+  // The client of the upstream logs when it goes away.
+  'upstream-unavailable': { outcome: 'error', logLevel: 'debug' },
+  // 401, 403 and 404 have the kinds of refusals made here.
+  'upstream-refused': { outcome: 'rejected', logLevel: undefined },
   'git-failed': { outcome: 'error', logLevel: 'error' },
   'system-error': { outcome: 'error', logLevel: 'error' },
   internal: { outcome: 'error', logLevel: 'error' },
@@ -65,6 +72,8 @@ export interface Failure extends FailureReport {
   readonly retryAfterMs?: number
   /** Values of WWW-Authenticate (RFC 9110, section 11.6.1). */
   readonly challenges?: readonly string[]
+  /** An upstream's answer that says all this itself. */
+  readonly refusal?: UpstreamRefusal
 }
 
 type Explanation = Omit<Failure, keyof FailureReport>
@@ -79,6 +88,17 @@ export function classify(error: unknown): Failure {
 }
 
 function explanationOf(error: unknown): Explanation {
+  if (error instanceof UpstreamRefusal) return explainRefusal(error)
+  if (error instanceof RedirectRefused || error instanceof CredentialsUnavailable) {
+    const message = `the upstream server cannot be asked (${quote(error.message)})`
+    return { kind: 'upstream-unavailable', message, retryAfterMs: momentMs }
+  }
+  if (error instanceof InvalidUpstreamPath)
+    return { kind: 'not-found', message: 'an upstream can have no such repository' }
+  if (error instanceof UpstreamUnavailable) {
+    const message = `the upstream server cannot answer now (${quote(error.message)}); try again later`
+    return { kind: 'upstream-unavailable', message, retryAfterMs: error.retryAfterMs ?? momentMs }
+  }
   if (error instanceof Overloaded) {
     const message = `overloaded: ${error.message}; try again later`
     return { kind: 'overloaded', message, retryAfterMs: error.retryAfterSeconds * 1000 }
@@ -124,4 +144,23 @@ function explanationOf(error: unknown): Explanation {
     return { kind: 'system-error', message, retryAfterMs: momentMs }
   }
   return { kind: 'internal', message: 'internal error; see the log of refstream' }
+}
+
+const refusalKinds: Readonly<Record<number, FailureKind>> = {
+  401: 'unauthenticated',
+  403: 'forbidden',
+  404: 'not-found',
+}
+
+function explainRefusal(refusal: UpstreamRefusal): Explanation {
+  const { status } = refusal
+  const kind = refusalKinds[status] ?? 'upstream-refused'
+  return { kind, message: `the upstream server has refused this with status ${status}`, refusal }
+}
+
+/** Returns at most 200 characters of the first line of a text from elsewhere, without those that are not printable. */
+function quote(text: string): string {
+  const [line = ''] = text.trim().split(/[\r\n]/, 1)
+  const printable = line.replace(/\p{C}/gu, '')
+  return /^.{0,200}/u.exec(printable)?.[0] ?? ''
 }

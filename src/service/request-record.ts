@@ -11,10 +11,13 @@ import { type FailureOutcome, type FailureReport } from './failures.js'
 /** The `outcome` label of `refstream_requests_total`. */
 export type Outcome = Reuse | 'passthrough' | 'aborted' | FailureOutcome
 
-/** What a request asks for: the `kind` label of metrics. `other`: it was rejected before that was known. */
+/**
+ * What a request asks for: the `kind` label of metrics. `pass`: what Git's protocol does not have, of another server; `other`:
+ * it was rejected before that was known.
+ */
 export type RequestKind =
   | ('advertisement' | 'ls-refs' | 'upload-pack' | 'upload-archive')
-  | ('receive-pack-advertisement' | 'receive-pack' | 'dumb' | 'other')
+  | ('receive-pack-advertisement' | 'receive-pack' | 'dumb' | 'pass' | 'other')
 
 /** What requests are reported to. */
 export interface RequestMonitors {

@@ -12,6 +12,7 @@ import {
   ServiceDisabled,
   UnknownLease,
 } from '../../src/origin/errors.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/upstream-errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 import { retrySeconds } from '../support/grpc-client.js'
 
@@ -27,6 +28,11 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
     [of(new GitError('x')), 'UNAVAILABLE', 'error'],
     [new FillError('timeout', 'x'), 'UNAVAILABLE', 'error'],
     [new GitError('x'), 'UNAVAILABLE', 'error'],
+    [new UpstreamRefusal(401, [], Buffer.from('secret')), 'UNAUTHENTICATED', 'unauthenticated'],
+    [of(new UpstreamRefusal(403, [], Buffer.from('secret'))), 'PERMISSION_DENIED', 'forbidden'],
+    [new UpstreamRefusal(404, [], Buffer.from('secret')), 'NOT_FOUND', 'not_found'],
+    [new UpstreamRefusal(410, [], Buffer.from('secret')), 'FAILED_PRECONDITION', 'rejected'],
+    [of(new UpstreamUnavailable('x', { retryAfterMs: 2000 })), 'UNAVAILABLE', 'error', 2],
     [new RepositoryNotFound('r'), 'NOT_FOUND', 'not_found'],
     [new ServiceDisabled('x'), 'PERMISSION_DENIED', 'forbidden'],
     [new InvalidGitOverrides('x'), 'INVALID_ARGUMENT', 'rejected'],

@@ -38,3 +38,12 @@ t.test('an error without a message has an empty body', async (t) => {
 t.test('a connection on which a body may or may not follow is closed', async (t) => {
   t.ok(sent(new HttpError(404), true).headers.join(' ').includes('Connection close'))
 })
+
+t.test('a body that is given takes the place of the message, and is not to be cached either', async (t) => {
+  const headers = ['WWW-Authenticate', 'Basic', 'WWW-Authenticate', 'Bearer', 'Content-Type', 'text/x']
+  t.same(sent({ status: 401, message: '', headers, body: Buffer.from('no') }), {
+    status: 401,
+    headers: [...noCacheHeaders, ...headers, 'Content-Length', '2'],
+    body: 'no',
+  })
+})

@@ -2,7 +2,12 @@ import t from 'tap'
 import { ok } from 'node:assert'
 import fc from 'fast-check'
 import type { HttpError } from '../../src/http/responses.js'
-import { findRoute, parseTarget, type Route } from '../../src/http/route.js'
+import { findRoute as findAnyRoute, parseTarget, type Route } from '../../src/http/route.js'
+
+const findRoute = (target: string, method: string | undefined) =>
+  findAnyRoute(target, method, { anyTarget: false })
+const findWithUpstream = (target: string, method: string | undefined) =>
+  findAnyRoute(target, method, { anyTarget: true })
 
 const route = (target: string): Route => {
   const found = parseTarget(target)
@@ -119,6 +124,84 @@ t.test('a target that is not a path, or is longer than any path, is told apart',
   t.equal(parseTarget(`/${'%61'.repeat(4097)}/info/refs`), 'too-long')
 })
 
+t.test('with an upstream behind, Git’s own requests have the same routes', async (t) => {
+  for (const [target, method] of [
+    ['/a/HEAD', 'HEAD'],
+    ['/a/info/refs?service=git-upload-pack', 'GET'],
+    ['/a.git/git-upload-pack', 'POST'],
+    ['/a.git/git-receive-pack', 'POST'],
+  ] as const) {
+    t.equal(findWithUpstream(target, method), findRoute(target, method), target)
+  }
+  t.match(['/a/git-receive-pack', '/a/git-upload-pack'].map(route), [{ mutates: true }, { mutates: false }])
+})
+
+t.test('with an upstream behind, any other request passes', async (t) => {
+  const lfs = '/info/lfs/objects'
+  for (const [method, target, repository, service, mutates] of [
+    ['POST', `/a/b${lfs}/batch`, 'a/b', 'git-receive-pack', false],
+    ['POST', `/a/b.git${lfs}/batch?x=y`, 'a/b.git', 'git-receive-pack', false],
+    ['GET', '/a.git/info/lfs/locks', 'a.git', 'dumb', false],
+    ['PUT', `/a.git${lfs}/0123`, 'a.git', 'git-receive-pack', false],
+    ['GET', '/a.git/config', 'a.git', 'dumb', false],
+    ['HEAD', '/g/a.git/raw/b.git/x', 'g/a.git', 'dumb', false],
+    ['PATCH', '/a.gitx/b', 'a.gitx/b', 'git-receive-pack', true],
+    ['DELETE', '/api/v1/repos/a', 'api/v1/repos/a', 'git-receive-pack', true],
+    ['POST', '/a/HEAD', 'a/HEAD', 'git-receive-pack', true],
+    ['GET', '/a/git-upload-pack', 'a/git-upload-pack', 'dumb', false],
+    ['OPTIONS', '/', '', 'git-receive-pack', false],
+    ['GET', '//a%2Fb.git//x/', 'a/b.git', 'dumb', false],
+    ['GET', 'http://example.com/a.git/x', 'a.git', 'dumb', false],
+  ] as const) {
+    const found = findWithUpstream(target, method)
+    t.match(found, { repository, service, mutates, kind: 'pass', resource: '' }, `${method} ${target}`)
+    t.equal(found.method, method === 'HEAD' ? 'GET' : method)
+    t.throws(() => findRoute(target, method), { name: 'HttpError' })
+  }
+})
+
+t.test(
+  'what is not passed on: no path, no method of a resource, a path that no repository has',
+  async (t) => {
+    for (const [target, method, status] of [
+      ['*', 'OPTIONS', 400],
+      ['example.com:80', 'CONNECT', 400],
+      ['/a', 'CONNECT', 405],
+      ['/a', 'TRACE', 405],
+      ['/a', undefined, 405],
+      ['/a%00', 'GET', 404],
+      ['/a%zz', 'GET', 404],
+      [`/${'a'.repeat(4097)}`, 'GET', 414],
+    ] as const) {
+      t.throws(() => findWithUpstream(target, method), { name: 'HttpError', status }, `${method} ${status}`)
+    }
+  },
+)
+
+t.test(
+  'a target that another server could take for another is refused with an upstream behind',
+  async (t) => {
+    for (const target of [
+      ...[
+        '/a/../b.git/x',
+        '/a/./x',
+        '/a/%2e%2E/b',
+        '/a%2f..%2fb',
+        '/a/..;/b',
+        '/a/..%3bx/b',
+        '/a/.%2e%5cb/x',
+      ],
+      ...['/a\\..\\b/HEAD', '/a.git#/info/refs', '/a.git/HEAD#', '/a/..', '/a/..?x'],
+      '/a/info/refs?service=git-receive-pack&service=git-upload-pack',
+    ]) {
+      t.throws(() => findWithUpstream(target, 'GET'), { name: 'HttpError', status: 400 }, target)
+    }
+    for (const target of ['/a..b/x', '/...', '/a;b/x', '/.a/x', '/a/info/refs?service=a&service=a']) {
+      t.doesNotThrow(() => findWithUpstream(target, 'GET'), target)
+    }
+  },
+)
+
 t.test('no target leads out of the root (R8)', async (t) => {
   const parts = [
     '..',
@@ -141,13 +224,24 @@ t.test('no target leads out of the root (R8)', async (t) => {
     fc.constantFrom('a', 'b.git', '...', '%252e', ' ', '~'),
   )
   const path = fc.array(component, { minLength: 1, maxLength: 6 }).map((all) => all.join('/'))
+  const names = (repository: string): string[] => (repository === '' ? [] : repository.split('/'))
+  const isSafe = (repository: string): boolean =>
+    !names(repository).some((name) => ['', '.', '..'].includes(name) || name.includes('\0'))
   fc.assert(
     fc.property(path, (encoded) => {
       const found = parseTarget(`/${encoded}/info/refs?service=git-upload-pack`)
       if (!found || typeof found === 'string') return
-      const components = found.repository.split('/')
-      if (found.repository === '') return
-      ok(!components.some((name) => ['', '.', '..'].includes(name) || name.includes('\0')))
+      ok(isSafe(found.repository))
+    }),
+    { numRuns: 2000 },
+  )
+  fc.assert(
+    fc.property(path, fc.constantFrom('', '/info/lfs/locks', '/x.git/y'), (encoded, rest) => {
+      try {
+        ok(isSafe(findWithUpstream(`/${encoded}${rest}`, 'GET').repository))
+      } catch (error) {
+        ok([400, 404, 414].includes((error as HttpError).status))
+      }
     }),
     { numRuns: 2000 },
   )

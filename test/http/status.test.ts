@@ -7,6 +7,7 @@ import { HttpError } from '../../src/http/responses.js'
 import { toHttpFailure } from '../../src/http/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
 import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../../src/origin/errors.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/upstream-errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 
 t.test('each error has its status and headers', async (t) => {
@@ -17,6 +18,8 @@ t.test('each error has its status and headers', async (t) => {
     [new BackingOff(1001, new Error('x')), 503, ['Retry-After', '2']],
     [new FilesystemUnanswered(['/srv'], 5), 503, ['Retry-After', '5']],
     [new RepositoryExchanged(), 503, ['Retry-After', '1']],
+    [new UpstreamUnavailable('x', { retryAfterMs: 1500, status: 503 }), 503, ['Retry-After', '2']],
+    [new UpstreamUnavailable('x'), 503, ['Retry-After', '1']],
     [new GitError('x'), 503, []],
     [new FillError('timeout', 'x'), 503, []],
     [
@@ -55,5 +58,33 @@ t.test('errors of HTTP itself are counted by their status, and not logged', asyn
     const { report } = toHttpFailure(new HttpError(status), 429)
     t.equal(report.outcome, outcome)
     t.equal(report.logLevel, undefined)
+  }
+})
+
+t.test('an upstream’s refusal is sent as it is', async (t) => {
+  const headers = [
+    'WWW-Authenticate',
+    'Basic realm="a"',
+    'www-authenticate',
+    'Bearer',
+    'Content-Type',
+    'text/x',
+  ]
+  const body = Buffer.from('no')
+  for (const [status, outcome] of [
+    [200, 'rejected'],
+    [401, 'unauthenticated'],
+    [403, 'forbidden'],
+    [404, 'not_found'],
+    [451, 'rejected'],
+  ] as const) {
+    const refusal = new UpstreamRefusal(status, headers, body)
+    for (const error of [refusal, new FillError('producer', 'x', { cause: refusal })]) {
+      const { response, report } = toHttpFailure(error, 429)
+      t.match(response, { status, headers, message: '' })
+      t.equal(response.body, body)
+      t.match(report, { outcome })
+      t.equal(report.logLevel, undefined)
+    }
   }
 })

@@ -3,6 +3,7 @@ import { PackRefused } from '../../src/git/process/pack-answer.js'
 import { BackOff } from '../../src/limits/back-off.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
 import { FillReports, type StartedFill } from '../../src/origin/fill-reports.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/upstream-errors.js'
 import { FillError, type Entry, type FillResult } from '../../src/streamcache/index.js'
 import type { Log } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
@@ -98,6 +99,17 @@ t.test(
     t.equal(await value('refstream_fills_total', { kind: 'pack', result: 'failed' }), 5)
   },
 )
+
+t.test('an upstream that refuses or is away is neither logged nor makes a key back off', async (t) => {
+  const { backOff, warnings, end, value } = openReports()
+  for (const cause of [new UpstreamRefusal(401, [], Buffer.alloc(0)), new UpstreamUnavailable('x')]) {
+    for (let count = 0; count < 3; count++) await end('failed', new FillError('producer', 'x', { cause }))
+  }
+  t.equal(backOff.blocked(key, 's'), undefined)
+  t.same(warnings, [])
+  t.equal(await value('refstream_fill_failures_total', { fault: 'refused' }), 3)
+  t.equal(await value('refstream_fill_failures_total', { fault: 'unavailable' }), 3)
+})
 
 t.test('they do not end a back-off either', async (t) => {
   const { backOff, end } = openReports()

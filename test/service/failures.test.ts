@@ -8,14 +8,17 @@ import { Overloaded } from '../../src/limits/overloaded.js'
 import {
   BackingOff,
   InvalidGitOverrides,
+  PushRefused,
   RepositoryNotFound,
   ServiceDisabled,
   UnknownLease,
 } from '../../src/origin/errors.js'
 import { causeOf, momentaryFault, retriable } from '../../src/origin/faults.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/upstream-errors.js'
 import { classify } from '../../src/service/failures.js'
 import { FillError } from '../../src/streamcache/index.js'
 
+const empty = Buffer.alloc(0)
 const filled = (cause: Error): FillError => new FillError('producer', '/srv/git/x', { cause })
 const systemError = Object.assign(new Error('EMFILE: too many open files, /srv/git'), {
   code: 'EMFILE',
@@ -30,6 +33,14 @@ t.test('each error has one kind, outcome and log level', async (t) => {
     [new Unauthenticated(['Basic']), 'unauthenticated', 'unauthenticated', undefined],
     [new Forbidden(), 'forbidden', 'forbidden', undefined],
     [new ServiceDisabled('x'), 'service-disabled', 'forbidden', undefined],
+    [new PushRefused('x'), 'forbidden', 'forbidden', undefined],
+    [new UpstreamRefusal(401, [], empty), 'unauthenticated', 'unauthenticated', undefined],
+    [new UpstreamRefusal(403, [], empty), 'forbidden', 'forbidden', undefined],
+    [new UpstreamRefusal(404, [], empty), 'not-found', 'not_found', undefined],
+    [new UpstreamRefusal(410, [], empty), 'upstream-refused', 'rejected', undefined],
+    [filled(new UpstreamRefusal(404, [], empty)), 'not-found', 'not_found', undefined],
+    [new UpstreamUnavailable('git.example.com: 503'), 'upstream-unavailable', 'error', 'debug'],
+    [filled(new UpstreamUnavailable('x')), 'upstream-unavailable', 'error', 'debug'],
     [new RepositoryNotFound('/srv/git/r'), 'not-found', 'not_found', undefined],
     [new UnknownLease(), 'unknown-lease', 'not_found', undefined],
     [new InvalidGitOverrides('x'), 'invalid-overrides', 'rejected', undefined],
@@ -59,6 +70,8 @@ t.test('a failure says when to try again, and with which credentials', async (t)
     [new FilesystemUnanswered([], 5), 5000],
     [new AuthorizerUnavailable('x'), 1000],
     [new RepositoryExchanged(), 1000],
+    [new UpstreamUnavailable('x', { retryAfterMs: 3000 }), 3000],
+    [new UpstreamUnavailable('x'), 1000],
     [systemError, 1000],
     [new GitError('x'), undefined],
     [new RepositoryNotFound('x'), undefined],
@@ -75,6 +88,7 @@ t.test('a fill that failed because of the moment fails its requests with its cau
     [new BackingOff(1, new Error('x')), 'backing-off'],
     [new RepositoryExchanged(), 'exchanged'],
     [new FilesystemUnanswered([], 5), 'unanswered'],
+    [new UpstreamUnavailable('x'), 'unavailable'],
   ] as const) {
     t.equal(causeOf(filled(cause)), cause)
     t.equal(causeOf(cause), cause)
@@ -91,4 +105,22 @@ t.test('a fill is tried again after failures of Git, and not for a repository th
   t.equal(retriable(new GitError('x')), true)
   t.equal(retriable(new TypeError('x')), true)
   t.equal(retriable(new RepositoryNotFound('x')), false)
+})
+
+t.test('a message quotes one line of what an upstream said, without control characters', async (t) => {
+  const said = (text: string): string => classify(new UpstreamUnavailable(text)).message
+  t.equal(
+    said('git.example.com: answered 503: bus\u001by\r\nSet-Cookie: x'),
+    'the upstream server cannot answer now (git.example.com: answered 503: busy); try again later',
+  )
+  t.match(said('\u{1f600}'.repeat(300)), new RegExp(`\\((?:\u{1f600}){200}\\)`, 'u'))
+  t.match(said(''), /now \(\)/)
+})
+
+t.test('an upstream’s refusal is not temporary, and is not asked for again', async (t) => {
+  const refusal = new UpstreamRefusal(401, [], empty)
+  t.equal(causeOf(filled(refusal)), refusal)
+  t.equal(momentaryFault(refusal), undefined)
+  t.equal(retriable(refusal), false)
+  t.equal(retriable(new UpstreamUnavailable('x')), false)
 })

@@ -1,5 +1,5 @@
 import type { BackendRequest } from '../../git/process/http-backend.js'
-import { ServiceDisabled } from '../errors.js'
+import { RepositoryNotFound, ServiceDisabled } from '../errors.js'
 import type { PassThroughRequest } from '../pass-through.js'
 
 const methods: ReadonlySet<string> = new Set<BackendRequest['method']>(['GET', 'HEAD', 'POST'])
@@ -10,7 +10,8 @@ const services: ReadonlySet<string> = new Set(['git-upload-pack', 'git-receive-p
 /**
  * Returns the parameters of a request for http-backend, which become environment variables. None is passed on unchecked:
  * each value is one of a known set, or has the form that its name requires (R8).
- * @throws ServiceDisabled for a service that Git does not know (http-backend.c, select_service)
+ * @throws ServiceDisabled for a service that Git does not know (http-backend.c, select_service); RepositoryNotFound for what
+ * Git's protocol does not have
  */
 export function backendRequest(
   {
@@ -26,7 +27,7 @@ export function backendRequest(
   }: PassThroughRequest,
   exportAll: boolean,
 ): BackendRequest {
-  if (!isMethod(method)) throw new Error(`git http-backend has no method ${method}`)
+  if (!isMethod(method) || resource === '') throw new RepositoryNotFound('Git serves no such request')
   if (service !== undefined && !services.has(service)) throw new ServiceDisabled()
   return {
     method,

@@ -41,7 +41,9 @@ export const fillMetrics = {
         exchanged: 'another repository took the place of this one at its path while the fill was running.',
         unanswered: 'the repository’s filesystem does not answer.',
         closed: 'refstream was shutting down.',
-        refused: 'Git refused a fetch with a message for its client, such as `not our ref`.',
+        unavailable: 'the upstream server could not be reached, or could not answer.',
+        refused:
+          'Git refused a fetch with a message for its client, such as `not our ref`; or the upstream server refused a request, for example with 401.',
         unread: 'ended: the last client of a pack had been gone for `--pack-grace-seconds`.',
       },
     },

@@ -15,6 +15,7 @@ const kind = {
   'receive-pack': 'the rest of a push.',
   'upload-archive': '`git archive --remote`.',
   dumb: 'a file of the dumb protocol.',
+  pass: 'not of Git’s protocol (LFS, a web page, an API): passed on to the upstream server.',
   other: 'none of these.',
 }
 

@@ -27,5 +27,6 @@ t.test('only services and methods that Git knows reach it', async (t) => {
   t.equal(advertised(), undefined)
   t.throws(() => advertised('git-x'), { name: 'ServiceDisabled' })
   t.throws(() => advertised(''), { name: 'ServiceDisabled' })
-  t.throws(() => told({ method: 'PUT' }), { message: 'git http-backend has no method PUT' })
+  t.throws(() => told({ method: 'PUT' }), { name: 'RepositoryNotFound' })
+  t.throws(() => told({ resource: '' }), { name: 'RepositoryNotFound' })
 })

@@ -1,27 +1,4 @@
-/**
- * The upstream cannot answer now: it does not connect, is silent, breaks off, answers 429 or 5xx (not for class pass), or
- * its breaker is open. The message names its host and says why.
- */
-export class UpstreamUnavailable extends Error {
-  override readonly name = 'UpstreamUnavailable'
-  /** When to ask again, in milliseconds; undefined: not known. */
-  readonly retryAfterMs: number | undefined
-  /** The status of the upstream's response; undefined: there was none. */
-  readonly status: number | undefined
-
-  constructor(
-    message: string,
-    {
-      retryAfterMs,
-      status,
-      cause,
-    }: { retryAfterMs?: number | undefined; status?: number | undefined; cause?: unknown } = {},
-  ) {
-    super(message, { cause })
-    this.retryAfterMs = retryAfterMs
-    this.status = status
-  }
-}
+export { UpstreamUnavailable } from '../../upstream-errors.js'
 
 /** The upstream redirects info/refs to a place to which this client must not go (R10); the message says where and why. */
 export class RedirectRefused extends Error {
