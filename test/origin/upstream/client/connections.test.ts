@@ -139,13 +139,12 @@ t.test('HTTP/2 is used if it is switched on', async (t) => {
     const { ask } = createUpstreamClient(t, `https://git.test:${port}`, {
       ...{ http2, resolve: resolving('127.0.0.1'), ca: readFileSync(authority.cert, 'utf8') },
     })
-    const all = Array.from({ length: 8 }, () =>
-      ask({ method: 'POST', path: '/x', body: Buffer.alloc(100_000), class: 'pack' }),
-    )
-    for (const response of await Promise.all(all)) {
-      t.same(response.values('x-version'), [version])
-      t.equal((await bodyOf(response)).length, 100_000)
-    }
+    const post = { method: 'POST', path: '/x', body: Buffer.alloc(100_000), class: 'pack' as const }
+    const all = Array.from({ length: 8 }, async () => {
+      const response = await ask(post)
+      return [...response.values('x-version'), (await bodyOf(response)).length]
+    })
+    for (const each of all) t.same(await each, [version, 100_000])
     if (http2) await t.rejects(ask({ path: '/cut' }).then(bodyOf), { name: 'UpstreamUnavailable' })
     t.equal((await ask({ path: '/y' })).status, 200)
   }
@@ -228,4 +227,16 @@ t.test('a proxy that makes no tunnel is a failed connection, tried once', async 
     await t.rejects(ask(), { name: 'UpstreamUnavailable', message })
     t.equal(proxy.seen.length, 1)
   }
+})
+
+t.test('a proxy that demands a password is told', async (t) => {
+  const environment = {
+    http_proxy: await serve(t, (_, response) =>
+      response.writeHead(407).end('a long explanation'.repeat(9999)),
+    ),
+  }
+  const { ask, events } = createUpstreamClient(t, 'http://git.test', { environment })
+  for (let count = 0; count < 5; count++)
+    await t.rejects(ask(), { message: 'git.test:80: the proxy demands a user name and a password (407)' })
+  t.equal(events.at(-1), 'opened')
 })
