@@ -28,7 +28,7 @@ t.test('redirects of info/refs are followed, and the POST goes where they led', 
   for (const status of [301, 302, 303, 307, 308]) {
     const { url, paths } = await redirecting(
       t,
-      { [`/git/a${tail}`]: `/b${tail}`, [`/b${tail}`]: `../c.git${tail}#x` },
+      { [`/git/a${tail}`]: `/b${tail}`, [`/b${tail}`]: `../../c.git${tail}#x` },
       status,
     )
     const { ask } = createUpstreamClient(t, `${url}/git`)
