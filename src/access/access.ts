@@ -29,7 +29,7 @@ export interface AccessOptions {
 /** Finds the repository that a path refers to now; undefined: there is none. */
 export type Locate = (path: string) => Located | undefined | Promise<Located | undefined>
 
-interface Located {
+export interface Located {
   /** Paths below the root; rules must allow each. */
   readonly names: readonly string[]
   /** Tells this repository from all others. */

@@ -2,6 +2,7 @@ import { Htpasswd } from '../access/passwords/htpasswd.js'
 import { Tokens } from '../access/tokens.js'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
+import { CredentialFile } from '../origin/upstream/credentials/credential-file.js'
 import type { TlsFiles } from '../server/tls-material.js'
 import { TlsTerminator } from '../server/tls-terminator.js'
 import { WatchedFiles } from '../server/watched-files.js'
@@ -14,6 +15,7 @@ export interface CredentialFiles {
   readonly adminTokens: (() => Tokens) | undefined
   readonly tokens: (() => Tokens) | undefined
   readonly passwords: (() => Htpasswd) | undefined
+  readonly upstreamCredentials: (() => CredentialFile) | undefined
   /** Reads all files again, changed or not. */
   reload(): void
   close(): void
@@ -82,6 +84,12 @@ export function openCredentialFiles(settings: Settings, metrics: Metrics, log: L
       adminTokens: watchOne('admin-tokens', settings.adminTokenFile, (path) => Tokens.read(path)),
       tokens: watchOne('auth-tokens', settings.authTokens, (path) => Tokens.read(path)),
       passwords: watchOne('auth-htpasswd', settings.authHtpasswd, (path) => Htpasswd.read(path)),
+      upstreamCredentials: watchOne('upstream-credentials', settings.upstreamCredentialFile, (path) => {
+        const file = readUpstreamCredentials(settings, path)
+        if (file.isPublic)
+          log.warn({ path }, 'every user of this machine can read the credentials for upstreams')
+        return file
+      }),
       reload: () => files.reload(),
       close: () => files.close(),
     }
@@ -90,6 +98,13 @@ export function openCredentialFiles(settings: Settings, metrics: Metrics, log: L
     throw error
   }
 }
+
+/** @throws an Error if the file cannot be used */
+export const readUpstreamCredentials = ({ upstream = [] }: Settings, path: string): CredentialFile =>
+  CredentialFile.read(
+    path,
+    upstream.map(({ url }) => url),
+  )
 
 const given = (paths: readonly (string | undefined)[]): string[] => paths.filter((path) => path !== undefined)
 

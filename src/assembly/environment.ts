@@ -13,7 +13,8 @@ import { findStorages, type Storages } from './storages.js'
 
 /** What refstream finds on this machine: the repositories root, how its filesystems are read, and the Git program. */
 export interface HostEnvironment {
-  readonly root: RepositoriesRoot
+  /** undefined: all repositories are elsewhere. */
+  readonly root: RepositoriesRoot | undefined
   readonly storages: Storages
   readonly mounts: MountTable
   readonly disks: Disks
@@ -47,12 +48,10 @@ export async function findHostEnvironment(
   environment: NodeJS.ProcessEnv,
   events: FilesystemEvents = {},
 ): Promise<HostEnvironment> {
-  if (settings.root === undefined) {
-    throw new ConfigError('--upstream: this version needs --root too; give --root DIR')
-  }
   const mounts = new MountTable()
   const guard = (): PathGuard | undefined => mounts.guard()
-  const root = new RepositoriesRoot(resolve(settings.root), guard)
+  // Without a root, only the Git program is looked for.
+  const root = new RepositoriesRoot(resolve(settings.root ?? '/'), guard)
   const limits = {
     directoriesMax: settings.maxRefDirectories,
     looseRefsMax: settings.maxLooseRefs,
@@ -65,14 +64,15 @@ export async function findHostEnvironment(
   try {
     const [storages, program] = await checkAll([
       async () => {
-        await findRoot(root, disks, settings, guard())
+        if (settings.root === undefined) return new Map<string, string>()
+        await findRoot(root, disks, settings.root, settings, guard())
         return inTime('--gitaly-storages', settings, () =>
           findStorages(root.path, settings.gitalyStorages, (path) => disks.relative(path)),
         )
       },
       () => findProgram(disks, settings, environment),
     ])
-    return { root, storages, mounts, disks, helpers, program }
+    return { root: settings.root === undefined ? undefined : root, storages, mounts, disks, helpers, program }
   } catch (error) {
     helpers.close()
     throw error
@@ -83,11 +83,12 @@ export async function findHostEnvironment(
 async function findRoot(
   root: RepositoriesRoot,
   disks: Disks,
-  settings: HostSettings,
+  given: string,
+  settings: Pick<HostSettings, 'observeTimeoutSeconds'>,
   guard: PathGuard | undefined,
 ): Promise<void> {
   const real = await inTime('--root', settings, () => disks.root())
-  if (real === undefined) throw new ConfigError(`--root: ${whyUnusable(settings.root ?? '', guard)}`)
+  if (real === undefined) throw new ConfigError(`--root: ${whyUnusable(given, guard)}`)
   root.learn(real)
 }
 

@@ -1,3 +1,5 @@
+import type { Leases } from '../freshness/leases.js'
+import type { Modes } from '../origin/disk/observation/modes.js'
 import type { DiskHelpers } from '../origin/disk/observation/disk-helpers.js'
 import type { Git } from '../git/process/git.js'
 import { processClasses } from '../limits/process/process-limiter.js'
@@ -5,7 +7,6 @@ import type { RefListings } from '../origin/ref-listings.js'
 import type { StreamCache } from '../streamcache/index.js'
 import { droppedLines, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import type { Freshness } from './freshness.js'
 import type { Limits } from './limits.js'
 
 export interface GaugeParts {
@@ -14,14 +15,15 @@ export interface GaugeParts {
   readonly listings: RefListings
   readonly git: Git
   readonly helpers: DiskHelpers
-  readonly freshness: Pick<Freshness, 'leases' | 'modes'>
+  readonly leases: Leases
+  readonly modes: Modes | undefined
   readonly limits: Limits
   readonly log: Log
 }
 
 /** Registers the gauges, which read these parts when the metrics are scraped. */
 export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
-  const { cache, packs, listings, git, helpers, freshness, limits, log } = parts
+  const { cache, packs, listings, git, helpers, leases, modes, limits, log } = parts
   const { limiter, gate } = limits
   metrics.watch({
     followers: () => cache.followers + packs.followers,
@@ -35,7 +37,7 @@ export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
     packHotBytes: () => packs.hotBytes,
     processesRunning: () => git.running,
     helpers: () => helpers.countByState,
-    leasesOpen: () => freshness.leases.size,
+    leasesOpen: () => leases.size,
     requestsUnderWay: () => gate.admitted,
     requestsWaiting: () => gate.waiting,
     requestsPipelined: () => limits.pipelined.taken,
@@ -47,7 +49,7 @@ export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
         running: limiter.running(each),
         waiting: limiter.waiting(each),
       })),
-    repositories: () => freshness.modes.countByReason(),
+    repositories: () => modes?.countByReason() ?? [],
     logLinesDropped: () => droppedLines(log),
   })
 }

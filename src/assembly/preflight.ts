@@ -7,7 +7,7 @@ import type { Settings } from '../config/options.js'
 import { checkAll, ConfigError } from '../config/settings.js'
 import { readTlsMaterial } from '../server/tls-material.js'
 import { findHostEnvironment, type FilesystemEvents, type HostEnvironment } from './environment.js'
-import { tlsFilesOf, unusableFiles } from './credential-files.js'
+import { readUpstreamCredentials, tlsFilesOf, unusableFiles } from './credential-files.js'
 import { readWebhookSecret } from './webhook-secret.js'
 
 /**
@@ -58,6 +58,9 @@ function fileChecks(settings: Settings): (() => void)[] {
   addFile('admin-tokens', settings.adminTokenFile, (path) => Tokens.read(path))
   addFile('auth-tokens', settings.authTokens, (path) => Tokens.read(path))
   addFile('auth-htpasswd', settings.authHtpasswd, (path) => Htpasswd.read(path))
+  addFile('upstream-credentials', settings.upstreamCredentialFile, (path) =>
+    readUpstreamCredentials(settings, path),
+  )
   return checks
 }
 

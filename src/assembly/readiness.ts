@@ -3,7 +3,8 @@ import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import type { Limits } from './limits.js'
 
 export interface ReadinessOptions {
-  readonly root: Pick<RepositoriesRoot, 'path'>
+  /** undefined: there is none that would have to be there. */
+  readonly root: Pick<RepositoriesRoot, 'path'> | undefined
   readonly disks: Pick<Disks, 'root'>
   readonly limits: Pick<Limits, 'shedding'>
 }
@@ -27,16 +28,17 @@ export class Readiness {
     if (this.#draining) return 'shutting down'
     const { limits, disks, root } = this.#options
     if (limits.shedding()) return 'overloaded: requests are shed'
+    if (!root) return undefined
     const real = disks.root()
-    if (!(real instanceof Promise)) return this.#rootFault(real)
+    if (!(real instanceof Promise)) return rootFault(root, real)
     return real.then(
-      (path) => this.#rootFault(path),
+      (path) => rootFault(root, path),
       () => `the filesystem of ${root.path} does not answer`,
     )
   }
+}
 
-  #rootFault(real: string | undefined): string | undefined {
-    if (real !== undefined) return undefined
-    return `${this.#options.root.path} is not a directory, or permission to enter it is missing`
-  }
+function rootFault({ path }: Pick<RepositoriesRoot, 'path'>, real: string | undefined): string | undefined {
+  if (real !== undefined) return undefined
+  return `${path} is not a directory, or permission to enter it is missing`
 }

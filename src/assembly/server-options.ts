@@ -8,21 +8,20 @@ import type { PackCache } from '../freshness/pack-cache.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { CompressedForms } from '../service/compressed-forms.js'
-import type { GitBackend } from '../origin/disk/git-backend.js'
-import type { Origin } from '../origin/origin.js'
+import type { Leases } from '../freshness/leases.js'
+import { LeaseService } from '../service/lease-service.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { AccessControl } from './access-control.js'
-import type { Freshness } from './freshness.js'
+import type { Origins } from './origins.js'
 import type { Limits } from './limits.js'
 import type { Readiness } from './readiness.js'
 import type { Storages } from './storages.js'
 
 /** What the servers are built from. */
 export interface ServerParts {
-  readonly origin: Origin
-  readonly backend: GitBackend
-  readonly freshness: Freshness
+  readonly origins: Origins
+  readonly leases: Leases
   readonly freshCache: FreshCache
   readonly packCache: PackCache
   readonly accessControl: AccessControl
@@ -36,16 +35,16 @@ export interface ServerParts {
 
 /** Returns the options of the HTTP server for Git clients. */
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
-  const { origin, backend, accessControl, limits, metrics, log } = parts
+  const { origins, accessControl, limits, metrics, log } = parts
   const { access, clientName, proxies } = accessControl
   return {
     ...limits,
     access,
     clientName,
     proxies,
-    origin,
-    backend,
-    anyTarget: settings.upstream !== undefined,
+    origin: origins.origin,
+    forwardsCredentials: origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through',
+    anyTarget: origins.upstream !== undefined,
     metrics,
     log,
     remoteUserHeader: settings.remoteUserHeader,
@@ -60,10 +59,13 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
   }
 }
 
+const leaseService = ({ leases, origins: { subjects } }: ServerParts): LeaseService =>
+  new LeaseService({ leases, subjects })
+
 /** Returns the options of the admin servers. */
 export function adminOptions(settings: Settings, parts: ServerParts): ServersOptions['admin'] {
-  const { freshness, accessControl, webhookSecret: secret, readiness, metrics, log } = parts
-  const { leaseService: leases } = freshness
+  const { accessControl, webhookSecret: secret, readiness, metrics, log } = parts
+  const leases = leaseService(parts)
   const invalidated = countInvalidations(metrics)
   return {
     metrics,
@@ -86,27 +88,17 @@ function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
 
 /** Returns the options of the gRPC server. */
 export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
-  const {
-    origin,
-    freshness,
-    freshCache,
-    packCache,
-    accessControl,
-    limits,
-    storages,
-    readiness,
-    metrics,
-    log,
-  } = parts
-  const { observer, modes, leases, leaseService } = freshness
+  const { origins, leases, freshCache, packCache, accessControl, limits, storages, readiness, metrics, log } =
+    parts
   const { grpc } = settings
   return {
     ...limits,
-    origin,
+    origin: origins.origin,
     metrics,
     log,
-    leases: leaseService,
-    inspector: new CacheInspector({ observer, modes, leases, cache: freshCache, packs: packCache }),
+    leases: leaseService(parts),
+    inspector:
+      origins.disk && new CacheInspector({ ...origins.disk, leases, cache: freshCache, packs: packCache }),
     storages,
     leaseMaxSeconds: settings.leaseMaxSeconds,
     invalidated: countInvalidations(metrics),

@@ -1,11 +1,17 @@
 import { EventEmitter } from 'node:events'
+import { join } from 'node:path'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
+import { inspectInstallation } from '../git/process/installation.js'
+import type { RepositoriesRoot } from '../git/state/repositories-root.js'
+import { FillReports } from '../origin/fill-reports.js'
+import { PackReports } from '../origin/packs/pack-reports.js'
+import { RefListings } from '../origin/ref-listings.js'
+import { openLeases } from './leases.js'
+import { openOrigins } from './origins.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import { Servers } from '../server/servers.js'
 import { forgetRepository } from '../origin/entry-keys.js'
-import { locate } from '../origin/disk/observe-target.js'
-import { UnservedNotices } from '../origin/disk/unserved-notices.js'
 import type { Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openAccessControl } from './access-control.js'
@@ -14,7 +20,6 @@ import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
 import { checkFileDescriptors } from './file-descriptors.js'
-import { openFreshness } from './freshness.js'
 import { watchGauges } from './gauges.js'
 import { openGit } from './git.js'
 import { openPacks } from './packs.js'
@@ -22,7 +27,6 @@ import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
 import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
-import { openServices } from './service.js'
 import { readWebhookSecret } from './webhook-secret.js'
 
 /** A running sidecar. */
@@ -94,61 +98,55 @@ async function start(
   closers.add(() => git.close())
   // Requests that wait for Git on such a filesystem fail, and release their permits to others.
   filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
-  const directory = settings.cacheDir ?? defaultCacheDir(root.latest ?? root.path, environment)
+  const directory = settings.cacheDir ?? defaultCacheDir(cachedFor(settings, root), environment)
   const cache = await openCache(settings, directory, metrics, log)
   closers.add(() => cache.close())
   const packs = await openPacks(settings, directory, metrics, log)
   closers.add(() => packs.cache.close())
+  const { packCache } = packs
   const freshCache = new FreshCache(cache)
-  const notices = new UnservedNotices({ log })
-  const freshness = openFreshness({
-    host,
-    git,
-    notices,
-    ownDirectory: cache.ownDirectory,
-    changed: (commonDir) => {
-      forgetRepository(freshCache, commonDir)
-      packs.packCache.forget(commonDir)
-    },
-    settings,
-    metrics,
-    log,
+  const listings = new RefListings(settings.hotMaxBytes)
+  const repositories = new EventEmitter<RepositoryEventMap>()
+  repositories.on('changed', (subject) => {
+    forgetRepository(freshCache, subject)
+    packCache.forget(subject)
   })
-  closers.add(() => freshness.leases.close())
-  const { origin, backend, listings } = openServices(settings, environment, {
-    git,
-    freshness,
-    freshCache,
-    packCache: packs.packCache,
-    limits,
-    notices,
+  const leases = openLeases(
+    cache.ownDirectory && join(cache.ownDirectory, 'leases'),
     metrics,
     log,
-  })
-  const accessControl = openAccessControl(
-    settings,
-    files,
-    (path) => locate(freshness.observer, path),
-    metrics,
-    log,
+    (subject) => repositories.emit('changed', subject),
   )
+  closers.add(() => leases.close())
+  const fillReports = new FillReports({ backOff: limits.backOff, metrics, log })
+  const packReports = new PackReports(metrics)
+  const installation = settings.upstream && (await inspectInstallation(git))
+  const origins = openOrigins(settings, environment, host, installation, files.upstreamCredentials, {
+    ...{
+      git,
+      leases,
+      cache,
+      freshCache,
+      packCache,
+      listings,
+      fillReports,
+      packReports,
+      limits,
+      metrics,
+      log,
+    },
+  })
+  closers.add(() => origins.upstream?.close())
+  repositories.on('changed', (subject) => origins.upstream?.changed(subject))
+  const accessControl = openAccessControl(settings, files, origins.locate, metrics, log)
   closers.add(() => accessControl.close())
-  watchGauges(metrics, { cache, packs: packs.cache, listings, git, helpers, freshness, limits, log })
+  const modes = origins.disk?.modes
+  watchGauges(metrics, { cache, packs: packs.cache, listings, git, helpers, leases, modes, limits, log })
   const readiness = new Readiness({ root, disks, limits })
 
   const parts: ServerParts = {
-    origin,
-    backend,
-    freshness,
-    freshCache,
-    packCache: packs.packCache,
-    accessControl,
-    limits,
-    storages,
-    webhookSecret,
-    readiness,
-    metrics,
-    log,
+    ...{ origins, leases, freshCache, packCache, accessControl, limits, storages },
+    ...{ webhookSecret, readiness, metrics, log },
   }
   const servers = await Servers.open({
     settings,
@@ -172,6 +170,15 @@ async function start(
     },
   }
 }
+
+/** Events of repositories, with the subject by which leases know them. */
+interface RepositoryEventMap {
+  readonly changed: [subject: string]
+}
+
+/** Returns what the cache directory's default name is made from. */
+const cachedFor = ({ upstream = [] }: Settings, root: RepositoriesRoot | undefined) =>
+  root ? (root.latest ?? root.path) : upstream
 
 /** Events of filesystems that may hang, with the points where they are mounted. */
 interface FilesystemEventMap {

@@ -2,7 +2,7 @@ import { preflight } from '../assembly/preflight.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import { Git } from '../git/process/git.js'
-import { oldestGit, type Installation } from '../git/process/installation.js'
+import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
 import { inspect, type Inspected } from '../service/inspection.js'
 import { adminUrl, askAdmin } from './admin-client.js'
 import { describeIdleRules } from './idle-rules.js'
@@ -21,13 +21,19 @@ export async function doctor(
   const settings = await readSettings(flags, mistakes)
   const { root, program, disks, mounts, helpers } = await preflight(settings, process.env)
   const git = new Git({ path: program, environment: process.env, mounts })
+  if (!root) {
+    report(judgeGit(git, await inspectInstallation(git)))
+    report(await checkSidecar(settings))
+    report(await checkCacheDir(settings, settings.upstream ?? []))
+    return helpers.close()
+  }
   const top = root.latest ?? root.path
   const { freshness: rules, maxRefDirectories: directoriesMax } = settings
   const options = { root, git, rules, directoriesMax, disks, mounts }
   const { installation, repositories } = await inspect(options, paths)
   report(judgeGit(git, installation))
   report(await checkSidecar(settings))
-  report(await checkCache(settings.cacheDir ?? defaultCacheDir(top, process.env), settings))
+  report(await checkCacheDir(settings, top))
 
   const found = new Set<string>()
   const reported = new Set<string>()
@@ -50,6 +56,9 @@ export async function doctor(
   if (found.size === 0) report(wrong(`no repository below ${top}`))
   for (const line of describeIdleRules(settings, [...found])) report(fine(line))
 }
+
+const checkCacheDir = (settings: Settings, origin: Parameters<typeof defaultCacheDir>[0]): Promise<Finding> =>
+  checkCache(settings.cacheDir ?? defaultCacheDir(origin, process.env), settings)
 
 function report({ line, wrong }: Finding): void {
   process.stdout.write(`${line}\n`)

@@ -4,10 +4,15 @@
  */
 ;(function () {
   // package.json, engines.
-  var needed = [20, 18]
+  var needed = [20, 18, 1]
   var given = process.versions.node.split('.')
-  var major = Number(given[0])
-  if (major > needed[0]! || (major === needed[0] && Number(given[1]) >= needed[1]!)) return
+  for (var index = 0; index < needed.length; index++) {
+    // The last number may have a suffix: 1-nightly.
+    var number = parseInt(given[index]!, 10)
+    if (number > needed[index]!) return
+    if (number < needed[index]!) break
+    if (index === needed.length - 1) return
+  }
   process.stderr.write(
     'refstream needs Node ' +
       needed.join('.') +

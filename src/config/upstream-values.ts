@@ -29,7 +29,18 @@ function faultOfUrl(given: string, url: URL): string | undefined {
   // An empty query or fragment does not show in the parsed URL.
   if (/[?#]/.test(given)) return 'a URL may have no query and no fragment; requests bring their own'
   if (/[\s\\]/.test(given)) return 'a URL may hold no white space and no backslash'
+  if (!isReadable(url.pathname)) return 'the path is not percent-encoded text'
   return undefined
+}
+
+/** Is a path UTF-8 without control characters? Git's credential helpers are sent it, one value per line. */
+function isReadable(path: string): boolean {
+  try {
+    return !/\p{Cc}/u.test(decodeURIComponent(path))
+  } catch (error) {
+    if (error instanceof URIError) return false
+    throw error
+  }
 }
 
 /** A rule of `--upstream-freshness`: how old answers for the repositories may be whose path matches. */

@@ -28,7 +28,7 @@ export interface GrpcServerOptions extends Omit<SmartHttpOptions, 'authorize' | 
   readonly authorize: Authorize
   readonly clientOf: ClientOf
   readonly leases: LeaseService
-  readonly inspector: CacheInspector
+  readonly inspector: CacheInspector | undefined
   /** Longest time limit of a lease, in seconds. */
   readonly leaseMaxSeconds: number
   readonly invalidated: (source: string) => void

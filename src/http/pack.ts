@@ -1,4 +1,4 @@
-import type { PackRefused } from '../git/process/pack-process.js'
+import type { PackRefused } from '../git/process/pack-answer.js'
 import type { PackAnswer } from '../origin/pack-answer.js'
 import { sendEntryBody } from './entry-body.js'
 import type { Exchange } from './exchange.js'

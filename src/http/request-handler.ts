@@ -7,7 +7,6 @@ import { clientGroup } from '../limits/admission/client-group.js'
 import type { RecentAdmissions } from '../limits/admission/recent-admissions.js'
 import { ShareHolding, type FairShares } from '../limits/admission/shares.js'
 import { refusalOf } from '../origin/faults.js'
-import type { GitBackend } from '../origin/disk/git-backend.js'
 import type { Origin } from '../origin/origin.js'
 import { untilUnexchanged, type Target } from '../origin/target.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
@@ -23,7 +22,8 @@ import { toHttpFailure } from './status.js'
 
 export interface RequestHandlerOptions extends AdvertisementOptions, AuthorizeOptions, Monitors {
   readonly origin: Origin
-  readonly backend: GitBackend
+  /** Does the origin decide by the client's credentials? */
+  readonly forwardsCredentials: boolean
   /** Bounds the requests that are answered at once. */
   readonly gate: AdmissionGate
   /** Clients that were admitted lately: their POSTs are queued where others are shed. */
@@ -83,7 +83,7 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
   const granted = authorize(options, exchange, route)
   const { user, identity } = granted instanceof Promise ? await granted : granted
   exchange.throwIfAborted()
-  const target = { path: route.repository, identity }
+  const target = targetOf(options, exchange, route, identity)
   if (route.kind === 'advertisement' && (await answerAdvertisement(options, exchange, target))) return
   exchange.sendContinue()
   if (route.method !== 'GET') {
@@ -95,7 +95,18 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
   await passThrough(options, exchange, target, route, user)
 }
 
-/** @returns whether it could: if not, Git is to answer */
+function targetOf(
+  { forwardsCredentials }: RequestHandlerOptions,
+  { request: { headers } }: Exchange,
+  { repository: path }: Route,
+  identity: string | undefined,
+): Target {
+  if (!forwardsCredentials) return { path, identity }
+  const { authorization, cookie } = headers
+  return { path, identity, credentials: { authorization, cookie } }
+}
+
+/** @returns whether it could: if not, it passes through */
 async function answerAdvertisement(
   options: RequestHandlerOptions,
   exchange: Exchange,
@@ -191,12 +202,12 @@ async function passThrough(
   route: Route,
   user: string | undefined,
 ): Promise<void> {
-  const { backend } = options
+  const { origin } = options
   const request = passThroughRequest(exchange, route, user)
   const admission = { admitted: isAdmitted(options, exchange), queueing: exchange.signal }
   const answer = route.mutates
-    ? await backend.mutate(target, request, { ...admission, signal: exchange.abortedEarly })
-    : await backend.passThrough(target, request, { ...admission, signal: exchange.signal })
+    ? await origin.mutate(target, request, { ...admission, signal: exchange.abortedEarly })
+    : await origin.passThrough(target, request, { ...admission, signal: exchange.signal })
   const isWhole = await sendOriginResponse(exchange, answer)
   dropBody(exchange)
   if (isWhole) admit(options, exchange)

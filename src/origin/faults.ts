@@ -1,5 +1,5 @@
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
-import { PackRefused } from '../git/process/pack-process.js'
+import { PackRefused } from '../git/process/pack-answer.js'
 import { RepositoryExchanged } from '../git/state/reopen-repository.js'
 import { Overloaded } from '../limits/overloaded.js'
 import { FillError } from '../streamcache/index.js'

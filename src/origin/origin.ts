@@ -3,6 +3,7 @@ import type { FetchRequest } from '../git/protocol/fetch-request.js'
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
 import type { ProtocolVersion } from '../git/protocol/version.js'
 import type { GitOverrides } from './git-overrides.js'
+import type { OriginResponse, PassThroughAdmission, PassThroughRequest } from './pass-through.js'
 import type { PackAnswer, PackClient } from './pack-answer.js'
 import type { PassedReason } from './pack-answer.js'
 import type { SharedListing } from './ref-listings.js'
@@ -60,6 +61,23 @@ export interface Origin {
    * @throws as `advertise`; PackRefused as a FillError's cause
    */
   fetch(target: Target, asked: FetchRequest, client: PackClient): Promise<PackAnswer | undefined>
+
+  /**
+   * Answers a request that changes nothing, as it is.
+   * @throws as `advertise`, GitError, UpstreamUnavailable, or the queueing signal's reason
+   */
+  passThrough(
+    target: Target,
+    request: PassThroughRequest,
+    admission: PassThroughAdmission,
+  ): Promise<OriginResponse>
+
+  /** Does the same for a request that may change the repository (a push), and holds a lease meanwhile. @throws PushRefused */
+  mutate(
+    target: Target,
+    request: PassThroughRequest,
+    admission: PassThroughAdmission,
+  ): Promise<OriginResponse>
 
   /** Counts a fetch that passes through because it cannot be shared. */
   passed(reason: PassedReason): void

@@ -1,29 +1,20 @@
-import { isAbsolute } from 'node:path'
 import type { Lease } from '../freshness/lease.js'
 import type { Leases } from '../freshness/leases.js'
-import type { Observer } from '../origin/disk/observation/observer.js'
-import type { RepositoriesRoot } from '../git/state/repositories-root.js'
-import { pathWithin } from '../git/filesystem/path-within.js'
-import type { Repository } from '../git/state/repository.js'
-import { isRepositoryPath } from '../git/state/repository-path.js'
 import { RepositoryNotFound, UnknownLease } from '../origin/errors.js'
+import type { LeaseSubjects } from '../origin/lease-subjects.js'
 
 export interface LeaseServiceOptions {
-  readonly root: RepositoriesRoot
   readonly leases: Leases
-  readonly observer: Observer
+  readonly subjects: LeaseSubjects
 }
 
 /** A lease as it is shown to clients. */
 export interface LeaseView extends Omit<Lease, 'repository'> {
-  /** Relative to the root. */
+  /** Relative to the root, or to the upstream's URL. */
   readonly repository: string
 }
 
-/**
- * Operations of mutators: leases and invalidation. Repositories are named by a path relative to the root, as in a URL, or
- * by an absolute path below it.
- */
+/** Operations of mutators: leases and invalidation. Repositories are named as in `LeaseSubjects`. */
 export class LeaseService {
   readonly #options: LeaseServiceOptions
 
@@ -37,9 +28,7 @@ export class LeaseService {
    * @throws RepositoryNotFound, TooManyLeases, FilesystemUnanswered, or rejects with them
    */
   open(name: string, ttlMs: number, reason?: string): LeaseView | Promise<LeaseView> {
-    return after(this.#find(name), ({ commonDir }) =>
-      this.#view(this.#options.leases.open(commonDir, ttlMs, reason)),
-    )
+    return this.#with(name, (subject) => this.#view(this.#options.leases.open(subject, ttlMs, reason)))
   }
 
   /**
@@ -70,30 +59,19 @@ export class LeaseService {
    * @throws RepositoryNotFound, FilesystemUnanswered, or rejects with them
    */
   invalidate(name: string): void | Promise<void> {
-    return after(this.#find(name), ({ commonDir }) => this.#options.leases.invalidate(commonDir))
+    return this.#with(name, (subject) => this.#options.leases.invalidate(subject))
   }
 
-  #find(name: string): Repository | Promise<Repository> {
-    const { observer } = this.#options
-    const path = isAbsolute(name) ? observer.disks.relative(name) : name
-    const found = after(path, (path) => {
-      const isPath = path !== undefined && (path === '' || isRepositoryPath(path))
-      return isPath ? observer.find(path) : undefined
-    })
-    return after(found, (repository) => {
-      if (!repository) throw new RepositoryNotFound(name)
-      return repository
-    })
+  #with<R>(name: string, act: (subject: string) => R): R | Promise<R> {
+    const found = this.#options.subjects.find(name)
+    const use = (subject: string | undefined): R => {
+      if (subject === undefined) throw new RepositoryNotFound(name)
+      return act(subject)
+    }
+    return found instanceof Promise ? found.then(use) : use(found)
   }
 
   #view(lease: Lease): LeaseView {
-    // The root may have moved since; then the absolute path is shown.
-    const name = pathWithin(this.#options.root.latest ?? '', lease.repository)
-    return { ...lease, repository: name ?? lease.repository }
+    return { ...lease, repository: this.#options.subjects.nameOf(lease.repository) }
   }
-}
-
-/** Continues with a value at once, or with a promise's value when it resolves. */
-function after<T, R>(value: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
-  return value instanceof Promise ? value.then(next) : next(value)
 }

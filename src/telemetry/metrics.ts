@@ -8,6 +8,7 @@ import { packMetrics } from './metrics/packs.js'
 import { processMetrics } from './metrics/processes.js'
 import { connectionMetrics, requestMetrics } from './metrics/requests.js'
 import { storeMetrics } from './metrics/store.js'
+import { upstreamMetrics } from './metrics/upstream.js'
 
 /** Metrics whose value is read at the moment of a scrape, from a part that keeps the count anyway. */
 const scraped = {
@@ -85,6 +86,14 @@ export class Metrics {
   readonly packsPassed = this.#counter(packMetrics.packsPassed)
   readonly packCpuSeconds = this.#counter(packMetrics.packCpuSeconds)
   readonly packCpuSparedSeconds = this.#counter(packMetrics.packCpuSparedSeconds)
+
+  readonly upstreamRequests = this.#counter(upstreamMetrics.upstreamRequests)
+  readonly upstreamClientRequests = this.#counter(upstreamMetrics.upstreamClientRequests)
+  readonly upstreamStaleAnswers = this.#counter(upstreamMetrics.upstreamStaleAnswers)
+  readonly upstreamDroppedEntries = this.#counter(upstreamMetrics.upstreamDroppedEntries)
+  readonly upstreamReplays = this.#counter(upstreamMetrics.upstreamReplays)
+  readonly upstreamBreakerOpen = this.#gauge(upstreamMetrics.upstreamBreakerOpen)
+  readonly upstreamConnections = this.#gauge(upstreamMetrics.upstreamConnections)
 
   readonly processesStarted = this.#counter(processMetrics.processesStarted)
   readonly permitWaitSeconds = this.#histogram(processMetrics.permitWaitSeconds)

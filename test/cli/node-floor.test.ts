@@ -23,18 +23,26 @@ process.argv.splice(2, 1)`
 
 t.test('a Node that is too old ends with one line, a newer one does not', async (t) => {
   for (const file of [join(directory, 'refstream.cjs'), program]) {
-    for (const version of ['0.10.48', '8.17.0', '18.20.8', '20.0.0', '20.17.9']) {
+    for (const version of ['0.10.48', '8.17.0', '18.20.8', '20.0.0', '20.17.9', '20.18.0']) {
       const { status, stdout, stderr } = runOn(version, file)
       t.same([status, stdout], [2, ''], version)
-      t.match(stderr, /^refstream needs Node 20\.18 or newer; this is \d+\.\d+\.\d+, \/.*\n$/)
+      t.match(stderr, /^refstream needs Node 20\.18\.1 or newer; this is \d+\.\d+\.\d+, \/.*\n$/)
       t.ok(stderr.includes(version))
     }
-    for (const version of ['20.18.0', '20.19.1', '21.0.0', '22.1.0', '24.0.0-nightly', '100.0.0']) {
+    for (const version of [
+      '20.18.1',
+      '20.18.2-nightly',
+      '20.19.0',
+      '21.0.0',
+      '22.1.0',
+      '24.0.0-nightly',
+      '100.0.0',
+    ]) {
       const { status, stdout, stderr } = runOn(version, file)
       t.match([status, stdout, stderr], [0, /^\d+\.\d+\.\d+\n$/, ''], version)
     }
   }
-  t.equal(engines.node, '>=20.18', 'package.json says the same')
+  t.equal(engines.node, '>=20.18.1', 'package.json says the same')
 })
 
 t.test('files that are parsed before the check can be parsed by every Node', async (t) => {

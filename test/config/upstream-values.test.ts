@@ -69,6 +69,8 @@ t.test('a URL with what does not belong into it is refused with the reason', asy
     ['https://git.example/#f', /no query and no fragment/],
     ['https://git.example/a b', /white space/],
     ['https://git.example\\a', /backslash/],
+    ['https://git.example/%0ahost=x', /not percent-encoded text/],
+    ['https://git.example/%ff', /not percent-encoded text/],
     ['{a=https://git.example', undefined],
     ['a)=https://git.example', /is not a glob/],
     ['git.example', /bad value "git\.example"; allowed: an http: or https: URL/],

@@ -19,8 +19,8 @@ async function open(t: Test, answer: Answer, anyTarget = true) {
     calls.push(`${name} ${request.method} ${target.path}`)
     return answer(request, target)
   }
-  const backend = { passThrough: by('passThrough'), mutate: by('mutate') }
-  const { url, metrics } = await openServer(t, { backend: backend as never, anyTarget })
+  const origin = { passThrough: by('passThrough'), mutate: by('mutate') }
+  const { url, metrics } = await openServer(t, { origin: origin as never, anyTarget })
   const counted = async (asked: { kind?: string; outcome: string }) => {
     const { values } = await metrics.requests.get()
     const found = values.filter(
@@ -191,7 +191,7 @@ t.test('a request whose repository was exchanged is passed on again with its who
 
 t.test('a client that leaves aborts what does not change anything', async (t) => {
   const { url } = await openServer(t, {
-    backend: {
+    origin: {
       passThrough: async (_: Target, __: PassThroughRequest, { signal }: { signal: AbortSignal }) => {
         left = once(signal, 'abort')
         return originResponse({ body: new Readable({ read() {}, signal }) })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { PackRefused } from '../../src/git/process/pack-process.js'
+import { PackRefused } from '../../src/git/process/pack-answer.js'
 import { BackOff } from '../../src/limits/back-off.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
 import { FillReports, type StartedFill } from '../../src/origin/fill-reports.js'

@@ -38,6 +38,7 @@ export async function openServer(
     pipelined: new FairShares(100, 1),
     access: new Access({ locate: () => undefined }),
     ...{ clientName: () => undefined, remoteUserHeader: undefined, etag: false, shedStatus: 429 },
+    forwardsCredentials: false,
     compressed: new CompressedForms({ minBytes: 100, maxBytes: 1 << 24 }),
     ...{ requestIdleMs: 60_000, maxHeaderBytes: 16_384, anyTarget: true },
     ...options,

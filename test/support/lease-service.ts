@@ -4,6 +4,7 @@ import { Leases } from '../../src/freshness/leases.js'
 import { Modes } from '../../src/origin/disk/observation/modes.js'
 import { Observer } from '../../src/origin/disk/observation/observer.js'
 import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
+import { DiskSubjects } from '../../src/origin/disk/disk-subjects.js'
 import { LeaseService } from '../../src/service/lease-service.js'
 import { tempDir } from './temp-dir.js'
 
@@ -36,5 +37,9 @@ export function makeLeaseService(t: Test, mode: 'observe' | 'lease' = 'observe')
     linksAnywhere: true,
     unleasedMaxAgeMs: 1000,
   })
-  return { root, leases, service: new LeaseService({ root: repositories, leases, observer }) }
+  return {
+    root,
+    leases,
+    service: new LeaseService({ leases, subjects: new DiskSubjects({ root: repositories, observer }) }),
+  }
 }

@@ -95,7 +95,7 @@ export class AgedCache {
     const age = entry && this.#ages.get(entry)
     if (!age || !this.#maySatisfy(age, request)) return this.#share(request)
     const follower = entry.follow()
-    const loaded = entry.load()
+    const loaded = request.isInMemory?.(entry) || entry.load()
     if (loaded === true) return this.#hit(entry, follower, age, request)
     return Promise.resolve(loaded).then((isReadable) => {
       if (isReadable) return this.#hit(entry, follower, age, request)
@@ -103,6 +103,13 @@ export class AgedCache {
       this.#cache.discard(entry)
       return this.#share(request)
     })
+  }
+
+  /** Returns whether a committed entry would answer without a question. */
+  mayAnswer(request: AgedRequest): boolean {
+    const entry = this.#cache.get(request.key)
+    const age = entry && this.#ages.get(entry)
+    return age !== undefined && this.#maySatisfy(age, request)
   }
 
   /** May an answer of this age be given to a request, by the rule? */
@@ -151,7 +158,7 @@ export class AgedCache {
     this.#rounds.set(key, { running })
     // All requests that arrive in the same iteration of the event loop share one question.
     await yieldToEventLoop()
-    const kept = await this.#keep(key)
+    const kept = await this.#keep(key, running.request)
     // The clients may have left.
     if (running.request) await this.#ask(key, running, running.request, kept)
     kept?.follower.close()
@@ -161,11 +168,11 @@ export class AgedCache {
   }
 
   /** Returns the committed entry of a key, loaded. */
-  async #keep(key: string): Promise<Kept | undefined> {
+  async #keep(key: string, request: AgedRequest | undefined): Promise<Kept | undefined> {
     const entry = this.#cache.get(key)
     if (!entry) return undefined
     const follower = entry.follow()
-    if (await entry.load()) return { entry, follower }
+    if (request?.isInMemory?.(entry) || (await entry.load())) return { entry, follower }
     follower.close()
     this.#cache.discard(entry)
     return undefined
@@ -183,7 +190,7 @@ export class AgedCache {
     if (age) age.owedBy = undefined
     this.#events.upstreamAsked?.(key, cause)
     try {
-      const answer = await request.ask(kept?.entry, signal)
+      const answer = await request.ask(kept?.entry, signal, cause)
       const changed = answer === 'unchanged' ? undefined : await changedAnswer(answer, kept?.entry, signal)
       if (changed) return await this.#fill(key, round, start, request, kept, changed)
       if (!kept) throw new Error('the origin says that nothing has changed, but nothing is kept')

@@ -1,5 +1,9 @@
 import type { Entry, Fill } from '../../streamcache/index.js'
+import type { IsInMemory } from '../fill-request.js'
 import type { Reading } from '../fresh-cache.js'
+
+/** Why an origin is asked: a client waits, or an owed refresh is due. */
+export type AskCause = 'client' | 'refresh'
 
 /** A client's question to an origin that does not tell when its answers change. */
 export interface AgedRequest {
@@ -23,7 +27,11 @@ export interface AgedRequest {
    * @returns `unchanged` only if `kept` is what the origin would answer. The end of the body means that it is whole
    * @throws if there is no answer; or rejects, as may the body
    */
-  ask(kept: Entry | undefined, signal: AbortSignal): Promise<AsyncIterable<Buffer> | 'unchanged'>
+  ask(
+    kept: Entry | undefined,
+    signal: AbortSignal,
+    cause: AskCause,
+  ): Promise<AsyncIterable<Buffer> | 'unchanged'>
 
   /**
    * After asking has failed: may the kept entry answer, because the origin is away? false: the origin refuses (401, 403,
@@ -33,6 +41,9 @@ export interface AgedRequest {
 
   /** Called when a fill for this request starts. Must not throw. */
   fillStarted?(fill: Fill): void
+
+  /** As in `FreshCache.read`: an entry of which this is true need not be loaded. */
+  readonly isInMemory?: IsInMemory | undefined
 }
 
 export interface AgedReading extends Reading {
@@ -47,7 +58,7 @@ export interface AgedCacheEvents {
   /** A client has asked: read() was called. */
   clientAsked?(key: string): void
   /** The origin is asked: ask() is called. At most as often as `clientAsked` for the same key. */
-  upstreamAsked?(key: string, cause: 'client' | 'refresh'): void
+  upstreamAsked?(key: string, cause: AskCause): void
   /** A client was answered from an entry older than its bound. */
   servedStale?(key: string): void
 }

@@ -33,6 +33,8 @@ export interface Complaint {
 export interface SpawnOptions extends ProcessOptions {
   /** What it works on, for complaints; the working directory if left out. */
   readonly where?: string
+  /** Is its standard error left out of complaints, since it may hold secrets? */
+  readonly hidesStderr?: boolean
   /** Released when the process is gone, which may be later than its output's end. */
   readonly permit?: Permit
 }
@@ -91,7 +93,8 @@ export class Git {
         void process.gone.then(() => this.#stuck--)
       }
       options.permit?.release()
-      const { stderr, endRequested } = process
+      const { endRequested } = process
+      const stderr = options.hidesStderr ? '' : process.stderr
       if (!endRequested && (stderr || ending !== 'exit code 0')) {
         this.#options.complained?.({ command, where: options.where ?? options.cwd, stderr, ending })
       }

@@ -1,32 +1,13 @@
-import { AnswerEnding } from '../protocol/answer-ending.js'
 import type { FetchRequest } from '../protocol/fetch-request.js'
 import type { Repository } from '../state/repository.js'
 import type { Git } from './git.js'
 import { GitError } from './git-error.js'
+import { isWhole, packAnswer } from './pack-answer.js'
 import { PauseWatch } from './pause-watch.js'
 import { startUploadPack } from './upload-pack.js'
 
-/** Most bytes of an answer that refuses a request: one packet is shorter (gitprotocol-common(5)). */
-const refusalMax = 64 * 1024
 /** Milliseconds without a further read after which the readers, and not Git, set the pace; and between two looks at that. */
 const pausedMs = 1000
-/** Most bytes of Git's error message in the message of an exception. */
-const shownMax = 200
-
-/** Git refused the request before anything else, with an error message for the client. */
-export class PackRefused extends GitError {
-  override readonly name = 'PackRefused'
-  /** The whole answer of Git, which its client understands. */
-  readonly answer: Buffer
-
-  constructor(answer: Buffer) {
-    super(
-      `git upload-pack: refused the request: ${JSON.stringify(answer.toString('latin1', 4, 4 + shownMax))}`,
-    )
-    this.answer = answer
-  }
-}
-
 /** Git sends a keep-alive every 5 seconds while it prepares a pack (git-config(1), uploadpack.keepAlive). */
 const defaultSilentMs = 10_000
 
@@ -79,30 +60,15 @@ export async function* packFor(
   silences.begin()
   try {
     yield Buffer.alloc(0)
-    const ending = new AnswerEnding()
-    /** The answer so far, until it is known not to be a refusal: mostly nothing is ever held back. */
-    const held: Buffer[] = []
-    let heldSize = 0
-    for await (const chunk of process.stdout as AsyncIterable<Buffer>) {
-      silences.begin()
-      ending.push(chunk)
-      ending.requirePackets()
-      if (ending.beginsWithError === false) {
-        if (held.length > 0) yield* held.splice(0)
-        pauses.begin()
-        yield chunk
-        pauses.end()
-        continue
-      }
-      held.push(chunk)
-      heldSize += chunk.length
-      if (heldSize > refusalMax) throw new GitError('git upload-pack: its error message is too long')
-    }
+    const chunks = process.stdout as AsyncIterable<Buffer>
+    const ending = yield* packAnswer(chunks, {
+      came: () => silences.begin(),
+      handing: () => pauses.begin(),
+      taken: () => pauses.end(),
+    })
     const { code, reason } = await process.ended
-    if (ending.beginsWithError && ending.endsInPacket) throw new PackRefused(Buffer.concat(held))
     if (code !== 0 && !ending.endsInError) throw new GitError(`git upload-pack: ${reason}`)
-    const whole = endsInFlush ? ending.endsInFlush || ending.endsInError : ending.endsInPacket
-    if (!whole) throw new GitError('git upload-pack: its output was cut short')
+    if (!isWhole(ending, { endsInFlush })) throw new GitError('git upload-pack: its output was cut short')
     ended?.(code === 0 && ending.endsInFlush && !ending.hasError)
   } catch (error) {
     throw process.unanswered ?? error

@@ -15,7 +15,7 @@ const emptyPart = Buffer.alloc(0)
 function* findLines(listing: RefListing, request: RefQuery): Generator<LineRange | undefined> {
   while (listing.headFirst === undefined) yield undefined
   const first = listing.headFirst ? 1 : 0
-  const prefixes = disjoint(request.prefixes)
+  const prefixes = canonicalPrefixes(request.prefixes)
   const showsHead = !listing.startsUnborn || (request.unborn && request.symrefs)
   if (first === 1 && showsHead && prefixes.some((prefix) => 'HEAD'.startsWith(prefix)))
     yield { start: 0, end: 1 }
@@ -77,7 +77,7 @@ function* partsOf(listing: RefListing, ranges: readonly LineRange[]): Generator<
 }
 
 /** Returns the prefixes sorted and without those that begin with another one; no prefix at all means every ref. */
-function disjoint(prefixes: readonly string[]): string[] {
+export function canonicalPrefixes(prefixes: readonly string[]): string[] {
   if (prefixes.length === 0) return ['']
   const kept: string[] = []
   // No name of a ref has a space or a control character (git-check-ref-format(1)), so such a prefix matches none.

@@ -2,9 +2,9 @@
 
 export const flushPacket = Buffer.from('0000')
 
-/** Returns a text as one pkt-line. */
-export function pktLine(text: string): Buffer {
-  const payload = Buffer.from(text)
+/** Returns a text, or bytes, as one pkt-line. */
+export function pktLine(text: string | Buffer): Buffer {
+  const payload = typeof text === 'string' ? Buffer.from(text) : text
   return Buffer.concat([Buffer.from((payload.length + 4).toString(16).padStart(4, '0')), payload])
 }
 

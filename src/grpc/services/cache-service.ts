@@ -1,4 +1,5 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js'
+import { RepositoryNotFound } from '../../origin/errors.js'
 import type { CacheInspector } from '../../service/cache-inspector.js'
 import type { LeaseService } from '../../service/lease-service.js'
 import { replyBy } from '../admin-call.js'
@@ -11,7 +12,8 @@ interface RepositoryRequest {
 
 export interface CacheServiceOptions extends Pick<CallOptions, 'authorize' | 'log'> {
   readonly leases: LeaseService
-  readonly inspector: CacheInspector
+  /** undefined: there are no repositories here to look at. */
+  readonly inspector: CacheInspector | undefined
   readonly invalidated: (source: string) => void
 }
 
@@ -29,6 +31,7 @@ export function cacheService(options: CacheServiceOptions): UntypedServiceImplem
     Stat: replyBy<RepositoryRequest, object>(log, async (call) => {
       const repository = repositoryPath(call.request.repository)
       await authorize(call, { repository, service: 'admin' })
+      if (!inspector) throw new RepositoryNotFound(repository)
       const { decision, ...stat } = await inspector.stat(repository)
       return { ...stat, mode: decision.mode, modeReason: decision.reason }
     }),

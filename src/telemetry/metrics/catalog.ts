@@ -7,6 +7,7 @@ import { packMetrics } from './packs.js'
 import { processMetrics } from './processes.js'
 import { connectionMetrics, requestMetrics } from './requests.js'
 import { storeMetrics } from './store.js'
+import { upstreamMetrics } from './upstream.js'
 
 /** Every metric of refstream, by subject, in the order of docs/metrics.md. */
 export const metricSubjects: Readonly<Record<string, Definitions>> = {
@@ -14,6 +15,7 @@ export const metricSubjects: Readonly<Record<string, Definitions>> = {
   Connections: connectionMetrics,
   Fills: fillMetrics,
   Packs: packMetrics,
+  Upstreams: upstreamMetrics,
   'Git processes': processMetrics,
   'Freshness and leases': freshnessMetrics,
   Cache: storeMetrics,

@@ -61,6 +61,8 @@ t.test('output, exit codes and counters', async (t) => {
   t.equal(await outputOf(git.spawn(['two'], options), [0, 3]), '')
   t.same(started, ['one', 'two', 'two'])
   t.same(complaints[0], { command: 'two', stderr: 'oops', ending: 'exit code 3' })
+  await t.rejects(git.output(['two'], { ...options, hidesStderr: true }), GitError)
+  t.equal(complaints.at(-1)?.stderr, '', 'what may be secret is not reported')
   t.equal(git.running, 0)
 })
 

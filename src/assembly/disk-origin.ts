@@ -1,0 +1,115 @@
+import type { Settings } from '../config/options.js'
+import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
+import type { RepositoriesRoot } from '../git/state/repositories-root.js'
+import { DiskLeases } from '../origin/disk/disk-leases.js'
+import { DiskOrigin } from '../origin/disk/disk-origin.js'
+import { DiskPacks } from '../origin/disk/disk-packs.js'
+import { DiskRefs } from '../origin/disk/disk-refs.js'
+import { DiskSubjects } from '../origin/disk/disk-subjects.js'
+import { GitBackend } from '../origin/disk/git-backend.js'
+import { Modes } from '../origin/disk/observation/modes.js'
+import { Observer } from '../origin/disk/observation/observer.js'
+import { PackNames } from '../origin/disk/pack-names.js'
+import { ServedRepositories } from '../origin/disk/served-repositories.js'
+import { ServingConfigs } from '../origin/disk/serving-configs.js'
+import { UnservedNotices } from '../origin/disk/unserved-notices.js'
+import { PackService } from '../origin/packs/pack-service.js'
+import { atMostEvery, type Log } from '../telemetry/log.js'
+import type { HostEnvironment } from './environment.js'
+import type { OriginParts } from './origin-parts.js'
+
+/** The repositories below the root, and what else is known of them. */
+export interface DiskParts {
+  readonly origin: DiskOrigin
+  readonly modes: Modes
+  readonly observer: Observer
+  readonly diskLeases: DiskLeases
+  readonly subjects: DiskSubjects
+}
+
+/** Least time in milliseconds between two log lines about a clock that was set back. */
+const clockQuietMs = 600_000
+
+export function openDiskOrigin(
+  settings: Settings,
+  environment: NodeJS.ProcessEnv,
+  host: Pick<HostEnvironment, 'mounts' | 'disks'>,
+  root: RepositoriesRoot,
+  parts: OriginParts,
+): DiskParts {
+  const { git, leases, freshCache, packCache, listings, fillReports, packReports, limits, metrics, log } =
+    parts
+  const { limiter, backOff, processStalls } = limits
+  const notices = new UnservedNotices({ log })
+  const modes = openModes(settings, host, log)
+  const observer = openObserver(settings, host, root, modes, notices, parts)
+  // The server of shape 3 decides what is served, and knows nothing of git-daemon-export-ok.
+  const isBeside = settings.upstream !== undefined
+  const exportAll = settings.exportAll ?? (isBeside || environment['GIT_HTTP_EXPORT_ALL'] !== undefined)
+  const servingConfigs = new ServingConfigs({ git, backOff })
+  const served = new ServedRepositories({ exportAll, observer, servingConfigs, notices })
+  const refs = new DiskRefs({
+    ...{ git, observer, served, cache: freshCache, listings, fillReports, limiter, backOff },
+  })
+  const packs = new PackService({
+    enabled: settings.packs,
+    source: new DiskPacks({ git, served, names: new PackNames({ served, refs }) }),
+    ...{ cache: packCache, fillReports, reports: packReports, backOff },
+  })
+  const diskLeases = new DiskLeases({ leases, modes })
+  const backend = new GitBackend({ exportAll, git, observer, leases: diskLeases, processStalls, metrics })
+  return {
+    origin: new DiskOrigin({ refs, packs, backend }),
+    ...{ modes, observer, diskLeases, subjects: new DiskSubjects({ root, observer }) },
+  }
+}
+
+function openModes(settings: Settings, { mounts }: Pick<HostEnvironment, 'mounts'>, log: Log): Modes {
+  const { unleasedMaxAgeSeconds } = settings
+  return new Modes({
+    rules: settings.freshness,
+    mounts,
+    leaseOnly: ({ gitDir }, { reason, detail }) => {
+      log.warn(
+        { repository: gitDir, reason, detail, unleasedMaxAgeSeconds },
+        'a repository is in lease mode: changes without a lease stay unseen for up to unleased-max-age-seconds; open leases, for example ' +
+          'with `refstream hook install`',
+      )
+    },
+  })
+}
+
+function openObserver(
+  settings: Settings,
+  { disks }: Pick<HostEnvironment, 'disks'>,
+  root: RepositoriesRoot,
+  modes: Modes,
+  notices: UnservedNotices,
+  { git, leases, metrics, log }: OriginParts,
+): Observer {
+  const installation = inspectInstallation(git).then((found) => warnIfUnsupported(found, log))
+  return new Observer({
+    ...{ root, disks, leases, modes },
+    settings: installation.then((found) => ({ root, ...found })),
+    directoriesMax: settings.maxRefDirectories,
+    looseRefsMax: settings.maxLooseRefs,
+    linksAnywhere: settings.access === undefined,
+    unleasedMaxAgeMs: settings.unleasedMaxAgeSeconds * 1000,
+    observed: (result) => metrics.observations.inc({ result }),
+    refused: (path, why) => notices.tell(path || '.', why === 'outside' ? 'outside-root' : why),
+    clockBehind: atMostEvery(clockQuietMs, (ms: number) =>
+      log.warn(
+        { aheadSeconds: Math.round(ms / 1000) },
+        'files have timestamps in the future: the system clock was set back; answers stay fresh by the monotonic clock',
+      ),
+    ),
+  })
+}
+
+function warnIfUnsupported(installation: Installation, log: Log): Installation {
+  const { version, supported } = installation
+  if (!supported) {
+    log.warn({ version }, `this version of Git is not supported; install ${oldestGit} or newer`)
+  }
+  return installation
+}

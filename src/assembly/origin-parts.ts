@@ -1,0 +1,26 @@
+import type { FreshCache } from '../freshness/fresh-cache.js'
+import type { Leases } from '../freshness/leases.js'
+import type { PackCache } from '../freshness/pack-cache.js'
+import type { Git } from '../git/process/git.js'
+import type { FillReports } from '../origin/fill-reports.js'
+import type { PackReports } from '../origin/packs/pack-reports.js'
+import type { RefListings } from '../origin/ref-listings.js'
+import type { StreamCache } from '../streamcache/index.js'
+import type { Log } from '../telemetry/log.js'
+import type { Metrics } from '../telemetry/metrics.js'
+import type { Limits } from './limits.js'
+
+/** What every origin is built from. */
+export interface OriginParts {
+  readonly git: Git
+  readonly leases: Leases
+  readonly cache: StreamCache
+  readonly freshCache: FreshCache
+  readonly packCache: PackCache
+  readonly listings: RefListings
+  readonly fillReports: FillReports
+  readonly packReports: PackReports
+  readonly limits: Limits
+  readonly metrics: Metrics
+  readonly log: Log
+}

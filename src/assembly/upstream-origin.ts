@@ -1,0 +1,116 @@
+import type { Settings } from '../config/options.js'
+import { repositoryMatcher } from '../config/repository-glob.js'
+import { AgedCache } from '../freshness/aged/aged-cache.js'
+import type { Installation } from '../git/process/installation.js'
+import { PackService } from '../origin/packs/pack-service.js'
+import { viewOf } from '../origin/upstream/credentials/view.js'
+import { subjectOf } from '../origin/upstream/repository-address.js'
+import { addressOf, type Upstream } from '../origin/upstream/upstream.js'
+import { UpstreamBackend } from '../origin/upstream/upstream-backend.js'
+import { UpstreamOrigin } from '../origin/upstream/upstream-origin.js'
+import { UpstreamPacks } from '../origin/upstream/upstream-packs.js'
+import { UpstreamRefs } from '../origin/upstream/upstream-refs.js'
+import { UpstreamRequests } from '../origin/upstream/upstream-requests.js'
+import { Upstreams } from '../origin/upstream/upstreams.js'
+import type { OriginParts } from './origin-parts.js'
+import { openUpstreamClient } from './upstream-client.js'
+import { openUpstreamCredentials, type UpstreamCredentialFile } from './upstream-credentials.js'
+
+/** The upstream servers, and what else is known of them. */
+export interface UpstreamParts {
+  readonly origin: UpstreamOrigin
+  readonly upstreams: Upstreams
+  /** Called with the subject of a repository that may have changed. */
+  readonly changed: (subject: string) => void
+  close(): Promise<void>
+}
+
+/** @throws ConfigError */
+export function openUpstreamOrigin(
+  settings: Settings,
+  environment: NodeJS.ProcessEnv,
+  installation: Installation,
+  credentialFile: UpstreamCredentialFile | undefined,
+  parts: OriginParts,
+): UpstreamParts {
+  const { leases, packCache, listings, fillReports, packReports, limits, metrics, log } = parts
+  const { backOff } = limits
+  const statusOf = (subject: string) => leases.statusOf(subject)
+  const opened = (settings.upstream ?? []).map(({ glob, url }) => {
+    const name = hostOf(url)
+    const client = openUpstreamClient(settings, url, name, environment, installation.version, metrics, log)
+    const service = openUpstreamCredentials(settings, url, credentialFile, parts)
+    const isShared = settings.upstreamView === 'shared'
+    const upstream: Upstream = { name, url, client, service, isShared }
+    return { matches: pathMatcher(glob ?? '**'), upstream, client }
+  })
+  const upstreams = new Upstreams({ rules: opened, maxAgeMsOf: maxAgeOf(settings), viewOf })
+  const hosts = opened.map(({ upstream: { url, name } }) => ({ url, name }))
+  /** The host of an entry's key, which ends in the repository's address. */
+  const labelsOf = (key: string): { upstream: string } => {
+    const address = key.slice(key.lastIndexOf(' ') + 1)
+    return { upstream: hosts.find(({ url }) => address.startsWith(url))?.name ?? 'unknown' }
+  }
+  const cache = new AgedCache({
+    cache: parts.cache,
+    statusOf,
+    events: {
+      clientAsked: (key) => metrics.upstreamClientRequests.inc(labelsOf(key)),
+      servedStale: (key) => metrics.upstreamStaleAnswers.inc(labelsOf(key)),
+    },
+  })
+  const requests = new UpstreamRequests({
+    ended: (upstream, cause, result) => metrics.upstreamRequests.inc({ upstream, cause, result }),
+  })
+  const refs = new UpstreamRefs({
+    ...{ requests, cache, listings, fillReports, backOff },
+    verdictMs: settings.authCacheSeconds * 1000,
+    staleMs: settings.upstreamStaleSeconds * 1000,
+  })
+  const source = new UpstreamPacks({
+    ...{ upstreams, requests, refs, statusOf },
+    outdated: (repository) => {
+      metrics.upstreamDroppedEntries.inc({ upstream: repository.upstream.name })
+      log.info(
+        { repository: addressOf(repository) },
+        'the upstream does not have what a kept entry advertises; it was dropped',
+      )
+      leases.invalidate(repository.subject)
+    },
+  })
+  const packs = new PackService({
+    enabled: settings.packs,
+    source,
+    ...{ cache: packCache, fillReports, reports: packReports, backOff },
+  })
+  const backend = new UpstreamBackend({ upstreams, requests, leases })
+  return {
+    origin: new UpstreamOrigin({ upstreams, refs, packs, backend }),
+    upstreams,
+    changed: (subject) => cache.changed(subject),
+    close: async () => {
+      cache.close()
+      await Promise.all(opened.map(({ client }) => client.close()))
+    },
+  }
+}
+
+const hostOf = (url: string): string => {
+  const { hostname, port, protocol } = new URL(url)
+  return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`
+}
+
+/** Makes a function that returns whether a glob applies to a path, by whatever name its server may know it. */
+function pathMatcher(glob: string): (path: string) => boolean {
+  const matches = repositoryMatcher(glob)
+  return (path) => matches({ path, refersTo: (other) => subjectOf('', other) === subjectOf('', path) })
+}
+
+/** Returns how old answers for a repository may be: the first rule that matches decides; without one, they are exact. */
+function maxAgeOf({ upstreamFreshness }: Settings): (path: string) => number {
+  const rules = upstreamFreshness.map((rule) => ({
+    matches: pathMatcher(rule.glob),
+    maxAgeMs: rule.mode === 'exact' ? 0 : rule.seconds * 1000,
+  }))
+  return (path) => rules.find(({ matches }) => matches(path))?.maxAgeMs ?? 0
+}

@@ -1,0 +1,120 @@
+import { PassThrough, type Readable } from 'node:stream'
+import type { Leases } from '../../freshness/leases.js'
+import { holdLease } from '../held-lease.js'
+import type {
+  OriginResponse,
+  PassThroughAdmission,
+  PassThroughBody,
+  PassThroughRequest,
+} from '../pass-through.js'
+import type { Target } from '../target.js'
+import type { UpstreamRepository } from './upstream.js'
+import type { UpstreamRequests } from './upstream-requests.js'
+import type { Upstreams } from './upstreams.js'
+
+export interface UpstreamBackendOptions {
+  readonly upstreams: Upstreams
+  readonly requests: UpstreamRequests
+  readonly leases: Leases
+}
+
+/** Headers of a client that are not sent on: refstream sets them itself, or they are credentials. */
+const ownHeaders = new Set([
+  ...['authorization', 'cookie', 'x-forwarded-for', 'x-real-ip', 'forwarded', 'expect', 'host'],
+  ...['if-none-match', 'if-modified-since'],
+])
+
+/** Passes requests through to an upstream, and its answers back, as they are. */
+export class UpstreamBackend {
+  readonly #options: UpstreamBackendOptions
+
+  constructor(options: UpstreamBackendOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Answers a request that changes nothing.
+   * @throws RepositoryNotFound, UpstreamUnavailable, Overloaded, or the signal's reason
+   */
+  passThrough(
+    target: Target,
+    request: PassThroughRequest,
+    admission: PassThroughAdmission,
+  ): Promise<OriginResponse> {
+    return this.#send(this.#options.upstreams.find(target), request, admission)
+  }
+
+  /** Does the same for a request that may change the repository, and holds a lease until it has been answered. */
+  async mutate(
+    target: Target,
+    request: PassThroughRequest,
+    admission: PassThroughAdmission,
+  ): Promise<OriginResponse> {
+    const { upstreams, leases } = this.#options
+    const repository = upstreams.find(target)
+    const end = holdLease(leases, repository.subject, 'push', () => 'changed')
+    try {
+      const response = await this.#send(repository, request, admission)
+      response.body.once('close', end)
+      return response
+    } catch (error) {
+      end()
+      throw error
+    }
+  }
+
+  async #send(
+    repository: UpstreamRepository,
+    request: PassThroughRequest,
+    { admitted, signal }: PassThroughAdmission,
+  ): Promise<OriginResponse> {
+    const { method, resource, uri } = request
+    const body = method === 'GET' || method === 'HEAD' ? undefined : bodyOf(request.body)
+    const response = await this.#options.requests.send(repository, resource + queryOf(uri), {
+      ...{ cause: 'pass', method, class: 'pass', admitted, signal },
+      headers: headersOf(request),
+      // A client that was redirected would leave refstream.
+      followsRedirects: resource === '/info/refs',
+      ...(body && { body }),
+    })
+    const { status, statusText, headers, body: answer } = response
+    let isWhole = false
+    answer.once('end', () => (isWhole = true))
+    return {
+      ...{ status, statusText, headers, body: answer },
+      whole: () => Promise.resolve(isWhole),
+      end: () => void answer.destroy(),
+    }
+  }
+}
+
+const queryOf = (uri: string): string => /\?.*$/.exec(uri)?.[0] ?? ''
+
+function headersOf({ headers, remoteAddress }: PassThroughRequest): Record<string, string | string[]> {
+  const sent: Record<string, string | string[]> = {}
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = (headers[at] ?? '').toLowerCase()
+    const value = headers[at + 1] ?? ''
+    if (ownHeaders.has(name)) continue
+    const before = sent[name]
+    sent[name] = before === undefined ? value : [before, value].flat()
+  }
+  // What the client itself says of this is not passed on: it could name another.
+  if (remoteAddress) sent['x-forwarded-for'] = remoteAddress
+  return sent
+}
+
+/** A whole body that was read is sent from memory; otherwise the rest follows as it comes. */
+function bodyOf({ beginning, ended, rest }: PassThroughBody): Buffer | Readable {
+  if (ended) return beginning
+  const body = new PassThrough()
+  if (beginning.length > 0) body.write(beginning)
+  // `pipe` leaves the client's request alone when the upstream answers early, and what follows is dropped then.
+  rest.pipe(body)
+  rest.once('close', () => rest.readableEnded || body.destroy(new Error('the client has left')))
+  body.once('close', () => {
+    rest.unpipe(body)
+    rest.resume()
+  })
+  return body
+}

@@ -1,0 +1,219 @@
+import { LRUCache } from 'lru-cache'
+import type { AskCause } from '../../freshness/aged/aged-request.js'
+import { gitProtocol, type ProtocolVersion } from '../../git/protocol/version.js'
+import type { Entry } from '../../streamcache/index.js'
+import { UpstreamUnavailable, type UpstreamRequest, type UpstreamResponse } from './client/upstream-client.js'
+import { ListingOrder } from './listing-order.js'
+import { refusalOf, smartAnswer } from './smart-answer.js'
+import { addressOf, type UpstreamRepository } from './upstream.js'
+
+/** Most repositories whose redirect is remembered. */
+const redirectsMax = 10_000
+
+/** The upstream answers, but not in the smart protocol: a server of dumb HTTP, or a page for people. */
+export class NotSmart extends Error {
+  override readonly name = 'NotSmart'
+  override readonly message = 'the upstream did not answer in the smart protocol of Git'
+}
+
+/** A question about refs; see `AgedRequest.ask` for `kept` and the result. */
+export interface Question {
+  readonly cause: AskCause
+  readonly kept: Entry | undefined
+  readonly signal: AbortSignal
+}
+
+/** What is sent with a request to an upstream, besides credentials. */
+export type Sent = Pick<UpstreamRequest, 'method' | 'class' | 'admitted' | 'signal'> &
+  Partial<Pick<UpstreamRequest, 'headers' | 'body' | 'followsRedirects'>> & { readonly cause: RequestCause }
+
+/** Why a request is sent: the `cause` label. */
+export type RequestCause = AskCause | 'pack' | 'pass'
+
+export interface UpstreamRequestsOptions {
+  /** Called when a response's head has come, or when there will be none. */
+  readonly ended?: (upstream: string, cause: RequestCause, result: RequestResult) => void
+}
+
+/** How a request ended: the `result` label. */
+export type RequestResult = 'ok' | 'unchanged' | 'refused' | 'unavailable'
+
+/** Speaks Git's smart HTTP protocol with upstreams (gitprotocol-http(5)). */
+export class UpstreamRequests {
+  /** Where the repository of a client was redirected to, by address and client. */
+  readonly #redirects = new LRUCache<string, string>({ max: redirectsMax })
+  readonly #ended: NonNullable<UpstreamRequestsOptions['ended']>
+
+  constructor({ ended = () => {} }: UpstreamRequestsOptions = {}) {
+    this.#ended = ended
+  }
+
+  /**
+   * Asks for an advertisement.
+   * @throws NotSmart, UpstreamRefusal, UpstreamUnavailable, Overloaded, or the signal's reason
+   */
+  async advertisement(
+    repository: UpstreamRepository,
+    version: ProtocolVersion,
+    { kept, signal, cause }: Question,
+  ): Promise<AsyncIterable<Buffer> | 'unchanged'> {
+    const key = redirectKey(repository)
+    const response = await this.send(repository, '/info/refs?service=git-upload-pack', {
+      ...{ cause, method: 'GET', class: 'fill', admitted: false, signal, followsRedirects: true },
+      headers: { ...versionHeader(version), ...condition(kept), 'Accept-Encoding': 'gzip' },
+    })
+    const [base] = response.redirectedTo?.split('/info/refs?') ?? []
+    if (base === undefined) this.#redirects.delete(key)
+    else this.#redirects.set(key, base)
+    return answerOf(response, 'application/x-git-upload-pack-advertisement', kept)
+  }
+
+  /** Asks an ls-refs question. @throws as `advertisement`; UnsortedListing, or the body does */
+  async listing(
+    repository: UpstreamRepository,
+    body: Buffer,
+    { kept, signal, cause }: Question,
+  ): Promise<AsyncIterable<Buffer> | 'unchanged'> {
+    const response = await this.send(repository, '/git-upload-pack', {
+      // Clients ask it that have received the capability advertisement.
+      ...{ cause, method: 'POST', class: 'fill', admitted: true, signal, body },
+      headers: { ...uploadPackHeaders, ...versionHeader(2), ...condition(kept), 'Accept-Encoding': 'gzip' },
+    })
+    const order = new ListingOrder()
+    return answerOf(response, uploadPackResult, kept, (chunk) => order.push(chunk))
+  }
+
+  /** Asks for a pack. @throws NotSmart, UpstreamRefusal, UpstreamUnavailable, Overloaded, or the signal's reason */
+  async fetch(
+    repository: UpstreamRepository,
+    { version, body }: { readonly version: ProtocolVersion; readonly body: Buffer },
+    { signal, admitted }: { readonly signal: AbortSignal; readonly admitted: boolean },
+  ): Promise<AsyncIterable<Buffer>> {
+    const response = await this.send(repository, '/git-upload-pack', {
+      ...{ cause: 'pack', method: 'POST', class: 'pack', admitted, signal, body },
+      headers: { ...uploadPackHeaders, ...versionHeader(version) },
+    })
+    return expectBody(response, uploadPackResult)
+  }
+
+  /** Returns where a repository is known to be, if it was moved: what packs and redirected requests go to. */
+  placeOf(repository: UpstreamRepository): string {
+    return this.#redirects.get(redirectKey(repository)) ?? repository.path
+  }
+
+  /**
+   * Sends a request about a repository.
+   * @param resource what follows the repository in the path, with its query
+   * @throws UpstreamUnavailable, Overloaded, or the signal's reason
+   */
+  async send(
+    repository: UpstreamRepository,
+    resource: string,
+    { cause, ...sent }: Sent,
+  ): Promise<UpstreamResponse> {
+    const { name } = repository.upstream
+    try {
+      const response = await this.#send(repository, resource, sent)
+      this.#ended(name, cause, resultOf(response.status))
+      return response
+    } catch (error) {
+      if (!sent.signal.aborted) this.#ended(name, cause, 'unavailable')
+      throw error
+    }
+  }
+
+  async #send(
+    repository: UpstreamRepository,
+    resource: string,
+    sent: Omit<Sent, 'cause'>,
+  ): Promise<UpstreamResponse> {
+    const { upstream, subject } = repository
+    // A question that follows redirects finds out where the repository is now.
+    const place = sent.followsRedirects ? repository.path : this.placeOf(repository)
+    const authorization = await authorizationOf(repository)
+    const response = await upstream.client.request({
+      ...sent,
+      path: place + resource,
+      group: subject,
+      headers: { ...sent.headers, ...authorization },
+    })
+    return upstream.service ? checkService(repository, response, authorization) : response
+  }
+}
+
+function resultOf(status: number): RequestResult {
+  if (status === 304 || status === 412) return 'unchanged'
+  if (status === 429 || status >= 500) return 'unavailable'
+  return status < 400 ? 'ok' : 'refused'
+}
+
+const redirectKey = (repository: UpstreamRepository): string =>
+  `${repository.client} ${addressOf(repository)}`
+
+const uploadPackResult = 'application/x-git-upload-pack-result'
+const uploadPackHeaders = {
+  'Content-Type': 'application/x-git-upload-pack-request',
+  Accept: uploadPackResult,
+} as const
+
+function versionHeader(version: ProtocolVersion): Record<string, string> {
+  const value = gitProtocol(version)
+  return value === undefined ? {} : { 'Git-Protocol': value }
+}
+
+/** A refstream as the upstream says whether it would answer the same: its entity tags are digests of the plain bytes. */
+const condition = (kept: Entry | undefined): Record<string, string> =>
+  kept?.sha256 === undefined ? {} : { 'If-None-Match': `"${kept.sha256}"` }
+
+async function authorizationOf({
+  upstream,
+  credentials,
+}: UpstreamRepository): Promise<Record<string, string>> {
+  const { authorization, cookie } = credentials
+  const value = upstream.service ? await upstream.service.get() : authorization
+  return {
+    ...(value === undefined ? {} : { Authorization: value }),
+    ...(cookie === undefined ? {} : { Cookie: cookie }),
+  }
+}
+
+/** Tells the source of refstream's own credential whether it was accepted. Clients cannot do anything about a refusal. */
+function checkService(
+  { upstream: { name, service } }: UpstreamRepository,
+  response: UpstreamResponse,
+  { Authorization: authorization }: Record<string, string>,
+): UpstreamResponse {
+  const { status } = response
+  if (status !== 401) {
+    if (authorization !== undefined) service?.accepted(authorization)
+    return response
+  }
+  if (authorization !== undefined) service?.rejected(authorization)
+  response.body.destroy()
+  throw new UpstreamUnavailable(
+    `${name} wants ${authorization === undefined ? 'a' : 'another'} credential; check refstream's upstream credentials`,
+    { status },
+  )
+}
+
+async function answerOf(
+  response: UpstreamResponse,
+  type: string,
+  kept: Entry | undefined,
+  check?: (chunk: Buffer) => void,
+): Promise<AsyncIterable<Buffer> | 'unchanged'> {
+  // RFC 9110, section 13.1.2: 304 answers GET, and 412 every other method.
+  if (kept && (response.status === 304 || response.status === 412)) {
+    response.body.resume()
+    return 'unchanged'
+  }
+  await expectBody(response, type)
+  return smartAnswer(response, check)
+}
+
+async function expectBody(response: UpstreamResponse, type: string): Promise<AsyncIterable<Buffer>> {
+  if (response.status !== 200) throw await refusalOf(response)
+  if (response.values('content-type')[0] === type) return response.body
+  response.body.destroy()
+  throw new NotSmart()
+}
