@@ -7,7 +7,6 @@ import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
-import { AnswerDigests } from '../service/answer-digests.js'
 import { CompressedForms } from '../service/compressed-forms.js'
 import type { Leases } from '../freshness/leases.js'
 import { LeaseService } from '../service/lease-service.js'
@@ -38,14 +37,17 @@ export interface ServerParts {
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
   const { origins, accessControl, limits, metrics, log } = parts
   const { access, clientName, proxies } = accessControl
+  const forwardsCredentials =
+    origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through'
   return {
     ...limits,
     access,
     clientName,
     proxies,
     origin: origins.origin,
-    forwardsCredentials: origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through',
-    anyTarget: origins.upstream !== undefined,
+    forwardsCredentials,
+    // With refstream's own credentials, only what Git's protocol has may reach the upstream.
+    anyTarget: forwardsCredentials,
     metrics,
     log,
     remoteUserHeader: settings.remoteUserHeader,
@@ -53,7 +55,6 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     requestIdleMs: settings.requestIdleSeconds * 1000,
     maxHeaderBytes: settings.maxHeaderBytes,
     shedStatus: settings.shedStatus,
-    digests: new AnswerDigests(),
     compressed: new CompressedForms({
       minBytes: settings.compression ? settings.compressionMinBytes : undefined,
       maxBytes: settings.hotMaxBytes,

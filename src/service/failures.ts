@@ -15,6 +15,8 @@ import {
   UnknownLease,
 } from '../origin/errors.js'
 import { causeOf } from '../origin/faults.js'
+import { InvalidUpstreamPath, RedirectRefused } from '../origin/upstream/client/errors.js'
+import { CredentialsUnavailable } from '../origin/upstream/credentials/credential-source.js'
 import { UpstreamRefusal, UpstreamUnavailable } from '../origin/upstream-errors.js'
 
 /** The `outcome` label of a request that was not answered, in `refstream_requests_total`. */
@@ -87,6 +89,12 @@ export function classify(error: unknown): Failure {
 
 function explanationOf(error: unknown): Explanation {
   if (error instanceof UpstreamRefusal) return explainRefusal(error)
+  if (error instanceof RedirectRefused || error instanceof CredentialsUnavailable) {
+    const message = `the upstream server cannot be asked (${quote(error.message)})`
+    return { kind: 'upstream-unavailable', message, retryAfterMs: momentMs }
+  }
+  if (error instanceof InvalidUpstreamPath)
+    return { kind: 'not-found', message: 'an upstream can have no such repository' }
   if (error instanceof UpstreamUnavailable) {
     const message = `the upstream server cannot answer now (${quote(error.message)}); try again later`
     return { kind: 'upstream-unavailable', message, retryAfterMs: error.retryAfterMs ?? momentMs }

@@ -1,10 +1,15 @@
 import type { Test } from 'tap'
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import {
   UpstreamClient,
   type UpstreamClientOptions,
   type UpstreamRequest,
   type UpstreamResponse,
 } from '../../src/origin/upstream/client/upstream-client.js'
+
+import { startFaultProxy } from './fault-proxy.js'
 
 export const userAgent = 'git/2.55.0 refstream/0.0.0'
 
@@ -48,4 +53,21 @@ export async function bodyOf({ body }: UpstreamResponse): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of body as AsyncIterable<Buffer>) chunks.push(chunk)
   return Buffer.concat(chunks)
+}
+
+/** Starts a server that ends with the test. @returns its URL */
+export async function serve(t: Test, listener: RequestListener): Promise<string> {
+  const server = createServer(listener)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** A server behind a fault proxy. */
+export async function behindProxy(t: Test, listener: RequestListener) {
+  return await startFaultProxy(t, { target: await serve(t, listener) })
 }

@@ -144,9 +144,11 @@ export class AgedCache {
     return rounds.gathering.wait(request, 'gathered')
   }
 
-  #mayShare({ start, entry, forgotten, signal }: Round, request: AgedRequest): boolean {
+  #mayShare(round: Round, request: AgedRequest): boolean {
+    const { start, entry, forgotten, signal } = round
     if (!start) return true
-    return !forgotten && !signal.aborted && entry?.joinable !== false && this.#maySatisfy(start, request)
+    const isOpen = entry ? entry.joinable : !round.settled
+    return isOpen && !forgotten && !signal.aborted && this.#maySatisfy(start, request)
   }
 
   #follow(entry: Entry, { atMs }: AgeStart, reuse: Reuse): AgedReading {

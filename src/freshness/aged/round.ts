@@ -30,6 +30,7 @@ export class Round {
   entry: Entry | undefined
   /** The key was forgotten meanwhile: what the round makes must not be kept, and answers no later request. */
   forgotten = false
+  #settled = false
   /** The client that paid for an owed refresh; undefined in a round for clients that wait. */
   #owedBy: AgedRequest | undefined
   readonly #waiters = new Set<Waiter>()
@@ -43,6 +44,11 @@ export class Round {
   /** Aborts the question. */
   get signal(): AbortSignal {
     return this.#controller.signal
+  }
+
+  /** Has it answered all that waited? Then it is about to end, or its fill answers those that come. */
+  get settled(): boolean {
+    return this.#settled
   }
 
   get cause(): 'client' | 'refresh' {
@@ -92,6 +98,7 @@ export class Round {
 
   /** Answers all that wait. @param answer returns one request's reading, or throws the error for it */
   settle(answer: (request: AgedRequest, role: Role) => AgedReading): void {
+    this.#settled = true
     for (const { request, role, resolve, reject, release } of this.#waiters) {
       release()
       try {

@@ -73,6 +73,7 @@ export class UpstreamBackend {
     const response = await this.#options.requests.send(repository, resource + queryOf(uri), {
       ...{ cause: 'pass', method, class: 'pass', admitted, signal },
       headers: headersOf(request),
+      uri: resource === '' ? uri : undefined,
       // A client that was redirected would leave refstream.
       followsRedirects: resource === '/info/refs',
       ...(body && { body }),

@@ -25,7 +25,11 @@ export interface Question {
 
 /** What is sent with a request to an upstream, besides credentials. */
 export type Sent = Pick<UpstreamRequest, 'method' | 'class' | 'admitted' | 'signal'> &
-  Partial<Pick<UpstreamRequest, 'headers' | 'body' | 'followsRedirects'>> & { readonly cause: RequestCause }
+  Partial<Pick<UpstreamRequest, 'headers' | 'body' | 'followsRedirects'>> & {
+    readonly cause: RequestCause
+    /** The target instead of a resource of the repository: for what Git's protocol does not have. */
+    readonly uri?: string | undefined
+  }
 
 /** Why a request is sent: the `cause` label. */
 export type RequestCause = AskCause | 'pack' | 'pass'
@@ -125,7 +129,7 @@ export class UpstreamRequests {
   async #send(
     repository: UpstreamRepository,
     resource: string,
-    sent: Omit<Sent, 'cause'>,
+    { uri, ...sent }: Omit<Sent, 'cause'>,
   ): Promise<UpstreamResponse> {
     const { upstream, subject } = repository
     // A question that follows redirects finds out where the repository is now.
@@ -133,7 +137,7 @@ export class UpstreamRequests {
     const authorization = await authorizationOf(repository)
     const response = await upstream.client.request({
       ...sent,
-      path: place + resource,
+      path: uri ?? place + resource,
       group: subject,
       headers: { ...sent.headers, ...authorization },
     })

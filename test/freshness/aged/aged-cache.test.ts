@@ -190,6 +190,18 @@ t.test('an error of the question is shared by all that wait for it, and by no ot
 })
 
 t.test(
+  'a request that comes as soon as a question has failed is asked for, and does not wait for it',
+  async (t) => {
+    const rig = await openAged(t)
+    const read = async (): Promise<AgedReading> => rig.aged.read(rig.request({ maxAgeMs: 60 * second }))
+    const again = read().catch(read)
+    ;(await rig.question(1)).fail(away)
+    ;(await rig.question(2)).answer(bodyOf('one'))
+    t.equal(await textOf(again), 'one')
+  },
+)
+
+t.test(
   'an answer that breaks before its first byte, or while it is compared, is an error of the question',
   async (t) => {
     const rig = await openAged(t)

@@ -3,6 +3,7 @@ import { Agent, EnvHttpProxyAgent, Pool, type Dispatcher } from 'undici'
 import { systemClock, type Clock } from '../../../limits/clock.js'
 import { AddressRules, type Resolve } from './address-rules.js'
 import { Connection } from './connection.js'
+import { KeptPool } from './kept-pool.js'
 
 export interface DispatcherOptions {
   /** Most connections to one host. */
@@ -93,7 +94,7 @@ export class Dispatchers {
       else this.#open.delete(connection)
       this.#changed(this.#open.size)
     }
-    return new Pool(origin, {
+    return new KeptPool(origin, {
       ...given,
       connections,
       keepAliveTimeout: idleMs,

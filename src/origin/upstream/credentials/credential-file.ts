@@ -107,11 +107,16 @@ export function credentialFromFile(
   events: CredentialEvents = {},
 ): CredentialSource {
   const current = (): string | undefined => file().authorizationFor(url)
+  let refused: string | undefined
   return {
     get: () => Promise.resolve(current()),
     rejected: (authorization) => {
-      if (authorization === current()) events.refused?.(url)
+      if (authorization === refused || authorization !== current()) return
+      refused = authorization
+      events.refused?.(url)
     },
-    accepted: () => {},
+    accepted: (authorization) => {
+      if (authorization === refused) refused = undefined
+    },
   }
 }

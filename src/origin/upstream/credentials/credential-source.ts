@@ -14,7 +14,7 @@ export interface CredentialSource {
 
 /** Events to be logged; none has a secret in it. */
 export interface CredentialEvents {
-  /** The upstream has refused the credential that is in use. */
+  /** The upstream has refused the credential that is in use, which it may have accepted before. */
   refused?(url: string): void
 }
 

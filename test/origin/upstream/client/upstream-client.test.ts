@@ -1,29 +1,14 @@
-import t, { type Test } from 'tap'
-import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import t from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidUpstreamPath } from '../../../../src/origin/upstream/client/upstream-client.js'
 import { eventually } from '../../../support/eventually.js'
-import { startFaultProxy } from '../../../support/fault-proxy.js'
-import { bodyOf, createUpstreamClient, userAgent } from '../../../support/upstream-client.js'
-
-/** Starts a server that ends with the test. @returns its URL */
-async function serve(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-/** A server behind a fault proxy. */
-async function behindProxy(t: Test, listener: RequestListener) {
-  return await startFaultProxy(t, { target: await serve(t, listener) })
-}
+import {
+  behindProxy,
+  bodyOf,
+  createUpstreamClient,
+  serve,
+  userAgent,
+} from '../../../support/upstream-client.js'
 
 t.test('a request reaches the configured URL, and its response comes back as it was', async (t) => {
   const url = await serve(t, (request, response) => {
@@ -110,7 +95,9 @@ t.test('connections are capped, reused, and kept for each class', async (t) => {
     request.resume()
     held.push(() => response.end('x'.repeat(100_000)))
   })
-  const { ask } = createUpstreamClient(t, proxy.url)
+  const open: number[] = []
+  const events = { connectionsChanged: (count: number) => open.push(count) }
+  const { ask, client } = createUpstreamClient(t, proxy.url, { events })
   const all = Array.from({ length: 20 }, (_, index) =>
     ask({ class: (['fill', 'pack', 'pass'] as const)[index % 3]!, group: String(index) }).then(bodyOf),
   )
@@ -125,6 +112,9 @@ t.test('connections are capped, reused, and kept for each class', async (t) => {
   t.equal(proxy.running.most, 4)
   t.equal(proxy.connections.most, 4)
   t.ok(proxy.connections.accepted <= 5, 'connections are reused')
+  t.equal(Math.max(...open), 4)
+  await client.close()
+  await eventually('none is open', () => open.at(-1) === 0)
 })
 
 t.test('a permit is free when the response is whole, destroyed, or never read', async (t) => {
