@@ -15,7 +15,7 @@ const versions = [0, 1, 2] as const
 const execute = promisify(execFile)
 
 /** What a Git client has printed, with its exit code, and without the address of its server. */
-async function outcome(version: 0 | 1 | 2, cwd: string, ...args: string[]): Promise<string> {
+export async function outcome(version: 0 | 1 | 2, cwd: string, ...args: string[]): Promise<string> {
   const config = ['-c', `protocol.version=${version}`, '-c', 'advice.detachedHead=false']
   const options = { cwd, env: { ...gitEnvironment, HOME: cwd } }
   const result = await execute('git', [...config, ...args], options).catch((error: unknown) => error)
@@ -49,13 +49,13 @@ export async function checkServer(t: Test, kind: StageKind, hops = 1): Promise<v
 }
 
 /** Runs a client directly at the server and through refstream, and checks that it got the same. */
-type Compare = (
+export type Compare = (
   t: Test,
   message: string,
   run: (base: string, name: string) => Promise<string>,
 ) => Promise<string>
 
-const comparing =
+export const comparing =
   (direct: string, through: string): Compare =>
   async (t, message, run) => {
     const expected = await run(direct, 'direct')
