@@ -35,7 +35,7 @@ async function history(
 /** Breaks the rule: what is kept answers for so long, whatever the settings say. */
 function answerFor(t: Test, maxAgeMs: number): void {
   type Find = Upstreams['find']
-  const find = Reflect.get(Upstreams.prototype, 'find') as Find
+  const find = Reflect.get<Upstreams, 'find'>(Upstreams.prototype, 'find')
   t.intercept(Upstreams.prototype, 'find', {
     value(this: Upstreams, ...target: Parameters<Find>) {
       return { ...find.apply(this, target), maxAgeMs }
