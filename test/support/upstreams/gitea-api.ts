@@ -78,6 +78,11 @@ export class GiteaApi {
     await this.call('DELETE', `${pathOf(repository)}/collaborators/${user}`)
   }
 
+  /** Makes a branch at HEAD, as the web interface does: without a push. */
+  async createBranch(repository: RepositoryName, name: string): Promise<void> {
+    await this.call('POST', `${pathOf(repository)}/branches`, { new_branch_name: name })
+  }
+
   /** From now on Gitea's pre-receive hook refuses pushes to this branch. */
   async protectBranch(repository: RepositoryName, branch: string): Promise<void> {
     const body = { rule_name: branch, enable_push: false }
