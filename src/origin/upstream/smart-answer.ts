@@ -119,7 +119,8 @@ function requirePackets(ending: AnswerEnding): void {
 }
 
 function refusalIn(chunks: readonly Buffer[], ending: AnswerEnding, response: UpstreamResponse): Error {
-  if (!ending.endsInPacket)
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+  if (!ending.endsInPacket || length > refusalMax)
     return new UpstreamUnavailable('an upstream sent an error message that is not whole, or too long')
   const type = response.values('content-type').flatMap((value) => ['Content-Type', value])
   return new UpstreamRefusal(200, type, Buffer.concat(chunks))
