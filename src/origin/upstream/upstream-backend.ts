@@ -68,9 +68,9 @@ export class UpstreamBackend {
     request: PassThroughRequest,
     { admitted, signal }: PassThroughAdmission,
   ): Promise<OriginResponse> {
-    const { method, resource, uri } = request
+    const { method, resource, service, uri } = request
     const body = method === 'GET' || method === 'HEAD' ? undefined : bodyOf(request.body)
-    const response = await this.#options.requests.send(repository, resource + queryOf(uri), {
+    const response = await this.#options.requests.send(repository, resource + queryOf(service), {
       ...{ cause: 'pass', method, class: 'pass', admitted, signal },
       headers: headersOf(request),
       uri: resource === '' ? uri : undefined,
@@ -89,7 +89,9 @@ export class UpstreamBackend {
   }
 }
 
-const queryOf = (uri: string): string => /\?.*$/.exec(uri)?.[0] ?? ''
+/** Of what Git's protocol has, nothing else of the query has a meaning; access was checked for this service. */
+const queryOf = (service: string | undefined): string =>
+  service === undefined ? '' : `?service=${encodeURIComponent(service)}`
 
 function headersOf({ headers, remoteAddress }: PassThroughRequest): Record<string, string | string[]> {
   const sent: Record<string, string | string[]> = {}

@@ -165,9 +165,13 @@ function versionHeader(version: ProtocolVersion): Record<string, string> {
   return value === undefined ? {} : { 'Git-Protocol': value }
 }
 
-/** A refstream as the upstream says whether it would answer the same: its entity tags are digests of the plain bytes. */
-const condition = (kept: Entry | undefined): Record<string, string> =>
-  kept?.sha256 === undefined ? {} : { 'If-None-Match': `"${kept.sha256}"` }
+/**
+ * A refstream as the upstream says whether it would answer the same: its entity tags are digests of the plain bytes. It
+ * compresses a listing for those that send a condition, so one is sent even if nothing is kept.
+ */
+const condition = (kept: Entry | undefined): Record<string, string> => ({
+  'If-None-Match': `"${kept?.sha256 ?? 'none'}"`,
+})
 
 async function authorizationOf({
   upstream,
