@@ -40,12 +40,17 @@ interface Asking {
 
 /** Most sets of prefixes that are remembered for one view of a repository, and most such views. */
 const questionsMax = { each: 8, views: 10_000 }
+/** Most times that an answer is asked for because it was refused to another client. */
+const triesMax = 3
 
 /** Answers requests for the refs of an upstream's repositories, from what is kept where the freshness rule allows it. */
 export class UpstreamRefs {
   readonly #options: UpstreamRefsOptions
   /** Questions that were asked lately, by view and repository: the answer to a wide one may answer a narrow one. */
   readonly #questions = new LRUCache<string, RefsQuestion[]>({ max: questionsMax.views })
+
+  /** The clients to which the upstream has refused something, by its refusals. */
+  readonly #refusedTo = new WeakMap<UpstreamRefusal, string>()
 
   constructor(options: UpstreamRefsOptions) {
     this.#options = options
@@ -60,7 +65,7 @@ export class UpstreamRefs {
     const { maxAgeMs, view } = repository
     if (version === 2) return this.#capabilities(repository, Math.min(maxAgeMs, this.#options.verdictMs))
     if (!this.#asksForItself(repository)) await this.verdict(repository)
-    return this.#read(repository, {
+    return this.#readOwn(repository, {
       ...{ kind: 'advertisement', name: `v${version}`, view, maxAgeMs },
       ask: (question) => this.#options.requests.advertisement(repository, version, question),
     })
@@ -89,7 +94,7 @@ export class UpstreamRefs {
     if (!this.#asksForItself(repository)) await this.verdict(repository)
     try {
       const question = this.#widest(repository, await this.#questionOf(repository, asked))
-      const reading = await this.#read(repository, this.#listing(repository, question))
+      const reading = await this.#readOwn(repository, this.#listing(repository, question))
       const { entry, follower, reuse, ageMs, isStale } = reading
       const listing = this.#options.listings.of(entry)
       // The listing follows the entry by itself.
@@ -108,9 +113,14 @@ export class UpstreamRefs {
 
   #capabilities(repository: UpstreamRepository, maxAgeMs: number): Promise<AgedReading> {
     return this.#read(repository, {
-      ...{ kind: 'advertisement', name: 'v2', view: repository.client, maxAgeMs },
+      ...{ ...capabilities, view: repository.client, maxAgeMs },
       ask: (question) => this.#options.requests.advertisement(repository, 2, question),
     })
+  }
+
+  /** To be called when the upstream has refused something to a client: what it has allowed before does not count any more. */
+  refused(repository: UpstreamRepository): void {
+    this.#options.cache.forget(keyOf(repository, { ...capabilities, view: repository.client }))
   }
 
   #listing(repository: UpstreamRepository, question: RefsQuestion): Asking {
@@ -159,9 +169,41 @@ export class UpstreamRefs {
     return this.#options.cache.read(this.#request(repository, asking))
   }
 
-  #request(repository: UpstreamRepository, { kind, name, view, maxAgeMs, ask }: Asking): AgedRequest {
+  /**
+   * Reads an answer that may be asked for in the name of another client with the same view. Such a client's refusal is not
+   * that of the others.
+   */
+  async #readOwn(repository: UpstreamRepository, asking: Asking): Promise<AgedReading> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const reading = await this.#read(repository, asking)
+        if (reading.isStale && this.#asksForItself(repository)) await this.#closedUnless(reading, repository)
+        return reading
+      } catch (error) {
+        if (!(error instanceof UpstreamRefusal) || this.#refusedTo.get(error) === repository.client)
+          throw error
+        if (tries === triesMax)
+          throw new UpstreamUnavailable('the upstream has refused this to other clients', { cause: error })
+        const { follower } = await this.#capabilities(repository, 0)
+        follower.close()
+      }
+    }
+  }
+
+  /** An answer that is kept is no verdict, other than one that was just asked for: the last verdict may have been a refusal. */
+  async #closedUnless({ follower }: AgedReading, repository: UpstreamRepository): Promise<void> {
+    try {
+      await this.verdict(repository)
+    } catch (error) {
+      follower.close()
+      throw error
+    }
+  }
+
+  #request(repository: UpstreamRepository, asking: Asking): AgedRequest {
+    const { kind, maxAgeMs, ask } = asking
     const { backOff, fillReports, staleMs } = this.#options
-    const key = `upstream-${kind} ${name} ${view} ${addressOf(repository)}`
+    const key = keyOf(repository, asking)
     return {
       key,
       subject: repository.subject,
@@ -177,6 +219,10 @@ export class UpstreamRefs {
           return answer
         } catch (error) {
           if (error instanceof UpstreamUnavailable && !signal.aborted) backOff.failed(key, error)
+          if (error instanceof UpstreamRefusal) {
+            this.#refusedTo.set(error, repository.client)
+            this.refused(repository)
+          }
           throw error
         }
       },
@@ -192,6 +238,13 @@ export class UpstreamRefs {
   /** Listings are answered from memory, without the entry's bytes. */
   readonly #isInMemory = (entry: Entry): boolean => this.#options.listings.holds(entry)
 }
+
+const capabilities = { kind: 'advertisement', name: 'v2' } as const
+
+const keyOf = (
+  repository: UpstreamRepository,
+  { kind, name, view }: Pick<Asking, 'kind' | 'name' | 'view'>,
+): string => `upstream-${kind} ${name} ${view} ${addressOf(repository)}`
 
 /** @throws UpstreamUnavailable, as it was thrown before, while the next try is not due yet (R7) */
 function throwIfAway(backOff: BackOff, key: string): void {
