@@ -44,6 +44,8 @@ interface Asking {
 const questionsMax = { each: 8, views: 10_000 }
 /** Most repositories whose listings are known to be unsorted, and for how many milliseconds. */
 const unsortedMemory = { max: 10_000, ttl: 600_000 }
+/** Most times that an answer is asked for because it was refused to another client. */
+const triesMax = 3
 
 /** Answers requests for the refs of an upstream's repositories, from what is kept where the freshness rule allows it. */
 export class UpstreamRefs {
@@ -56,6 +58,8 @@ export class UpstreamRefs {
    * it comes, so that this may be found out too late for the client that has asked.
    */
   readonly #unsorted = new LRUCache<string, true>(unsortedMemory)
+  /** The clients to which the upstream has refused something, by its refusals. */
+  readonly #refusedTo = new WeakMap<UpstreamRefusal, string>()
 
   constructor(options: UpstreamRefsOptions) {
     this.#options = options
@@ -75,7 +79,7 @@ export class UpstreamRefs {
     if (version === 2)
       return this.#capabilities(repository, Math.min(maxAgeMs, this.#options.verdictMs), signal)
     if (!this.#asksForItself(repository)) await this.verdict(repository, signal)
-    return this.#read(repository, {
+    return this.#readOwn(repository, {
       ...{ kind: 'advertisement', name: `v${version}`, view, maxAgeMs, signal },
       ask: (question) => this.#options.requests.advertisement(repository, version, question),
     })
@@ -109,7 +113,7 @@ export class UpstreamRefs {
     if (!this.#asksForItself(repository)) await this.verdict(repository, signal)
     try {
       const question = this.#widest(repository, await this.#questionOf(repository, asked, signal))
-      const reading = await this.#read(repository, this.#listing(repository, question, signal))
+      const reading = await this.#readOwn(repository, this.#listing(repository, question, signal))
       const { entry, follower, reuse, ageMs, isStale } = reading
       const listing = this.#options.listings.of(entry)
       // The listing follows the entry by itself.
@@ -132,9 +136,14 @@ export class UpstreamRefs {
     signal: AbortSignal | undefined,
   ): Promise<AgedReading> {
     return this.#read(repository, {
-      ...{ kind: 'advertisement', name: 'v2', view: repository.client, maxAgeMs, signal },
+      ...{ ...capabilities, view: repository.client, maxAgeMs, signal },
       ask: (question) => this.#options.requests.advertisement(repository, 2, question),
     })
+  }
+
+  /** To be called when the upstream has refused something to a client: what it has allowed before does not count any more. */
+  refused(repository: UpstreamRepository): void {
+    this.#options.cache.forget(keyOf(repository, { ...capabilities, view: repository.client }))
   }
 
   #listing(repository: UpstreamRepository, question: RefsQuestion, signal?: AbortSignal): Asking {
@@ -187,9 +196,46 @@ export class UpstreamRefs {
     return this.#options.cache.read(this.#request(repository, asking))
   }
 
-  #request(repository: UpstreamRepository, { kind, name, view, maxAgeMs, signal, ask }: Asking): AgedRequest {
+  /**
+   * Reads an answer that may be asked for in the name of another client with the same view. Such a client's refusal is not
+   * that of the others.
+   */
+  async #readOwn(repository: UpstreamRepository, asking: Asking): Promise<AgedReading> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const reading = await this.#read(repository, asking)
+        if (reading.isStale && this.#asksForItself(repository))
+          await this.#closedUnless(reading, repository, asking.signal)
+        return reading
+      } catch (error) {
+        if (!(error instanceof UpstreamRefusal) || this.#refusedTo.get(error) === repository.client)
+          throw error
+        if (tries === triesMax)
+          throw new UpstreamUnavailable('the upstream has refused this to other clients', { cause: error })
+        const { follower } = await this.#capabilities(repository, 0, asking.signal)
+        follower.close()
+      }
+    }
+  }
+
+  /** An answer that is kept is no verdict, other than one that was just asked for: the last verdict may have been a refusal. */
+  async #closedUnless(
+    { follower }: AgedReading,
+    repository: UpstreamRepository,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    try {
+      await this.verdict(repository, signal)
+    } catch (error) {
+      follower.close()
+      throw error
+    }
+  }
+
+  #request(repository: UpstreamRepository, asking: Asking): AgedRequest {
+    const { kind, maxAgeMs, signal, ask } = asking
     const { backOff, fillReports, staleMs } = this.#options
-    const key = `upstream-${kind} ${name} ${view} ${addressOf(repository)}`
+    const key = keyOf(repository, asking)
     return {
       key,
       subject: repository.subject,
@@ -206,6 +252,10 @@ export class UpstreamRefs {
           return answer
         } catch (error) {
           if (!questionSignal.aborted) this.#learn(repository, key, error)
+          if (error instanceof UpstreamRefusal) {
+            this.#refusedTo.set(error, repository.client)
+            this.refused(repository)
+          }
           throw error
         }
       },
@@ -230,6 +280,13 @@ export class UpstreamRefs {
   /** Listings are answered from memory, without the entry's bytes. */
   readonly #isInMemory = (entry: Entry): boolean => this.#options.listings.holds(entry)
 }
+
+const capabilities = { kind: 'advertisement', name: 'v2' } as const
+
+const keyOf = (
+  repository: UpstreamRepository,
+  { kind, name, view }: Pick<Asking, 'kind' | 'name' | 'view'>,
+): string => `upstream-${kind} ${name} ${view} ${addressOf(repository)}`
 
 /** @throws UpstreamUnavailable, as it was thrown before, while the next try is not due yet (R7) */
 function throwIfAway(backOff: BackOff, key: string): void {

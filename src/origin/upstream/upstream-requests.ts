@@ -2,8 +2,14 @@ import { LRUCache } from 'lru-cache'
 import type { AskCause } from '../../freshness/aged/aged-request.js'
 import { gitProtocol, type ProtocolVersion } from '../../git/protocol/version.js'
 import type { Entry } from '../../streamcache/index.js'
-import { UpstreamUnavailable, type UpstreamRequest, type UpstreamResponse } from './client/upstream-client.js'
+import {
+  RedirectElsewhere,
+  UpstreamUnavailable,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from './client/upstream-client.js'
 import { ListingOrder } from './listing-order.js'
+import { isSameRepository, redirection } from './renamed.js'
 import { decoded, refusalOf, smartAnswer } from './smart-answer.js'
 import { addressOf, type UpstreamRepository } from './upstream.js'
 
@@ -136,12 +142,17 @@ export class UpstreamRequests {
     // A question that follows redirects finds out where the repository is now.
     const place = sent.followsRedirects ? repository.path : this.placeOf(repository)
     const authorization = await authorizationOf(repository)
-    const response = await upstream.client.request({
-      ...sent,
-      path: uri ?? place + resource,
-      group: subject,
-      headers: { ...sent.headers, ...authorization },
-    })
+    const response = await upstream.client
+      .request({
+        ...sent,
+        path: uri ?? place + resource,
+        group: subject,
+        headers: { ...sent.headers, ...authorization },
+        mayFollow: upstream.followsRenames ? undefined : isSameRepository,
+      })
+      .catch((error: unknown) => {
+        throw error instanceof RedirectElsewhere ? redirection(repository, error) : error
+      })
     return upstream.service ? checkService(repository, response, authorization) : response
   }
 }

@@ -35,7 +35,7 @@ function open(
   const requests = new UpstreamRequests({ ended: (...what) => ended.push(what.join(' ')) })
   const repository: UpstreamRepository = {
     upstream: {
-      ...{ name: 'h:80', url: 'http://h', service: undefined, isShared: false },
+      ...{ name: 'h:80', url: 'http://h', service: undefined, followsRenames: true, isShared: false },
       client: {
         request: async (request) => {
           sent.push(request)
