@@ -1,6 +1,6 @@
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { AnswerEnding } from '../../git/protocol/answer-ending.js'
+import { AnswerEnding, NotPackets } from '../../git/protocol/answer-ending.js'
 import { UpstreamRefusal } from '../upstream-errors.js'
 import { UpstreamUnavailable, type UpstreamResponse } from './client/upstream-client.js'
 
@@ -55,28 +55,45 @@ export async function smartAnswer(
   const chunks = decoded(response)[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   const ending = new AnswerEnding()
   const next = async (): Promise<Buffer | undefined> => {
-    const read = await chunks.next()
-    if (read.done) return undefined
-    const { value } = read
-    ending.push(value)
-    ending.requirePackets()
-    check?.(value)
-    return value
+    try {
+      const read = await chunks.next()
+      if (read.done) return undefined
+      const { value } = read
+      ending.push(value)
+      ending.requirePackets()
+      check?.(value)
+      return value
+    } catch (error) {
+      await chunks.return?.()
+      throw isSpoiled(error) ? spoiled(error) : error
+    }
   }
   const first: Buffer[] = []
+  // An error message is short, and all of it is read.
   for (let length = 0; ending.beginsWithError !== false && length <= refusalMax;) {
     const chunk = await next()
     if (!chunk) break
     first.push(chunk)
     length += chunk.length
   }
-  if (ending.beginsWithError) {
-    await chunks.return?.()
-    const type = response.values('content-type').flatMap((value) => ['Content-Type', value])
-    throw new UpstreamRefusal(200, type, Buffer.concat(first))
-  }
-  return rest(first, next, ending, chunks)
+  if (!ending.beginsWithError) return rest(first, next, ending, chunks)
+  await chunks.return?.()
+  if (!ending.endsInError) throw notWhole()
+  const type = response.values('content-type').flatMap((value) => ['Content-Type', value])
+  throw new UpstreamRefusal(200, type, Buffer.concat(first))
 }
+
+const notWhole = (): Error =>
+  new UpstreamUnavailable('an upstream sent an answer about refs that is not whole')
+
+/** Is what came not packets, or not in the coding that it was said to have (zlib's error codes)? */
+const isSpoiled = (error: unknown): error is Error =>
+  error instanceof NotPackets || ((error as Partial<NodeJS.ErrnoException>).code ?? '').startsWith('Z_')
+
+const spoiled = (error: Error): Error =>
+  new UpstreamUnavailable(`an upstream sent an answer that cannot be read: ${error.message}`, {
+    cause: error,
+  })
 
 async function* rest(
   first: Buffer[],
@@ -87,8 +104,7 @@ async function* rest(
   try {
     yield* first.splice(0)
     for (let chunk = await next(); chunk; chunk = await next()) yield chunk
-    if (!ending.endsInFlush)
-      throw new UpstreamUnavailable('an upstream sent an answer about refs that is not whole')
+    if (!ending.endsInFlush) throw notWhole()
   } finally {
     await chunks.return?.()
   }

@@ -171,12 +171,18 @@ export class UpstreamRefs {
       staleMs,
       ask: async (kept, signal, cause) => {
         throwIfAway(backOff, key)
+        const ended = (error?: unknown): void => {
+          if (error === undefined) backOff.succeeded(key)
+          else if (error instanceof UpstreamUnavailable && error.wasAsked && !signal.aborted)
+            backOff.failed(key, error)
+        }
         try {
           const answer = await ask({ kept, signal, cause })
-          if (answer === 'unchanged') backOff.succeeded(key)
+          if (answer !== 'unchanged') return reported(answer, ended)
+          ended()
           return answer
         } catch (error) {
-          if (error instanceof UpstreamUnavailable && !signal.aborted) backOff.failed(key, error)
+          ended(error)
           throw error
         }
       },
@@ -193,11 +199,27 @@ export class UpstreamRefs {
   readonly #isInMemory = (entry: Entry): boolean => this.#options.listings.holds(entry)
 }
 
+/** Tells how an answer ended, whether it becomes an entry or equals one. @param ended called with the error, if any */
+async function* reported(
+  answer: AsyncIterable<Buffer>,
+  ended: (error?: unknown) => void,
+): AsyncGenerator<Buffer> {
+  try {
+    yield* answer
+  } catch (error) {
+    ended(error)
+    throw error
+  }
+  ended()
+}
+
 /** @throws UpstreamUnavailable, as it was thrown before, while the next try is not due yet (R7) */
 function throwIfAway(backOff: BackOff, key: string): void {
   const { error, retryAfterMs } = backOff.blocked(key) ?? {}
   if (error instanceof UpstreamUnavailable)
-    throw new UpstreamUnavailable(error.message, { retryAfterMs, status: error.status, cause: error })
+    throw new UpstreamUnavailable(error.message, {
+      ...{ retryAfterMs, status: error.status, wasAsked: false, cause: error },
+    })
 }
 
 /** Has asking failed because the upstream is away, and not because it refuses? */
