@@ -46,8 +46,11 @@ export async function openOrigins(
   }
   if (!upstream) throw new Error('there is neither a root nor an upstream')
   const { origin, upstreams } = upstream
-  return { origin, disk, upstream, subjects: upstreams.subjects, locate: () => undefined }
+  return { origin, disk, upstream, subjects: upstreams.subjects, locate: locatedUpstream }
 }
+
+/** What rules know of a repository that another server has: the path by which it is asked for it. */
+const locatedUpstream = (path: string): Located => ({ names: [], identity: '', upstreamPath: path })
 
 function openBoth(settings: Settings, disk: DiskParts, upstream: UpstreamParts): Origins {
   const { observer, diskLeases } = disk
@@ -70,6 +73,13 @@ function openBoth(settings: Settings, disk: DiskParts, upstream: UpstreamParts):
   return {
     ...{ origin, disk, upstream },
     subjects: eitherSubjects(here, upstream.upstreams.subjects),
-    locate: (path) => locate(observer, diskPathOf(path)),
+    locate: (path) => {
+      const diskPath = diskPathOf(path)
+      const found = locate(observer, diskPath)
+      // What refstream does not answer itself goes to the upstream, which may know another repository by this path.
+      const both = (located: Located | undefined): Located | undefined =>
+        upstream.upstreams.has(path) ? { ...locatedUpstream(diskPath), ...located } : located
+      return found instanceof Promise ? found.then(both) : both(found)
+    },
   }
 }
