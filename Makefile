@@ -3,6 +3,7 @@
 # make smoke  a dozen tests in a minute, to try another version of Node
 # make soak   real writers and readers for MINUTES; fails if an answer was stale
 # make chaos  the same while Git, disk, clients and refstream itself fail; fails if an answer was stale or cut short
+# make gitea  build Gitea for the tests that put it behind refstream, once; without it they are skipped
 # make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under four minutes
 #
 # make test TESTS='test/x/y.test.ts test/z/' runs these tests only; make test NODE=24, or make smoke NODE=24, with that
@@ -16,7 +17,7 @@ NODE   ?=
 MINUTES ?= 10
 QUICK  ?=
 
-.PHONY: all run build test smoke soak chaos bench clean
+.PHONY: all run build test smoke soak chaos gitea bench clean
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -44,6 +45,9 @@ soak: build
 
 chaos: build
 	@REFSTREAM_CHAOS_MINUTES=$(MINUTES) $(run_tests) --timeout=0 test/e2e/chaos.test.ts
+
+gitea:
+	@node test/support/upstreams/gitea-build.mjs
 
 # Slow clients need many open files.
 bench: build

@@ -26,7 +26,14 @@ export const innerFloors = {
   access: [
     ['access.ts'],
     ['external-authorizer.ts', 'passwords', 'rules.ts', 'tokens.ts', 'client-certificate.ts'],
-    ['access-request.ts', 'credentials.ts', 'decision-cache.ts', 'errors.ts', 'names.ts'],
+    [
+      'access-request.ts',
+      'credentials.ts',
+      'decision-cache.ts',
+      'errors.ts',
+      'names.ts',
+      'upstream-names.ts',
+    ],
     ['proxies.ts'],
   ],
   cli: [['.'], ['doctor']],

@@ -32,8 +32,10 @@ export type Locate = (path: string) => Located | undefined | Promise<Located | u
 export interface Located {
   /** Paths below the root; rules must allow each. */
   readonly names: readonly string[]
-  /** Tells this repository from all others. */
+  /** Tells this repository from all others; empty: there is none here. */
   readonly identity: string
+  /** The path by which another server is asked for it; left out: none is. */
+  readonly upstreamPath?: string
 }
 
 const realm = 'realm="refstream"'
@@ -131,7 +133,9 @@ export class Access {
       pending = located.then((there) => known.set(path, there))
       return undefined
     }
-    const isAllowed = this.#allows(rules, request, user, found?.names, locate)
+    const isAllowed =
+      this.#allows(rules, request, user, found?.names, locate) &&
+      (found?.upstreamPath === undefined || rules.allowUpstream(actionOf(request), found.upstreamPath, user))
     if (pending) return pending.then(() => this.#applyRules(rules, request, user, found, known))
     if (!isAllowed) throw this.#denial(user)
     return { user: user === '' ? undefined : user, identity: found?.identity ?? '' }
@@ -149,7 +153,7 @@ export class Access {
     locate: (path: string) => Located | undefined,
   ): boolean {
     const { repository } = request
-    const action = isPush(request) ? 'push' : 'read'
+    const action = actionOf(request)
     const paths = names ?? [repository, `${repository}.git`]
     return paths.every((path) => {
       // If no repository exists, a name that no other repository has would mean this one.
@@ -165,5 +169,7 @@ export class Access {
     return mayAuthenticate ? new Unauthenticated(this.#challenges) : new Forbidden()
   }
 }
+
+const actionOf = (request: AccessRequest): 'push' | 'read' => (isPush(request) ? 'push' : 'read')
 
 export { AuthorizerUnavailable, Forbidden, Unauthenticated }

@@ -1,5 +1,6 @@
 import { repositoryMatcher, type RuledRepository } from '../config/repository-glob.js'
 import { matchesName } from './names.js'
+import { readingsOf } from './upstream-names.js'
 
 /** Allows users to read, or to push to, the repositories whose path below the root matches. */
 export interface AccessRule {
@@ -27,5 +28,13 @@ export class Rules {
     return found.rule.names.some(
       (name) => name === 'anyone' || (user !== undefined && matchesName(name, user)),
     )
+  }
+
+  /**
+   * Does the same for a repository of another server, which compares names in a way that is not known here: the rules must
+   * allow each repository that the server may take this path for.
+   */
+  allowUpstream(action: AccessRule['action'], path: string, user: string | undefined): boolean {
+    return readingsOf(path)?.every((repository) => this.allow(action, repository, user)) ?? false
   }
 }

@@ -10,7 +10,7 @@ import { openDiskOrigin, type DiskParts } from './disk-origin.js'
 import type { HostEnvironment } from './environment.js'
 import type { OriginParts } from './origin-parts.js'
 import type { UpstreamCredentialFile } from './upstream-credentials.js'
-import { openUpstreamOrigin, type UpstreamParts } from './upstream-origin.js'
+import type { UpstreamParts } from './upstream-origin.js'
 
 /** Where answers come from, as the settings say: the disk, an upstream, or both. */
 export interface Origins {
@@ -24,17 +24,21 @@ export interface Origins {
 }
 
 /** @throws ConfigError */
-export function openOrigins(
+export async function openOrigins(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
   host: HostEnvironment,
   installation: Installation | undefined,
   credentialFile: UpstreamCredentialFile | undefined,
   parts: OriginParts,
-): Origins {
+): Promise<Origins> {
   const disk = host.root && openDiskOrigin(settings, environment, host, host.root, parts)
-  const upstream =
-    installation && openUpstreamOrigin(settings, environment, installation, credentialFile, parts)
+  let upstream: UpstreamParts | undefined
+  if (installation) {
+    // Loaded on demand: the HTTP client takes longer to load than all the rest of the origins.
+    const { openUpstreamOrigin } = await import('./upstream-origin.js')
+    upstream = openUpstreamOrigin(settings, environment, installation, credentialFile, parts)
+  }
   if (disk && upstream) return openBoth(settings, disk, upstream)
   if (disk) {
     const { origin, subjects, observer } = disk
@@ -42,8 +46,11 @@ export function openOrigins(
   }
   if (!upstream) throw new Error('there is neither a root nor an upstream')
   const { origin, upstreams } = upstream
-  return { origin, disk, upstream, subjects: upstreams.subjects, locate: () => undefined }
+  return { origin, disk, upstream, subjects: upstreams.subjects, locate: locatedUpstream }
 }
+
+/** What rules know of a repository that another server has: the path by which it is asked for it. */
+const locatedUpstream = (path: string): Located => ({ names: [], identity: '', upstreamPath: path })
 
 function openBoth(settings: Settings, disk: DiskParts, upstream: UpstreamParts): Origins {
   const { observer, diskLeases } = disk
@@ -66,6 +73,13 @@ function openBoth(settings: Settings, disk: DiskParts, upstream: UpstreamParts):
   return {
     ...{ origin, disk, upstream },
     subjects: eitherSubjects(here, upstream.upstreams.subjects),
-    locate: (path) => locate(observer, diskPathOf(path)),
+    locate: (path) => {
+      const diskPath = diskPathOf(path)
+      const found = locate(observer, diskPath)
+      // What refstream does not answer itself goes to the upstream, which may know another repository by this path.
+      const both = (located: Located | undefined): Located | undefined =>
+        upstream.upstreams.has(path) ? { ...locatedUpstream(diskPath), ...located } : located
+      return found instanceof Promise ? found.then(both) : both(found)
+    },
   }
 }

@@ -7,6 +7,7 @@ import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
+import { AnswerDigests } from '../service/answer-digests.js'
 import { CompressedForms } from '../service/compressed-forms.js'
 import type { Leases } from '../freshness/leases.js'
 import { LeaseService } from '../service/lease-service.js'
@@ -55,6 +56,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     requestIdleMs: settings.requestIdleSeconds * 1000,
     maxHeaderBytes: settings.maxHeaderBytes,
     shedStatus: settings.shedStatus,
+    digests: new AnswerDigests(),
     compressed: new CompressedForms({
       minBytes: settings.compression ? settings.compressionMinBytes : undefined,
       maxBytes: settings.hotMaxBytes,

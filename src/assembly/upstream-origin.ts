@@ -41,7 +41,8 @@ export function openUpstreamOrigin(
     const client = openUpstreamClient(settings, url, name, environment, installation.version, metrics, log)
     const service = openUpstreamCredentials(settings, url, credentialFile, parts)
     const isShared = settings.upstreamView === 'shared'
-    const upstream: Upstream = { name, url, client, service, isShared }
+    const followsRenames = service === undefined && settings.access === undefined
+    const upstream: Upstream = { name, url, client, service, isShared, followsRenames }
     return { matches: pathMatcher(glob ?? '**'), upstream, client }
   })
   const upstreams = new Upstreams({ rules: opened, maxAgeMsOf: maxAgeOf(settings), viewOf })
@@ -83,7 +84,8 @@ export function openUpstreamOrigin(
     source,
     ...{ cache: packCache, fillReports, reports: packReports, backOff },
   })
-  const backend = new UpstreamBackend({ upstreams, requests, leases })
+  const forwardedHeaders = new Set(settings.upstreamForwardHeaders)
+  const backend = new UpstreamBackend({ upstreams, requests, leases, forwardedHeaders })
   return {
     origin: new UpstreamOrigin({ upstreams, refs, packs, backend }),
     upstreams,

@@ -30,11 +30,20 @@ export interface Glob {
  * itself a repository: the root's name is `.`.
  *
  * The time of `fits` is at most the length of the path times that of the glob with its braces expanded.
+ * @param fold brings literals into the form in which they are compared
  * @throws BadGlob
  */
-export function parseGlob(glob: string): Glob {
+export function parseGlob(glob: string, fold: Fold = (text) => text): Glob {
   const [, marks = '', rest = ''] = /^(!*)(?:\.\/)?(.*)$/s.exec(glob) ?? []
-  const forms = alternatives(rest).map(parse)
+  const forms = alternatives(rest).map((form) => parse(form, fold))
+  const nameFits = (form: Name, name: string): boolean => {
+    if (typeof form === 'string') return form === fold(name)
+    // The root's name is matched by `**` and by the literal only.
+    return (
+      name !== '.' &&
+      matchesSequence(form, Array.from(name), (wanted, character) => characterFits(wanted, character, fold))
+    )
+  }
   return {
     negated: marks.length % 2 === 1,
     fits: (path) => {
@@ -44,14 +53,11 @@ export function parseGlob(glob: string): Glob {
   }
 }
 
-function nameFits(form: Name, name: string): boolean {
-  if (typeof form === 'string') return form === name
-  // The root's name is matched by `**` and by the literal only.
-  return name !== '.' && matchesSequence(form, Array.from(name), characterFits)
-}
+/** Returns the form of a text in which it equals all texts that are taken for the same. */
+type Fold = (text: string) => string
 
-function characterFits(wanted: Character, character: string): boolean {
-  if (typeof wanted === 'string') return wanted === character
+function characterFits(wanted: Character, character: string, fold: Fold): boolean {
+  if (typeof wanted === 'string') return wanted === fold(character)
   const code = character.codePointAt(0)!
   return wanted.ranges.some(([from, to]) => from <= code && code <= to) !== wanted.negated
 }
@@ -111,13 +117,13 @@ function classEnd(glob: string, start: number): number | undefined {
 }
 
 /** Parses a glob without braces. @throws BadGlob */
-function parse(glob: string): (Name | typeof any)[] {
+function parse(glob: string, fold: Fold): (Name | typeof any)[] {
   const names: (Character | typeof any)[][] = [[]]
   for (let at = 0; at < glob.length;) {
     const next = afterToken(glob, at)
     const token = glob.slice(at, next)
     if (token === '/') names.push([])
-    else names.at(-1)!.push(...meaning(token))
+    else names.at(-1)!.push(...meaning(token, fold))
     at = next
   }
   const forms = names.map((name) => {
@@ -131,14 +137,14 @@ function parse(glob: string): (Name | typeof any)[] {
 }
 
 /** @throws BadGlob */
-function meaning(token: string): (Character | typeof any)[] {
+function meaning(token: string, fold: Fold): (Character | typeof any)[] {
   if (token === '*') return [any]
   if (token === '?') return [anyCharacter]
   if (token.length > 1 && token.startsWith('[')) return [classOf(token)]
-  if (token.length > 1 && token.startsWith('\\')) return [token.slice(1)]
+  if (token.length > 1 && token.startsWith('\\')) return Array.from(fold(token.slice(1)))
   if ('()"'.includes(token))
     throw new BadGlob(`${token} has no meaning in it; write \\${token} for the character itself`)
-  return [token]
+  return Array.from(fold(token))
 }
 
 /** @throws BadGlob */

@@ -1,4 +1,5 @@
-import { parseGlob } from './glob.js'
+import { foldText } from './folded-name.js'
+import { parseGlob, type Glob } from './glob.js'
 
 /** A repository, as rules refer to it. */
 export interface RuledRepository {
@@ -6,6 +7,8 @@ export interface RuledRepository {
   readonly path: string
   /** Returns whether Git finds this repository, and not another one, by another path. */
   readonly refersTo: (path: string) => boolean
+  /** Does the path stand for all that `foldText` takes for the same? */
+  readonly isFolded?: boolean
 }
 
 /**
@@ -14,8 +17,11 @@ export interface RuledRepository {
  * @throws BadGlob
  */
 export function repositoryMatcher(glob: string): (repository: RuledRepository) => boolean {
-  const { negated, fits } = parseGlob(glob.replace(/^([^*?[\]{}\\!]+)\/\.git$/, '$1'))
-  return ({ path, refersTo }) => {
+  const named = glob.replace(/^([^*?[\]{}\\!]+)\/\.git$/, '$1')
+  const exact = parseGlob(named)
+  let folded: Glob | undefined
+  return ({ path, refersTo, isFolded }) => {
+    const { negated, fits } = isFolded ? (folded ??= parseGlob(named, foldText)) : exact
     const short = /^(.*[^/])\.git$/s.exec(path)?.[1]
     const found = fits(path || '.') || (short !== undefined && fits(short) && refersTo(short))
     return found !== negated

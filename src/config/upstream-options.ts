@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { secondsAllowed, timerAllowed, type Option } from './option.js'
-import { countOrZero, list, seconds, text, timerSeconds, toggle } from './values.js'
+import { countOrZero, forwardedHeader, list, seconds, text, timerSeconds, toggle } from './values.js'
 import { deniedNetworks, hostAndPort, upstreamFreshnessRule, upstreamRule } from './upstream-values.js'
 
 const globSyntax =
@@ -157,6 +157,19 @@ export const upstreamOptions = [
       'HOST or HOST:PORT, such as git.example.com or [::1]:8080, separated by commas; without a port: that of the scheme',
     schema: list(hostAndPort).optional(),
     defaultText: 'none: only the upstream’s own host',
+  },
+  {
+    key: 'upstreamForwardHeaders',
+    name: 'upstream-forward-headers',
+    value: 'NAMES',
+    group: 'Upstream',
+    help: 'further request headers of clients that an upstream gets with requests that pass through; never one by which it trusts a proxy, such as X-Remote-User',
+    allowed:
+      'names of request headers, separated by commas, such as X-Trace-Id; not Authorization and Cookie, and not headers that frame or route a message, such as Host',
+    schema: list(
+      forwardedHeader.refine((name) => !['authorization', 'cookie', 'x-forwarded-for'].includes(name)),
+    ).optional(),
+    defaultText: 'none: those that describe a request, and the tokens of GitLab, Gitea and Gerrit',
   },
   {
     key: 'upstreamDeny',

@@ -15,6 +15,10 @@ export interface Reading {
   /** Attached to the entry; the caller must close it. */
   readonly follower: Follower
   readonly reuse: Reuse
+  /** Milliseconds since the origin was asked; left out: no answer is newer. */
+  readonly ageMs?: number
+  /** Is the entry older than allowed, because its origin cannot be asked? */
+  readonly isStale?: boolean
 }
 
 type Hit = Omit<Reading, 'reuse'>

@@ -1,9 +1,9 @@
 import type { Reading } from '../freshness/fresh-cache.js'
-import type { CompressedForm, CompressedForms } from '../service/compressed-forms.js'
+import { formOfEntry, type CompressedForms } from '../service/compressed-forms.js'
 import { entityTag, matchesEntry } from './entity-tag.js'
-import { sendEntryBody } from './entry-body.js'
+import { sendEntryBody, sendForm } from './entry-body.js'
 import type { Exchange } from './exchange.js'
-import { noCacheHeaders } from './responses.js'
+import { ageHeaders, noCacheHeaders } from './responses.js'
 
 /** In Git's order (http-backend.c, get_info_refs). */
 const gitHeaders = [...noCacheHeaders, 'Content-Type', 'application/x-git-upload-pack-advertisement']
@@ -21,9 +21,10 @@ export interface AdvertisementOptions {
  */
 export async function sendAdvertisement(
   exchange: Exchange,
-  { entry, follower }: Reading,
+  reading: Reading,
   { compressed, etag }: AdvertisementOptions,
 ): Promise<void> {
+  const { entry, follower } = reading
   const { request, response } = exchange
   const condition = request.headers['if-none-match']
   // Git's clients send none. A request that has one always gets a tag, which a growing entry has only at its end.
@@ -32,12 +33,18 @@ export async function sendAdvertisement(
   const chunk = first instanceof Promise ? await first : first
 
   const acceptEncoding = request.headers['accept-encoding']
-  const form = compressed.of(entry, acceptEncoding)
+  const isUnchanged = condition !== undefined && matchesEntry(condition, entry)
+  // A refstream that asks for a changed entry asks once: it would never get a form that is ready for the next request.
+  const form =
+    condition === undefined || isUnchanged
+      ? compressed.of(entry, acceptEncoding)
+      : await compressed.made(formOfEntry(entry), acceptEncoding)
   const tag = etag || condition !== undefined ? entityTag(entry, form?.coding) : undefined
   const headers = [...gitHeaders]
   if (tag !== undefined) headers.push('ETag', tag)
   if (compressed.varies(entry.length, acceptEncoding)) headers.push('Vary', 'Accept-Encoding')
-  if (condition !== undefined && matchesEntry(condition, entry)) {
+  if (reading.isStale) headers.push(...ageHeaders(reading))
+  if (isUnchanged) {
     response.writeHead(304, headers).end()
     return
   }
@@ -52,12 +59,4 @@ export async function sendAdvertisement(
   if (request.method === 'HEAD') return sendEntryBody(exchange, follower, null)
   if (form) return sendForm(exchange, form)
   return sendEntryBody(exchange, follower, chunk)
-}
-
-async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {
-  const { response } = exchange
-  for (const chunk of chunks) {
-    if (!(await exchange.send(chunk))) return
-  }
-  response.end()
 }

@@ -6,12 +6,21 @@ import type { Entry } from '../streamcache/index.js'
  */
 export function entityTag(entry: Entry, coding?: string): string | undefined {
   const { sha256 } = entry
-  return sha256 === undefined ? undefined : `"${sha256}${coding === undefined ? '' : `-${coding}`}"`
+  return sha256 === undefined ? undefined : tagOf(sha256, coding)
 }
 
-/** Returns whether an If-None-Match header names the entry, in any form. `*` names every entry (RFC 9110, section 13.1.2). */
-export function matchesEntry(header: string, entry: Entry): boolean {
-  const { sha256 } = entry
+/** Returns the entity tag of bytes with this digest, or of a compressed form of them. */
+export const tagOf = (sha256: string, coding?: string): string =>
+  `"${sha256}${coding === undefined ? '' : `-${coding}`}"`
+
+/** Returns whether an If-None-Match header names the entry, in any form. */
+export const matchesEntry = (header: string, { sha256 }: Entry): boolean => matchesDigest(header, sha256)
+
+/**
+ * Returns whether an If-None-Match header names bytes with this digest, in any form. `*` names all (RFC 9110, section
+ * 13.1.2).
+ */
+export function matchesDigest(header: string, sha256: string | undefined): boolean {
   return header.split(',').some((tag) => {
     const [, value] = /^\s*(?:W\/)?"([0-9a-f]{64})(?:-[a-z]+)?"\s*$/.exec(tag) ?? []
     return tag.trim() === '*' || (value !== undefined && value === sha256)

@@ -1,3 +1,4 @@
+import type { CompressedForm } from '../service/compressed-forms.js'
 import type { Follower } from '../streamcache/index.js'
 import type { Exchange } from './exchange.js'
 
@@ -22,4 +23,12 @@ async function sendChunks(exchange: Exchange, follower: Follower, first: Buffer 
     if (!(await exchange.send(chunk))) return
   }
   if (!exchange.aborted) exchange.response.end()
+}
+
+/** Sends a compressed form as a response's body, and ends the response, whose head was written. */
+export async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {
+  for (const chunk of chunks) {
+    if (!(await exchange.send(chunk))) return
+  }
+  exchange.response.end()
 }

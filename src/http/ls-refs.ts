@@ -1,8 +1,17 @@
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
 import type { RefAnswer } from '../origin/origin.js'
+import type { AnswerDigests } from '../service/answer-digests.js'
+import type { CompressedForm, CompressedForms } from '../service/compressed-forms.js'
 import { pieces } from '../service/pieces.js'
+import { matchesDigest, tagOf } from './entity-tag.js'
+import { sendForm } from './entry-body.js'
 import { writeMax, type Exchange } from './exchange.js'
-import { uploadPackResultHeaders as headers } from './responses.js'
+import { ageHeaders, noCacheHeaders, uploadPackResultHeaders } from './responses.js'
+
+export interface RefsOptions {
+  readonly compressed: CompressedForms
+  readonly digests: AnswerDigests
+}
 
 const pieceSize = (): number => writeMax
 
@@ -13,10 +22,31 @@ const pieceSize = (): number => writeMax
  */
 export async function sendRefs(
   exchange: Exchange,
-  { listing }: RefAnswer,
+  answer: RefAnswer,
   request: LsRefsRequest,
+  options: RefsOptions,
 ): Promise<void> {
   const { response } = exchange
+  const { listing } = answer
+  let headers = answer.isStale ? [...uploadPackResultHeaders, ...ageHeaders(answer)] : uploadPackResultHeaders
+  // Git's clients send none.
+  const condition = exchange.request.headers['if-none-match']
+  if (condition !== undefined) {
+    const tagged = await tag(exchange, answer, request, options)
+    if (tagged && matchesDigest(condition, tagged.sha256)) {
+      sendUnchanged(exchange, answer, tagged.sha256)
+      return
+    }
+    const form = await tagged?.form()
+    exchange.throwIfAborted()
+    if (tagged) headers = [...headers, 'ETag', tagOf(tagged.sha256, form?.coding)]
+    if (tagged && form) {
+      exchange.countSaved(form.coding, tagged.length - form.length)
+      const { coding, length } = form
+      response.writeHead(200, [...headers, 'Content-Encoding', coding, 'Content-Length', String(length)])
+      return sendForm(exchange, form)
+    }
+  }
   const whole = listing.cutNow(request)
   if (whole) {
     response.writeHead(200, [...headers, 'Content-Length', String(whole.length)])
@@ -29,5 +59,40 @@ export async function sendRefs(
       if (!(await exchange.send(piece))) return
     }
   }
+  response.end()
+}
+
+/** An answer that another refstream can name when it asks again. */
+interface TaggedAnswer {
+  /** Of its plain bytes, in hexadecimal. */
+  readonly sha256: string
+  readonly length: number
+  /** Resolves with the compressed form that the client gets; undefined: the plain bytes. */
+  form(): Promise<CompressedForm | undefined>
+}
+
+/** @returns undefined: the answer cannot be cut from the whole listing at once @throws the fill's error */
+async function tag(
+  exchange: Exchange,
+  { listing }: RefAnswer,
+  request: LsRefsRequest,
+  { digests, compressed }: RefsOptions,
+): Promise<TaggedAnswer | undefined> {
+  await listing.end()
+  const whole = listing.cutNow(request)
+  if (!whole) return undefined
+  const sha256 = await digests.of(listing, request, whole)
+  const { length } = whole
+  const source = { key: sha256, size: length, read: () => listing.cut(request) }
+  return { sha256, length, form: () => compressed.made(source, exchange.request.headers['accept-encoding']) }
+}
+
+/** Answers that nothing has changed: methods other than GET and HEAD are answered so (RFC 9110, section 13.1.2). */
+function sendUnchanged({ response }: Exchange, answer: RefAnswer, sha256: string): void {
+  response.writeHead(412, [
+    ...noCacheHeaders,
+    ...ageHeaders(answer),
+    ...['ETag', tagOf(sha256), 'Content-Length', '0'],
+  ])
   response.end()
 }

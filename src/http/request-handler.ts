@@ -12,7 +12,7 @@ import { untilUnexchanged, type Target } from '../origin/target.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
 import { Exchange, type Monitors } from './exchange.js'
-import { sendRefs } from './ls-refs.js'
+import { sendRefs, type RefsOptions } from './ls-refs.js'
 import { sendPack, sendRefusal } from './pack.js'
 import { dropBody, passThroughRequest, sendOriginResponse } from './pass-through.js'
 import { peekBody, type Asked, type PeekedBody } from './request-body.js'
@@ -20,7 +20,7 @@ import { sendError } from './responses.js'
 import { findRoute, type Route } from './route.js'
 import { toHttpFailure } from './status.js'
 
-export interface RequestHandlerOptions extends AdvertisementOptions, AuthorizeOptions, Monitors {
+export interface RequestHandlerOptions extends AdvertisementOptions, RefsOptions, AuthorizeOptions, Monitors {
   readonly origin: Origin
   /** Does the origin decide by the client's credentials? */
   readonly forwardsCredentials: boolean
@@ -181,16 +181,16 @@ async function answerFetch(
 
 /** @returns whether it could: if not, Git is to say why */
 async function answerLsRefs(
-  { origin }: RequestHandlerOptions,
+  options: RequestHandlerOptions,
   exchange: Exchange,
   target: Target,
   asked: LsRefsRequest,
 ): Promise<boolean> {
   exchange.kind = 'ls-refs'
-  const answer = await origin.listRefs(target, asked)
+  const answer = await options.origin.listRefs(target, asked)
   if (!answer) return false
   exchange.throwIfAborted()
-  await sendRefs(exchange, answer, asked)
+  await sendRefs(exchange, answer, asked, options)
   exchange.outcome = answer.reuse
   return true
 }

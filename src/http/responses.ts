@@ -14,6 +14,21 @@ export const uploadPackResultHeaders = [
   ...['Content-Type', 'application/x-git-upload-pack-result'],
 ]
 
+/** How old an answer is. */
+export interface Aged {
+  readonly ageMs?: number
+  readonly isStale?: boolean
+}
+
+const none: readonly string[] = []
+
+/**
+ * Returns the headers of an answer that is older than allowed (RFC 9111, sections 5.1 and 5.5; RFC 7234, section 5.5.1).
+ * Other answers have the headers that Git sends, and no others.
+ */
+export const ageHeaders = ({ ageMs = 0, isStale }: Aged): readonly string[] =>
+  isStale ? ['Age', String(Math.floor(ageMs / 1000)), 'Warning', '110 refstream "Response is Stale"'] : none
+
 /** A response that ends a request before any other byte of it: a status, and a line for the person who reads it. */
 export interface ErrorResponse {
   readonly status: number

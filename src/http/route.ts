@@ -131,7 +131,8 @@ function passRoute(target: string, method = ''): Route {
 
 /**
  * Returns whether another server could take a target for another repository or service than the one that access is checked
- * for here: because of a fragment, a backslash, what only some servers take for a dot segment, or a second `service`.
+ * for here: because of a fragment, a backslash, what only some servers take for a dot segment, a second `service`, or a
+ * resource of Git's protocol that is one only after percent-decoding or without doubled slashes.
  */
 function isAmbiguous(target: string): boolean {
   const [path, query] = splitOnce(originForm(target), '?')
@@ -142,8 +143,11 @@ function isAmbiguous(target: string): boolean {
     .replace(/%3b/gi, ';')
     .split(/\/|%2f|%5c/i)
   if (segments.some((segment) => /^\.{1,2}(?:;|$)/.test(segment))) return true
+  if (!isGitPath(path) && isGitPath(`/${decodeRepositoryPath(path) ?? ''}`)) return true
   return new Set(new URLSearchParams(query).getAll('service')).size > 1
 }
+
+const isGitPath = (path: string): boolean => resources.some(([pattern]) => pattern.test(path))
 
 /** Returns a target without scheme and host: the absolute form is the same request (RFC 9112, section 3.2.2). */
 export const originForm = (target: string): string => target.replace(/^https?:\/\/[^/?#]*/i, '')

@@ -9,6 +9,7 @@ import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 export class SharedListing {
   readonly #listing = new RefListing()
   readonly #grew = new Signal()
+  #entry: Entry | undefined
   #error: unknown
   /** Has all been read, and did the fill succeed? */
   #complete = false
@@ -21,8 +22,20 @@ export class SharedListing {
     return this.#complete
   }
 
+  /** What it is read from. */
+  get entry(): Entry | undefined {
+    return this.#entry
+  }
+
+  /** Resolves when all has been read. @throws the fill's error */
+  async end(): Promise<void> {
+    while (!this.#complete && this.#error === undefined) await this.#grew.wait()
+    if (this.#error !== undefined) throw this.#error
+  }
+
   /** Reads an entry to its end, as it grows. Never rejects; an error is thrown by cut(). */
   async read(entry: Entry): Promise<void> {
+    this.#entry = entry
     try {
       for await (const chunk of inTurns(entry.follow())) {
         this.#listing.append(chunk)

@@ -27,7 +27,7 @@ const codings: readonly Coding[] = [
   { name: 'gzip', create: () => zlib.createGzip({ level: 1, chunkSize }) },
 ]
 
-/** An entry's bytes under a content coding. */
+/** Bytes under a content coding. */
 export interface CompressedForm {
   readonly coding: Coding['name']
   readonly chunks: readonly Buffer[]
@@ -41,16 +41,36 @@ export interface CompressionOptions {
   readonly maxBytes: number
 }
 
+/** Bytes that can be compressed. */
+export interface FormSource {
+  /** An entry, or the SHA-256 of the bytes: what has the same digest has one form. */
+  readonly key: Entry | string
+  /** Number of bytes; undefined: they are still growing, and there is no form. */
+  readonly size: number | undefined
+  read(): AsyncIterable<Buffer>
+}
+
+export const formOfEntry = (entry: Entry): FormSource => ({
+  key: entry,
+  size: entry.size,
+  read: () => inTurns(entry.follow()),
+})
+
+/** Forms that are not made again because they do not fit: so many are remembered by digest. */
+const tooLargeMax = 1000
+
 /**
- * Compressed forms of whole entries. Each is made once, in zlib's threads, when first asked for by a client that accepts
- * it. No request waits for one: until it is ready, the plain bytes are sent. LRU, by memory.
+ * Compressed forms of whole entries, and of answers that are cut from them. Each is made once, in zlib's threads, when
+ * first asked for by a client that accepts it. LRU, by memory.
  */
 export class CompressedForms {
   readonly #options: CompressionOptions
-  readonly #forms: LRUCache<Entry, Map<string, CompressedForm>>
-  #isMaking = false
-  /** Entries whose compressed form is not made again, because it does not fit. */
+  readonly #forms: LRUCache<Entry | string, Map<string, CompressedForm>>
+  readonly #making = new Map<Entry | string, Promise<CompressedForm | undefined>>()
+  /** Resolves when the last of those being made is ready. One at a time: the same threads read and write the cache's files. */
+  #last: Promise<unknown> = Promise.resolve()
   readonly #tooLarge = new WeakSet<Entry>()
+  readonly #tooLargeDigests = new LRUCache<string, true>({ max: tooLargeMax })
 
   constructor(options: CompressionOptions) {
     this.#options = options
@@ -73,36 +93,64 @@ export class CompressedForms {
     return this.#options.minBytes !== undefined && bytes >= this.#options.minBytes
   }
 
-  /** Returns the best form of a whole entry that a client accepts; undefined: there is none, or it is being made. */
+  /**
+   * Returns the best form of a whole entry that a client accepts. undefined: there is none, or it is being made; the plain
+   * bytes are to be sent then, so that no request waits.
+   */
   of(entry: Entry, acceptEncoding: string | undefined): CompressedForm | undefined {
     const { size } = entry
     const coding = size !== undefined && this.#isLongEnough(size) && preferred(acceptEncoding)
     if (!coding) return undefined
     const form = this.#forms.get(entry)?.get(coding.name)
-    if (!form) void this.#make(entry, coding)
+    if (!form && this.#making.size === 0) void this.#make(formOfEntry(entry), coding)
     return form
   }
 
-  async #make(entry: Entry, coding: Coding): Promise<void> {
-    // One at a time: the same threads read and write the cache's files.
-    if (this.#isMaking || this.#tooLarge.has(entry)) return
-    this.#isMaking = true
-    try {
-      const form = await compress(entry, coding)
-      if (form.length < this.#options.maxBytes) {
-        this.#forms.set(entry, new Map(this.#forms.get(entry)).set(coding.name, form))
-      } else this.#tooLarge.add(entry)
-    } catch {
-      // The entry could not be read; its followers receive the error.
-    } finally {
-      this.#isMaking = false
+  /** Resolves with the best form that a client accepts, when it is ready; undefined: there is none. */
+  async made(source: FormSource, acceptEncoding: string | undefined): Promise<CompressedForm | undefined> {
+    const { key, size } = source
+    const coding = size !== undefined && this.#isLongEnough(size) && preferred(acceptEncoding)
+    if (!coding) return undefined
+    for (;;) {
+      const form = this.#forms.get(key)?.get(coding.name)
+      if (form || this.#isTooLarge(key)) return form
+      const making = this.#making.get(key)
+      if (!making) return this.#make(source, coding)
+      await making
     }
+  }
+
+  #make(source: FormSource, coding: Coding): Promise<CompressedForm | undefined> {
+    const { key } = source
+    if (this.#isTooLarge(key)) return Promise.resolve(undefined)
+    const form = this.#last.then(() => this.#compress(source, coding)).finally(() => this.#making.delete(key))
+    this.#making.set(key, form)
+    this.#last = form
+    return form
+  }
+
+  /** Resolves with undefined if the bytes cannot be read: who follows them receives the error. */
+  async #compress(source: FormSource, coding: Coding): Promise<CompressedForm | undefined> {
+    const { key } = source
+    const form = await compress(source, coding).catch(() => undefined)
+    if (!form) return undefined
+    if (form.length < this.#options.maxBytes) {
+      this.#forms.set(key, new Map(this.#forms.get(key)).set(coding.name, form))
+      return form
+    }
+    if (typeof key === 'string') this.#tooLargeDigests.set(key, true)
+    else this.#tooLarge.add(key)
+    return undefined
+  }
+
+  #isTooLarge(key: Entry | string): boolean {
+    return typeof key === 'string' ? this.#tooLargeDigests.has(key) : this.#tooLarge.has(key)
   }
 }
 
-async function compress(entry: Entry, coding: Coding): Promise<CompressedForm> {
+async function compress(source: FormSource, coding: Coding): Promise<CompressedForm> {
   const chunks: Buffer[] = []
-  await pipeline(inTurns(entry.follow()), coding.create(), async (compressed: AsyncIterable<Buffer>) => {
+  await pipeline(source.read(), coding.create(), async (compressed: AsyncIterable<Buffer>) => {
     // Copies, because a chunk is a view of a buffer of chunkSize.
     for await (const chunk of compressed) chunks.push(Buffer.from(chunk))
   })

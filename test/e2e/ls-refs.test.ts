@@ -2,7 +2,7 @@ import t from 'tap'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { pktLine } from '../../src/git/protocol/pkt-line.js'
 import { eventually } from '../support/eventually.js'
 import { makeGitWrapper, plans } from '../support/git-wrapper.js'
@@ -14,6 +14,7 @@ import {
   makeCommit,
   makeRepository,
 } from '../support/repositories.js'
+import { sha256 } from '../support/sha256.js'
 import { startSidecar } from '../support/sidecar.js'
 import { filesIn } from '../support/stream-cache.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -225,4 +226,29 @@ t.test('a request for the first refs is answered before the listing is complete'
   wrapper.signal('go')
   t.equal((await late).body.toString().match(/ refs\/heads\/b\//g)?.length, 5000)
   t.equal(wrapper.count('upload-pack'), 1)
+})
+
+t.test('another refstream is told that nothing has changed, or gets what has, compressed', async (t) => {
+  const root = tempDir(t)
+  const repository = makeRepository(root, 'r.git')
+  addPackedBranches(repository, 5000)
+  const sidecar = await startSidecar(t, root)
+  const gets = { 'Accept-Encoding': 'gzip' }
+  for (const prefixes of [[], ['HEAD', 'refs/heads/'], ['refs/heads/none/']]) {
+    const body = command('ls-refs', ['peel', 'symrefs', ...prefixes.map((prefix) => `ref-prefix ${prefix}`)])
+    const plain = await post(sidecar.url, body, gets)
+    t.match(plain.headers, { etag: undefined, 'content-encoding': undefined })
+    const tag = `"${sha256(plain.body)}"`
+    const unchanged = await post(sidecar.url, body, { ...gets, 'If-None-Match': tag })
+    t.match(unchanged, { status: 412, headers: { etag: tag } })
+    t.ok(unchanged.body.length === 0 && unchanged.rawHeaders.join('').length < 400)
+    git(repository, 'update-ref', `refs/heads/new${prefixes.length}`, 'refs/heads/main')
+    const changed = await post(sidecar.url, body, { ...gets, 'If-None-Match': tag })
+    const bytes = changed.headers['content-encoding'] === 'gzip' ? gunzipSync(changed.body) : changed.body
+    t.equal(changed.status, prefixes[0] === 'refs/heads/none/' ? 412 : 200)
+    if (changed.status === 412) continue
+    t.equal(changed.headers['content-encoding'], 'gzip')
+    t.equal(changed.headers.etag, `"${sha256(bytes)}-gzip"`)
+    t.same(bytes, (await post(sidecar.url, body)).body)
+  }
 })

@@ -27,6 +27,7 @@ async function wholeEntry(t: Test): Promise<Entry> {
 }
 
 interface Asked {
+  readonly isStale?: boolean
   readonly method?: string
   readonly headers?: Record<string, string>
   readonly etag?: boolean
@@ -36,7 +37,10 @@ interface Asked {
 const off = new CompressedForms({ minBytes: undefined, maxBytes: 1 })
 
 /** Sends an entry. `sent`: what has gone out so far. */
-function send(entry: Entry, { method = 'GET', headers = {}, etag = false, compressed = off }: Asked = {}) {
+function send(
+  entry: Entry,
+  { method = 'GET', headers = {}, etag = false, compressed = off, isStale = false }: Asked = {},
+) {
   const sent = {
     status: 0,
     headers: new Map<string, string>(),
@@ -62,7 +66,7 @@ function send(entry: Entry, { method = 'GET', headers = {}, etag = false, compre
     },
     countSaved: (_: string, bytes: number) => (sent.saved = bytes),
   } as unknown as Exchange
-  const reading = { entry, follower: entry.follow(), reuse: 'hit' } as const
+  const reading = { entry, follower: entry.follow(), reuse: 'hit', isStale, ageMs: 5000 } as const
   const done = sendAdvertisement(exchange, reading, { compressed, etag })
   return { sent, done }
 }
@@ -155,4 +159,26 @@ t.test('to a HEAD only the head is sent', async (t) => {
   t.equal(sent.headers.get('Content-Length'), String(text.length))
   t.same(sent.body, [])
   t.equal(sent.isEnded, true)
+})
+
+t.test('an entry that is older than allowed says so, and no other does', async (t) => {
+  const entry = await wholeEntry(t)
+  for (const headers of [{}, { 'if-none-match': entityTag(entry)! }]) {
+    for (const isStale of [true, false]) {
+      const { sent, done } = send(entry, { headers, isStale })
+      await done
+      t.equal(sent.headers.get('Age'), isStale ? '5' : undefined)
+      t.equal(sent.headers.get('Warning'), isStale ? '110 refstream "Response is Stale"' : undefined)
+    }
+  }
+})
+
+t.test('a request with a condition waits for the compressed form', async (t) => {
+  const entry = await wholeEntry(t)
+  const compressed = new CompressedForms({ minBytes: 100, maxBytes: 1 << 20 })
+  const asked = { headers: { 'accept-encoding': 'gzip', 'if-none-match': '"x"' }, compressed }
+  const { sent, done } = send(entry, asked)
+  await done
+  t.equal(gunzipSync(Buffer.concat(sent.body)).toString(), text)
+  t.equal(sent.headers.get('ETag'), entityTag(entry, 'gzip'))
 })

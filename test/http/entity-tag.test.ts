@@ -1,5 +1,5 @@
 import t from 'tap'
-import { entityTag, matchesEntry } from '../../src/http/entity-tag.js'
+import { entityTag, matchesDigest, matchesEntry, tagOf } from '../../src/http/entity-tag.js'
 import type { Entry } from '../../src/streamcache/index.js'
 
 const sha256 = 'ab'.repeat(32)
@@ -35,4 +35,11 @@ t.test('a condition names the entry in any form, strong or weak', async (t) => {
     t.equal(matchesEntry(header, whole), false, header)
   }
   t.equal(matchesEntry(entityTag(whole)!, growing), false)
+})
+
+t.test('bytes that are no entry have the same tags', async (t) => {
+  t.equal(tagOf(sha256), entityTag(whole))
+  t.equal(tagOf(sha256, 'gzip'), entityTag(whole, 'gzip'))
+  t.equal(matchesDigest(tagOf(sha256, 'zstd'), sha256), true)
+  t.equal(matchesDigest(tagOf('cd'.repeat(32)), sha256), false)
 })

@@ -7,6 +7,8 @@ import { sendRefs } from '../../src/http/ls-refs.js'
 import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import type { SharedListing } from '../../src/origin/ref-listings.js'
+import { AnswerDigests } from '../../src/service/answer-digests.js'
+import { CompressedForms } from '../../src/service/compressed-forms.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { answerTo, everything, manyRefs, queries, sharedListing } from '../support/listings.js'
@@ -68,6 +70,10 @@ t.test('a client that stops reading holds no more than one part, for any query',
           exchange,
           { listing: counting(listing, handed), reuse: 'hit' },
           { ...query, objectFormat: 'sha1' },
+          {
+            digests: new AnswerDigests(),
+            compressed: new CompressedForms({ minBytes: undefined, maxBytes: 1 }),
+          },
         )
         await Promise.race([stopped, sending])
         await turns()

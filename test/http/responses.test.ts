@@ -1,6 +1,12 @@
 import t from 'tap'
 import type { ServerResponse } from 'node:http'
-import { HttpError, noCacheHeaders, sendError, type ErrorResponse } from '../../src/http/responses.js'
+import {
+  ageHeaders,
+  HttpError,
+  noCacheHeaders,
+  sendError,
+  type ErrorResponse,
+} from '../../src/http/responses.js'
 
 function sent(error: ErrorResponse, closes?: boolean) {
   const written: { status?: number; headers: string[]; body?: string } = { headers: [] }
@@ -46,4 +52,11 @@ t.test('a body that is given takes the place of the message, and is not to be ca
     headers: [...noCacheHeaders, ...headers, 'Content-Length', '2'],
     body: 'no',
   })
+})
+
+t.test('only an answer that is older than allowed says how old it is', async (t) => {
+  t.same(ageHeaders({ isStale: true, ageMs: 61_999 }), [
+    ...['Age', '61', 'Warning', '110 refstream "Response is Stale"'],
+  ])
+  for (const answer of [{}, { isStale: false, ageMs: 61_999 }, { ageMs: 5 }]) t.same(ageHeaders(answer), [])
 })

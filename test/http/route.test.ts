@@ -193,6 +193,9 @@ t.test(
       ],
       ...['/a\\..\\b/HEAD', '/a.git#/info/refs', '/a.git/HEAD#', '/a/..', '/a/..?x'],
       '/a/info/refs?service=git-receive-pack&service=git-upload-pack',
+      // Only for servers that decode, or merge slashes, before they look for what is asked.
+      ...['/a/info%2frefs?service=git-upload-pack', '/a/%69nfo/refs', '/a/info//refs', '/a/info/refs/'],
+      ...['/a/git-upload%2Dpack', '/a//git%2dreceive-pack/', '/a.git/%48EAD'],
     ]) {
       t.throws(() => findWithUpstream(target, 'GET'), { name: 'HttpError', status: 400 }, target)
     }

@@ -2,6 +2,7 @@ import t from 'tap'
 import { RefListings } from '../../src/origin/ref-listings.js'
 import type { Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
+import { ManualProducer, pending } from '../support/producers.js'
 import { openCache } from '../support/stream-cache.js'
 
 t.test('short listings of former states are dropped too', async (t) => {
@@ -24,4 +25,23 @@ t.test('short listings of former states are dropped too', async (t) => {
   await eventually('the last is kept', () => listings.holds(entries.at(-1)!))
   t.ok(entries.filter((entry) => listings.holds(entry)).length < 30, 'each takes some four kilobytes')
   t.ok(listings.bytes <= maxBytes)
+})
+
+t.test('a listing knows what it is read from, and its end', async (t) => {
+  const { cache } = await openCache(t)
+  const listings = new RefListings(100_000)
+  const producer = new ManualProducer()
+  const { entry } = cache.fill('k', 's', producer.run, async () => true)
+  const listing = listings.of(entry)
+  t.equal(listing.entry, entry)
+  const end = listing.end()
+  producer.push(Buffer.from('0000'))
+  t.equal(await pending(end), true)
+  producer.end()
+  await end
+  await listing.end()
+  const failing = new ManualProducer()
+  const failed = listings.of(cache.fill('l', 's', failing.run, async () => true).entry).end()
+  failing.fail()
+  await t.rejects(failed, { name: 'FillError' })
 })

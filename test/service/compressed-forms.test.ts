@@ -1,10 +1,11 @@
 import t, { type Test } from 'tap'
 import { gunzipSync } from 'node:zlib'
 import * as zlib from 'node:zlib'
-import { CompressedForms, type CompressedForm } from '../../src/service/compressed-forms.js'
+import { CompressedForms, formOfEntry, type CompressedForm } from '../../src/service/compressed-forms.js'
 import type { Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
 import { collect, ManualProducer, producerOf } from '../support/producers.js'
+import { sha256 } from '../support/sha256.js'
 import { openCache } from '../support/stream-cache.js'
 
 const hasZstd = 'createZstdCompress' in zlib
@@ -81,4 +82,55 @@ t.test('forms that do not fit are not kept, and the least recently used goes fir
   t.equal(forms.of(first, 'gzip'), form)
   await made(forms, second, 'gzip')
   t.equal(forms.of(first, 'gzip'), undefined)
+})
+
+const sourceOf = (bytes: string) => {
+  const source = {
+    ...{ key: sha256(Buffer.from(bytes)), size: bytes.length, reads: 0 },
+    read: async function* () {
+      source.reads++
+      yield Buffer.from(bytes)
+    },
+  }
+  return source
+}
+
+t.test('a request that can wait gets the form of any bytes, which is made once', async (t) => {
+  const forms = new CompressedForms(unlimited)
+  const source = sourceOf(text)
+  const [first, second] = await Promise.all([forms.made(source, 'gzip'), forms.made(source, 'gzip')])
+  t.equal(gunzipSync(Buffer.concat(first!.chunks)).toString(), text)
+  t.equal(second, first)
+  t.equal(await forms.made(sourceOf(text), 'gzip'), first, 'the same digest has the same form')
+  t.equal(source.reads, 1)
+  t.equal(await forms.made(source, 'identity'), undefined)
+  t.equal(await forms.made(sourceOf('short'), 'gzip'), undefined)
+  t.equal(await new CompressedForms({ minBytes: undefined, maxBytes: 1 }).made(source, 'gzip'), undefined)
+})
+
+t.test('forms are made one after another, those of entries too', async (t) => {
+  const forms = new CompressedForms(unlimited)
+  const entry = await entryOf(t, text)
+  const all = [sourceOf(text + 'a'), sourceOf(text + 'b')].map((source) => forms.made(source, 'gzip'))
+  t.equal(forms.of(entry, 'gzip'), undefined)
+  t.ok((await Promise.all(all)).every((form) => form !== undefined))
+  const form = await forms.made(formOfEntry(entry), 'gzip')
+  t.ok(form)
+  t.equal(forms.of(entry, 'gzip'), form)
+})
+
+t.test('a form that does not fit, or whose bytes cannot be read, is none', async (t) => {
+  const forms = new CompressedForms({ minBytes: 100, maxBytes: 10 })
+  const source = sourceOf(text)
+  t.equal(await forms.made(source, 'gzip'), undefined)
+  t.equal(await forms.made(source, 'gzip'), undefined)
+  t.equal(source.reads, 1)
+  const broken = {
+    ...{ key: 'x', size: 1000 },
+    // eslint-disable-next-line require-yield
+    read: async function* () {
+      throw new Error('broken')
+    },
+  }
+  t.equal(await new CompressedForms(unlimited).made(broken, 'gzip'), undefined)
 })

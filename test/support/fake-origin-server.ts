@@ -10,6 +10,7 @@ import { FairShares } from '../../src/limits/admission/shares.js'
 import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import type { OriginResponse } from '../../src/origin/pass-through.js'
+import { AnswerDigests } from '../../src/service/answer-digests.js'
 import { CompressedForms } from '../../src/service/compressed-forms.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
@@ -38,6 +39,8 @@ export async function openServer(
     pipelined: new FairShares(100, 1),
     access: new Access({ locate: () => undefined }),
     ...{ clientName: () => undefined, remoteUserHeader: undefined, etag: false, shedStatus: 429 },
+    forwardsCredentials: false,
+    digests: new AnswerDigests(),
     compressed: new CompressedForms({ minBytes: 100, maxBytes: 1 << 24 }),
     ...{ requestIdleMs: 60_000, maxHeaderBytes: 16_384, anyTarget: true },
     ...options,

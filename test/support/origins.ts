@@ -60,7 +60,7 @@ export async function openOriginsOf(
   const leases = openLeases(undefined, metrics, log, (subject) => changed.forEach((call) => call(subject)))
   t.teardown(() => leases.close())
   const installation = settings.upstream && (await inspectInstallation(git))
-  const origins = openOrigins(settings, environment, host, installation, credentialFile, {
+  const origins = await openOrigins(settings, environment, host, installation, credentialFile, {
     ...{ git, leases, cache, packCache, limits, metrics, log },
     freshCache: new FreshCache(cache),
     listings: new RefListings(settings.hotMaxBytes),

@@ -46,15 +46,17 @@ export const cleanEnvironment: NodeJS.ProcessEnv = {
 /** Starts `refstream serve` on free ports and resolves when it listens. Ended with the test. */
 export async function startSidecar(
   t: Test,
-  root: string,
+  /** undefined: without repositories of its own. */
+  root: string | undefined,
   options: SidecarOptions = {},
 ): Promise<SpawnedSidecar> {
   const cacheDir = options.cacheDir ?? join(tempDir(t), 'cache')
   const listen = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0']
+  const served = root === undefined ? [] : ['--root', root]
   const cache = options.defaultCacheDir ? [] : ['--cache-dir', cacheDir]
   const child = spawn(
     process.execPath,
-    [program, 'serve', '--root', root, ...listen, ...cache, ...(options.args ?? [])],
+    [program, 'serve', ...served, ...listen, ...cache, ...(options.args ?? [])],
     {
       env: { ...cleanEnvironment, ...options.environment },
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -79,7 +79,14 @@ export async function openUpstreamRig(
       {
         matches: (path) => !path.startsWith('elsewhere/'),
         upstream: {
-          ...{ name: 'h:80', url: 'http://h', client, service: undefined, isShared: false },
+          ...{
+            name: 'h:80',
+            url: 'http://h',
+            client,
+            service: undefined,
+            followsRenames: true,
+            isShared: false,
+          },
           ...upstream,
         },
       },
@@ -103,7 +110,7 @@ export async function openUpstreamRig(
   const packs = new PackService({
     ...{ enabled: true, source, cache: packCache, fillReports, reports: new PackReports(metrics), backOff },
   })
-  const backend = new UpstreamBackend({ upstreams, requests, leases })
+  const backend = new UpstreamBackend({ upstreams, requests, leases, forwardedHeaders: new Set() })
   return {
     ...{
       answering,

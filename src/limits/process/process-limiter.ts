@@ -41,7 +41,7 @@ export interface PermitRequest extends QueueRequest {
   readonly class: ProcessClass
 }
 
-/** Permission to run one process. It must be released. */
+/** Permission to run one process, or to use one connection. It must be released. */
 export interface Permit {
   /** Returns the permit; has no effect when repeated. */
   readonly release: () => void
@@ -53,7 +53,8 @@ export interface Permit {
 }
 
 /**
- * A concurrency limiter for processes: grants permits, and queues requests while there are none.
+ * A concurrency limiter for processes, and for connections to an upstream's host, which need the same classes: grants
+ * permits, and queues requests while there are none.
  *
  * *Three classes.* A fill takes milliseconds, and a pack uses up a core for a while; both serve every request that joins
  * them. So a free permit is offered to fills, then to packs, then to pass-through. That alone is not enough: a running
@@ -231,6 +232,6 @@ export class ProcessLimiter {
 
 function checked(limit: number): number {
   if (!Number.isInteger(limit) || limit < processClasses.length)
-    throw new RangeError(`${limit} permits are too few for ${processClasses.length} classes of processes`)
+    throw new RangeError(`${limit} permits are too few for ${processClasses.length} classes`)
   return limit
 }

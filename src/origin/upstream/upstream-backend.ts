@@ -8,6 +8,7 @@ import type {
   PassThroughRequest,
 } from '../pass-through.js'
 import type { Target } from '../target.js'
+import { forwardedHeaders } from './forwarded-headers.js'
 import type { UpstreamRepository } from './upstream.js'
 import type { UpstreamRequests } from './upstream-requests.js'
 import type { Upstreams } from './upstreams.js'
@@ -16,13 +17,9 @@ export interface UpstreamBackendOptions {
   readonly upstreams: Upstreams
   readonly requests: UpstreamRequests
   readonly leases: Leases
+  /** Names of further headers of clients that are sent on, in lower case. */
+  readonly forwardedHeaders: ReadonlySet<string>
 }
-
-/** Headers of a client that are not sent on: refstream sets them itself, or they are credentials. */
-const ownHeaders = new Set([
-  ...['authorization', 'cookie', 'x-forwarded-for', 'x-real-ip', 'forwarded', 'expect', 'host'],
-  ...['if-none-match', 'if-modified-since'],
-])
 
 /** Passes requests through to an upstream, and its answers back, as they are. */
 export class UpstreamBackend {
@@ -68,11 +65,14 @@ export class UpstreamBackend {
     request: PassThroughRequest,
     { admitted, signal }: PassThroughAdmission,
   ): Promise<OriginResponse> {
-    const { method, resource, uri } = request
+    const { method, resource, service, uri } = request
     const body = method === 'GET' || method === 'HEAD' ? undefined : bodyOf(request.body)
-    const response = await this.#options.requests.send(repository, resource + queryOf(uri), {
+    const response = await this.#options.requests.send(repository, resource + queryOf(service), {
       ...{ cause: 'pass', method, class: 'pass', admitted, signal },
-      headers: headersOf(request),
+      headers: forwardedHeaders(request, {
+        more: this.#options.forwardedHeaders,
+        isClients: repository.upstream.service === undefined,
+      }),
       uri: resource === '' ? uri : undefined,
       // A client that was redirected would leave refstream.
       followsRedirects: resource === '/info/refs',
@@ -89,21 +89,9 @@ export class UpstreamBackend {
   }
 }
 
-const queryOf = (uri: string): string => /\?.*$/.exec(uri)?.[0] ?? ''
-
-function headersOf({ headers, remoteAddress }: PassThroughRequest): Record<string, string | string[]> {
-  const sent: Record<string, string | string[]> = {}
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = (headers[at] ?? '').toLowerCase()
-    const value = headers[at + 1] ?? ''
-    if (ownHeaders.has(name)) continue
-    const before = sent[name]
-    sent[name] = before === undefined ? value : [before, value].flat()
-  }
-  // What the client itself says of this is not passed on: it could name another.
-  if (remoteAddress) sent['x-forwarded-for'] = remoteAddress
-  return sent
-}
+/** Of what Git's protocol has, nothing else of the query has a meaning; access was checked for this service. */
+const queryOf = (service: string | undefined): string =>
+  service === undefined ? '' : `?service=${encodeURIComponent(service)}`
 
 /** A whole body that was read is sent from memory; otherwise the rest follows as it comes. */
 function bodyOf({ beginning, ended, rest }: PassThroughBody): Buffer | Readable {

@@ -7,6 +7,7 @@ import type { PassedReason } from '../pack-answer.js'
 import type { PackRun, PackSource, PackState } from '../packs/pack-source.js'
 import { TagDigests } from '../packs/tag-digests.js'
 import type { Target } from '../target.js'
+import { UpstreamRefusal } from '../upstream-errors.js'
 import { UpstreamUnavailable } from './client/upstream-client.js'
 import type { UpstreamRepository } from './upstream.js'
 import type { UpstreamRefs } from './upstream-refs.js'
@@ -92,7 +93,13 @@ export class UpstreamPacks implements PackSource {
       // In exact mode, nothing is advertised from what is kept.
       if (repository.maxAgeMs > 0 && error instanceof PackRefused && isOutdated(error))
         this.#options.outdated(repository)
-      throw error
+      if (!(error instanceof UpstreamRefusal)) throw error
+      this.#options.refs.refused(repository)
+      // Others who wait for the same pack are not refused with this client.
+      if (repository.view === repository.client) throw error
+      throw new UpstreamUnavailable('the upstream has refused this to the client that asked first', {
+        cause: error,
+      })
     } finally {
       // Also if the run was given up before it was read.
       chunks?.destroy()

@@ -3,8 +3,14 @@ import { LRUCache } from 'lru-cache'
 import type { AskCause } from '../../freshness/aged/aged-request.js'
 import { gitProtocol, type ProtocolVersion } from '../../git/protocol/version.js'
 import type { Entry } from '../../streamcache/index.js'
-import { UpstreamUnavailable, type UpstreamRequest, type UpstreamResponse } from './client/upstream-client.js'
+import {
+  RedirectElsewhere,
+  UpstreamUnavailable,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from './client/upstream-client.js'
 import { ListingOrder } from './listing-order.js'
+import { isSameRepository, redirection } from './renamed.js'
 import { decoded, refusalOf, smartAnswer } from './smart-answer.js'
 import { addressOf, type UpstreamRepository } from './upstream.js'
 
@@ -140,12 +146,17 @@ export class UpstreamRequests {
     // A question that follows redirects finds out where the repository is now.
     const place = sent.followsRedirects ? repository.path : this.placeOf(repository)
     const authorization = await authorizationOf(repository)
-    const response = await upstream.client.request({
-      ...sent,
-      path: uri ?? place + resource,
-      group: subject,
-      headers: { ...sent.headers, ...authorization },
-    })
+    const response = await upstream.client
+      .request({
+        ...sent,
+        path: uri ?? place + resource,
+        group: subject,
+        headers: { ...sent.headers, ...authorization },
+        mayFollow: upstream.followsRenames ? undefined : isSameRepository,
+      })
+      .catch((error: unknown) => {
+        throw error instanceof RedirectElsewhere ? redirection(repository, error) : error
+      })
     return upstream.service ? checkService(repository, response, authorization) : response
   }
 }
@@ -170,9 +181,13 @@ function versionHeader(version: ProtocolVersion): Record<string, string> {
   return value === undefined ? {} : { 'Git-Protocol': value }
 }
 
-/** A refstream as the upstream says whether it would answer the same: its entity tags are digests of the plain bytes. */
-const condition = (kept: Entry | undefined): Record<string, string> =>
-  kept?.sha256 === undefined ? {} : { 'If-None-Match': `"${kept.sha256}"` }
+/**
+ * A refstream as the upstream says whether it would answer the same: its entity tags are digests of the plain bytes. It
+ * compresses a listing for those that send a condition, so one is sent even if nothing is kept.
+ */
+const condition = (kept: Entry | undefined): Record<string, string> => ({
+  'If-None-Match': `"${kept?.sha256 ?? 'none'}"`,
+})
 
 async function authorizationOf({
   upstream,

@@ -11,6 +11,11 @@ export interface Upstream {
   readonly client: Pick<UpstreamClient, 'request'>
   /** Whose credentials are sent: those of refstream; undefined: those of each client. */
   readonly service: CredentialSource | undefined
+  /**
+   * Is a redirect to another repository followed? Not where refstream has checked access by the path, or has sent its own
+   * credentials: then the client is redirected, so that access is checked for the other path.
+   */
+  readonly followsRenames: boolean
   /** Do all who may read a repository see the same of it? */
   readonly isShared: boolean
 }

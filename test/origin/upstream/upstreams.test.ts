@@ -8,6 +8,7 @@ const upstreamOf = (url: string, changes: Partial<Upstream> = {}): Upstream => (
   url,
   client: { request: () => Promise.reject(new Error('not asked')) },
   service: undefined,
+  followsRenames: true,
   isShared: false,
   ...changes,
 })

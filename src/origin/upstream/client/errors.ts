@@ -12,6 +12,17 @@ export class RedirectRefused extends Error {
   }
 }
 
+/** The upstream redirects info/refs to a place that its caller does not want it followed to. */
+export class RedirectElsewhere extends RedirectRefused {
+  /** Where it leads. */
+  readonly to: URL
+
+  constructor(status: number, to: URL, from: URL) {
+    super(status, `${from.host} redirects to another repository, which is not followed`)
+    this.to = to
+  }
+}
+
 /** A request's path could lead outside the configured URL, or is not valid in a request. */
 export class InvalidUpstreamPath extends Error {
   override readonly name = 'InvalidUpstreamPath'

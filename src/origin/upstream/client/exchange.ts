@@ -102,10 +102,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#body!.push(chunk)) controller.pause()
+    if (this.#isEnded || this.#body?.push(chunk) === false) controller.pause()
   }
 
   onResponseEnd(): void {
+    if (this.#isEnded) return
     // undici takes a reset for the end of a response that ends where its connection ends.
     const reset = this.#endsWithConnection ? this.#connection?.socketError : undefined
     if (reset) return this.#fail(reset)

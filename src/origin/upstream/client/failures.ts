@@ -20,6 +20,9 @@ export interface TimeLimits {
   readonly silenceMs: number
 }
 
+/** undici's error if a proxy for plain HTTP answers 407. */
+const isProxyRefusal = ({ message }: Error): boolean => message.startsWith('Proxy Authentication Required')
+
 /** Was the connection closed or reset? */
 export const isReset = (error: unknown): boolean => ofReset.has(codeOf(error))
 
@@ -29,7 +32,7 @@ export const isReset = (error: unknown): boolean => ofReset.has(codeOf(error))
  * @param host the upstream's host and port, for the message
  */
 export function unavailable(error: Error, host: string, limits: TimeLimits): Error {
-  if (ofRequest.has(codeOf(error))) return error
+  if (ofRequest.has(codeOf(error)) && !isProxyRefusal(error)) return error
   return new UpstreamUnavailable(`${host}: ${reasonOf(error, limits)}`, { cause: error })
 }
 
@@ -40,6 +43,7 @@ function reasonOf(error: Error, { headMs, silenceMs }: TimeLimits): string {
   }
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return `no response within ${headMs / 1000} seconds`
   if (code === 'UND_ERR_BODY_TIMEOUT') return `silent for ${silenceMs / 1000} seconds within a response`
+  if (isProxyRefusal(error)) return 'the proxy demands a user name and a password (407)'
   const isParserError = error instanceof errors.HTTPParserError
   if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' || (isParserError && /EOF/.test(error.message)))
     return 'a response is shorter than its head or its chunks say'

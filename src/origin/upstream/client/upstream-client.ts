@@ -1,14 +1,20 @@
 import type { Readable } from 'node:stream'
 import { AddressRules, type Resolve } from './address-rules.js'
 import { Dispatchers, type DispatcherOptions } from './dispatchers.js'
-import { RedirectRefused, UpstreamUnavailable } from './errors.js'
+import { RedirectElsewhere, RedirectRefused, UpstreamUnavailable } from './errors.js'
 import type { ExchangeResponse } from './exchange.js'
 import { endToEnd, requestHeaders, valuesOf } from './headers.js'
 import { redirectStatuses, Targets, type Target } from './targets.js'
 import { UpstreamHost, type UpstreamHostOptions } from './upstream-host.js'
 import type { UpstreamRequest, UpstreamResponse } from './upstream-request.js'
 
-export { AddressDenied, InvalidUpstreamPath, RedirectRefused, UpstreamUnavailable } from './errors.js'
+export {
+  AddressDenied,
+  InvalidUpstreamPath,
+  RedirectElsewhere,
+  RedirectRefused,
+  UpstreamUnavailable,
+} from './errors.js'
 export type { UpstreamClientEvents } from './upstream-host.js'
 export type { UpstreamRequest, UpstreamResponse } from './upstream-request.js'
 
@@ -85,7 +91,10 @@ export class UpstreamClient {
           response.status,
           `${target.url.host} redirects more than ${redirectsMax} times`,
         )
-      target = this.#targets.redirect(response.status, location, target.url, tail)
+      const next = this.#targets.redirect(response.status, location, target.url, tail)
+      if (request.mayFollow?.(next.url, target.url) === false)
+        throw new RedirectElsewhere(response.status, next.url, target.url)
+      target = next
     }
   }
 

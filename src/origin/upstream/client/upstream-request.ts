@@ -21,6 +21,8 @@ export interface UpstreamRequest {
   readonly signal: AbortSignal
   /** info/refs only. */
   readonly followsRedirects?: boolean
+  /** Returns whether a redirect that would be followed may be; left out: yes. Otherwise the request fails with RedirectElsewhere. */
+  readonly mayFollow?: ((to: URL, from: URL) => boolean) | undefined
 }
 
 /** A response of an upstream. */

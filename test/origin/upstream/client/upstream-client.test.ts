@@ -95,7 +95,9 @@ t.test('connections are capped, reused, and kept for each class', async (t) => {
     request.resume()
     held.push(() => response.end('x'.repeat(100_000)))
   })
-  const { ask } = createUpstreamClient(t, proxy.url)
+  const open: number[] = []
+  const events = { connectionsChanged: (count: number) => open.push(count) }
+  const { ask, client } = createUpstreamClient(t, proxy.url, { events })
   const all = Array.from({ length: 20 }, (_, index) =>
     ask({ class: (['fill', 'pack', 'pass'] as const)[index % 3]!, group: String(index) }).then(bodyOf),
   )
@@ -110,6 +112,9 @@ t.test('connections are capped, reused, and kept for each class', async (t) => {
   t.equal(proxy.running.most, 4)
   t.equal(proxy.connections.most, 4)
   t.ok(proxy.connections.accepted <= 5, 'connections are reused')
+  t.equal(Math.max(...open), 4)
+  await client.close()
+  await eventually('none is open', () => open.at(-1) === 0)
 })
 
 t.test('a permit is free when the response is whole, destroyed, or never read', async (t) => {

@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
+import { canonicalPrefixes, type WholeAnswer } from '../git/protocol/listing-answer.js'
+import type { RefQuery } from '../git/protocol/ls-refs.js'
+import type { SharedListing } from '../origin/ref-listings.js'
+
+/** Bytes that are hashed in one iteration of the event loop: less than a millisecond. */
+const hashedAtOnce = 1024 * 1024
+/** Bytes of memory for the questions whose answers were hashed, and what each takes besides its prefixes. */
+const memory = { max: 4 * 1024 * 1024, overhead: 500 }
+
+/**
+ * SHA-256 digests of the answers to ls-refs commands, each hashed once for a listing and a question: pollers ask the same
+ * ones again. LRU, by memory.
+ */
+export class AnswerDigests {
+  /** Numbers of listings, so that no listing is kept in memory because its answers were hashed. */
+  readonly #numbers = new WeakMap<SharedListing, number>()
+  #count = 0
+  readonly #digests = new LRUCache<string, Promise<string>>({
+    maxSize: memory.max,
+    sizeCalculation: (_, question) => question.length + memory.overhead,
+  })
+
+  /**
+   * Returns the digest of an answer, in hexadecimal.
+   * @param answer what `cutNow` has returned for this query; its parts are taken only if it was not hashed before
+   */
+  of(listing: SharedListing, query: RefQuery, answer: WholeAnswer): string | Promise<string> {
+    const { entry } = listing
+    // An answer of as many bytes has all lines of the listing.
+    if (entry?.sha256 !== undefined && entry.size === answer.length) return entry.sha256
+    const question = `${this.#numberOf(listing)} ${query.unborn} ${canonicalPrefixes(query.prefixes).join(' ')}`
+    const known = this.#digests.get(question)
+    if (known) return known
+    const digest = digestOf(answer)
+    this.#digests.set(question, digest)
+    return digest
+  }
+
+  #numberOf(listing: SharedListing): number {
+    const known = this.#numbers.get(listing)
+    if (known !== undefined) return known
+    this.#numbers.set(listing, ++this.#count)
+    return this.#count
+  }
+}
+
+async function digestOf({ parts }: WholeAnswer): Promise<string> {
+  const hash = createHash('sha256')
+  let hashed = 0
+  for (const part of parts) {
+    hash.update(part)
+    hashed += part.length
+    if (hashed < hashedAtOnce) continue
+    hashed = 0
+    await yieldToEventLoop()
+  }
+  return hash.digest('hex')
+}
