@@ -185,6 +185,8 @@ t.test(
       ...{ answer: serving(head, main), staleMs: 3_600_000 },
     })
     await read(await refs.list(repositoryFor(), heads), heads)
+    // What is kept is no verdict: that must be remembered too.
+    await refs.verdict(repositoryFor())
     answering.answer = () => new UpstreamUnavailable('away')
     const stale = await refs.list(repositoryFor(), heads)
     t.equal(stale?.isStale, true)
