@@ -94,7 +94,10 @@ t.test('redirects lead to the configured host only', async (t) => {
   })
   upstream.listen(0, '127.0.0.1')
   await once(upstream, 'listening')
-  t.teardown(() => void (upstream.close(), upstream.closeAllConnections()))
+  t.teardown(() => {
+    upstream.close()
+    upstream.closeAllConnections()
+  })
   const { port } = upstream.address() as AddressInfo
   const args = ['--upstream', `http://127.0.0.1:${port}`]
   const { url } = await startSidecar(t, undefined, { args })
@@ -177,9 +180,9 @@ t.test('a request is one request for the upstream too', async (t) => {
 })
 
 t.test('an upstream that leads back to refstream ends in an error', async (t) => {
-  let there: URL | undefined
+  const there: { url?: URL } = {}
   const relay = createTcpServer((socket) => {
-    const onward = connectTcp(Number(there!.port), there!.hostname)
+    const onward = connectTcp(Number(there.url!.port), there.url!.hostname)
     socket.pipe(onward).pipe(socket)
     for (const end of [socket, onward]) end.on('error', () => (socket.destroy(), onward.destroy()))
   })
@@ -189,7 +192,7 @@ t.test('an upstream that leads back to refstream ends in an error', async (t) =>
   const { port } = relay.address() as AddressInfo
   const args = ['--upstream', `http://127.0.0.1:${port}`, '--upstream-head-seconds', '2']
   const sidecar = await startSidecar(t, undefined, { args: [...args, '--pass-through-silence-seconds', '2'] })
-  there = new URL(sidecar.url)
+  there.url = new URL(sidecar.url)
   for (const question of ['v2', 'v0', 'refs/', 'HEAD'] as const) {
     const { status } = await askFor(sidecar.url, 'a', question, {})
     t.ok(status >= 400, `${question} ${status}`)
