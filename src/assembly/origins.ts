@@ -10,7 +10,7 @@ import { openDiskOrigin, type DiskParts } from './disk-origin.js'
 import type { HostEnvironment } from './environment.js'
 import type { OriginParts } from './origin-parts.js'
 import type { UpstreamCredentialFile } from './upstream-credentials.js'
-import { openUpstreamOrigin, type UpstreamParts } from './upstream-origin.js'
+import type { UpstreamParts } from './upstream-origin.js'
 
 /** Where answers come from, as the settings say: the disk, an upstream, or both. */
 export interface Origins {
@@ -24,17 +24,21 @@ export interface Origins {
 }
 
 /** @throws ConfigError */
-export function openOrigins(
+export async function openOrigins(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
   host: HostEnvironment,
   installation: Installation | undefined,
   credentialFile: UpstreamCredentialFile | undefined,
   parts: OriginParts,
-): Origins {
+): Promise<Origins> {
   const disk = host.root && openDiskOrigin(settings, environment, host, host.root, parts)
-  const upstream =
-    installation && openUpstreamOrigin(settings, environment, installation, credentialFile, parts)
+  let upstream: UpstreamParts | undefined
+  if (installation) {
+    // Loaded on demand: the HTTP client takes longer to load than all the rest of the origins.
+    const { openUpstreamOrigin } = await import('./upstream-origin.js')
+    upstream = openUpstreamOrigin(settings, environment, installation, credentialFile, parts)
+  }
   if (disk && upstream) return openBoth(settings, disk, upstream)
   if (disk) {
     const { origin, subjects, observer } = disk

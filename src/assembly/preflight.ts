@@ -8,6 +8,7 @@ import { checkAll, ConfigError } from '../config/settings.js'
 import { readTlsMaterial } from '../server/tls-material.js'
 import { findHostEnvironment, type FilesystemEvents, type HostEnvironment } from './environment.js'
 import { readUpstreamCredentials, tlsFilesOf, unusableFiles } from './credential-files.js'
+import { readUpstreamPem } from './upstream-pem.js'
 import { readWebhookSecret } from './webhook-secret.js'
 
 /**
@@ -27,6 +28,7 @@ export async function preflight(
       () => crossCheck(settings),
       async () => (host = await findHostEnvironment(settings, environment, events)),
       () => readWebhookSecret(settings.webhookSecretFile),
+      () => readUpstreamPem(settings),
       ...fileChecks(settings),
       ...socketChecks(settings),
     ])

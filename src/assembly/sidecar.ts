@@ -121,7 +121,7 @@ async function start(
   const fillReports = new FillReports({ backOff: limits.backOff, metrics, log })
   const packReports = new PackReports(metrics)
   const installation = settings.upstream && (await inspectInstallation(git))
-  const origins = openOrigins(settings, environment, host, installation, files.upstreamCredentials, {
+  const origins = await openOrigins(settings, environment, host, installation, files.upstreamCredentials, {
     ...{
       git,
       leases,

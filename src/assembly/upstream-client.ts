@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
 import { UpstreamClient } from '../origin/upstream/client/upstream-client.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import { readUpstreamPem } from './upstream-pem.js'
 
 /** Least time in milliseconds between two log lines about an upstream that fails. */
 const failuresQuietMs = 10_000
@@ -19,6 +19,7 @@ export function openUpstreamClient(
   metrics: Metrics,
   log: Log,
 ): UpstreamClient {
+  const pem = readUpstreamPem(settings)
   const upstream = { upstream: name }
   metrics.upstreamBreakerOpen.set(upstream, 0)
   metrics.upstreamConnections.set(upstream, 0)
@@ -34,7 +35,7 @@ export function openUpstreamClient(
       silenceMs: settings.upstreamSilenceSeconds * 1000,
       passSilenceMs: settings.passThroughSilenceSeconds * 1000,
       queue: { queueMax: settings.queueMax, waitMs: settings.queueWaitSeconds * 1000 },
-      ...pemFiles(settings),
+      ...pem,
       http2: settings.upstreamHttp2,
       environment,
       redirectHosts: settings.upstreamRedirectHosts,
@@ -50,26 +51,11 @@ export function openUpstreamClient(
         },
         connectionsChanged: (open) => metrics.upstreamConnections.set(upstream, open),
         granted: (permitClass, waitedMs) =>
-          metrics.permitWaitSeconds.observe({ class: permitClass }, waitedMs / 1000),
-        shed: (permitClass, reason) => metrics.processesShed.inc({ class: permitClass, reason }),
+          metrics.upstreamWaitSeconds.observe({ ...upstream, class: permitClass }, waitedMs / 1000),
+        shed: (permitClass, reason) => metrics.upstreamShed.inc({ ...upstream, class: permitClass, reason }),
       },
     })
   } catch (error) {
     throw new ConfigError(`--upstream: ${(error as Error).message}`)
-  }
-}
-
-function pemFiles({ upstreamCa, upstreamClientCert, upstreamClientKey }: Settings) {
-  const read = (option: string, path: string | undefined): string | undefined => {
-    try {
-      return path === undefined ? undefined : readFileSync(path, 'utf8')
-    } catch (error) {
-      throw new Error(`--${option}: ${(error as Error).message}`, { cause: error })
-    }
-  }
-  return {
-    ca: read('upstream-ca', upstreamCa),
-    cert: read('upstream-client-cert', upstreamClientCert),
-    key: read('upstream-client-key', upstreamClientKey),
   }
 }

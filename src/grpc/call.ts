@@ -103,7 +103,7 @@ export class DataCall<Request, Response> extends RequestRecord {
     const attempt = async (): Promise<void> => {
       const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
       this.throwIfAborted()
-      await work({ path: repository, identity })
+      await work({ path: repository, identity, client: this })
     }
     await untilUnexchanged(attempt, () => this.sentBytes === 0)
   }

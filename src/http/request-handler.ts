@@ -97,13 +97,13 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
 
 function targetOf(
   { forwardsCredentials }: RequestHandlerOptions,
-  { request: { headers } }: Exchange,
+  client: Exchange,
   { repository: path }: Route,
   identity: string | undefined,
 ): Target {
-  if (!forwardsCredentials) return { path, identity }
-  const { authorization, cookie } = headers
-  return { path, identity, credentials: { authorization, cookie } }
+  if (!forwardsCredentials) return { path, identity, client }
+  const { authorization, cookie } = client.request.headers
+  return { path, identity, client, credentials: { authorization, cookie } }
 }
 
 /** @returns whether it could: if not, it passes through */

@@ -9,6 +9,14 @@ export interface Target {
   readonly identity?: string | undefined
   /** What the client has sent to be recognized by; left out: nothing, or it is none of the origin's business. */
   readonly credentials?: ClientCredentials | undefined
+  /** Who waits for the answer; left out: nobody that could leave. */
+  readonly client?: WaitingClient | undefined
+}
+
+/** A client that may leave before it is answered. */
+export interface WaitingClient {
+  /** Aborts when the client leaves. Read only where something waits: it may be made when it is first asked for. */
+  readonly signal: AbortSignal
 }
 
 /** Headers of a request that say who the client is, as they were sent. */

@@ -24,16 +24,25 @@ export class UpstreamUnavailable extends Error {
   readonly retryAfterMs: number | undefined
   /** The status of the upstream's response; undefined: there was none. */
   readonly status: number | undefined
+  /** false: nothing was sent to it, because of earlier failures. */
+  readonly wasAsked: boolean
 
   constructor(
     message: string,
     {
       retryAfterMs,
       status,
+      wasAsked = true,
       cause,
-    }: { retryAfterMs?: number | undefined; status?: number | undefined; cause?: unknown } = {},
+    }: {
+      retryAfterMs?: number | undefined
+      status?: number | undefined
+      wasAsked?: boolean
+      cause?: unknown
+    } = {},
   ) {
     super(message, { cause })
+    this.wasAsked = wasAsked
     this.retryAfterMs = retryAfterMs
     this.status = status
   }

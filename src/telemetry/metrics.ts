@@ -92,6 +92,8 @@ export class Metrics {
   readonly upstreamStaleAnswers = this.#counter(upstreamMetrics.upstreamStaleAnswers)
   readonly upstreamDroppedEntries = this.#counter(upstreamMetrics.upstreamDroppedEntries)
   readonly upstreamReplays = this.#counter(upstreamMetrics.upstreamReplays)
+  readonly upstreamWaitSeconds = this.#histogram(upstreamMetrics.upstreamWaitSeconds)
+  readonly upstreamShed = this.#counter(upstreamMetrics.upstreamShed)
   readonly upstreamBreakerOpen = this.#gauge(upstreamMetrics.upstreamBreakerOpen)
   readonly upstreamConnections = this.#gauge(upstreamMetrics.upstreamConnections)
 

@@ -1,10 +1,10 @@
 // As little as a server can do around `git http-backend`: one process per request, piped both ways.
 //
-//   node plain-server.mjs ROOT GIT      prints its URL; /processes-started returns how many it has started
+//   node plain-server.mjs ROOT GIT [ADDRESS]      prints its URL; /processes-started returns how many it has started
 import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 
-const [, , root, git] = process.argv
+const [, , root, git, address = '127.0.0.1'] = process.argv
 const environment = { ...process.env, GIT_PROJECT_ROOT: root, GIT_HTTP_EXPORT_ALL: '1' }
 
 let started = 0
@@ -55,12 +55,13 @@ const server = createServer((request, response) => {
   child.stdout.once('data', (chunk) => {
     const end = chunk.indexOf('\r\n\r\n')
     const head = chunk.toString('latin1', 0, end).split('\r\n')
+    const status = /^Status: (\d+)/m.exec(head.join('\n'))?.[1] ?? 200
     response.writeHead(
-      200,
+      Number(status),
       head.flatMap((line) => line.split(': ')),
     )
     response.write(chunk.subarray(end + 4))
     child.stdout.pipe(response)
   })
 })
-server.listen(0, '127.0.0.1', () => console.log(`http://127.0.0.1:${server.address().port}`))
+server.listen(0, address, () => console.log(`http://${address}:${server.address().port}`))

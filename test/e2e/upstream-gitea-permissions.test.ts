@@ -1,4 +1,5 @@
 import t from 'tap'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { complaint, gitClient } from '../support/git-client.js'
@@ -21,9 +22,32 @@ t.test('Gitea decides', { skip: skipReason('Gitea', stageKinds.Gitea.missing()) 
   const { server } = await startGiteaStage(t)
   const { url } = await startSidecar(t, undefined, { args: ['--upstream', server.url] })
   await t.test('a push through refstream runs its hooks', (t) => checkHooks(t, server.api, url))
+  await t.test('refstream has a token of its own', (t) => checkService(t, server))
   await t.test('its permissions hold at once', (t) => checkPermissions(t, server))
   await t.test('the old name of a renamed organisation leads to it', (t) => checkRenamed(t, server, url))
 })
+
+async function checkService(t: Test, server: GiteaServer): Promise<void> {
+  const place = tempDir(t)
+  const token = await server.api.createToken('alice', 'refstream')
+  const file = join(place, 'credential')
+  writeFileSync(file, `alice:${token.secret}\n`, { mode: 0o600 })
+  const service = ['--upstream-credentials', 'service', '--upstream-credential-file', file]
+  const args = ['--upstream', server.url, ...service, ...unremembered]
+  const { url } = await startSidecar(t, undefined, { args })
+  for (const version of [0, 1, 2] as const) {
+    const listed = gitClient(version)(place, 'ls-remote', urlOf(url, 'Team/Secret'))
+    t.match(await listed, /refs\/heads\/main/, `v${version}: its clients need no credentials`)
+  }
+  await client(place, 'clone', '--quiet', urlOf(url, 'Team/Secret'), 'work')
+  const work = join(place, 'work')
+  await client(work, 'push', '--quiet', 'origin', 'HEAD:refs/heads/by-service')
+  t.match(await server.api.branches(secret), { 'by-service': git(work, 'rev-parse', 'HEAD') })
+  await server.api.revokeToken('alice', token)
+  const said = await complaint(client(place, 'ls-remote', urlOf(url, 'Team/Secret')))
+  t.match(said, /503/, 'that its token is wrong is no fault of the client')
+  t.notMatch(said, token.secret)
+}
 
 async function checkPermissions(t: Test, server: GiteaServer): Promise<void> {
   const { api } = server

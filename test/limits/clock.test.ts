@@ -52,7 +52,7 @@ for (const [name, after] of Object.entries(waits)) {
           early === 0 && before === 0 && onTime === 1 && called === 1 && stopped === 0 && timers.armed === 0
         )
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
     t.pass()
   })

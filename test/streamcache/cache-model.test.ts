@@ -63,7 +63,7 @@ t.test('every follower gets all bytes in order, or an error, under every schedul
       const wrong = events.filter((event) => !event.startsWith('evicted'))
       if (wrong.length > 0) throw new Error(wrong.join())
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   )
   t.pass()
 })
@@ -112,7 +112,7 @@ t.test('every follower does while any operation of the disk fails now and then',
       const wrong = again.events.filter((event) => !/^(evicted|discarded temp)/.test(event))
       if (wrong.length > 0) throw new Error(wrong.join())
     }),
-    { numRuns: 100, endOnFailure: true },
+    { numRuns: 60, endOnFailure: true },
   )
   t.pass()
 })

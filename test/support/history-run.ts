@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { violations, type Read, type Write } from './history.js'
+import { violations, type Bound, type Read, type Write } from './history.js'
 import { LeaseClient } from './lease-client.js'
 import { Random } from './random.js'
 import { createReader, type Reader } from './readers.js'
@@ -10,12 +10,19 @@ export interface RunOptions {
   readonly repository: HistoryRepository
   readonly url: string
   readonly adminUrl: string
-  /** observe: no writer opens a lease. lease: each does, around each change. */
-  readonly mode: 'observe' | 'lease'
+  /**
+   * observe: no writer opens a lease. lease: each does, around each change. invalidate: each reports its changes when they
+   * are made, and they count as made then.
+   */
+  readonly mode: 'observe' | 'lease' | 'invalidate'
   /** Determines what is written next, and when. */
   readonly seed: number
   /** How often each writer writes, or for how many seconds all do. */
   readonly length: { readonly rounds: number } | { readonly seconds: number }
+  /** How old answers may be; undefined: reads must be linearizable. */
+  readonly bound?: Bound
+  /** Further readers of the registers. */
+  readonly moreReaders?: (registers: readonly string[]) => Reader[]
 }
 
 export interface History {
@@ -41,7 +48,8 @@ export async function runHistory(options: RunOptions): Promise<History> {
   const writers = allWriters({ ...repository, url: `${url}/${repository.path}` })
   const registers = writers.flatMap((writer) => writer.registers)
   const readers = readersOf(url, repository.path, registers)
-  const leases = mode === 'lease' ? new LeaseClient(options.adminUrl, repository.path) : undefined
+  const more = options.moreReaders?.(registers) ?? []
+  const leases = mode === 'observe' ? undefined : new LeaseClient(options.adminUrl, repository.path)
   const writes: Write[] = []
   const reads: Read[] = []
 
@@ -61,7 +69,8 @@ export async function runHistory(options: RunOptions): Promise<History> {
       const change = writer.next(now, random)
       const start = performance.now()
       if (!leases || writer.throughSidecar) await change.run()
-      else await leases.during(() => change.run(), change.values.size > 0)
+      else if (mode === 'lease') await leases.during(() => change.run(), change.values.size > 0)
+      else await change.run().then(() => leases.invalidate())
       const end = performance.now()
       for (const [register, value] of change.values) {
         writes.push({ register, value, start, end })
@@ -86,11 +95,12 @@ export async function runHistory(options: RunOptions): Promise<History> {
       read(reader, readerPauses.none, index).catch(stopAll),
       read(reader, readerPauses.some, index).catch(stopAll),
     ]),
+    ...more.map((reader, index) => read(reader, readerPauses.some, index).catch(stopAll)),
   ])
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   // The final state is read too.
-  for (const reader of readers) reads.push(await reader.read())
-  return { writes, reads, violations: violations(writes, reads) }
+  for (const reader of [...readers, ...more]) reads.push(await reader.read())
+  return { writes, reads, violations: violations(writes, reads, 20, options.bound) }
 }
 
 /** Returns a reader of each kind, of these registers. */

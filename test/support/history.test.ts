@@ -46,6 +46,14 @@ t.test('a repeated value counts as the version that fits', async (t) => {
   t.match(violations(flips, [read('a', 21, 22)]), [/stale: version 0/], 'not the one to come')
 })
 
+t.test('with a bound, reads may be as old as that, and may go back', async (t) => {
+  const bound = { maxAgeMs: 5 }
+  t.same(violations(writes, [read('a', 24.9, 26)], 20, bound), [])
+  t.match(violations(writes, [read('a', 25.1, 26)], 20, bound), [/stale: version 0, 0.1 ms after version 1/])
+  t.same(violations(writes, [read('b', 21, 22), read('a', 23, 24)], 20, bound), [])
+  t.match(violations(writes, [read('c', 21, 22)], 20, bound), [/before it was written/])
+})
+
 t.test('the number of violations is bounded', async (t) => {
   const stale = Array.from({ length: 50 }, (_, index) => read('a', 50 + index, 60 + index))
   const found = violations(writes, stale, 3)

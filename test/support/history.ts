@@ -18,6 +18,12 @@ export interface Read {
   readonly values: ReadonlyMap<string, string | undefined>
 }
 
+/** Reads that may be older than linearizable ones. */
+export interface Bound {
+  /** A read may see what was in place so many milliseconds before it started, whatever other reads have seen. */
+  readonly maxAgeMs: number
+}
+
 /**
  * Checks whether there is, for each register, an order of all reads and writes that agrees with their times, in which each
  * read sees the write before it. The result is exact: an empty list means yes. Otherwise it returns violations in words,
@@ -27,7 +33,8 @@ export interface Read {
  * With one writer the order of the writes is known: version 0, 1, 2 … A read that sees version v needs that write v
  * started before the read's end and that write v + 1 did not end before the read's start; and a read that started after
  * another had ended must not see an older version. These conditions are sufficient: each read is put right behind its
- * version's write, and no real time contradicts that order (Lamport, "On interprocess communication").
+ * version's write, and no real time contradicts that order (Lamport, "On interprocess communication"). With a bound, the
+ * last condition does not apply, and the second one is that write v + 1 did not end before the read's start − bound.
  *
  * It remains to choose, for each read, among the versions that have the value it saw. A greedy choice is sufficient: in
  * order of their starts, each read gets the lowest version that the conditions allow. Suppose that some choice meets all
@@ -35,13 +42,18 @@ export interface Read {
  * started have their greedy versions, none above the choice's, so the greedy algorithm may take the choice's version too,
  * and takes that or a lower one. So if it finds none, there is none.
  */
-export function violations(writes: readonly Write[], reads: readonly Read[], most = 20): string[] {
+export function violations(
+  writes: readonly Write[],
+  reads: readonly Read[],
+  most = 20,
+  bound?: Bound,
+): string[] {
   const byStart = [...reads].sort((a, b) => a.start - b.start)
   const byEnd = [...byStart.keys()].sort((a, b) => byStart[a]!.end - byStart[b]!.end)
   const found: string[] = []
   let more = 0
   for (const [register, versions] of groupBy(writes, (write) => write.register)) {
-    for (const violation of check(register, new Versions(versions), byStart, byEnd)) {
+    for (const violation of check(register, new Versions(versions), byStart, byEnd, bound)) {
       if (found.length < most) found.push(violation)
       else more++
     }
@@ -59,8 +71,10 @@ function* check(
   versions: Versions,
   reads: readonly Read[],
   byEnd: readonly number[],
+  bound: Bound | undefined,
 ): Generator<string> {
   const seen = new Int32Array(reads.length).fill(-1)
+  const maxAgeMs = bound?.maxAgeMs ?? 0
   // The newest version that a read has seen that ended before this one started.
   let newest = 0
   let ended = 0
@@ -68,9 +82,10 @@ function* check(
     for (; reads[byEnd[ended]!]!.end < read.start; ended++) newest = Math.max(newest, seen[byEnd[ended]!]!)
     if (!read.values.has(register)) continue
     const value = read.values.get(register)
-    const version = versions.find(value, Math.max(newest, versions.settledAt(read.start)))
+    const from = read.start - maxAgeMs
+    const version = versions.find(value, Math.max(bound ? 0 : newest, versions.settledAt(from)))
     if (version !== undefined && version <= versions.newestAt(read.end)) seen[index] = version
-    else yield `${register}: ${versions.explain(value, read, newest)}`
+    else yield `${register}: ${versions.explain(value, { ...read, start: from }, newest)}`
   }
 }
 

@@ -30,6 +30,11 @@ export class LeaseClient {
     await this.#call(204, 'DELETE', `/v1/leases/${id}`, { changed })
   }
 
+  /** Reports that the repository has changed. */
+  async invalidate(): Promise<void> {
+    await this.#call(204, 'POST', '/v1/invalidate', { repository: this.#repository })
+  }
+
   async #call(expected: number, method: string, path: string, body: object): Promise<string> {
     const text = JSON.stringify(body)
     // Node's client sends no Content-Length for the body of a DELETE by itself.

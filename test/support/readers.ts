@@ -1,5 +1,6 @@
 import { flushPacket, pktLine } from '../../src/git/protocol/pkt-line.js'
 import type { Read } from './history.js'
+import { gitClient } from './git-client.js'
 import { ask, infoRefs } from './http-client.js'
 
 /** A client that reads refs repeatedly. */
@@ -47,6 +48,30 @@ export function createReader(
       if (status !== 200) throw new Error(`protocol v${version}: HTTP ${status} ${body}`)
       if (!last?.body.equals(body)) last = { body, values: valuesIn(body, covered) }
       return { start, end, values: last.values }
+    },
+  }
+}
+
+/** A reader that runs Git's own client: `git ls-remote`. @param cwd a directory without a repository */
+export function createGitReader(
+  url: string,
+  repository: string,
+  registers: readonly string[],
+  version: 0 | 1 | 2,
+  cwd: string,
+): Reader {
+  const client = gitClient(version)
+  return {
+    async read() {
+      const start = performance.now()
+      const text = await client(cwd, 'ls-remote', '--symref', `${url}/${repository}`)
+      const end = performance.now()
+      const seen = new Map<string, string>()
+      for (const [, value = '', ref = ''] of text.matchAll(/^(?:ref: )?(\S+)\t(HEAD|refs\/\S+)$/gm)) {
+        // HEAD has a line for its target and one for its commit.
+        if (!/^0+$/.test(value) && (ref !== 'HEAD' || value.startsWith('refs/'))) seen.set(ref, value)
+      }
+      return { start, end, values: new Map(registers.map((register) => [register, seen.get(register)])) }
     },
   }
 }

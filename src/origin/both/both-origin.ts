@@ -57,7 +57,7 @@ export class BothOrigin implements Origin {
 
   readonly passed: Origin['passed'] = (reason) => this.#options.disk.passed(reason)
 
-  readonly passThrough: Origin['passThrough'] = (target, ...asked) => {
+  readonly passThrough: Origin['passThrough'] = async (target, ...asked) => {
     const { disk, upstream } = this.#options
     return (upstream.has(target) ? upstream : disk).passThrough(target, ...asked)
   }

@@ -1,5 +1,11 @@
-import type { Origin } from '../origin.js'
+import type { GitOverrides } from '../git-overrides.js'
+import type { Origin, RefsAsked } from '../origin.js'
+import type { PackClient, PassedReason } from '../pack-answer.js'
 import type { PackService } from '../packs/pack-service.js'
+import type { PassThroughAdmission, PassThroughRequest } from '../pass-through.js'
+import type { Target } from '../target.js'
+import type { FetchRequest } from '../../git/protocol/fetch-request.js'
+import type { ProtocolVersion } from '../../git/protocol/version.js'
 import type { DiskRefs } from './disk-refs.js'
 import type { GitBackend } from './git-backend.js'
 
@@ -9,20 +15,60 @@ export interface DiskOriginOptions {
   readonly backend: GitBackend
 }
 
-/** Repositories below a root directory here. */
+/** Repositories below a root directory here. Returns promises of its parts as they are: a hit costs no other one. */
 export class DiskOrigin implements Origin {
-  readonly #options: DiskOriginOptions
+  readonly #refs: DiskRefs
+  readonly #packs: PackService
+  readonly #backend: GitBackend
 
-  constructor(options: DiskOriginOptions) {
-    this.#options = options
+  constructor({ refs, packs, backend }: DiskOriginOptions) {
+    this.#refs = refs
+    this.#packs = packs
+    this.#backend = backend
   }
 
-  readonly advertise: Origin['advertise'] = (...asked) => this.#options.refs.advertise(...asked)
-  readonly advertiseUncached: Origin['advertiseUncached'] = (...asked) =>
-    this.#options.refs.advertiseUncached(...asked)
-  readonly listRefs: Origin['listRefs'] = (...asked) => this.#options.refs.listRefs(...asked)
-  readonly fetch: Origin['fetch'] = (...asked) => this.#options.packs.fetch(...asked)
-  readonly passed: Origin['passed'] = (reason) => this.#options.packs.passed(reason)
-  readonly passThrough: Origin['passThrough'] = (...asked) => this.#options.backend.passThrough(...asked)
-  readonly mutate: Origin['mutate'] = (...asked) => this.#options.backend.mutate(...asked)
+  advertise(
+    target: Target,
+    version: ProtocolVersion,
+    followedByPost?: boolean,
+  ): ReturnType<Origin['advertise']> {
+    return this.#refs.advertise(target, version, followedByPost)
+  }
+
+  advertiseUncached(
+    target: Target,
+    version: ProtocolVersion,
+    overrides: GitOverrides,
+    signal: AbortSignal,
+  ): ReturnType<Origin['advertiseUncached']> {
+    return this.#refs.advertiseUncached(target, version, overrides, signal)
+  }
+
+  listRefs(target: Target, asked?: RefsAsked): ReturnType<Origin['listRefs']> {
+    return this.#refs.listRefs(target, asked)
+  }
+
+  fetch(target: Target, asked: FetchRequest, client: PackClient): ReturnType<Origin['fetch']> {
+    return this.#packs.fetch(target, asked, client)
+  }
+
+  passed(reason: PassedReason): void {
+    this.#packs.passed(reason)
+  }
+
+  passThrough(
+    target: Target,
+    request: PassThroughRequest,
+    admission: PassThroughAdmission,
+  ): ReturnType<Origin['passThrough']> {
+    return this.#backend.passThrough(target, request, admission)
+  }
+
+  mutate(
+    target: Target,
+    request: PassThroughRequest,
+    admission: PassThroughAdmission,
+  ): ReturnType<Origin['mutate']> {
+    return this.#backend.mutate(target, request, admission)
+  }
 }

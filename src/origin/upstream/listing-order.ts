@@ -1,21 +1,23 @@
 import { packetLength } from '../../git/protocol/pkt-line.js'
 
-/** Answers to prefixes are cut from listings by binary search, which needs Git's order. This listing has another. */
+/** Answers to prefixes are cut from listings by binary search, which needs Git's form and order. This listing has another. */
 export class UnsortedListing extends Error {
   override readonly name = 'UnsortedListing'
-  override readonly message = 'a ref listing is not sorted by name'
+  override readonly message = 'a ref listing is not sorted by name, or its lines have another form than Git’s'
 }
 
 const [newline, space] = [0x0a, 0x20]
 
 /**
  * Checks that a ref listing is in the form that Git sends (ls-refs.c): HEAD first if it is shown, then names in ascending
- * order of their bytes; each line with a newline at its end. Other servers need not do so.
+ * order of their bytes; object ids of one length; each line with a newline at its end. Other servers need not do so.
  */
 export class ListingOrder {
   #cut = Buffer.alloc(0)
   #last: Buffer | undefined
   #lines = 0
+  /** Bytes before a name: the object id, and a space. */
+  #nameAt: number | undefined
 
   /** @throws UnsortedListing */
   push(chunk: Buffer): void {
@@ -42,6 +44,8 @@ export class ListingOrder {
     if (from === 0 || line.at(-1) !== newline) throw new UnsortedListing()
     const name = line.subarray(from, end)
     const isHead = this.#lines++ === 0 && name.toString('latin1') === 'HEAD'
+    const isUnborn = isHead && line.toString('latin1', 0, from) === 'unborn '
+    if (!isUnborn && from !== (this.#nameAt ??= from)) throw new UnsortedListing()
     if (isHead) return
     if (this.#last && Buffer.compare(this.#last, name) >= 0) throw new UnsortedListing()
     this.#last = name

@@ -10,7 +10,7 @@ const refusalMax = 64 * 1024
 /** Headers of a refusal that its client needs. */
 const refusalHeaders = new Set(['content-type', 'www-authenticate', 'proxy-authenticate', 'retry-after'])
 
-/** Returns the body of a response without its content coding. */
+/** Returns the body of a response without its content coding. @throws UpstreamUnavailable */
 export function decoded(response: UpstreamResponse): Readable {
   const { body } = response
   const [coding = 'identity'] = response.values('content-encoding')
@@ -23,30 +23,54 @@ export function decoded(response: UpstreamResponse): Readable {
   return pipeline(body, createGunzip(), () => {})
 }
 
-/** Returns the error that passes a response on to the client as it is. */
+/**
+ * Returns the error that passes a response on to the client as it is.
+ * @throws UpstreamUnavailable if it is no refusal: a redirect, say, which the client must not follow, or a 206
+ */
 export async function refusalOf(response: UpstreamResponse): Promise<UpstreamRefusal> {
+  const { status } = response
+  if (status < 400) {
+    response.body.destroy()
+    throw new UpstreamUnavailable(`an upstream answered ${status} to a question of Git's protocol`, {
+      status,
+    })
+  }
   const headers: string[] = []
   for (let at = 0; at < response.headers.length; at += 2) {
     const [name = '', value = ''] = response.headers.slice(at, at + 2)
     if (refusalHeaders.has(name.toLowerCase())) headers.push(name, value)
   }
-  return new UpstreamRefusal(response.status, headers, await beginningOf(decoded(response)))
+  return new UpstreamRefusal(status, headers, await beginningOf(decoded(response)))
 }
 
 async function beginningOf(body: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = []
   let length = 0
-  for await (const chunk of body) {
-    chunks.push(chunk)
-    length += chunk.length
-    if (length > refusalMax) break
+  try {
+    for await (const chunk of body) {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length > refusalMax) break
+    }
+  } catch (error) {
+    throw unreadable(error)
   }
   return Buffer.concat(chunks).subarray(0, refusalMax)
 }
 
+/** Returns the error for a body that cannot be read; zlib's own would be taken for one of this process. */
+function unreadable(error: unknown): unknown {
+  const isOfZlib = /^Z_/.test((error as NodeJS.ErrnoException).code ?? '')
+  if (!isOfZlib) return error
+  const message = `an upstream sent an answer that is not gzip as it says: ${(error as Error).message}`
+  return new UpstreamUnavailable(message, { cause: error })
+}
+
 /**
  * Returns the packets of an answer to a question about refs, whose end is checked: it ends only after a flush packet.
- * @throws UpstreamRefusal if the answer begins with an error message, which its client understands; UpstreamUnavailable
+ * @param check called with each chunk before it is passed on; its error ends the answer
+ * @throws UpstreamRefusal if the answer begins with an error message, which its client understands; UpstreamUnavailable; what
+ * `check` throws
  */
 export async function smartAnswer(
   response: UpstreamResponse,
@@ -55,27 +79,51 @@ export async function smartAnswer(
   const chunks = decoded(response)[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   const ending = new AnswerEnding()
   const next = async (): Promise<Buffer | undefined> => {
-    const read = await chunks.next()
+    const read = await chunks.next().catch((error: unknown) => {
+      throw unreadable(error)
+    })
     if (read.done) return undefined
     const { value } = read
     ending.push(value)
-    ending.requirePackets()
+    requirePackets(ending)
     check?.(value)
     return value
   }
   const first: Buffer[] = []
-  for (let length = 0; ending.beginsWithError !== false && length <= refusalMax;) {
-    const chunk = await next()
-    if (!chunk) break
-    first.push(chunk)
-    length += chunk.length
-  }
-  if (ending.beginsWithError) {
+  try {
+    for (let length = 0; ending.beginsWithError !== false && length <= refusalMax;) {
+      const chunk = await next()
+      if (!chunk) break
+      first.push(chunk)
+      length += chunk.length
+    }
+    if (ending.beginsWithError) throw refusalIn(first, ending, response)
+  } catch (error) {
+    // What is not read would keep its connection.
     await chunks.return?.()
-    const type = response.values('content-type').flatMap((value) => ['Content-Type', value])
-    throw new UpstreamRefusal(200, type, Buffer.concat(first))
+    throw error
   }
   return rest(first, next, ending, chunks)
+}
+
+/** @throws UpstreamUnavailable */
+function requirePackets(ending: AnswerEnding): void {
+  try {
+    ending.requirePackets()
+  } catch (cause) {
+    throw new UpstreamUnavailable(
+      `an upstream sent an answer that is not in Git's protocol: ${(cause as Error).message}`,
+      { cause },
+    )
+  }
+}
+
+function refusalIn(chunks: readonly Buffer[], ending: AnswerEnding, response: UpstreamResponse): Error {
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+  if (!ending.endsInPacket || length > refusalMax)
+    return new UpstreamUnavailable('an upstream sent an error message that is not whole, or too long')
+  const type = response.values('content-type').flatMap((value) => ['Content-Type', value])
+  return new UpstreamRefusal(200, type, Buffer.concat(chunks))
 }
 
 async function* rest(

@@ -33,7 +33,7 @@ export class UpstreamBackend {
    * Answers a request that changes nothing.
    * @throws RepositoryNotFound, UpstreamUnavailable, Overloaded, or the signal's reason
    */
-  passThrough(
+  async passThrough(
     target: Target,
     request: PassThroughRequest,
     admission: PassThroughAdmission,

@@ -1,3 +1,4 @@
+import type { Follower } from '../../streamcache/index.js'
 import { InvalidGitOverrides } from '../errors.js'
 import { overridesNothing } from '../git-overrides.js'
 import type { Origin } from '../origin.js'
@@ -26,23 +27,24 @@ export class UpstreamOrigin implements Origin {
   readonly advertise: Origin['advertise'] = async (target, version) => {
     const { upstreams, refs } = this.#options
     try {
-      return await refs.advertise(upstreams.find(target), version)
+      return await refs.advertise(upstreams.find(target), version, target.client?.signal)
     } catch (error) {
       if (error instanceof NotSmart) return undefined
       throw error
     }
   }
 
-  readonly advertiseUncached: Origin['advertiseUncached'] = async (target, version, overrides) => {
+  readonly advertiseUncached: Origin['advertiseUncached'] = async (target, version, overrides, signal) => {
     if (!overridesNothing(overrides))
       throw new InvalidGitOverrides('an upstream server takes no configuration from a client')
     const { upstreams, refs } = this.#options
-    return (await refs.advertise(upstreams.find(target), version)).follower
+    const { follower } = await refs.advertise(upstreams.find(target), version, signal)
+    return untilAborted(follower, signal)
   }
 
   readonly listRefs: Origin['listRefs'] = async (target, asked = {}) => {
     const { upstreams, refs } = this.#options
-    return refs.list(upstreams.find(target), asked)
+    return refs.list(upstreams.find(target), asked, target.client?.signal)
   }
 
   readonly fetch: Origin['fetch'] = (...asked) => this.#options.packs.fetch(...asked)
@@ -58,11 +60,24 @@ export class UpstreamOrigin implements Origin {
   /** Resolves if the upstream lets the client of a target read the repository. @throws as `advertise` */
   async verdict(target: Target): Promise<void> {
     const { upstreams, refs } = this.#options
-    await refs.verdict(upstreams.find(target))
+    await refs.verdict(upstreams.find(target), target.client?.signal)
   }
 
   /** Is the repository of a target known to have moved to another place of the upstream? */
   hasMoved(target: Target): boolean {
     return this.#options.refs.hasMoved(this.#options.upstreams.find(target))
+  }
+}
+
+/** Yields what a follower reads. @throws the signal's reason when it aborts: the follower is closed then */
+async function* untilAborted(follower: Follower, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const close = (): void => follower.close(signal.reason as Error)
+  signal.addEventListener('abort', close, { once: true })
+  try {
+    signal.throwIfAborted()
+    yield* follower
+  } finally {
+    signal.removeEventListener('abort', close)
+    follower.close()
   }
 }

@@ -38,9 +38,12 @@ export class UpstreamPacks implements PackSource {
     if (asked.version === 2 && asked.dependsOn === 'refs') return 'unsettled'
     const repository = upstreams.find(target)
     const { subject, view } = repository
-    await refs.verdict(repository)
+    const signal = target.client?.signal
+    await refs.verdict(repository, signal)
     const { changes } = statusOf(subject)
-    const state = asked.dependsOn === 'objects' ? undefined : await this.#refsOf(repository, asked)
+    const state = asked.dependsOn === 'objects' ? '' : await this.#refsOf(repository, asked, signal)
+    // Nothing names the refs that the answer depends on.
+    if (state === undefined) return 'unsettled'
     const place = [repository.upstream.url, requests.placeOf(repository), view]
     return {
       repository: subject,
@@ -56,16 +59,20 @@ export class UpstreamPacks implements PackSource {
   async #refsOf(
     repository: UpstreamRepository,
     { version, dependsOn, objectFormat }: FetchRequest,
+    signal: AbortSignal | undefined,
   ): Promise<string | undefined> {
     const { refs } = this.#options
     if (dependsOn === 'tags' && version === 2) {
-      const answer = await refs.list(repository, { objectFormat, prefixes: ['refs/tags/'] })
+      const answer = await refs.list(repository, { objectFormat, prefixes: ['refs/tags/'] }, signal)
       return answer && this.#tagDigests.of(answer.listing)
     }
-    const { entry, follower } = await refs.advertise(repository, version)
-    follower.close()
-    await entry.end()
-    return entry.sha256
+    const { entry, follower } = await refs.advertise(repository, version, signal)
+    try {
+      await entry.end()
+      return entry.sha256
+    } finally {
+      follower.close()
+    }
   }
 
   async *#make(
@@ -81,7 +88,9 @@ export class UpstreamPacks implements PackSource {
       if (!isWhole(ending, asked)) throw new UpstreamUnavailable('an upstream sent a pack that is not whole')
       ended(ending.endsInFlush && !ending.hasError)
     } catch (error) {
-      if (error instanceof PackRefused && isOutdated(error)) this.#options.outdated(repository)
+      // In exact mode, nothing is advertised from what is kept.
+      if (repository.maxAgeMs > 0 && error instanceof PackRefused && isOutdated(error))
+        this.#options.outdated(repository)
       if (!(error instanceof UpstreamRefusal)) throw error
       this.#options.refs.refused(repository)
       // Others who wait for the same pack are not refused with this client.

@@ -1,41 +1,23 @@
-import type { AgedCache } from '../../freshness/aged/aged-cache.js'
-import type { AgedReading, AgedRequest } from '../../freshness/aged/aged-request.js'
-import type { ProtocolVersion } from '../../git/protocol/version.js'
 import { LRUCache } from 'lru-cache'
-import type { BackOff } from '../../limits/back-off.js'
-import type { Entry, Fill } from '../../streamcache/index.js'
-import { RepositoryNotFound } from '../errors.js'
-import { momentaryFault } from '../faults.js'
-import type { FillReports } from '../fill-reports.js'
+import type { AgedReading } from '../../freshness/aged/aged-request.js'
+import type { ProtocolVersion } from '../../git/protocol/version.js'
 import type { RefAnswer, RefsAsked } from '../origin.js'
-import type { RefListings } from '../ref-listings.js'
-import { UpstreamRefusal } from '../upstream-errors.js'
-import { UpstreamUnavailable } from './client/upstream-client.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../upstream-errors.js'
 import { UnsortedListing } from './listing-order.js'
 import { RefsQuestion } from './refs-question.js'
 import { addressOf, type UpstreamRepository } from './upstream.js'
-import { NotSmart, type Question, type UpstreamRequests } from './upstream-requests.js'
+import {
+  capabilities,
+  UpstreamQuestions,
+  type Asking,
+  type UpstreamQuestionsOptions,
+} from './upstream-questions.js'
+import { NotSmart, type UpstreamRequests } from './upstream-requests.js'
 
-export interface UpstreamRefsOptions {
+export interface UpstreamRefsOptions extends UpstreamQuestionsOptions {
   readonly requests: UpstreamRequests
-  readonly cache: AgedCache
-  readonly listings: RefListings
-  readonly fillReports: FillReports
-  /** By key: how long after a failure the next try is due. */
-  readonly backOff: BackOff
   /** Milliseconds for which the upstream's verdict about a client is remembered; 0: only by requests that wait for it. */
   readonly verdictMs: number
-  /** As in `AgedRequest`. */
-  readonly staleMs: number
-}
-
-/** What is asked, how it is named and reported, and how old the answer may be. */
-interface Asking {
-  readonly kind: 'advertisement' | 'listing'
-  readonly name: string
-  readonly view: string
-  readonly maxAgeMs: number
-  readonly ask: (question: Question) => Promise<AsyncIterable<Buffer> | 'unchanged'>
 }
 
 /** Most sets of prefixes that are remembered for one view of a repository, and most such views. */
@@ -49,11 +31,11 @@ export class UpstreamRefs {
   /** Questions that were asked lately, by view and repository: the answer to a wide one may answer a narrow one. */
   readonly #questions = new LRUCache<string, RefsQuestion[]>({ max: questionsMax.views })
 
-  /** The clients to which the upstream has refused something, by its refusals. */
-  readonly #refusedTo = new WeakMap<UpstreamRefusal, string>()
+  readonly #asked: UpstreamQuestions
 
   constructor(options: UpstreamRefsOptions) {
     this.#options = options
+    this.#asked = new UpstreamQuestions(options)
   }
 
   /**
@@ -61,12 +43,17 @@ export class UpstreamRefs {
    * name: it is the verdict on that client too.
    * @throws UpstreamRefusal, UpstreamUnavailable, NotSmart, BackingOff, Overloaded, FillError
    */
-  async advertise(repository: UpstreamRepository, version: ProtocolVersion): Promise<AgedReading> {
+  async advertise(
+    repository: UpstreamRepository,
+    version: ProtocolVersion,
+    signal?: AbortSignal,
+  ): Promise<AgedReading> {
     const { maxAgeMs, view } = repository
-    if (version === 2) return this.#capabilities(repository, Math.min(maxAgeMs, this.#options.verdictMs))
-    if (!this.#asksForItself(repository)) await this.verdict(repository)
+    if (version === 2)
+      return this.#capabilities(repository, Math.min(maxAgeMs, this.#options.verdictMs), signal)
+    if (!this.#asksForItself(repository)) await this.verdict(repository, signal)
     return this.#readOwn(repository, {
-      ...{ kind: 'advertisement', name: `v${version}`, view, maxAgeMs },
+      ...{ kind: 'advertisement', name: `v${version}`, view, maxAgeMs, signal },
       ask: (question) => this.#options.requests.advertisement(repository, version, question),
     })
   }
@@ -75,8 +62,8 @@ export class UpstreamRefs {
    * Resolves if the upstream lets the client read the repository, or has done so a short time ago.
    * @throws as `advertise`
    */
-  async verdict(repository: UpstreamRepository): Promise<void> {
-    const { follower } = await this.#capabilities(repository, this.#options.verdictMs)
+  async verdict(repository: UpstreamRepository, signal?: AbortSignal): Promise<void> {
+    const { follower } = await this.#capabilities(repository, this.#options.verdictMs, signal)
     follower.close()
   }
 
@@ -90,11 +77,16 @@ export class UpstreamRefs {
    * @returns undefined: the upstream's answers cannot be cut, so the request must pass through
    * @throws as `advertise`
    */
-  async list(repository: UpstreamRepository, asked: RefsAsked): Promise<RefAnswer | undefined> {
-    if (!this.#asksForItself(repository)) await this.verdict(repository)
+  async list(
+    repository: UpstreamRepository,
+    asked: RefsAsked,
+    signal?: AbortSignal,
+  ): Promise<RefAnswer | undefined> {
+    if (this.#asked.isUnsorted(repository)) return undefined
+    if (!this.#asksForItself(repository)) await this.verdict(repository, signal)
     try {
-      const question = this.#widest(repository, await this.#questionOf(repository, asked))
-      const reading = await this.#readOwn(repository, this.#listing(repository, question))
+      const question = this.#widest(repository, await this.#questionOf(repository, asked, signal))
+      const reading = await this.#readOwn(repository, this.#listing(repository, question, signal))
       const { entry, follower, reuse, ageMs, isStale } = reading
       const listing = this.#options.listings.of(entry)
       // The listing follows the entry by itself.
@@ -111,34 +103,42 @@ export class UpstreamRefs {
     return maxAgeMs === 0 && view === client
   }
 
-  #capabilities(repository: UpstreamRepository, maxAgeMs: number): Promise<AgedReading> {
-    return this.#read(repository, {
-      ...{ ...capabilities, view: repository.client, maxAgeMs },
+  #capabilities(
+    repository: UpstreamRepository,
+    maxAgeMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<AgedReading> {
+    return this.#asked.read(repository, {
+      ...{ ...capabilities, view: repository.client, maxAgeMs, signal },
       ask: (question) => this.#options.requests.advertisement(repository, 2, question),
     })
   }
 
   /** To be called when the upstream has refused something to a client: what it has allowed before does not count any more. */
   refused(repository: UpstreamRepository): void {
-    this.#options.cache.forget(keyOf(repository, { ...capabilities, view: repository.client }))
+    this.#asked.refused(repository)
   }
 
-  #listing(repository: UpstreamRepository, question: RefsQuestion): Asking {
+  #listing(repository: UpstreamRepository, question: RefsQuestion, signal?: AbortSignal): Asking {
     const { view, maxAgeMs } = repository
     return {
-      ...{ kind: 'listing', name: question.name, view, maxAgeMs },
+      ...{ kind: 'listing', name: question.name, view, maxAgeMs, signal },
       ask: (asked) => this.#options.requests.listing(repository, question.body, asked),
     }
   }
 
-  async #questionOf(repository: UpstreamRepository, asked: RefsAsked): Promise<RefsQuestion> {
-    const objectFormat = asked.objectFormat ?? (await this.#objectFormatOf(repository))
+  async #questionOf(
+    repository: UpstreamRepository,
+    asked: RefsAsked,
+    signal: AbortSignal | undefined,
+  ): Promise<RefsQuestion> {
+    const objectFormat = asked.objectFormat ?? (await this.#objectFormatOf(repository, signal))
     return new RefsQuestion({ ...asked, objectFormat })
   }
 
   /** Returns the object format that the capability advertisement names (gitprotocol-v2(5), "object-format"). */
-  async #objectFormatOf(repository: UpstreamRepository): Promise<string> {
-    const { follower } = await this.#capabilities(repository, this.#options.verdictMs)
+  async #objectFormatOf(repository: UpstreamRepository, signal: AbortSignal | undefined): Promise<string> {
+    const { follower } = await this.#capabilities(repository, this.#options.verdictMs, signal)
     try {
       const chunks: Buffer[] = []
       for await (const chunk of follower) chunks.push(chunk)
@@ -155,18 +155,13 @@ export class UpstreamRefs {
     const known = this.#questions.get(key) ?? []
     const found = known.find(
       (question) =>
-        question.covers(asked) &&
-        this.#options.cache.mayAnswer(this.#request(repository, this.#listing(repository, question))),
+        question.covers(asked) && this.#asked.mayAnswer(repository, this.#listing(repository, question)),
     )
     if (!found) {
       const others = known.filter(({ name }) => name !== asked.name)
       this.#questions.set(key, [asked, ...others].slice(0, questionsMax.each))
     }
     return found ?? asked
-  }
-
-  async #read(repository: UpstreamRepository, asking: Asking): Promise<AgedReading> {
-    return this.#options.cache.read(this.#request(repository, asking))
   }
 
   /**
@@ -176,84 +171,31 @@ export class UpstreamRefs {
   async #readOwn(repository: UpstreamRepository, asking: Asking): Promise<AgedReading> {
     for (let tries = 1; ; tries++) {
       try {
-        const reading = await this.#read(repository, asking)
-        if (reading.isStale && this.#asksForItself(repository)) await this.#closedUnless(reading, repository)
+        const reading = await this.#asked.read(repository, asking)
+        if (reading.isStale && this.#asksForItself(repository))
+          await this.#closedUnless(reading, repository, asking.signal)
         return reading
       } catch (error) {
-        if (!(error instanceof UpstreamRefusal) || this.#refusedTo.get(error) === repository.client)
-          throw error
+        if (!(error instanceof UpstreamRefusal) || this.#asked.wasRefusedTo(error, repository)) throw error
         if (tries === triesMax)
           throw new UpstreamUnavailable('the upstream has refused this to other clients', { cause: error })
-        const { follower } = await this.#capabilities(repository, 0)
+        const { follower } = await this.#capabilities(repository, 0, asking.signal)
         follower.close()
       }
     }
   }
 
   /** An answer that is kept is no verdict, other than one that was just asked for: the last verdict may have been a refusal. */
-  async #closedUnless({ follower }: AgedReading, repository: UpstreamRepository): Promise<void> {
+  async #closedUnless(
+    { follower }: AgedReading,
+    repository: UpstreamRepository,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     try {
-      await this.verdict(repository)
+      await this.verdict(repository, signal)
     } catch (error) {
       follower.close()
       throw error
     }
   }
-
-  #request(repository: UpstreamRepository, asking: Asking): AgedRequest {
-    const { kind, maxAgeMs, ask } = asking
-    const { backOff, fillReports, staleMs } = this.#options
-    const key = keyOf(repository, asking)
-    return {
-      key,
-      subject: repository.subject,
-      // Later than the request's own arrival: the answer is the newer.
-      arrivedAtMs: performance.now(),
-      maxAgeMs,
-      staleMs,
-      ask: async (kept, signal, cause) => {
-        throwIfAway(backOff, key)
-        try {
-          const answer = await ask({ kept, signal, cause })
-          if (answer === 'unchanged') backOff.succeeded(key)
-          return answer
-        } catch (error) {
-          if (error instanceof UpstreamUnavailable && !signal.aborted) backOff.failed(key, error)
-          if (error instanceof UpstreamRefusal) {
-            this.#refusedTo.set(error, repository.client)
-            this.refused(repository)
-          }
-          throw error
-        }
-      },
-      mayBeStale: isAway,
-      fillStarted: ({ entry, ended }: Fill) => {
-        fillReports.started({ kind, entry, state: '', ended })
-        if (kind === 'listing') void ended.then(() => this.#options.listings.holds(entry) && entry.cool())
-      },
-      isInMemory: kind === 'listing' ? this.#isInMemory : undefined,
-    }
-  }
-
-  /** Listings are answered from memory, without the entry's bytes. */
-  readonly #isInMemory = (entry: Entry): boolean => this.#options.listings.holds(entry)
 }
-
-const capabilities = { kind: 'advertisement', name: 'v2' } as const
-
-const keyOf = (
-  repository: UpstreamRepository,
-  { kind, name, view }: Pick<Asking, 'kind' | 'name' | 'view'>,
-): string => `upstream-${kind} ${name} ${view} ${addressOf(repository)}`
-
-/** @throws UpstreamUnavailable, as it was thrown before, while the next try is not due yet (R7) */
-function throwIfAway(backOff: BackOff, key: string): void {
-  const { error, retryAfterMs } = backOff.blocked(key) ?? {}
-  if (error instanceof UpstreamUnavailable)
-    throw new UpstreamUnavailable(error.message, { retryAfterMs, status: error.status, cause: error })
-}
-
-/** Has asking failed because the upstream is away, and not because it refuses? */
-const isAway = (error: unknown): boolean =>
-  !(error instanceof UpstreamRefusal || error instanceof NotSmart || error instanceof RepositoryNotFound) ||
-  momentaryFault(error) !== undefined

@@ -9,8 +9,8 @@ import {
   type UpstreamResponse,
 } from './client/upstream-client.js'
 import { ListingOrder } from './listing-order.js'
-import { refusalOf, smartAnswer } from './smart-answer.js'
 import { isSameRepository, redirection } from './renamed.js'
+import { decoded, refusalOf, smartAnswer } from './smart-answer.js'
 import { addressOf, type UpstreamRepository } from './upstream.js'
 
 /** Most repositories whose redirect is remembered. */
@@ -103,7 +103,8 @@ export class UpstreamRequests {
       ...{ cause: 'pack', method: 'POST', class: 'pack', admitted, signal, body },
       headers: { ...uploadPackHeaders, ...versionHeader(version) },
     })
-    return expectBody(response, uploadPackResult)
+    await expectBody(response, uploadPackResult)
+    return decoded(response)
   }
 
   /** Returns where a repository is known to be, if it was moved: what packs and redirected requests go to. */
@@ -204,7 +205,8 @@ function checkService(
 ): UpstreamResponse {
   const { status } = response
   if (status !== 401) {
-    if (authorization !== undefined) service?.accepted(authorization)
+    // A server that is out of order has not looked at it.
+    if (authorization !== undefined && status < 500) service?.accepted(authorization)
     return response
   }
   if (authorization !== undefined) service?.rejected(authorization)
@@ -221,8 +223,7 @@ async function answerOf(
   kept: Entry | undefined,
   check?: (chunk: Buffer) => void,
 ): Promise<AsyncIterable<Buffer> | 'unchanged'> {
-  // RFC 9110, section 13.1.2: 304 answers GET, and 412 every other method.
-  if (kept && (response.status === 304 || response.status === 412)) {
+  if (kept && isUnchanged(response, kept)) {
     response.body.resume()
     return 'unchanged'
   }
@@ -230,9 +231,22 @@ async function answerOf(
   return smartAnswer(response, check)
 }
 
-async function expectBody(response: UpstreamResponse, type: string): Promise<AsyncIterable<Buffer>> {
+/**
+ * Does a response say that the answer is what is kept? RFC 9110, section 13.1.2: 304 answers GET, and 412 every other method;
+ * both name the answer's entity tag. A 412 without it comes from something else that has looked at the request.
+ */
+function isUnchanged(response: UpstreamResponse, { sha256 }: Entry): boolean {
+  const { status } = response
+  if (sha256 === undefined || (status !== 304 && status !== 412)) return false
+  return response.values('etag').some((tag) => tag.includes(sha256))
+}
+
+/** @throws UpstreamRefusal, UpstreamUnavailable, NotSmart */
+async function expectBody(response: UpstreamResponse, type: string): Promise<void> {
   if (response.status !== 200) throw await refusalOf(response)
-  if (response.values('content-type')[0] === type) return response.body
+  // Without parameters, as Git compares it (http.c, extract_content_type).
+  const [found = ''] = (response.values('content-type')[0] ?? '').split(';')
+  if (found.trim().toLowerCase() === type) return
   response.body.destroy()
   throw new NotSmart()
 }

@@ -60,8 +60,10 @@ export class Upstreams {
         return upstream && subjectOf(upstream.url, name)
       },
       nameOf: (subject) => {
-        const rule = this.#options.rules.find(({ upstream }) => subject.startsWith(`${upstream.url}/`))
-        return rule ? subject.slice(rule.upstream.url.length + 1) : subject
+        const urls = this.#options.rules.map(({ upstream }) => `${upstream.url}/`)
+        // One URL may be the beginning of another.
+        const [url = ''] = urls.filter((each) => subject.startsWith(each)).sort((a, b) => b.length - a.length)
+        return subject.slice(url.length)
       },
     }
   }

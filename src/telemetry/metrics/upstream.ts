@@ -2,6 +2,12 @@ import type { Definitions } from './definition.js'
 
 const upstream = 'host and port of the upstream, as configured.'
 
+const requestClasses = {
+  fill: 'questions about refs.',
+  pack: 'fetches.',
+  pass: 'what refstream does not answer itself.',
+}
+
 export const upstreamMetrics = {
   upstreamRequests: {
     type: 'counter',
@@ -50,6 +56,22 @@ export const upstreamMetrics = {
     name: 'refstream_upstream_replays_total',
     help: 'Requests that were sent again because the idle connection that they had was closed.',
     labels: { upstream },
+  },
+  upstreamWaitSeconds: {
+    type: 'histogram',
+    name: 'refstream_upstream_connection_wait_seconds',
+    help: 'How long requests to an upstream waited for one of its connections, in seconds.',
+    labels: { upstream, class: requestClasses },
+  },
+  upstreamShed: {
+    type: 'counter',
+    name: 'refstream_upstream_shed_total',
+    help: 'Requests that were shed because too many waited for a connection to an upstream, or for too long.',
+    labels: {
+      upstream,
+      class: requestClasses,
+      reason: { queue: 'the queue was full.', wait: 'no connection was free in time.' },
+    },
   },
   upstreamBreakerOpen: {
     type: 'gauge',

@@ -206,7 +206,7 @@ t.test('a recorded request with another byte never has the same digest, and neve
       if (!isFree && result.digest === digest) t.fail(`byte ${at} of ${text}: ${other.toString('latin1')}`)
     },
   )
-  fc.assert(property, { numRuns: 20_000 })
+  fc.assert(property, { numRuns: 5000 })
   t.pass('none had')
   t.end()
 })
@@ -235,7 +235,7 @@ t.test('no bytes throw', (t) => {
       parseFetch(Buffer.concat(pieces), version)
     },
   )
-  fc.assert(property, { numRuns: 5000 })
+  fc.assert(property, { numRuns: 2000 })
   t.pass('none threw')
   t.end()
 })

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { gitClient } from '../git-client.js'
 import { ask, infoRefs } from '../http-client.js'
 import { git, gitEnvironment } from '../repositories.js'
-import { startSidecar } from '../sidecar.js'
+import { startSidecar, type SpawnedSidecar } from '../sidecar.js'
 import { tempDir } from '../temp-dir.js'
 import { urlOf, type Stage, type StageKind } from './stages.js'
 
@@ -15,7 +15,7 @@ const versions = [0, 1, 2] as const
 const execute = promisify(execFile)
 
 /** What a Git client has printed, with its exit code, and without the address of its server. */
-async function outcome(version: 0 | 1 | 2, cwd: string, ...args: string[]): Promise<string> {
+export async function outcome(version: 0 | 1 | 2, cwd: string, ...args: string[]): Promise<string> {
   const config = ['-c', `protocol.version=${version}`, '-c', 'advice.detachedHead=false']
   const options = { cwd, env: { ...gitEnvironment, HOME: cwd } }
   const result = await execute('git', [...config, ...args], options).catch((error: unknown) => error)
@@ -23,10 +23,17 @@ async function outcome(version: 0 | 1 | 2, cwd: string, ...args: string[]): Prom
   return `${code}\n${stdout}${stderr}`.replaceAll(/127\.0\.0\.1:\d+/g, 'SERVER')
 }
 
-/** Puts refstream in front of a server, and checks that Git's clients get through it what the server gives them. */
-export async function checkServer(t: Test, kind: StageKind): Promise<void> {
+/**
+ * Puts refstream in front of a server, and checks that Git's clients get through it what the server gives them.
+ *
+ * @param hops how many refstreams stand one above the other
+ */
+export async function checkServer(t: Test, kind: StageKind, hops = 1): Promise<void> {
   const stage = await kind.start(t)
-  const sidecar = await startSidecar(t, undefined, { args: ['--upstream', stage.server.url] })
+  const start = (url: string): Promise<SpawnedSidecar> =>
+    startSidecar(t, undefined, { args: ['--upstream', url] })
+  let sidecar = await start(stage.server.url)
+  for (let hop = 2; hop <= hops; hop++) sidecar = await start(sidecar.url)
   const compare = comparing(stage.server.url, sidecar.url)
   await t.test('refs are those that the server lists', (t) => listsRefs(t, stage, compare))
   await t.test('raw answers are the server’s own', (t) => answersAsServer(t, stage, sidecar.url))
@@ -42,13 +49,13 @@ export async function checkServer(t: Test, kind: StageKind): Promise<void> {
 }
 
 /** Runs a client directly at the server and through refstream, and checks that it got the same. */
-type Compare = (
+export type Compare = (
   t: Test,
   message: string,
   run: (base: string, name: string) => Promise<string>,
 ) => Promise<string>
 
-const comparing =
+export const comparing =
   (direct: string, through: string): Compare =>
   async (t, message, run) => {
     const expected = await run(direct, 'direct')

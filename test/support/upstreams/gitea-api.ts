@@ -40,7 +40,7 @@ export class GiteaApi {
   }
 
   async revokeToken(user: string, { name }: Token): Promise<void> {
-    await this.call('DELETE', `/users/${user}/tokens/${name}`)
+    await this.call('DELETE', `/users/${user}/tokens/${encodeURIComponent(name)}`)
   }
 
   async createOrganisation(name: string): Promise<void> {

@@ -41,6 +41,7 @@ t.test('users, and a repository that only one of them may read', { skip }, async
   await client(place, 'ls-remote', open)
   t.match(await complaint(client(place, 'ls-remote', secret)), /could not read Username/)
   t.equal(nginx.requests().at(-1)?.status, 401)
+  t.match(await complaint(client(place, 'ls-remote', `${nginx.url}/secret`)), /could not read Username/)
   await pushAndClone(t, urlFor(secret, 'alice', users.alice))
   await complaint(client(place, 'ls-remote', urlFor(secret, 'alice', users.bob)))
   t.equal(nginx.requests().at(-1)?.status, 401, 'a wrong password')

@@ -59,15 +59,17 @@ interface Places {
   readonly access: UpstreamAccess
 }
 
-const escaped = (path: string): string => path.replaceAll(/[.+*?()[\]{}^$|\\]/g, '\\$&')
+/** A pattern of a repository's path. Git finds it without `.git` too. */
+const patternOf = (path: string): string => `${escaped(path.replace(/\.git$/, ''))}(\\.git)?`
+const escaped = (text: string): string => text.replaceAll(/[.+*?()[\]{}^$|\\]/g, '\\$&')
 
 function configuration({ place, socketPath, fcgiSocket, backend, root, access }: Places): string {
   const readers = Object.entries(access.readers ?? {})
-  const asks = readers.map(([path]) => `"~^/${escaped(path)}/" "Git";`)
+  const asks = readers.map(([path]) => `"~^/${patternOf(path)}/" "Git";`)
   const pushes = access.users ? ['"~ git-receive-pack$" "Git";', '"~/git-receive-pack " "Git";'] : []
   const allowed = readers.flatMap(([path, users]) => [
-    ...users.map((user) => `"~^${escaped(user)} /${escaped(path)}/" "";`),
-    `"~ /${escaped(path)}/" 1;`,
+    ...users.map((user) => `"~^${escaped(user)} /${patternOf(path)}/" "";`),
+    `"~ /${patternOf(path)}/" 1;`,
   ])
   return `
 daemon off;

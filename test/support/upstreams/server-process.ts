@@ -24,18 +24,29 @@ export interface ServerCommand {
 
 const linesKept = 40
 
-/** Starts a server in a process group of its own. It ends with the test, and with the test's process if that ends earlier. */
+/**
+ * Runs a command until it ends, or until standard input does: that is the end of the test's process, however it ended. Then
+ * the whole process group is killed.
+ */
+const untilInputEnds = `
+exec 3<&0
+"$@" < /dev/null 3<&- &
+server=$!
+{ read -r end <&3; kill -KILL 0; } > /dev/null 2>&1 &
+wait "$server"`
+
+/** Starts a server in a process group of its own. It ends with the test, and with the test's process. */
 export function startProcess(
   t: Test,
   command: string,
   args: readonly string[],
   { environment, cwd }: ServerCommand,
 ): ServerProcess {
-  const child = spawn(command, args, {
+  const child = spawn('sh', ['-c', untilInputEnds, 'sh', command, ...args], {
     env: environment,
     cwd,
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
   const lines: string[] = []
   const readers = [child.stdout, child.stderr].map((stream) => createInterface(stream))
@@ -61,14 +72,11 @@ export function startProcess(
       // Nothing of the group is left.
     }
   }
-  const killNow = (): void => killGroup('SIGKILL')
-  process.once('exit', killNow)
   const stop = async (): Promise<void> => {
     killGroup('SIGTERM')
     await Promise.race([ended, sleep(2000, undefined, { ref: false })])
-    killNow()
+    killGroup('SIGKILL')
     await ended
-    process.off('exit', killNow)
   }
   t.teardown(stop)
 

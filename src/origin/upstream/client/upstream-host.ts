@@ -207,6 +207,6 @@ export class UpstreamHost {
     const { error, retryAfterMs } = blocked
     const { message, status } = error as UpstreamUnavailable
     const again = `; it is asked again in ${Math.ceil(retryAfterMs / 1000)} seconds`
-    throw new UpstreamUnavailable(message + again, { retryAfterMs, status, cause: error })
+    throw new UpstreamUnavailable(message + again, { retryAfterMs, status, wasAsked: false, cause: error })
   }
 }

@@ -1,0 +1,46 @@
+import t from 'tap'
+import { mock } from 'node:test'
+import { Leases } from '../../src/freshness/leases.js'
+import { holdLease } from '../../src/origin/held-lease.js'
+
+const subject = 'https://h/r'
+
+t.test('a lease is held as long as it takes, and ends as is told at its end', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: 1e12 })
+  t.teardown(() => mock.timers.reset())
+  const leases = new Leases()
+  t.teardown(() => leases.close())
+  let endsAs: 'changed' | 'unchanged' = 'changed'
+  const end = holdLease(leases, subject, 'push', () => endsAs)
+  for (let second = 0; second < 3600; second++) mock.timers.tick(1000)
+  t.same(leases.statusOf(subject), { open: 1, openings: 1, changes: 0 })
+  endsAs = 'unchanged'
+  end()
+  t.same(leases.statusOf(subject), { open: 0, openings: 1, changes: 0 })
+  holdLease(leases, subject, 'push', () => 'changed')()
+  t.same(leases.statusOf(subject), { open: 0, openings: 2, changes: 1 })
+  const endOfExpired = holdLease(leases, subject, 'push', () => 'unchanged')
+  leases.end(leases.list()[0]!.id, 'expired')
+  const { changes } = leases.statusOf(subject)
+  endOfExpired()
+  t.equal(leases.statusOf(subject).changes, changes + 1, 'what happened after it had expired is unknown')
+})
+
+t.test('without a lease, the end counts as a change', async (t) => {
+  const leases = new Leases()
+  t.teardown(() => leases.close())
+  for (let count = 0; count < 10_000; count++) leases.open('https://h/other', 60_000)
+  const end = holdLease(leases, subject, 'push', () => 'unchanged')
+  t.equal(leases.statusOf(subject).open, 0)
+  end()
+  t.equal(leases.statusOf(subject).changes, 1)
+})
+
+t.test('another error of the leases is thrown', async (t) => {
+  const leases = {
+    open: () => {
+      throw new Error('broken')
+    },
+  } as unknown as Leases
+  t.throws(() => holdLease(leases, subject, 'push', () => 'changed'), { message: 'broken' })
+})
