@@ -27,6 +27,11 @@ const statuses: Readonly<Record<FailureKind, number | 'shed'>> = {
   internal: 500,
 }
 
+/** Failures of one repository: others may be answered even so. A refstream above this one must not stop asking for them. */
+const ofRepository: ReadonlySet<FailureKind> = new Set([
+  ...(['backing-off', 'exchanged', 'fill-failed', 'git-failed', 'upstream-unavailable'] as const),
+])
+
 /** Failures that Git answers with an empty body (http-backend.c). */
 const withoutBody: ReadonlySet<FailureKind> = new Set(['not-found', 'service-disabled'])
 
@@ -44,6 +49,8 @@ export function toHttpFailure(
   return { response: refusal ? passedOn(refusal) : responseTo(failure, shedStatus), report: failure }
 }
 
+const scopeHeaders = ['Refstream-Scope', 'repository']
+
 /** Returns an upstream's answer as it is sent on. */
 const passedOn = ({ status, headers, body }: UpstreamRefusal): ErrorResponse => ({
   ...{ status, headers, body, message: '' },
@@ -59,6 +66,7 @@ function responseTo(
     message: withoutBody.has(kind) ? '' : message,
     headers: [
       ...(retryAfterMs === undefined ? [] : ['Retry-After', String(Math.ceil(retryAfterMs / 1000))]),
+      ...(ofRepository.has(kind) ? scopeHeaders : []),
       ...challenges.flatMap((challenge) => ['WWW-Authenticate', challenge]),
     ],
   }

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { symlinkSync } from 'node:fs'
+import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually } from '../support/eventually.js'
 import { startFaultProxy, type Fault, type FaultProxy } from '../support/fault-proxy.js'
@@ -129,6 +129,20 @@ t.test(
     git(repository, 'branch', '-D', 'new')
   },
 )
+
+t.test('a refstream above a refstream: what one repository suffers does not stop the others', async (t) => {
+  const place = tempDir(t)
+  const broken = makeRepository(place, 'broken.git')
+  makeRepository(place, 'sound.git')
+  writeFileSync(join(broken, 'packed-refs'), 'no line that Git can read\n')
+  const far = await startSidecar(t, place)
+  const near = await startSidecar(t, undefined, { args: ['--upstream', far.url] })
+  for (let count = 0; count < 8; count++) {
+    t.equal((await get(near, 'broken.git')).status, 503)
+    t.equal((await get(near, 'sound.git')).status, 200)
+  }
+  t.equal(await near.metric('refstream_upstream_breaker_open'), 0)
+})
 
 t.test('random faults under many clients: each answer is whole, or an error', { timeout: 0 }, async (t) => {
   const { proxy, sidecar } = await start(t)

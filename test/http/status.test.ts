@@ -10,18 +10,25 @@ import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../../src/origi
 import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/upstream-errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 
+/** For a refstream above: the host is not out of order. */
+const ofRepository = ['Refstream-Scope', 'repository']
+
 t.test('each error has its status and headers', async (t) => {
   const overloaded = new Overloaded('wait', 7)
   for (const [error, status, headers] of [
     [overloaded, 429, ['Retry-After', '7']],
     [new FillError('producer', 'x', { cause: overloaded }), 429, ['Retry-After', '7']],
-    [new BackingOff(1001, new Error('x')), 503, ['Retry-After', '2']],
+    [new BackingOff(1001, new Error('x')), 503, ['Retry-After', '2', ...ofRepository]],
     [new FilesystemUnanswered(['/srv'], 5), 503, ['Retry-After', '5']],
-    [new RepositoryExchanged(), 503, ['Retry-After', '1']],
-    [new UpstreamUnavailable('x', { retryAfterMs: 1500, status: 503 }), 503, ['Retry-After', '2']],
-    [new UpstreamUnavailable('x'), 503, ['Retry-After', '1']],
-    [new GitError('x'), 503, []],
-    [new FillError('timeout', 'x'), 503, []],
+    [new RepositoryExchanged(), 503, ['Retry-After', '1', ...ofRepository]],
+    [
+      new UpstreamUnavailable('x', { retryAfterMs: 1500, status: 503 }),
+      503,
+      ['Retry-After', '2', ...ofRepository],
+    ],
+    [new UpstreamUnavailable('x'), 503, ['Retry-After', '1', ...ofRepository]],
+    [new GitError('x'), 503, ofRepository],
+    [new FillError('timeout', 'x'), 503, ofRepository],
     [
       new Unauthenticated(['Basic', 'Bearer']),
       401,

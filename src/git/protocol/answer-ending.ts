@@ -8,11 +8,6 @@ const markSize = 4
 /** The band of a side-band that carries a fatal error message (gitprotocol-pack(5)). */
 const fatalBand = 3
 
-/** Bytes that should be a sequence of packets are none. */
-export class NotPackets extends Error {
-  override readonly name = 'NotPackets'
-}
-
 /**
  * Parses an answer of a Git service in chunks of any size, without keeping them, to tell how it begins and how it ended.
  *
@@ -57,10 +52,10 @@ export class AnswerEnding {
     }
   }
 
-  /** @throws NotPackets if four bytes that should be a length were not hexadecimal: the rest is not packets */
+  /** @throws if four bytes that should be a length were not hexadecimal: the rest is not packets */
   requirePackets(): void {
     if (this.#garbage !== undefined)
-      throw new NotPackets(`not a pkt-line length: ${JSON.stringify(this.#garbage)}`)
+      throw new Error(`not a pkt-line length: ${JSON.stringify(this.#garbage)}`)
   }
 
   #begin(digits: Buffer, at: number): void {

@@ -186,8 +186,10 @@ export class UpstreamHost {
   }
 
   #report(attempt: Attempt, response: ExchangeResponse): void {
-    const { status } = response
-    if (!failing.has(status)) return attempt.succeeded()
+    const { status, headers } = response
+    // Another refstream says whether it is out of order, or cannot answer for this repository.
+    const isOfRepository = valuesOf(headers, 'refstream-scope')[0] === 'repository'
+    if (!failing.has(status) || isOfRepository) return attempt.succeeded()
     const error = this.#refusal(response)
     const mayAskForWait = status === 429 || status === 503
     attempt.failed(error, mayAskForWait ? error.retryAfterMs : undefined)
