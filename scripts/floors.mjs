@@ -45,7 +45,7 @@ export const innerFloors = {
     ['status.ts'],
     ['transport', 'proto'],
   ],
-  origin: [['both'], ['disk', 'upstream'], ['packs'], ['.']],
+  origin: [['both'], ['disk', 'upstream'], ['packs'], ['.'], ['faults']],
   freshness: [['aged'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['disk'], ['memory']],

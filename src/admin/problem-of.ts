@@ -1,4 +1,4 @@
-import { RepositoryNotFound } from '../origin/errors.js'
+import { RepositoryNotFound } from '../origin/faults/errors.js'
 import { classify, type FailureKind } from '../service/failures.js'
 import { Problem } from './endpoint.js'
 

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
-import { RepositoryNotFound } from '../origin/errors.js'
+import { RepositoryNotFound } from '../origin/faults/errors.js'
 import type { LeaseService } from '../service/lease-service.js'
 import { Problem, type BodyCheck, type Call, type Endpoint } from './endpoint.js'
 import { problemOf } from './problem-of.js'

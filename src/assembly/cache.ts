@@ -1,5 +1,5 @@
 import type { Settings } from '../config/options.js'
-import { retriable } from '../origin/faults.js'
+import { retriable } from '../origin/faults/faults.js'
 import { StreamCache, type StoreOperation, type StreamCacheEvents } from '../streamcache/index.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Settings } from '../config/options.js'
 import { PackCache } from '../freshness/pack-cache.js'
-import { retriable } from '../origin/faults.js'
+import { retriable } from '../origin/faults/faults.js'
 import { StreamCache } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'

@@ -1,5 +1,5 @@
 import { classify, type Failure, type FailureKind, type FailureReport } from '../service/failures.js'
-import type { UpstreamRefusal } from '../origin/upstream-errors.js'
+import type { UpstreamRefusal } from '../origin/faults/upstream-errors.js'
 import { HttpError, type ErrorResponse } from './responses.js'
 
 /** Status codes of failures made here. `shed`: as the operator has set. */

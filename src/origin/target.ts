@@ -1,5 +1,5 @@
 import { RepositoryExchanged } from '../git/state/reopen-repository.js'
-import { causeOf } from './faults.js'
+import { causeOf } from './faults/faults.js'
 
 /** Which repository a request is about, and on whose behalf. */
 export interface Target {

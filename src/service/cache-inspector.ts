@@ -3,7 +3,7 @@ import type { PackCache } from '../freshness/pack-cache.js'
 import type { Leases } from '../freshness/leases.js'
 import type { ModeDecision, Modes } from '../origin/disk/observation/modes.js'
 import type { Observer } from '../origin/disk/observation/observer.js'
-import { keysOf } from '../origin/entry-keys.js'
+import { keysOf } from '../origin/disk/entry-keys.js'
 import { observeTarget } from '../origin/disk/observe-target.js'
 
 /** What is known of a repository at one moment. */

@@ -13,11 +13,11 @@ import {
   RepositoryNotFound,
   ServiceDisabled,
   UnknownLease,
-} from '../origin/errors.js'
-import { causeOf } from '../origin/faults.js'
+} from '../origin/faults/errors.js'
+import { causeOf } from '../origin/faults/faults.js'
 import { InvalidUpstreamPath, RedirectRefused } from '../origin/upstream/client/errors.js'
 import { CredentialsUnavailable } from '../origin/upstream/credentials/credential-source.js'
-import { UpstreamRefusal, UpstreamUnavailable } from '../origin/upstream-errors.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../origin/faults/upstream-errors.js'
 
 /** The `outcome` label of a request that was not answered, in `refstream_requests_total`. */
 export type FailureOutcome = 'not_found' | 'unauthenticated' | 'forbidden' | 'rejected' | 'shed' | 'error'

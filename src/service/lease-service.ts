@@ -1,6 +1,6 @@
 import type { Lease } from '../freshness/lease.js'
 import type { Leases } from '../freshness/leases.js'
-import { RepositoryNotFound, UnknownLease } from '../origin/errors.js'
+import { RepositoryNotFound, UnknownLease } from '../origin/faults/errors.js'
 import type { LeaseSubjects } from '../origin/lease-subjects.js'
 
 export interface LeaseServiceOptions {

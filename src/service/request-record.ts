@@ -5,7 +5,7 @@ import type { StallableClient, StallDetector } from '../limits/connection/stall-
 import { Overloaded } from '../limits/overloaded.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import { causeOf } from '../origin/faults.js'
+import { causeOf } from '../origin/faults/faults.js'
 import { type FailureOutcome, type FailureReport } from './failures.js'
 
 /** The `outcome` label of `refstream_requests_total`. */

@@ -2,7 +2,7 @@ import t from 'tap'
 import { problemOf } from '../../src/admin/problem-of.js'
 import { TooManyLeases } from '../../src/freshness/leases.js'
 import { FilesystemUnanswered } from '../../src/git/filesystem/filesystem-unanswered.js'
-import { RepositoryNotFound, UnknownLease } from '../../src/origin/errors.js'
+import { RepositoryNotFound, UnknownLease } from '../../src/origin/faults/errors.js'
 
 t.test('errors that a caller can act on are problems, and others are not', (t) => {
   const statusOf = (error: unknown): number | undefined => problemOf(error)?.status

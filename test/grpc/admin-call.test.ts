@@ -3,7 +3,7 @@ import { status, type ServerUnaryCall } from '@grpc/grpc-js'
 import { FilesystemUnanswered } from '../../src/git/filesystem/filesystem-unanswered.js'
 import { replyBy } from '../../src/grpc/admin-call.js'
 import { RpcError } from '../../src/grpc/status.js'
-import { RepositoryNotFound } from '../../src/origin/errors.js'
+import { RepositoryNotFound } from '../../src/origin/faults/errors.js'
 import type { Log } from '../../src/telemetry/log.js'
 
 async function call(work: () => Promise<object>) {

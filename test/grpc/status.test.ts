@@ -11,8 +11,8 @@ import {
   RepositoryNotFound,
   ServiceDisabled,
   UnknownLease,
-} from '../../src/origin/errors.js'
-import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/upstream-errors.js'
+} from '../../src/origin/faults/errors.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/faults/upstream-errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 import { retrySeconds } from '../support/grpc-client.js'
 

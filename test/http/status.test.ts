@@ -6,8 +6,8 @@ import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
 import { HttpError } from '../../src/http/responses.js'
 import { toHttpFailure } from '../../src/http/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
-import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../../src/origin/errors.js'
-import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/upstream-errors.js'
+import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../../src/origin/faults/errors.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/faults/upstream-errors.js'
 import { FillError } from '../../src/streamcache/index.js'
 
 /** For a refstream above: the host is not out of order. */

@@ -4,7 +4,7 @@ import type { Modes } from '../../src/origin/disk/observation/modes.js'
 import { Leases } from '../../src/freshness/leases.js'
 import type { Observer } from '../../src/origin/disk/observation/observer.js'
 import { CacheInspector } from '../../src/service/cache-inspector.js'
-import { keyOf } from '../../src/origin/entry-keys.js'
+import { keyOf } from '../../src/origin/disk/entry-keys.js'
 
 const decision = { mode: 'observe', reason: 'local' } as const
 

@@ -12,9 +12,9 @@ import {
   RepositoryNotFound,
   ServiceDisabled,
   UnknownLease,
-} from '../../src/origin/errors.js'
-import { causeOf, momentaryFault, retriable } from '../../src/origin/faults.js'
-import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/upstream-errors.js'
+} from '../../src/origin/faults/errors.js'
+import { causeOf, momentaryFault, retriable } from '../../src/origin/faults/faults.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/faults/upstream-errors.js'
 import { classify } from '../../src/service/failures.js'
 import { FillError } from '../../src/streamcache/index.js'
 

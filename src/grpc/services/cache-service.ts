@@ -1,5 +1,5 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js'
-import { RepositoryNotFound } from '../../origin/errors.js'
+import { RepositoryNotFound } from '../../origin/faults/errors.js'
 import type { CacheInspector } from '../../service/cache-inspector.js'
 import type { LeaseService } from '../../service/lease-service.js'
 import { replyBy } from '../admin-call.js'

@@ -1,7 +1,7 @@
 import type { ServerWritableStream, UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { LeaseService, LeaseView } from '../../service/lease-service.js'
 import { heldLeaseMs, renewalIntervalMs } from '../../freshness/lease-renewal.js'
-import { UnknownLease } from '../../origin/errors.js'
+import { UnknownLease } from '../../origin/faults/errors.js'
 import { replyBy, statusOf } from '../admin-call.js'
 import type { CallOptions } from '../call.js'
 import { toDuration, toMs, toTimestamp, type Duration } from '../proto/definitions.js'

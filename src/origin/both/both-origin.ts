@@ -1,4 +1,4 @@
-import { RepositoryNotFound } from '../errors.js'
+import { RepositoryNotFound } from '../faults/errors.js'
 import type { Origin } from '../origin.js'
 import type { Target } from '../target.js'
 import type { UpstreamOrigin } from '../upstream/upstream-origin.js'

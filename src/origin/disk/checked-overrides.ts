@@ -2,7 +2,7 @@ import type { Disks } from './observation/disks.js'
 import { parseClientConfig } from '../../git/process/client-config.js'
 import type { UploadPackOverrides } from '../../git/process/upload-pack.js'
 import type { Repository } from '../../git/state/repository.js'
-import { InvalidGitOverrides } from '../errors.js'
+import { InvalidGitOverrides } from '../faults/errors.js'
 import type { GitOverrides } from '../git-overrides.js'
 
 /** @throws InvalidGitOverrides, FilesystemUnanswered */

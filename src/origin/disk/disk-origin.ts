@@ -7,7 +7,7 @@ import type { Target } from '../target.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { ProtocolVersion } from '../../git/protocol/version.js'
 import type { DiskRefs } from './disk-refs.js'
-import type { GitBackend } from './git-backend.js'
+import type { GitBackend } from './backend/git-backend.js'
 
 export interface DiskOriginOptions {
   readonly refs: DiskRefs

@@ -1,7 +1,7 @@
 import type { ObjectsObservation, Observation, Observer } from './observation/observer.js'
 import { identityOf, type Repository } from '../../git/state/repository.js'
 import { RepositoryExchanged } from '../../git/state/reopen-repository.js'
-import { RepositoryNotFound } from '../errors.js'
+import { RepositoryNotFound } from '../faults/errors.js'
 import type { Target } from '../target.js'
 
 /** A repository as access rules name it. */

@@ -1,6 +1,6 @@
 import type { ObjectsObservation, Observation, Observer } from './observation/observer.js'
 import type { ServingConfig } from '../../git/process/serving-config.js'
-import { RepositoryNotFound, ServiceDisabled } from '../errors.js'
+import { RepositoryNotFound, ServiceDisabled } from '../faults/errors.js'
 import type { ObservedConfiguration, ServingConfigs } from './serving-configs.js'
 import { type Target } from '../target.js'
 import { observeTarget, observeTargetObjects } from './observe-target.js'

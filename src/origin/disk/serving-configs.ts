@@ -3,8 +3,8 @@ import type { Observation } from './observation/observer.js'
 import type { Git } from '../../git/process/git.js'
 import { readServingConfig, type ServingConfig } from '../../git/process/serving-config.js'
 import type { BackOff } from '../../limits/back-off.js'
-import { throwIfBackingOff } from '../backing-off.js'
-import { momentaryFault } from '../faults.js'
+import { throwIfBackingOff } from '../faults/backing-off.js'
+import { momentaryFault } from '../faults/faults.js'
 
 /** The part of an observation that the configuration is read for. */
 export type ObservedConfiguration = Pick<Observation, 'repository' | 'config' | 'capabilities'>

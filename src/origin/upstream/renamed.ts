@@ -1,5 +1,5 @@
 import { isSameUpstreamPath } from '../../access/upstream-names.js'
-import { UpstreamRefusal } from '../upstream-errors.js'
+import { UpstreamRefusal } from '../faults/upstream-errors.js'
 import type { RedirectElsewhere } from './client/upstream-client.js'
 import type { UpstreamRepository } from './upstream.js'
 

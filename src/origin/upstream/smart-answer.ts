@@ -1,7 +1,7 @@
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { AnswerEnding } from '../../git/protocol/answer-ending.js'
-import { UpstreamRefusal } from '../upstream-errors.js'
+import { UpstreamRefusal } from '../faults/upstream-errors.js'
 import { UpstreamUnavailable, type UpstreamResponse } from './client/upstream-client.js'
 
 /** Most bytes of a refusal's body that are passed on. */

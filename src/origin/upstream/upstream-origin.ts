@@ -1,11 +1,11 @@
 import type { Follower } from '../../streamcache/index.js'
-import { InvalidGitOverrides } from '../errors.js'
+import { InvalidGitOverrides } from '../faults/errors.js'
 import { overridesNothing } from '../git-overrides.js'
 import type { Origin } from '../origin.js'
 import type { PackService } from '../packs/pack-service.js'
 import type { Target } from '../target.js'
 import type { UpstreamBackend } from './upstream-backend.js'
-import type { UpstreamRefs } from './upstream-refs.js'
+import type { UpstreamRefs } from './refs/upstream-refs.js'
 import { NotSmart } from './upstream-requests.js'
 import type { Upstreams } from './upstreams.js'
 

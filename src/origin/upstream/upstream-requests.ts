@@ -9,7 +9,7 @@ import {
   type UpstreamRequest,
   type UpstreamResponse,
 } from './client/upstream-client.js'
-import { ListingOrder } from './listing-order.js'
+import { ListingOrder } from './refs/listing-order.js'
 import { isSameRepository, redirection } from './renamed.js'
 import { decoded, refusalOf, smartAnswer } from './smart-answer.js'
 import { addressOf, type UpstreamRepository } from './upstream.js'

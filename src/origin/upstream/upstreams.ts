@@ -1,5 +1,5 @@
 import { isRepositoryPath } from '../../git/state/repository-path.js'
-import { RepositoryNotFound } from '../errors.js'
+import { RepositoryNotFound } from '../faults/errors.js'
 import type { LeaseSubjects } from '../lease-subjects.js'
 import type { ClientCredentials, Target } from '../target.js'
 import { encodePath, subjectOf } from './repository-address.js'

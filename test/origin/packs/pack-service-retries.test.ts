@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Reading } from '../../../src/freshness/fresh-cache.js'
 import { DiskPacks, type DiskPacksOptions } from '../../../src/origin/disk/disk-packs.js'
-import { ServiceDisabled } from '../../../src/origin/errors.js'
+import { ServiceDisabled } from '../../../src/origin/faults/errors.js'
 import { PackRefused } from '../../../src/git/process/pack-answer.js'
 import type { FetchRequest } from '../../../src/git/protocol/fetch-request.js'
 import { Overloaded } from '../../../src/limits/overloaded.js'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Readable } from 'node:stream'
 import type { UpstreamRequest } from '../../../src/origin/upstream/client/upstream-client.js'
-import { refusalOf } from '../../../src/origin/faults.js'
+import { refusalOf } from '../../../src/origin/faults/faults.js'
 import type { PackAnswer, PackClient } from '../../../src/origin/pack-answer.js'
 import type { PackState } from '../../../src/origin/packs/pack-source.js'
 import { pktLine } from '../../../src/git/protocol/pkt-line.js'

@@ -15,7 +15,7 @@ import {
   resultType,
   type UpstreamAnswer,
 } from '../../support/upstream-answers.js'
-import { UpstreamUnavailable } from '../../../src/origin/upstream-errors.js'
+import { UpstreamUnavailable } from '../../../src/origin/faults/upstream-errors.js'
 
 const id = '1'.repeat(40)
 const sha256 = 'a'.repeat(64)

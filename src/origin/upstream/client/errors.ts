@@ -1,4 +1,4 @@
-export { UpstreamUnavailable } from '../../upstream-errors.js'
+export { UpstreamUnavailable } from '../../faults/upstream-errors.js'
 
 /** The upstream redirects info/refs to a place to which this client must not go (R10); the message says where and why. */
 export class RedirectRefused extends Error {

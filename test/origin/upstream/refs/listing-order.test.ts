@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { completeLsRefs } from '../../../src/git/protocol/ls-refs.js'
-import { flushPacket, pktLine } from '../../../src/git/protocol/pkt-line.js'
-import { ListingOrder, UnsortedListing } from '../../../src/origin/upstream/listing-order.js'
-import { runHttpBackend } from '../../support/cgi.js'
-import { addPackedBranches, git, initBare, makeRepository } from '../../support/repositories.js'
-import { tempDir } from '../../support/temp-dir.js'
+import { completeLsRefs } from '../../../../src/git/protocol/ls-refs.js'
+import { flushPacket, pktLine } from '../../../../src/git/protocol/pkt-line.js'
+import { ListingOrder, UnsortedListing } from '../../../../src/origin/upstream/refs/listing-order.js'
+import { runHttpBackend } from '../../../support/cgi.js'
+import { addPackedBranches, git, initBare, makeRepository } from '../../../support/repositories.js'
+import { tempDir } from '../../../support/temp-dir.js'
 
 const id = '1'.repeat(40)
 

@@ -1,6 +1,6 @@
 import t from 'tap'
-import type { FreshCache } from '../../src/freshness/fresh-cache.js'
-import { forgetRepository, keyOf, keysOf } from '../../src/origin/entry-keys.js'
+import type { FreshCache } from '../../../src/freshness/fresh-cache.js'
+import { forgetRepository, keyOf, keysOf } from '../../../src/origin/disk/entry-keys.js'
 
 t.test('every entry of a repository has one key of its own', async (t) => {
   const made = [

@@ -1,18 +1,18 @@
 import { LRUCache } from 'lru-cache'
-import type { AgedReading } from '../../freshness/aged/aged-request.js'
-import type { ProtocolVersion } from '../../git/protocol/version.js'
-import type { RefAnswer, RefsAsked } from '../origin.js'
-import { UpstreamRefusal, UpstreamUnavailable } from '../upstream-errors.js'
+import type { AgedReading } from '../../../freshness/aged/aged-request.js'
+import type { ProtocolVersion } from '../../../git/protocol/version.js'
+import type { RefAnswer, RefsAsked } from '../../origin.js'
+import { UpstreamRefusal, UpstreamUnavailable } from '../../faults/upstream-errors.js'
 import { UnsortedListing } from './listing-order.js'
 import { RefsQuestion } from './refs-question.js'
-import { addressOf, type UpstreamRepository } from './upstream.js'
+import { addressOf, type UpstreamRepository } from '../upstream.js'
 import {
   capabilities,
   UpstreamQuestions,
   type Asking,
   type UpstreamQuestionsOptions,
 } from './upstream-questions.js'
-import { NotSmart, type UpstreamRequests } from './upstream-requests.js'
+import { NotSmart, type UpstreamRequests } from '../upstream-requests.js'
 
 export interface UpstreamRefsOptions extends UpstreamQuestionsOptions {
   readonly requests: UpstreamRequests

@@ -1,11 +1,11 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { pipeline, Transform, type TransformCallback } from 'node:stream'
-import { GitError } from '../../git/process/git-error.js'
-import type { GitProcess } from '../../git/process/git-process.js'
-import { readHead, type BackendResponse } from '../../git/process/http-backend.js'
-import { AnswerEnding } from '../../git/protocol/answer-ending.js'
-import { PushRefused } from '../errors.js'
-import type { OriginResponse, PassThroughBody, PassThroughRequest } from '../pass-through.js'
+import { GitError } from '../../../git/process/git-error.js'
+import type { GitProcess } from '../../../git/process/git-process.js'
+import { readHead, type BackendResponse } from '../../../git/process/http-backend.js'
+import { AnswerEnding } from '../../../git/protocol/answer-ending.js'
+import { PushRefused } from '../../faults/errors.js'
+import type { OriginResponse, PassThroughBody, PassThroughRequest } from '../../pass-through.js'
 import { isForPush } from './backend-request.js'
 
 /**

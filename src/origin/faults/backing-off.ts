@@ -1,5 +1,5 @@
-import type { BackOff } from '../limits/back-off.js'
-import type { Producer } from '../streamcache/index.js'
+import type { BackOff } from '../../limits/back-off.js'
+import type { Producer } from '../../streamcache/index.js'
 import { BackingOff } from './errors.js'
 
 /** @param state what must change before a failed try may succeed at once @throws BackingOff */

@@ -1,8 +1,7 @@
-import type { BackOff } from '../limits/back-off.js'
-import { FillError, type Entry, type FillFault, type FillResult } from '../streamcache/index.js'
-import type { Log } from '../telemetry/log.js'
-import type { Metrics } from '../telemetry/metrics.js'
-import type { EntryKind } from './entry-keys.js'
+import type { BackOff } from '../../limits/back-off.js'
+import { FillError, type Entry, type FillFault, type FillResult } from '../../streamcache/index.js'
+import type { Log } from '../../telemetry/log.js'
+import type { Metrics } from '../../telemetry/metrics.js'
 import { causeOf, momentaryFault, refusalOf } from './faults.js'
 import { UpstreamRefusal } from './upstream-errors.js'
 
@@ -15,7 +14,7 @@ export interface FillReportsOptions {
 
 /** A fill that has started. */
 export interface StartedFill {
-  readonly kind: EntryKind | 'pack'
+  readonly kind: 'advertisement' | 'listing' | 'pack'
   readonly entry: Entry
   /** What must change before a new try may succeed at once, if this one fails. */
   readonly state: string

@@ -1,11 +1,11 @@
 import t from 'tap'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
-import { GitError } from '../../../src/git/process/git-error.js'
-import type { GitProcess } from '../../../src/git/process/git-process.js'
-import { backendResponse } from '../../../src/origin/disk/backend-response.js'
-import type { PassThroughRequest } from '../../../src/origin/pass-through.js'
-import { passThroughRequestOf, wholeBody } from '../../support/pass-through-request.js'
+import { GitError } from '../../../../src/git/process/git-error.js'
+import type { GitProcess } from '../../../../src/git/process/git-process.js'
+import { backendResponse } from '../../../../src/origin/disk/backend/backend-response.js'
+import type { PassThroughRequest } from '../../../../src/origin/pass-through.js'
+import { passThroughRequestOf, wholeBody } from '../../../support/pass-through-request.js'
 
 /** A process that writes this and ends with this code. */
 function processOf(output: string, code = 0) {

@@ -1,9 +1,9 @@
 import t from 'tap'
-import type { UpstreamRequest } from '../../../src/origin/upstream/client/upstream-client.js'
-import { UpstreamUnavailable } from '../../../src/origin/upstream-errors.js'
-import { eventually } from '../../support/eventually.js'
-import { collect } from '../../support/producers.js'
-import { queryOf } from '../../support/ref-answers.js'
+import type { UpstreamRequest } from '../../../../src/origin/upstream/client/upstream-client.js'
+import { UpstreamUnavailable } from '../../../../src/origin/faults/upstream-errors.js'
+import { eventually } from '../../../support/eventually.js'
+import { collect } from '../../../support/producers.js'
+import { queryOf } from '../../../support/ref-answers.js'
 import {
   capabilities,
   isAdvertisement,
@@ -12,10 +12,10 @@ import {
   packets,
   resultType,
   type UpstreamAnswer,
-} from '../../support/upstream-answers.js'
-import { openUpstreamRig } from '../../support/upstream-rig.js'
-import type { RefAnswer, RefsAsked } from '../../../src/origin/origin.js'
-import { pktLine } from '../../../src/git/protocol/pkt-line.js'
+} from '../../../support/upstream-answers.js'
+import { openUpstreamRig } from '../../../support/upstream-rig.js'
+import type { RefAnswer, RefsAsked } from '../../../../src/origin/origin.js'
+import { pktLine } from '../../../../src/git/protocol/pkt-line.js'
 
 const id = '1'.repeat(40)
 const head = `${id} HEAD symref-target:refs/heads/main\n`

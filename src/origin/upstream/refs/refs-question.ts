@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
-import { canonicalPrefixes } from '../../git/protocol/listing-answer.js'
-import { flushPacket, pktLine } from '../../git/protocol/pkt-line.js'
-import type { RefsAsked } from '../origin.js'
+import { canonicalPrefixes } from '../../../git/protocol/listing-answer.js'
+import { flushPacket, pktLine } from '../../../git/protocol/pkt-line.js'
+import type { RefsAsked } from '../../origin.js'
 
 /**
  * What an upstream is asked about refs: a set of prefixes, in one form for all clients that ask the same. Peeled tags and the

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { backendRequest } from '../../../src/origin/disk/backend-request.js'
-import type { PassThroughRequest } from '../../../src/origin/pass-through.js'
-import { passThroughRequestOf } from '../../support/pass-through-request.js'
+import { backendRequest } from '../../../../src/origin/disk/backend/backend-request.js'
+import type { PassThroughRequest } from '../../../../src/origin/pass-through.js'
+import { passThroughRequestOf } from '../../../support/pass-through-request.js'
 
 const told = (given: Partial<PassThroughRequest>) => backendRequest(passThroughRequestOf(given), false)
 

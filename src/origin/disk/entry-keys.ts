@@ -1,4 +1,4 @@
-import type { FreshCache } from '../freshness/fresh-cache.js'
+import type { FreshCache } from '../../freshness/fresh-cache.js'
 
 /** What the cache may hold for a repository: kinds of entries, and the variants of each. */
 const variants = { advertisement: ['v0', 'v1', 'v2'], listing: ['sha1', 'sha256'] } as const

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { cutListing } from '../../../src/git/protocol/listing-answer.js'
-import { parseLsRefs } from '../../../src/git/protocol/ls-refs.js'
-import { RefListing } from '../../../src/git/protocol/ref-listing.js'
-import type { RefsAsked } from '../../../src/origin/origin.js'
-import { RefsQuestion } from '../../../src/origin/upstream/refs-question.js'
-import { answerTo, type ListedRef } from '../../support/listings.js'
-import { queryOf, refsIn } from '../../support/ref-answers.js'
+import { cutListing } from '../../../../src/git/protocol/listing-answer.js'
+import { parseLsRefs } from '../../../../src/git/protocol/ls-refs.js'
+import { RefListing } from '../../../../src/git/protocol/ref-listing.js'
+import type { RefsAsked } from '../../../../src/origin/origin.js'
+import { RefsQuestion } from '../../../../src/origin/upstream/refs/refs-question.js'
+import { answerTo, type ListedRef } from '../../../support/listings.js'
+import { queryOf, refsIn } from '../../../support/ref-answers.js'
 
 /** Beginnings of names; a few that no name has. */
 const prefix = fc.constantFrom(

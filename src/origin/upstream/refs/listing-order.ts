@@ -1,4 +1,4 @@
-import { packetLength } from '../../git/protocol/pkt-line.js'
+import { packetLength } from '../../../git/protocol/pkt-line.js'
 
 /** Answers to prefixes are cut from listings by binary search, which needs Git's form and order. This listing has another. */
 export class UnsortedListing extends Error {

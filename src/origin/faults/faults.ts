@@ -1,8 +1,8 @@
-import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
-import { PackRefused } from '../git/process/pack-answer.js'
-import { RepositoryExchanged } from '../git/state/reopen-repository.js'
-import { Overloaded } from '../limits/overloaded.js'
-import { FillError } from '../streamcache/index.js'
+import { FilesystemUnanswered } from '../../git/filesystem/filesystem-unanswered.js'
+import { PackRefused } from '../../git/process/pack-answer.js'
+import { RepositoryExchanged } from '../../git/state/reopen-repository.js'
+import { Overloaded } from '../../limits/overloaded.js'
+import { FillError } from '../../streamcache/index.js'
 import { BackingOff, RepositoryNotFound } from './errors.js'
 import { UpstreamRefusal, UpstreamUnavailable } from './upstream-errors.js'
 

@@ -1,6 +1,6 @@
-import type { BackendRequest } from '../../git/process/http-backend.js'
-import { RepositoryNotFound, ServiceDisabled } from '../errors.js'
-import type { PassThroughRequest } from '../pass-through.js'
+import type { BackendRequest } from '../../../git/process/http-backend.js'
+import { RepositoryNotFound, ServiceDisabled } from '../../faults/errors.js'
+import type { PassThroughRequest } from '../../pass-through.js'
 
 const methods: ReadonlySet<string> = new Set<BackendRequest['method']>(['GET', 'HEAD', 'POST'])
 
