@@ -207,7 +207,7 @@ t.test('of repeated credentials, the view and the upstream have the same one', a
     [bob.Authorization, alice.Authorization],
   ]) {
     const target = `${url}/team/public/info/refs?service=git-upload-pack`
-    const answer = await ask(target, { headers: { Authorization: order } as never })
+    const answer = await ask(target, { headers: { Authorization: order } })
     const sent = server.requests.at(-1)
     t.equal(sent?.rawHeaders.filter((name) => name.toLowerCase() === 'authorization').length, 1)
     t.match(refsIn(answer), { [`refs/users/${users[order[0]!]}`]: /./ })

@@ -73,7 +73,8 @@ t.test('a call waits for admission, is authorized, and is answered', async (t) =
   })
   t.equal(await outcome(), 'hit')
   t.same(events, ['enter {"group":"r.git","client":"192.0.2.1"}', 'authorize', 'leave'])
-  t.same(targets, [{ path: 'r.git', identity: 'id' }])
+  t.match(targets, [{ path: 'r.git', identity: 'id', client: { transport: 'grpc' } }])
+  t.equal(targets.length, 1)
   t.same(result, { isEnded: true, messages: ['a'] })
 })
 

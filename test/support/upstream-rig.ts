@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { setMaxListeners } from 'node:events'
 import { AgedCache } from '../../src/freshness/aged/aged-cache.js'
 import { Leases } from '../../src/freshness/leases.js'
 import { PackCache } from '../../src/freshness/pack-cache.js'
@@ -44,13 +45,16 @@ export async function openUpstreamRig(
   const client: Upstream['client'] = {
     request: async (request) => {
       sent.push(request)
+      setMaxListeners(0, request.signal)
       request.signal.throwIfAborted()
       const left = new Promise<never>((_resolve, reject) => {
         request.signal.addEventListener('abort', () => reject(request.signal.reason as Error))
       })
       const found = await Promise.race([answering.answer(request), left])
       if (found instanceof Error) throw found
-      return responseOf(found)
+      const response = responseOf(found)
+      request.signal.addEventListener('abort', () => response.body.destroy(request.signal.reason as Error))
+      return response
     },
   }
   const { cache } = await openCache(t)

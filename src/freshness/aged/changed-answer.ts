@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { FillError, type Entry, type Producer } from '../../streamcache/index.js'
 
 /** Most bytes of an answer that are held back until they are compared with what is kept. */
-export const comparedMax = 1024 * 1024
+export const comparedMax = 4 * 1024 * 1024
 
 /** An answer of which some chunks have been read, and which so far is not known to equal what is kept. */
 export class ChangedAnswer {
@@ -42,7 +42,7 @@ export class ChangedAnswer {
 }
 
 /**
- * Reads an answer's beginning: its first byte if nothing is kept, else up to 1 MiB, so that an answer that ends by then can
+ * Reads an answer's beginning: its first byte if nothing is kept, else up to 4 MiB, so that an answer that ends by then can
  * be compared.
  * @returns undefined if the answer equals what is kept
  * @throws what reading it throws; the signal's reason

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { Readable } from 'node:stream'
 import type { LeaseStatus } from '../../freshness/lease.js'
 import { isWhole, packAnswer, PackRefused } from '../../git/process/pack-answer.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
@@ -80,8 +81,9 @@ export class UpstreamPacks implements PackSource {
     asked: FetchRequest,
     { signal, admitted, ended, finished }: PackRun,
   ): AsyncGenerator<Buffer> {
+    let chunks: Readable | undefined
     try {
-      const chunks = await this.#options.requests.fetch(repository, asked, { signal, admitted })
+      chunks = await this.#options.requests.fetch(repository, asked, { signal, admitted })
       // The upstream answers; what follows is the pack.
       yield Buffer.alloc(0)
       const ending = yield* packAnswer(chunks)
@@ -99,6 +101,8 @@ export class UpstreamPacks implements PackSource {
         cause: error,
       })
     } finally {
+      // Also if the run was given up before it was read.
+      chunks?.destroy()
       finished(undefined)
     }
   }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
 import type { AskCause } from '../../freshness/aged/aged-request.js'
 import { gitProtocol, type ProtocolVersion } from '../../git/protocol/version.js'
@@ -93,12 +94,15 @@ export class UpstreamRequests {
     return answerOf(response, uploadPackResult, kept, (chunk) => order.push(chunk))
   }
 
-  /** Asks for a pack. @throws NotSmart, UpstreamRefusal, UpstreamUnavailable, Overloaded, or the signal's reason */
+  /**
+   * Asks for a pack. The answer must be read to its end, or destroyed.
+   * @throws NotSmart, UpstreamRefusal, UpstreamUnavailable, Overloaded, or the signal's reason
+   */
   async fetch(
     repository: UpstreamRepository,
     { version, body }: { readonly version: ProtocolVersion; readonly body: Buffer },
     { signal, admitted }: { readonly signal: AbortSignal; readonly admitted: boolean },
-  ): Promise<AsyncIterable<Buffer>> {
+  ): Promise<Readable> {
     const response = await this.send(repository, '/git-upload-pack', {
       ...{ cause: 'pack', method: 'POST', class: 'pack', admitted, signal, body },
       headers: { ...uploadPackHeaders, ...versionHeader(version) },

@@ -184,7 +184,11 @@ t.test(
     const { refs, repositoryFor, answering } = await openUpstreamRig(t, {
       ...{ answer: serving(head, main), staleMs: 3_600_000 },
     })
+    // Clients ask for the capabilities first: that the upstream has let this one in is what a stale answer needs.
+    await refs.verdict(repositoryFor())
     await read(await refs.list(repositoryFor(), heads), heads)
+    // What is kept is no verdict: that must be remembered too.
+    await refs.verdict(repositoryFor())
     answering.answer = () => new UpstreamUnavailable('away')
     const stale = await refs.list(repositoryFor(), heads)
     t.equal(stale?.isStale, true)
@@ -195,6 +199,19 @@ t.test(
     await t.rejects(refs.list(repositoryFor(), heads), { name: 'UpstreamUnavailable' }, 'it is forgotten')
   },
 )
+
+t.test('a refusal of one question ends what is stale for all others of that client', async (t) => {
+  const { refs, repositoryFor, answering } = await openUpstreamRig(t, {
+    ...{ answer: serving(head, main), staleMs: 3_600_000 },
+  })
+  await refs.verdict(repositoryFor())
+  await read(await refs.list(repositoryFor(), heads), heads)
+  answering.answer = () => ({ status: 404 })
+  await t.rejects(refs.advertise(repositoryFor(), 0), { name: 'UpstreamRefusal' })
+  answering.answer = () => new UpstreamUnavailable('away')
+  await t.rejects(refs.list(repositoryFor(), heads), { name: 'UpstreamUnavailable' })
+  await t.rejects(refs.verdict(repositoryFor()), { name: 'UpstreamUnavailable' })
+})
 
 t.test('a client that leaves stops waiting; the others are answered', async (t) => {
   let answer: (answer: UpstreamAnswer) => void = () => {}

@@ -7,7 +7,7 @@ import { ask, infoRefs } from '../http-client.js'
 import { git, gitEnvironment } from '../repositories.js'
 import { startSidecar, type SpawnedSidecar } from '../sidecar.js'
 import { tempDir } from '../temp-dir.js'
-import { urlOf, type Stage, type StageKind } from './stages.js'
+import { urlOf, users, type Stage, type StageKind } from './stages.js'
 
 /** Pushes that are made directly at the server, each of which must be seen at once. */
 const pushes = 5
@@ -44,7 +44,12 @@ export async function checkServer(t: Test, kind: StageKind, hops = 1): Promise<v
     isCheap(t, stage, sidecar.url),
   )
   const { secret } = stage
-  if (secret !== undefined) await t.test('a private repository', (t) => keepsSecret(t, secret, compare))
+  if (secret !== undefined) {
+    await t.test('a private repository', (t) => keepsSecret(t, secret, compare))
+    await t.test('many clients at once, each by its own credentials', (t) =>
+      isApart(t, secret, kind, stage.server.url, sidecar.url),
+    )
+  }
   t.equal(await sidecar.metric('refstream_requests_total', { outcome: 'error' }), 0, 'without an error')
 }
 
@@ -203,4 +208,54 @@ async function keepsSecret(t: Test, secret: string, compare: Compare): Promise<v
     await gitClient(2)(place, 'clone', '--quiet', urlOf(base, secret, 'alice'), copy)
     return outcome(2, copy, 'push', urlOf(base, secret, 'bob'), 'HEAD:refs/heads/bobs')
   })
+}
+
+/** Clients of several users ask the same at the same time, by GET, and by POST alone. */
+async function isApart(
+  t: Test,
+  secret: string,
+  { speaksV2 }: StageKind,
+  direct: string,
+  through: string,
+): Promise<void> {
+  const basic = (user: string, password: string): Record<string, string> => ({
+    Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+  })
+  const clients = [
+    basic('alice', users.alice),
+    {},
+    basic('alice', 'wrong'),
+    basic('bob', users.bob),
+    basic('bob', users.alice),
+  ]
+  const status = async (base: string, version: number, headers: Record<string, string>): Promise<string> => {
+    const protocol: Record<string, string> = version === 0 ? {} : { 'Git-Protocol': `version=${version}` }
+    const answer = await ask(infoRefs(base, secret), { headers: { ...headers, ...protocol } })
+    return `${answer.status} ${answer.headers['www-authenticate']} ${answer.body.includes('refs/heads/main')}`
+  }
+  const list = (base: string, headers: Record<string, string>): Promise<number> =>
+    ask(`${base}/${secret}/git-upload-pack`, {
+      method: 'POST',
+      headers: {
+        'Content-Type': 'application/x-git-upload-pack-request',
+        'Git-Protocol': 'version=2',
+        ...headers,
+      },
+      body: '0014command=ls-refs\n0000',
+    }).then(({ status, body }) => (body.includes('refs/heads/main') ? status : -status))
+
+  for (const version of versions) {
+    const expected = await Promise.all(clients.map((headers) => status(direct, version, headers)))
+    t.match(expected[0], version === 2 && speaksV2 ? /^200/ : /^200 .*true$/)
+    t.ok(expected.slice(1).every((one) => /^40[134] .*false$/.test(one)))
+    const all = Array.from({ length: 6 }, () => clients).flat()
+    const answers = await Promise.all(all.map((headers) => status(through, version, headers)))
+    t.same(answers, Array.from({ length: 6 }, () => expected).flat(), `v${version}`)
+  }
+  if (!speaksV2) return
+  const listed = await Promise.all(clients.slice(1).map((headers) => list(through, headers)))
+  t.ok(
+    listed.every((one) => [-401, -403, -404].includes(one)),
+    'a POST needs no GET before it to be refused',
+  )
 }

@@ -21,6 +21,17 @@ export async function checkHooks(t: Test, api: GiteaApi, url: string): Promise<v
   await eventually('the branch is in the database', async () => (await api.branches(open))['new'] === commit)
   await eventually('the push is told to be bob’s', async () => (await api.pushers(open)).includes('bob'))
 
+  const agit = ['push', '-o', 'topic=proposed', '-o', 'title=A title', 'origin', 'HEAD:refs/for/main']
+  await client(work, 'commit', '--quiet', '--allow-empty', '-m', 'proposed')
+  await client(work, ...agit)
+  const proposed = `${git(work, 'rev-parse', 'HEAD')}\trefs/pull/1/head`
+  t.match(
+    await client(place, 'ls-remote', urlOf(url, 'Team/Open')),
+    proposed,
+    'push options make a pull request',
+  )
+  git(work, 'reset', '--quiet', '--hard', commit)
+
   await api.protectBranch(open, 'main')
   await client(work, 'commit', '--quiet', '--allow-empty', '-m', 'not allowed')
   const said = await complaint(client(work, 'push', 'origin', 'HEAD:main'))

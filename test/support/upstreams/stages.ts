@@ -24,6 +24,8 @@ export interface StageKind {
   missing(): string | undefined
   /** Can it serve shallow clones that fetch later, and partial ones? */
   readonly servesPartial: boolean
+  /** One that does not may never answer an ls-refs. */
+  readonly speaksV2: boolean
   start(t: Test): Promise<Stage>
 }
 
@@ -95,12 +97,18 @@ async function pushHistory(t: Test, url: string, text: string): Promise<void> {
 }
 
 export const stageKinds = {
-  nginx: { missing: missingForNginx, servesPartial: true, start: onDisk(startNginx, true) },
-  dulwich: { missing: missingForDulwich, servesPartial: false, start: onDisk(startDulwich, false) },
+  nginx: { missing: missingForNginx, servesPartial: true, speaksV2: true, start: onDisk(startNginx, true) },
+  dulwich: {
+    missing: missingForDulwich,
+    servesPartial: false,
+    speaksV2: false,
+    start: onDisk(startDulwich, false),
+  },
   'node-git-server': {
     missing: missingForNodeGitServer,
     servesPartial: true,
+    speaksV2: false,
     start: onDisk(startNodeGitServer, true),
   },
-  Gitea: { missing: missingForGitea, servesPartial: true, start: startGiteaStage },
+  Gitea: { missing: missingForGitea, servesPartial: true, speaksV2: true, start: startGiteaStage },
 } satisfies Record<string, StageKind>

@@ -28,6 +28,13 @@ export interface ExchangeResponse {
   readonly body: Readable
 }
 
+/** Schemes that authenticate a request by itself. */
+const ofRequest = /^(?:basic|bearer|digest|token)(?: |$)/i
+
+/** May credentials authenticate the connection, as those of NTLM and Negotiate do (RFC 4559, section 6)? */
+const isOfConnection = (authorization: string | string[] | undefined): boolean =>
+  authorization !== undefined && [authorization].flat().some((value) => !ofRequest.test(value))
+
 /** One request and its response, over whichever connection is free. */
 export class Exchange implements Dispatcher.DispatchHandler {
   readonly response: Promise<ExchangeResponse>
@@ -62,6 +69,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
       ...{ headersTimeout: timeoutOf(headMs), bodyTimeout: timeoutOf(silenceMs) },
       // Requests are never pipelined, so none is sent twice by undici.
       idempotent: false,
+      // Whatever else is sent over a connection that a client has authenticated is taken for that client's.
+      ...(isOfConnection(headers['authorization']) ? { reset: true } : {}),
       taken: (connection: Connection) => (this.#connection = connection),
     }
     if (signal.aborted) this.#abort()
