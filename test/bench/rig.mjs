@@ -50,7 +50,8 @@ export const contenders = {
   'git http-backend': () => startPlainServer(wrapper),
 }
 
-export const startPlainServer = (git) => startScript('plain-server.mjs', root, git)
+export const startPlainServer = (git, place) =>
+  start([here('plain-server.mjs'), root, git, place?.address ?? '127.0.0.1'], (url) => ({ url }), place)
 
 /** A server of this directory, which prints its URL. */
 export const startScript = (script, ...args) => start([here(script), ...args], (url) => ({ url }))
@@ -93,20 +94,36 @@ function readRecord(text) {
 }
 
 /** A refstream over the root, with these flags on top. */
-export const startRefstream = (...flags) =>
+export const startRefstream = (...flags) => startServe(['--root', root, '--export-all', ...flags])
+
+/** A refstream in front of another server. @param place the network namespace in which it runs, if it is another one */
+export const startUpstream = (url, flags = [], place = undefined) =>
+  startServe(['--upstream', url, ...flags], place)
+
+const startServe = (flags, place) =>
   start(
-    [here('../../dist/cli/main.js'), 'serve', '--root', root, '--export-all', ...flags].concat(
-      ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
+    [here('../../dist/cli/main.js'), 'serve', ...flags].concat(
+      ['--listen', `${place?.address ?? '127.0.0.1'}:0`, '--admin', '127.0.0.1:0'],
       ['--cache-dir', mkdtempSync(join(directory, 'cache-'))],
     ),
     (line) => {
       const { url, admin, grpc } = JSON.parse(line)
       return url && { url, adminUrl: admin, grpc }
     },
+    place,
   )
 
-async function start(args, whereIn) {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+/** The value of a counter of a refstream, summed over all labels. */
+export async function metric({ adminUrl }, name) {
+  const text = await (await fetch(`${adminUrl}/metrics`)).text()
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
+}
+
+async function start(args, whereIn, place) {
+  const inside = place?.namespace ? ['ip', 'netns', 'exec', place.namespace] : []
+  const [program, ...words] = [...inside, process.execPath, ...args]
+  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit'] })
   // A benchmark that fails leaves no process behind.
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
