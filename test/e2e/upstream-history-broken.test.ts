@@ -24,7 +24,7 @@ async function history(
   const { url, adminUrl } = sidecar
   try {
     return await runHistory({
-      ...{ repository, url, adminUrl, mode: 'observe', length: { rounds: 4 } },
+      ...{ repository, url, adminUrl, mode: 'observe', length: { rounds: 5 }, onlyAtServer: true },
       ...run,
     })
   } finally {
