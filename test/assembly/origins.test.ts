@@ -28,7 +28,7 @@ t.test('an upstream alone: its repositories, which are not looked for here', asy
   t.equal(disk, undefined)
   t.equal(await subjects.find('Group/R.git'), `${upstream}/base/group/r`)
   t.equal(subjects.nameOf(`${upstream}/base/group/r`), 'group/r')
-  t.equal(await locate('r.git'), undefined)
+  t.same(await locate('r.git'), { names: [], identity: '', upstreamPath: 'r.git' })
 })
 
 t.test('both: a repository is known by its place on the disk, else by the upstream', async (t) => {
@@ -55,8 +55,8 @@ t.test('the first glob that matches has a repository', async (t) => {
 })
 
 t.test('without either there is nothing to answer from', async (t) => {
-  t.throws(
-    () => openOrigins({} as never, {}, { root: undefined } as never, undefined, undefined, {} as never),
+  await t.rejects(
+    openOrigins({} as never, {}, { root: undefined } as never, undefined, undefined, {} as never),
     /there is neither a root nor an upstream/,
   )
 })

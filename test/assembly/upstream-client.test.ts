@@ -56,7 +56,7 @@ t.test('what cannot be used is a mistake in the settings', async (t) => {
   const missing = { upstreamCa: join(tempDir(t), 'none.pem') }
   t.throws(() => open(t, url, missing), {
     name: 'ConfigError',
-    message: /^--upstream: --upstream-ca: ENOENT/,
+    message: /^--upstream-ca: ENOENT/,
   })
   const wrong = join(tempDir(t), 'wrong.pem')
   writeFileSync(wrong, 'no certificate')
