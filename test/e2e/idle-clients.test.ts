@@ -165,7 +165,8 @@ t.test(
     const steady = sending(1000)
     for (const count of [1, 2]) {
       const dripping = sending(1)
-      await once(dripping, 'close')
+      // A byte on its way when the connection is cut makes a reset of it: `once` would throw that.
+      await new Promise((resolve) => dripping.once('close', resolve))
       await cuts(sidecar, 'trickling', count)
     }
     t.notOk(steady.destroyed)
