@@ -10,7 +10,7 @@ export const smokeSet = [
   'test/streamcache/disk/disk-file.test.ts',
   'test/freshness/fresh-cache.test.ts',
   'test/freshness/pack-cache.test.ts',
-  'test/freshness/disk/disk-helpers.test.ts',
+  'test/origin/disk/observation/disk-helpers.test.ts',
   'test/access/passwords/password-checks.test.ts',
   'test/server/tls-material.test.ts',
   'test/server/tls-terminator.test.ts',

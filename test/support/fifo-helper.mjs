@@ -1,4 +1,4 @@
-// A helper as src/freshness/disk/disk-process.ts is one, which can be made to hang: `find PATH` opens PATH to read from it,
+// A helper as src/origin/disk/observation/disk-process.ts is one, which can be made to hang: `find PATH` opens PATH to read from it,
 // and that waits for a writer if it is a FIFO. `relative WORD` does what the word says.
 import { closeSync, openSync } from 'node:fs'
 

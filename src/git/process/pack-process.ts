@@ -2,7 +2,7 @@ import type { FetchRequest } from '../protocol/fetch-request.js'
 import type { Repository } from '../state/repository.js'
 import type { Git } from './git.js'
 import { GitError } from './git-error.js'
-import { isWhole, packAnswer } from './pack-answer.js'
+import { isWhole, packAnswer, PackRefused } from './pack-answer.js'
 import { PauseWatch } from './pause-watch.js'
 import { startUploadPack } from './upload-pack.js'
 
@@ -71,6 +71,8 @@ export async function* packFor(
     if (!isWhole(ending, { endsInFlush })) throw new GitError('git upload-pack: its output was cut short')
     ended?.(code === 0 && ending.endsInFlush && !ending.hasError)
   } catch (error) {
+    // Git is about to exit: its permit is free before its client asks again.
+    if (error instanceof PackRefused) await process.ended
     throw process.unanswered ?? error
   } finally {
     pauses.close()

@@ -28,8 +28,8 @@ t.test('an error of a path counts as absence; an error of the process or machine
 const script = `
 const [root, top, limit] = process.argv.slice(1)
 const load = (path) => import(top + '/' + path)
-const { Disk } = await load('freshness/disk/disk.js')
-const { Modes } = await load('freshness/disk/modes.js')
+const { Disk } = await load('origin/disk/observation/disk.js')
+const { Modes } = await load('origin/disk/observation/modes.js')
 const { RepositoriesRoot } = await load('git/state/repositories-root.js')
 const fs = await import('node:fs')
 const { execFileSync } = await import('node:child_process')
