@@ -12,6 +12,7 @@ export const smokeSet = [
   'test/freshness/pack-cache.test.ts',
   'test/origin/disk/observation/disk-helpers.test.ts',
   'test/access/passwords/password-checks.test.ts',
+  'test/origin/upstream/client/upstream-client.test.ts',
   'test/server/tls-material.test.ts',
   'test/server/tls-terminator.test.ts',
   'test/e2e/clients.test.ts',
