@@ -1,4 +1,5 @@
 import t from 'tap'
+import { comparedMax } from '../../../src/freshness/aged/changed-answer.js'
 import { AgedCache } from '../../../src/freshness/aged/aged-cache.js'
 import type { AgedReading } from '../../../src/freshness/aged/aged-request.js'
 import { FillError } from '../../../src/streamcache/index.js'
@@ -108,28 +109,31 @@ t.test('an equal answer keeps the entry, a different one replaces it', async (t)
   t.equal(rig.cache.get('k'), rig.fills[1]!.entry)
 })
 
-t.test('an equal answer of more than 1 MiB is streamed, and the entry stays', async (t) => {
-  const rig = await openAged(t)
-  const large = bytesOf(1, 0, 3 * mib)
-  const first = rig.aged.read(rig.request({ maxAgeMs: second }))
-  ;(await rig.question(1)).answer(bodyOf(large))
-  t.ok((await collect((await first).follower)).equals(large))
-  await rig.fills[0]!.ended
-  await turns()
-  rig.clock.advance(5 * second)
-  const again = rig.aged.read(rig.request({ maxAgeMs: second }))
-  ;(await rig.question(2)).answer(bodyOf(large))
-  const { reuse, entry, follower } = await again
-  t.equal(reuse, 'filled')
-  t.not(entry, (await first).entry)
-  t.ok((await collect(follower)).equals(large))
-  t.equal(await rig.fills[1]!.ended, 'unshared')
-  await turns()
-  const hit = rig.aged.read(rig.request({ maxAgeMs: second }))
-  t.match(hit, { reuse: 'hit', ageMs: 0 })
-  t.equal((await hit).entry, (await first).entry)
-  ;(await hit).follower.close()
-})
+t.test(
+  'an equal answer that is too long to be compared first is streamed, and the entry stays',
+  async (t) => {
+    const rig = await openAged(t)
+    const large = bytesOf(1, 0, comparedMax + mib)
+    const first = rig.aged.read(rig.request({ maxAgeMs: second }))
+    ;(await rig.question(1)).answer(bodyOf(large))
+    t.ok((await collect((await first).follower)).equals(large))
+    await rig.fills[0]!.ended
+    await turns()
+    rig.clock.advance(5 * second)
+    const again = rig.aged.read(rig.request({ maxAgeMs: second }))
+    ;(await rig.question(2)).answer(bodyOf(large))
+    const { reuse, entry, follower } = await again
+    t.equal(reuse, 'filled')
+    t.not(entry, (await first).entry)
+    t.ok((await collect(follower)).equals(large))
+    t.equal(await rig.fills[1]!.ended, 'unshared')
+    await turns()
+    const hit = rig.aged.read(rig.request({ maxAgeMs: second }))
+    t.match(hit, { reuse: 'hit', ageMs: 0 })
+    t.equal((await hit).entry, (await first).entry)
+    ;(await hit).follower.close()
+  },
+)
 
 t.test('what an earlier process made answers once it was confirmed', async (t) => {
   const rig = await openAged(t)
@@ -228,7 +232,7 @@ t.test(
     const rig = await openAged(t, { fillRetries: 3 })
     const entry = await fill(rig, 'one')
     rig.clock.advance(1)
-    const body = new ManualProducer().push(bytesOf(1, 0, 2 * mib))
+    const body = new ManualProducer().push(bytesOf(1, 0, comparedMax + mib))
     const reading = rig.aged.read(rig.request())
     ;(await rig.question(2)).answer(body.run(new AbortController().signal))
     const { follower } = await reading
