@@ -1,4 +1,5 @@
 import type { Settings } from '../config/options.js'
+import { isForAll } from '../config/upstream-cross-checks.js'
 import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { DiskLeases } from '../origin/disk/disk-leases.js'
@@ -43,8 +44,9 @@ export function openDiskOrigin(
   const notices = new UnservedNotices({ log })
   const modes = openModes(settings, host, log)
   const observer = openObserver(settings, host, root, modes, notices, parts)
-  // The server of shape 3 decides what is served, and knows nothing of git-daemon-export-ok.
-  const isBeside = settings.upstream !== undefined
+  // A server that has all the repositories knows nothing of git-daemon-export-ok. It must have all: what no upstream has is
+  // served without it.
+  const isBeside = settings.upstream?.some(isForAll) ?? false
   const exportAll = settings.exportAll ?? (isBeside || environment['GIT_HTTP_EXPORT_ALL'] !== undefined)
   const servingConfigs = new ServingConfigs({ git, backOff })
   const served = new ServedRepositories({ exportAll, observer, servingConfigs, notices })

@@ -33,7 +33,8 @@ export function upstreamAuthenticates(settings: Settings): boolean {
   return root === undefined || upstream.some(isForAll)
 }
 
-const isForAll = ({ glob }: Upstream): boolean => glob === undefined || glob === '**'
+/** Does an upstream have every repository, by its glob? */
+export const isForAll = ({ glob }: Upstream): boolean => glob === undefined || glob === '**'
 
 /** A value that equals the default says nothing, given or not. */
 function isGiven(settings: Settings, { key, schema }: (typeof upstreamOptions)[number]): boolean {

@@ -47,6 +47,18 @@ t.test('both: a repository is known by its place on the disk, else by the upstre
   t.same((await locate('Group/R'))?.names, ['group/r.git'], 'access rules see the repository on the disk')
 })
 
+t.test('what no upstream has is served from the disk only if it is exported', async (t) => {
+  const root = realpathSync(tempDir(t))
+  for (const path of ['beside/r.git', 'alone/r.git']) makeRepository(root, path, { exported: false })
+  const beside = await openOriginsOf(t, { root, upstream: `beside/**=${upstream}` })
+  await t.rejects(beside.origin.advertise({ path: 'alone/r.git' }, 2), { name: 'RepositoryNotFound' })
+  await t.rejects(beside.disk!.origin.advertise({ path: 'beside/r.git' }, 2), { name: 'RepositoryNotFound' })
+  const all = await openOriginsOf(t, { root, upstream })
+  const reading = await all.disk!.origin.advertise({ path: 'beside/r.git' }, 2)
+  t.ok(reading, 'a server that has all repositories decides which are served')
+  reading?.follower.close()
+})
+
 t.test('the first glob that matches has a repository', async (t) => {
   const { subjects } = await openOriginsOf(t, { upstream: `a/*=${upstream}/a,b/*=${upstream}/b` })
   t.equal(await subjects.find('a/r.git'), `${upstream}/a/a/r`)
