@@ -39,6 +39,13 @@ export function parseNetwork(value: string): Network | undefined {
   return isIP(address) !== 0 && bits <= all ? network(address, bits) : undefined
 }
 
+/** Returns the networks that a name stands for, or the one that is given as for `parseNetwork`; undefined: it is neither. */
+export function networksOf(value: string): readonly Network[] | undefined {
+  if (Object.hasOwn(namedNetworks, value)) return namedNetworks[value as keyof typeof namedNetworks]
+  const network = parseNetwork(value)
+  return network && [network]
+}
+
 /** Makes a list whose `check` returns whether an address is in one of the networks; IPv4-mapped addresses count as IPv4. */
 export function blockListOf(networks: readonly Network[]): BlockList {
   const blocked = new BlockList()

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { namedNetworks, parseNetwork, type Network } from './networks.js'
+import { networksOf, type Network } from './networks.js'
 import { explain, faultOf, timerSeconds } from './values.js'
 
 /** A Git server behind refstream, for the repositories whose path a glob matches; undefined: for all. */
@@ -75,9 +75,8 @@ export const hostAndPort = z.string().transform((value, context): string => {
 
 /** Networks that refstream does not connect to: one, or those that have a name. */
 export const deniedNetworks = z.string().transform((value, context): readonly Network[] => {
-  if (Object.hasOwn(namedNetworks, value)) return namedNetworks[value as keyof typeof namedNetworks]
-  const network = parseNetwork(value)
-  if (network) return [network]
+  const networks = networksOf(value)
+  if (networks) return networks
   context.addIssue({ code: 'custom', message: 'not a network' })
   return z.NEVER
 })
