@@ -20,14 +20,15 @@ export class TooManyLeases extends Error {
 /** Most leases open at once, over all repositories. */
 const leasesMax = 10_000
 
+/** Most repositories of which a count is kept. */
+const ledgersMax = 100_000
+
 /** The leases of one repository. */
 interface LeaseLedger {
   readonly open: Set<Lease>
   openings: number
   changes: number
 }
-
-const noLeases: LeaseStatus = { open: 0, openings: 0, changes: 0 }
 
 /**
  * The open leases, and what they have told of each repository. Everything takes effect synchronously: when open() has
@@ -42,8 +43,13 @@ export class Leases {
   readonly #leases = new Map<string, Lease>()
   /** Cancels the expiry timer of each lease, by id. */
   readonly #timers = new Map<string, () => void>()
-  /** One for each repository that ever had a lease here; bounded by the number of repositories. */
+  /** One for each repository that had a lease here lately, the last used ones last: clients choose names of an upstream's. */
   readonly #ledgers = new Map<string, LeaseLedger>()
+  /**
+   * The counts of every repository without a ledger: at least those of each ledger that was given up, so that no count ever
+   * decreases.
+   */
+  #floor: LeaseStatus = { open: 0, openings: 0, changes: 0 }
 
   constructor(journal?: LeaseJournal, events: LeaseEvents = {}) {
     this.#journal = journal
@@ -62,7 +68,9 @@ export class Leases {
 
   statusOf(repository: string): LeaseStatus {
     const ledger = this.#ledgers.get(repository)
-    return ledger ? { open: ledger.open.size, openings: ledger.openings, changes: ledger.changes } : noLeases
+    return ledger
+      ? { open: ledger.open.size, openings: ledger.openings, changes: ledger.changes }
+      : this.#floor
   }
 
   /** Opens a lease for that many milliseconds. @throws TooManyLeases */
@@ -138,11 +146,26 @@ export class Leases {
   }
 
   #ledger(repository: string): LeaseLedger {
-    const known = this.#ledgers.get(repository)
-    if (known) return known
-    const ledger: LeaseLedger = { open: new Set(), openings: 0, changes: 0 }
+    const { openings, changes } = this.#floor
+    const ledger = this.#ledgers.get(repository) ?? { open: new Set(), openings, changes }
+    this.#ledgers.delete(repository)
     this.#ledgers.set(repository, ledger)
+    if (this.#ledgers.size > ledgersMax) this.#giveUpOldest()
     return ledger
+  }
+
+  /** Open leases are fewer than ledgers, so some ledger has none. */
+  #giveUpOldest(): void {
+    for (const [repository, { open, openings, changes }] of this.#ledgers) {
+      if (open.size > 0) continue
+      this.#ledgers.delete(repository)
+      this.#floor = {
+        open: 0,
+        openings: Math.max(this.#floor.openings, openings),
+        changes: Math.max(this.#floor.changes, changes),
+      }
+      return
+    }
   }
 
   #withJournal<T>(work: () => T): T | undefined {

@@ -177,6 +177,27 @@ t.test('a journal that cannot be written is reported; leases work all the same',
   t.ok(gone.open('/a', 60_000))
 })
 
+t.test(
+  'the number of repositories that are remembered is limited, and no count ever decreases',
+  async (t) => {
+    const leases = new Leases()
+    t.teardown(() => leases.close())
+    const held = leases.open('/held', 60_000)
+    for (let count = 0; count < 3; count++) leases.invalidate('/first')
+    const before = leases.statusOf('/first')
+    t.same(before, { open: 0, openings: 0, changes: 3 })
+    t.same(leases.statusOf('/never'), { open: 0, openings: 0, changes: 0 })
+    for (let count = 0; count < 100_000; count++) leases.invalidate(`/${count}`)
+    t.same(leases.statusOf('/first'), before, 'its ledger was given up')
+    t.same(leases.statusOf('/never'), before, 'and that may have been any other’s')
+    t.same(leases.statusOf('/held'), { open: 1, openings: 1, changes: 0 }, 'what is open is never given up')
+    leases.invalidate('/first')
+    t.equal(leases.statusOf('/first').changes, 4)
+    leases.end(held.id, 'changed')
+    t.same(leases.statusOf('/held'), { open: 0, openings: 1, changes: 1 })
+  },
+)
+
 t.test('the number of open leases is limited', async (t) => {
   const leases = new Leases()
   t.teardown(() => leases.close())
