@@ -10,19 +10,17 @@ t.test('a lease is held as long as it takes, and ends as is told at its end', as
   t.teardown(() => mock.timers.reset())
   const leases = new Leases()
   t.teardown(() => leases.close())
-  let endsAs: 'changed' | 'unchanged' = 'changed'
-  const end = holdLease(leases, subject, 'push', () => endsAs)
+  const end = holdLease(leases, subject, 'push')
   for (let second = 0; second < 3600; second++) mock.timers.tick(1000)
   t.same(leases.statusOf(subject), { open: 1, openings: 1, changes: 0 })
-  endsAs = 'unchanged'
-  end()
+  end('unchanged')
   t.same(leases.statusOf(subject), { open: 0, openings: 1, changes: 0 })
-  holdLease(leases, subject, 'push', () => 'changed')()
+  holdLease(leases, subject, 'push')('changed')
   t.same(leases.statusOf(subject), { open: 0, openings: 2, changes: 1 })
-  const endOfExpired = holdLease(leases, subject, 'push', () => 'unchanged')
+  const endOfExpired = holdLease(leases, subject, 'push')
   leases.end(leases.list()[0]!.id, 'expired')
   const { changes } = leases.statusOf(subject)
-  endOfExpired()
+  endOfExpired('unchanged')
   t.equal(leases.statusOf(subject).changes, changes + 1, 'what happened after it had expired is unknown')
 })
 
@@ -30,9 +28,9 @@ t.test('without a lease, the end counts as a change', async (t) => {
   const leases = new Leases()
   t.teardown(() => leases.close())
   for (let count = 0; count < 10_000; count++) leases.open('https://h/other', 60_000)
-  const end = holdLease(leases, subject, 'push', () => 'unchanged')
+  const end = holdLease(leases, subject, 'push')
   t.equal(leases.statusOf(subject).open, 0)
-  end()
+  end('unchanged')
   t.equal(leases.statusOf(subject).changes, 1)
 })
 
@@ -42,5 +40,5 @@ t.test('another error of the leases is thrown', async (t) => {
       throw new Error('broken')
     },
   } as unknown as Leases
-  t.throws(() => holdLease(leases, subject, 'push', () => 'changed'), { message: 'broken' })
+  t.throws(() => holdLease(leases, subject, 'push'), { message: 'broken' })
 })

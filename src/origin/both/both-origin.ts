@@ -1,4 +1,5 @@
 import { RepositoryNotFound } from '../faults/errors.js'
+import { answerUnderLease } from '../held-lease.js'
 import type { Origin } from '../origin.js'
 import type { Target } from '../target.js'
 import type { UpstreamOrigin } from '../upstream/upstream-origin.js'
@@ -66,14 +67,7 @@ export class BothOrigin implements Origin {
     const { disk, upstream, diskPathOf, holdLease } = this.#options
     if (!upstream.has(target)) return disk.mutate(target, ...asked)
     const end = await holdLease(diskPathOf(target.path))
-    try {
-      const response = await upstream.mutate(target, ...asked)
-      response.body.once('close', end)
-      return response
-    } catch (error) {
-      end()
-      throw error
-    }
+    return answerUnderLease(end, () => upstream.mutate(target, ...asked))
   }
 
   /** Answers from the disk once the upstream has let the client read, if the repository is there under that very name. */

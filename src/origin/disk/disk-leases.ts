@@ -22,8 +22,7 @@ export class DiskLeases {
    */
   hold(repository: Repository, reason: string): () => void {
     const { leases, modes } = this.#options
-    return holdLease(leases, repository.commonDir, reason, () =>
-      modes.of(repository).mode === 'lease' ? 'changed' : 'unchanged',
-    )
+    const end = holdLease(leases, repository.commonDir, reason)
+    return () => end(modes.of(repository).mode === 'lease' ? 'changed' : 'unchanged')
   }
 }

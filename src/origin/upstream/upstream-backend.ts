@@ -1,6 +1,6 @@
 import { PassThrough, type Readable } from 'node:stream'
 import type { Leases } from '../../freshness/leases.js'
-import { holdLease } from '../held-lease.js'
+import { answerUnderLease, holdLease } from '../held-lease.js'
 import type {
   OriginResponse,
   PassThroughAdmission,
@@ -49,15 +49,8 @@ export class UpstreamBackend {
   ): Promise<OriginResponse> {
     const { upstreams, leases } = this.#options
     const repository = upstreams.find(target)
-    const end = holdLease(leases, repository.subject, 'push', () => 'changed')
-    try {
-      const response = await this.#send(repository, request, admission)
-      response.body.once('close', end)
-      return response
-    } catch (error) {
-      end()
-      throw error
-    }
+    const end = holdLease(leases, repository.subject, 'push')
+    return answerUnderLease(end, () => this.#send(repository, request, admission))
   }
 
   async #send(

@@ -70,7 +70,7 @@ export const upstreamMetrics = {
     labels: {
       upstream,
       class: requestClasses,
-      reason: { queue: 'the queue was full.', wait: 'no connection was free in time.' },
+      reason: { 'queue-full': 'the queue was full.', wait: 'no connection was free in time.' },
     },
   },
   upstreamBreakerOpen: {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { PassThrough, Readable } from 'node:stream'
 import type { UpstreamRequest } from '../../../src/origin/upstream/client/upstream-client.js'
+import { Overloaded } from '../../../src/limits/overloaded.js'
 import type { OriginResponse } from '../../../src/origin/pass-through.js'
 import { UpstreamUnavailable } from '../../../src/origin/faults/upstream-errors.js'
 import { eventually } from '../../support/eventually.js'
@@ -158,6 +159,22 @@ t.test('a push holds a lease until it has been answered, however that ends', asy
   answering.answer = () => new UpstreamUnavailable('away')
   await t.rejects(backend.mutate(target, push(), admission), { message: 'away' })
   t.same(status(), { open: 0, openings: 4, changes: 4 }, 'it may have arrived')
+})
+
+t.test('a push that was refused, or not sent, ends no age of what is kept, however often', async (t) => {
+  const { backend, leases, answering } = await openUpstreamRig(t, { answer: () => ({}) })
+  const refusals = [401, 403, 404, 429].flatMap((status) => Array.from({ length: 50 }, () => status))
+  for (const [count, status] of refusals.entries()) {
+    answering.answer = () => ({ status })
+    await bodyOf(await backend.mutate(target, push(), admission))
+    await eventually('it has ended', () => leases.statusOf('http://h/r').open === 0)
+    t.same(leases.statusOf('http://h/r'), { open: 0, openings: count + 1, changes: 0 })
+  }
+  for (const error of [new Overloaded('wait', 1), new UpstreamUnavailable('paused', { wasAsked: false })]) {
+    answering.answer = () => error
+    await t.rejects(backend.mutate(target, push(), admission), error)
+    t.match(leases.statusOf('http://h/r'), { open: 0, changes: 0 })
+  }
 })
 
 t.test('an answer to HEAD is given up after its head', async (t) => {
