@@ -3,14 +3,14 @@ import type { AgedCache } from '../../../freshness/aged/aged-cache.js'
 import type { AgedReading, AgedRequest } from '../../../freshness/aged/aged-request.js'
 import type { BackOff } from '../../../limits/back-off.js'
 import type { Entry, Fill } from '../../../streamcache/index.js'
-import { RepositoryNotFound } from '../../faults/errors.js'
 import { momentaryFault } from '../../faults/faults.js'
 import type { FillReports } from '../../faults/fill-reports.js'
 import type { RefListings } from '../../ref-listings.js'
 import { UpstreamRefusal, UpstreamUnavailable } from '../../faults/upstream-errors.js'
 import { UnsortedListing } from './listing-order.js'
 import { addressOf, type UpstreamRepository } from '../upstream.js'
-import { NotSmart, type Question } from '../upstream-requests.js'
+import { CredentialsUnavailable } from '../credentials/credential-source.js'
+import type { Question } from '../upstream-requests.js'
 
 export interface UpstreamQuestionsOptions {
   readonly cache: AgedCache
@@ -158,7 +158,6 @@ function throwIfAway(backOff: BackOff, key: string): void {
     })
 }
 
-/** Has asking failed because the upstream is away, and not because it refuses? */
+/** Has asking failed because the upstream is away, and not because it refuses, by a redirect to a login page for example? */
 const isAway = (error: unknown): boolean =>
-  !(error instanceof UpstreamRefusal || error instanceof NotSmart || error instanceof RepositoryNotFound) ||
-  momentaryFault(error) !== undefined
+  momentaryFault(error) !== undefined || error instanceof CredentialsUnavailable

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { RedirectRefused } from '../../../../src/origin/upstream/client/errors.js'
 import type { UpstreamRequest } from '../../../../src/origin/upstream/client/upstream-client.js'
 import { UpstreamUnavailable } from '../../../../src/origin/faults/upstream-errors.js'
 import { eventually } from '../../../support/eventually.js'
@@ -197,6 +198,24 @@ t.test(
     await t.rejects(refs.list(repositoryFor(), heads), { name: 'UpstreamRefusal' })
     answering.answer = () => new UpstreamUnavailable('away')
     await t.rejects(refs.list(repositoryFor(), heads), { name: 'UpstreamUnavailable' }, 'it is forgotten')
+  },
+)
+
+t.test(
+  'a redirect that is refused, and what is no answer of Git, are no reason for a stale answer',
+  async (t) => {
+    for (const failure of [new RedirectRefused(302, 'to a login page'), { body: '<html></html>' }]) {
+      const { refs, repositoryFor, answering } = await openUpstreamRig(t, {
+        ...{ answer: serving(head, main), staleMs: 3_600_000, verdictMs: 0 },
+      })
+      for (let count = 0; count < 2; count++) await refs.verdict(repositoryFor())
+      answering.answer = () => new UpstreamUnavailable('away')
+      await t.resolves(refs.verdict(repositoryFor()), 'it is stale')
+      answering.answer = () => failure
+      await t.rejects(refs.verdict(repositoryFor()))
+      answering.answer = () => new UpstreamUnavailable('away')
+      await t.rejects(refs.verdict(repositoryFor()), { name: 'UpstreamUnavailable' }, 'it is forgotten')
+    }
   },
 )
 
