@@ -7,8 +7,11 @@ import { UpstreamUnavailable, type UpstreamResponse } from './client/upstream-cl
 /** Most bytes of a refusal's body that are passed on. */
 const refusalMax = 64 * 1024
 
+/** Most bytes of an answer about refs, inflated: some 7 million refs. Listings are in memory, and gzip makes little of much. */
+const answerMax = 512 * 1024 * 1024
+
 /** Headers of a refusal that its client needs. */
-const refusalHeaders = new Set(['content-type', 'www-authenticate', 'proxy-authenticate', 'retry-after'])
+const refusalHeaders = new Set(['content-type', 'www-authenticate', 'retry-after'])
 
 /** Returns the body of a response without its content coding. @throws UpstreamUnavailable */
 export function decoded(response: UpstreamResponse): Readable {
@@ -69,21 +72,27 @@ function unreadable(error: unknown): unknown {
 /**
  * Returns the packets of an answer to a question about refs, whose end is checked: it ends only after a flush packet.
  * @param check called with each chunk before it is passed on; its error ends the answer
+ * @param maxBytes most bytes that it may have
  * @throws UpstreamRefusal if the answer begins with an error message, which its client understands; UpstreamUnavailable; what
  * `check` throws
  */
 export async function smartAnswer(
   response: UpstreamResponse,
   check?: (chunk: Buffer) => void,
+  maxBytes = answerMax,
 ): Promise<AsyncIterable<Buffer>> {
   const chunks = decoded(response)[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   const ending = new AnswerEnding()
+  let total = 0
   const next = async (): Promise<Buffer | undefined> => {
     const read = await chunks.next().catch((error: unknown) => {
       throw unreadable(error)
     })
     if (read.done) return undefined
     const { value } = read
+    total += value.length
+    if (total > maxBytes)
+      throw new UpstreamUnavailable(`an upstream sent an answer about refs of more than ${maxBytes} bytes`)
     ending.push(value)
     requirePackets(ending)
     check?.(value)

@@ -70,6 +70,32 @@ t.test('an error message at the beginning is a refusal, as it came', async (t) =
   })
 })
 
+t.test(
+  'an answer that never ends is cut, however little is sent of it, and its connection is free',
+  async (t) => {
+    const max = 1024 * 1024
+    const line = pktLine(`1234 refs/heads/${'x'.repeat(1000)}\n`)
+    const many = Buffer.concat(Array.from({ length: 2000 }, () => line))
+    t.ok(gzipSync(many).length < max / 50)
+    for (const [body, headers] of [
+      [many, {}],
+      [gzipSync(many), gzip],
+    ] as const) {
+      const endless = openBody(body)
+      let length = 0
+      const read = async (): Promise<void> => {
+        for await (const chunk of await smartAnswer(responseOf({ body: endless, headers }), undefined, max))
+          length += chunk.length
+      }
+      await t.rejects(read(), { name: 'UpstreamUnavailable', message: /of more than 1048576 bytes/ })
+      t.ok(length <= max)
+      await new Promise((resolve) =>
+        endless.destroyed ? resolve(undefined) : endless.once('close', resolve),
+      )
+    }
+  },
+)
+
 t.test('what a check finds ends the answer, and frees its connection', async (t) => {
   for (const failing of [1, 2]) {
     let count = 0
