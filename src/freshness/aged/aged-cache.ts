@@ -80,7 +80,11 @@ export class AgedCache {
     this.#statusOf = statusOf
     this.#clock = clock
     this.#events = events
-    this.#refreshes = new OwedRefreshes({ clock, random, refresh: (key) => this.#refresh(key) })
+    this.#refreshes = new OwedRefreshes({
+      ...{ clock, random },
+      refresh: (key) => this.#refresh(key),
+      dropped: (key) => this.#waive(key),
+    })
   }
 
   /**
@@ -119,7 +123,7 @@ export class AgedCache {
   }
 
   #hit(entry: Entry, follower: Follower, age: Age, request: AgedRequest): AgedReading {
-    if (request.maxAgeMs > 0) age.owedBy = request
+    if (request.maxAgeMs > 0 && !request.isLarge && this.#refreshes.has(request.key)) age.owedBy = request
     return { entry, follower, reuse: 'hit', ageMs: this.#clock.now() - age.atMs, isStale: false }
   }
 
@@ -246,6 +250,13 @@ export class AgedCache {
     if (result === 'failed') round.abort(entry.error)
     if (round.forgotten) this.#cache.erase(key)
     else if (result === 'committed') this.#refreshes.plan(key, request.subject, start.atMs, request.maxAgeMs)
+  }
+
+  /** Forgets who has paid for the refresh of a key: there will be none. */
+  #waive(key: string): void {
+    const entry = this.#cache.get(key)
+    const age = entry && this.#ages.get(entry)
+    if (age) age.owedBy = undefined
   }
 
   /** Begins the refresh of a key, if a client has paid for it and nothing is asked already. */

@@ -42,6 +42,12 @@ export interface AgedRequest {
   /** Called when a fill for this request starts. Must not throw. */
   fillStarted?(fill: Fill): void
 
+  /**
+   * Is this request too large to be kept in memory, so that it pays for no refresh? One such request may be kept for each
+   * entry, and clients choose how large they are.
+   */
+  readonly isLarge?: boolean
+
   /** As in `FreshCache.read`: an entry of which this is true need not be loaded. */
   readonly isInMemory?: IsInMemory | undefined
 }

@@ -7,6 +7,8 @@ export interface OwedRefreshesOptions {
   readonly random: () => number
   /** Begins a refresh of a key if one is owed, and resolves at its end; never rejects. undefined: nothing was begun. */
   readonly refresh: (key: string) => Promise<void> | undefined
+  /** Called with a key that will not be refreshed, because too many are planned. */
+  readonly dropped: (key: string) => void
 }
 
 /** A key that is refreshed at its time, if that is owed then. */
@@ -35,7 +37,10 @@ export class OwedRefreshes {
   readonly #options: OwedRefreshesOptions
   readonly #planned = new LRUCache<string, Planned>({
     max: plannedMax,
-    dispose: (planned, key) => this.#drop(key, planned),
+    dispose: (planned, key, reason) => {
+      this.#drop(key, planned)
+      if (reason === 'evict') this.#options.dropped(key)
+    },
   })
   /** The planned keys of each subject. */
   readonly #keysOf = new Map<string, Set<string>>()
@@ -97,6 +102,11 @@ export class OwedRefreshes {
         this.#runWaiting()
       })
     }
+  }
+
+  /** Returns whether a key may yet be refreshed. */
+  has(key: string): boolean {
+    return this.#planned.has(key)
   }
 
   /** Cancels what is planned for a key. */

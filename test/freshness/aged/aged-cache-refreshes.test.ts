@@ -1,5 +1,7 @@
 import t from 'tap'
+import { OwedRefreshes } from '../../../src/freshness/aged/owed-refreshes.js'
 import { answered, bodyOf, fill, openAged, Refused, textOf } from '../../support/aged-rig.js'
+import { FakeClock } from '../../support/fake-clock.js'
 import { turns } from '../../support/producers.js'
 
 const second = 1000
@@ -105,6 +107,43 @@ t.test(
     t.equal(rig.asked.length, 3)
   },
 )
+
+t.test(
+  'a request that is too large to be kept pays for no refresh; another one of its key does',
+  async (t) => {
+    const rig = await openAged(t)
+    const bounded = { maxAgeMs: 100 * second }
+    await fill(rig, 'one', bounded)
+    await textOf(rig.aged.read(rig.request({ ...bounded, isLarge: true })))
+    rig.clock.advance(99 * second)
+    await turns()
+    t.equal(rig.asked.length, 1)
+    await fill(rig, 'two', { ...bounded, maxAgeMs: 10 * second })
+    await textOf(rig.aged.read(rig.request(bounded)))
+    await textOf(rig.aged.read(rig.request({ ...bounded, isLarge: true })))
+    rig.clock.advance(10 * second)
+    ;(await rig.question(3)).answer('unchanged')
+    await turns()
+  },
+)
+
+t.test('of more keys than are planned, the requests that were to pay are not kept', async (t) => {
+  const clock = new FakeClock()
+  const dropped: string[] = []
+  const refreshes = new OwedRefreshes({
+    ...{ clock, random: () => 0, refresh: () => undefined },
+    dropped: (key) => dropped.push(key),
+  })
+  for (let count = 0; count < 10_002; count++) refreshes.plan(`${count}`, '/r', 0, second)
+  t.same(dropped, ['0', '1'])
+  t.same([refreshes.has('0'), refreshes.has('2')], [false, true])
+  refreshes.plan('2', '/r', 0, second)
+  refreshes.cancel('3')
+  t.equal(dropped.length, 2, 'what is planned anew, or cancelled, was not dropped')
+  t.equal(clock.timers, 9999)
+  refreshes.close()
+  t.equal(clock.timers, 0)
+})
 
 t.test('clients join a refresh, and are answered when it is withdrawn', async (t) => {
   const rig = await openAged(t)

@@ -25,6 +25,11 @@ export class RefsQuestion {
     return hash('sha256', JSON.stringify([objectFormat, unborn, prefixes]), 'base64url')
   }
 
+  /** Characters of all prefixes. */
+  get size(): number {
+    return this.prefixes.reduce((sum, { length }) => sum + length, 0)
+  }
+
   /** Has the answer to this question all that another one asks for? */
   covers(other: RefsQuestion): boolean {
     return (

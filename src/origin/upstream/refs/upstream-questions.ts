@@ -26,6 +26,8 @@ export interface UpstreamQuestionsOptions {
 export interface Asking {
   readonly kind: 'advertisement' | 'listing'
   readonly name: string
+  /** Characters that the question takes in memory, about. */
+  readonly size: number
   readonly view: string
   readonly maxAgeMs: number
   /** Aborts when the client leaves. */
@@ -33,6 +35,8 @@ export interface Asking {
   readonly ask: (question: Question) => Promise<AsyncIterable<Buffer> | 'unchanged'>
 }
 
+/** Most characters of a question and of its client's credentials that are kept for a refresh. */
+const keptMax = 4096
 /** Most repositories whose listings are known to be unsorted, and for how many milliseconds. */
 const unsortedMemory = { max: 10_000, ttl: 600_000 }
 
@@ -77,7 +81,8 @@ export class UpstreamQuestions {
   }
 
   #request(repository: UpstreamRepository, asking: Asking): AgedRequest {
-    const { kind, maxAgeMs, signal, ask } = asking
+    const { kind, size, maxAgeMs, signal, ask } = asking
+    const { authorization = '', cookie = '' } = repository.credentials
     const { backOff, fillReports, staleMs } = this.#options
     const key = keyOf(repository, asking)
     return {
@@ -87,6 +92,7 @@ export class UpstreamQuestions {
       arrivedAtMs: performance.now(),
       maxAgeMs,
       staleMs,
+      isLarge: size + authorization.length + cookie.length > keptMax,
       ...(signal && { signal }),
       ask: async (kept, questionSignal, cause) => {
         throwIfAway(backOff, key)

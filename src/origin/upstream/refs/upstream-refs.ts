@@ -20,8 +20,8 @@ export interface UpstreamRefsOptions extends UpstreamQuestionsOptions {
   readonly verdictMs: number
 }
 
-/** Most sets of prefixes that are remembered for one view of a repository, and most such views. */
-const questionsMax = { each: 8, views: 10_000 }
+/** Most questions that are remembered for one view of a repository; most characters of all, and what each counts besides its prefixes. */
+const questionsMax = { each: 8, characters: 16 * 1024 * 1024, overhead: 500 }
 /** Most times that an answer is asked for because it was refused to another client. */
 const triesMax = 3
 
@@ -29,7 +29,11 @@ const triesMax = 3
 export class UpstreamRefs {
   readonly #options: UpstreamRefsOptions
   /** Questions that were asked lately, by view and repository: the answer to a wide one may answer a narrow one. */
-  readonly #questions = new LRUCache<string, RefsQuestion[]>({ max: questionsMax.views })
+  readonly #questions = new LRUCache<string, RefsQuestion[]>({
+    maxSize: questionsMax.characters,
+    sizeCalculation: (questions, key) =>
+      questions.reduce((sum, { size }) => sum + size + questionsMax.overhead, key.length),
+  })
 
   readonly #asked: UpstreamQuestions
 
@@ -53,7 +57,7 @@ export class UpstreamRefs {
       return this.#capabilities(repository, Math.min(maxAgeMs, this.#options.verdictMs), signal)
     if (!this.#asksForItself(repository)) await this.verdict(repository, signal)
     return this.#readOwn(repository, {
-      ...{ kind: 'advertisement', name: `v${version}`, view, maxAgeMs, signal },
+      ...{ kind: 'advertisement', name: `v${version}`, size: 0, view, maxAgeMs, signal },
       ask: (question) => this.#options.requests.advertisement(repository, version, question),
     })
   }
@@ -109,7 +113,7 @@ export class UpstreamRefs {
     signal: AbortSignal | undefined,
   ): Promise<AgedReading> {
     return this.#asked.read(repository, {
-      ...{ ...capabilities, view: repository.client, maxAgeMs, signal },
+      ...{ ...capabilities, size: 0, view: repository.client, maxAgeMs, signal },
       ask: (question) => this.#options.requests.advertisement(repository, 2, question),
     })
   }
@@ -122,7 +126,7 @@ export class UpstreamRefs {
   #listing(repository: UpstreamRepository, question: RefsQuestion, signal?: AbortSignal): Asking {
     const { view, maxAgeMs } = repository
     return {
-      ...{ kind: 'listing', name: question.name, view, maxAgeMs, signal },
+      ...{ kind: 'listing', name: question.name, size: question.size, view, maxAgeMs, signal },
       ask: (asked) => this.#options.requests.listing(repository, question.body, asked),
     }
   }

@@ -136,3 +136,9 @@ t.test('a question covers itself and what asks for less, but no other object for
   t.notOk(new RefsQuestion({ objectFormat: 'sha256' }).covers(heads))
   fc.assert(fc.property(asked, (one) => new RefsQuestion(one).covers(new RefsQuestion(one))))
 })
+
+t.test('the size of a question is that of its prefixes, which clients choose', (t) => {
+  t.equal(new RefsQuestion({}).size, 0)
+  t.equal(new RefsQuestion({ prefixes: ['refs/heads/a', 'refs/heads/a', 'refs/tags/'] }).size, 22)
+  t.end()
+})
