@@ -1,6 +1,5 @@
 import type { Settings } from '../config/options.js'
 import { isForAll } from '../config/upstream-cross-checks.js'
-import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { DiskLeases } from '../origin/disk/disk-leases.js'
 import { DiskOrigin } from '../origin/disk/disk-origin.js'
@@ -87,9 +86,8 @@ function openObserver(
   root: RepositoriesRoot,
   modes: Modes,
   notices: UnservedNotices,
-  { git, leases, metrics, log }: OriginParts,
+  { installation, leases, metrics, log }: OriginParts,
 ): Observer {
-  const installation = inspectInstallation(git).then((found) => warnIfUnsupported(found, log))
   return new Observer({
     ...{ root, disks, leases, modes },
     settings: installation.then((found) => ({ root, ...found })),
@@ -106,12 +104,4 @@ function openObserver(
       ),
     ),
   })
-}
-
-function warnIfUnsupported(installation: Installation, log: Log): Installation {
-  const { version, supported } = installation
-  if (!supported) {
-    log.warn({ version }, `this version of Git is not supported; install ${oldestGit} or newer`)
-  }
-  return installation
 }

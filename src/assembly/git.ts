@@ -1,4 +1,5 @@
 import { Git } from '../git/process/git.js'
+import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { HostEnvironment } from './environment.js'
@@ -21,4 +22,14 @@ export function openGit(
     filled: (kind, ms) => adaptive?.recordFill(kind, ms),
     complained: (complaint) => log.warn(complaint, 'a Git process failed or reported an error'),
   })
+}
+
+/** Asks Git about itself; logs if it is too old. */
+export async function inspectGit(git: Git, log: Log): Promise<Installation> {
+  const installation = await inspectInstallation(git)
+  const { version, supported } = installation
+  if (!supported) {
+    log.warn({ version }, `this version of Git is not supported; install ${oldestGit} or newer`)
+  }
+  return installation
 }

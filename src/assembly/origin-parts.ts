@@ -2,6 +2,7 @@ import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { Leases } from '../freshness/leases.js'
 import type { PackCache } from '../freshness/pack-cache.js'
 import type { Git } from '../git/process/git.js'
+import type { Installation } from '../git/process/installation.js'
 import type { FillReports } from '../origin/faults/fill-reports.js'
 import type { PackReports } from '../origin/packs/pack-reports.js'
 import type { RefListings } from '../origin/ref-listings.js'
@@ -13,6 +14,8 @@ import type { Limits } from './limits.js'
 /** What every origin is built from. */
 export interface OriginParts {
   readonly git: Git
+  /** What is known of the Git in use. */
+  readonly installation: Promise<Installation>
   readonly leases: Leases
   readonly cache: StreamCache
   readonly freshCache: FreshCache

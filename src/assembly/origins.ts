@@ -1,6 +1,5 @@
 import type { Located } from '../access/access.js'
 import type { Settings } from '../config/options.js'
-import type { Installation } from '../git/process/installation.js'
 import { BothOrigin } from '../origin/both/both-origin.js'
 import { diskPathRule } from '../origin/both/disk-path-rule.js'
 import { locate } from '../origin/disk/observe-target.js'
@@ -28,16 +27,16 @@ export async function openOrigins(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
   host: HostEnvironment,
-  installation: Installation | undefined,
   credentialFile: UpstreamCredentialFile | undefined,
   parts: OriginParts,
 ): Promise<Origins> {
   const disk = host.root && openDiskOrigin(settings, environment, host, host.root, parts)
   let upstream: UpstreamParts | undefined
-  if (installation) {
+  if (settings.upstream) {
     // Loaded on demand: the HTTP client takes longer to load than all the rest of the origins.
     const { openUpstreamOrigin } = await import('./upstream-origin.js')
-    upstream = openUpstreamOrigin(settings, environment, installation, credentialFile, parts)
+    const { version } = await parts.installation
+    upstream = openUpstreamOrigin(settings, environment, version, credentialFile, parts)
   }
   if (disk && upstream) return openBoth(settings, disk, upstream)
   if (disk) {

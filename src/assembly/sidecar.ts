@@ -2,7 +2,6 @@ import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
-import { inspectInstallation } from '../git/process/installation.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
 import { PackReports } from '../origin/packs/pack-reports.js'
@@ -21,7 +20,7 @@ import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
 import { checkFileDescriptors } from './file-descriptors.js'
 import { watchGauges } from './gauges.js'
-import { openGit } from './git.js'
+import { inspectGit, openGit } from './git.js'
 import { openPacks } from './packs.js'
 import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
@@ -120,10 +119,11 @@ async function start(
   closers.add(() => leases.close())
   const fillReports = new FillReports({ backOff: limits.backOff, metrics, log })
   const packReports = new PackReports(metrics)
-  const installation = settings.upstream && (await inspectInstallation(git))
-  const origins = await openOrigins(settings, environment, host, installation, files.upstreamCredentials, {
+  const installation = inspectGit(git, log)
+  const origins = await openOrigins(settings, environment, host, files.upstreamCredentials, {
     ...{
       git,
+      installation,
       leases,
       cache,
       freshCache,

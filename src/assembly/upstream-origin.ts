@@ -1,7 +1,6 @@
 import type { Settings } from '../config/options.js'
 import { repositoryMatcher } from '../config/repository-glob.js'
 import { AgedCache } from '../freshness/aged/aged-cache.js'
-import type { Installation } from '../git/process/installation.js'
 import { PackService } from '../origin/packs/pack-service.js'
 import { viewOf } from '../origin/upstream/credentials/view.js'
 import { subjectOf } from '../origin/upstream/repository-address.js'
@@ -29,7 +28,7 @@ export interface UpstreamParts {
 export function openUpstreamOrigin(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
-  installation: Installation,
+  gitVersion: string,
   credentialFile: UpstreamCredentialFile | undefined,
   parts: OriginParts,
 ): UpstreamParts {
@@ -38,7 +37,7 @@ export function openUpstreamOrigin(
   const statusOf = (subject: string) => leases.statusOf(subject)
   const opened = (settings.upstream ?? []).map(({ glob, url }) => {
     const name = hostOf(url)
-    const client = openUpstreamClient(settings, url, name, environment, installation.version, metrics, log)
+    const client = openUpstreamClient(settings, url, name, environment, gitVersion, metrics, log)
     const service = openUpstreamCredentials(settings, url, credentialFile, parts)
     const isShared = settings.upstreamView === 'shared'
     const followsRenames = service === undefined && settings.access === undefined
@@ -46,20 +45,7 @@ export function openUpstreamOrigin(
     return { matches: pathMatcher(glob ?? '**'), upstream, client }
   })
   const upstreams = new Upstreams({ rules: opened, maxAgeMsOf: maxAgeOf(settings), viewOf })
-  const hosts = opened.map(({ upstream: { url, name } }) => ({ url, name }))
-  /** The host of an entry's key, which ends in the repository's address. */
-  const labelsOf = (key: string): { upstream: string } => {
-    const address = key.slice(key.lastIndexOf(' ') + 1)
-    return { upstream: hosts.find(({ url }) => address.startsWith(url))?.name ?? 'unknown' }
-  }
-  const cache = new AgedCache({
-    cache: parts.cache,
-    statusOf,
-    events: {
-      clientAsked: (key) => metrics.upstreamClientRequests.inc(labelsOf(key)),
-      servedStale: (key) => metrics.upstreamStaleAnswers.inc(labelsOf(key)),
-    },
-  })
+  const cache = new AgedCache({ cache: parts.cache, statusOf })
   const requests = new UpstreamRequests({
     ended: (upstream, cause, result) => metrics.upstreamRequests.inc({ upstream, cause, result }),
   })
@@ -67,6 +53,10 @@ export function openUpstreamOrigin(
     ...{ requests, cache, listings, fillReports, backOff },
     verdictMs: settings.authCacheSeconds * 1000,
     staleMs: settings.upstreamStaleSeconds * 1000,
+    events: {
+      clientAsked: (upstream) => metrics.upstreamClientRequests.inc({ upstream }),
+      servedStale: (upstream) => metrics.upstreamStaleAnswers.inc({ upstream }),
+    },
   })
   const source = new UpstreamPacks({
     ...{ upstreams, requests, refs, statusOf },

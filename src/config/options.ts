@@ -45,7 +45,7 @@ export const options = [
     help: 'also serve repositories without git-daemon-export-ok, as GIT_HTTP_EXPORT_ALL does',
     allowed: 'true or false',
     schema: toggle.optional(),
-    defaultText: 'false, unless GIT_HTTP_EXPORT_ALL is set',
+    defaultText: 'false, unless GIT_HTTP_EXPORT_ALL is set, or --upstream has all repositories',
   },
   {
     key: 'git',

@@ -17,6 +17,7 @@ import {
 import { causeOf } from '../origin/faults/faults.js'
 import { InvalidUpstreamPath, RedirectRefused } from '../origin/upstream/client/errors.js'
 import { CredentialsUnavailable } from '../origin/upstream/credentials/credential-source.js'
+import { printableLine } from '../origin/faults/printable-line.js'
 import { UpstreamRefusal, UpstreamUnavailable } from '../origin/faults/upstream-errors.js'
 
 /** The `outcome` label of a request that was not answered, in `refstream_requests_total`. */
@@ -90,13 +91,13 @@ export function classify(error: unknown): Failure {
 function explanationOf(error: unknown): Explanation {
   if (error instanceof UpstreamRefusal) return explainRefusal(error)
   if (error instanceof RedirectRefused || error instanceof CredentialsUnavailable) {
-    const message = `the upstream server cannot be asked (${quote(error.message)})`
+    const message = `the upstream server cannot be asked (${printableLine(error.message)})`
     return { kind: 'upstream-unavailable', message, retryAfterMs: momentMs }
   }
   if (error instanceof InvalidUpstreamPath)
     return { kind: 'not-found', message: 'an upstream can have no such repository' }
   if (error instanceof UpstreamUnavailable) {
-    const message = `the upstream server cannot answer now (${quote(error.message)}); try again later`
+    const message = `the upstream server cannot answer now (${printableLine(error.message)}); try again later`
     return { kind: 'upstream-unavailable', message, retryAfterMs: error.retryAfterMs ?? momentMs }
   }
   if (error instanceof Overloaded) {
@@ -156,11 +157,4 @@ function explainRefusal(refusal: UpstreamRefusal): Explanation {
   const { status } = refusal
   const kind = refusalKinds[status] ?? 'upstream-refused'
   return { kind, message: `the upstream server has refused this with status ${status}`, refusal }
-}
-
-/** Returns at most 200 characters of the first line of a text from elsewhere, without those that are not printable. */
-function quote(text: string): string {
-  const [line = ''] = text.trim().split(/[\r\n]/, 1)
-  const printable = line.replace(/\p{C}/gu, '')
-  return /^.{0,200}/u.exec(printable)?.[0] ?? ''
 }

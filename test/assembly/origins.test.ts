@@ -66,9 +66,19 @@ t.test('the first glob that matches has a repository', async (t) => {
   t.equal(await subjects.find('c/r'), undefined)
 })
 
+t.test('questions are counted for their upstream, also if its URL begins as another one does', async (t) => {
+  const opened = await openOriginsOf(t, {
+    upstream: 'a/*=http://127.0.0.1:9,b/*=http://127.0.0.1:99/x',
+  })
+  await t.rejects(opened.origin.advertise({ path: 'b/r.git' }, 2), { name: 'UpstreamUnavailable' })
+  const name = 'refstream_upstream_client_requests_total'
+  t.equal(await opened.counted(name, { upstream: '127.0.0.1:99' }), 1)
+  t.equal(await opened.counted(name), 1)
+})
+
 t.test('without either there is nothing to answer from', async (t) => {
   await t.rejects(
-    openOrigins({} as never, {}, { root: undefined } as never, undefined, undefined, {} as never),
+    openOrigins({} as never, {}, { root: undefined } as never, undefined, {} as never),
     /there is neither a root nor an upstream/,
   )
 })

@@ -59,8 +59,8 @@ export async function openOriginsOf(
   const changed: ((subject: string) => void)[] = [(subject) => packCache.forget(subject)]
   const leases = openLeases(undefined, metrics, log, (subject) => changed.forEach((call) => call(subject)))
   t.teardown(() => leases.close())
-  const installation = settings.upstream && (await inspectInstallation(git))
-  const origins = await openOrigins(settings, environment, host, installation, credentialFile, {
+  const origins = await openOrigins(settings, environment, host, credentialFile, {
+    installation: inspectInstallation(git),
     ...{ git, leases, cache, packCache, limits, metrics, log },
     freshCache: new FreshCache(cache),
     listings: new RefListings(settings.hotMaxBytes),

@@ -1,11 +1,10 @@
+import { printableLine } from '../../faults/printable-line.js'
 import type { ExchangeResponse } from './exchange.js'
 import { valuesOf } from './headers.js'
 
 /** Most bytes that are read for it, and most milliseconds: the connection is wanted for other requests. */
 const bytesMax = 4096
 const withinMs = 1000
-/** Most characters that are kept of it. */
-const charactersMax = 200
 
 /**
  * Returns the first line that a response with an error says, for a message: printable characters, at most 200. Returns
@@ -31,9 +30,5 @@ export async function firstLine({ body, headers, statusText = '' }: ExchangeResp
     clearTimeout(timer)
     body.destroy()
   }
-  const lines = Buffer.concat(chunks)
-    .toString()
-    .split(/[\r\n]+/)
-  const [line = ''] = lines.map((each) => each.replace(/[^\P{C}]/gu, '').trim()).filter(Boolean)
-  return (line || statusText).slice(0, charactersMax)
+  return printableLine(Buffer.concat(chunks).toString()) || printableLine(statusText)
 }

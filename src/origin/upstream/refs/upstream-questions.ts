@@ -20,6 +20,13 @@ export interface UpstreamQuestionsOptions {
   readonly backOff: BackOff
   /** As in `AgedRequest`. */
   readonly staleMs: number
+  /** Called with the name of the upstream. */
+  readonly events?: {
+    /** A client has asked a question. */
+    clientAsked?(upstream: string): void
+    /** A client was answered from an entry older than its bound. */
+    servedStale?(upstream: string): void
+  }
 }
 
 /** What is asked, how it is named and reported, and how old the answer may be. */
@@ -57,7 +64,12 @@ export class UpstreamQuestions {
 
   /** Returns the answer to a question, from what is kept if that may answer. @throws as `UpstreamRefs.advertise` */
   async read(repository: UpstreamRepository, asking: Asking): Promise<AgedReading> {
-    return this.#options.cache.read(this.#request(repository, asking))
+    const { cache, events } = this.#options
+    const { name } = repository.upstream
+    events?.clientAsked?.(name)
+    const reading = await cache.read(this.#request(repository, asking))
+    if (reading.isStale) events?.servedStale?.(name)
+    return reading
   }
 
   /** Returns whether what is kept would answer a question without the upstream. */
