@@ -11,6 +11,7 @@ export const floors = [
   ['service'],
   ['origin'],
   ['freshness'],
+  ['fleet'],
   ['streamcache', 'git', 'access'],
   ['config', 'telemetry', 'limits'],
 ]
@@ -47,6 +48,7 @@ export const innerFloors = {
   ],
   origin: [['both'], ['disk', 'upstream'], ['packs'], ['.'], ['faults']],
   freshness: [['aged'], ['.']],
+  fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['disk'], ['memory']],
   telemetry: [['.'], ['metrics']],

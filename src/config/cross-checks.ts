@@ -1,6 +1,7 @@
 import { isLocal, type Address, type UnixAddress } from './addresses.js'
 import type { Settings } from './options.js'
 import { ConfigError } from './settings.js'
+import { fleetMistakes } from './fleet-cross-checks.js'
 import { upstreamAuthenticates, upstreamMistakes } from './upstream-cross-checks.js'
 
 /**
@@ -11,6 +12,7 @@ import { upstreamAuthenticates, upstreamMistakes } from './upstream-cross-checks
 export function crossCheck(settings: Settings): void {
   const mistakes = [
     ...upstreamMistakes(settings),
+    ...fleetMistakes(settings),
     ...tlsMistakes(settings),
     ...accessMistakes(settings),
     ...addressMistakes(settings),

@@ -16,6 +16,7 @@ export const optionGroups = [
   'Git processes',
   'Admission and queues',
   'Clients and connections',
+  'Fleet',
   'Logging',
 ] as const
 

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { positiveAllowed, secondsAllowed, sizeAllowed, timerAllowed, type Option } from './option.js'
+import { fleetOptions } from './fleet-options.js'
 import { upstreamOptions } from './upstream-options.js'
 import {
   accessRule,
@@ -762,6 +763,7 @@ export const options = [
     schema: bytes.prefault('64MiB'),
     defaultText: '64MiB',
   },
+  ...fleetOptions,
   {
     key: 'logLevel',
     name: 'log-level',

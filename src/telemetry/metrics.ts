@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { accessMetrics } from './metrics/access.js'
 import type { LabelsOf, MetricDefinition } from './metrics/definition.js'
 import { fillMetrics } from './metrics/fills.js'
+import { fleetMetrics } from './metrics/fleet.js'
 import { freshnessMetrics } from './metrics/freshness.js'
 import { logMetrics } from './metrics/log.js'
 import { packMetrics } from './metrics/packs.js'
@@ -96,6 +97,16 @@ export class Metrics {
   readonly upstreamShed = this.#counter(upstreamMetrics.upstreamShed)
   readonly upstreamBreakerOpen = this.#gauge(upstreamMetrics.upstreamBreakerOpen)
   readonly upstreamConnections = this.#gauge(upstreamMetrics.upstreamConnections)
+
+  readonly fleetEngineUp = this.#gauge(fleetMetrics.fleetEngineUp)
+  readonly fleetOperations = this.#counter(fleetMetrics.fleetOperations)
+  readonly fleetClaims = this.#counter(fleetMetrics.fleetClaims)
+  readonly fleetBorrowed = this.#counter(fleetMetrics.fleetBorrowed)
+  readonly fleetTakeovers = this.#counter(fleetMetrics.fleetTakeovers)
+  readonly fleetLosers = this.#counter(fleetMetrics.fleetLosers)
+  readonly fleetPeerRequests = this.#counter(fleetMetrics.fleetPeerRequests)
+  readonly fleetPeerBytes = this.#counter(fleetMetrics.fleetPeerBytes)
+  readonly fleetMembers = this.#gauge(fleetMetrics.fleetMembers)
 
   readonly processesStarted = this.#counter(processMetrics.processesStarted)
   readonly permitWaitSeconds = this.#histogram(processMetrics.permitWaitSeconds)

@@ -1,6 +1,7 @@
 import { accessMetrics } from './access.js'
 import type { Definitions } from './definition.js'
 import { fillMetrics } from './fills.js'
+import { fleetMetrics } from './fleet.js'
 import { freshnessMetrics } from './freshness.js'
 import { logMetrics } from './log.js'
 import { packMetrics } from './packs.js'
@@ -16,6 +17,7 @@ export const metricSubjects: Readonly<Record<string, Definitions>> = {
   Fills: fillMetrics,
   Packs: packMetrics,
   Upstreams: upstreamMetrics,
+  Fleet: fleetMetrics,
   'Git processes': processMetrics,
   'Freshness and leases': freshnessMetrics,
   Cache: storeMetrics,

@@ -1,0 +1,63 @@
+import { fleetOptions } from './fleet-options.js'
+import type { Settings } from './options.js'
+
+/** Finds what contradicts itself in the settings of fleets. */
+export function* fleetMistakes(settings: Settings): Generator<string> {
+  const { fleet, workers } = settings
+  if (!fleet) {
+    const idle = fleetOptions.filter((option) => isGiven(settings, option)).map(({ name }) => `--${name}`)
+    if (idle.length > 0) yield `${idle.join(', ')}: give --fleet too, or leave this out`
+    return
+  }
+  if (workers > 1) yield '--workers and --fleet: give one of them; in a fleet, start one node for each core'
+  yield* memberMistakes(settings)
+  yield* peerMistakes(settings)
+  const { fleetTlsCa, fleetTlsCert, fleetTlsKey } = settings
+  if ((fleetTlsCert === undefined) !== (fleetTlsKey === undefined)) {
+    yield '--fleet-tls-cert and --fleet-tls-key: give both, or neither'
+  }
+  if (!fleet.tls && (fleetTlsCa ?? fleetTlsCert ?? fleetTlsKey) !== undefined) {
+    yield '--fleet-tls-ca, --fleet-tls-cert, --fleet-tls-key: only for an engine with TLS, such as rediss: or etcds:'
+  }
+}
+
+const ofAnyProcess: readonly string[] = ['workers', 'fleet']
+
+/** A value that equals the default says nothing, given or not. */
+function isGiven(settings: Settings, { key, schema }: (typeof fleetOptions)[number]): boolean {
+  if (ofAnyProcess.includes(key)) return false
+  return JSON.stringify(settings[key]) !== JSON.stringify(schema.parse(undefined))
+}
+
+function* memberMistakes({ fleetMembers, fleetNode }: Settings): Generator<string> {
+  if (fleetNode === undefined) yield '--fleet needs --fleet-node, which names this node'
+  if (!fleetMembers) {
+    yield '--fleet needs --fleet-members, the nodes and where they listen for each other'
+    return
+  }
+  const names = fleetMembers.map(({ name }) => name)
+  const double = names.find((name, index) => names.indexOf(name) < index)
+  if (double !== undefined) yield `--fleet-members: ${double} stands there twice; give each node one name`
+  if (fleetNode !== undefined && !names.includes(fleetNode)) {
+    yield `--fleet-node ${fleetNode} is not among --fleet-members; add it, or correct the name`
+  }
+}
+
+function* peerMistakes(settings: Settings): Generator<string> {
+  const { fleetSecretFile, peer, peerTlsCa, peerTlsCert, peerTlsKey, fleetMembers = [] } = settings
+  if (!peer) yield '--fleet needs --peer, where this node listens for the others'
+  if (peer?.tls) yield '--peer: leave tls: out, and give --peer-tls-cert and --peer-tls-key'
+  if ((peerTlsCert === undefined) !== (peerTlsKey === undefined)) {
+    yield '--peer-tls-cert and --peer-tls-key: give both, or neither'
+  }
+  if (fleetSecretFile === undefined && peerTlsCa === undefined) {
+    yield '--fleet needs --fleet-secret-file, or certificates (--peer-tls-ca), by which nodes know each other'
+  }
+  if (peerTlsCa !== undefined && peerTlsCert === undefined) {
+    yield '--peer-tls-ca needs --peer-tls-cert: each node must show a certificate'
+  }
+  const plain = fleetMembers.filter(({ url }) => url.startsWith('http:')).map(({ name }) => name)
+  if (peerTlsCert !== undefined && plain.length > 0) {
+    yield `--peer-tls-cert: the URLs of ${plain.join(', ')} in --fleet-members must begin with https: then`
+  }
+}

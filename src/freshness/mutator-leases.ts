@@ -1,0 +1,35 @@
+import type { Lease, LeaseEnd, LeaseStatus } from './lease.js'
+
+/**
+ * Mutator leases, of this process alone (`Leases`) or of a fleet (`FleetLeases`). A promise is returned only where another
+ * process must be told or asked.
+ */
+export interface MutatorLeases {
+  /** Leases open now, as far as this process knows. */
+  readonly size: number
+
+  /**
+   * Has the next statusOf() reflect all that had happened when this was called. undefined: it does already. Never rejects: if
+   * that cannot be found out, the status says that a lease is open.
+   */
+  refresh(repository: string): Promise<void> | undefined
+
+  /** Returns what is known of a repository. Neither count ever decreases. */
+  statusOf(repository: string): LeaseStatus
+
+  list(): Lease[] | Promise<Lease[]>
+
+  /** Opens a lease for that many milliseconds. @throws TooManyLeases, FleetUnreachable, or rejects with them */
+  open(repository: string, ttlMs: number, reason?: string): Lease | Promise<Lease>
+
+  /** Extends a lease to `ttlMs` from now, or to its earlier time limit again; undefined: there is no such lease. */
+  renew(id: string, ttlMs?: number): Lease | undefined | Promise<Lease | undefined>
+
+  /** Ends a lease; undefined: there is no such lease, perhaps because it has expired. */
+  end(id: string, end: LeaseEnd): Lease | undefined | Promise<Lease | undefined>
+
+  /** Records that a repository may have changed: what was known of its refs is no longer valid. */
+  invalidate(repository: string): void | Promise<void>
+
+  close(): void
+}
