@@ -106,12 +106,22 @@ export async function replicate(replica: RedisServer, master: RedisServer): Prom
   )
 }
 
+export interface SentinelOptions {
+  readonly count?: number
+  /** Further lines of their configuration. */
+  readonly lines?: readonly string[]
+  /** What the sentinels themselves demand. */
+  readonly user?: string
+  readonly password?: string
+}
+
 /** Starts sentinels that watch a master named `main`. @returns the address for an engine */
 export async function startSentinels(
   t: Test,
   master: RedisServer,
-  { count = 1, lines = [] }: { count?: number; lines?: readonly string[] } = {},
+  { count = 1, lines = [], user, password }: SentinelOptions = {},
 ): Promise<{ address: EngineAddress; command: RedisServer['command'] }> {
+  const login = user && password ? ['--user', user, '--pass', password, '--no-auth-warning'] : []
   const directory = tempDir(t)
   const ports = await freePorts(count)
   for (const port of ports) {
@@ -125,7 +135,7 @@ export async function startSentinels(
       ...lines,
     ]
     writeFileSync(configuration, `${all.join('\n')}\n`)
-    const ready = (): Promise<boolean> => answers((...command) => commandAt(port, ...command))
+    const ready = (): Promise<boolean> => answers((...command) => commandAt(port, ...login, ...command))
     await new ServerProcess(t, 'redis-sentinel', [configuration], ready).start()
   }
   const hosts = ports.map((port) => ({ host: '127.0.0.1', port }))
@@ -134,7 +144,7 @@ export async function startSentinels(
       ...{ kind: 'redis-sentinel', tls: false, hosts, path: 'main' },
       ...{ username: undefined, password: undefined },
     },
-    command: (...command) => commandAt(ports[0]!, ...command),
+    command: (...command) => commandAt(ports[0]!, ...login, ...command),
   }
 }
 

@@ -17,7 +17,7 @@ import { engineContract, type OpenStore } from '../../engine-contract.js'
 
 /** Most of the time is spent waiting for time limits: the stores are tested at the same time. */
 t.jobs = 4
-const options = { skip: skipRedis, buffered: true }
+const options = () => ({ skip: skipRedis, buffered: true })
 
 /** All tests of one store share its clients. */
 async function contract(
@@ -35,10 +35,10 @@ async function contract(
       },
       close: () => Promise.resolve(),
     })
-  await engineContract(t, open, { shortMs: 200, lateMs: 20, histories: 10 })
+  await engineContract(t, open, { shortMs: 200, lateMs: 20, histories: 5 })
 }
 
-t.test('a server', options, async (t) => {
+t.test('a server', options(), async (t) => {
   const server = await startRedis(t)
   const address = { ...server.address, path: '3' }
   const leasesMax = 20
@@ -49,7 +49,7 @@ t.test('a server', options, async (t) => {
     }
     return { engines, close }
   }
-  await engineContract(t, open, { shortMs: 200, lateMs: 20, histories: 50, leasesMax })
+  await engineContract(t, open, { shortMs: 200, lateMs: 20, histories: 25, leasesMax })
 
   t.test('keeps nothing for ever', async (t) => {
     t.match(await server.command('INFO', 'keyspace'), /db3:/)
@@ -68,7 +68,7 @@ const permitted = [
   '+zadd +zrem +zcard +zscore +zrange +zrangebyscore +zremrangebyscore',
 ].join(' ')
 
-t.test('a server with TLS and users', options, async (t) => {
+t.test('a server with TLS and users', options(), async (t) => {
   const authority = new Authority(t)
   const pair = authority.issue({ san: 'IP:127.0.0.1' })
   const users = [`user refstream on >s3cret:p@ss -@all ${permitted}`]
@@ -82,14 +82,14 @@ t.test('a server with TLS and users', options, async (t) => {
   await contract(t, { ...server.address, username: 'refstream', password: 's3cret:p@ss' }, [server], { tls })
 })
 
-t.test('Sentinel', options, async (t) => {
+t.test('Sentinel', options(), async (t) => {
   const [master, replica] = await Promise.all([startRedis(t), startRedis(t)])
   await replicate(replica, master)
   const { address } = await startSentinels(t, master)
   await contract(t, address, [master])
 })
 
-t.test('a cluster', options, async (t) => {
+t.test('a cluster', options(), async (t) => {
   const { address, servers } = await startCluster(t)
   await contract(t, { ...address, hosts: address.hosts.slice(1, 2) }, servers)
 })
