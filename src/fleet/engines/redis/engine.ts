@@ -52,9 +52,12 @@ export class RedisEngine implements FleetEngine {
   readonly #keys: RedisKeys
   readonly #hints: RedisHints
   readonly #held = new HeldFills()
+  readonly #leasesMax: number
 
-  constructor(transport: RedisTransport, fleet: string) {
+  /** @param leasesMax most mutator leases open at once */
+  constructor(transport: RedisTransport, fleet: string, leasesMax = fleetLeasesMax) {
     this.#transport = transport
+    this.#leasesMax = leasesMax
     this.#keys = new RedisKeys(fleet)
     this.#hints = new RedisHints(transport, this.#keys.hints)
   }
@@ -67,8 +70,9 @@ export class RedisEngine implements FleetEngine {
   }
 
   async renew(held: HeldClaim): Promise<boolean> {
-    const { repository, key, token, ttlMs } = held
-    const isHeld = (await this.#onFill(renewScript, repository, key, [token, milliseconds(ttlMs)])) === 1
+    const { repository, key, node, token, ttlMs } = held
+    const isHeld =
+      (await this.#onFill(renewScript, repository, key, [token, node, milliseconds(ttlMs)])) === 1
     if (isHeld) this.#held.renewed(held)
     else this.#held.delete(held)
     return isHeld
@@ -76,7 +80,7 @@ export class RedisEngine implements FleetEngine {
 
   async publish(held: HeldClaim, outcome: FillOutcome): Promise<boolean> {
     const { repository, key, token, node } = held
-    const args = [token, key, outcome.kind, ...argumentsOf(outcome), node]
+    const args = [token, node, key, outcome.kind, ...argumentsOf(outcome)]
     const isRecorded = (await this.#onFill(publishScript, repository, key, args)) === 1
     this.#held.delete(held)
     return isRecorded
@@ -96,9 +100,9 @@ export class RedisEngine implements FleetEngine {
     const { id, repository } = lease
     const ttl = milliseconds(lease.ttlMs)
     // First into the list, which has the limit: what fails after that leaves a name there that expires.
-    if ((await this.#list(addScript, id, ttl, fleetLeasesMax)) !== 1)
+    if ((await this.#list(addScript, id, ttl, this.#leasesMax)) !== 1)
       throw new TooManyFleetLeases(
-        `${fleetLeasesMax} mutator leases are open in the fleet, which is the largest permitted number`,
+        `${this.#leasesMax} mutator leases are open in the fleet, which is the largest permitted number`,
       )
     await this.#on(openLeaseScript, repository, [id, ttl, encodeLease(lease)])
   }

@@ -13,6 +13,8 @@ export interface RedisEngineOptions {
   readonly fleet: string
   /** For addresses with TLS. */
   readonly tls?: RedisTls
+  /** Most mutator leases open at once; `fleetLeasesMax` if left out. */
+  readonly leasesMax?: number
   /** Called when it becomes known that the server can, or cannot, be reached. @param error undefined: it can */
   readonly changed?: (error: Error | undefined) => void
   /** Loads the client library; replaced by tests. */
@@ -28,7 +30,7 @@ const connectMs = 2_000
  */
 export async function openRedisEngine(options: RedisEngineOptions): Promise<RedisEngine> {
   const redis = await loadRedisPackage(options.load)
-  return new RedisEngine(transportOf(redis, options), options.fleet)
+  return new RedisEngine(transportOf(redis, options), options.fleet, options.leasesMax)
 }
 
 function transportOf(

@@ -92,7 +92,7 @@ export function decodeClaim(answer: unknown): ClaimAnswer {
     }
     case 'failed': {
       const { state, attempt, code, message } = read_[1]
-      return { kind: 'failed', failure: { state, attempt, code, message }, leftMs: read_[2] }
+      return { kind: 'failed', failure: { attempt, code, message, state }, leftMs: read_[2] }
     }
   }
 }

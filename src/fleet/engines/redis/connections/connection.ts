@@ -39,7 +39,7 @@ export type Connect = (server: ServerAddress, options: ConnectionOptions) => Pro
 const unansweredMax = 10_000
 
 /** Returns what opens connections by the client library. All reconnecting is done by `RedisLink`. */
-export function connectBy({ createClient }: RedisPackage): Connect {
+export function connectBy({ createClient, DisconnectsClientError }: RedisPackage): Connect {
   return async ({ host, port }, { tls, username, password, database, connectMs }) => {
     const target = { host, port, connectTimeout: connectMs, reconnectStrategy: false as const }
     const client = createClient({
@@ -53,7 +53,12 @@ export function connectBy({ createClient }: RedisPackage): Connect {
       maintNotifications: 'disabled',
       disableClientInfo: true,
     })
-    const { promise: ended, resolve: end } = withResolvers<Error>()
+    const { promise: ended, resolve } = withResolvers<Error>()
+    let reason: Error | undefined
+    const end = (error: Error): void => {
+      reason ??= error
+      resolve(error)
+    }
     client.on('error', end)
     client.on('end', () => end(new Error('the connection was closed')))
     const destroy = (error = new Error('the connection was closed')): void => {
@@ -74,7 +79,11 @@ export function connectBy({ createClient }: RedisPackage): Connect {
       clearTimeout(timer)
     }
     return {
-      send: (command) => client.sendCommand(command),
+      send: (command) =>
+        client.sendCommand(command).catch((error: unknown) => {
+          // The library does not know why the connection was destroyed.
+          throw (error instanceof DisconnectsClientError ? reason : undefined) ?? error
+        }),
       subscribe: (channel, listener) => client.subscribe(channel, listener),
       ended,
       destroy,

@@ -66,18 +66,17 @@ return { tonumber(ttl), tonumber(ttl), json }
 `,
 )
 
-/**
- * ARGV: 5 id, 6 `changed` or `unchanged`. A lease that is not known may have been lost by the server, and a change that is
- * reported with it counts all the same.
- */
+/** ARGV: 5 id, 6 `changed` or `unchanged`. */
 export const endLeaseScript = new RedisScript(
   repositoryPrelude,
   leasePrelude,
   `
 local id = ARGV[5]
 local left, ttl, json = leaseOf(id)
-if left then forget(id) end
-if ARGV[6] == 'changed' then changed(1) elseif left then hint('epoch') end
+if left then
+  forget(id)
+  if ARGV[6] == 'changed' then changed(1) else hint('epoch') end
+end
 touch()
 if not left then return false end
 return { left, tonumber(ttl), json }
