@@ -2,8 +2,8 @@ import t from 'tap'
 import { EngineAway, EngineSlow } from '../../src/fleet/engine-away.js'
 import { EngineGate } from '../../src/fleet/engine-gate.js'
 import { TooManyFleetLeases, type FleetEngine, type Hint } from '../../src/fleet/engine.js'
+import { TableEngine } from '../../src/fleet/engines/table/table-engine.js'
 import { Counted } from '../support/fleet/counted.js'
-import { FakeEngine } from '../support/fleet/fake-engine.js'
 import { ReachedEngine } from '../support/fleet/reached-engine.js'
 import { idle, VirtualClock } from '../support/fleet/virtual-clock.js'
 
@@ -12,8 +12,8 @@ const claim = { repository: 'r', key: 'k', state: 's', node: 'a', ttlMs: 10_000 
 function rig(open?: (engine: FleetEngine) => Promise<FleetEngine>) {
   const clock = new VirtualClock()
   const counted = new Counted()
-  const fake = new FakeEngine(clock)
-  const reached = new ReachedEngine(fake)
+  const table = new TableEngine({ clock })
+  const reached = new ReachedEngine(table)
   const log: string[] = []
   const line = (fields: object, message: string): void => {
     log.push(message + ('seconds' in fields ? ` after ${Math.round(Number(fields.seconds))} s` : ''))
@@ -25,7 +25,7 @@ function rig(open?: (engine: FleetEngine) => Promise<FleetEngine>) {
   })
   const changes: boolean[] = []
   gate.onChanged((isUp) => changes.push(isUp))
-  return { clock, counted, fake, reached, log, gate, changes }
+  return { clock, counted, table, reached, log, gate, changes }
 }
 const down = 'the engine of the fleet does not answer; this node works alone until it does'
 const up = 'the engine of the fleet answers again'
@@ -113,14 +113,14 @@ t.test('successes between failures keep it up, and a full table is no failure', 
 })
 
 t.test('a claim that is granted too late is released', async (t) => {
-  const { gate, reached, fake, clock } = rig()
+  const { gate, reached, table, clock } = rig()
   await idle()
   reached.reach = 'mute'
   await t.rejects(clock.until(gate.claim(claim)), EngineSlow)
-  t.match(await fake.claim({ ...claim, node: 'b' }), { kind: 'held', node: 'a' })
+  t.match(await table.claim({ ...claim, node: 'b' }), { kind: 'held', node: 'a' })
   reached.answer()
   await idle()
-  t.match(await fake.claim({ ...claim, node: 'b' }), { kind: 'granted' })
+  t.match(await table.claim({ ...claim, node: 'b' }), { kind: 'granted' })
   await gate.close()
 })
 
@@ -138,7 +138,7 @@ t.test('an answer that has arrived while the process was busy is in time', async
 
 t.test('without an engine it tries to open one, and says so once; watches survive', async (t) => {
   let tries = 0
-  const { gate, clock, log, changes, counted, fake, reached } = rig((engine) =>
+  const { gate, clock, log, changes, counted, table, reached } = rig((engine) =>
     ++tries < 5 ? Promise.reject(new Error('refused')) : Promise.resolve(engine),
   )
   const hints: Hint[] = []
@@ -152,7 +152,7 @@ t.test('without an engine it tries to open one, and says so once; watches surviv
   t.equal(tries, 5)
   t.match(log, [down, new RegExp(`^${up}`)])
   t.same(changes, [true])
-  const answer = await fake.claim(claim)
+  const answer = await table.claim(claim)
   if (answer.kind === 'granted') await reached.engine.publish({ ...claim, ...answer }, { kind: 'nothing' })
   t.same(hints, [{ kind: 'key', repository: 'r', key: 'k' }])
   stop()
