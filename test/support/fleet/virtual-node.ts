@@ -4,7 +4,7 @@ import type { FleetEngine } from '../../../src/fleet/engine.js'
 import { TableEngine } from '../../../src/fleet/engines/table/table-engine.js'
 import type { SharedFill, SharedFillEnd } from '../../../src/fleet/fills/shared-fill.js'
 import { SharedFills } from '../../../src/fleet/fills/shared-fills.js'
-import { FleetNames } from '../../../src/fleet/names.js'
+import { FleetNames, type DigestedKey } from '../../../src/fleet/names.js'
 import {
   PeerRefused,
   PeerSilent,
@@ -17,7 +17,7 @@ import { FillError, type Producer } from '../../../src/streamcache/index.js'
 import { withRetries } from '../../../src/streamcache/retry.js'
 import { Counted } from './counted.js'
 import { ReachedEngine } from './reached-engine.js'
-import { idle, type VirtualClock } from './virtual-clock.js'
+import { idle, VirtualClock } from './virtual-clock.js'
 
 /** What a virtual node makes: its bytes so far, and how it has ended. */
 export class VirtualEntry {
@@ -74,6 +74,8 @@ export class Told extends Error {
 }
 
 export const stateNow = 'state-1'
+const names = new FleetNames('test')
+const theKey = { repository: 'r.git', key: 'listing r.git' }
 const latencyMs = 1
 const silentMs = 3000
 
@@ -146,11 +148,16 @@ export class VirtualNode implements Peers {
     })
     this.fills = new SharedFills({
       ...{ engine: this.gate, peers: this, node: name, limitMs, filesAreShared, clock, random },
-      names: new FleetNames('test'),
+      names,
       members: { preferred: () => name },
       encode,
       metrics: this.counted.metrics,
     })
+  }
+
+  /** The digests by which the engine knows the one key. */
+  get keyDigests(): DigestedKey {
+    return names.of(theKey)
   }
 
   /** Ends it at once, as by SIGKILL. */
@@ -171,10 +178,16 @@ export class VirtualNode implements Peers {
     return this.running
   }
 
-  #fill({ fromPeer = false, repeatable = true, keep = true, retries = 0, ...rest }: ReadOptions): VirtualEntry {
+  #fill({
+    fromPeer = false,
+    repeatable = true,
+    keep = true,
+    retries = 0,
+    ...rest
+  }: ReadOptions): VirtualEntry {
     const state = 'state' in rest ? rest.state : stateNow
     const fill = this.fills.share({
-      ...{ repository: 'r.git', key: 'listing r.git', state, fromPeer, repeatable },
+      ...{ ...theKey, state, fromPeer, repeatable },
       question: { repeatable },
       produce: (signal) => {
         this.runs++
@@ -200,7 +213,10 @@ export class VirtualNode implements Peers {
     const producer: Producer = (signal) => entry.fill.produce(signal)
     let end: SharedFillEnd = { kind: 'nothing' }
     try {
-      for await (const chunk of withRetries(producer, signal, produced, { fillRetries: retries, repeatable })) {
+      for await (const chunk of withRetries(producer, signal, produced, {
+        fillRetries: retries,
+        repeatable,
+      })) {
         // A stopped process goes on when it is continued.
         while (this.mode === 'silent') await this.fleet.clock.wait(100)
         signal.throwIfAborted()
@@ -279,4 +295,15 @@ const encode = (error: unknown): PeerFault => ({ code: 'fault', message: (error 
 function errorToPeers(error: unknown): Error {
   const cause = error instanceof FillError && error.cause instanceof Error ? error.cause : error
   return cause instanceof PeerRefused ? cause : new Told(encode(error))
+}
+
+/** Returns a producer that makes these bytes, so many at a time, with a pause before each. */
+export function paced(clock: VirtualClock, bytes: Buffer, size: number, everyMs: number): Producer {
+  return async function* (signal) {
+    for (let at = 0; at < bytes.length; at += size) {
+      await clock.wait(everyMs)
+      signal.throwIfAborted()
+      yield bytes.subarray(at, at + size)
+    }
+  }
 }
