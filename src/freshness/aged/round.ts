@@ -110,3 +110,8 @@ export class Round {
     this.#waiters.clear()
   }
 }
+
+/** May an entry of this age answer a request although asking has failed? Also after an invalidation: see `isStale`. */
+export function isYoungEnough({ atMs }: AgeStart, { arrivedAtMs, maxAgeMs, staleMs }: AgedRequest): boolean {
+  return staleMs > 0 && atMs >= arrivedAtMs - maxAgeMs - staleMs
+}
