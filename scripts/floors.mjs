@@ -47,7 +47,7 @@ export const innerFloors = {
     ['transport', 'proto'],
   ],
   origin: [['both'], ['disk', 'upstream'], ['packs'], ['.'], ['faults']],
-  freshness: [['aged'], ['.']],
+  freshness: [['aged', 'fleet'], ['.']],
   fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['disk'], ['memory']],

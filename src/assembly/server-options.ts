@@ -9,7 +9,7 @@ import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { AnswerDigests } from '../service/answer-digests.js'
 import { CompressedForms } from '../service/compressed-forms.js'
-import type { Leases } from '../freshness/leases.js'
+import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import { LeaseService } from '../service/lease-service.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -22,7 +22,7 @@ import type { Storages } from './storages.js'
 /** What the servers are built from. */
 export interface ServerParts {
   readonly origins: Origins
-  readonly leases: Leases
+  readonly leases: MutatorLeases
   readonly freshCache: FreshCache
   readonly packCache: PackCache
   readonly accessControl: AccessControl

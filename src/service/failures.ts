@@ -1,4 +1,5 @@
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/errors.js'
+import { FleetUnreachable } from '../freshness/fleet-unreachable.js'
 import { TooManyLeases } from '../freshness/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { isSystemError } from '../git/filesystem/system-errors.js'
@@ -51,6 +52,8 @@ const reports = {
   exchanged: { outcome: 'error', logLevel: 'debug' },
   // Logged when the filesystem stopped answering.
   'filesystem-unanswered': { outcome: 'error', logLevel: 'debug' },
+  // The gate of the engine logs when it does not answer.
+  'fleet-unreachable': { outcome: 'error', logLevel: 'debug' },
   // Fails all followers of the fill; FillReports logs it once.
   'fill-failed': { outcome: 'error', logLevel: 'debug' },
   // The client of the upstream logs when it goes away.
@@ -125,6 +128,10 @@ function explanationOf(error: unknown): Explanation {
   if (error instanceof InvalidGitOverrides) return { kind: 'invalid-overrides', message: error.message }
   if (error instanceof TooManyLeases) {
     return { kind: 'too-many-leases', message: `${error.message}; end some, or wait` }
+  }
+  if (error instanceof FleetUnreachable) {
+    const message = `${error.message}; try again later`
+    return { kind: 'fleet-unreachable', message, retryAfterMs: momentMs }
   }
   if (error instanceof UnknownLease) return { kind: 'unknown-lease', message: error.message }
   if (error instanceof RepositoryExchanged) {

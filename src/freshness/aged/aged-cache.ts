@@ -10,12 +10,14 @@ import { askOnce } from './ask-once.js'
 import { changedAnswer, type ChangedAnswer } from './changed-answer.js'
 import { keep, type Kept } from './kept-entry.js'
 import { OwedRefreshes } from './owed-refreshes.js'
-import { Round, type Age, type AgeStart, type Rounds } from './round.js'
+import { isYoungEnough, Round, type Age, type AgeStart, type Rounds } from './round.js'
 
 export interface AgedCacheOptions {
   readonly cache: StreamCache
   /** Returns what the leases tell of a repository now. */
-  readonly statusOf: (subject: string) => LeaseStatus
+  readonly statusOf: (subject: string) => Pick<LeaseStatus, 'open' | 'changes'>
+  /** As in `MutatorLeases`, for refreshes without a client: read() relies on its caller. Left out: the status needs none. */
+  readonly refresh?: (subject: string) => Promise<void> | undefined
   readonly clock?: Clock
   /** Returns numbers from 0 up to, but without, 1; Math.random() if left out. */
   readonly random?: () => number
@@ -60,6 +62,7 @@ export interface AgedCacheOptions {
 export class AgedCache {
   readonly #cache: StreamCache
   readonly #statusOf: AgedCacheOptions['statusOf']
+  readonly #refreshStatus: AgedCacheOptions['refresh']
   readonly #clock: Clock
   readonly #events: AgedCacheEvents
   readonly #rounds = new Map<string, Rounds>()
@@ -69,13 +72,15 @@ export class AgedCache {
   readonly #processId = randomUUID()
   #fills = 0
 
-  constructor({ cache, statusOf, clock = systemClock, random = Math.random, events = {} }: AgedCacheOptions) {
-    this.#cache = cache
-    this.#statusOf = statusOf
-    this.#clock = clock
-    this.#events = events
+  constructor(options: AgedCacheOptions) {
+    this.#cache = options.cache
+    this.#statusOf = options.statusOf
+    this.#refreshStatus = options.refresh
+    this.#clock = options.clock ?? systemClock
+    this.#events = options.events ?? {}
     this.#refreshes = new OwedRefreshes({
-      ...{ clock, random },
+      clock: this.#clock,
+      random: options.random ?? Math.random,
       refresh: (key) => this.#refresh(key),
       dropped: (key) => this.#waive(key),
     })
@@ -252,12 +257,14 @@ export class AgedCache {
   }
 
   /** Begins the refresh of a key, if a client has paid for it and nothing is asked already. */
-  #refresh(key: string): Promise<void> | undefined {
+  #refresh(key: string, isStatusKnown = false): Promise<void> | undefined {
     const entry = this.#cache.get(key)
     const owedBy = entry && this.#ages.get(entry)?.owedBy
     if (owedBy?.mayRefresh?.() === false) return undefined
-    if (!owedBy || this.#rounds.has(key) || this.#statusOf(owedBy.subject).open > 0) return undefined
-    return this.#run(key, new Round(owedBy))
+    if (!owedBy || this.#rounds.has(key) || !this.#refreshes.has(key)) return undefined
+    const refreshing = isStatusKnown ? undefined : this.#refreshStatus?.(owedBy.subject)
+    if (refreshing) return refreshing.then(() => this.#refresh(key, true))
+    return this.#statusOf(owedBy.subject).open > 0 ? undefined : this.#run(key, new Round(owedBy))
   }
 
   /**
@@ -281,9 +288,4 @@ export class AgedCache {
     this.#refreshes.close()
     for (const { running } of this.#rounds.values()) running.withdraw()
   }
-}
-
-/** May an entry of this age answer a request although asking has failed? Also after an invalidation: see `isStale`. */
-function isYoungEnough({ atMs }: AgeStart, { arrivedAtMs, maxAgeMs, staleMs }: AgedRequest): boolean {
-  return staleMs > 0 && atMs >= arrivedAtMs - maxAgeMs - staleMs
 }

@@ -144,3 +144,8 @@ export interface Age extends AgeStart {
   /** The last client that was answered from the entry since its age began: it has paid for a refresh. */
   owedBy: AgedRequest | undefined
 }
+
+/** May an entry of this age answer a request although asking has failed? Also after an invalidation: see `isStale`. */
+export function isYoungEnough({ atMs }: AgeStart, { arrivedAtMs, maxAgeMs, staleMs }: AgedRequest): boolean {
+  return staleMs > 0 && atMs >= arrivedAtMs - maxAgeMs - staleMs
+}
