@@ -46,7 +46,7 @@ export const innerFloors = {
     ['status.ts'],
     ['transport', 'proto'],
   ],
-  origin: [['both'], ['disk', 'upstream'], ['packs'], ['.'], ['faults']],
+  origin: [['both'], ['disk', 'upstream'], ['packs'], ['peers'], ['.'], ['faults']],
   freshness: [['aged', 'fleet'], ['.']],
   fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],

@@ -15,7 +15,7 @@ import {
   ServiceDisabled,
   UnknownLease,
 } from '../origin/faults/errors.js'
-import { causeOf } from '../origin/faults/faults.js'
+import { causeOf, momentaryFault } from '../origin/faults/faults.js'
 import { InvalidUpstreamPath, RedirectRefused } from '../origin/upstream/client/errors.js'
 import { CredentialsUnavailable } from '../origin/upstream/credentials/credential-source.js'
 import { printableLine } from '../origin/faults/printable-line.js'
@@ -141,8 +141,10 @@ function explanationOf(error: unknown): Explanation {
     const message = `${error.message}; try again later`
     return { kind: 'filesystem-unanswered', message, retryAfterMs: error.retryAfterSeconds * 1000 }
   }
-  if (error instanceof FillError || error instanceof GitError) {
-    const kind = error instanceof FillError ? 'fill-failed' : 'git-failed'
+  const fault = momentaryFault(error)
+  const isOfPeer = fault === 'elsewhere' || fault === 'peer'
+  if (error instanceof FillError || error instanceof GitError || isOfPeer) {
+    const kind = error instanceof GitError ? 'git-failed' : 'fill-failed'
     const message =
       'Git could not answer for this repository; try again, and see the log of refstream for why'
     return { kind, message }
