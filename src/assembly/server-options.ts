@@ -31,6 +31,8 @@ export interface ServerParts {
   readonly webhookSecret: string | undefined
   readonly readiness: Readiness
   readonly metrics: Metrics
+  /** Resolves with the text of a scrape of all workers; undefined: this process is alone. */
+  readonly scrape: (() => Promise<string>) | undefined
   readonly log: Log
 }
 
@@ -69,11 +71,12 @@ const leaseService = ({ leases, origins: { subjects } }: ServerParts): LeaseServ
 
 /** Returns the options of the admin servers. */
 export function adminOptions(settings: Settings, parts: ServerParts): ServersOptions['admin'] {
-  const { accessControl, webhookSecret: secret, readiness, metrics, log } = parts
+  const { accessControl, webhookSecret: secret, readiness, metrics, scrape, log } = parts
   const leases = leaseService(parts)
   const invalidated = countInvalidations(metrics)
   return {
     metrics,
+    scrape,
     log,
     notReady: () => readiness.reason(),
     endpoints: [

@@ -1,7 +1,14 @@
 import type { FleetEngine, Hint } from '../../engine.js'
 import { Batch } from './batch.js'
 import type { Channel } from './channel.js'
-import { encodeError, operations, restored, type Operation, type ToPrimary, type ToWorker } from './messages.js'
+import {
+  encodeError,
+  operations,
+  restored,
+  type Operation,
+  type ToPrimary,
+  type ToWorker,
+} from './messages.js'
 
 /** Most hints that are kept for a worker that does not take them. */
 const hintsMax = 1000
@@ -82,9 +89,9 @@ class Client {
   }
 
   async #call(operation: Operation, args: readonly unknown[]): Promise<unknown> {
-    if (!operations.includes(operation)) throw new Error(`there is no operation ${String(operation)}`)
-    const method = this.#engine[operation] as (...args: unknown[]) => Promise<unknown>
-    return method.apply(this.#engine, args.map(restored))
+    if (!operations.includes(operation)) throw new Error(`there is no operation ${operation as string}`)
+    const engine = this.#engine as unknown as Record<Operation, (...args: unknown[]) => Promise<unknown>>
+    return engine[operation](...args.map(restored))
   }
 
   stop(): void {

@@ -21,8 +21,8 @@ export interface WorkerEngineOptions {
 }
 
 interface Waiting {
-  resolve(result: unknown): void
-  reject(error: Error): void
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: Error) => void
 }
 
 /** The engine of a fleet of workers, as a worker sees it: each operation is one message to the primary, and one back. */
