@@ -25,6 +25,8 @@ export class OpenLeases {
   readonly #store: EtcdStore
   readonly #epochs: Epochs
   readonly #max: number
+  /** How many were open in the fleet when this was last known. */
+  #known = 0
   /** Cancel the removals at time limits, by ids. */
   readonly #removals = new Map<string, () => void>()
 
@@ -39,6 +41,7 @@ export class OpenLeases {
     const { client, keys, leases } = this.#store
     if (repositoryOfLease(id) !== lease.repository)
       throw new EtcdError(`${id} is not the id of a lease of ${lease.repository}: it must begin with it`)
+    if (this.#known >= this.#max) await this.#count()
     const key = keys.lease(id)
     const opened = await leases.attach({ owner: '', ttlMs: lease.ttlMs }, (etcdLease) =>
       client.txn({
@@ -52,9 +55,11 @@ export class OpenLeases {
     )
     // The id is random: if there is such a lease, the answer to an earlier try was lost.
     if (!opened.succeeded) return
-    if (Number(opened.responses.at(-1)?.responseRange?.count) > this.#max) {
+    this.#known = Number(opened.responses.at(-1)?.responseRange?.count)
+    if (this.#known > this.#max) {
+      // Others have opened the last ones at the same time. That this one was opened and ended changes nothing.
       await this.end(id, 'unchanged')
-      throw new TooManyFleetLeases(`${this.#max} mutator leases are open`)
+      throw this.#tooMany()
     }
     this.#removeLater(id, opened.header.revision, lease.ttlMs)
   }
@@ -118,6 +123,17 @@ export class OpenLeases {
   close(): void {
     for (const cancel of this.#removals.values()) cancel()
     this.#removals.clear()
+  }
+
+  /** @throws TooManyFleetLeases */
+  async #count(): Promise<void> {
+    const { client, keys } = this.#store
+    this.#known = Number((await client.range(prefixed(keys.leases, { countOnly: true }))).count)
+    if (this.#known >= this.#max) throw this.#tooMany()
+  }
+
+  #tooMany(): TooManyFleetLeases {
+    return new TooManyFleetLeases(`${this.#max} mutator leases are open`)
   }
 
   async *#all(): AsyncGenerator<KeyValue> {

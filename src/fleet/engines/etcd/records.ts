@@ -35,10 +35,10 @@ const failure = z.object({
   token: z.string(),
   ttlMs: z.number(),
   failure: z.object({
-    state: z.string().optional(),
     attempt: z.number(),
     code: z.string(),
     message: z.string(),
+    state: z.string().optional(),
   }),
 })
 
