@@ -9,6 +9,7 @@ import type { RefListings } from '../origin/ref-listings.js'
 import type { StreamCache } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { FleetParts } from './fleet/origin-runs.js'
 import type { Limits } from './limits.js'
 
 /** What every origin is built from. */
@@ -24,6 +25,8 @@ export interface OriginParts {
   readonly fillReports: FillReports
   readonly packReports: PackReports
   readonly limits: Limits
+  /** undefined: this process is no node of a fleet. */
+  readonly fleet?: FleetParts | undefined
   readonly metrics: Metrics
   readonly log: Log
 }

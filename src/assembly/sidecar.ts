@@ -5,8 +5,9 @@ import type { Settings } from '../config/options.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
 import { PackReports } from '../origin/packs/pack-reports.js'
+import { PeerAnswers } from '../origin/peers/peer-answers.js'
 import { RefListings } from '../origin/ref-listings.js'
-import { openLeases } from './leases.js'
+import { leaseEvents, openLeases } from './leases.js'
 import { openOrigins } from './origins.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import { Servers } from '../server/servers.js'
@@ -18,6 +19,8 @@ import { openCache } from './cache.js'
 import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
+import type { Fleet } from './fleet/fleet.js'
+import { fleetParts } from './fleet/origin-runs.js'
 import { checkFileDescriptors } from './file-descriptors.js'
 import { watchGauges } from './gauges.js'
 import { inspectGit, openGit } from './git.js'
@@ -118,12 +121,11 @@ async function start(
     forgetRepository(freshCache, subject)
     packCache.forget(subject)
   })
-  const leases = openLeases(
-    cache.ownDirectory && join(cache.ownDirectory, 'leases'),
-    metrics,
-    log,
-    (subject) => repositories.emit('changed', subject),
-  )
+  const changed = (subject: string): void => void repositories.emit('changed', subject)
+  const fleet = await openFleetOf(settings, worker, root, changed, metrics, log)
+  if (fleet) closers.add(() => fleet.close(peersDrainMs))
+  const journal = cache.ownDirectory && join(cache.ownDirectory, 'leases')
+  const leases = fleet?.leases ?? openLeases(journal, metrics, log, changed)
   closers.add(() => leases.close())
   const fillReports = new FillReports({ backOff: limits.backOff, metrics, log })
   const packReports = new PackReports(metrics)
@@ -139,6 +141,7 @@ async function start(
       listings,
       fillReports,
       packReports,
+      fleet: fleet && fleetParts(fleet, { refs: cache, packs: packs.cache }, limits.backOff),
       limits,
       metrics,
       log,
@@ -148,6 +151,13 @@ async function start(
   repositories.on('changed', (subject) => origins.upstream?.changed(subject))
   const accessControl = openAccessControl(settings, files, origins.locate, metrics, log)
   closers.add(() => accessControl.close())
+  await fleet?.listen(
+    new PeerAnswers({
+      disk: origins.disk?.peers,
+      upstream: undefined,
+      hear: (message) => fleet.leases.heard(message),
+    }),
+  )
   const modes = origins.disk?.modes
   watchGauges(metrics, { cache, packs: packs.cache, listings, git, helpers, leases, modes, limits, log })
   const readiness = new Readiness({ root, disks, limits })
@@ -178,6 +188,25 @@ async function start(
       await servers.close()
     },
   }
+}
+
+/** Milliseconds for which other nodes may go on reading from one that is about to end. */
+const peersDrainMs = 10_000
+
+/** Loads what fleets need only where there is one. @throws ConfigError */
+async function openFleetOf(
+  settings: Settings,
+  worker: WorkerContext | undefined,
+  root: RepositoriesRoot | undefined,
+  changed: (subject: string) => void,
+  metrics: Metrics,
+  log: Log,
+): Promise<Fleet | undefined> {
+  if (!worker && !settings.fleet) return undefined
+  const { placeOf } = await import('./fleet/place.js')
+  const { openFleet } = await import('./fleet/fleet.js')
+  const place = placeOf(settings, worker, log)
+  return place && openFleet(settings, place, root, leaseEvents(metrics, log, changed), [], metrics, log)
 }
 
 /** Events of repositories, with the subject by which leases know them. */
