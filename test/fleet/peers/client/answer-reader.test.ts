@@ -103,6 +103,7 @@ t.test('what is not in order is broken', async (t) => {
     'a negative age': [control('head', { ageMs: -1 }), end('')],
     'too few bytes': [head, data('x'), end('xy')],
     'too many bytes': [head, data('xy'), end('x')],
+    'another length': [head, data('x'), control('end', { length: 2, sha256: sha256('x') })],
     'other bytes': [head, data('y'), end('x')],
     'bytes behind the end': [head, data('x'), Buffer.concat([end('x'), data('y')])],
     'a frame begun behind the end': [head, data('x'), Buffer.concat([end('x'), Buffer.from([1])])],
