@@ -115,6 +115,11 @@ export class KnownEpoch {
     else if (changes > unread.base) this.#unread = undefined
   }
 
+  /** Takes note of the engine's count before it counts what nodes have told each other. */
+  setBase({ changes }: Epoch): void {
+    if (this.#unread) this.#unread.base ??= changes
+  }
+
   /** The engine could not be asked: a lease may be open. */
   failed(): void {
     this.#isCurrent = false
