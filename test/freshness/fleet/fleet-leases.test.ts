@@ -45,12 +45,16 @@ t.test('each change is reported once on every node that knows the repository', a
 
 t.test('refreshes are coalesced over callers and repositories', async (t) => {
   const { engine, nodes } = openLeaseNodes(1, t)
-  const all = Array.from({ length: 500 }, (_, count) => nodes[0]!.leases.refresh(`/root0/${count % 50}`))
+  const all = Array.from({ length: 500 }, async (_, count) =>
+    nodes[0]!.leases.refresh(`/root0/${count % 50}`),
+  )
   await Promise.all(all)
   t.same(engine.calls, ['epochs'])
   const first = nodes[0]!.leases.refresh('/root0/a')
   await turns(1)
-  const later = Array.from({ length: 500 }, (_, count) => nodes[0]!.leases.refresh(`/root0/${count % 50}`))
+  const later = Array.from({ length: 500 }, async (_, count) =>
+    nodes[0]!.leases.refresh(`/root0/${count % 50}`),
+  )
   await Promise.all([first, ...later])
   t.same(engine.calls, ['epochs', 'epochs', 'epochs'])
 })

@@ -22,7 +22,7 @@ export interface LeaseNodes {
   /** Adds a node. */
   start(): LeaseNode
   /** The subject of a repository at a node: each has them elsewhere. */
-  subject(node: number, name: string): string
+  readonly subject: (node: number, name: string) => string
   close(): void
 }
 
