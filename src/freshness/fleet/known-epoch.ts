@@ -102,7 +102,7 @@ export class KnownEpoch {
     this.#epoch = epoch
     this.#isCurrent = true
     this.#status = undefined
-    this.#forgetTold(epoch, number, isComparable)
+    this.#forgetTold(epoch, number, before === undefined || isComparable)
     if (before && before.incarnation !== epoch.incarnation) return 'lost'
     return changes > 0 ? 'changed' : 'same'
   }
