@@ -79,11 +79,18 @@ export class DirectLeases {
     else if (told?.do === 'end' && !this.close(told.id, told.changed) && told.changed)
       this.#options.epochs.change(repositoryOfLease(told.id) ?? '')
     else if (told?.do === 'hello') this.#tellAll()
+    const repository = told && repositoryIn(told)
+    // Soon, so that the engine's count of what was told is known by its difference.
+    if (repository !== undefined) void this.#options.epochs.read(repository)
   }
 
   /** Has the engine be told of a change as soon as it answers. */
   pendChange(repository: string): void {
-    this.#options.pending.add(`change ${repository}`, () => this.#options.engine.change(repository))
+    const { pending, engine, epochs } = this.#options
+    pending.add(`change ${repository}`, async () => {
+      await epochs.readBase(repository)
+      await engine.change(repository)
+    })
   }
 
   /** @returns is it new? @throws TooManyLeases */
@@ -145,4 +152,11 @@ export class DirectLeases {
   clear(): void {
     this.#told.clear()
   }
+}
+
+/** Returns the repository that a message is about. */
+function repositoryIn(message: LeaseMessage): string | undefined {
+  if (message.do === 'hello') return undefined
+  if (message.do === 'change') return message.repository
+  return repositoryOfLease(message.do === 'open' ? message.lease.id : message.id)
 }

@@ -76,6 +76,12 @@ export class EpochWatch {
     return this.#reads.request(repository)
   }
 
+  /** Asks for the engine's count before it counts what nodes have told each other. @throws if the engine is away */
+  async readBase(repository: string): Promise<void> {
+    const [epoch] = await this.#options.engine.epochs([repository])
+    if (epoch) this.#known.find(repository)?.setBase(epoch)
+  }
+
   /** Counts a change that the engine may not know of. */
   change(repository: string): void {
     const known = this.#known.find(repository)

@@ -169,15 +169,17 @@ export class FleetLeases implements MutatorLeases {
     const isChanged = end !== 'unchanged'
     const own = this.#own.delete(id)?.lease
     const told = this.#direct.close(id, isChanged)
-    const lease = this.#toLease({ ...(told?.lease ?? own ?? unknownLease(id, repository)), leftMs: 0 })
+    let lease = this.#toLease({ ...(told?.lease ?? own ?? unknownLease(id, repository)), leftMs: 0 })
     try {
       const ended = await this.#options.engine.endLease(id, isChanged ? 'changed' : 'unchanged')
       if (told) this.#direct.pendChange(repository)
       else if (!ended) return undefined
       else if (isChanged && known) await this.#seeChange(known, generation ?? 0)
+      if (ended) lease = this.#toLease({ ...ended, leftMs: 0 })
     } catch {
       if (!told && isChanged) this.#epochs.change(repository)
       this.#pending.add(`end ${id}`, async () => {
+        await this.#epochs.readBase(repository)
         const ended = await this.#options.engine.endLease(id, isChanged ? 'changed' : 'unchanged')
         if (!ended || told) await this.#options.engine.change(repository)
       })

@@ -102,7 +102,7 @@ export class KnownEpoch {
     this.#epoch = epoch
     this.#isCurrent = true
     this.#status = undefined
-    this.#forgetTold(epoch, number, isComparable)
+    this.#forgetTold(epoch, number, before === undefined || isComparable)
     if (before && before.incarnation !== epoch.incarnation) return 'lost'
     return changes > 0 ? 'changed' : 'same'
   }
@@ -113,6 +113,11 @@ export class KnownEpoch {
     if (unread.base === undefined || !isComparable) unread.base = changes
     // Whatever was counted since then: no entry has a name with this count that is older than what was told.
     else if (changes > unread.base) this.#unread = undefined
+  }
+
+  /** Takes note of the engine's count before it counts what nodes have told each other. */
+  setBase({ changes }: Epoch): void {
+    if (this.#unread) this.#unread.base ??= changes
   }
 
   /** The engine could not be asked: a lease may be open. */
