@@ -7,7 +7,9 @@ export interface FillRound {
   /** undefined while the round still observes the state that it will fill for. */
   entry?: Entry
   /** Resolves when it is known whether another process has made the entry; undefined: that is not being looked for. */
-  finding?: Promise<unknown> | undefined
+  finding?: Promise<void> | undefined
+  /** Resolves `finding`; called once the round has its entry, or ends without one. */
+  decided?: (() => void) | undefined
   /** The requests that share the next round. */
   gathering?: Gathering
   /** The fill's entry must not be kept, even if it is being committed at this moment. */
@@ -37,4 +39,10 @@ export function gather(request: PendingFillRequest, gathering?: Gathering): Gath
   let resolve!: Gathering['resolve']
   const start = new Promise<RoundStart>((settled) => (resolve = settled))
   return { request, start, resolve }
+}
+
+/** Has those go on that wait for whether the entry is found. */
+export function decide(round: FillRound): void {
+  round.finding = undefined
+  round.decided?.()
 }

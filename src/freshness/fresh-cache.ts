@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Entry, Follower, StreamCache } from '../streamcache/index.js'
 import type { FillRequest, IsInMemory, PendingFillRequest } from './fill-request.js'
-import { gather, type FillRound, type RoundStart } from './fill-round.js'
+import { decide, gather, type FillRound, type RoundStart } from './fill-round.js'
 import { settleWaitMaxMs, type ObservedState } from './observed-state.js'
 
 /**
@@ -209,11 +209,8 @@ export class FreshCache {
     round: FillRound,
   ): Promise<boolean> {
     const { token, generation, openings } = state
-    const finding = request.find!(state).catch(() => false)
-    round.finding = finding
-    // Those who wait for it too decide after this call has gone on.
-    const isFound = await finding
-    round.finding = undefined
+    round.finding = new Promise((resolve) => (round.decided = resolve))
+    const isFound = await request.find!(state).catch(() => false)
     if (round.forgotten) this.#cache.erase(key)
     round.forgotten = false
     const entry = isFound ? this.#cache.get(key) : undefined
@@ -238,6 +235,7 @@ export class FreshCache {
     this.#origins.set(entry, origin)
     request.fillStarted?.(entry, state, ended)
     round.entry = entry
+    decide(round)
     this.#rounds.set(key, round)
     void ended.then(() => {
       if (round.forgotten) this.#cache.erase(key)
@@ -246,15 +244,17 @@ export class FreshCache {
     return entry
   }
 
-  #endRound(key: string, { gathering }: FillRound): void {
+  #endRound(key: string, round: FillRound): void {
+    decide(round)
+    const { gathering } = round
     if (!gathering) {
       this.#rounds.delete(key)
       return
     }
     // Requests from here on gather for the round after this one, whose observation is about to begin.
-    const round: FillRound = {}
-    this.#rounds.set(key, round)
-    gathering.resolve(this.#startRound(key, round, gathering.request))
+    const next: FillRound = {}
+    this.#rounds.set(key, next)
+    gathering.resolve(this.#startRound(key, next, gathering.request))
   }
 
   async #startRound(key: string, round: FillRound, request: PendingFillRequest): Promise<RoundStart> {

@@ -107,7 +107,7 @@ export class FleetRun {
 const causeOf = (error: unknown): unknown => (error instanceof FillError ? error.cause : error)
 
 /** Returns BackingOff for `FillFailedElsewhere`: a failure that is in force in the whole fleet. */
-function translated(error: unknown): unknown {
+export function translated(error: unknown): unknown {
   const cause = causeOf(error)
   const { name, retryAfterMs } = (cause ?? {}) as { readonly name?: unknown; readonly retryAfterMs?: unknown }
   if (name !== 'FillFailedElsewhere' || typeof retryAfterMs !== 'number') return error

@@ -4,12 +4,14 @@ import { changesNameOf, type LeaseStatus } from '../../freshness/lease.js'
 import { isWhole, packAnswer, PackRefused } from '../../git/process/pack-answer.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { PassedReason } from '../pack-answer.js'
-import type { PackRun, PackSource, PackState } from '../packs/pack-source.js'
+import type { PackRun, PackSource, PackState, SharedPack } from '../packs/pack-source.js'
+import { packQuestion } from '../peers/peer-question.js'
 import { TagDigests } from '../packs/tag-digests.js'
 import type { Target } from '../target.js'
 import { UpstreamRefusal } from '../faults/upstream-errors.js'
 import { UpstreamUnavailable } from './client/upstream-client.js'
-import type { UpstreamRepository } from './upstream.js'
+import { peerQuestionOf } from './peer-question-of.js'
+import { addressOf, type UpstreamRepository } from './upstream.js'
 import type { UpstreamRefs } from './refs/upstream-refs.js'
 import type { UpstreamRequests } from './upstream-requests.js'
 import type { Upstreams } from './upstreams.js'
@@ -35,15 +37,16 @@ export class UpstreamPacks implements PackSource {
     this.#options = options
   }
 
-  async stateOf(target: Target, asked: FetchRequest): Promise<PackState | PassedReason> {
+  async stateOf(target: Target, asked: FetchRequest, isForPeer = false): Promise<PackState | PassedReason> {
     const { upstreams, refs, requests, statusOf } = this.#options
     // A `want-ref` means what the ref is when the upstream reads it: no name that is known before can tell that.
     if (asked.version === 2 && asked.dependsOn === 'refs') return 'unsettled'
     const repository = upstreams.find(target)
     const { subject, view } = repository
     const signal = target.client?.signal
-    await refs.verdict(repository, signal)
-    // Reading the verdict has refreshed it.
+    // Reading the verdict refreshes what leases tell, too.
+    if (isForPeer) await this.#options.refresh?.(subject)
+    else await refs.verdict(repository, signal)
     const changes = changesNameOf(statusOf(subject))
     const state = asked.dependsOn === 'objects' ? '' : await this.#refsOf(repository, asked, signal)
     // Nothing names the refs that the answer depends on.
@@ -59,6 +62,7 @@ export class UpstreamPacks implements PackSource {
         await this.#options.refresh?.(subject)
         return changesNameOf(statusOf(subject)) === changes
       },
+      shared: () => sharedPack(repository, asked),
     }
   }
 
@@ -111,6 +115,17 @@ export class UpstreamPacks implements PackSource {
       chunks?.destroy()
       finished(undefined)
     }
+  }
+}
+
+function sharedPack(repository: UpstreamRepository, asked: FetchRequest): SharedPack {
+  const { subject, view } = repository
+  const { identity, ask } = peerQuestionOf(repository)
+  return {
+    repository: subject,
+    key: `upstream-pack ${asked.digest} ${view} ${addressOf(repository)}`,
+    identity,
+    question: (admitted) => ask(packQuestion(asked, admitted), 0),
   }
 }
 
