@@ -30,6 +30,7 @@
 export { type StoreOperation } from './disk/cache-directory.js'
 export { StreamCache } from './cache.js'
 export {
+  type BorrowedBody,
   type Fill,
   type FillResult,
   type StreamCacheEvents,
