@@ -165,7 +165,10 @@ t.test('opening that hangs is said, and goes on; an engine that opens after the 
   let closed = 0
   const { gate, clock, log } = rig((engine) => {
     tries++
-    const late = { ...engine, close: async () => void closed++ }
+    const close = async (): Promise<void> => {
+      closed++
+    }
+    const late = { ...engine, close }
     return new Promise((resolve) => (opened = () => resolve(late)))
   })
   await clock.pass(60_000)

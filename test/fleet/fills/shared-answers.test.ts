@@ -41,7 +41,9 @@ async function rig() {
       asked.push(node.name)
       return answer()
     },
-    borrowed: () => void borrowed++,
+    borrowed: () => {
+      borrowed++
+    },
     ...more,
   })
   /** Is the lease of the key free? */

@@ -320,10 +320,10 @@ t.test('a claim that was granted too late is released, so that others need not w
 
 t.test('a claim waits for what this node is publishing of the same key', async (t) => {
   const { clock, a, close } = await fleetOf('a')
-  const { publish } = a.gate
+  const publish = a.gate.publish.bind(a.gate)
   a.gate.publish = async (held, outcome) => {
     await clock.wait(200)
-    return publish.call(a.gate, held, outcome)
+    return publish(held, outcome)
   }
   await clock.until(a.read({ keep: false }).whole())
   a.reached.calls.length = 0
@@ -353,7 +353,7 @@ t.test('nodes that refuse are asked a few times; then the fill runs here', async
   a.producer = paced(clock, bytes, 1000, 1000)
   a.read()
   await clock.pass(10)
-  const { read } = a
+  const read = a.read.bind(a)
   a.read = () => {
     throw new PeerRefused('elsewhere')
   }
@@ -371,7 +371,7 @@ t.test('nodes that refuse are asked a few times; then the fill runs here', async
 t.test('a node that means another repository is not asked twice, and keeps its record', async (t) => {
   const { clock, a, b, c, close } = await fleetOf('abc')
   await clock.until(a.read().whole())
-  const { read } = a
+  const read = a.read.bind(a)
   a.read = () => {
     throw new PeerRefused('different')
   }

@@ -33,13 +33,13 @@ export class VirtualClock implements Clock {
 
   /** Lets time pass until a promise has settled. @throws if it never will: no timer is left, or an hour has passed */
   async until<T>(promise: Promise<T>): Promise<T> {
-    let settled = false
-    const settle = (): void => void (settled = true)
+    const state = { settled: false }
+    const settle = (): void => void (state.settled = true)
     promise.then(settle, settle)
     const deadline = this.#now + 3_600_000
     for (;;) {
       await idle()
-      if (settled) return promise
+      if (state.settled) return promise
       const next = this.#timers.shift()
       if (!next) throw new Error('nothing is left to wait for')
       if (next.at > deadline) throw new Error('an hour has passed')

@@ -245,6 +245,8 @@ export class VirtualNode implements Peers {
     const { clock, nodes } = this.fleet
     const node = nodes.get(name)
     await clock.wait(latencyMs)
+    // A stopped process asks nothing.
+    while (this.mode === 'silent') await clock.wait(100)
     signal.throwIfAborted()
     if (!node || node.mode === 'dead') throw new PeerUnreachable(name)
     if (node.mode === 'silent') {
