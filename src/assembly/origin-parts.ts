@@ -1,5 +1,5 @@
 import type { FreshCache } from '../freshness/fresh-cache.js'
-import type { Leases } from '../freshness/leases.js'
+import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import type { PackCache } from '../freshness/pack-cache.js'
 import type { Git } from '../git/process/git.js'
 import type { Installation } from '../git/process/installation.js'
@@ -16,7 +16,7 @@ export interface OriginParts {
   readonly git: Git
   /** What is known of the Git in use. */
   readonly installation: Promise<Installation>
-  readonly leases: Leases
+  readonly leases: MutatorLeases
   readonly cache: StreamCache
   readonly freshCache: FreshCache
   readonly packCache: PackCache

@@ -27,6 +27,8 @@ import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
 import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
 import { readWebhookSecret } from './webhook-secret.js'
+import type { WorkerContext } from './workers/context.js'
+import { shareOf } from './workers/share-of.js'
 
 /** A running sidecar. */
 export interface Sidecar {
@@ -49,14 +51,19 @@ export interface Sidecar {
 
 /**
  * Builds the parts in the order in which they need each other, and starts to listen.
+ * @param settings those of the whole, if this process is a worker
+ * @param worker undefined: it is not
  * @throws ConfigError with all mistakes if the settings cannot be used, or an address cannot be listened on
  */
 export async function startSidecar(
   settings: Settings,
   log: Log,
   environment: NodeJS.ProcessEnv = process.env,
+  worker?: WorkerContext,
 ): Promise<Sidecar> {
-  checkFileDescriptors(settings, log)
+  // The checks are about the settings as they were given.
+  const own = worker ? shareOf(settings, worker.count) : settings
+  checkFileDescriptors(own, log)
   const metrics = new Metrics()
   const filesystems = new EventEmitter<FilesystemEventMap>()
   reportFilesystems(filesystems, metrics, log)
@@ -67,7 +74,7 @@ export async function startSidecar(
   })
   const closers = new Closers()
   closers.add(() => host.helpers.close())
-  return start(settings, environment, host, filesystems, closers, metrics, log).catch(
+  return start(own, environment, worker, host, filesystems, closers, metrics, log).catch(
     async (error: unknown) => {
       // Why the start failed matters more than a part that cannot be closed.
       await closers
@@ -81,6 +88,7 @@ export async function startSidecar(
 async function start(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
+  worker: WorkerContext | undefined,
   host: HostEnvironment,
   filesystems: EventEmitter<FilesystemEventMap>,
   closers: Closers,
@@ -146,7 +154,7 @@ async function start(
 
   const parts: ServerParts = {
     ...{ origins, leases, freshCache, packCache, accessControl, limits, storages },
-    ...{ webhookSecret, readiness, metrics, log },
+    ...{ webhookSecret, readiness, metrics, scrape: worker?.sumMetrics(metrics.registry), log },
   }
   const servers = await Servers.open({
     settings,
@@ -154,6 +162,7 @@ async function start(
     admin: adminOptions(settings, parts),
     grpc: grpcOptions(settings, parts),
     tls: files.tls,
+    hasSiblings: worker && !worker.isFirst,
     log,
   })
   return {

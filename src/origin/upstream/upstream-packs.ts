@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import type { LeaseStatus } from '../../freshness/lease.js'
+import { changesNameOf, type LeaseStatus } from '../../freshness/lease.js'
 import { isWhole, packAnswer, PackRefused } from '../../git/process/pack-answer.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { PassedReason } from '../pack-answer.js'
@@ -20,6 +20,8 @@ export interface UpstreamPacksOptions {
   readonly refs: UpstreamRefs
   /** Returns what the leases tell of a repository now. */
   readonly statusOf: (subject: string) => LeaseStatus
+  /** As in `MutatorLeases`; left out: the status needs none. */
+  readonly refresh?: (subject: string) => Promise<void> | undefined
   /** Called when the upstream does not have what was advertised from a kept entry: what is kept must not answer any more. */
   readonly outdated: (repository: UpstreamRepository) => void
 }
@@ -41,7 +43,8 @@ export class UpstreamPacks implements PackSource {
     const { subject, view } = repository
     const signal = target.client?.signal
     await refs.verdict(repository, signal)
-    const { changes } = statusOf(subject)
+    // Reading the verdict has refreshed it.
+    const changes = changesNameOf(statusOf(subject))
     const state = asked.dependsOn === 'objects' ? '' : await this.#refsOf(repository, asked, signal)
     // Nothing names the refs that the answer depends on.
     if (state === undefined) return 'unsettled'
@@ -52,7 +55,10 @@ export class UpstreamPacks implements PackSource {
       unsettledMs: 0,
       maxAgeMs: Infinity,
       make: (run) => this.#make(repository, asked, run),
-      holds: () => Promise.resolve(statusOf(subject).changes === changes),
+      holds: async () => {
+        await this.#options.refresh?.(subject)
+        return changesNameOf(statusOf(subject)) === changes
+      },
     }
   }
 

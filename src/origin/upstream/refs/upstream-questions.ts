@@ -20,6 +20,8 @@ export interface UpstreamQuestionsOptions {
   readonly backOff: BackOff
   /** As in `AgedRequest`. */
   readonly staleMs: number
+  /** As in `MutatorLeases`; left out: what leases tell is always known here. */
+  readonly refresh?: (subject: string) => Promise<void> | undefined
   /** Called with the name of the upstream. */
   readonly events?: {
     /** A client has asked a question. */
@@ -67,12 +69,14 @@ export class UpstreamQuestions {
     const { cache, events } = this.#options
     const { name } = repository.upstream
     events?.clientAsked?.(name)
+    const refreshing = this.#options.refresh?.(repository.subject)
+    if (refreshing) await refreshing
     const reading = await cache.read(this.#request(repository, asking))
     if (reading.isStale) events?.servedStale?.(name)
     return reading
   }
 
-  /** Returns whether what is kept would answer a question without the upstream. */
+  /** Returns whether what is kept would answer a question without the upstream, as far as is known here. */
   mayAnswer(repository: UpstreamRepository, asking: Asking): boolean {
     return this.#options.cache.mayAnswer(this.#request(repository, asking))
   }
