@@ -35,7 +35,7 @@ async function contract(
       },
       close: () => Promise.resolve(),
     })
-  await engineContract(t, open, { shortMs: 200, lateMs: 20, histories: 5 })
+  await engineContract(t, open, { shortMs: 400, lateMs: 20, histories: 5 })
 }
 
 t.test('a server', options(), async (t) => {
@@ -49,7 +49,7 @@ t.test('a server', options(), async (t) => {
     }
     return { engines, close }
   }
-  await engineContract(t, open, { shortMs: 200, lateMs: 20, histories: 25, leasesMax })
+  await engineContract(t, open, { shortMs: 400, lateMs: 20, histories: 25, leasesMax })
 
   t.test('keeps nothing for ever', async (t) => {
     t.match(await server.command('INFO', 'keyspace'), /db3:/)
