@@ -19,13 +19,14 @@ export const skipEtcd = skipReason('etcd', version.status === 0 ? undefined : 'e
 /** A running member of an etcd cluster, which ends with its test. */
 export class EtcdServer {
   readonly port: number
+  /** Its data. */
+  readonly directory: string
   readonly #args: readonly string[]
-  readonly #directory: string
   #child: ChildProcess | undefined
 
   constructor(port: number, directory: string, args: readonly string[]) {
     this.port = port
-    this.#directory = directory
+    this.directory = directory
     this.#args = args
   }
 
@@ -33,7 +34,7 @@ export class EtcdServer {
   async start(): Promise<void> {
     // No fsync, since nothing has to survive the machine; short elections permit leases of one second.
     const args = [
-      ...['--data-dir', this.#directory, '--unsafe-no-fsync', '--logger', 'zap', '--log-level', 'info'],
+      ...['--data-dir', this.directory, '--unsafe-no-fsync', '--logger', 'zap', '--log-level', 'info'],
       ...['--heartbeat-interval', '50', '--election-timeout', '500', ...this.#args],
     ]
     const child = spawn('etcd', args, { env: environment, stdio: ['ignore', 'ignore', 'pipe'] })
@@ -66,7 +67,7 @@ export class EtcdServer {
   /** Kills it and removes its data. */
   async lose(): Promise<void> {
     await this.kill()
-    rmSync(this.#directory, { recursive: true, force: true })
+    rmSync(this.directory, { recursive: true, force: true })
   }
 
   /** Runs etcdctl against this member. @returns what it prints */

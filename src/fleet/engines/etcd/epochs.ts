@@ -7,10 +7,11 @@ import {
   prefixed,
   put,
   range,
-  type Header,
   type KeyValue,
   type Operation,
   type OperationResponse,
+  type TxnRequest,
+  type TxnResponse,
 } from './messages.js'
 
 /** etcd permits 128 operations in a transaction: one for the incarnation and two for each repository. */
@@ -19,12 +20,6 @@ const batchSize = 63
 /** Tries to find an incarnation: it is missing in a new etcd, and is replaced in one that was restored. */
 const triesMax = 8
 
-/** A revision of a cluster's data. */
-interface Revision {
-  readonly clusterId: string
-  readonly number: number
-}
-
 /**
  * The counts of repositories. etcd counts the writes of each key (`version`), so that counting needs neither a value nor a
  * comparison: it is one unconditional write, which does not fail because others count too. Leases that have expired are those
@@ -32,8 +27,6 @@ interface Revision {
  */
 export class Epochs {
   readonly #store: EtcdStore
-  /** The newest revision that an answer had. */
-  #newest: Revision | undefined
 
   constructor(store: EtcdStore) {
     this.#store = store
@@ -47,7 +40,21 @@ export class Epochs {
   }
 
   async change(repository: string): Promise<void> {
-    await this.#store.client.txn({ success: this.counted(repository, 'changes') })
+    await this.write({ success: this.counted(repository, 'changes') })
+  }
+
+  /** Writes counts. If etcd has lost writes, a new incarnation begins before this resolves. */
+  async write(request: TxnRequest): Promise<TxnResponse> {
+    const { client, revisions } = this.#store
+    const before = revisions.newest
+    const response = await client.txn(request)
+    if (revisions.hasLost(response.header, before, response.succeeded)) await this.#replaceIncarnation()
+    return response
+  }
+
+  /** Finds out whether etcd has lost writes. */
+  async check(): Promise<void> {
+    await this.#batch([])
   }
 
   /** Operations that count. */
@@ -57,7 +64,7 @@ export class Epochs {
   }
 
   async #batch(repositories: readonly string[]): Promise<Epoch[]> {
-    const { client, keys } = this.#store
+    const { client, keys, revisions } = this.#store
     const success = [
       range({ key: keys.incarnation }),
       ...repositories.flatMap((repository) => [
@@ -66,28 +73,26 @@ export class Epochs {
       ]),
     ]
     for (let tries = 0; tries < triesMax; tries++) {
-      const before = this.#newest
+      const before = revisions.newest
       const response = await client.txn({ success })
       const [first, ...rest] = response.responses
       const found = first?.responseRange?.kvs[0]
-      const hasLostWrites = before !== undefined && isOlder(response.header, before)
-      this.#note(response.header)
-      if (found && !hasLostWrites) {
+      const hasLost = revisions.hasLost(response.header, before, false)
+      if (found && !hasLost) {
         const incarnation = `${response.header.clusterId}.${found.value}`
         return repositories.map((repository, index) =>
           this.#epoch(incarnation, repository, rest.slice(2 * index, 2 * index + 2)),
         )
       }
-      if (hasLostWrites) this.#newest = undefined
       await this.#beginIncarnation(found)
     }
     throw new Error('the incarnation in etcd is removed again and again')
   }
 
-  #note(header: Header): void {
-    const revision = { clusterId: header.clusterId, number: Number(header.revision) }
-    const newest = this.#newest
-    if (newest?.clusterId !== revision.clusterId || newest.number < revision.number) this.#newest = revision
+  async #replaceIncarnation(): Promise<void> {
+    const { client, keys } = this.#store
+    const { kvs } = await client.range({ key: keys.incarnation })
+    await this.#beginIncarnation(kvs[0])
   }
 
   /** Writes a new incarnation in place of the one that was found. Of several nodes that do so, one succeeds. */
@@ -108,11 +113,3 @@ export class Epochs {
     return { incarnation, open, openings: of(keys.openings), changes: of(keys.changes) + expired }
   }
 }
-
-/**
- * Does an answer come from an etcd that has lost writes, by a restored backup or by a disk that did not keep them? Its counts
- * must not be compared with those from before.
- * @param before the newest revision that was known when etcd was asked
- */
-const isOlder = ({ clusterId, revision }: Header, before: Revision): boolean =>
-  clusterId === before.clusterId && Number(revision) < before.number

@@ -79,7 +79,9 @@ export class EtcdClient {
       return {
         stream: host.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata),
         failed: (error) => {
-          if (isTokenOld(EtcdError.of(error, host.name))) auth.forget()
+          const wrapped = EtcdError.of(error, host.name)
+          // This is what etcd says of watches without a token that it knows.
+          if (isTokenOld(wrapped) || wrapped.message.includes('permission denied')) auth.forget()
           else hosts.moveFrom(host)
         },
       }

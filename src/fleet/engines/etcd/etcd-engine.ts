@@ -20,6 +20,7 @@ import { EtcdKeys } from './keys.js'
 import { Members } from './members.js'
 import { OpenLeases } from './open-leases.js'
 import { fillLeaseOf } from './records.js'
+import { Revisions } from './revisions.js'
 import { Sightings } from './sightings.js'
 
 export interface EtcdEngineOptions extends EtcdClientOptions {
@@ -47,12 +48,20 @@ export class EtcdEngine implements FleetEngine {
     const { fleet, clock = systemClock, leasesMax } = options
     const client = new EtcdClient(options)
     const leases = new EtcdLeases(client, clock)
-    this.#store = { client, keys: new EtcdKeys(fleet), leases, sightings: new Sightings(clock), clock }
+    const revisions = new Revisions()
+    this.#store = {
+      ...{ client, keys: new EtcdKeys(fleet), leases, clock, revisions },
+      sightings: new Sightings(clock),
+    }
     this.#fills = new FillLeases(this.#store)
     this.#epochs = new Epochs(this.#store)
     this.#open = new OpenLeases(this.#store, this.#epochs, leasesMax)
     this.#members = new Members(this.#store)
-    this.#watch = new EtcdWatch(client, clock, this.#store.keys.all, (event) => this.#changed(event))
+    this.#watch = new EtcdWatch(client, clock, this.#store.keys.all, {
+      seen: (header) => revisions.note(header),
+      changed: (event) => this.#changed(event),
+      isBehind: () => void this.#epochs.check().catch(() => undefined),
+    })
   }
 
   claim(claim: Claim): Promise<ClaimAnswer> {

@@ -52,7 +52,11 @@ export const isUnavailable = (error: unknown): boolean => codeOf(error) === stat
 /** Is the etcd lease unknown? It has expired, was revoked, or etcd has lost its data. */
 export const isLeaseUnknown = (error: unknown): boolean => codeOf(error) === status.notFound
 
-/** Has the token of a user expired? A restarted etcd knows none, and a change of its users makes all of them old. */
+/**
+ * Is another token needed? A restarted etcd knows none, a change of its users makes all of them old, and there is none from
+ * before users were switched on.
+ */
 export const isTokenOld = (error: unknown): boolean =>
   codeOf(error) === status.unauthenticated ||
-  (error instanceof EtcdError && /invalid auth token|auth store is old/.test(error.message))
+  (error instanceof EtcdError &&
+    /invalid auth token|auth store is old|user name is empty/.test(error.message))

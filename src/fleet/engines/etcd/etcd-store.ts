@@ -2,6 +2,7 @@ import type { Clock } from '../../../limits/clock.js'
 import type { EtcdClient } from './etcd-client.js'
 import type { EtcdLeases } from './etcd-leases.js'
 import type { EtcdKeys } from './keys.js'
+import type { Revisions } from './revisions.js'
 import type { Sightings } from './sightings.js'
 
 /** What all parts of the engine work with. */
@@ -10,5 +11,6 @@ export interface EtcdStore {
   readonly keys: EtcdKeys
   readonly leases: EtcdLeases
   readonly sightings: Sightings
+  readonly revisions: Revisions
   readonly clock: Clock
 }

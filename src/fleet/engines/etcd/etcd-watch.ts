@@ -1,9 +1,17 @@
 import type { Clock } from '../../../limits/clock.js'
 import type { EtcdClient, EtcdWatchStream } from './etcd-client.js'
 import { EtcdError } from './etcd-error.js'
-import { prefixEnd, type WatchResponse } from './messages.js'
+import { prefixEnd, type Header, type WatchResponse } from './messages.js'
 
 export type WatchEvent = WatchResponse['events'][number]
+
+export interface WatchListener {
+  /** Called with the header of each message. */
+  seen(header: Header): void
+  changed(event: WatchEvent): void
+  /** Called if revisions that were reported already seem to be missing in etcd. */
+  isBehind(): void
+}
 
 /** Milliseconds between attempts to watch; the wait doubles. */
 const retry = { minMs: 100, maxMs: 2000 }
@@ -20,7 +28,7 @@ export class EtcdWatch {
   readonly #client: EtcdClient
   readonly #clock: Clock
   readonly #prefix: string
-  readonly #changed: (event: WatchEvent) => void
+  readonly #listener: WatchListener
   /** The cluster, and the first revision that is still to be reported. */
   #next: { readonly clusterId: string; readonly revision: number } | undefined
   #stream: EtcdWatchStream | undefined
@@ -28,11 +36,11 @@ export class EtcdWatch {
   #waitMs = retry.minMs
   #closed = false
 
-  constructor(client: EtcdClient, clock: Clock, prefix: string, changed: (event: WatchEvent) => void) {
+  constructor(client: EtcdClient, clock: Clock, prefix: string, listener: WatchListener) {
     this.#client = client
     this.#clock = clock
     this.#prefix = prefix
-    this.#changed = changed
+    this.#listener = listener
     client.moved = () => this.#restart()
     void this.#start()
   }
@@ -93,14 +101,16 @@ export class EtcdWatch {
       const isOther =
         this.#next && (this.#next.clusterId !== header.clusterId || this.#next.revision > revision + 1)
       if (isOther) {
-        // Another etcd, or one that has lost writes: the revision may be far in its future.
+        // Another etcd, one that has lost writes, or a member that lags: the revision may be far in its future.
         this.#next = undefined
+        this.#listener.isBehind()
         return this.#restart()
       }
       this.#next ??= { clusterId: header.clusterId, revision: revision + 1 }
       return
     }
-    for (const event of events) this.#changed(event)
+    this.#listener.seen(header)
+    for (const event of events) this.#listener.changed(event)
     // Events of an old revision come with the current one in the header.
     const last = events.at(-1)?.kv.modRevision ?? header.revision
     this.#next = { clusterId: header.clusterId, revision: Number(last) + 1 }

@@ -12,7 +12,7 @@ import { absent, exists, isAt, prefixed, prefixEnd, put, range, remove, type Key
 import { encode, mutatorLeaseOf, type MutatorLeaseRecord } from './records.js'
 
 /** Leases that are read in one round trip. */
-const pageSize = 500
+const pageSize = 200
 
 /** Each try that fails was beaten by another node's success. */
 const triesMax = 16
@@ -38,13 +38,13 @@ export class OpenLeases {
 
   /** @throws TooManyFleetLeases */
   async open({ id, ...lease }: NewFleetLease): Promise<void> {
-    const { client, keys, leases } = this.#store
+    const { keys, leases } = this.#store
     if (repositoryOfLease(id) !== lease.repository)
       throw new EtcdError(`${id} is not the id of a lease of ${lease.repository}: it must begin with it`)
     if (this.#known >= this.#max) await this.#count()
     const key = keys.lease(id)
     const opened = await leases.attach({ owner: '', ttlMs: lease.ttlMs }, (etcdLease) =>
-      client.txn({
+      this.#epochs.write({
         compare: [isAt(key, absent)],
         success: [
           put(key, encode(recordOf(lease)), etcdLease),
@@ -91,12 +91,12 @@ export class OpenLeases {
   }
 
   async end(id: string, end: 'changed' | 'unchanged'): Promise<FleetLease | undefined> {
-    const { client, keys } = this.#store
+    const { keys } = this.#store
     const repository = repositoryOfLease(id)
     if (repository === undefined) return undefined
     this.#cancelRemoval(id)
     const key = keys.lease(id)
-    const ended = await client.txn({
+    const ended = await this.#epochs.write({
       compare: [exists(key)],
       success: [
         remove(key),

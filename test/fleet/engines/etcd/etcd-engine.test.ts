@@ -1,9 +1,9 @@
 import t from 'tap'
-import { etcdAddress, openEngine, skipEtcd, startEtcd, watches } from '../../../support/fleet/etcd.js'
+import { etcdAddress, skipEtcd, startEtcd, watches } from '../../../support/fleet/etcd.js'
 import { EtcdEngine } from '../../../../src/fleet/engines/etcd/etcd-engine.js'
 import { engineContract } from '../../engine-contract.js'
 
-t.test('the contract', { skip: skipEtcd }, async (t) => {
+t.test('the contract of engines', { skip: skipEtcd }, async (t) => {
   const server = await startEtcd(t)
   let fleets = 0
   await engineContract(
@@ -13,12 +13,14 @@ t.test('the contract', { skip: skipEtcd }, async (t) => {
       const options = { fleet, address: etcdAddress([server]), leasesMax: 20 }
       const engines = [0, 1, 2].map(() => new EtcdEngine(options))
       await Promise.all(engines.map(watches))
-      return {
-        engines,
-        flush: async () => void server.control('del', '--prefix', `${fleet}/`),
-        close: async () => void (await Promise.all(engines.map((engine) => engine.close()))),
+      const flush = async (): Promise<void> => {
+        server.control('del', '--prefix', `${fleet}/`)
       }
+      const close = async (): Promise<void> => {
+        await Promise.all(engines.map((engine) => engine.close()))
+      }
+      return { engines, flush, close }
     },
-    { shortMs: 200, lateMs: 100, leasesMax: 20 },
+    { shortMs: 200, lateMs: 100, leasesMax: 20, histories: 5 },
   )
 })
