@@ -232,48 +232,45 @@ t.test('settings that cannot be used are reported once, with exit code 2', async
   t.equal(mistakes.stderr.trim().split('\n').length, 2, 'each mistake once')
 })
 
-t.test(
-  'Unix sockets: all workers listen on one socket, which is removed at the end',
-  async (t) => {
-    const root = tempDir(t)
-    makeRepository(root, 'r.git')
-    const [admin, grpc] = [join(tempDir(t), 'admin.sock'), join(tempDir(t), 'grpc.sock')]
-    // Left by a process that was killed.
-    const script = 'require("net").createServer().listen(process.argv[1], () => console.log())'
-    const dead = spawn(process.execPath, ['-e', script, admin], { stdio: ['ignore', 'pipe', 'inherit'] })
-    await once(dead.stdout, 'data')
-    dead.kill('SIGKILL')
-    await once(dead, 'close')
-    t.ok(existsSync(admin))
-    const cacheDir = join(tempDir(t), 'cache')
-    const args = ['--workers', '2', '--admin', `unix:${admin}`, '--grpc', `unix:${grpc}`]
-    const sidecar = await startSidecar(t, root, { cacheDir, args })
-    t.same([sidecar.adminUrl, sidecar.grpcTarget], [`unix:${admin}`, `unix:${grpc}`])
-    for (const path of [admin, grpc]) t.equal(statSync(path).mode & 0o777, 0o660)
-    const workers = workersOf(sidecar.pid)
-    for (const other of workers) {
-      await whileStopped(other, async () => {
-        t.match(await askAdmin(sidecar.adminUrl, 'GET', '/healthz'), { status: 200 })
-      })
-    }
-    process.kill(workers[1]!, 'SIGKILL')
-    await eventually('it is started again', async () => {
-      const { body } = await askAdmin(sidecar.adminUrl, 'GET', '/metrics')
-      return (
-        String(body).includes('refstream_workers{state="up"} 2\n') &&
-        !workersOf(sidecar.pid).includes(workers[1]!)
-      )
+t.test('Unix sockets: all workers listen on one socket, which is removed at the end', async (t) => {
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const [admin, grpc] = [join(tempDir(t), 'admin.sock'), join(tempDir(t), 'grpc.sock')]
+  // Left by a process that was killed.
+  const script = 'require("net").createServer().listen(process.argv[1], () => console.log())'
+  const dead = spawn(process.execPath, ['-e', script, admin], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(dead.stdout, 'data')
+  dead.kill('SIGKILL')
+  await once(dead, 'close')
+  t.ok(existsSync(admin))
+  const cacheDir = join(tempDir(t), 'cache')
+  const args = ['--workers', '2', '--admin', `unix:${admin}`, '--grpc', `unix:${grpc}`]
+  const sidecar = await startSidecar(t, root, { cacheDir, args })
+  t.same([sidecar.adminUrl, sidecar.grpcTarget], [`unix:${admin}`, `unix:${grpc}`])
+  for (const path of [admin, grpc]) t.equal(statSync(path).mode & 0o777, 0o660)
+  const workers = workersOf(sidecar.pid)
+  for (const other of workers) {
+    await whileStopped(other, async () => {
+      t.match(await askAdmin(sidecar.adminUrl, 'GET', '/healthz'), { status: 200 })
     })
-    const other = refused(root, '--admin', `unix:${admin}`, '--cache-dir', cacheDir)
-    t.match(other, {
-      status: 2,
-      stderr: `refstream: --admin: cannot listen on unix:${admin}: another process listens there\n`,
-    })
-    t.match(await askAdmin(sidecar.adminUrl, 'GET', '/healthz'), { status: 200 })
-    t.equal(await sidecar.stop(), 0)
-    for (const path of [admin, grpc]) t.notOk(existsSync(path))
-  },
-)
+  }
+  process.kill(workers[1]!, 'SIGKILL')
+  await eventually('it is started again', async () => {
+    const { body } = await askAdmin(sidecar.adminUrl, 'GET', '/metrics')
+    return (
+      String(body).includes('refstream_workers{state="up"} 2\n') &&
+      !workersOf(sidecar.pid).includes(workers[1]!)
+    )
+  })
+  const other = refused(root, '--admin', `unix:${admin}`, '--cache-dir', cacheDir)
+  t.match(other, {
+    status: 2,
+    stderr: `refstream: --admin: cannot listen on unix:${admin}: another process listens there\n`,
+  })
+  t.match(await askAdmin(sidecar.adminUrl, 'GET', '/healthz'), { status: 200 })
+  t.equal(await sidecar.stop(), 0)
+  for (const path of [admin, grpc]) t.notOk(existsSync(path))
+})
 
 t.test('SIGHUP has all workers read files again', async (t) => {
   const tokens = join(tempDir(t), 'tokens')
