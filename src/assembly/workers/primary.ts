@@ -21,8 +21,9 @@ const program = fileURLToPath(new URL('worker.js', import.meta.url))
  */
 export async function startWorkers(settings: Settings, log: Log): Promise<Sidecar> {
   const { workers: count } = settings
-  // A worker that is idle accepts at once, and this process handles no connection; see docs/architecture.md.
-  cluster.schedulingPolicy = process.env['REFSTREAM_TEST_RR'] ? cluster.SCHED_RR : cluster.SCHED_NONE
+  // All workers accept from the same sockets: one that is busy, or hangs, keeps no connection from the others. Handing
+  // each connection out from here (SCHED_RR) nearly doubles the processor time of a request on a connection of its own.
+  cluster.schedulingPolicy = cluster.SCHED_NONE
   cluster.setupPrimary({ exec: program, args: [], execArgv: process.execArgv })
   const directory = makeDirectory()
   const engine = new TableEngine()
