@@ -154,7 +154,7 @@ async function start(
   await fleet?.listen(
     new PeerAnswers({
       disk: origins.disk?.peers,
-      upstream: undefined,
+      upstream: origins.upstream?.peers,
       hear: (message) => fleet.leases.heard(message),
     }),
   )
@@ -205,8 +205,12 @@ async function openFleetOf(
   if (!worker && !settings.fleet) return undefined
   const { placeOf } = await import('./fleet/place.js')
   const { openFleet } = await import('./fleet/fleet.js')
-  const place = placeOf(settings, worker, log)
-  return place && openFleet(settings, place, root, leaseEvents(metrics, log, changed), [], metrics, log)
+  const place = await placeOf(settings, worker, log)
+  if (!place) return undefined
+  const faults = settings.upstream
+    ? (await import('../origin/upstream/upstream-faults.js')).upstreamFaults
+    : []
+  return openFleet(settings, place, root, leaseEvents(metrics, log, changed), faults, metrics, log)
 }
 
 /** Events of repositories, with the subject by which leases know them. */

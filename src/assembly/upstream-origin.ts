@@ -2,12 +2,13 @@ import type { Settings } from '../config/options.js'
 import { repositoryMatcher } from '../config/repository-glob.js'
 import { AgedCache } from '../freshness/aged/aged-cache.js'
 import { PackService } from '../origin/packs/pack-service.js'
-import { viewOf } from '../origin/upstream/credentials/view.js'
+import { viewOf, viewsBy } from '../origin/upstream/credentials/view.js'
 import { subjectOf } from '../origin/upstream/repository-address.js'
 import { addressOf, type Upstream } from '../origin/upstream/upstream.js'
 import { UpstreamBackend } from '../origin/upstream/upstream-backend.js'
 import { UpstreamOrigin } from '../origin/upstream/upstream-origin.js'
 import { UpstreamPacks } from '../origin/upstream/upstream-packs.js'
+import { UpstreamPeers } from '../origin/upstream/upstream-peers.js'
 import { UpstreamRefs } from '../origin/upstream/refs/upstream-refs.js'
 import { UpstreamRequests } from '../origin/upstream/upstream-requests.js'
 import { Upstreams } from '../origin/upstream/upstreams.js'
@@ -19,6 +20,8 @@ import { openUpstreamCredentials, type UpstreamCredentialFile } from './upstream
 export interface UpstreamParts {
   readonly origin: UpstreamOrigin
   readonly upstreams: Upstreams
+  /** Answers other nodes of a fleet. */
+  readonly peers: UpstreamPeers
   /** Called with the subject of a repository that may have changed. */
   readonly changed: (subject: string) => void
   close(): Promise<void>
@@ -45,13 +48,16 @@ export function openUpstreamOrigin(
     const upstream: Upstream = { name, url, client, service, isShared, followsRenames }
     return { matches: pathMatcher(glob ?? '**'), upstream, client }
   })
-  const upstreams = new Upstreams({ rules: opened, maxAgeMsOf: maxAgeOf(settings), viewOf })
+  // All nodes of a fleet know a client by one name.
+  const views = parts.fleet ? viewsBy(parts.fleet.viewKey) : viewOf
+  const upstreams = new Upstreams({ rules: opened, maxAgeMsOf: maxAgeOf(settings), viewOf: views })
   const cache = new AgedCache({ cache: parts.cache, statusOf, refresh })
   const requests = new UpstreamRequests({
     ended: (upstream, cause, result) => metrics.upstreamRequests.inc({ upstream, cause, result }),
   })
   const refs = new UpstreamRefs({
     ...{ requests, cache, listings, fillReports, backOff, refresh },
+    fleet: parts.fleet?.fills,
     verdictMs: settings.authCacheSeconds * 1000,
     staleMs: settings.upstreamStaleSeconds * 1000,
     events: {
@@ -75,12 +81,14 @@ export function openUpstreamOrigin(
     enabled: settings.packs,
     source,
     ...{ cache: packCache, fillReports, reports: packReports, backOff },
+    fleet: parts.fleet?.packRuns,
   })
   const forwardedHeaders = new Set(settings.upstreamForwardHeaders)
   const backend = new UpstreamBackend({ upstreams, requests, leases, forwardedHeaders })
   return {
     origin: new UpstreamOrigin({ upstreams, refs, packs, backend }),
     upstreams,
+    peers: new UpstreamPeers({ upstreams, refs, packs }),
     changed: (subject) => cache.changed(subject),
     close: async () => {
       cache.close()

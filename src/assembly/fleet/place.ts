@@ -33,11 +33,11 @@ export interface FleetPlace {
 const secretMin = 16
 
 /** Returns this process's place in a fleet; undefined: it works alone. @throws ConfigError */
-export function placeOf(
+export async function placeOf(
   settings: Settings,
   worker: WorkerContext | undefined,
   log: Log,
-): FleetPlace | undefined {
+): Promise<FleetPlace | undefined> {
   if (worker) return placeOfWorker(worker)
   const { fleet, fleetName, fleetNode, fleetMembers, peer } = settings
   if (!fleet || fleetNode === undefined || !fleetMembers || !peer) return undefined
@@ -48,7 +48,7 @@ export function placeOf(
     ),
     secret: readSecret(settings.fleetSecretFile),
     tls: readCertificates(settings),
-    open: openEngine(fleet, settings, log),
+    open: await openEngine(fleet, settings, log),
   }
 }
 
