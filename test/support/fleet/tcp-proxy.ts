@@ -1,38 +1,68 @@
+import type { Test } from 'tap'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import type { Test } from 'tap'
 
-/** Passes bytes on to a port of this host, until it is cut. */
+/** A proxy for any protocol on TCP, which can do what a bad network does. */
 export interface TcpProxy {
+  readonly host: string
   readonly port: number
-  /** Resets all connections, and all new ones until `mend`. */
+  /** Connections that were accepted so far. */
+  readonly accepted: number
+  /** Nothing gets through any more, in either direction, and nothing ends. */
+  stall(): void
+  /** What was held back gets through, and all that follows. */
+  resume(): void
+  /** Resets all connections. */
   cut(): void
-  mend(): void
+  /** Resets new connections at once, until `accept`. */
+  refuse(): void
+  accept(): void
 }
 
-export async function startTcpProxy(t: Test, target: number): Promise<TcpProxy> {
+/** Starts a proxy, which ends with the test. @param port of the server on 127.0.0.1 */
+export async function startTcpProxy(t: Test, port: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
-  let isCut = false
-  const add = (socket: Socket): Socket => {
-    sockets.add(socket)
-    return socket.on('error', () => undefined).once('close', () => sockets.delete(socket))
-  }
-  const server = createServer((socket) => {
-    add(socket)
-    if (isCut) return void socket.resetAndDestroy()
-    const other = add(connect(target, '127.0.0.1'))
-    socket.pipe(other).pipe(socket)
-    socket.once('close', () => other.destroy())
-    other.once('close', () => socket.destroy())
+  const counts = { accepted: 0 }
+  let isStalled = false
+  let isRefusing = false
+  const server = createServer((near) => {
+    counts.accepted++
+    if (isRefusing) return void near.resetAndDestroy()
+    const far = connect(port, '127.0.0.1')
+    for (const [from, to] of [[near, far] as const, [far, near] as const]) {
+      sockets.add(from)
+      from.on('data', (data) => to.write(data))
+      from.on('error', () => {})
+      from.once('close', () => {
+        sockets.delete(from)
+        to.destroy()
+      })
+      if (isStalled) from.pause()
+    }
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const cut = (): void => {
-    isCut = true
     for (const socket of sockets) socket.resetAndDestroy()
   }
   t.teardown(() => {
     cut()
     server.close()
   })
-  return { port: (server.address() as AddressInfo).port, cut, mend: () => void (isCut = false) }
+  return {
+    ...{ host: '127.0.0.1', port: (server.address() as AddressInfo).port },
+    get accepted() {
+      return counts.accepted
+    },
+    stall: () => {
+      isStalled = true
+      for (const socket of sockets) socket.pause()
+    },
+    resume: () => {
+      isStalled = false
+      for (const socket of sockets) socket.resume()
+    },
+    cut,
+    refuse: () => void (isRefusing = true),
+    accept: () => void (isRefusing = false),
+  }
 }
