@@ -3,7 +3,7 @@ import type { FleetEngine, Hint } from '../../../../src/fleet/engine.js'
 import type { EtcdEngine } from '../../../../src/fleet/engines/etcd/etcd-engine.js'
 import { eventually } from '../../../support/eventually.js'
 import { etcdAddress, openEngine, skipEtcd, startEtcd, watches } from '../../../support/fleet/etcd.js'
-import { startTcpProxy } from '../../../support/fleet/tcp-proxy.js'
+import { startCuttableProxy } from '../../../support/fleet/cuttable-proxy.js'
 import { leaseId } from '../../engine-names.js'
 
 const ttlMs = 60_000
@@ -24,7 +24,7 @@ t.test(
   { skip: skipEtcd },
   async (t) => {
     const server = await startEtcd(t)
-    const proxy = await startTcpProxy(t, server.port)
+    const proxy = await startCuttableProxy(t, server.port)
     const hosts = [{ host: '127.0.0.1', port: proxy.port }]
     const behind = openEngine(t, { address: etcdAddress([], { hosts }) })
     const beside = openEngine(t, { address: etcdAddress([server]) })
