@@ -37,6 +37,7 @@ export const innerFloors = {
     ],
     ['proxies.ts'],
   ],
+  assembly: [['workers'], ['.'], ['worker-context']],
   cli: [['.'], ['doctor']],
   grpc: [
     ['server.ts'],

@@ -30,8 +30,8 @@ import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
 import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
 import { readWebhookSecret } from './webhook-secret.js'
-import type { WorkerContext } from './workers/context.js'
-import { shareOf } from './workers/share-of.js'
+import type { WorkerContext } from './worker-context/context.js'
+import { shareOf } from './worker-context/share-of.js'
 
 /** A running sidecar. */
 export interface Sidecar {

@@ -118,9 +118,11 @@ export class LogOutput {
   #nextChunk(): boolean {
     if (this.#chunk.length > 0) return true
     let [count, length] = [0, 0]
-    for (; count < this.#lines.length; count++) {
-      length += Buffer.byteLength(this.#lines[count]!)
-      if (count > 0 && length > this.#writeMax) break
+    while (count < this.#lines.length && length < this.#writeMax) {
+      const next = Buffer.byteLength(this.#lines[count]!)
+      if (this.#writeMax === sharedWriteMax && count > 0 && length + next > sharedWriteMax) break
+      length += next
+      count++
     }
     this.#chunk = Buffer.from(this.#lines.splice(0, count).join(''))
     return this.#chunk.length > 0

@@ -5,7 +5,7 @@ import { ConfigError } from '../../config/settings.js'
 import type { Channel } from '../../fleet/engines/workers/channel.js'
 import { callAfter } from '../../limits/clock.js'
 import type { Log } from '../../telemetry/log.js'
-import { nodeName, type ListeningAt, type Order, type Report } from './messages.js'
+import { nodeName, type ListeningAt, type Order, type Report } from '../worker-context/messages.js'
 import { Restarts } from './restarts.js'
 import { topicOf } from './topics.js'
 

@@ -1,7 +1,8 @@
 import { AggregatorRegistry, Registry } from 'prom-client'
 import type { Channel } from '../../fleet/engines/workers/channel.js'
+import { systemClock, type Clock } from '../../limits/clock.js'
 import { Metrics } from '../../telemetry/metrics.js'
-import type { MetricValues, Order, Report } from './messages.js'
+import type { MetricValues, Order, Report } from '../worker-context/messages.js'
 
 type Answer = readonly MetricValues[]
 
@@ -10,6 +11,7 @@ export interface SummedMetricsOptions {
   readonly count: number
   /** Milliseconds in which a worker must answer; 1000 if left out. */
   readonly answerMs?: number
+  readonly clock?: Clock
 }
 
 /** Metrics of single processes, of which a sum would hide the one that is ill. */
@@ -98,10 +100,11 @@ export class SummedMetrics {
     const question = `${id} ${index}`
     let finish = (): void => {}
     const values = await new Promise<Answer | undefined>((resolve) => {
-      const timer = setTimeout(() => resolve(undefined), this.#options.answerMs ?? 1000)
+      const { answerMs = 1000, clock = systemClock } = this.#options
+      const stopTimer = clock.after(answerMs, () => resolve(undefined))
       const stop = control.onClose(() => resolve(undefined))
       finish = () => {
-        clearTimeout(timer)
+        stopTimer()
         stop()
         this.#waiting.delete(question)
       }

@@ -6,8 +6,8 @@ import { ConfigError } from '../../config/settings.js'
 import { LogOutput, standardOutput } from '../../telemetry/log-output.js'
 import { logTo, prettyLines } from '../../telemetry/log.js'
 import { startSidecar, type Sidecar } from '../sidecar.js'
-import { workerContext } from './context.js'
-import type { Order, Place, Report } from './messages.js'
+import { workerContext } from '../worker-context/context.js'
+import type { Order, Place, Report } from '../worker-context/messages.js'
 import { topicOf } from './topics.js'
 
 /** Longest time in milliseconds that the last log lines may delay the exit. */

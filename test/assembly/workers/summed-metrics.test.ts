@@ -1,13 +1,20 @@
 import t, { type Test } from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { workerContext } from '../../../src/assembly/workers/context.js'
+import { workerContext } from '../../../src/assembly/worker-context/context.js'
 import { SummedMetrics } from '../../../src/assembly/workers/summed-metrics.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
+import { eventually } from '../../support/eventually.js'
 import { FakeChannel } from '../../fleet/engines/workers/channel-pair.js'
 
 /** A primary, and workers that were added to it. */
-function setUp(count: number, answerMs = 20_000) {
-  const summed = new SummedMetrics({ count, answerMs })
+function setUp(count: number) {
+  const timers = new Set<() => void>()
+  const after = (_ms: number, call: () => void): (() => void) => {
+    timers.add(call)
+    return () => timers.delete(call)
+  }
+  const summed = new SummedMetrics({ count, clock: { now: () => 0, after } })
+  const timeOut = (): void => timers.forEach((call) => call())
   const add = (index: number) => {
     const [there, control] = FakeChannel.pair()
     summed.add(index, there)
@@ -19,7 +26,7 @@ function setUp(count: number, answerMs = 20_000) {
     )
     return { metrics, control, scrape: context.sumMetrics(metrics.registry) }
   }
-  return { summed, add }
+  return { summed, add, timers, timeOut }
 }
 
 const count = (metrics: Metrics, hits: number): void =>
@@ -63,20 +70,17 @@ t.test('a scrape of any worker is that of all', async (t) => {
 t.test(
   'a worker that does not answer delays a scrape for a moment, and counts with its last values',
   async (t) => {
-    const { add } = setUp(2, 50)
+    const { add, timers, timeOut } = setUp(2)
     const [first, second] = [add(1), add(2)]
     count(first.metrics, 3)
     count(second.metrics, 4)
     has(t, await first.scrape(), hits(7))
     count(first.metrics, 1)
     second.control.held = []
-    has(
-      t,
-      await first.scrape(),
-      hits(8),
-      'refstream_workers{state="up"} 1',
-      'refstream_workers{state="missing"} 1',
-    )
+    const late = first.scrape()
+    await eventually('one answer is waited for', () => timers.size === 1 && second.control.held!.length === 1)
+    timeOut()
+    has(t, await late, hits(8), 'refstream_workers{state="up"} 1', 'refstream_workers{state="missing"} 1')
     const { held } = second.control
     second.control.held = undefined
     for (const write of held) write()

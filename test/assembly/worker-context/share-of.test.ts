@@ -1,5 +1,5 @@
 import t from 'tap'
-import { divided, shareOf } from '../../../src/assembly/workers/share-of.js'
+import { divided, shareOf } from '../../../src/assembly/worker-context/share-of.js'
 import { options } from '../../../src/config/options.js'
 import { readFlags, resolveSettings } from '../../../src/config/settings.js'
 
