@@ -50,7 +50,7 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
   const notFound = { 404: { description: 'There is no such lease: it has ended or expired.' } }
   const noRepository = {
     404: { description: 'There is no such repository below the root.' },
-    503: { description: 'The filesystem of the repository does not answer.' },
+    503: { description: 'The filesystem of the repository, or the fleet, does not answer.' },
   }
 
   return [
@@ -78,7 +78,7 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
       answers: {
         200: { description: 'The open leases.', schema: z.object({ leases: z.array(leaseSchema) }) },
       },
-      handle: () => ({ status: 200, body: { leases: leases.list().map(toJson) } }),
+      handle: async () => ({ status: 200, body: { leases: (await leases.list()).map(toJson) } }),
     },
     {
       method: 'PUT',

@@ -8,6 +8,7 @@ const statuses: Partial<Record<FailureKind, number>> = {
   'unknown-lease': 404,
   'too-many-leases': 429,
   'filesystem-unanswered': 503,
+  'fleet-unreachable': 503,
 }
 
 /** Returns the answer to an error of the lease service; undefined if it has none of its own. */

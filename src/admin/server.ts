@@ -10,6 +10,8 @@ import { bodiesMax, route, sendProblem } from './router.js'
 
 export interface AdminServerOptions {
   readonly metrics: Metrics
+  /** Resolves with the text of a scrape; that of `metrics` if left out. */
+  readonly scrape?: (() => Promise<string>) | undefined
   readonly log: Log
   /** Returns why load balancers should send no requests; undefined: they should. */
   readonly notReady: () => string | undefined | Promise<string | undefined>
@@ -51,7 +53,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
 }
 
 async function answer(
-  { metrics, notReady, endpoints, tokens }: AdminServerOptions,
+  { metrics, scrape, notReady, endpoints, tokens }: AdminServerOptions,
   document: object,
   bodies: RequestBodies,
   request: IncomingMessage,
@@ -74,7 +76,7 @@ async function answer(
     const reason = await notReady()
     text(response, reason === undefined ? 200 : 503, reason ?? 'ready')
   } else if (path === '/metrics') {
-    const body = await metrics.registry.metrics()
+    const body = await (scrape ? scrape() : metrics.registry.metrics())
     response.writeHead(200, { 'Content-Type': metrics.registry.contentType })
     response.end(body)
   } else if (path === '/openapi.json') {

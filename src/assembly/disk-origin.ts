@@ -4,6 +4,7 @@ import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { DiskLeases } from '../origin/disk/disk-leases.js'
 import { DiskOrigin } from '../origin/disk/disk-origin.js'
 import { DiskPacks } from '../origin/disk/disk-packs.js'
+import { DiskPeers } from '../origin/disk/disk-peers.js'
 import { DiskRefs } from '../origin/disk/disk-refs.js'
 import { DiskSubjects } from '../origin/disk/disk-subjects.js'
 import { GitBackend } from '../origin/disk/backend/git-backend.js'
@@ -25,6 +26,8 @@ export interface DiskParts {
   readonly observer: Observer
   readonly diskLeases: DiskLeases
   readonly subjects: DiskSubjects
+  /** Answers other nodes of a fleet. */
+  readonly peers: DiskPeers
 }
 
 /** Least time in milliseconds between two log lines about a clock that was set back. */
@@ -39,6 +42,7 @@ export function openDiskOrigin(
 ): DiskParts {
   const { git, leases, freshCache, packCache, listings, fillReports, packReports, limits, metrics, log } =
     parts
+  const { refRuns, packRuns } = parts.fleet ?? {}
   const { limiter, backOff, processStalls } = limits
   const notices = new UnservedNotices({ log })
   const modes = openModes(settings, host, log)
@@ -51,16 +55,19 @@ export function openDiskOrigin(
   const served = new ServedRepositories({ exportAll, observer, servingConfigs, notices })
   const refs = new DiskRefs({
     ...{ git, observer, served, cache: freshCache, listings, fillReports, limiter, backOff },
+    fleet: refRuns,
   })
   const packs = new PackService({
     enabled: settings.packs,
     source: new DiskPacks({ git, served, names: new PackNames({ served, refs }) }),
     ...{ cache: packCache, fillReports, reports: packReports, backOff },
+    fleet: packRuns,
   })
   const diskLeases = new DiskLeases({ leases, modes })
   const backend = new GitBackend({ exportAll, git, observer, leases: diskLeases, processStalls, metrics })
   return {
     origin: new DiskOrigin({ refs, packs, backend }),
+    peers: new DiskPeers({ refs, packs, cache: freshCache }),
     ...{ modes, observer, diskLeases, subjects: new DiskSubjects({ root, observer }) },
   }
 }

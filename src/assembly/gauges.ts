@@ -1,4 +1,4 @@
-import type { Leases } from '../freshness/leases.js'
+import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import type { Modes } from '../origin/disk/observation/modes.js'
 import type { DiskHelpers } from '../origin/disk/observation/disk-helpers.js'
 import type { Git } from '../git/process/git.js'
@@ -15,7 +15,7 @@ export interface GaugeParts {
   readonly listings: RefListings
   readonly git: Git
   readonly helpers: DiskHelpers
-  readonly leases: Leases
+  readonly leases: MutatorLeases
   readonly modes: Modes | undefined
   readonly limits: Limits
   readonly log: Log

@@ -1,5 +1,5 @@
 import { LeaseJournal } from '../freshness/lease-journal.js'
-import { Leases } from '../freshness/leases.js'
+import { Leases, type LeaseEvents } from '../freshness/leases.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
@@ -15,6 +15,18 @@ export function openLeases(
 ): Leases {
   let journalWorks = true
   return new Leases(journal === undefined ? undefined : new LeaseJournal(journal), {
+    ...leaseEvents(metrics, log, changed),
+    journalFailed: (err) => {
+      if (journalWorks)
+        log.error({ err, journal }, 'leases cannot be written to disk; they will not survive a crash')
+      journalWorks = false
+    },
+  })
+}
+
+/** Returns listeners that count and log what becomes of leases. */
+export function leaseEvents(metrics: Metrics, log: Log, changed: (subject: string) => void): LeaseEvents {
+  return {
     opened: () => metrics.leasesOpened.inc(),
     ended: ({ repository, reason, ttlMs }, end) => {
       metrics.leasesEnded.inc({ end })
@@ -25,10 +37,5 @@ export function openLeases(
       )
     },
     changed,
-    journalFailed: (err) => {
-      if (journalWorks)
-        log.error({ err, journal }, 'leases cannot be written to disk; they will not survive a crash')
-      journalWorks = false
-    },
-  })
+  }
 }

@@ -1,5 +1,5 @@
 import type { FreshCache } from '../freshness/fresh-cache.js'
-import type { Leases } from '../freshness/leases.js'
+import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import type { PackCache } from '../freshness/pack-cache.js'
 import type { Git } from '../git/process/git.js'
 import type { Installation } from '../git/process/installation.js'
@@ -9,6 +9,7 @@ import type { RefListings } from '../origin/ref-listings.js'
 import type { StreamCache } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { FleetParts } from './fleet/origin-runs.js'
 import type { Limits } from './limits.js'
 
 /** What every origin is built from. */
@@ -16,7 +17,7 @@ export interface OriginParts {
   readonly git: Git
   /** What is known of the Git in use. */
   readonly installation: Promise<Installation>
-  readonly leases: Leases
+  readonly leases: MutatorLeases
   readonly cache: StreamCache
   readonly freshCache: FreshCache
   readonly packCache: PackCache
@@ -24,6 +25,8 @@ export interface OriginParts {
   readonly fillReports: FillReports
   readonly packReports: PackReports
   readonly limits: Limits
+  /** undefined: this process is no node of a fleet. */
+  readonly fleet?: FleetParts | undefined
   readonly metrics: Metrics
   readonly log: Log
 }

@@ -9,7 +9,7 @@ import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { AnswerDigests } from '../service/answer-digests.js'
 import { CompressedForms } from '../service/compressed-forms.js'
-import type { Leases } from '../freshness/leases.js'
+import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import { LeaseService } from '../service/lease-service.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
@@ -22,7 +22,7 @@ import type { Storages } from './storages.js'
 /** What the servers are built from. */
 export interface ServerParts {
   readonly origins: Origins
-  readonly leases: Leases
+  readonly leases: MutatorLeases
   readonly freshCache: FreshCache
   readonly packCache: PackCache
   readonly accessControl: AccessControl
@@ -31,6 +31,8 @@ export interface ServerParts {
   readonly webhookSecret: string | undefined
   readonly readiness: Readiness
   readonly metrics: Metrics
+  /** Resolves with the text of a scrape of all workers; undefined: this process is alone. */
+  readonly scrape: (() => Promise<string>) | undefined
   readonly log: Log
 }
 
@@ -69,11 +71,12 @@ const leaseService = ({ leases, origins: { subjects } }: ServerParts): LeaseServ
 
 /** Returns the options of the admin servers. */
 export function adminOptions(settings: Settings, parts: ServerParts): ServersOptions['admin'] {
-  const { accessControl, webhookSecret: secret, readiness, metrics, log } = parts
+  const { accessControl, webhookSecret: secret, readiness, metrics, scrape, log } = parts
   const leases = leaseService(parts)
   const invalidated = countInvalidations(metrics)
   return {
     metrics,
+    scrape,
     log,
     notReady: () => readiness.reason(),
     endpoints: [

@@ -5,8 +5,9 @@ import type { Settings } from '../config/options.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
 import { PackReports } from '../origin/packs/pack-reports.js'
+import { PeerAnswers } from '../origin/peers/peer-answers.js'
 import { RefListings } from '../origin/ref-listings.js'
-import { openLeases } from './leases.js'
+import { leaseEvents, openLeases } from './leases.js'
 import { openOrigins } from './origins.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import { Servers } from '../server/servers.js'
@@ -18,6 +19,8 @@ import { openCache } from './cache.js'
 import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
+import type { Fleet } from './fleet/fleet.js'
+import { fleetParts } from './fleet/origin-runs.js'
 import { checkFileDescriptors } from './file-descriptors.js'
 import { watchGauges } from './gauges.js'
 import { inspectGit, openGit } from './git.js'
@@ -27,6 +30,8 @@ import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
 import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
 import { readWebhookSecret } from './webhook-secret.js'
+import type { WorkerContext } from './workers/context.js'
+import { shareOf } from './workers/share-of.js'
 
 /** A running sidecar. */
 export interface Sidecar {
@@ -49,14 +54,19 @@ export interface Sidecar {
 
 /**
  * Builds the parts in the order in which they need each other, and starts to listen.
+ * @param settings those of the whole, if this process is a worker
+ * @param worker undefined: it is not
  * @throws ConfigError with all mistakes if the settings cannot be used, or an address cannot be listened on
  */
 export async function startSidecar(
   settings: Settings,
   log: Log,
   environment: NodeJS.ProcessEnv = process.env,
+  worker?: WorkerContext,
 ): Promise<Sidecar> {
-  checkFileDescriptors(settings, log)
+  // The checks are about the settings as they were given.
+  const own = worker ? shareOf(settings, worker.count) : settings
+  checkFileDescriptors(own, log)
   const metrics = new Metrics()
   const filesystems = new EventEmitter<FilesystemEventMap>()
   reportFilesystems(filesystems, metrics, log)
@@ -67,7 +77,7 @@ export async function startSidecar(
   })
   const closers = new Closers()
   closers.add(() => host.helpers.close())
-  return start(settings, environment, host, filesystems, closers, metrics, log).catch(
+  return start(own, environment, worker, host, filesystems, closers, metrics, log).catch(
     async (error: unknown) => {
       // Why the start failed matters more than a part that cannot be closed.
       await closers
@@ -81,6 +91,7 @@ export async function startSidecar(
 async function start(
   settings: Settings,
   environment: NodeJS.ProcessEnv,
+  worker: WorkerContext | undefined,
   host: HostEnvironment,
   filesystems: EventEmitter<FilesystemEventMap>,
   closers: Closers,
@@ -110,12 +121,11 @@ async function start(
     forgetRepository(freshCache, subject)
     packCache.forget(subject)
   })
-  const leases = openLeases(
-    cache.ownDirectory && join(cache.ownDirectory, 'leases'),
-    metrics,
-    log,
-    (subject) => repositories.emit('changed', subject),
-  )
+  const changed = (subject: string): void => void repositories.emit('changed', subject)
+  const fleet = await openFleetOf(settings, worker, root, changed, metrics, log)
+  if (fleet) closers.add(() => fleet.close(peersDrainMs))
+  const journal = cache.ownDirectory && join(cache.ownDirectory, 'leases')
+  const leases = fleet?.leases ?? openLeases(journal, metrics, log, changed)
   closers.add(() => leases.close())
   const fillReports = new FillReports({ backOff: limits.backOff, metrics, log })
   const packReports = new PackReports(metrics)
@@ -131,6 +141,7 @@ async function start(
       listings,
       fillReports,
       packReports,
+      fleet: fleet && fleetParts(fleet, { refs: cache, packs: packs.cache }, limits.backOff),
       limits,
       metrics,
       log,
@@ -140,13 +151,20 @@ async function start(
   repositories.on('changed', (subject) => origins.upstream?.changed(subject))
   const accessControl = openAccessControl(settings, files, origins.locate, metrics, log)
   closers.add(() => accessControl.close())
+  await fleet?.listen(
+    new PeerAnswers({
+      disk: origins.disk?.peers,
+      upstream: undefined,
+      hear: (message) => fleet.leases.heard(message),
+    }),
+  )
   const modes = origins.disk?.modes
   watchGauges(metrics, { cache, packs: packs.cache, listings, git, helpers, leases, modes, limits, log })
   const readiness = new Readiness({ root, disks, limits })
 
   const parts: ServerParts = {
     ...{ origins, leases, freshCache, packCache, accessControl, limits, storages },
-    ...{ webhookSecret, readiness, metrics, log },
+    ...{ webhookSecret, readiness, metrics, scrape: worker?.sumMetrics(metrics.registry), log },
   }
   const servers = await Servers.open({
     settings,
@@ -154,6 +172,7 @@ async function start(
     admin: adminOptions(settings, parts),
     grpc: grpcOptions(settings, parts),
     tls: files.tls,
+    hasSiblings: worker && !worker.isFirst,
     log,
   })
   return {
@@ -169,6 +188,25 @@ async function start(
       await servers.close()
     },
   }
+}
+
+/** Milliseconds for which other nodes may go on reading from one that is about to end. */
+const peersDrainMs = 10_000
+
+/** Loads what fleets need only where there is one. @throws ConfigError */
+async function openFleetOf(
+  settings: Settings,
+  worker: WorkerContext | undefined,
+  root: RepositoriesRoot | undefined,
+  changed: (subject: string) => void,
+  metrics: Metrics,
+  log: Log,
+): Promise<Fleet | undefined> {
+  if (!worker && !settings.fleet) return undefined
+  const { placeOf } = await import('./fleet/place.js')
+  const { openFleet } = await import('./fleet/fleet.js')
+  const place = placeOf(settings, worker, log)
+  return place && openFleet(settings, place, root, leaseEvents(metrics, log, changed), [], metrics, log)
 }
 
 /** Events of repositories, with the subject by which leases know them. */

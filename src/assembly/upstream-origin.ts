@@ -35,6 +35,7 @@ export function openUpstreamOrigin(
   const { leases, packCache, listings, fillReports, packReports, limits, metrics, log } = parts
   const { backOff } = limits
   const statusOf = (subject: string) => leases.statusOf(subject)
+  const refresh = (subject: string) => leases.refresh(subject)
   const opened = (settings.upstream ?? []).map(({ glob, url }) => {
     const name = hostOf(url)
     const client = openUpstreamClient(settings, url, name, environment, gitVersion, metrics, log)
@@ -45,12 +46,12 @@ export function openUpstreamOrigin(
     return { matches: pathMatcher(glob ?? '**'), upstream, client }
   })
   const upstreams = new Upstreams({ rules: opened, maxAgeMsOf: maxAgeOf(settings), viewOf })
-  const cache = new AgedCache({ cache: parts.cache, statusOf })
+  const cache = new AgedCache({ cache: parts.cache, statusOf, refresh })
   const requests = new UpstreamRequests({
     ended: (upstream, cause, result) => metrics.upstreamRequests.inc({ upstream, cause, result }),
   })
   const refs = new UpstreamRefs({
-    ...{ requests, cache, listings, fillReports, backOff },
+    ...{ requests, cache, listings, fillReports, backOff, refresh },
     verdictMs: settings.authCacheSeconds * 1000,
     staleMs: settings.upstreamStaleSeconds * 1000,
     events: {
@@ -59,14 +60,15 @@ export function openUpstreamOrigin(
     },
   })
   const source = new UpstreamPacks({
-    ...{ upstreams, requests, refs, statusOf },
+    ...{ upstreams, requests, refs, statusOf, refresh },
     outdated: (repository) => {
       metrics.upstreamDroppedEntries.inc({ upstream: repository.upstream.name })
       log.info(
         { repository: addressOf(repository) },
         'the upstream does not have what a kept entry advertises; it was dropped',
       )
-      leases.invalidate(repository.subject)
+      // What could not be told to other nodes now is told later.
+      Promise.resolve(leases.invalidate(repository.subject)).catch(() => {})
     },
   })
   const packs = new PackService({

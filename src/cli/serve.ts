@@ -18,13 +18,16 @@ export async function serve(flags: Flags, mistakes: readonly string[]): Promise<
     unknown.push(`environment variable ${name} is not a setting of refstream; ignored${hint}`),
   )
 
-  const output = new LogOutput(standardOutput())
+  const output = new LogOutput(standardOutput(), { shared: settings.workers > 1 })
   const flush = (): void => output.end(flushMs)
   process.once('exit', flush)
   const log = logTo(output, settings.logLevel, process.stdout.isTTY ? await prettyLines() : undefined)
   if (process.pid === 1) log.warn(orphansStay)
   for (const line of unknown) log.warn(line)
-  const sidecar = await startSidecar(settings, log).catch((error: unknown) => {
+  // Loaded on demand: Node's cluster changes how a process listens.
+  const start =
+    settings.workers > 1 ? (await import('../assembly/workers/primary.js')).startWorkers : startSidecar
+  const sidecar = await start(settings, log).catch((error: unknown) => {
     process.off('exit', flush)
     flush()
     throw error

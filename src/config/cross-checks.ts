@@ -83,7 +83,9 @@ function waysToLock({ upstream, upstreamCredentials }: Settings, option: string)
 /** Each address can be listened on once. */
 function* addressMistakes(settings: Settings): Generator<string> {
   const seen: (readonly [string, Address | UnixAddress])[] = []
-  for (const [option, address] of addressesOf(settings)) {
+  const { peer } = settings
+  const all = [...addressesOf(settings), ...(peer ? [['peer', peer] as const] : [])]
+  for (const [option, address] of all) {
     const other = seen.find(([, earlier]) => collide(address, earlier))
     if (other) {
       yield (

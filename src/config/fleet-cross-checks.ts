@@ -46,7 +46,7 @@ function* memberMistakes({ fleetMembers, fleetNode }: Settings): Generator<strin
 function* peerMistakes(settings: Settings): Generator<string> {
   const { fleetSecretFile, peer, peerTlsCa, peerTlsCert, peerTlsKey, fleetMembers = [] } = settings
   if (!peer) yield '--fleet needs --peer, where this node listens for the others'
-  if (peer?.tls) yield '--peer: leave tls: out, and give --peer-tls-cert and --peer-tls-key'
+  if (peer && 'tls' in peer) yield '--peer: leave tls: out, and give --peer-tls-cert and --peer-tls-key'
   if ((peerTlsCert === undefined) !== (peerTlsKey === undefined)) {
     yield '--peer-tls-cert and --peer-tls-key: give both, or neither'
   }

@@ -1,6 +1,7 @@
+import { z } from 'zod'
 import type { Option } from './option.js'
 import { engineUrl, fleetMember, nodeName, workerCount } from './fleet-values.js'
-import { address, list, text } from './values.js'
+import { address, list, text, unixAddress } from './values.js'
 
 /** The settings for more than one process: on this host, or on several. */
 export const fleetOptions = [
@@ -52,7 +53,7 @@ export const fleetOptions = [
     group: 'Fleet',
     help: 'the nodes of the fleet and where they listen for each other. No node is ever asked at any other address',
     allowed:
-      'NAME=URL separated by commas, such as "a=https://10.0.0.1:8090, b=https://10.0.0.2:8090"; URLs are http: or https:, with a port and without a path',
+      'NAME=URL separated by commas, such as "a=https://10.0.0.1:8090, b=https://10.0.0.2:8090"; URLs are http: or https:, with a port and without a path; or unix:/path/of/a/socket',
     schema: list(fleetMember).optional(),
     defaultText: 'none: required with --fleet',
   },
@@ -62,8 +63,8 @@ export const fleetOptions = [
     value: 'ADDRESS',
     group: 'Fleet',
     help: 'where to listen for the other nodes of the fleet; with TLS if --peer-tls-cert is given',
-    allowed: 'HOST:PORT',
-    schema: address.optional(),
+    allowed: 'HOST:PORT, or unix:/path/of/a/socket for nodes on one host',
+    schema: z.union([unixAddress, address]).optional(),
     defaultText: 'none: required with --fleet',
   },
   {

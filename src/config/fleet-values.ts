@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
-import { explain } from './values.js'
+import { explain, unixAddress } from './values.js'
 
 /** Where the engine of a fleet is. */
 export interface EngineAddress {
@@ -17,7 +17,7 @@ export interface EngineAddress {
 /** A node of the fleet, and where it listens for the others. */
 export interface FleetMember {
   readonly name: string
-  /** Scheme, host and port. */
+  /** Scheme, host and port; or `unix:/path`. */
   readonly url: string
 }
 
@@ -106,7 +106,9 @@ function credentialsOf(user: string | undefined): Pick<EngineAddress, 'username'
 
 /** A row of `--fleet-members`. */
 export const fleetMember = z.string().transform((value, context): FleetMember => {
-  const [, name, given] = /^([\w-]{1,64})=(https?:\/\/.+)$/.exec(value) ?? []
+  const [, name, given] = /^([\w-]{1,64})=((?:https?:\/|unix:)\/.+)$/.exec(value) ?? []
+  if (name !== undefined && given !== undefined && unixAddress.safeParse(given).success)
+    return { name, url: given }
   const url = given !== undefined && URL.canParse(given) ? new URL(given) : undefined
   const isPlain = url && url.pathname === '/' && !/[?#@\s\\]/.test(given ?? '')
   if (name === undefined || !url || !isPlain) {

@@ -115,7 +115,10 @@ export interface FleetFailure {
 
 /** What mutator leases and invalidations tell of a repository. */
 export interface Epoch {
-  /** Names the engine's memory: counts of different incarnations must not be compared. */
+  /**
+   * Names the engine's memory of this repository: counts of different incarnations must not be compared. Repositories may
+   * have different ones (those of a cluster are on different servers).
+   */
   readonly incarnation: string
   /** Mutator leases open now. */
   readonly open: number

@@ -9,6 +9,20 @@ export interface FillRequest {
   producer(state: ObservedState): Producer
   /** Called when a fill for this request starts, with the state and a promise of the fill's end. Must not throw. */
   fillStarted?(entry: Entry, state: ObservedState, ended: Promise<FillResult>): void
+  /**
+   * Called before a fill begins, in a settled state whose entries do not age: has another process made an entry of this state,
+   * and is it committed in the cache now? Then it answers. Left out: no other process can have made one.
+   */
+  find?(state: ObservedState): Promise<boolean>
+  /** Called before the request waits for a fill that runs, or for the end of one. Throws if it must not wait for it. */
+  mayWaitFor?(entry: Entry): void
+  /**
+   * Milliseconds that the bytes may be old at the start of the fill, because another node made them earlier: the most that is
+   * possible while the fill runs, and what it was once it has ended. Left out: 0.
+   */
+  ageMs?(state: ObservedState): number
+  /** Is it the request of another node? Its fill is made here or fails, so the request of a client begins a round in its place. */
+  readonly isForPeer?: boolean
 }
 
 /** Does the caller hold a committed entry's content in memory, so that the entry need not be loaded? */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Entry, Follower, StreamCache } from '../streamcache/index.js'
 import type { FillRequest, IsInMemory, PendingFillRequest } from './fill-request.js'
-import { gather, type FillRound, type RoundStart } from './fill-round.js'
+import { decide, gather, type FillRound, type RoundStart } from './fill-round.js'
 import { settleWaitMaxMs, type ObservedState } from './observed-state.js'
 
 /**
@@ -28,6 +28,8 @@ interface FillOrigin {
   readonly generation: number
   readonly openings: number
   readonly atMs: number
+  /** As in `FillRequest`, while the fill runs. */
+  readonly ageMs?: (() => number) | undefined
 }
 
 /** The origin of entries that an earlier process made. */
@@ -44,6 +46,13 @@ const beforeThisProcess: FillOrigin = { generation: 0, openings: 0, atMs: -Infin
  * alone: what the fill had read before the request arrived was still true then, and what it reads later is newer. In every
  * other case, and always while the state is unsettled, the request gets a fill that starts after it arrived. An entry made
  * while the state is unsettled is never kept: it has no state token.
+ *
+ * Bytes that another node has made (a fleet) come within a fill as any other. The other node is asked after the fill's first
+ * observation, and observes by itself after it was asked; what it answers is true at that moment or later, by the argument
+ * above, and has ended before the fill's second observation. So the entry reflects a state between two observations of
+ * this process, and no timestamp or token of the other node is relied on. Where entries age (`maxAgeMs`), the other node
+ * answers from entries of at most half that age; until the fill's end tells how old the bytes are (`ageMs`), they count as so
+ * old. An entry whose file is opened (`find`) stands for this very state: another process has committed it by the same rule.
  *
  * Why processes are bounded. A key has one round at a time. A request that may not use the running fill gathers with
  * others, and all of them share the next round, which begins at the instant at which the running round ends, before any
@@ -71,11 +80,11 @@ export class FreshCache {
     isInMemory?: IsInMemory,
   ): Reading | Promise<Reading> {
     const hit = this.#hit(key, state, isInMemory)
-    if (!hit || hit instanceof Promise) return this.#find(key, state, { ...makeRequest(), isInMemory }, hit)
+    if (!hit || hit instanceof Promise) return this.#answer(key, state, { ...makeRequest(), isInMemory }, hit)
     return { ...hit, reuse: 'hit' }
   }
 
-  async #find(
+  async #answer(
     key: string,
     observed: ObservedState,
     request: PendingFillRequest,
@@ -84,7 +93,9 @@ export class FreshCache {
     const loaded = await loading
     if (loaded) return { ...loaded, reuse: 'hit' }
     let state = await settle(observed, request)
-    for (let gathered = false; ; gathered = true) {
+    let gathered = false
+    let mayFind = true
+    for (;;) {
       // No other code runs between two awaits: each decision below is based on one state of the cache.
       for (
         let hit = this.#hit(key, state, request.isInMemory);
@@ -95,16 +106,30 @@ export class FreshCache {
         if (found) return { ...found, reuse: gathered ? 'gathered' : 'hit' }
       }
       const round = this.#rounds.get(key)
-      if (!round) return follow(this.#fill(key, state, request, {}), 'filled')
+      if (!round) {
+        if (!mayFind || !isFindable(request, state))
+          return follow(this.#fill(key, state, request, {}), 'filled')
+        // What was found and cannot be read is not looked for again.
+        mayFind = false
+        const reading = await this.#fillUnlessFound(key, state, request)
+        if (reading) return reading
+        continue
+      }
+      if (round.finding) {
+        await round.finding
+        continue
+      }
+      if (round.entry) request.mayWaitFor?.(round.entry)
       if (round.entry?.joinable && this.mayJoin(round.entry, state)) return follow(round.entry, 'joined')
-      round.gathering ??= gather(request)
+      round.gathering = gather(request, round.gathering)
       // Slow followers of this fill must not delay the requests that wait for the next one.
       round.entry?.hurry()
       const start = await round.gathering.start
+      gathered = true
       // Another request for the same key may have observed another subject.
       const isSame = start.state.subject === state.subject
       if (start.entry && isSame) return follow(start.entry, 'gathered')
-      state = isSame ? start.state : await request.observe()
+      state = isSame ? { ...start.state, maxAgeMs: state.maxAgeMs } : await request.observe()
     }
   }
 
@@ -117,7 +142,12 @@ export class FreshCache {
   forget(key: string): void {
     this.#cache.erase(key)
     const round = this.#rounds.get(key)
-    if (round?.entry) round.forgotten = true
+    if (round?.entry || round?.finding) round.forgotten = true
+  }
+
+  /** Returns the milliseconds since the fill of an entry began, and what its bytes were old then. */
+  ageMsOf(entry: Entry): number {
+    return ageMsOf(this.#origins.get(entry) ?? beforeThisProcess)
   }
 
   /** May a request follow a running fill? Protected, so that tests can show what a wrong rule leads to. */
@@ -131,7 +161,7 @@ export class FreshCache {
     if (unsettledMs > 0 || entry.token !== token) return false
     const origin = this.#origins.get(entry) ?? beforeThisProcess
     // A fill of a later generation began after this observation.
-    return origin.generation >= generation && performance.now() - origin.atMs <= maxAgeMs
+    return origin.generation >= generation && ageMsOf(origin) <= maxAgeMs
   }
 
   /**
@@ -157,19 +187,55 @@ export class FreshCache {
     })
   }
 
+  /** Fills in a round of its own; undefined: the entry was found, and is committed. */
+  async #fillUnlessFound(
+    key: string,
+    state: ObservedState,
+    request: PendingFillRequest,
+  ): Promise<Reading | undefined> {
+    const round: FillRound = {}
+    this.#rounds.set(key, round)
+    if (!(await this.#find(key, state, request, round)))
+      return follow(this.#fill(key, state, request, round), 'filled')
+    this.#endRound(key, round)
+    return undefined
+  }
+
+  /** Looks in a round for the entry that another process has made of a state. Never rejects. */
+  async #find(
+    key: string,
+    state: ObservedState,
+    request: PendingFillRequest,
+    round: FillRound,
+  ): Promise<boolean> {
+    const { token, generation, openings } = state
+    round.finding = new Promise((resolve) => (round.decided = resolve))
+    const isFound = await request.find!(state).catch(() => false)
+    if (round.forgotten) this.#cache.erase(key)
+    round.forgotten = false
+    const entry = isFound ? this.#cache.get(key) : undefined
+    if (entry?.token !== token) return false
+    this.#origins.set(entry, { generation, openings, atMs: performance.now() })
+    return true
+  }
+
   #fill(key: string, state: ObservedState, request: PendingFillRequest, round: FillRound): Entry {
     const { unsettledMs, generation, openings } = state
     const token = unsettledMs === 0 ? state.token : undefined
+    const ageMs = request.ageMs && (() => request.ageMs!(state))
+    const origin: FillOrigin = { generation, openings, atMs: performance.now(), ageMs }
     const isUnchanged = async (): Promise<boolean> => {
+      if (ageMs) this.#origins.set(entry, { generation, openings, atMs: origin.atMs - ageMs() })
       const stateAfter = await request.observe()
       return stateAfter.openings === openings && this.#matches(entry, stateAfter)
     }
     // An entry of the same state that is no hit has passed its age: without removal this fill would end as a loser.
     if (token !== undefined && this.#cache.get(key)?.token === token) this.#cache.remove(key)
     const { entry, ended } = this.#cache.fill(key, token, request.producer(state), isUnchanged)
-    this.#origins.set(entry, { generation, openings, atMs: performance.now() })
+    this.#origins.set(entry, origin)
     request.fillStarted?.(entry, state, ended)
     round.entry = entry
+    decide(round)
     this.#rounds.set(key, round)
     void ended.then(() => {
       if (round.forgotten) this.#cache.erase(key)
@@ -178,22 +244,26 @@ export class FreshCache {
     return entry
   }
 
-  #endRound(key: string, { gathering }: FillRound): void {
+  #endRound(key: string, round: FillRound): void {
+    decide(round)
+    const { gathering } = round
     if (!gathering) {
       this.#rounds.delete(key)
       return
     }
     // Requests from here on gather for the round after this one, whose observation is about to begin.
-    const round: FillRound = {}
-    this.#rounds.set(key, round)
-    gathering.resolve(this.#startRound(key, round, gathering.request))
+    const next: FillRound = {}
+    this.#rounds.set(key, next)
+    gathering.resolve(this.#startRound(key, next, gathering.request))
   }
 
   async #startRound(key: string, round: FillRound, request: PendingFillRequest): Promise<RoundStart> {
     try {
       const state = await settle(await request.observe(), request)
       // Often the round before has just committed this very state.
-      const committed = await this.#hit(key, state, request.isInMemory)
+      let committed = await this.#hit(key, state, request.isInMemory)
+      if (!committed && isFindable(request, state) && (await this.#find(key, state, request, round)))
+        committed = await this.#hit(key, state, request.isInMemory)
       if (!committed) return { state, entry: this.#fill(key, state, request, round) }
       committed.follower.close()
       this.#endRound(key, round)
@@ -204,6 +274,12 @@ export class FreshCache {
     }
   }
 }
+
+const ageMsOf = ({ atMs, ageMs }: FillOrigin): number => performance.now() - atMs + (ageMs?.() ?? 0)
+
+/** May another process have made an entry of this state, so that it is looked for before a fill begins? */
+const isFindable = ({ find }: PendingFillRequest, { unsettledMs, maxAgeMs }: ObservedState): boolean =>
+  find !== undefined && unsettledMs === 0 && maxAgeMs === Infinity
 
 const follow = (entry: Entry, reuse: Reuse): Reading => ({ entry, follower: entry.follow(), reuse })
 

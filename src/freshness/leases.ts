@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { systemClock } from '../limits/clock.js'
 import type { LeaseJournal } from './lease-journal.js'
 import type { Lease, LeaseEnd, LeaseStatus } from './lease.js'
+import type { MutatorLeases } from './mutator-leases.js'
 
 export interface LeaseEvents {
   opened?(lease: Lease): void
@@ -37,7 +38,7 @@ interface LeaseLedger {
  * A lease whose holder has disappeared ends at its time limit, as if with a change. The journal keeps open leases over a
  * crash of this process: a change that was under way is still known to be under way after the restart.
  */
-export class Leases {
+export class Leases implements MutatorLeases {
   readonly #journal: LeaseJournal | undefined
   readonly #events: LeaseEvents
   readonly #leases = new Map<string, Lease>()
@@ -49,11 +50,13 @@ export class Leases {
    * The counts of every repository without a ledger: at least those of each ledger that was given up, so that no count ever
    * decreases.
    */
-  #floor: LeaseStatus = { open: 0, openings: 0, changes: 0 }
+  #floor: LeaseStatus
+  readonly #incarnation = randomUUID()
 
   constructor(journal?: LeaseJournal, events: LeaseEvents = {}) {
     this.#journal = journal
     this.#events = events
+    this.#floor = { open: 0, openings: 0, changes: 0, incarnation: this.#incarnation }
     for (const lease of this.#withJournal(() => journal?.open()) ?? []) this.#enter(lease)
   }
 
@@ -66,11 +69,16 @@ export class Leases {
     return [...this.#leases.values()]
   }
 
+  /** Everything is known here. */
+  refresh(): undefined {
+    return undefined
+  }
+
   statusOf(repository: string): LeaseStatus {
     const ledger = this.#ledgers.get(repository)
-    return ledger
-      ? { open: ledger.open.size, openings: ledger.openings, changes: ledger.changes }
-      : this.#floor
+    if (!ledger) return this.#floor
+    const { open, openings, changes } = ledger
+    return { open: open.size, openings, changes, incarnation: this.#incarnation }
   }
 
   /** Opens a lease for that many milliseconds. @throws TooManyLeases */
@@ -160,7 +168,7 @@ export class Leases {
       if (open.size > 0) continue
       this.#ledgers.delete(repository)
       this.#floor = {
-        open: 0,
+        ...this.#floor,
         openings: Math.max(this.#floor.openings, openings),
         changes: Math.max(this.#floor.changes, changes),
       }

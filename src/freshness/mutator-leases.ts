@@ -11,8 +11,9 @@ export interface MutatorLeases {
   /**
    * Has the next statusOf() reflect all that had happened when this was called. undefined: it does already. Never rejects: if
    * that cannot be found out, the status says that a lease is open.
+   * @param once only if nothing was found out yet: for those to whom hints of later changes are enough
    */
-  refresh(repository: string): Promise<void> | undefined
+  refresh(repository: string, once?: 'once'): Promise<void> | undefined
 
   /** Returns what is known of a repository. Neither count ever decreases. */
   statusOf(repository: string): LeaseStatus

@@ -11,6 +11,8 @@ export interface ObservedState {
   readonly generation: number
   /** Grows when a change may have begun that may also be taken back: when a lease is opened. */
   readonly openings: number
+  /** Names generation and openings, equal on all nodes of a fleet; left out: there is no other node. */
+  readonly epoch?: string
   /** Milliseconds after which an entry of this state is no longer fresh, even if no change was observed. */
   readonly maxAgeMs: number
   /** Identifies what was observed, where different things may have the same key. Never part of a comparison of states. */

@@ -24,6 +24,11 @@ export interface PackRequest {
   readonly confirm: () => Promise<boolean>
   /** Called when a fill for this request starts. Must not throw. */
   readonly fillStarted: (fill: Fill) => void
+  /** As in `FillRequest`, for packs that do not age. */
+  readonly find?: (() => Promise<boolean>) | undefined
+  /** As in `FillRequest`. */
+  readonly mayWaitFor?: ((entry: Entry) => void) | undefined
+  readonly ageMs?: (() => number) | undefined
 }
 
 /** A fill that runs, and its key's repository. */
@@ -59,9 +64,11 @@ export class PackCache {
   readonly #options: PackCacheOptions
   /** The newest fill of each key. */
   readonly #running = new Map<string, RunningFill>()
-  /** When the fills of entries began, in milliseconds of performance.now(). */
-  readonly #startedAt = new WeakMap<Entry, number>()
+  /** Returns when the fill of an entry began, less what its bytes were old then, in milliseconds of performance.now(). */
+  readonly #startOf = new WeakMap<Entry, () => number>()
   readonly #asked: LRUCache<string, true>
+  /** The keys whose entries another process may have made, while they are looked for. */
+  readonly #finding = new Map<string, Promise<boolean>>()
 
   constructor(options: PackCacheOptions) {
     this.#options = options
@@ -73,17 +80,44 @@ export class PackCache {
     const key = packKey(request.name, request.repository)
     const repeated = this.#asked.has(key)
     this.#asked.set(key, true)
-    for (let entry = this.#fresh(key, request); entry; entry = this.#fresh(key, request)) {
-      const follower = entry.follow()
-      if (await entry.load()) return { entry, follower, reuse: 'hit' }
-      follower.close()
-      this.#options.cache.discard(entry)
+    let mayFind = request.find !== undefined && request.maxAgeMs === Infinity && this.#options.maxAgeMs > 0
+    for (;;) {
+      for (let entry = this.#fresh(key, request); entry; entry = this.#fresh(key, request)) {
+        const follower = entry.follow()
+        if (await entry.load()) return { entry, follower, reuse: 'hit' }
+        follower.close()
+        this.#options.cache.discard(entry)
+      }
+      const running = this.#running.get(key)
+      if (running?.entry.joinable && this.#isYoung(running.entry, request)) {
+        request.mayWaitFor?.(running.entry)
+        return { ...this.#join(running), reuse: 'joined' }
+      }
+      const finding = this.#finding.get(key)
+      if (mayFind && finding) await finding
+      else if (mayFind) {
+        // What was found and cannot be read is not looked for again.
+        mayFind = false
+        if (await this.#find(key, request)) continue
+        break
+      } else break
     }
-    const running = this.#running.get(key)
-    if (running?.entry.joinable && this.#isYoung(running.entry, request))
-      return { ...this.#join(running), reuse: 'joined' }
     const { entry } = this.#fill(key, request, repeated)
     return { entry, follower: entry.follow(), reuse: 'filled' }
+  }
+
+  /** Looks for the pack that another process has made. Never rejects. */
+  #find(key: string, { find }: PackRequest): Promise<boolean> {
+    const finding = find!()
+      .catch(() => false)
+      .finally(() => this.#finding.delete(key))
+    this.#finding.set(key, finding)
+    return finding
+  }
+
+  /** Returns the milliseconds since the fill of an entry began, and what its bytes were old then. */
+  ageMsOf(entry: Entry): number {
+    return performance.now() - (this.#startOf.get(entry)?.() ?? -Infinity)
   }
 
   #fresh(key: string, request: PackRequest): Entry | undefined {
@@ -94,8 +128,7 @@ export class PackCache {
   /** Did an entry's fill begin recently enough for a request? */
   #isYoung(entry: Entry, { maxAgeMs }: PackRequest): boolean {
     // An entry that an earlier process made has no start here, and an age that only the engine knows.
-    const startedAt = this.#startedAt.get(entry) ?? -Infinity
-    return maxAgeMs === Infinity || performance.now() - startedAt <= maxAgeMs
+    return maxAgeMs === Infinity || this.ageMsOf(entry) <= maxAgeMs
   }
 
   #join(running: RunningFill): { entry: Entry; follower: Follower } {
@@ -107,17 +140,22 @@ export class PackCache {
 
   #fill(key: string, request: PackRequest, repeated: boolean): RunningFill {
     const { cache, maxAgeMs } = this.#options
-    const isKept = (): Promise<boolean> =>
-      running.forgotten
+    const startedAtMs = performance.now()
+    const startMsNow = (): number => startedAtMs - (request.ageMs?.() ?? 0)
+    const isKept = (): Promise<boolean> => {
+      const startMs = startMsNow()
+      this.#startOf.set(entry, () => startMs)
+      return running.forgotten
         ? Promise.resolve(false)
         : request.confirm().then((kept) => kept && !running.forgotten)
+    }
     const token = maxAgeMs > 0 ? request.name : undefined
     const fill = cache.fill(key, token, request.producer, isKept, () => this.#endIfUnread(running))
     const { entry } = fill
     const { repository } = request
     const running: RunningFill = { entry, repository, repeated, forgotten: false }
     this.#running.set(key, running)
-    this.#startedAt.set(entry, performance.now())
+    this.#startOf.set(entry, startMsNow)
     if (repeated) entry.retain()
     request.fillStarted(fill)
     void fill.ended.then(() => {

@@ -16,6 +16,7 @@ const codes: Readonly<Record<FailureKind, status>> = {
   'backing-off': status.UNAVAILABLE,
   exchanged: status.UNAVAILABLE,
   'filesystem-unanswered': status.UNAVAILABLE,
+  'fleet-unreachable': status.UNAVAILABLE,
   'fill-failed': status.UNAVAILABLE,
   'git-failed': status.UNAVAILABLE,
   'upstream-unavailable': status.UNAVAILABLE,

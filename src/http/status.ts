@@ -16,6 +16,7 @@ const statuses: Readonly<Record<FailureKind, number | 'shed'>> = {
   'backing-off': 503,
   exchanged: 503,
   'filesystem-unanswered': 503,
+  'fleet-unreachable': 503,
   'fill-failed': 503,
   'git-failed': 503,
   // Not 502, which says that an upstream's answer was invalid, nor 504: only 503 says that the failure is temporary, and
@@ -29,7 +30,7 @@ const statuses: Readonly<Record<FailureKind, number | 'shed'>> = {
 
 /** Failures of one repository: others may be answered even so. A refstream above this one must not stop asking for them. */
 const ofRepository: ReadonlySet<FailureKind> = new Set([
-  ...(['backing-off', 'exchanged', 'fill-failed', 'git-failed', 'upstream-unavailable'] as const),
+  ...(['backing-off', 'exchanged', 'fleet-unreachable', 'fill-failed', 'git-failed', 'upstream-unavailable'] as const),
 ])
 
 /** Failures that Git answers with an empty body (http-backend.c). */

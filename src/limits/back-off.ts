@@ -65,6 +65,17 @@ export class BackOff {
     return failures && retryAfterMs > 0 ? { error: failures.error, retryAfterMs } : undefined
   }
 
+  /** Returns the failures in a row of a key in this state, and the milliseconds until the next attempt, 0: at once. */
+  failuresOf(key: string, state = ''): { readonly count: number; readonly retryAfterMs: number } | undefined {
+    const failures = this.#of(key, state)
+    return (
+      failures && {
+        count: failures.count,
+        retryAfterMs: Math.max(0, failures.until - this.#clock.now()),
+      }
+    )
+  }
+
   /**
    * Records that an attempt has failed. Call it once per attempt, and not for one that was shed or aborted, which tells
    * nothing about its key.

@@ -1,6 +1,9 @@
+import { after } from '../freshness/after.js'
+import { FleetUnreachable } from '../freshness/fleet-unreachable.js'
 import { heldLeaseMs, renewalIntervalMs } from '../freshness/lease-renewal.js'
-import type { LeaseEnd } from '../freshness/lease.js'
-import { TooManyLeases, type Leases } from '../freshness/leases.js'
+import type { Lease, LeaseEnd } from '../freshness/lease.js'
+import { TooManyLeases } from '../freshness/leases.js'
+import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import { Overloaded } from '../limits/overloaded.js'
 import { UpstreamUnavailable } from './faults/upstream-errors.js'
 import type { OriginResponse } from './pass-through.js'
@@ -8,23 +11,77 @@ import type { OriginResponse } from './pass-through.js'
 /** What is known at the end of a lease that its holder has ended. */
 export type HeldLeaseEnd = Extract<LeaseEnd, 'changed' | 'unchanged'>
 
+/** Ends a held lease. Never throws, and works on in the background where other processes must be told. */
+export type HeldLease = (end: HeldLeaseEnd) => void
+
+/** What matters in a fleet only. */
+export interface HoldOptions {
+  /**
+   * Do others answer from what they have, unless they know of the lease? Then nothing may change without it. Left out, and
+   * when false: what changes is seen even so, if the fleet cannot be reached.
+   */
+  readonly isRequired?: () => boolean
+  /** Called once if renewals have failed for so long that the lease is about to expire elsewhere. */
+  readonly lost?: () => void
+}
+
 /**
  * Holds a lease for a mutator inside this process until the returned function is called, or this process dies. If there are
- * too many leases, the repository is invalidated at the end instead.
+ * too many leases, the repository is invalidated at the end instead. A promise where other processes are told: nothing may
+ * change before it has resolved. @throws FleetUnreachable if the lease is required; or rejects with it
  */
-export function holdLease(leases: Leases, repository: string, reason: string): (end: HeldLeaseEnd) => void {
-  try {
-    const { id } = leases.open(repository, heldLeaseMs, reason)
-    const renewal = setInterval(() => leases.renew(id), renewalIntervalMs(heldLeaseMs)).unref()
+export function holdLease(
+  leases: MutatorLeases,
+  repository: string,
+  reason: string,
+  options: HoldOptions = {},
+): HeldLease | Promise<HeldLease> {
+  const invalidate = (): void => settleQuietly(leases.invalidate(repository))
+  const held = ({ id }: Lease): HeldLease => {
+    const stop = renewRegularly(leases, id, options.lost)
     return (end) => {
-      clearInterval(renewal)
+      stop()
       // A process that was suspended may have missed the time limit: then the lease expired before, and counts as changed.
-      if (!leases.end(id, end)) leases.invalidate(repository)
+      settleQuietly(after(leases.end(id, end), (lease) => lease || invalidate()))
     }
-  } catch (error) {
-    if (!(error instanceof TooManyLeases)) throw error
-    return () => leases.invalidate(repository)
   }
+  const notHeld = (error: unknown): HeldLease => {
+    const goesOn =
+      error instanceof TooManyLeases || (error instanceof FleetUnreachable && !options.isRequired?.())
+    if (!goesOn) throw error
+    return invalidate
+  }
+  try {
+    const opened = leases.open(repository, heldLeaseMs, reason)
+    return opened instanceof Promise ? opened.then(held, notHeld) : held(opened)
+  } catch (error) {
+    return notHeld(error)
+  }
+}
+
+/** Renews a lease until the returned function is called. */
+function renewRegularly(leases: MutatorLeases, id: string, lost?: () => void): () => void {
+  const intervalMs = renewalIntervalMs(heldLeaseMs)
+  let renewedAtMs = performance.now()
+  const failed = (): void => {
+    if (performance.now() - renewedAtMs < heldLeaseMs - intervalMs * 1.5) return
+    stop()
+    lost?.()
+  }
+  const timer = setInterval(() => {
+    const renewed = leases.renew(id)
+    if (!(renewed instanceof Promise)) return
+    // The time limit counts from when the engine was asked, at the earliest.
+    const atMs = performance.now()
+    renewed.then(() => (renewedAtMs = atMs), failed)
+  }, intervalMs).unref()
+  const stop = (): void => clearInterval(timer)
+  return stop
+}
+
+/** A fleet that cannot be reached is told later: its leases take effect here at once. */
+function settleQuietly(work: unknown): void {
+  if (work instanceof Promise) work.catch(() => {})
 }
 
 /** Statuses of requests that were refused before they could change anything. */

@@ -4,7 +4,8 @@ import { urlOf, type Address, type UnixAddress } from '../config/addresses.js'
 import { ConfigError } from '../config/settings.js'
 
 /**
- * Makes a server listen on an address. For a `tls:` address, the server is one that accepts TLS (tls-terminator.ts).
+ * Makes a server listen on an address. In a worker of Node's cluster, its siblings listen there too. For a `tls:` address, the server is one that accepts TLS (tls-terminator.ts).
+ * @param hasSiblings are there workers already that listen there, or have done so?
  * @returns the URL at which it listens, or `unix:/path`
  * @throws ConfigError that names the option if the server cannot listen there
  */
@@ -12,10 +13,11 @@ export async function listen(
   server: Server,
   address: Address | UnixAddress,
   option: string,
+  hasSiblings = false,
 ): Promise<string> {
   try {
     if ('path' in address) {
-      await listenOnSocket(server, address)
+      await listenOnSocket(server, address, hasSiblings)
       return urlOf(address)
     }
     await started(server, () => server.listen(address.port, address.host))
@@ -30,8 +32,9 @@ export async function listen(
 const written = (address: Address | UnixAddress): string =>
   'path' in address ? `unix:${address.path}` : `${address.tls ? 'tls:' : ''}${address.host}:${address.port}`
 
-async function listenOnSocket(server: Server, { path }: UnixAddress): Promise<void> {
-  if (statSync(path, { throwIfNoEntry: false })?.isSocket()) {
+async function listenOnSocket(server: Server, { path }: UnixAddress, hasSiblings: boolean): Promise<void> {
+  // A sibling's socket is in use, and is not another process's.
+  if (!hasSiblings && statSync(path, { throwIfNoEntry: false })?.isSocket()) {
     if (await isInUse(path)) throw new Error('another process listens there')
     // Left over by a process that was killed.
     rmSync(path)

@@ -22,6 +22,8 @@ export interface ServersOptions {
   readonly grpc: GrpcOptions
   /** undefined: there are no `tls:` addresses. */
   readonly tls: TlsTerminator | undefined
+  /** Are there workers already that listen on the same addresses? */
+  readonly hasSiblings?: boolean | undefined
   readonly log: Log
 }
 
@@ -107,7 +109,7 @@ export class Servers {
     protocol = 'http/1.1',
   ): Promise<string> {
     const front = 'tls' in address ? this.#options.tls!.inFrontOf(server, protocol) : server
-    const url = await listen(front, address, option)
+    const url = await listen(front, address, option, this.#options.hasSiblings)
     this.#listeners.push({ server, front })
     // accept(2) fails when file descriptors run out; open connections are not affected.
     front.on('error', (err) => this.#options.log.error({ err }, 'cannot accept a connection'))

@@ -1,6 +1,6 @@
 import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
-import type { Leases } from '../freshness/leases.js'
+import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import type { ModeDecision, Modes } from '../origin/disk/observation/modes.js'
 import type { Observer } from '../origin/disk/observation/observer.js'
 import { keysOf } from '../origin/disk/entry-keys.js'
@@ -25,7 +25,7 @@ export interface RepositoryStat {
 export interface CacheInspectorOptions {
   readonly observer: Observer
   readonly modes: Modes
-  readonly leases: Leases
+  readonly leases: MutatorLeases
   readonly cache: FreshCache
   readonly packs: Pick<PackCache, 'kept'>
 }
@@ -43,6 +43,7 @@ export class CacheInspector {
     const { observer, modes, leases, cache, packs } = this.#options
     const { repository, exported, refs } = await observeTarget(observer, { path })
     const { gitDir, gitName, commonDir } = repository
+    await leases.refresh(commonDir)
     const entries = keysOf(gitDir).flatMap((key) => {
       const entry = cache.committed(key)
       return entry ? [{ kind: key.slice(0, -gitDir.length - 1), bytes: entry.length }] : []

@@ -1,4 +1,5 @@
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/errors.js'
+import { FleetUnreachable } from '../freshness/fleet-unreachable.js'
 import { TooManyLeases } from '../freshness/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { isSystemError } from '../git/filesystem/system-errors.js'
@@ -14,7 +15,7 @@ import {
   ServiceDisabled,
   UnknownLease,
 } from '../origin/faults/errors.js'
-import { causeOf } from '../origin/faults/faults.js'
+import { causeOf, momentaryFault } from '../origin/faults/faults.js'
 import { InvalidUpstreamPath, RedirectRefused } from '../origin/upstream/client/errors.js'
 import { CredentialsUnavailable } from '../origin/upstream/credentials/credential-source.js'
 import { printableLine } from '../origin/faults/printable-line.js'
@@ -51,6 +52,8 @@ const reports = {
   exchanged: { outcome: 'error', logLevel: 'debug' },
   // Logged when the filesystem stopped answering.
   'filesystem-unanswered': { outcome: 'error', logLevel: 'debug' },
+  // The gate of the engine logs when it does not answer.
+  'fleet-unreachable': { outcome: 'error', logLevel: 'debug' },
   // Fails all followers of the fill; FillReports logs it once.
   'fill-failed': { outcome: 'error', logLevel: 'debug' },
   // The client of the upstream logs when it goes away.
@@ -126,6 +129,10 @@ function explanationOf(error: unknown): Explanation {
   if (error instanceof TooManyLeases) {
     return { kind: 'too-many-leases', message: `${error.message}; end some, or wait` }
   }
+  if (error instanceof FleetUnreachable) {
+    const message = `${error.message}; try again later`
+    return { kind: 'fleet-unreachable', message, retryAfterMs: momentMs }
+  }
   if (error instanceof UnknownLease) return { kind: 'unknown-lease', message: error.message }
   if (error instanceof RepositoryExchanged) {
     return { kind: 'exchanged', message: `${error.message}; try again`, retryAfterMs: momentMs }
@@ -134,8 +141,10 @@ function explanationOf(error: unknown): Explanation {
     const message = `${error.message}; try again later`
     return { kind: 'filesystem-unanswered', message, retryAfterMs: error.retryAfterSeconds * 1000 }
   }
-  if (error instanceof FillError || error instanceof GitError) {
-    const kind = error instanceof FillError ? 'fill-failed' : 'git-failed'
+  const fault = momentaryFault(error)
+  const isOfPeer = fault === 'elsewhere' || fault === 'peer'
+  if (error instanceof FillError || error instanceof GitError || isOfPeer) {
+    const kind = error instanceof GitError ? 'git-failed' : 'fill-failed'
     const message =
       'Git could not answer for this repository; try again, and see the log of refstream for why'
     return { kind, message }

@@ -55,6 +55,15 @@ export interface StreamCacheEvents {
  */
 export type FillResult = 'committed' | 'unshared' | 'loser' | 'unstored' | 'failed'
 
+/** A committed body of another process that uses the same cache directory. */
+export interface BorrowedBody {
+  readonly path: string
+  /** In bytes. */
+  readonly length: number
+  /** In hexadecimal. */
+  readonly sha256: string
+}
+
 /** A fill that has started. */
 export interface Fill {
   /** May be followed at once. */

@@ -1,5 +1,5 @@
-import type { Fill, FillResult, StreamCacheOptions } from './cache-options.js'
-import { CommittedEntries } from './committed-entries.js'
+import type { BorrowedBody, Fill, FillResult, StreamCacheOptions } from './cache-options.js'
+import { CommittedEntries, type InMemory } from './committed-entries.js'
 import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
 import { encodeMetadata } from './disk/metadata.js'
 import type { StoredEntry } from './disk/store.js'
@@ -11,13 +11,6 @@ import { Growth } from './growth.js'
 import { HotTier } from './memory/hot-tier.js'
 import { SharedReads } from './memory/shared-reads.js'
 import type { Producer } from './producer.js'
-
-/** A committed entry that is in memory only. */
-interface InMemory {
-  readonly entry: Entry
-  /** In milliseconds since 1970. */
-  readonly committedAt: number
-}
 
 const sweepMs = 60_000
 
@@ -42,16 +35,16 @@ export class StreamCache {
   private constructor(options: StreamCacheOptions) {
     this.#options = options
     this.#hot = new HotTier(options.hotMaxBytes)
+    const failed = (operation: StoreOperation, error: unknown): void =>
+      options.events?.storeFailed?.(operation, error)
     this.#directory = new CacheDirectory({
       ...options,
       operationMs: options.fillSilenceMs,
-      found: (file) => this.#adopt(file),
+      found: (file) => this.#restore(file),
       discarded: (reason) => options.events?.discarded?.(reason),
-      failed: (operation, error) => this.#reportFailure(operation, error),
-      spaceChanged: (short) => {
-        if (short) options.events?.storeFull?.(short)
-        else options.events?.storeResumed?.()
-      },
+      failed,
+      spaceChanged: (short) =>
+        short ? options.events?.storeFull?.(short) : options.events?.storeResumed?.(),
     })
     this.#committed = new CommittedEntries(options, (entry, reason) => {
       if (this.#closed) return
@@ -72,8 +65,8 @@ export class StreamCache {
       outgrown: ({ spill }) => this.#directory.inBackground(spill, spill.unstore()),
       chunkSize: options.coldReadBytes,
       reads: options.coldReadsShared ? new SharedReads(options.coldReadsShared) : undefined,
-      writeFailed: (error) => this.#reportFailure('write', error),
-      readFailed: (error) => this.#reportFailure('read', error),
+      writeFailed: (error) => failed('write', error),
+      readFailed: (error) => failed('read', error),
       followed: (change) => (this.#followers += change),
       unreachable: (file) => this.#growth.end(file),
       ...(options.memoryFirst && {
@@ -81,7 +74,10 @@ export class StreamCache {
         displaced: (file: OwnedFile) => this.#displace(file),
       }),
     }
-    this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref()
+    this.#sweeper = setInterval(() => {
+      this.#committed.purge()
+      this.#directory.sweep()
+    }, sweepMs).unref()
   }
 
   /**
@@ -95,7 +91,7 @@ export class StreamCache {
     return cache
   }
 
-  #adopt({ disk, metadata, size }: StoredEntry): void {
+  #restore({ disk, metadata, size }: StoredEntry): void {
     const file = GrowingFile.stored(disk, metadata.length, metadata.sha256, this.#fileOptions)
     const entry = new Entry(metadata.key, metadata.token, file)
     if (this.#committed.accepts(size)) return this.#committed.set(entry, size, metadata.committedAt)
@@ -164,8 +160,22 @@ export class StreamCache {
    * failed, it is tried again a second later.
    */
   discard(entry: Entry): void {
-    if (!entry.file.spill.damaged) this.#committed.suspend(entry)
-    else if (this.#committed.delete(entry)) this.#options.events?.discarded?.('corrupt')
+    const { damaged, borrowed } = entry.file.spill
+    if (!damaged) this.#committed.suspend(entry)
+    else if (this.#committed.delete(entry) && !borrowed) this.#options.events?.discarded?.('corrupt')
+  }
+
+  /**
+   * Commits an entry whose body another process has committed in the same cache directory, and may remove at any time. It is
+   * verified when it is loaded, never removed here, and does not count against `maxBytes`. Resolves with success.
+   */
+  async adopt(key: string, token: string, { path, length, sha256 }: BorrowedBody): Promise<boolean> {
+    const found = await this.#directory.borrow(path, length)
+    if (found && !this.#closed && !this.#committed.has(key, token)) {
+      const file = GrowingFile.stored(found.disk, length, sha256, this.#fileOptions)
+      this.#committed.set(new Entry(key, token, file), 0, found.committedAt)
+    }
+    return this.#committed.has(key, token)
   }
 
   /** Removes the committed entry of a key, although it is intact. */
@@ -272,20 +282,11 @@ export class StreamCache {
     return this.#directory.commit(file.spill, metadata, key)
   }
 
-  #sweep(): void {
-    this.#committed.purge()
-    this.#directory.sweep()
-  }
-
   #abandon({ file }: Entry): void {
     this.#inMemory.delete(file)
     // Its bytes leave the disk with its last follower.
     if (file.followed) this.#growth.hold(file, file.spill.onDisk)
     this.#directory.inBackground(file.spill, file.spill.abandon())
-  }
-
-  #reportFailure(operation: StoreOperation, error: unknown): void {
-    this.#options.events?.storeFailed?.(operation, error)
   }
 
   /** Stops the fills that run. Committed entries stay on disk for the next process; all other files are removed. */

@@ -19,10 +19,17 @@ export type EvictionReason = 'size' | 'entries' | 'age' | 'superseded' | 'memory
 
 interface Committed {
   readonly entry: Entry
-  /** Bytes on disk, metadata included. */
+  /** Bytes on disk, metadata included; 0: the file is another process's. */
   readonly size: number
   /** When it last could not be read, in milliseconds of performance.now(). */
   unreadableAt?: number
+}
+
+/** A committed entry that is in memory only. */
+export interface InMemory {
+  readonly entry: Entry
+  /** In milliseconds since 1970. */
+  readonly committedAt: number
 }
 
 /** How long an entry that could not be read is suspended, in milliseconds. */
@@ -34,16 +41,19 @@ export class CommittedEntries {
   readonly #index: LRUCache<string, Committed>
   #resizing: Entry | undefined
   #evicting = false
+  /** Entries whose files other processes own. */
+  #weightless = 0
 
   /** @param dropped called with each entry that leaves the index, and with the reason if it was evicted intact */
   constructor(limits: CommittedLimits, dropped: (entry: Entry, reason?: EvictionReason) => void) {
     this.#limits = limits
     this.#index = new LRUCache({
       maxSize: Math.max(1, limits.maxBytes),
-      sizeCalculation: ({ size }) => size,
+      sizeCalculation: sizeInIndex,
       ttl: limits.maxAgeMs,
-      dispose: ({ entry }, _key, reason) => {
+      dispose: ({ entry, size }, _key, reason) => {
         if (entry === this.#resizing) return
+        if (size === 0) this.#weightless--
         if (this.#evicting) dropped(entry, 'size')
         else if (reason === 'evict') dropped(entry, this.#index.size > limits.maxEntries ? 'entries' : 'size')
         else if (reason === 'expire') dropped(entry, 'age')
@@ -53,9 +63,9 @@ export class CommittedEntries {
     })
   }
 
-  /** Bytes of all entries on disk, metadata included. */
+  /** Bytes of all entries on disk, metadata included, without files of other processes. */
   get bytes(): number {
-    return this.#index.calculatedSize
+    return this.#index.calculatedSize - this.#weightless
   }
 
   get count(): number {
@@ -103,7 +113,7 @@ export class CommittedEntries {
 
   /**
    * Adds an entry, in place of an older one of its key, and evicts others to stay within the limits.
-   * @param size bytes on disk, which accepts() has confirmed
+   * @param size bytes on disk, which accepts() has confirmed; 0: the file is another process's
    * @param committedAt milliseconds since 1970; a time in the future counts as now. From here on the age is measured
    * with the monotonic clock.
    */
@@ -111,6 +121,7 @@ export class CommittedEntries {
     const age = Math.max(0, Date.now() - committedAt)
     const ttl = Math.max(1, this.#limits.maxAgeMs - age)
     this.#index.set(entry.key, { entry, size }, { ttl })
+    if (size === 0) this.#weightless++
     // LRUCache's own `max` would evict without telling whether size or number was the reason.
     while (this.#index.size > this.#limits.maxEntries) this.#index.pop()
   }
@@ -136,7 +147,8 @@ export class CommittedEntries {
     if (this.bytes > bytes) {
       for (const key of [...this.#index.rkeys()]) {
         if (this.bytes <= bytes) break
-        if (!this.#index.peek(key)?.entry.followed) this.#evict(key)
+        const held = this.#index.peek(key)
+        if (held && held.size > 0 && !held.entry.followed) this.#evict(key)
       }
     }
     return this.bytes
@@ -162,3 +174,6 @@ export class CommittedEntries {
     this.#index.purgeStale()
   }
 }
+
+/** LRUCache takes no size of 0. */
+const sizeInIndex = ({ size }: Committed): number => Math.max(1, size)

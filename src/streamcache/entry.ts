@@ -70,6 +70,11 @@ export class Entry {
     return this.file.sha256
   }
 
+  /** Where the committed body is on disk; undefined: it is not, or not any more. */
+  get path(): string | undefined {
+    return this.file.spill.path
+  }
+
   /** Why the fill failed, if it has. */
   get error(): unknown {
     return this.file.error

@@ -1,5 +1,6 @@
 import type { HotTier } from './memory/hot-tier.js'
-import type { Spill, SpillOptions } from './spill.js'
+import type { Spill } from './spill.js'
+import type { SpillOptions } from './spill-options.js'
 
 /** A growing file as its owner's callbacks see it; a GrowingFile is one. */
 export interface OwnedFile {

@@ -8,7 +8,8 @@ import type { GrowingFileOptions } from './growing-file-options.js'
 import type { Coolable } from './memory/hot-tier.js'
 import type { Produced } from './producer.js'
 import { Signal } from './signal.js'
-import { Spill, type Spilled } from './spill.js'
+import { Spill } from './spill.js'
+import type { Spilled } from './spill-options.js'
 
 /** Bytes that may wait for the disk before the writer has to pause. */
 const maxUnwritten = 16 * 1024 * 1024
@@ -64,7 +65,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.spill = new Spill(this, blocks, options, !this.#unasked)
   }
 
-  /** Returns a file that an earlier process committed: on disk only, and not trusted before load() has verified it. */
+  /** Returns a file that another process committed: on disk only, and not trusted before load() has verified it. */
   static stored(disk: DiskFile, length: number, sha256: string, options: GrowingFileOptions): GrowingFile {
     const file = new GrowingFile(options, Blocks.absent(length))
     file.#unasked = false
@@ -238,6 +239,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
       this.#options.displaced?.(this)
       return
     }
+    if (this.spill.coolBorrowed()) return
     // The block that is being filled stays: the next append needs it.
     const filled = this.#state === 'growing' ? this.length - (this.length % blockSize) : this.length
     this.#blocks.dropUntil(Math.min(this.spill.written, filled))

@@ -4,7 +4,7 @@
  *
  *   StreamCache   the index: at most one committed entry per key                    cache.ts
  *    ├ Entry      one fill's life: growing, then committed, unshared or failed      entry.ts
- *    │  ├ withRetries   runs a Producer again that fails, if it repeats its bytes   retry.ts, producer.ts
+ *    │  ├ withRetries   runs a Producer again that fails, if it repeats its bytes   retry.ts, resume.ts, producer.ts
  *    │  └ GrowingFile   one writer, many followers; blocks in memory, all on disk   growing-file.ts, append-signal.ts
  *    │     ├ Follower   a reader at its own offset                                  follower.ts
  *    │     ├ Followers  all readers of one file: who is slowest, who has stalled    followers.ts
@@ -30,6 +30,7 @@
 export { type StoreOperation } from './disk/cache-directory.js'
 export { StreamCache } from './cache.js'
 export {
+  type BorrowedBody,
   type Fill,
   type FillResult,
   type StreamCacheEvents,
@@ -40,7 +41,9 @@ export { type EvictionReason } from './committed-entries.js'
 export { FillError, type FillFault } from './fill-error.js'
 export { type Follower } from './follower.js'
 export { type Free } from './disk/free-space.js'
+export { GrowingDigest } from './growing-digest.js'
 export { inTurns } from './in-turns.js'
-export { type Producer } from './producer.js'
+export { type Produced, type Producer } from './producer.js'
+export { resume } from './resume.js'
 export { Signal } from './signal.js'
 export { type DiscardReason } from './disk/store.js'

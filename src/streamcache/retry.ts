@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FillError } from './fill-error.js'
 import type { Produced, Producer } from './producer.js'
+import { resume } from './resume.js'
 
 export interface RetryOptions {
   /** How often a producer that fails is run again; never if left out. */
@@ -42,23 +42,4 @@ export async function* withRetries(
     const delayMs = Math.min(maxDelayMs, firstDelayMs * 2 ** retries)
     await sleep(delayMs * (0.5 + Math.random()), undefined, { signal })
   }
-}
-
-/** Yields the bytes that follow those produced before. @throws FillError if these are not repeated */
-async function* resume(chunks: AsyncIterable<Buffer>, { length, sha256 }: Produced): AsyncGenerator<Buffer> {
-  const hash = createHash('sha256')
-  let left = length
-  const check = (): void => {
-    if (hash.digest('hex') !== sha256) throw new FillError('producer', 'a retry produced other bytes')
-  }
-  for await (const chunk of chunks) {
-    const known = chunk.subarray(0, left)
-    if (left > 0) {
-      hash.update(known)
-      left -= known.length
-      if (left === 0) check()
-    }
-    if (known.length < chunk.length) yield chunk.subarray(known.length)
-  }
-  if (left > 0) throw new FillError('producer', 'a retry produced fewer bytes')
 }

@@ -1,34 +1,8 @@
 import { CheckedFile } from './disk/checked-file.js'
 import { isDamage, type DiskFile } from './disk/disk-file.js'
 import type { Blocks } from './memory/blocks.js'
-import type { SharedReads } from './memory/shared-reads.js'
 import { Signal } from './signal.js'
-
-export interface SpillOptions {
-  /** Bytes per read from disk, and per checksum; left out: 32 KiB. */
-  readonly chunkSize?: number | undefined
-  /** Shares what is read from disk among the followers; left out: each reads for itself. */
-  readonly reads?: SharedReads | undefined
-
-  /** Called once if the disk does not take more of this file. The file goes on in memory. */
-  readonly writeFailed?: (error: unknown) => void
-  /** Called when bytes cannot be read back from the disk. */
-  readonly readFailed?: (error: unknown) => void
-}
-
-/** The owner of the bytes that go to disk; a GrowingFile is one. */
-export interface Spilled {
-  /** Is any follower attached now? */
-  readonly followed: boolean
-  /** SHA-256 of all bytes in hexadecimal, once they are complete. */
-  readonly sha256: string | undefined
-  /** Is the file small enough to be held in memory as a whole? */
-  readonly fitsInMemory: boolean
-  /** Called when more bytes are on disk, when the disk takes no more, and when bytes are back in memory. */
-  spilled(): void
-  /** Called when the file was abandoned and has no follower any more. */
-  unreachable(): void
-}
+import type { Spilled, SpillOptions } from './spill-options.js'
 
 /**
  * The disk half of a growing file: writes out what the blocks in memory have, reads back what has left them, and keeps or
@@ -47,6 +21,8 @@ export class Spill {
   #unstored = false
   #written = 0
   #damaged = false
+  /** Are its bytes to leave memory as soon as followers can do without them? */
+  #cooling = false
   #flushing: Promise<void> | undefined
   #loading: Promise<boolean> | undefined
   readonly #flushed = new Signal()
@@ -78,7 +54,7 @@ export class Spill {
     this.#fate = 'kept'
   }
 
-  /** Takes over a file that an earlier process committed. Its bytes are not trusted before load() has verified them. */
+  /** Takes over a file that an earlier process committed, or another one. Its bytes are not trusted before load() has verified them. */
   adopt(disk: DiskFile): void {
     this.#file = new CheckedFile(disk, false, this.#options)
     this.#written = this.#blocks.length
@@ -95,9 +71,9 @@ export class Spill {
     return this.#written
   }
 
-  /** Bytes on disk. */
+  /** Bytes that this process has on disk. */
   get onDisk(): number {
-    return this.#written - this.#base
+    return this.borrowed ? 0 : this.#written - this.#base
   }
 
   /** Bytes that are not on disk yet. */
@@ -204,6 +180,35 @@ export class Spill {
     return size
   }
 
+  /** Does another process own the file, and remove it when it likes? */
+  get borrowed(): boolean {
+    return this.#file?.disk.borrowed ?? false
+  }
+
+  /** Where the body is on disk; undefined: it is in memory only, not committed, or abandoned. */
+  get path(): string | undefined {
+    return this.#fate === 'kept' ? this.#file?.disk.committedPath : undefined
+  }
+
+  /**
+   * Drops the bytes of another process's file from memory, if it is one that is followed: not before it is open, since
+   * its name may be gone at any time. @returns whether it is one
+   */
+  coolBorrowed(): boolean {
+    const disk = this.#file?.disk
+    if (!disk?.borrowed || !this.#owner.followed) return false
+    this.#cooling = true
+    void disk.hold().then((held) => {
+      if (held) this.#dropAll()
+    })
+    return true
+  }
+
+  #dropAll(): void {
+    this.#cooling = false
+    this.#blocks.dropUntil(this.#blocks.length)
+  }
+
   /** Is it proved that the file is not what was committed? */
   get damaged(): boolean {
     return this.#damaged
@@ -215,11 +220,14 @@ export class Spill {
    * fails now, which has been reported.
    */
   load(): boolean | Promise<boolean> {
-    if (this.#blocks.bytes >= this.#blocks.length && (!this.#file || this.#file.verified)) return true
+    const inMemory = this.#blocks.bytes >= this.#blocks.length && !this.#cooling
+    if (inMemory && (!this.#file || this.#file.verified)) return true
     this.#loading ??= this.#load()
       .catch((error: unknown) => {
         this.#damaged = isDamage(error)
-        if (!this.#damaged) this.#options.readFailed?.(error)
+        // A file of another process that is gone is no failure.
+        const gone = (error as NodeJS.ErrnoException).code === 'ENOENT'
+        if (this.borrowed ? !gone : !this.#damaged) this.#options.readFailed?.(error)
         return false
       })
       .finally(() => {
@@ -276,6 +284,7 @@ export class Spill {
   closeIfUnread(): void {
     if (this.#owner.followed || !this.#fate || this.#flushing || this.#loading) return
     this.#file?.disk.close()
+    if (this.#cooling) this.#dropAll()
     if (this.#fate === 'abandoned') this.#owner.unreachable()
   }
 }

@@ -5,10 +5,17 @@ export interface LogOutputOptions {
   readonly maxBytes?: number
   /** Milliseconds after which a failed write is retried. */
   readonly retryMs?: number
+  /**
+   * Do other processes write to the descriptor too? Then each write has whole lines in no more bytes than a pipe takes at
+   * once, unless a single line is longer.
+   */
+  readonly shared?: boolean
 }
 
 /** Bytes of one write. A non-blocking write to a pipe with less room than this fails as a whole (pipe(7)). */
 const writeMax = 16 * 1024
+/** The same where other processes write to the pipe too: more could be mixed with their bytes (PIPE_BUF). */
+const sharedWriteMax = 4096
 /** Milliseconds after which a write to a full pipe is retried. */
 const fullMs = 50
 
@@ -23,6 +30,7 @@ export class LogOutput {
   readonly #fd: number
   readonly #maxBytes: number
   readonly #retryMs: number
+  readonly #writeMax: number
   #lines: string[] = []
   /** The bytes that are being written, or whose write failed. */
   #chunk: Buffer = Buffer.alloc(0)
@@ -35,7 +43,8 @@ export class LogOutput {
   #recovered: (lines: number) => void = () => {}
 
   /** @param fd a non-blocking descriptor; see `standardOutput` */
-  constructor(fd: number, { maxBytes = 1024 * 1024, retryMs = 1000 }: LogOutputOptions = {}) {
+  constructor(fd: number, { maxBytes = 1024 * 1024, retryMs = 1000, shared = false }: LogOutputOptions = {}) {
+    this.#writeMax = shared ? sharedWriteMax : writeMax
     this.#fd = fd
     this.#maxBytes = maxBytes
     this.#retryMs = retryMs
@@ -109,7 +118,10 @@ export class LogOutput {
   #nextChunk(): boolean {
     if (this.#chunk.length > 0) return true
     let [count, length] = [0, 0]
-    while (count < this.#lines.length && length < writeMax) length += this.#lines[count++]!.length
+    for (; count < this.#lines.length; count++) {
+      length += Buffer.byteLength(this.#lines[count]!)
+      if (count > 0 && length > this.#writeMax) break
+    }
     this.#chunk = Buffer.from(this.#lines.splice(0, count).join(''))
     return this.#chunk.length > 0
   }

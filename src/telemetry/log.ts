@@ -1,21 +1,33 @@
+import { hostname } from 'node:os'
 import { pino, type DestinationStream, type Logger } from 'pino'
 import type { LogOutput } from './log-output.js'
 
 export type Log = Logger
 
 /** Returns a log of JSON lines, by default on standard output. */
-export const createLog = (level: string, destination?: DestinationStream): Log =>
-  destination ? pino({ level }, destination) : pino({ level })
+export const createLog = (level: string, destination?: DestinationStream, bindings?: object): Log => {
+  const options = {
+    level,
+    ...(bindings && { base: { pid: process.pid, hostname: hostname(), ...bindings } }),
+  }
+  return destination ? pino(options, destination) : pino(options)
+}
 
 const outputs = new WeakMap<Log, LogOutput>()
 
 /**
  * Returns a log for an output that may fail: JSON lines, or what `pretty` makes of each. When writing works again after
  * lines were dropped, one line says how many.
+ * @param bindings fields of every line
  */
-export function logTo(output: LogOutput, level: string, pretty?: (line: string) => string): Log {
+export function logTo(
+  output: LogOutput,
+  level: string,
+  pretty?: (line: string) => string,
+  bindings?: object,
+): Log {
   const write = (line: string): void => output.write(pretty ? pretty(line) : line)
-  const log = createLog(level, { write })
+  const log = createLog(level, { write }, bindings)
   output.onRecovered((lines) =>
     log.warn({ lines }, 'log lines were dropped because they could not be written'),
   )

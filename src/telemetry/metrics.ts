@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { accessMetrics } from './metrics/access.js'
 import type { LabelsOf, MetricDefinition } from './metrics/definition.js'
 import { fillMetrics } from './metrics/fills.js'
@@ -10,6 +10,8 @@ import { processMetrics } from './metrics/processes.js'
 import { connectionMetrics, requestMetrics } from './metrics/requests.js'
 import { storeMetrics } from './metrics/store.js'
 import { upstreamMetrics } from './metrics/upstream.js'
+import { workerMetrics } from './metrics/workers.js'
+import { collectProcessMetrics } from './process-metrics.js'
 
 /** Metrics whose value is read at the moment of a scrape, from a part that keeps the count anyway. */
 const scraped = {
@@ -41,24 +43,6 @@ export interface GaugeSources extends Readonly<Record<keyof typeof scraped, () =
 
 /** Upper bounds of the histograms' buckets, in seconds. */
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
-
-/**
- * Metrics of prom-client that cost too much. Some walk through all open handles at each scrape: with 5000 connections
- * they delay every answer by some 40 ms. Others wake the process a hundred times a second to take samples, which is 1.6 %
- * of a processor while there are no requests; nodejs_eventloop_lag_seconds, measured at each scrape, stays.
- */
-const costlyMetrics = [
-  'process_open_fds',
-  ...['handles', 'requests', 'resources'].flatMap((each) => [
-    `nodejs_active_${each}`,
-    `nodejs_active_${each}_total`,
-  ]),
-  ...['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'].map(
-    (each) => `nodejs_eventloop_lag_${each}_seconds`,
-  ),
-]
-/** Milliseconds between those samples: the longest that a timer takes, since the metrics made of them are removed. */
-const eventLoopMonitoringPrecision = 2 ** 31 - 1
 
 /** Every metric of refstream, and the registry that prints them. `metrics/` defines them. */
 export class Metrics {
@@ -108,6 +92,9 @@ export class Metrics {
   readonly fleetPeerBytes = this.#counter(fleetMetrics.fleetPeerBytes)
   readonly fleetMembers = this.#gauge(fleetMetrics.fleetMembers)
 
+  readonly workers = this.#gauge(workerMetrics.workers)
+  readonly workerRestarts = this.#counter(workerMetrics.restarts)
+
   readonly processesStarted = this.#counter(processMetrics.processesStarted)
   readonly permitWaitSeconds = this.#histogram(processMetrics.permitWaitSeconds)
   readonly processesShed = this.#counter(processMetrics.processesShed)
@@ -134,8 +121,10 @@ export class Metrics {
     this.observations.inc({ result: 'timeout' }, 0)
     for (const end of ['changed', 'unchanged', 'expired']) this.leasesEnded.inc({ end }, 0)
     this.tlsExpiry.remove()
-    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision })
-    for (const name of costlyMetrics) this.registry.removeSingleMetric(name)
+    // This process alone; with workers, the primary's values are shown.
+    this.workers.set({ state: 'up' }, 1)
+    this.workers.set({ state: 'missing' }, 0)
+    collectProcessMetrics(this.registry)
   }
 
   /** Registers the metrics that are read at a scrape; called once, when the parts that they read exist. */
@@ -188,7 +177,8 @@ export class Metrics {
     return gauge
   }
 
-  #common<D extends MetricDefinition>({ name, help, labels = {} }: D) {
-    return { name, help, labelNames: Object.keys(labels) as LabelsOf<D>[], registers: [this.registry] }
+  #common<D extends MetricDefinition>({ name, help, labels = {}, ofWorkers = 'sum' }: D) {
+    const labelNames = Object.keys(labels) as LabelsOf<D>[]
+    return { name, help, labelNames, aggregator: ofWorkers, registers: [this.registry] }
   }
 }

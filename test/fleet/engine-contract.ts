@@ -318,7 +318,6 @@ export function engineContract(
     const [one, two] = [name(), name()]
     const before = await epochsOf(a, [one, two])
     t.match(before, [{ open: 0 }, { open: 0 }])
-    t.equal(before[0]!.incarnation, before[1]!.incarnation)
     await a.change(one)
     t.strictSame(since(before, await epochsOf(b, [one, two])), [counts(0, 0, 1), counts(0, 0, 0)])
     const lease = someLease({ repository: two })

@@ -28,7 +28,11 @@ function clock(t: Test): (ms: number) => void {
   return (ms) => mock.timers.tick(ms)
 }
 
-const status = (open: number, openings: number, changes: number): LeaseStatus => ({ open, openings, changes })
+const status = (open: number, openings: number, changes: number): Partial<LeaseStatus> => ({
+  open,
+  openings,
+  changes,
+})
 
 t.test('the status of a repository counts its leases', async (t) => {
   const { events, reported } = recorder()
@@ -40,21 +44,21 @@ t.test('the status of a repository counts its leases', async (t) => {
   t.equal(new Set([one.id, two.id, other.id]).size, 3)
   t.match(one, { repository: '/a', reason: 'why', ttlMs: 60_000 })
   t.equal(one.expiresAt.getTime() - one.openedAt.getTime(), 60_000)
-  t.same(
+  t.match(
     [leases.statusOf('/a'), leases.statusOf('/b'), leases.statusOf('/c')],
     [status(2, 2, 0), status(1, 1, 0), status(0, 0, 0)],
   )
   t.same(leases.list(), [one, two, other])
 
   t.equal(leases.end(one.id, 'unchanged'), one)
-  t.same(leases.statusOf('/a'), status(1, 2, 0), 'no change, but a lease was open')
+  t.match(leases.statusOf('/a'), status(1, 2, 0), 'no change, but a lease was open')
   t.equal(leases.end(two.id, 'changed'), two)
-  t.same(leases.statusOf('/a'), status(0, 2, 1))
+  t.match(leases.statusOf('/a'), status(0, 2, 1))
   t.equal(leases.end(two.id, 'changed'), undefined, 'it ends once')
   t.equal(leases.renew(two.id), undefined)
-  t.same(leases.statusOf('/a'), status(0, 2, 1))
+  t.match(leases.statusOf('/a'), status(0, 2, 1))
   leases.invalidate('/b')
-  t.same(leases.statusOf('/b'), status(1, 1, 1))
+  t.match(leases.statusOf('/b'), status(1, 1, 1))
   t.equal(leases.size, 1)
   t.same(reported, [
     ...['opened /a', 'opened /a', 'opened /b', 'ended /a unchanged'],
@@ -68,12 +72,12 @@ t.test('a lease ends at its time limit, as if with a change', async (t) => {
   const leases = new Leases(undefined, events)
   const { id } = leases.open('/a', 1000)
   pass(999)
-  t.same(leases.statusOf('/a'), status(1, 1, 0))
+  t.match(leases.statusOf('/a'), status(1, 1, 0))
   pass(1)
-  t.same([leases.statusOf('/a'), leases.size], [status(0, 1, 1), 0])
+  t.match([leases.statusOf('/a'), leases.size], [status(0, 1, 1), 0])
   t.same(reported, ['opened /a', 'changed /a', 'ended /a expired'])
   t.equal(leases.end(id, 'unchanged'), undefined, 'an end that comes too late does not count')
-  t.same(leases.statusOf('/a'), status(0, 1, 1))
+  t.match(leases.statusOf('/a'), status(0, 1, 1))
 })
 
 t.test('a renewed lease lasts from then on, for a new time or for as long as before', async (t) => {
@@ -85,14 +89,14 @@ t.test('a renewed lease lasts from then on, for a new time or for as long as bef
   t.match(renewed, { id, reason: 'why', ttlMs: 1000, openedAt: new Date(1e12) })
   t.same(renewed?.expiresAt, new Date(1e12 + 1900))
   pass(999)
-  t.same(leases.statusOf('/a'), status(1, 1, 0), 'the first time limit no longer applies')
+  t.match(leases.statusOf('/a'), status(1, 1, 0), 'the first time limit no longer applies')
   t.same(leases.renew(id, 5000)?.expiresAt, new Date(1e12 + 6899))
   pass(4999)
-  t.same(leases.statusOf('/a'), status(1, 1, 0), 'a renewal is no opening')
+  t.match(leases.statusOf('/a'), status(1, 1, 0), 'a renewal is no opening')
   pass(1)
-  t.same(leases.statusOf('/a'), status(0, 1, 1))
+  t.match(leases.statusOf('/a'), status(0, 1, 1))
   pass(1e6)
-  t.same(leases.statusOf('/a'), status(0, 1, 1), 'and no timer is left')
+  t.match(leases.statusOf('/a'), status(0, 1, 1), 'and no timer is left')
 })
 
 t.test('an ended lease leaves no timer, nor does close()', async (t) => {
@@ -124,7 +128,7 @@ t.test('open leases are still open for the next process, for the rest of their t
     second.list().sort((one, two) => (one.repository < two.repository ? -1 : 1)),
     [kept, { ...renewed, ttlMs: 3000, expiresAt: new Date(1e12 + 3000) }],
   )
-  t.same(second.statusOf('/a'), status(1, 1, 0))
+  t.match(second.statusOf('/a'), status(1, 1, 0))
   t.same(reported, [], 'they were opened by the earlier process')
   pass(2500)
   t.same(reported, ['changed /b', 'ended /b expired'])
@@ -154,7 +158,7 @@ t.test('a clock that was set back does not make a lease last longer than its ttl
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e11 })
   const leases = new Leases(new LeaseJournal(directory))
   pass(1000)
-  t.same(leases.statusOf('/a'), status(0, 1, 1))
+  t.match(leases.statusOf('/a'), status(0, 1, 1))
 })
 
 t.test('a journal that cannot be written is reported; leases work all the same', async (t) => {
@@ -165,10 +169,10 @@ t.test('a journal that cannot be written is reported; leases work all the same',
   t.teardown(() => leases.close())
   t.same(reported, ['journal failed'])
   const { id } = leases.open('/a', 60_000)
-  t.same(leases.statusOf('/a'), status(1, 1, 0))
+  t.match(leases.statusOf('/a'), status(1, 1, 0))
   t.ok(leases.renew(id))
   t.ok(leases.end(id, 'changed'))
-  t.same(leases.statusOf('/a'), status(0, 1, 1))
+  t.match(leases.statusOf('/a'), status(0, 1, 1))
 
   const directory = tempDir(t)
   const gone = new Leases(new LeaseJournal(directory), events)
@@ -185,16 +189,16 @@ t.test(
     const held = leases.open('/held', 60_000)
     for (let count = 0; count < 3; count++) leases.invalidate('/first')
     const before = leases.statusOf('/first')
-    t.same(before, { open: 0, openings: 0, changes: 3 })
-    t.same(leases.statusOf('/never'), { open: 0, openings: 0, changes: 0 })
+    t.match(before, { open: 0, openings: 0, changes: 3 })
+    t.match(leases.statusOf('/never'), { open: 0, openings: 0, changes: 0 })
     for (let count = 0; count < 100_000; count++) leases.invalidate(`/${count}`)
-    t.same(leases.statusOf('/first'), before, 'its ledger was given up')
-    t.same(leases.statusOf('/never'), before, 'and that may have been any other’s')
-    t.same(leases.statusOf('/held'), { open: 1, openings: 1, changes: 0 }, 'what is open is never given up')
+    t.match(leases.statusOf('/first'), before, 'its ledger was given up')
+    t.match(leases.statusOf('/never'), before, 'and that may have been any other’s')
+    t.match(leases.statusOf('/held'), { open: 1, openings: 1, changes: 0 }, 'what is open is never given up')
     leases.invalidate('/first')
     t.equal(leases.statusOf('/first').changes, 4)
     leases.end(held.id, 'changed')
-    t.same(leases.statusOf('/held'), { open: 0, openings: 1, changes: 1 })
+    t.match(leases.statusOf('/held'), { open: 0, openings: 1, changes: 1 })
   },
 )
 
@@ -203,7 +207,7 @@ t.test('the number of open leases is limited', async (t) => {
   t.teardown(() => leases.close())
   for (let count = 0; count < 10_000; count++) leases.open(`/${count % 7}`, 60_000)
   t.throws(() => leases.open('/a', 60_000), { name: 'TooManyLeases' })
-  t.same(leases.statusOf('/a'), status(0, 0, 0))
+  t.match(leases.statusOf('/a'), status(0, 0, 0))
   leases.end(leases.list()[0]!.id, 'unchanged')
   t.ok(leases.open('/a', 60_000))
 })
@@ -253,7 +257,8 @@ t.test('under any schedule the status equals a plain count, also after a crash',
         }
         for (const name of repositories) {
           const expected = { open: open.filter((each) => each.repository === name).length, ...count(name) }
-          const actual = leases.statusOf(name)
+          const { open: openNow, openings, changes } = leases.statusOf(name)
+          const actual = { open: openNow, openings, changes }
           if (JSON.stringify(actual) !== JSON.stringify(expected)) {
             throw new Error(`${name}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`)
           }

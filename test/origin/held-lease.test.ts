@@ -1,7 +1,7 @@
 import t from 'tap'
 import { mock } from 'node:test'
 import { Leases } from '../../src/freshness/leases.js'
-import { holdLease } from '../../src/origin/held-lease.js'
+import { holdLease, type HeldLease } from '../../src/origin/held-lease.js'
 
 const subject = 'https://h/r'
 
@@ -10,14 +10,15 @@ t.test('a lease is held as long as it takes, and ends as is told at its end', as
   t.teardown(() => mock.timers.reset())
   const leases = new Leases()
   t.teardown(() => leases.close())
-  const end = holdLease(leases, subject, 'push')
+  const end = holdLease(leases, subject, 'push') as HeldLease
   for (let second = 0; second < 3600; second++) mock.timers.tick(1000)
-  t.same(leases.statusOf(subject), { open: 1, openings: 1, changes: 0 })
+  t.match(leases.statusOf(subject), { open: 1, openings: 1, changes: 0 })
   end('unchanged')
-  t.same(leases.statusOf(subject), { open: 0, openings: 1, changes: 0 })
-  holdLease(leases, subject, 'push')('changed')
-  t.same(leases.statusOf(subject), { open: 0, openings: 2, changes: 1 })
-  const endOfExpired = holdLease(leases, subject, 'push')
+  t.match(leases.statusOf(subject), { open: 0, openings: 1, changes: 0 })
+  const endOfSecond = holdLease(leases, subject, 'push') as HeldLease
+  endOfSecond('changed')
+  t.match(leases.statusOf(subject), { open: 0, openings: 2, changes: 1 })
+  const endOfExpired = holdLease(leases, subject, 'push') as HeldLease
   leases.end(leases.list()[0]!.id, 'expired')
   const { changes } = leases.statusOf(subject)
   endOfExpired('unchanged')
@@ -28,7 +29,7 @@ t.test('without a lease, the end counts as a change', async (t) => {
   const leases = new Leases()
   t.teardown(() => leases.close())
   for (let count = 0; count < 10_000; count++) leases.open('https://h/other', 60_000)
-  const end = holdLease(leases, subject, 'push')
+  const end = holdLease(leases, subject, 'push') as HeldLease
   t.equal(leases.statusOf(subject).open, 0)
   end('unchanged')
   t.equal(leases.statusOf(subject).changes, 1)
@@ -40,5 +41,5 @@ t.test('another error of the leases is thrown', async (t) => {
       throw new Error('broken')
     },
   } as unknown as Leases
-  t.throws(() => holdLease(leases, subject, 'push'), { message: 'broken' })
+  t.throws(() => holdLease(leases, subject, 'push') as HeldLease, { message: 'broken' })
 })

@@ -37,6 +37,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('leave'), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('retain'), pick }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('hit'), key }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('adopt'), key, token: fc.nat(3), size }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('vanish'), pick }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('turn'), count: fc.nat(6) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('sleep'), count: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart') }) },

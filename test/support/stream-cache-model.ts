@@ -7,6 +7,7 @@ import {
   type FillResult,
   type StreamCacheOptions,
 } from '../../src/streamcache/index.js'
+import { Lender } from './lender.js'
 import { bytesOf, ManualProducer, turns } from './producers.js'
 import type { Follower } from '../../src/streamcache/index.js'
 
@@ -17,6 +18,8 @@ export type Step =
   | { do: 'end' | 'fail' | 'follow' | 'leave' | 'retain'; pick: number }
   | { do: 'read'; pick: number; count: number }
   | { do: 'hit'; key: number }
+  | { do: 'adopt'; key: number; token: number; size: number }
+  | { do: 'vanish'; pick: number }
   | { do: 'turn' | 'sleep'; count: number }
   | { do: 'restart' }
 
@@ -30,6 +33,7 @@ interface Fill {
   readonly token: string | undefined
   readonly confirmed: boolean
   readonly producer: ManualProducer
+  /** Of the fill; if another process has made it, of that process. */
   readonly entry: Entry
   readonly ended: Promise<FillResult>
   made: number
@@ -114,11 +118,14 @@ export class CacheModel {
   readonly #committed = new Map<string, Fill[]>()
   #closing = false
   readonly #diskFails: boolean
+  /** Another process that uses the directory. */
+  readonly #lender: Lender
 
   private constructor(options: StreamCacheOptions, cache: StreamCache, diskFails: boolean) {
     this.#diskFails = diskFails
     this.#options = options
     this.#cache = cache
+    this.#lender = new Lender(options)
   }
 
   /** @param diskFails reads may fail now and then: then streams may end with an error, and entries may not answer */
@@ -130,6 +137,7 @@ export class CacheModel {
     }
     await model.#finish()
     await model.#cache.close()
+    await model.#lender.close()
   }
 
   #checkLimits(): void {
@@ -166,6 +174,10 @@ export class CacheModel {
       }
       case 'hit':
         return this.#hit(`key ${step.key}`)
+      case 'adopt':
+        return this.#adopt(step)
+      case 'vanish':
+        return this.#lender.remove(step.pick)
       case 'read':
         return pick(this.#readers, step.pick, (reader) => reader.read(step.count))
       case 'retain':
@@ -230,13 +242,41 @@ export class CacheModel {
     ]
     const follower = entry.follow()
     if (!(await entry.load())) {
-      if (!this.#diskFails || entry.file.spill.damaged) throw new Error('an intact entry was found damaged')
+      const { damaged, borrowed } = entry.file.spill
+      const gone = borrowed && this.#lender.hasRemoved
+      if (!gone && (!this.#diskFails || damaged)) throw new Error('an intact entry was found damaged')
       follower.close()
-      return this.#cache.discard(entry)
+      this.#cache.discard(entry)
+      if (damaged && this.#cache.get(key) === entry) throw new Error('a file that is gone was kept')
+      return
     }
     const fill = candidates.find(({ made }) => made === follower.size)
     if (!fill) throw new Error(`${key} holds what was never committed`)
     this.#readers.push(this.#reader(fill, follower))
+  }
+
+  async #adopt({ key, token, size }: Step & { do: 'adopt' }): Promise<void> {
+    const [id, tokenName] = [++this.#count, `token ${token}`]
+    const lent = await this.#lender.lend(bytesOf(id, 0, size))
+    if (!lent) return
+    const fill: Fill = {
+      ...{ id, key: `key ${key}`, token: tokenName, confirmed: true, producer: new ManualProducer() },
+      ...{
+        entry: lent.entry,
+        ended: lent.ended,
+        made: size,
+        plan: 'end',
+        stopped: false,
+        result: 'committed',
+      },
+    }
+    // An entry of an earlier fill may come back at a restart: this one is not kept.
+    const adopted = [...(this.#committed.get(fill.key) ?? []), fill]
+    this.#committed.set(fill.key, adopted)
+    const { path, sha256 } = lent
+    if (!(await this.#cache.adopt(fill.key, tokenName, { path, length: size, sha256 }))) {
+      if (!this.#diskFails) throw new Error('an intact file was not adopted')
+    }
   }
 
   #reader(fill: Fill, follower: Follower): Reader {

@@ -1,40 +1,27 @@
 import { randomUUID } from 'node:crypto'
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { systemClock, type Clock } from '../../limits/clock.js'
+import { PeerRefused } from '../../fleet/peers/peer.js'
 import type { Entry, Follower, StreamCache } from '../../streamcache/index.js'
 import type { Reuse } from '../fresh-cache.js'
 import type { LeaseStatus } from '../lease.js'
 import type { AgedCacheEvents, AgedReading, AgedRequest } from './aged-request.js'
+import { askOnce } from './ask-once.js'
 import { changedAnswer, type ChangedAnswer } from './changed-answer.js'
+import { keep, type Kept } from './kept-entry.js'
 import { OwedRefreshes } from './owed-refreshes.js'
-import { Round, type AgeStart } from './round.js'
+import { isYoungEnough, Round, type Age, type AgeStart, type Rounds } from './round.js'
 
 export interface AgedCacheOptions {
   readonly cache: StreamCache
   /** Returns what the leases tell of a repository now. */
-  readonly statusOf: (subject: string) => LeaseStatus
+  readonly statusOf: (subject: string) => Pick<LeaseStatus, 'open' | 'changes'>
+  /** As in `MutatorLeases`, for refreshes without a client: read() relies on its caller. Left out: the status needs none. */
+  readonly refresh?: (subject: string) => Promise<void> | undefined
   readonly clock?: Clock
   /** Returns numbers from 0 up to, but without, 1; Math.random() if left out. */
   readonly random?: () => number
   readonly events?: AgedCacheEvents
-}
-
-/** The rounds of a key: one whose question is being asked, or is about to be, and the requests that wait for the next. */
-interface Rounds {
-  running: Round
-  gathering?: Round
-}
-
-/** The age of a committed entry. */
-interface Age extends AgeStart {
-  /** The last client that was answered from the entry since its age began: it has paid for a refresh. */
-  owedBy: AgedRequest | undefined
-}
-
-/** An entry that a round may confirm. Its follower keeps the bytes readable, even if the entry is evicted meanwhile. */
-interface Kept {
-  readonly entry: Entry
-  readonly follower: Follower
 }
 
 /**
@@ -60,12 +47,22 @@ interface Kept {
  * running one's answer has ended, at the same moment, before any later request can begin one. So no request waits for more
  * than the rest of one answer and the whole of another.
  *
+ * In a fleet, a question may be answered by another node that has its answer, or is asking. The rule then holds over both
+ * nodes: the other one answers by the same rule, as if a client had asked it with a bound of `oldestMs`, and tells how long
+ * before its arrival its own question had begun. The age here begins that much before the question here, which came before
+ * that arrival; so it begins no later than the question that the origin has answered. Until that age is known, it counts as
+ * `oldestMs`, by which requests join. What the other node knew of changes was found out after it was asked, and so is no less
+ * than what is recorded here. As to the number of questions: a round that another node answers asks nothing itself, and hands
+ * its payment on, to the call of read() at the other node. So in the whole fleet the origin is asked at most as often as
+ * clients ask, except for this: if a node is lost after it has asked for another one, that one asks again, once each time.
+ *
  * If the answer equals what is kept, the kept entry stays, and with it all forms that were derived from it. An entry that
  * an earlier process made has no age: it answers once it has been confirmed.
  */
 export class AgedCache {
   readonly #cache: StreamCache
   readonly #statusOf: AgedCacheOptions['statusOf']
+  readonly #refreshStatus: AgedCacheOptions['refresh']
   readonly #clock: Clock
   readonly #events: AgedCacheEvents
   readonly #rounds = new Map<string, Rounds>()
@@ -75,13 +72,15 @@ export class AgedCache {
   readonly #processId = randomUUID()
   #fills = 0
 
-  constructor({ cache, statusOf, clock = systemClock, random = Math.random, events = {} }: AgedCacheOptions) {
-    this.#cache = cache
-    this.#statusOf = statusOf
-    this.#clock = clock
-    this.#events = events
+  constructor(options: AgedCacheOptions) {
+    this.#cache = options.cache
+    this.#statusOf = options.statusOf
+    this.#refreshStatus = options.refresh
+    this.#clock = options.clock ?? systemClock
+    this.#events = options.events ?? {}
     this.#refreshes = new OwedRefreshes({
-      ...{ clock, random },
+      clock: this.#clock,
+      random: options.random ?? Math.random,
       refresh: (key) => this.#refresh(key),
       dropped: (key) => this.#waive(key),
     })
@@ -123,8 +122,9 @@ export class AgedCache {
   }
 
   #hit(entry: Entry, follower: Follower, age: Age, request: AgedRequest): AgedReading {
-    if (request.maxAgeMs > 0 && !request.isLarge && this.#refreshes.has(request.key)) age.owedBy = request
-    return { entry, follower, reuse: 'hit', ageMs: this.#clock.now() - age.atMs, isStale: false }
+    const { key, maxAgeMs, isLarge, isForPeer } = request
+    if (maxAgeMs > 0 && !isLarge && !isForPeer && this.#refreshes.has(key)) age.owedBy = request
+    return { entry, follower, reuse: 'hit', ...this.#ageOf(age), isStale: false }
   }
 
   /** Answers from the running round, or from the next one. */
@@ -138,6 +138,7 @@ export class AgedCache {
       return reading
     }
     const { running } = rounds
+    if (request.isForPeer && running.borrowed) throw new PeerRefused('elsewhere')
     if (this.#mayShare(running, request)) {
       const { entry, start } = running
       return entry && start ? this.#follow(entry, start, 'joined') : running.wait(request, 'joined')
@@ -155,8 +156,12 @@ export class AgedCache {
     return isOpen && !forgotten && !signal.aborted && this.#maySatisfy(start, request)
   }
 
-  #follow(entry: Entry, { atMs }: AgeStart, reuse: Reuse): AgedReading {
-    return { entry, follower: entry.follow(), reuse, ageMs: this.#clock.now() - atMs, isStale: false }
+  #follow(entry: Entry, start: AgeStart, reuse: Reuse): AgedReading {
+    return { entry, follower: entry.follow(), reuse, ...this.#ageOf(start), isStale: false }
+  }
+
+  #ageOf({ atMs }: AgeStart): Pick<AgedReading, 'ageMs' | 'atMs'> {
+    return { ageMs: this.#clock.now() - atMs, atMs }
   }
 
   /** Runs a round, and then the one that has gathered meanwhile. Never rejects. */
@@ -164,7 +169,7 @@ export class AgedCache {
     this.#rounds.set(key, { running })
     // All requests that arrive in the same iteration of the event loop share one question.
     await yieldToEventLoop()
-    const kept = await this.#keep(key, running.request)
+    const kept = await keep(this.#cache, key, running.request?.isInMemory)
     // The clients may have left.
     if (running.request) await this.#ask(key, running, running.request, kept)
     kept?.follower.close()
@@ -173,30 +178,22 @@ export class AgedCache {
     if (next?.request) void this.#run(key, next)
   }
 
-  /** Returns the committed entry of a key, loaded. */
-  async #keep(key: string, request: AgedRequest | undefined): Promise<Kept | undefined> {
-    const entry = this.#cache.get(key)
-    if (!entry) return undefined
-    const follower = entry.follow()
-    if (request?.isInMemory?.(entry) || (await entry.load())) return { entry, follower }
-    follower.close()
-    this.#cache.discard(entry)
-    return undefined
-  }
-
   async #ask(key: string, round: Round, request: AgedRequest, kept: Kept | undefined): Promise<void> {
     const age = kept && this.#ages.get(kept.entry)
     const { cause, signal } = round
     // In one step before the question: what changes from here on is newer than this round.
-    const start: AgeStart = {
-      atMs: this.#clock.now(),
-      generation: this.#statusOf(request.subject).changes,
-    }
+    const { open, changes: generation } = this.#statusOf(request.subject)
+    const askedAtMs = this.#clock.now()
+    const oldestMs = open > 0 ? 0 : round.oldestMs
+    let start: AgeStart = { atMs: askedAtMs - oldestMs, generation }
     round.start = start
     if (age) age.owedBy = undefined
     this.#events.upstreamAsked?.(key, cause)
     try {
-      const answer = await request.ask(kept?.entry, signal, cause)
+      const found = await askOnce(round, request, kept?.entry, oldestMs)
+      if (!found) return
+      const { answer, ageMs } = found
+      start = round.start = { atMs: askedAtMs - ageMs, generation }
       const changed = answer === 'unchanged' ? undefined : await changedAnswer(answer, kept?.entry, signal)
       if (changed) return await this.#fill(key, round, start, request, kept, changed)
       if (!kept) throw new Error('the origin says that nothing has changed, but nothing is kept')
@@ -260,11 +257,14 @@ export class AgedCache {
   }
 
   /** Begins the refresh of a key, if a client has paid for it and nothing is asked already. */
-  #refresh(key: string): Promise<void> | undefined {
+  #refresh(key: string, isStatusKnown = false): Promise<void> | undefined {
     const entry = this.#cache.get(key)
     const owedBy = entry && this.#ages.get(entry)?.owedBy
-    if (!owedBy || this.#rounds.has(key) || this.#statusOf(owedBy.subject).open > 0) return undefined
-    return this.#run(key, new Round(owedBy))
+    if (owedBy?.mayRefresh?.() === false) return undefined
+    if (!owedBy || this.#rounds.has(key) || !this.#refreshes.has(key)) return undefined
+    const refreshing = isStatusKnown ? undefined : this.#refreshStatus?.(owedBy.subject)
+    if (refreshing) return refreshing.then(() => this.#refresh(key, true))
+    return this.#statusOf(owedBy.subject).open > 0 ? undefined : this.#run(key, new Round(owedBy))
   }
 
   /**
@@ -288,9 +288,4 @@ export class AgedCache {
     this.#refreshes.close()
     for (const { running } of this.#rounds.values()) running.withdraw()
   }
-}
-
-/** May an entry of this age answer a request although asking has failed? Also after an invalidation: see `isStale`. */
-function isYoungEnough({ atMs }: AgeStart, { arrivedAtMs, maxAgeMs, staleMs }: AgedRequest): boolean {
-  return staleMs > 0 && atMs >= arrivedAtMs - maxAgeMs - staleMs
 }

@@ -25,13 +25,15 @@ export interface AgedRequest {
    * @param kept what is kept; undefined: nothing
    * @param signal when it aborts, this call and the reading of its body must reject
    * @returns `unchanged` only if `kept` is what the origin would answer. The end of the body means that it is whole
-   * @throws if there is no answer; or rejects, as may the body
+   * @throws if there is no answer; or rejects, as may the body. PeerRefused: only for a request of another node, which then
+   * has not caused a question to the origin
    */
   ask(
     kept: Entry | undefined,
     signal: AbortSignal,
     cause: AskCause,
-  ): Promise<AsyncIterable<Buffer> | 'unchanged'>
+    elsewhere: AskedElsewhere,
+  ): Promise<Answer | AgedAnswer>
 
   /**
    * After asking has failed: may the kept entry answer, because the origin is away? false: the origin refuses (401, 403,
@@ -48,13 +50,40 @@ export interface AgedRequest {
    */
   readonly isLarge?: boolean
 
+  /** Is it the request of another node? It never waits for an answer that comes from a third one: PeerRefused. */
+  readonly isForPeer?: boolean
+  /** Most milliseconds that the answer of another node may be old, at most half of `maxAgeMs`; left out: 0. */
+  readonly oldestMs?: number
+  /** May an owed refresh run here? Left out: yes. */
+  readonly mayRefresh?: () => boolean
+
   /** As in `FreshCache.read`: an entry of which this is true need not be loaded. */
   readonly isInMemory?: IsInMemory | undefined
+}
+
+/** What an origin answers. */
+type Answer = AsyncIterable<Buffer> | 'unchanged'
+
+/** An answer that another node of the fleet had. */
+export interface AgedAnswer {
+  readonly answer: Answer
+  /** Milliseconds since the question to the origin began, at the time of the call of ask(); 0: it began after that. */
+  readonly ageMs: number
+}
+
+/** How a question may be answered by another node of the fleet. */
+export interface AskedElsewhere {
+  /** Most milliseconds that its answer may be old; 0: the other node must ask after it was asked. */
+  readonly oldestMs: number
+  /** To be called with true as soon as another node is asked, and with false when the origin is. */
+  readonly borrowed: (isBorrowed: boolean) => void
 }
 
 export interface AgedReading extends Reading {
   /** Milliseconds since the request to the origin began that made or confirmed the entry. */
   readonly ageMs: number
+  /** When that request began, in milliseconds of the clock. */
+  readonly atMs: number
   /** Is the entry older than the request's bound? Only if asking has failed. */
   readonly isStale: boolean
 }

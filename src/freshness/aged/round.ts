@@ -30,6 +30,8 @@ export class Round {
   entry: Entry | undefined
   /** The key was forgotten meanwhile: what the round makes must not be kept, and answers no later request. */
   forgotten = false
+  /** Is another node asked, and not the origin? */
+  borrowed = false
   #settled = false
   /** The client that paid for an owed refresh; undefined in a round for clients that wait. */
   #owedBy: AgedRequest | undefined
@@ -55,11 +57,31 @@ export class Round {
     return this.#owedBy ? 'refresh' : 'client'
   }
 
-  /** The request by which the question is asked, on behalf of all; undefined: there is none left. */
+  /** The request by which the question is asked, on behalf of all: a client's, if there is one; undefined: none is left. */
   get request(): AgedRequest | undefined {
-    if (this.#owedBy) return this.#owedBy
-    for (const { request } of this.#waiters) return request
-    return undefined
+    let first = this.#owedBy
+    for (const { request } of this.#waiters) {
+      if (first && !first.isForPeer) break
+      if (!first || !request.isForPeer) first = request
+    }
+    return first
+  }
+
+  /** Most milliseconds that another node's answer may be old to satisfy all that wait now. */
+  get oldestMs(): number {
+    const requests = [...this.#waiters].map(({ request }) => request)
+    if (this.#owedBy) requests.push(this.#owedBy)
+    return Math.min(...requests.map(({ oldestMs = 0 }) => oldestMs))
+  }
+
+  /** Rejects the requests of other nodes that wait. */
+  refusePeers(error: unknown): void {
+    for (const waiter of this.#waiters) {
+      if (!waiter.request.isForPeer) continue
+      this.#waiters.delete(waiter)
+      waiter.release()
+      waiter.reject(error)
+    }
   }
 
   /**
@@ -109,4 +131,21 @@ export class Round {
     }
     this.#waiters.clear()
   }
+}
+
+/** The rounds of a key: one whose question is being asked, or is about to be, and the requests that wait for the next. */
+export interface Rounds {
+  running: Round
+  gathering?: Round
+}
+
+/** The age of a committed entry. */
+export interface Age extends AgeStart {
+  /** The last client that was answered from the entry since its age began: it has paid for a refresh. */
+  owedBy: AgedRequest | undefined
+}
+
+/** May an entry of this age answer a request although asking has failed? Also after an invalidation: see `isStale`. */
+export function isYoungEnough({ atMs }: AgeStart, { arrivedAtMs, maxAgeMs, staleMs }: AgedRequest): boolean {
+  return staleMs > 0 && atMs >= arrivedAtMs - maxAgeMs - staleMs
 }

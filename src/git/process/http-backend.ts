@@ -29,8 +29,8 @@ export interface BackendAdmission {
   readonly queueing: AbortSignal
   /** Ends the process when it aborts. */
   readonly signal: AbortSignal
-  /** Called when a permit was acquired, just before the process starts. */
-  readonly starting?: () => void
+  /** Called when a permit was acquired; the process starts when it has returned, or resolved. */
+  readonly starting?: () => void | Promise<void>
 }
 
 export interface BackendResponse {
@@ -61,7 +61,13 @@ export async function httpBackend(
     admitted,
     signal: queueing,
   })
-  starting?.()
+  try {
+    const isPreparing = starting?.()
+    if (isPreparing) await isPreparing
+  } catch (error) {
+    permit.release()
+    throw error
+  }
   return spawnIn(git, repository, ['http-backend'], {
     signal,
     permit,

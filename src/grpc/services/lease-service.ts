@@ -61,12 +61,12 @@ export class LeaseCalls {
         const { id, ttl } = call.request
         const ms = this.#checkTtl(ttl)
         await this.#options.authorize(call, { repository: undefined, service: 'admin' })
-        return toMessage(leases.renew(id, ms))
+        return toMessage(await leases.renew(id, ms))
       }),
       Release: replyBy<ReleaseRequest, object>(log, async (call) => {
         const { id, unchanged } = call.request
         await this.#options.authorize(call, { repository: undefined, service: 'admin' })
-        leases.end(id, !unchanged)
+        await leases.end(id, !unchanged)
         this.#holds.get(id)?.()
         return {}
       }),
@@ -94,7 +94,7 @@ export class LeaseCalls {
     const lease = await leases.open(repository, heldLeaseMs, reason)
     const { id } = lease
     if (hasLeft()) {
-      this.#endIfOpen(id)
+      await this.#endIfOpen(id)
       return
     }
     const end = (error?: unknown): void => {
@@ -102,17 +102,17 @@ export class LeaseCalls {
       if (error === undefined) stream.end()
       else stream.emit('error', toRpcFailure(error).status)
     }
-    const renew = (): void => {
+    const renew = async (): Promise<void> => {
       try {
-        leases.renew(id)
+        await leases.renew(id)
       } catch (error) {
         end(error)
       }
     }
-    const renewal = setInterval(renew, renewalIntervalMs(heldLeaseMs)).unref()
+    const renewal = setInterval(() => void renew(), renewalIntervalMs(heldLeaseMs)).unref()
     this.#holds.set(id, end)
     stream.once('cancelled', () => {
-      if (this.#forget(id, renewal)) this.#endIfOpen(id)
+      if (this.#forget(id, renewal)) void this.#endIfOpen(id)
     })
     stream.write(toMessage(lease))
   }
@@ -124,11 +124,12 @@ export class LeaseCalls {
   }
 
   /** Ends a lease whose holder has gone: anything may have changed. It may have ended by its id, or expired. */
-  #endIfOpen(id: string): void {
+  async #endIfOpen(id: string): Promise<void> {
     try {
-      this.#options.leases.end(id, true)
+      await this.#options.leases.end(id, true)
     } catch (error) {
-      if (!(error instanceof UnknownLease)) throw error
+      if (!(error instanceof UnknownLease))
+        this.#options.log.error({ err: error }, 'a lease could not be ended; it will expire')
     }
   }
 

@@ -1,8 +1,11 @@
 import type { Git } from '../../git/process/git.js'
 import { packFor } from '../../git/process/pack-process.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
+import type { Repository } from '../../git/state/repository.js'
 import type { PassedReason } from '../pack-answer.js'
-import type { PackSource, PackState } from '../packs/pack-source.js'
+import type { PackSource, PackState, SharedPack } from '../packs/pack-source.js'
+import { packQuestion, type DiskQuestion } from '../peers/peer-question.js'
+import { sharedIdentityOf } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import type { ObjectsObservation } from './observation/observer.js'
 import type { PackNames } from './pack-names.js'
@@ -41,7 +44,21 @@ export class DiskPacks implements PackSource {
         const now = await names.stateOf(target, asked, await served.observeObjects(target), tags)
         return now.unsettledMs === 0 && now.name === name
       },
+      shared: () => sharedPack(target, repository, asked),
     }
+  }
+}
+
+function sharedPack({ path }: Target, repository: Repository, asked: FetchRequest): SharedPack {
+  const { gitName, commonName } = repository
+  const identity = sharedIdentityOf(repository)
+  return {
+    repository: commonName || '.',
+    key: `pack ${asked.digest} ${gitName}`,
+    identity,
+    question: (admitted): DiskQuestion => ({
+      ...{ origin: 'disk', path, repository: identity, asked: packQuestion(asked, admitted) },
+    }),
   }
 }
 

@@ -6,6 +6,7 @@ import type { Git } from '../../git/process/git.js'
 import type { ServingConfig } from '../../git/process/serving-config.js'
 import { advertisement, refListing, uncachedAdvertisement } from '../../git/process/upload-pack.js'
 import type { ProtocolVersion } from '../../git/protocol/version.js'
+import { PeerRefused } from '../../fleet/peers/peer.js'
 import { identityOf, type Repository } from '../../git/state/repository.js'
 import type { BackOff } from '../../limits/back-off.js'
 import type { ProcessClass, ProcessLimiter } from '../../limits/process/process-limiter.js'
@@ -18,7 +19,11 @@ import { checkGitOverrides } from './checked-overrides.js'
 import type { Origin, RefAnswer, RefsAsked } from '../origin.js'
 import type { RefListings } from '../ref-listings.js'
 import type { ServedRepositories } from './served-repositories.js'
+import type { FleetRuns } from '../peers/fleet-runs.js'
+import type { DiskQuestion } from '../peers/peer-question.js'
+import { requireSame } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
+import { nameOf, sharedRequest } from './shared-request.js'
 
 export interface DiskRefsOptions {
   readonly git: Git
@@ -30,6 +35,19 @@ export interface DiskRefsOptions {
   readonly limiter: ProcessLimiter
   /** By key: how long after a failure the next try is due. */
   readonly backOff: BackOff
+  /** The fills that other nodes may make instead; left out: there are no other nodes. */
+  readonly fleet?: FleetRuns | undefined
+}
+
+/** What is read: an entry of a repository, and how it is made. */
+interface RefsRead {
+  readonly kind: EntryKind
+  readonly variant: string
+  readonly stateFor: (seen: Observation) => ObservedState
+  readonly producer: Producer
+  readonly asked: DiskQuestion['asked']
+  /** Is it the request of another node? */
+  readonly isForPeer?: boolean
 }
 
 /** Answers requests for the refs of repositories here, from the cache where possible. */
@@ -49,12 +67,48 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const { repository } = state
     if (followedByPost) this.#throwIfQueueFull(repository)
     if (!serving.shared) return undefined
-    const stateFor = version === 2 ? capabilitiesOf : refsOf
+    return this.#read(target, state, this.#advertisement(repository, version))
+  }
+
+  #advertisement(repository: Repository, version: ProtocolVersion): RefsRead {
     // The clients that wait for a fill which is tried again have been admitted.
     let tries = 0
-    return this.#read(target, 'advertisement', `v${version}`, stateFor, state, (signal) =>
-      advertisement(this.#options.git, repository, version, signal, tries++ > 0),
-    )
+    return {
+      kind: 'advertisement',
+      variant: `v${version}`,
+      stateFor: version === 2 ? capabilitiesOf : refsOf,
+      producer: (signal) => advertisement(this.#options.git, repository, version, signal, tries++ > 0),
+      asked: { kind: 'advertisement', version },
+    }
+  }
+
+  #listing(repository: Repository, objectFormat: string): RefsRead {
+    return {
+      ...{ kind: 'listing', variant: objectFormat, stateFor: refsOf },
+      producer: (signal) => refListing(this.#options.git, repository, objectFormat, signal),
+      asked: { kind: 'listing', objectFormat },
+    }
+  }
+
+  /**
+   * Answers another node, which has checked access.
+   * @throws PeerRefused if it is another repository, or is served in another way here
+   */
+  async readForPeer(
+    target: Target,
+    asked: Exclude<DiskQuestion['asked'], { kind: 'pack' }>,
+    identity: string,
+  ): Promise<Reading> {
+    const { state, serving } = await this.#open(target)
+    const { repository } = state
+    requireSame(repository, identity)
+    const isListing = asked.kind === 'listing'
+    if (isListing ? asked.objectFormat !== serving.objectFormat : !serving.shared)
+      throw new PeerRefused('different', 'the repository is served in another way here')
+    const read = isListing
+      ? this.#listing(repository, asked.objectFormat)
+      : this.#advertisement(repository, asked.version)
+    return this.#read(target, state, { ...read, isForPeer: true })
   }
 
   /** As in `Origin`: from a process of its own, which the signal ends. */
@@ -80,10 +134,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const { state, serving } = await this.#open(target)
     const { objectFormat } = serving
     if (asked.objectFormat !== undefined && asked.objectFormat !== objectFormat) return undefined
-    const { repository } = state
-    const found = this.#read(target, 'listing', objectFormat, refsOf, state, (signal) =>
-      refListing(this.#options.git, repository, objectFormat, signal),
-    )
+    const found = this.#read(target, state, this.#listing(state.repository, objectFormat))
     const reading = found instanceof Promise ? await found : found
     const listing = this.#options.listings.of(reading.entry)
     // The listing follows the entry by itself.
@@ -115,16 +166,11 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     if (overloaded) throw overloaded
   }
 
-  #read(
-    { path }: Target,
-    kind: EntryKind,
-    variant: string,
-    stateFor: (seen: Observation) => ObservedState,
-    state: Observation,
-    producer: Producer,
-  ): Reading | Promise<Reading> {
-    const { served, cache, backOff, fillReports, listings } = this.#options
+  #read({ path }: Target, state: Observation, read: RefsRead): Reading | Promise<Reading> {
+    const { served, cache, backOff, fillReports, listings, fleet } = this.#options
+    const { kind, variant, producer } = read
     const key = keyOf(kind, variant, state.repository.gitDir)
+    const stateFor = read.isForPeer ? (seen: Observation) => forPeer(read.stateFor(seen)) : read.stateFor
     // From here on, only this repository may answer.
     const target = { path, identity: identityOf(state.repository) }
     const request = (): FillRequest => ({
@@ -136,7 +182,11 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
         void ended.then(() => listings.holds(entry) && entry.cool())
       },
     })
-    return cache.read(key, stateFor(state), request, kind === 'listing' ? this.#isInMemory : undefined)
+    const shared = (): FillRequest =>
+      fleet
+        ? sharedRequest(fleet, request(), { key, path, repository: state.repository, ...read })
+        : request()
+    return cache.read(key, stateFor(state), shared, kind === 'listing' ? this.#isInMemory : undefined)
   }
 
   /** Listings are answered from memory, without the entry's bytes. */
@@ -146,5 +196,5 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
 const refsOf = ({ refs }: Observation): ObservedState => refs
 const capabilitiesOf = ({ capabilities }: Observation): ObservedState => capabilities
 
-/** Names a state: what must have changed before a failed fill may succeed. */
-const nameOf = ({ token, generation }: ObservedState): string => `${token} ${generation}`
+/** Other nodes are answered from entries of at most half their longest age; see `FreshCache`. */
+const forPeer = (state: ObservedState): ObservedState => ({ ...state, maxAgeMs: state.maxAgeMs / 2 })

@@ -1,4 +1,5 @@
 import { isAbsolute } from 'node:path'
+import { after } from '../../freshness/after.js'
 import { pathWithin } from '../../git/filesystem/path-within.js'
 import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
 import { isRepositoryPath } from '../../git/state/repository-path.js'
@@ -32,9 +33,4 @@ export class DiskSubjects implements LeaseSubjects {
     // The root may have moved since; then the absolute path is shown.
     return pathWithin(this.#options.root.latest ?? '', subject) ?? subject
   }
-}
-
-/** Continues with a value at once, or with a promise's value when it resolves. */
-function after<T, R>(value: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
-  return value instanceof Promise ? value.then(next) : next(value)
 }

@@ -55,7 +55,9 @@ export class PackNames {
     const states: ObservedState[] = [objects]
     if (asked.dependsOn === 'refs') states.push((await this.#options.served.observe(own)).refs)
     const tags = asked.dependsOn === 'tags' ? (knownTags ?? (await this.#tagsOf(own))) : undefined
-    const tokens = states.flatMap(({ token, generation, openings }) => [token, generation, openings])
+    const tokens = states.flatMap(({ token, generation, openings, epoch }) =>
+      epoch === undefined ? [token, generation, openings] : [token, epoch],
+    )
     const { gitDir } = repository
     return {
       name: hash('sha256', JSON.stringify([identity, gitDir, asked.digest, tags, ...tokens]), 'base64url'),

@@ -1,18 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { settleWaitMaxMs } from '../../freshness/observed-state.js'
+import type { Reading } from '../../freshness/fresh-cache.js'
+import { PeerRefused } from '../../fleet/peers/peer.js'
 import { packKey, type PackCache, type PackRequest } from '../../freshness/pack-cache.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { BackOff } from '../../limits/back-off.js'
 import { Overloaded } from '../../limits/overloaded.js'
-import type { Entry, Fill } from '../../streamcache/index.js'
+import type { Entry, Fill, Producer } from '../../streamcache/index.js'
 import { unlessBackingOff } from '../faults/backing-off.js'
 import { causeOf, refusalOf } from '../faults/faults.js'
 import type { FillReports } from '../faults/fill-reports.js'
+import type { FleetRuns } from '../peers/fleet-runs.js'
 import type { Target } from '../target.js'
 import type { PackAnswer, PackClient } from '../pack-answer.js'
 import type { PassedReason } from '../pack-answer.js'
 import type { PackReports } from './pack-reports.js'
 import type { PackSource, PackState } from './pack-source.js'
+import { sharedPackRequest } from './shared-pack-request.js'
 
 export interface PackServiceOptions {
   /** false: every fetch passes through. */
@@ -23,6 +27,15 @@ export interface PackServiceOptions {
   readonly reports: PackReports
   /** By key: how long after a failure the next try is due. */
   readonly backOff: BackOff
+  /** The fills that other nodes may make instead; left out: there are no other nodes. */
+  readonly fleet?: FleetRuns | undefined
+}
+
+/** A pack for another node. */
+export interface PeerPack {
+  readonly reading: Reading
+  /** Asked for after the follower's end: what the other node needs to keep it. */
+  notes(): { readonly sound: boolean; readonly ageMs: number }
 }
 
 /**
@@ -31,6 +44,8 @@ export interface PackServiceOptions {
  */
 export class PackService {
   readonly #options: PackServiceOptions
+  /** Did the answers of fills end as packs should? Left out: those that are kept did. */
+  readonly #sound = new WeakMap<Entry, boolean>()
 
   constructor(options: PackServiceOptions) {
     this.#options = options
@@ -50,6 +65,39 @@ export class PackService {
       const { unsettledMs } = state
       if (unsettledMs === 0) return this.#read(state, client)
       if (isSecond || unsettledMs > settleWaitMaxMs) return this.passed('unsettled')
+      await sleep(unsettledMs)
+    }
+  }
+
+  /**
+   * Answers another node, which has checked access.
+   * @param identity as `SharedPack.identity`
+   * @throws PeerRefused if it cannot be shared here, or is of another repository; what the source throws
+   */
+  async readForPeer(
+    target: Target,
+    asked: FetchRequest,
+    admitted: boolean,
+    identity: string,
+  ): Promise<PeerPack> {
+    const { enabled, source, cache } = this.#options
+    if (!enabled) throw new PeerRefused('different', 'packs are not shared here')
+    for (let isSecond = false; ; isSecond = true) {
+      const state = await source.stateOf(target, asked, true)
+      if (typeof state === 'string') throw new PeerRefused('different', `packs are not shared (${state})`)
+      if (state.shared().identity !== identity)
+        throw new PeerRefused('different', 'the repository is another one here')
+      const { unsettledMs, maxAgeMs } = state
+      if (unsettledMs === 0) {
+        const reading = await cache.read(
+          this.#requestFor({ ...state, maxAgeMs: maxAgeMs / 2 }, { admitted }, true),
+        )
+        const { entry } = reading
+        const ageMs = maxAgeMs === Infinity ? 0 : cache.ageMsOf(entry)
+        return { reading, notes: () => ({ sound: this.#sound.get(entry) ?? true, ageMs }) }
+      }
+      if (isSecond || unsettledMs > settleWaitMaxMs)
+        throw new PeerRefused('elsewhere', 'the state cannot be named now')
       await sleep(unsettledMs)
     }
   }
@@ -86,30 +134,35 @@ export class PackService {
     }
   }
 
-  #requestFor(state: PackState, { admitted }: PackClient): PackRequest {
-    const { backOff, fillReports, reports } = this.#options
+  #requestFor(state: PackState, { admitted }: Pick<PackClient, 'admitted'>, isForPeer = false): PackRequest {
+    const { backOff, fillReports, reports, fleet } = this.#options
     const { repository, name, maxAgeMs } = state
     const key = packKey(name, repository)
     let entry: Entry | undefined
     let isSound = false
     let runs = 0
-    const ended = (sound: boolean): void => void (isSound = sound)
+    const ended = (sound: boolean): void => {
+      isSound = sound
+      if (entry) this.#sound.set(entry, sound)
+    }
     const finished = (cpuSeconds: number | undefined): void => {
       if (entry && cpuSeconds !== undefined) reports.spent(entry, cpuSeconds)
     }
-    return {
+    // The clients that wait for a fill which is tried again have been admitted.
+    const make: Producer = (signal) =>
+      state.make({ signal, admitted: admitted || runs++ > 0, ended, finished })
+    const request: PackRequest = {
       repository,
       name,
       maxAgeMs,
-      // The clients that wait for a fill which is tried again have been admitted.
-      producer: unlessBackingOff(backOff, key, name, (signal) =>
-        state.make({ signal, admitted: admitted || runs++ > 0, ended, finished }),
-      ),
+      producer: unlessBackingOff(backOff, key, name, make),
       confirm: async () => isSound && (await state.holds()),
       fillStarted: (fill: Fill) => {
         entry = fill.entry
+        if (fleet) this.#sound.set(entry, isSound)
         fillReports.started({ kind: 'pack', entry, state: name, ended: fill.ended })
       },
     }
+    return fleet ? sharedPackRequest(fleet, request, { state, make, ended, admitted, isForPeer }) : request
   }
 }

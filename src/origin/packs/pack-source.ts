@@ -1,3 +1,4 @@
+import type { PeerQuestion } from '../../fleet/peers/peer.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { Target } from '../target.js'
 import type { PassedReason } from '../pack-answer.js'
@@ -26,13 +27,26 @@ export interface PackState {
   make(run: PackRun): AsyncIterable<Buffer>
   /** Resolves with whether the name still holds, after the answer was made. */
   holds(): Promise<boolean>
+  /** Returns how other nodes of a fleet know the answer. */
+  shared(): SharedPack
+}
+
+/** An answer to a fetch by names that are the same on all nodes of a fleet. */
+export interface SharedPack {
+  readonly repository: string
+  readonly key: string
+  /** Tells whether the repository is the same on two nodes. */
+  readonly identity: string
+  /** By which another node can answer. @param admitted was the client admitted, so that it must not be shed? */
+  question(admitted: boolean): PeerQuestion
 }
 
 /** Where packs come from. */
 export interface PackSource {
   /**
    * Resolves with what the answer depends on now, or why the request must pass through.
+   * @param isForPeer is it the request of another node, which has checked access?
    * @throws RepositoryNotFound, RepositoryExchanged, ServiceDisabled, FilesystemUnanswered, BackingOff, Overloaded
    */
-  stateOf(target: Target, asked: FetchRequest): Promise<PackState | PassedReason>
+  stateOf(target: Target, asked: FetchRequest, isForPeer?: boolean): Promise<PackState | PassedReason>
 }

@@ -1,5 +1,5 @@
 import { PassThrough, type Readable } from 'node:stream'
-import type { Leases } from '../../freshness/leases.js'
+import type { MutatorLeases } from '../../freshness/mutator-leases.js'
 import { answerUnderLease, holdLease } from '../held-lease.js'
 import type {
   OriginResponse,
@@ -16,7 +16,7 @@ import type { Upstreams } from './upstreams.js'
 export interface UpstreamBackendOptions {
   readonly upstreams: Upstreams
   readonly requests: UpstreamRequests
-  readonly leases: Leases
+  readonly leases: MutatorLeases
   /** Names of further headers of clients that are sent on, in lower case. */
   readonly forwardedHeaders: ReadonlySet<string>
 }
@@ -49,7 +49,7 @@ export class UpstreamBackend {
   ): Promise<OriginResponse> {
     const { upstreams, leases } = this.#options
     const repository = upstreams.find(target)
-    const end = holdLease(leases, repository.subject, 'push')
+    const end = await holdLease(leases, repository.subject, 'push')
     return answerUnderLease(end, () => this.#send(repository, request, admission))
   }
 

@@ -1,15 +1,17 @@
 import { hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import type { LeaseStatus } from '../../freshness/lease.js'
+import { changesNameOf, type LeaseStatus } from '../../freshness/lease.js'
 import { isWhole, packAnswer, PackRefused } from '../../git/process/pack-answer.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { PassedReason } from '../pack-answer.js'
-import type { PackRun, PackSource, PackState } from '../packs/pack-source.js'
+import type { PackRun, PackSource, PackState, SharedPack } from '../packs/pack-source.js'
+import { packQuestion } from '../peers/peer-question.js'
 import { TagDigests } from '../packs/tag-digests.js'
 import type { Target } from '../target.js'
 import { UpstreamRefusal } from '../faults/upstream-errors.js'
 import { UpstreamUnavailable } from './client/upstream-client.js'
-import type { UpstreamRepository } from './upstream.js'
+import { peerQuestionOf } from './peer-question-of.js'
+import { addressOf, type UpstreamRepository } from './upstream.js'
 import type { UpstreamRefs } from './refs/upstream-refs.js'
 import type { UpstreamRequests } from './upstream-requests.js'
 import type { Upstreams } from './upstreams.js'
@@ -20,6 +22,8 @@ export interface UpstreamPacksOptions {
   readonly refs: UpstreamRefs
   /** Returns what the leases tell of a repository now. */
   readonly statusOf: (subject: string) => LeaseStatus
+  /** As in `MutatorLeases`; left out: the status needs none. */
+  readonly refresh?: (subject: string) => Promise<void> | undefined
   /** Called when the upstream does not have what was advertised from a kept entry: what is kept must not answer any more. */
   readonly outdated: (repository: UpstreamRepository) => void
 }
@@ -33,15 +37,17 @@ export class UpstreamPacks implements PackSource {
     this.#options = options
   }
 
-  async stateOf(target: Target, asked: FetchRequest): Promise<PackState | PassedReason> {
+  async stateOf(target: Target, asked: FetchRequest, isForPeer = false): Promise<PackState | PassedReason> {
     const { upstreams, refs, requests, statusOf } = this.#options
     // A `want-ref` means what the ref is when the upstream reads it: no name that is known before can tell that.
     if (asked.version === 2 && asked.dependsOn === 'refs') return 'unsettled'
     const repository = upstreams.find(target)
     const { subject, view } = repository
     const signal = target.client?.signal
-    await refs.verdict(repository, signal)
-    const { changes } = statusOf(subject)
+    // Reading the verdict refreshes what leases tell, too.
+    if (isForPeer) await this.#options.refresh?.(subject)
+    else await refs.verdict(repository, signal)
+    const changes = changesNameOf(statusOf(subject))
     const state = asked.dependsOn === 'objects' ? '' : await this.#refsOf(repository, asked, signal)
     // Nothing names the refs that the answer depends on.
     if (state === undefined) return 'unsettled'
@@ -52,7 +58,11 @@ export class UpstreamPacks implements PackSource {
       unsettledMs: 0,
       maxAgeMs: Infinity,
       make: (run) => this.#make(repository, asked, run),
-      holds: () => Promise.resolve(statusOf(subject).changes === changes),
+      holds: async () => {
+        await this.#options.refresh?.(subject)
+        return changesNameOf(statusOf(subject)) === changes
+      },
+      shared: () => sharedPack(repository, asked),
     }
   }
 
@@ -105,6 +115,17 @@ export class UpstreamPacks implements PackSource {
       chunks?.destroy()
       finished(undefined)
     }
+  }
+}
+
+function sharedPack(repository: UpstreamRepository, asked: FetchRequest): SharedPack {
+  const { subject, view } = repository
+  const { identity, ask } = peerQuestionOf(repository)
+  return {
+    repository: subject,
+    key: `upstream-pack ${asked.digest} ${view} ${addressOf(repository)}`,
+    identity,
+    question: (admitted) => ask(packQuestion(asked, admitted), 0),
   }
 }
 

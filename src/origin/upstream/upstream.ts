@@ -23,6 +23,8 @@ export interface Upstream {
 /** A repository of an upstream, as one client sees it. */
 export interface UpstreamRepository {
   readonly upstream: Upstream
+  /** Its path as in `Target`: decoded. */
+  readonly name: string
   /** Its path below the upstream's URL, percent-encoded, with a slash before it; empty: the URL itself. */
   readonly path: string
   /** Names it for leases and invalidations, see `subjectOf`. */

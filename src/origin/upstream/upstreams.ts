@@ -43,6 +43,7 @@ export class Upstreams {
     const client = upstream.service ? sharedView : this.#options.viewOf(credentials)
     return {
       upstream,
+      name: path,
       path: path === '' ? '' : `/${encodePath(path)}`,
       subject: subjectOf(upstream.url, path),
       credentials: upstream.service ? {} : credentials,

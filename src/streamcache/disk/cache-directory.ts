@@ -1,8 +1,9 @@
-import type { DiskFile } from './disk-file.js'
+import { lstat } from 'node:fs/promises'
+import { DiskFile } from './disk-file.js'
 import { DiskWatchdog } from './disk-watchdog.js'
 import { FreeSpace, type Free, type FreeSpaceLimits } from './free-space.js'
 import { InstanceDirectory } from './instance-directory.js'
-import { Store, type DiscardReason, type StoredEntry } from './store.js'
+import { isCommittedPath, Store, type DiscardReason, type StoredEntry } from './store.js'
 
 /** The operation that failed: `open` (the directory as a whole), or work on one file. */
 export type StoreOperation = 'open' | 'create' | 'write' | 'read' | 'commit' | 'remove'
@@ -29,6 +30,12 @@ export interface StoredFile {
   commit(metadata: Buffer, path: string): Promise<number | undefined>
   /** Removes the file's name, and its metadata. */
   unlink(): Promise<void>
+}
+
+/** A body that another process owns, and when that has committed it, in milliseconds since 1970. */
+export interface BorrowedFile {
+  readonly disk: DiskFile
+  readonly committedAt: number
 }
 
 /** A cache directory in use: this process's instance directory in it, its store, and the background work on files. */
@@ -131,6 +138,23 @@ export class CacheDirectory {
       return size
     } catch (error) {
       this.#options.failed('commit', error)
+      return undefined
+    }
+  }
+
+  /**
+   * Finds a committed body of any process that uses this cache directory.
+   * @returns undefined: there is none of that length at this path, or the path is another one
+   */
+  async borrow(path: string, length: number): Promise<BorrowedFile | undefined> {
+    if (this.#closed || !isCommittedPath(this.#options.directory, path)) return undefined
+    try {
+      const stats = await this.#watchdog.run(() => lstat(path))
+      if (!stats.isFile() || stats.size !== length) return undefined
+      // Its last write was shortly before its commit.
+      return { disk: DiskFile.borrowed(path, length, this.#watchdog), committedAt: stats.mtimeMs }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#options.failed('read', error)
       return undefined
     }
   }

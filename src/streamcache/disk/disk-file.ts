@@ -26,6 +26,8 @@ export function isDamage(error: unknown): boolean {
  */
 export class DiskFile {
   readonly #watchdog: DiskWatchdog
+  /** Does another process own it? Then it is never written or removed here. */
+  #borrowed = false
   #path: string
   /** The file beside the body; undefined as long as there is none. */
   #metadataPath: string | undefined
@@ -60,6 +62,23 @@ export class DiskFile {
     file.#metadataPath = metadataPath(path)
     file.#expectedSize = size
     return file
+  }
+
+  /** Returns a committed body of that many bytes that another process owns, and may remove at any time. */
+  static borrowed(path: string, size: number, watchdog = new DiskWatchdog()): DiskFile {
+    const file = DiskFile.committed(path, size, watchdog)
+    file.#borrowed = true
+    return file
+  }
+
+  /** Does another process own it? */
+  get borrowed(): boolean {
+    return this.#borrowed
+  }
+
+  /** Where it is; undefined as long as it is not committed. */
+  get committedPath(): string | undefined {
+    return this.#expectedSize === undefined ? undefined : this.#path
   }
 
   /** Writes all these bytes, from a position on. @throws the system's error */
@@ -118,6 +137,7 @@ export class DiskFile {
 
   /** Removes the body's name, and then its metadata; no error if they are gone already. @throws the system's error */
   async unlink(): Promise<void> {
+    if (this.#borrowed) return
     await this.#watchdog.run(async () => {
       // A body without metadata would count as damaged after a crash.
       await rm(this.#path, { force: true })
@@ -127,6 +147,7 @@ export class DiskFile {
 
   /** The same synchronously, for a caller that guarantees that the file is gone. */
   unlinkNow(): void {
+    if (this.#borrowed) return
     rmSync(this.#path, { force: true })
     if (this.#metadataPath !== undefined) rmSync(this.#metadataPath, { force: true })
   }
@@ -195,6 +216,23 @@ export class DiskFile {
     this.#identity ??= identity
     if (this.#identity !== identity) throw new Damage(`${this.#path} has been replaced or written to`)
     this.#seenCtime = stats.ctimeNs
+  }
+
+  /**
+   * Opens the file and keeps it open until close(), so that it can be read although its name is removed.
+   * @returns false: it cannot be opened any more
+   */
+  async hold(): Promise<boolean> {
+    for (;;) {
+      const handle = this.open()
+      try {
+        await handle
+      } catch {
+        return false
+      }
+      // It may have been closed meanwhile.
+      if (this.#handle === handle) return true
+    }
   }
 
   /** Closes the handle once pending reads and writes have ended. The file is opened again when it is needed. */

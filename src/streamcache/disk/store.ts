@@ -122,6 +122,14 @@ export class Store {
   }
 }
 
+const committedName = /^instance-\d{1,4}\/entries\/[0-9a-f]{64}\.[0-9a-f-]{36}$/
+
+/** Is this the path of a committed body in some instance directory of a cache directory? */
+export function isCommittedPath(cacheDirectory: string, path: string): boolean {
+  const prefix = join(cacheDirectory, '/')
+  return path.startsWith(prefix) && committedName.test(path.slice(prefix.length))
+}
+
 /** Size in bytes of the longest metadata that is accepted. */
 const metadataMax = 1024 * 1024
 

@@ -30,6 +30,7 @@ export const accessMetrics = {
   tlsExpiry: {
     type: 'gauge',
     name: 'refstream_tls_certificate_expiry_timestamp_seconds',
+    ofWorkers: 'min',
     help: 'Expiry of the server’s certificate, in seconds since 1970; absent without TLS.',
   },
   reloads: {

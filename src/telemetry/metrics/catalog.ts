@@ -9,6 +9,7 @@ import { processMetrics } from './processes.js'
 import { connectionMetrics, requestMetrics } from './requests.js'
 import { storeMetrics } from './store.js'
 import { upstreamMetrics } from './upstream.js'
+import { workerMetrics } from './workers.js'
 
 /** Every metric of refstream, by subject, in the order of docs/metrics.md. */
 export const metricSubjects: Readonly<Record<string, Definitions>> = {
@@ -17,6 +18,7 @@ export const metricSubjects: Readonly<Record<string, Definitions>> = {
   Fills: fillMetrics,
   Packs: packMetrics,
   Upstreams: upstreamMetrics,
+  Workers: workerMetrics,
   Fleet: fleetMetrics,
   'Git processes': processMetrics,
   'Freshness and leases': freshnessMetrics,

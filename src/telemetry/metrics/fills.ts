@@ -44,6 +44,8 @@ export const fillMetrics = {
         unavailable: 'the upstream server could not be reached, or could not answer.',
         refused:
           'Git refused a fetch with a message for its client, such as `not our ref`; or the upstream server refused a request, for example with 401.',
+        elsewhere: 'it was for another node of the fleet, while a third one makes the entry.',
+        peer: 'another node of the fleet that made the entry was lost in the middle.',
         unread: 'ended: the last client of a pack had been gone for `--pack-grace-seconds`.',
       },
     },

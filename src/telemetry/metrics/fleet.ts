@@ -4,6 +4,7 @@ export const fleetMetrics = {
   fleetEngineUp: {
     type: 'gauge',
     name: 'refstream_fleet_engine_up',
+    ofWorkers: 'min',
     help: '1 while the engine of the fleet answers in time; 0 while this node works alone.',
     details:
       'Alone, a node fills for itself and keeps nothing of repositories in lease mode; no answer becomes stale. Without a fleet it is 0.',
@@ -88,6 +89,7 @@ export const fleetMetrics = {
   fleetMembers: {
     type: 'gauge',
     name: 'refstream_fleet_members',
+    ofWorkers: 'max',
     help: 'Nodes of the fleet that are alive, as the engine knows them, this one included.',
     labels: {},
   },

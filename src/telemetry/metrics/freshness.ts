@@ -32,6 +32,7 @@ export const freshnessMetrics = {
   repositories: {
     type: 'gauge',
     name: 'refstream_repositories',
+    ofWorkers: 'max',
     help: 'Repositories requested recently, by freshness mode.',
     details: '`refstream doctor` tells the mode and the reason for each repository.',
     labels: {
@@ -50,6 +51,7 @@ export const freshnessMetrics = {
   leasesOpen: {
     type: 'gauge',
     name: 'refstream_leases_open',
+    ofWorkers: 'max',
     help: 'Mutator leases that are open.',
   },
   leasesOpened: {

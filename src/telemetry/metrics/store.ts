@@ -14,6 +14,7 @@ export const storeMetrics = {
   storeFull: {
     type: 'gauge',
     name: 'refstream_store_full',
+    ofWorkers: 'max',
     help: '1 while nothing is stored because the cache’s filesystem has too little free space or inodes, otherwise 0.',
     details: 'Requests are served, uncached. See `--cache-min-free-bytes` and `--cache-min-free-inodes`.',
   },

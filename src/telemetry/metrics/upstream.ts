@@ -76,6 +76,7 @@ export const upstreamMetrics = {
   upstreamBreakerOpen: {
     type: 'gauge',
     name: 'refstream_upstream_breaker_open',
+    ofWorkers: 'max',
     help: '1 while an upstream is not asked because it keeps failing, or has asked for a pause.',
     labels: { upstream },
   },

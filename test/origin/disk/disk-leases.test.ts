@@ -28,24 +28,24 @@ for (const mode of ['lease', 'observe'] as const) {
     // In the mode observe, the disk shows whether there was a change.
     const ended = mode === 'lease' ? 1 : 0
     const repository = somewhere
-    const end = own.hold(repository, 'push')
-    const other = own.hold(repository, 'push')
+    const end = own.hold(repository, 'push') as () => void
+    const other = own.hold(repository, 'push') as () => void
     for (let minute = 0; minute < 5; minute++) {
       for (let second = 0; second < 60; second++) mock.timers.tick(1000)
-      t.same(leases.statusOf('/r'), { open: 2, openings: 2, changes: 0 })
+      t.match(leases.statusOf('/r'), { open: 2, openings: 2, changes: 0 })
     }
     end()
-    t.same(leases.statusOf('/r'), { open: 1, openings: 2, changes: ended })
+    t.match(leases.statusOf('/r'), { open: 1, openings: 2, changes: ended })
     // As if the process had stood still for longer than the lease lasts.
     leases.end(leases.list()[0]!.id, 'expired')
     other()
-    t.same(
+    t.match(
       leases.statusOf('/r'),
       { open: 0, openings: 2, changes: ended + 2 },
       'its end counts as a change all the same',
     )
     for (let second = 0; second < 200; second++) mock.timers.tick(1000)
-    t.same(leases.statusOf('/r'), { open: 0, openings: 2, changes: ended + 2 }, 'no timer is left')
+    t.match(leases.statusOf('/r'), { open: 0, openings: 2, changes: ended + 2 }, 'no timer is left')
   })
 }
 
@@ -53,8 +53,8 @@ t.test('with too many leases open, a change invalidates its repository at its en
   const leases = openLeases(t)
   const own = new DiskLeases({ leases, modes: modesOf('observe') })
   for (let count = 0; count < 10_000; count++) leases.open('/x', 60_000)
-  const end = own.hold(somewhere, 'push')
-  t.same(leases.statusOf('/r'), { open: 0, openings: 0, changes: 0 })
+  const end = own.hold(somewhere, 'push') as () => void
+  t.match(leases.statusOf('/r'), { open: 0, openings: 0, changes: 0 })
   end()
-  t.same(leases.statusOf('/r'), { open: 0, openings: 0, changes: 1 })
+  t.match(leases.statusOf('/r'), { open: 0, openings: 0, changes: 1 })
 })

@@ -46,7 +46,7 @@ function open(
       },
       ...changes,
     },
-    ...{ path: '/r.git', subject: 'http://h/r', view: 'me', client: 'me', maxAgeMs: 0 },
+    ...{ name: 'r.git', path: '/r.git', subject: 'http://h/r', view: 'me', client: 'me', maxAgeMs: 0 },
     credentials: { authorization: 'Basic YTox', cookie: 'a=b' },
   }
   return { requests, repository, sent, ended }

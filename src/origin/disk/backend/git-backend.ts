@@ -58,10 +58,13 @@ export class GitBackend {
     const asked = backendRequest(request, this.#options.exportAll)
     const { repository } = await observeTarget(this.#options.observer, target)
     let end: (() => void) | undefined
-    const starting = (): void => {
-      end = this.#options.leases.hold(repository, 'push')
+    // A push must not begin before its lease is open.
+    const starting = (): void | Promise<void> => {
+      const held = this.#options.leases.hold(repository, 'push', () => process?.end())
+      if (!(held instanceof Promise)) end = held
+      else return held.then((release) => void (end = release))
     }
-    let process: GitProcess
+    let process: GitProcess | undefined
     try {
       process = await this.#run(repository, asked, { ...admission, starting })
     } catch (error) {

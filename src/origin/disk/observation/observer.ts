@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { ObservationSettings, RepositoryState } from '../../../git/state/repository-state.js'
 import type { RepositoriesRoot } from '../../../git/state/repositories-root.js'
 import { identityOf, type RepositoryRefusal, type Repository } from '../../../git/state/repository.js'
@@ -12,7 +11,8 @@ import {
 } from './disk.js'
 import { Disks } from './disks.js'
 import type { ObservedState } from '../../../freshness/observed-state.js'
-import type { Leases } from '../../../freshness/leases.js'
+import { changesNameOf, type LeaseStatus } from '../../../freshness/lease.js'
+import type { MutatorLeases } from '../../../freshness/mutator-leases.js'
 import type { Modes } from './modes.js'
 import { CoalescedObservations } from '../../../freshness/coalesced-observations.js'
 
@@ -38,7 +38,7 @@ export interface ObserverOptions extends Omit<DiskOptions, 'guard'> {
   readonly disks?: Disks
   /** What is known of the Git in use; observations wait for it. */
   readonly settings: Promise<ObservationSettings>
-  readonly leases: Leases
+  readonly leases: MutatorLeases
   readonly modes: Modes
   /** Milliseconds after which an entry is no longer fresh, where leases alone decide or not all loose refs are checked. */
   readonly unleasedMaxAgeMs: number
@@ -58,8 +58,13 @@ const clockBehindMs = 1000
  * In mode `observe`, the token is a digest of what is on disk; a lease that ends increases the generation, an open one
  * changes nothing. In mode `lease`, the disk tells only how the repository is configured, and the leases name the state of
  * its refs: it is unsettled while a lease is open, and the end of a lease increases the generation. There the token
- * contains an id of this process, since leases may have been opened and ended while no process listened; and no entry
- * answers for longer than `unleasedMaxAgeMs`, in case of changes for which no lease was opened.
+ * contains the id of the memory that counts leases, since leases may have been opened and ended while it was not there; and
+ * no entry answers for longer than `unleasedMaxAgeMs`, in case of changes for which no lease was opened.
+ *
+ * In a fleet, leases are counted for all nodes. The mode `lease` asks anew what they tell, as part of each observation; the
+ * mode `observe` is content with hints of invalidations. Nodes may be in different modes: one that still reads the disk ends
+ * the leases of pushes as unchanged. So if a rule has not put all nodes into the mode `lease`, the token contains the number of
+ * leases that were opened too, and nothing that was made before such a push answers after it.
  *
  * The status of the leases is read in one step after the disk. So an open lease is seen by every observation that begins
  * after it was opened, and a change under a lease that ended before that step came before any fill that follows this
@@ -71,7 +76,6 @@ export class Observer {
   readonly #facts: Promise<GitFacts>
   readonly #observations: CoalescedObservations<Observation | undefined>
   readonly #objectsObservations: CoalescedObservations<ObjectsObservation | undefined>
-  readonly #processId = randomUUID()
 
   constructor(options: ObserverOptions) {
     this.#options = options
@@ -119,7 +123,23 @@ export class Observer {
   async #observeOnce(path: string): Promise<Observation | undefined> {
     const observation = await this.#disks.observe(path, await this.#facts, this.#options.modes)
     this.#report(path, observation)
-    return observation.observed && this.#withLeases(observation.observed)
+    if (!observation.observed) return undefined
+    const refreshing = this.#refresh(observation.observed)
+    if (refreshing) await refreshing
+    return this.#withLeases(observation.observed)
+  }
+
+  /** Has the status of the leases reflect all that had happened when this was called, if leases decide. */
+  #refresh({ state, refs }: NonNullable<DiskObservation['observed']>): Promise<void> | undefined {
+    const { leases } = this.#options
+    const { commonDir } = state.repository
+    if (refs && refs !== 'directories') return leases.refresh(commonDir, 'once')
+    // Until this observation the disk decided, so a push may have ended its lease as unchanged.
+    const invalidated = refs === 'directories' ? leases.invalidate(commonDir) : undefined
+    if (!invalidated) return leases.refresh(commonDir)
+    const refresh = (): Promise<void> | undefined => leases.refresh(commonDir)
+    // What could not be told to all is in force here.
+    return invalidated.then(refresh, refresh)
   }
 
   async #observeObjectsOnce(path: string): Promise<ObjectsObservation | undefined> {
@@ -128,8 +148,10 @@ export class Observer {
     if (!observation.observed) return undefined
     const { state, objects } = observation.observed
     this.#options.observed?.(objects.unsettledMs > 0 ? 'unsettled' : 'settled')
-    const generation = this.#options.leases.statusOf(state.repository.commonDir).changes
-    const common = unleasedState(state.repository, generation)
+    const { leases } = this.#options
+    const refreshing = leases.refresh(state.repository.commonDir, 'once')
+    if (refreshing) await refreshing
+    const common = unleasedState(state.repository, leases.statusOf(state.repository.commonDir))
     return {
       ...state,
       capabilities: { ...state.capabilities, ...common },
@@ -145,12 +167,10 @@ export class Observer {
 
   /** Combines what is on disk with the current status of the leases. */
   #withLeases({ state, refs }: NonNullable<DiskObservation['observed']>): Observation {
-    const { leases, observed, unleasedMaxAgeMs } = this.#options
-    const { commonDir } = state.repository
-    // Until this observation the disk decided, so a push may have ended its lease as unchanged.
-    if (refs === 'directories') leases.invalidate(commonDir)
-    const { open, openings, changes } = leases.statusOf(commonDir)
-    const common = unleasedState(state.repository, changes)
+    const { leases, modes, observed, unleasedMaxAgeMs } = this.#options
+    const status = leases.statusOf(state.repository.commonDir)
+    const { open, openings, changes } = status
+    const common = unleasedState(state.repository, status)
     const capabilities: ObservedState = { ...state.capabilities, ...common }
     if (refs && refs !== 'directories') {
       const { token, unsettledMs, allLoose } = refs
@@ -160,8 +180,10 @@ export class Observer {
     }
     const { token, unsettledMs } = state.capabilities
     observed?.(open > 0 ? 'leased' : unsettledMs > 0 ? 'unsettled' : 'settled')
+    const isRuled = modes.of(state.repository).reason === 'configured'
     const leasedRefs: ObservedState = {
-      token: `${token} ${this.#processId}`,
+      ...epochOf(status, true),
+      token: `${token} ${leasedName(status, isRuled)}`,
       unsettledMs: open > 0 ? Infinity : unsettledMs,
       generation: changes,
       openings,
@@ -175,10 +197,24 @@ export class Observer {
 /** The part of a state that the disk alone names: no open lease makes it unsettled, and it has no age limit. */
 const unleasedState = (
   repository: Repository,
-  generation: number,
-): Omit<Required<ObservedState>, 'token' | 'unsettledMs'> => ({
-  generation,
+  status: LeaseStatus,
+): Omit<ObservedState, 'token' | 'unsettledMs'> & { subject: string } => ({
+  ...epochOf(status, false),
+  generation: status.changes,
   openings: 0,
   maxAgeMs: Infinity,
   subject: identityOf(repository),
 })
+
+/** Names generation and openings as all nodes of a fleet do. */
+function epochOf(status: LeaseStatus, withOpenings: boolean): Pick<ObservedState, 'epoch'> {
+  const { shared } = status
+  if (!shared) return {}
+  return { epoch: `${changesNameOf(status)}${withOpenings ? ` ${shared.openings}` : ''}` }
+}
+
+/** Names what the leases tell, where they decide. @param isRuled are all nodes in the mode `lease`? */
+function leasedName({ incarnation, shared }: LeaseStatus, isRuled: boolean): string {
+  if (!shared) return incarnation
+  return `${incarnation} ${shared.changes}${isRuled ? '' : ` ${shared.openings}`}`
+}

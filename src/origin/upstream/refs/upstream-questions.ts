@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { AgedCache } from '../../../freshness/aged/aged-cache.js'
+import type { FleetFills } from '../../../fleet/fills/shared-fill.js'
 import type { AgedReading, AgedRequest } from '../../../freshness/aged/aged-request.js'
 import type { BackOff } from '../../../limits/back-off.js'
 import type { Entry, Fill } from '../../../streamcache/index.js'
@@ -7,7 +8,9 @@ import { momentaryFault } from '../../faults/faults.js'
 import type { FillReports } from '../../faults/fill-reports.js'
 import type { RefListings } from '../../ref-listings.js'
 import { UpstreamRefusal, UpstreamUnavailable } from '../../faults/upstream-errors.js'
+import type { UpstreamQuestion } from '../../peers/peer-question.js'
 import { UnsortedListing } from './listing-order.js'
+import { sharedAsking } from './shared-asking.js'
 import { addressOf, type UpstreamRepository } from '../upstream.js'
 import { CredentialsUnavailable } from '../credentials/credential-source.js'
 import type { Question } from '../upstream-requests.js'
@@ -20,6 +23,10 @@ export interface UpstreamQuestionsOptions {
   readonly backOff: BackOff
   /** As in `AgedRequest`. */
   readonly staleMs: number
+  /** As in `MutatorLeases`; left out: what leases tell is always known here. */
+  readonly refresh?: (subject: string) => Promise<void> | undefined
+  /** Has a question asked by one node of the fleet at a time; left out: there are no other nodes. */
+  readonly fleet?: Pick<FleetFills, 'ask' | 'isPreferred'> | undefined
   /** Called with the name of the upstream. */
   readonly events?: {
     /** A client has asked a question. */
@@ -40,6 +47,10 @@ export interface Asking {
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal | undefined
   readonly ask: (question: Question) => Promise<AsyncIterable<Buffer> | 'unchanged'>
+  /** The same question for another node. */
+  readonly asked: UpstreamQuestion['asked']
+  /** Is it the request of another node? */
+  readonly isForPeer?: boolean
 }
 
 /** Most characters of a question and of its client's credentials that are kept for a refresh. */
@@ -66,13 +77,16 @@ export class UpstreamQuestions {
   async read(repository: UpstreamRepository, asking: Asking): Promise<AgedReading> {
     const { cache, events } = this.#options
     const { name } = repository.upstream
-    events?.clientAsked?.(name)
+    // That of another node was counted there.
+    if (!asking.isForPeer) events?.clientAsked?.(name)
+    const refreshing = this.#options.refresh?.(repository.subject)
+    if (refreshing) await refreshing
     const reading = await cache.read(this.#request(repository, asking))
     if (reading.isStale) events?.servedStale?.(name)
     return reading
   }
 
-  /** Returns whether what is kept would answer a question without the upstream. */
+  /** Returns whether what is kept would answer a question without the upstream, as far as is known here. */
   mayAnswer(repository: UpstreamRepository, asking: Asking): boolean {
     return this.#options.cache.mayAnswer(this.#request(repository, asking))
   }
@@ -93,30 +107,36 @@ export class UpstreamQuestions {
   }
 
   #request(repository: UpstreamRepository, asking: Asking): AgedRequest {
-    const { kind, size, maxAgeMs, signal, ask } = asking
+    const { kind, size, maxAgeMs, signal, isForPeer = false } = asking
     const { authorization = '', cookie = '' } = repository.credentials
-    const { backOff, fillReports, staleMs } = this.#options
+    const { backOff, fillReports, staleMs, fleet } = this.#options
     const key = keyOf(repository, asking)
+    const inFleet = fleet && sharedAsking(fleet, key, repository, asking)
+    const ask = inFleet?.ask ?? asking.ask
     return {
       key,
       subject: repository.subject,
       // Later than the request's own arrival: the answer is the newer.
       arrivedAtMs: performance.now(),
       maxAgeMs,
-      staleMs,
+      staleMs: isForPeer ? 0 : staleMs,
+      isForPeer,
+      ...inFleet?.terms,
       isLarge: size + authorization.length + cookie.length > keptMax,
       ...(signal && { signal }),
-      ask: async (kept, questionSignal, cause) => {
+      ask: async (kept, questionSignal, cause, elsewhere) => {
         throwIfAway(backOff, key)
         const ended = (error?: unknown): void => {
           if (error === undefined) backOff.succeeded(key)
           else if (!questionSignal.aborted) this.#learn(repository, key, error)
         }
         try {
-          const answer = await ask({ kept, signal: questionSignal, cause })
-          if (answer !== 'unchanged') return reported(answer, ended)
+          const found = await ask({ kept, signal: questionSignal, cause }, elsewhere)
+          const { answer, ageMs } =
+            typeof found === 'object' && 'answer' in found ? found : { answer: found, ageMs: 0 }
+          if (answer !== 'unchanged') return { answer: reported(answer, ended), ageMs }
           ended()
-          return answer
+          return { answer, ageMs }
         } catch (error) {
           ended(error)
           if (error instanceof UpstreamRefusal) {

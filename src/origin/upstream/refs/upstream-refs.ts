@@ -6,12 +6,9 @@ import { UpstreamRefusal, UpstreamUnavailable } from '../../faults/upstream-erro
 import { UnsortedListing } from './listing-order.js'
 import { RefsQuestion } from './refs-question.js'
 import { addressOf, type UpstreamRepository } from '../upstream.js'
-import {
-  capabilities,
-  UpstreamQuestions,
-  type Asking,
-  type UpstreamQuestionsOptions,
-} from './upstream-questions.js'
+import { PeerRefused } from '../../../fleet/peers/peer.js'
+import type { UpstreamQuestion } from '../../peers/peer-question.js'
+import { UpstreamQuestions, type Asking, type UpstreamQuestionsOptions } from './upstream-questions.js'
 import { NotSmart, type UpstreamRequests } from '../upstream-requests.js'
 
 export interface UpstreamRefsOptions extends UpstreamQuestionsOptions {
@@ -56,10 +53,44 @@ export class UpstreamRefs {
     if (version === 2)
       return this.#capabilities(repository, Math.min(maxAgeMs, this.#options.verdictMs), signal)
     if (!this.#asksForItself(repository)) await this.verdict(repository, signal)
-    return this.#readOwn(repository, {
+    return this.#readOwn(repository, this.#advertisement(repository, version, view, maxAgeMs, signal))
+  }
+
+  #advertisement(
+    repository: UpstreamRepository,
+    version: ProtocolVersion,
+    view: string,
+    maxAgeMs: number,
+    signal?: AbortSignal,
+  ): Asking {
+    return {
       ...{ kind: 'advertisement', name: `v${version}`, size: 0, view, maxAgeMs, signal },
       ask: (question) => this.#options.requests.advertisement(repository, version, question),
-    })
+      asked: { kind: 'advertisement', version },
+    }
+  }
+
+  /**
+   * Answers another node, which has checked access, by the rule for a client whose request arrives now.
+   * @throws as `advertise`; PeerRefused also if a question of another client was refused
+   */
+  async readForPeer(
+    repository: UpstreamRepository,
+    asked: Exclude<UpstreamQuestion['asked'], { kind: 'pack' }>,
+    maxAgeMs: number,
+    signal: AbortSignal,
+  ): Promise<AgedReading> {
+    const { view, client } = repository
+    const asking =
+      asked.kind === 'listing'
+        ? this.#listing(repository, new RefsQuestion(asked), signal)
+        : this.#advertisement(repository, asked.version, asked.version === 2 ? client : view, 0, signal)
+    try {
+      return await this.#asked.read(repository, { ...asking, maxAgeMs, isForPeer: true })
+    } catch (error) {
+      const isOthers = error instanceof UpstreamRefusal && !this.#asked.wasRefusedTo(error, repository)
+      throw isOthers ? new PeerRefused('elsewhere', 'the upstream has refused this to another client') : error
+    }
   }
 
   /**
@@ -112,10 +143,10 @@ export class UpstreamRefs {
     maxAgeMs: number,
     signal: AbortSignal | undefined,
   ): Promise<AgedReading> {
-    return this.#asked.read(repository, {
-      ...{ ...capabilities, size: 0, view: repository.client, maxAgeMs, signal },
-      ask: (question) => this.#options.requests.advertisement(repository, 2, question),
-    })
+    return this.#asked.read(
+      repository,
+      this.#advertisement(repository, 2, repository.client, maxAgeMs, signal),
+    )
   }
 
   /** To be called when the upstream has refused something to a client: what it has allowed before does not count any more. */
@@ -125,7 +156,9 @@ export class UpstreamRefs {
 
   #listing(repository: UpstreamRepository, question: RefsQuestion, signal?: AbortSignal): Asking {
     const { view, maxAgeMs } = repository
+    const { objectFormat, unborn, prefixes } = question
     return {
+      asked: { kind: 'listing', objectFormat, unborn, prefixes: [...prefixes] },
       ...{ kind: 'listing', name: question.name, size: question.size, view, maxAgeMs, signal },
       ask: (asked) => this.#options.requests.listing(repository, question.body, asked),
     }

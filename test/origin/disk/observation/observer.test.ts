@@ -125,7 +125,9 @@ t.test('lease: leases name the state, whatever refs are on disk', async (t) => {
 })
 
 t.test('lease: an id of the process is part of the token', async (t) => {
-  const { root, observer, leases } = makeWorld(t, 'lease')
+  const { root, observer } = makeWorld(t, 'lease')
+  const leases = new Leases()
+  t.teardown(() => leases.close())
   const settings = {
     scopes: { files: [], home: undefined, variables: [] },
     programs: [],

@@ -1,0 +1,101 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import type { Settings } from '../../config/options.js'
+import { EngineGate } from '../../fleet/engine-gate.js'
+import { SharedFills } from '../../fleet/fills/shared-fills.js'
+import type { FleetFills } from '../../fleet/fills/shared-fill.js'
+import { Members } from '../../fleet/members.js'
+import { FleetNames } from '../../fleet/names.js'
+import { PeerClient } from '../../fleet/peers/client/peer-client.js'
+import type { PeerAnswerer } from '../../fleet/peers/peer.js'
+import { PeerServer } from '../../fleet/peers/server/peer-server.js'
+import { FleetLeases } from '../../freshness/fleet/fleet-leases.js'
+import type { LeaseEvents } from '../../freshness/leases.js'
+import { ConfigError } from '../../config/settings.js'
+import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
+import { OriginFaults, type FaultKind } from '../../origin/peers/fault-codec.js'
+import type { Log } from '../../telemetry/log.js'
+import type { Metrics } from '../../telemetry/metrics.js'
+import type { FleetPlace } from './place.js'
+import { subjectNames } from './subject-names.js'
+
+/** This node's part of a fleet. */
+export interface Fleet {
+  readonly fills: FleetFills
+  readonly leases: FleetLeases
+  /** Are all nodes on this host, with one cache directory? */
+  readonly isOneHost: boolean
+  /** The same on all nodes: what the views of an upstream's clients are hashed with. */
+  readonly viewKey: Buffer
+  /** Answers other nodes from now on. @throws ConfigError if the address cannot be listened on */
+  listen(answerer: PeerAnswerer): Promise<void>
+  /** Ends its part in the fleet; questions under way may go on for that many milliseconds. */
+  close(ms: number): Promise<void>
+}
+
+/** A fill waits for its permit, and then takes its time: both are limited. */
+const limitOf = ({ fillTimeoutSeconds, queueWaitSeconds }: Settings): number =>
+  (fillTimeoutSeconds + queueWaitSeconds) * 1000
+
+/**
+ * @param faults errors that origins have besides those of all
+ * @throws ConfigError if the members or certificates cannot be used
+ */
+export function openFleet(
+  settings: Settings,
+  place: FleetPlace,
+  root: RepositoriesRoot | undefined,
+  events: LeaseEvents,
+  faults: readonly FaultKind[],
+  metrics: Metrics,
+  log: Log,
+): Fleet {
+  const { node, members: all, secret, tls, isOneHost, open, listen } = place
+  const names = new FleetNames(place.fleet)
+  const gate = new EngineGate({ open, metrics, log })
+  const members = new Members({ engine: gate, node, configured: all.map(({ name }) => name), metrics })
+  const codec = new OriginFaults(faults)
+  const shared = { node, secret, tls, codec, metrics, log }
+  const peers = orConfigError(() => new PeerClient({ ...shared, members: all }))
+  const leases = new FleetLeases({
+    ...{ engine: gate, events },
+    names: subjectNames(root, (name) => names.repository(name)),
+    tell: (message) => peers.tell(message),
+  })
+  const fills = new SharedFills({
+    ...{ engine: gate, peers, members, names, node, metrics },
+    limitMs: limitOf(settings),
+    filesAreShared: isOneHost,
+    encode: (error) => codec.encode(error),
+  })
+  void members.start()
+  let server: PeerServer | undefined
+  return {
+    ...{ fills, leases, isOneHost, viewKey: viewKeyOf(place) },
+    listen: async (answerer) => {
+      server = orConfigError(() => new PeerServer({ ...shared, answerer, isLocal: isOneHost }))
+      await server.listen(listen).catch((error: unknown) => {
+        throw new ConfigError(`--peer: ${(error as Error).message}`, { cause: error })
+      })
+    },
+    close: async (ms) => {
+      await members.close()
+      await server?.close(ms)
+      leases.close()
+      fills.close()
+      peers.close()
+      await gate.close()
+    },
+  }
+}
+
+/** Derived from what all nodes have: without a secret the views of clients with credentials are this node's alone. */
+const viewKeyOf = ({ secret }: FleetPlace): Buffer =>
+  secret === undefined ? randomBytes(32) : createHmac('sha256', secret).update('refstream view').digest()
+
+function orConfigError<T>(make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    throw new ConfigError(`--fleet-members: ${(error as Error).message}`, { cause: error })
+  }
+}

@@ -1,0 +1,67 @@
+import { join } from 'node:path'
+import type { Registry } from 'prom-client'
+import type { FleetEngine } from '../../fleet/engine.js'
+import { WorkerEngine } from '../../fleet/engines/workers/worker-engine.js'
+import type { Channel } from '../../fleet/engines/workers/channel.js'
+import { nodeName, type MetricValues, type Order, type Place, type Report } from './messages.js'
+
+/** What a worker is given by its primary. */
+export interface WorkerContext {
+  /** From 1 on. */
+  readonly index: number
+  readonly count: number
+  /** Is it the first process of all that listens? */
+  readonly isFirst: boolean
+  /** Name of this worker's node. */
+  readonly node: string
+  /** All workers, this one included, and the Unix sockets where they listen for one another. */
+  readonly members: readonly { readonly name: string; readonly path: string }[]
+  /** The table in the primary. */
+  readonly engine: FleetEngine
+  /**
+   * Makes the metrics of this process part of those of the whole.
+   * @returns resolves with the text of a scrape of the whole; to be called for each scrape
+   */
+  sumMetrics(registry: Registry): () => Promise<string>
+}
+
+/** @param channels the conversations with the primary */
+export function workerContext(
+  { index, count, isFirst, directory }: Place,
+  channels: { readonly control: Channel; readonly fleet: Channel },
+): WorkerContext {
+  const names = Array.from({ length: count }, (_, at) => nodeName(at + 1))
+  return {
+    index,
+    count,
+    isFirst,
+    node: nodeName(index),
+    members: names.map((name) => ({ name, path: join(directory, `${name}.sock`) })),
+    engine: new WorkerEngine({ channel: channels.fleet }),
+    sumMetrics: (registry) => sumMetrics(registry, channels.control),
+  }
+}
+
+function sumMetrics(registry: Registry, control: Channel): () => Promise<string> {
+  const scrapes = new Map<number, (text: string) => void>()
+  let count = 0
+  const tell = (report: Report): unknown => control.send(report)
+  control.onMessage((message) => {
+    const order = message as Order
+    if (order.kind === 'scrape') {
+      scrapes.get(order.id)?.(order.text)
+      scrapes.delete(order.id)
+    } else if (order.kind === 'metrics') {
+      const { id } = order
+      void registry
+        .getMetricsAsJSON()
+        .then((values) => tell({ kind: 'metrics', id, values: values as unknown as MetricValues[] }))
+    }
+  })
+  return () =>
+    new Promise((resolve) => {
+      const id = ++count
+      scrapes.set(id, resolve)
+      tell({ kind: 'scrape', id })
+    })
+}

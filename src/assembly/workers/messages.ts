@@ -1,0 +1,53 @@
+/** What the primary tells its workers. Settings are in V8's form, since JSON has none for all of their values. */
+export type Order =
+  | { readonly kind: 'start'; readonly settings: string; readonly place: Place }
+  /** Asks for the values of all metrics. */
+  | { readonly kind: 'metrics'; readonly id: number }
+  /** The text of a scrape that the worker has asked for. */
+  | { readonly kind: 'scrape'; readonly id: number; readonly text: string }
+  | { readonly kind: 'reload' }
+  | { readonly kind: 'stop' }
+
+/** Where a worker stands among the others. */
+export interface Place {
+  /** From 1 on. */
+  readonly index: number
+  readonly count: number
+  /** Is it the first process of all that listens? Then sockets that are there were left by another program. */
+  readonly isFirst: boolean
+  /** For the peers' Unix sockets; accessible to this user only. */
+  readonly directory: string
+  /** Does standard output go to a terminal? */
+  readonly pretty: boolean
+}
+
+/** What a worker tells the primary. */
+export type Report =
+  | { readonly kind: 'started' }
+  | { readonly kind: 'listening'; readonly at: ListeningAt }
+  /** It cannot start. `mistakes`: those of a ConfigError; left out: another error, with its stack. */
+  | { readonly kind: 'failed'; readonly mistakes?: readonly string[]; readonly stack?: string }
+  | { readonly kind: 'metrics'; readonly id: number; readonly values: readonly MetricValues[] }
+  | { readonly kind: 'scrape'; readonly id: number }
+
+export interface ListeningAt {
+  readonly url: string
+  readonly adminUrl: string
+  readonly grpcTarget?: string | undefined
+}
+
+/** A metric with its values, as prom-client writes them to JSON. */
+export interface MetricValues {
+  readonly name: string
+  readonly help: string
+  readonly type: unknown
+  readonly aggregator: string
+  readonly values: readonly {
+    readonly value: number
+    readonly labels: Readonly<Record<string, string | number | undefined>>
+    readonly metricName?: string
+  }[]
+}
+
+/** Returns the name of a worker's node. A worker that takes the place of another one has its name. */
+export const nodeName = (index: number): string => `w${index}`
