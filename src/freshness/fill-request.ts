@@ -13,7 +13,7 @@ export interface FillRequest {
    * Called before a fill begins, in a settled state whose entries do not age: has another process made an entry of this state,
    * and is it committed in the cache now? Then it answers. Left out: no other process can have made one.
    */
-  find?(state: ObservedState): Promise<boolean>
+  readonly find?: (state: ObservedState) => Promise<boolean>
   /** Called before the request waits for a fill that runs, or for the end of one. Throws if it must not wait for it. */
   mayWaitFor?(entry: Entry): void
   /**

@@ -30,7 +30,14 @@ const statuses: Readonly<Record<FailureKind, number | 'shed'>> = {
 
 /** Failures of one repository: others may be answered even so. A refstream above this one must not stop asking for them. */
 const ofRepository: ReadonlySet<FailureKind> = new Set([
-  ...(['backing-off', 'exchanged', 'fleet-unreachable', 'fill-failed', 'git-failed', 'upstream-unavailable'] as const),
+  ...([
+    'backing-off',
+    'exchanged',
+    'fleet-unreachable',
+    'fill-failed',
+    'git-failed',
+    'upstream-unavailable',
+  ] as const),
 ])
 
 /** Failures that Git answers with an empty body (http-backend.c). */

@@ -100,9 +100,7 @@ void t.test(
         throw new PeerRefused('elsewhere')
       },
     }
-    await t.rejects(async () => fresh.read('k', stateOf('s'), request('refused', refusing)), {
-      why: 'elsewhere',
-    })
+    await t.rejects(async () => fresh.read('k', stateOf('s'), request('refused', refusing)), PeerRefused)
     const peers = fresh.read('k', stateOf('s'), request('peer', { isForPeer: true }))
     const clients = fresh.read('k', stateOf('s'), request('client'))
     await new Promise((resolve) => setImmediate(resolve))

@@ -4,7 +4,7 @@ import { ConfigError } from '../../config/settings.js'
 import type { FleetEngine } from '../../fleet/engine.js'
 import type { PeerMember } from '../../fleet/peers/client/member.js'
 import type { Log } from '../../telemetry/log.js'
-import type { WorkerContext } from '../workers/context.js'
+import type { WorkerContext } from '../worker-context/context.js'
 import { openEngine } from './engine.js'
 import { readText } from './text-file.js'
 

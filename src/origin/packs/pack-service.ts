@@ -35,7 +35,7 @@ export interface PackServiceOptions {
 export interface PeerPack {
   readonly reading: Reading
   /** Asked for after the follower's end: what the other node needs to keep it. */
-  notes(): { readonly sound: boolean; readonly ageMs: number }
+  readonly notes: () => { readonly sound: boolean; readonly ageMs: number }
 }
 
 /**

@@ -38,7 +38,7 @@ export interface SharedPack {
   /** Tells whether the repository is the same on two nodes. */
   readonly identity: string
   /** By which another node can answer. @param admitted was the client admitted, so that it must not be shed? */
-  question(admitted: boolean): PeerQuestion
+  readonly question: (admitted: boolean) => PeerQuestion
 }
 
 /** Where packs come from. */

@@ -17,7 +17,7 @@ export interface FaultKind {
   /** May be published to the fleet's engine: says nothing of paths, refs and credentials. */
   readonly message: string
   /** Returns what else must be told of an error; undefined: it is not of this kind. */
-  encode(error: unknown): Details | undefined
+  readonly encode: (error: unknown) => Details | undefined
   /** @throws if the details are not those of this kind */
   decode(details: Details): Error
 }

@@ -6,7 +6,7 @@ import { addressOf, type UpstreamRepository } from './upstream.js'
 export interface PeerAsker {
   /** Tells whether the repository and its view are the same on two nodes. */
   readonly identity: string
-  ask(asked: UpstreamQuestion['asked'], maxAgeMs: number): UpstreamQuestion
+  readonly ask: (asked: UpstreamQuestion['asked'], maxAgeMs: number) => UpstreamQuestion
 }
 
 export function peerQuestionOf(repository: UpstreamRepository): PeerAsker {

@@ -33,18 +33,16 @@ t.test(
     const hears = (what: string): Promise<void> =>
       eventually(`${what} is reported`, () => heard.includes(what))
 
-    proxy.refuse()
     proxy.cut()
     await t.rejects(behind.epochs(['r']))
     await beside.change('missed')
     await beside.claim({ repository: 'r', key: 'missed', state: 's', node: 'a', ttlMs })
     t.same(heard, [])
-    proxy.accept()
+    proxy.mend()
     await hears('missed')
     await hears('r/missed')
     t.same(await behind.epochs(['r']), await beside.epochs(['r']))
 
-    proxy.refuse()
     proxy.cut()
     await beside.change('compacted')
     await beside.change('compacted')
@@ -52,7 +50,7 @@ t.test(
       header: { revision: number }
     }
     server.control('compact', String(header.revision))
-    proxy.accept()
+    proxy.mend()
     await eventually('later changes are reported', async () => {
       await beside.change('later')
       return heard.includes('later')
