@@ -76,6 +76,7 @@ export function openFleet(
       await server.listen(listen).catch((error: unknown) => {
         throw new ConfigError(`--peer: ${(error as Error).message}`, { cause: error })
       })
+      await leases.greet()
     },
     close: async (ms) => {
       await members.close()
