@@ -6,9 +6,19 @@ import {
   type NewFleetLease,
 } from '../../engine.js'
 import type { Epochs } from './epochs.js'
-import { EtcdError } from './etcd-error.js'
+import { EtcdError } from './client/etcd-error.js'
 import type { EtcdStore } from './etcd-store.js'
-import { absent, exists, isAt, prefixed, prefixEnd, put, range, remove, type KeyValue } from './messages.js'
+import {
+  absent,
+  exists,
+  isAt,
+  prefixed,
+  prefixEnd,
+  put,
+  range,
+  remove,
+  type KeyValue,
+} from './client/messages.js'
 import { encode, mutatorLeaseOf, type MutatorLeaseRecord } from './records.js'
 
 /** Leases that are read in one round trip. */
