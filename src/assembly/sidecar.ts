@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
-import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
@@ -15,6 +14,7 @@ import { forgetRepository } from '../origin/disk/entry-keys.js'
 import type { Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openAccessControl } from './access-control.js'
+import { cacheDirectoryOf } from './cache-directory.js'
 import { openCache } from './cache.js'
 import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
@@ -108,8 +108,8 @@ async function start(
   closers.add(() => git.close())
   // Requests that wait for Git on such a filesystem fail, and release their permits to others.
   filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
-  const directory = settings.cacheDir ?? defaultCacheDir(cachedFor(settings, root), environment)
-  const cache = await openCache(settings, directory, metrics, log)
+  const directory = cacheDirectoryOf(settings, root && (root.latest ?? root.path), environment)
+  const cache = await openCache(settings, directory, metrics, log, worker?.count)
   closers.add(() => cache.close())
   const packs = await openPacks(settings, directory, metrics, log)
   closers.add(() => packs.cache.close())
@@ -123,7 +123,7 @@ async function start(
   })
   const changed = (subject: string): void => void repositories.emit('changed', subject)
   const fleet = await openFleetOf(settings, worker, root, changed, metrics, log)
-  if (fleet) closers.add(() => fleet.close(peersDrainMs))
+  if (fleet) closers.add(() => fleet.close(worker ? 0 : peersDrainMs))
   const journal = cache.ownDirectory && join(cache.ownDirectory, 'leases')
   const leases = fleet?.leases ?? openLeases(journal, metrics, log, changed)
   closers.add(() => leases.close())
@@ -184,13 +184,15 @@ async function start(
     close: async () => {
       readiness.drain()
       await servers.drain(settings.drainSeconds)
+      // Clients of other workers may be reading what this one makes.
+      await worker?.drained()
       await closers.close()
       await servers.close()
     },
   }
 }
 
-/** Milliseconds for which other nodes may go on reading from one that is about to end. */
+/** Milliseconds for which nodes on other hosts may go on reading from one that is about to end. */
 const peersDrainMs = 10_000
 
 /** Loads what fleets need only where there is one. @throws ConfigError */
@@ -217,10 +219,6 @@ async function openFleetOf(
 interface RepositoryEventMap {
   readonly changed: [subject: string]
 }
-
-/** Returns what the cache directory's default name is made from. */
-const cachedFor = ({ upstream = [] }: Settings, root: RepositoriesRoot | undefined) =>
-  root ? (root.latest ?? root.path) : upstream
 
 /** Events of filesystems that may hang, with the points where they are mounted. */
 interface FilesystemEventMap {
