@@ -114,8 +114,10 @@ export function openFleet(
 }
 
 /** Derived from what all nodes have: without a secret the views of clients with credentials are this node's alone. */
-const viewKeyOf = ({ secret }: FleetPlace): Buffer =>
-  secret === undefined ? randomBytes(32) : createHmac('sha256', secret).update('refstream view').digest()
+const viewKeyOf = ({ viewSecret }: FleetPlace): Buffer =>
+  viewSecret === undefined
+    ? randomBytes(32)
+    : createHmac('sha256', viewSecret).update('refstream view').digest()
 
 function orConfigError<T>(make: () => T): T {
   try {
