@@ -128,6 +128,7 @@ export class OpenLeases {
     for await (const kv of this.#all()) {
       const lease = mutatorLeaseOf(kv)
       const leftMs = lease ? await this.#leftMs(kv, lease) : 0
+      if (found.length >= this.#max) break
       if (lease && leftMs > 0) found.push(describe(kv.key.slice(keys.leases.length), lease, leftMs))
     }
     return found
