@@ -41,6 +41,9 @@ export interface FleetLeasesOptions {
   readonly clock?: Clock
 }
 
+/** Milliseconds between two looks at whether the engine still has the leases of this node: others trust it again after 25 s. */
+const checkMs = 5000
+
 /**
  * Mutator leases that all nodes of a fleet see. The engine counts them; nothing that depends on them is answered without a
  * read of the engine that began after the request arrived (`refresh`), or else the status says that a lease is open.
@@ -63,6 +66,8 @@ export class FleetLeases implements MutatorLeases {
   readonly #pending: PendingWork
   /** Leases that were opened here. */
   readonly #own: OwnLeases
+  #cancelCheck: (() => void) | undefined
+  #isClosed = false
 
   constructor(options: FleetLeasesOptions) {
     const { engine, names, events, clock = systemClock } = options
@@ -81,8 +86,7 @@ export class FleetLeases implements MutatorLeases {
       ...{ engine, clock, tell: options.tell, epochs: this.#epochs, pending: this.#pending },
       subjectOf: (name) => names.subjectOf(name),
       expired: (lease) => events?.ended?.(this.#toLease({ ...lease, leftMs: 0 }), 'expired'),
-      moved: (lease, leftMs) =>
-        this.#own.get(lease.id) && this.#own.add(lease, this.#incarnationOf(lease.repository), leftMs),
+      moved: (lease, leftMs) => this.#own.get(lease.id) && this.#keep(lease, leftMs),
     })
   }
 
@@ -121,7 +125,7 @@ export class FleetLeases implements MutatorLeases {
       if (error instanceof TooManyFleetLeases) throw new TooManyLeases(error.message)
       await this.#direct.open(lease)
     }
-    this.#own.add(lease, this.#incarnationOf(repository))
+    this.#keep(lease)
     const opened = this.#toLease({ ...lease, leftMs: ttlMs })
     this.#options.events?.opened?.(opened)
     return opened
@@ -139,14 +143,14 @@ export class FleetLeases implements MutatorLeases {
         await engine.openLease(renewed)
         lease = { ...renewed, leftMs: renewed.ttlMs }
       }
-      if (lease && own) this.#own.add(lease, this.#incarnationOf(repository))
+      if (lease && own) this.#keep(lease)
       if (!lease) this.#own.delete(id)
       return lease && this.#toLease(lease)
     } catch (cause) {
       if (!renewed)
         throw new FleetUnreachable('the engine of the fleet cannot be asked about a lease', { cause })
       await this.#direct.open(renewed)
-      this.#own.add(renewed, this.#incarnationOf(repository))
+      this.#keep(renewed)
       return this.#toLease({ ...renewed, leftMs: renewed.ttlMs })
     }
   }
@@ -230,6 +234,8 @@ export class FleetLeases implements MutatorLeases {
 
   /** Stops all timers; leases stay open until their time limits. */
   close(): void {
+    this.#isClosed = true
+    this.#cancelCheck?.()
     this.#epochs.close()
     this.#pending.close()
     this.#direct.clear()
@@ -260,6 +266,21 @@ export class FleetLeases implements MutatorLeases {
         if (this.#own.get(id)) this.#own.add(lease, incarnation, leftMs)
       })
     }
+  }
+
+  #keep(lease: NewFleetLease, leftMs?: number): void {
+    this.#own.add(lease, this.#incarnationOf(lease.repository), leftMs)
+    this.#checkLater()
+  }
+
+  #checkLater(): void {
+    if (this.#isClosed) return
+    this.#cancelCheck ??= this.#clock.after(checkMs, () => {
+      this.#cancelCheck = undefined
+      const { repositories } = this.#own
+      for (const repository of repositories) void this.#epochs.read(repository)
+      if (repositories.size > 0) this.#checkLater()
+    })
   }
 
   #incarnationOf(repository: string): string | undefined {

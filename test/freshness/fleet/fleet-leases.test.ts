@@ -169,6 +169,20 @@ t.test('a node that starts meanwhile is told of the leases that the engine does 
   t.match(late.leases.statusOf('/root2/r'), { open: 1 })
 })
 
+t.test('a lease that is seldom renewed is not forgotten either, if its node is not asked', async (t) => {
+  const fleet = openLeaseNodes(2, t)
+  const { id } = await fleet.nodes[0]!.leases.open('/root0/r', 600_000)
+  await observe(fleet, 1)
+  fleet.engine.flush()
+  for (let seconds = 0; seconds < 60; seconds++) {
+    fleet.clock.advance(1000)
+    await turns(10)
+    t.ok((await observe(fleet, 1)).open > 0, `after ${seconds} s`)
+  }
+  await fleet.nodes[0]!.leases.end(id, 'unchanged')
+  t.match(await observe(fleet, 1), { open: 0 })
+})
+
 t.test(
   'a lease for which an engine without its memory has no room keeps nothing else from being known',
   async (t) => {
