@@ -8,7 +8,7 @@ import { fetchV2, postFetch, readFetchAnswer } from '../support/posted-fetch.js'
 import { addPackedBranches, git } from '../support/repositories.js'
 import type { SpawnedSidecar } from '../support/sidecar.js'
 import { workersOf } from '../support/worker-processes.js'
-import { startWorkers, whileStopped } from '../support/workers.js'
+import { startWorkers, upOf, whileStopped } from '../support/workers.js'
 
 if (process.platform !== 'linux') {
   t.plan(0, 'the tests read /proc')
@@ -65,7 +65,7 @@ t.test('an entry that one worker has committed is opened by the other', async (t
   // Its owner is killed, and finds it again.
   process.kill(first, 'SIGKILL')
   await eventually('it is started again', async () => {
-    return (await sidecar.metric('refstream_workers', { state: 'up' })) === 2 && !!third()
+    return (await upOf(sidecar)) === 2 && !!third()
   })
   function third(): number | undefined {
     return workersOf(sidecar.pid).find((pid) => pid !== second && pid !== first)

@@ -64,7 +64,9 @@ t.test('a lease is the same at all workers', async (t) => {
   await whileStopped(second, async () => {
     id = await open(sidecar)
   })
-  await whileStopped(first, async () => t.same(await listed(sidecar), [id]))
+  await whileStopped(first, async () => {
+    t.same(await listed(sidecar), [id])
+  })
   t.same(await branches(clients[1]), ['main'])
   t.same(await branches(clients[1]), ['main'])
   t.equal(fills(), 3, 'nothing is reused while it is open')

@@ -5,7 +5,7 @@ import { eventually } from './eventually.js'
 import { makeGitWrapper } from './git-wrapper.js'
 import { ask, infoRefs, open, type Answer, type Ask } from './http-client.js'
 import { makeRepository } from './repositories.js'
-import { startSidecar } from './sidecar.js'
+import { startSidecar, type SpawnedSidecar } from './sidecar.js'
 import { tempDir } from './temp-dir.js'
 import { isStopped } from './worker-processes.js'
 
@@ -24,6 +24,10 @@ export async function startWorkers(t: Test, ...args: string[]) {
     readdirSync(temporary).filter((name) => name.startsWith('refstream-'))
   return { root, wrapper, sidecar, url: infoRefs(sidecar.url, 'r.git'), privateDirectories }
 }
+
+/** Resolves with how many workers have answered; 0 if the one that was asked has just ended. */
+export const upOf = (sidecar: SpawnedSidecar): Promise<number> =>
+  sidecar.metric('refstream_workers', { state: 'up' }).catch(() => 0)
 
 /** Asks on a connection of its own. */
 export const askAnew = async (url: string): Promise<number> =>
