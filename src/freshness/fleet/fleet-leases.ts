@@ -215,6 +215,14 @@ export class FleetLeases implements MutatorLeases {
     await this.#seeChange(known, generation)
   }
 
+  /**
+   * Asks the other nodes for the leases that they have told each other before this node was there; to be called when they can
+   * tell it something, and before it serves clients. Never rejects: what a node has that cannot be reached is not known here.
+   */
+  greet(): Promise<void> {
+    return this.#direct.greet()
+  }
+
   /** Takes note of what another node tells; in force when it returns. @throws TooManyLeases */
   heard(message: unknown): void {
     this.#direct.heard(message)
@@ -242,7 +250,13 @@ export class FleetLeases implements MutatorLeases {
         const { lease, expiresAtMs = 0 } = this.#own.get(id) ?? {}
         if (!lease) return
         const leftMs = Math.max(1, expiresAtMs - this.#clock.now())
-        await this.#options.engine.openLease({ ...lease, ttlMs: leftMs })
+        try {
+          await this.#options.engine.openLease({ ...lease, ttlMs: leftMs })
+        } catch (error) {
+          // No later try would succeed sooner, and until one does the engine could not be asked about anything.
+          if (error instanceof TooManyFleetLeases) return
+          throw error
+        }
         if (this.#own.get(id)) this.#own.add(lease, incarnation, leftMs)
       })
     }

@@ -21,7 +21,7 @@ import type { RefListings } from '../ref-listings.js'
 import type { ServedRepositories } from './served-repositories.js'
 import type { FleetRuns } from '../peers/fleet-runs.js'
 import type { DiskQuestion } from '../peers/peer-question.js'
-import { requireSame } from '../peers/shared-identity.js'
+import { ageForPeer, requireSame } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import { nameOf, sharedRequest } from './shared-request.js'
 
@@ -48,6 +48,8 @@ interface RefsRead {
   readonly asked: DiskQuestion['asked']
   /** Is it the request of another node? */
   readonly isForPeer?: boolean
+  /** As `DiskQuestion.maxAgeMs`. */
+  readonly askedMs?: number | undefined
 }
 
 /** Answers requests for the refs of repositories here, from the cache where possible. */
@@ -92,12 +94,14 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
 
   /**
    * Answers another node, which has checked access.
-   * @throws PeerRefused if it is another repository, or is served in another way here
+   * @param maxAgeMs as in its question
+   * @throws PeerRefused if it is another repository, or is served or observed in another way here
    */
   async readForPeer(
     target: Target,
     asked: Exclude<DiskQuestion['asked'], { kind: 'pack' }>,
     identity: string,
+    maxAgeMs: number | undefined,
   ): Promise<Reading> {
     const { state, serving } = await this.#open(target)
     const { repository } = state
@@ -108,7 +112,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const read = isListing
       ? this.#listing(repository, asked.objectFormat)
       : this.#advertisement(repository, asked.version)
-    return this.#read(target, state, { ...read, isForPeer: true })
+    return this.#read(target, state, { ...read, isForPeer: true, askedMs: maxAgeMs })
   }
 
   /** As in `Origin`: from a process of its own, which the signal ends. */
@@ -170,7 +174,9 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const { served, cache, backOff, fillReports, listings, fleet } = this.#options
     const { kind, variant, producer } = read
     const key = keyOf(kind, variant, state.repository.gitDir)
-    const stateFor = read.isForPeer ? (seen: Observation) => forPeer(read.stateFor(seen)) : read.stateFor
+    const stateFor = read.isForPeer
+      ? (seen: Observation) => forPeer(read.stateFor(seen), read.askedMs)
+      : read.stateFor
     // From here on, only this repository may answer.
     const target = { path, identity: identityOf(state.repository) }
     const request = (): FillRequest => ({
@@ -196,5 +202,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
 const refsOf = ({ refs }: Observation): ObservedState => refs
 const capabilitiesOf = ({ capabilities }: Observation): ObservedState => capabilities
 
-/** Other nodes are answered from entries of at most half their longest age; see `FreshCache`. */
-const forPeer = (state: ObservedState): ObservedState => ({ ...state, maxAgeMs: state.maxAgeMs / 2 })
+const forPeer = (state: ObservedState, askedMs: number | undefined): ObservedState => ({
+  ...state,
+  maxAgeMs: ageForPeer(state, askedMs),
+})

@@ -159,10 +159,28 @@ t.test('a node that starts meanwhile is told of the leases that the engine does 
   fleet.nodes[0]!.link.state = 'away'
   await fleet.nodes[0]!.leases.open('/root0/r', 60_000)
   const late = fleet.start()
+  late.reachable = false
+  await turns(10)
+  // As soon as it listens, since it can be told nothing before.
+  late.reachable = true
+  await late.leases.greet()
   await turns(10)
   await late.leases.refresh('/root2/r')
   t.match(late.leases.statusOf('/root2/r'), { open: 1 })
 })
+
+t.test(
+  'a lease for which an engine without its memory has no room keeps nothing else from being known',
+  async (t) => {
+    const fleet = openLeaseNodes(2, t)
+    await fleet.nodes[0]!.leases.open('/root0/r', 60_000)
+    await observe(fleet, 0)
+    fleet.engine.flush()
+    fleet.engine.leasesMax = 0
+    await observe(fleet, 0)
+    t.match(await observe(fleet, 0, 'other'), { open: 0 })
+  },
+)
 
 t.test('a mutator does not begin if neither the engine nor all nodes know of it', async (t) => {
   const fleet = openLeaseNodes(3, t)

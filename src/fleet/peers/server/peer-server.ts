@@ -214,6 +214,8 @@ export class PeerServer {
 
   #refuseStranger(reason: string, request: IncomingMessage, response: ServerResponse): void {
     this.#logStranger(reason, request)
+    // Idle connections are kept for nodes only: there is a limit to their number.
+    response.setHeader('Connection', 'close')
     reject(response, 401, reason)
   }
 
