@@ -15,7 +15,7 @@ import { EpochWatch } from './epoch-watch.js'
 import type { KnownEpoch } from './known-epoch.js'
 import { DirectLeases } from './direct-leases.js'
 import type { LeaseMessage } from './lease-messages.js'
-import { OwnLeases } from './own-leases.js'
+import { OwnLeases, type OwnLease } from './own-leases.js'
 import { PendingWork } from './pending-work.js'
 
 /** Maps the subjects of leases to names that are the same on all nodes of a fleet. */
@@ -158,10 +158,14 @@ export class FleetLeases implements MutatorLeases {
   /** Does the engine not know a lease that was neither ended nor has expired? */
   async #isMissing(id: string, repository: string): Promise<boolean> {
     if (this.#direct.get(id)) return true
-    const { incarnation } = this.#own.get(id) ?? {}
-    if (incarnation === undefined) return false
+    return this.#isLost(this.#own.get(id), repository)
+  }
+
+  /** Has the engine lost its memory since it knew a lease of this node? */
+  async #isLost(own: OwnLease | undefined, repository: string): Promise<boolean> {
+    if (own?.incarnation === undefined || own.expiresAtMs <= this.#clock.now()) return false
     await this.#epochs.read(repository)
-    return incarnation !== this.#incarnationOf(repository)
+    return own.incarnation !== this.#incarnationOf(repository)
   }
 
   /** Ends a lease; while the engine is away also one that is not known here, by its id. */
@@ -171,14 +175,16 @@ export class FleetLeases implements MutatorLeases {
     const known = this.#epochs.find(repository)
     const generation = known?.generation
     const isChanged = end !== 'unchanged'
-    const own = this.#own.delete(id)?.lease
+    const own = this.#own.delete(id)
     const told = this.#direct.close(id, isChanged)
-    let lease = this.#toLease({ ...(told?.lease ?? own ?? unknownLease(id, repository)), leftMs: 0 })
+    let lease = this.#toLease({ ...(told?.lease ?? own?.lease ?? unknownLease(id, repository)), leftMs: 0 })
     try {
       const ended = await this.#options.engine.endLease(id, isChanged ? 'changed' : 'unchanged')
       if (told) this.#direct.pendChange(repository)
-      else if (!ended) return undefined
-      else if (isChanged && known) await this.#seeChange(known, generation ?? 0)
+      else if (!ended && !(await this.#isLost(own, repository))) return undefined
+      // An engine that has lost the lease does not count its end, and has answered other nodes as if it were not open.
+      if (!told && !ended && isChanged) await this.#options.engine.change(repository)
+      if (!told && isChanged && known) await this.#seeChange(known, generation ?? 0)
       if (ended) lease = this.#toLease({ ...ended, leftMs: 0 })
     } catch {
       if (!told && isChanged) this.#epochs.change(repository)

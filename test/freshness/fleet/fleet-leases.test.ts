@@ -232,6 +232,18 @@ t.test('the engine does not forget a lease that is held, even if it loses its me
   )
 })
 
+t.test('the end of a lease that the engine has lost counts as a change on all nodes', async (t) => {
+  const fleet = openLeaseNodes(2, t)
+  const { id } = await fleet.nodes[0]!.leases.open('/root0/r', 60_000)
+  fleet.engine.flush()
+  // This node has not known the repository before: nothing tells it that another one holds a lease.
+  const before = await observe(fleet, 1)
+  t.match(await fleet.nodes[0]!.leases.end(id, 'changed'), { id })
+  const after = await observe(fleet, 1)
+  t.equal(after.changes, before.changes + 1)
+  t.equal(await fleet.nodes[0]!.leases.end(id, 'changed'), undefined, 'it ends once')
+})
+
 t.test('too many leases', async (t) => {
   const fleet = openLeaseNodes(1, t)
   fleet.engine.leasesMax = 1
