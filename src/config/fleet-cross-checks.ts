@@ -1,3 +1,4 @@
+import { isLocal, type Address } from './addresses.js'
 import { fleetOptions } from './fleet-options.js'
 import type { Settings } from './options.js'
 
@@ -12,6 +13,7 @@ export function* fleetMistakes(settings: Settings): Generator<string> {
   if (workers > 1) yield '--workers and --fleet: give one of them; in a fleet, start one node for each core'
   yield* memberMistakes(settings)
   yield* peerMistakes(settings)
+  yield* credentialMistakes(settings)
   const { fleetTlsCa, fleetTlsCert, fleetTlsKey } = settings
   if ((fleetTlsCert === undefined) !== (fleetTlsKey === undefined)) {
     yield '--fleet-tls-cert and --fleet-tls-key: give both, or neither'
@@ -60,4 +62,22 @@ function* peerMistakes(settings: Settings): Generator<string> {
   if (peerTlsCert !== undefined && plain.length > 0) {
     yield `--peer-tls-cert: the URLs of ${plain.join(', ')} in --fleet-members must begin with https: then`
   }
+}
+
+/** The credentials of an upstream's clients go to the node that asks in their name. */
+function* credentialMistakes({
+  upstream,
+  upstreamCredentials,
+  fleetMembers = [],
+}: Settings): Generator<string> {
+  if (!upstream || upstreamCredentials === 'service') return
+  const open = fleetMembers.filter(({ url }) => url.startsWith('http:') && !isLocal(addressOf(url)))
+  if (open.length > 0) {
+    yield `--fleet-members: ${open.map(({ name }) => name).join(', ')} would be sent the clients’ credentials for the upstream without encryption; use https: URLs, or --upstream-credentials service`
+  }
+}
+
+const addressOf = (url: string): Address => {
+  const { hostname, port } = new URL(url)
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) }
 }

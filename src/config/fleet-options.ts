@@ -102,7 +102,7 @@ export const fleetOptions = [
     name: 'peer-tls-ca',
     value: 'FILE',
     group: 'Fleet',
-    help: 'certificates in PEM of the authorities that sign those of nodes; every node must then show a certificate for its name in --fleet-members',
+    help: 'certificates in PEM of the authorities that sign those of nodes; every node must then show one. Without --fleet-secret-file, any certificate of theirs makes a member: use an authority of the fleet’s own',
     allowed: 'the path of a file',
     schema: text.optional(),
     defaultText: 'none: the system’s authorities, and no certificates of asking nodes',

@@ -37,6 +37,10 @@ const refused: readonly (readonly [Flags, RegExp])[] = [
     /^--peer-tls-cert: the URLs of a, b in --fleet-members must begin with https:/,
   ],
   [{ ...node, listen: '10.0.0.1:8090', insecureNoAuth: true }, /^--peer: 10.0.0.1:8090 is taken by --listen/],
+  [
+    { ...without('root'), upstream: 'https://git.example' },
+    /^--fleet-members: a, b would be sent the clients’ credentials/,
+  ],
   [{ ...node, fleetTlsCa: '/ca' }, /^--fleet-tls-ca, .*only for an engine with TLS/],
   [{ ...node, fleet: 'rediss://h', fleetTlsCert: '/c' }, /^--fleet-tls-cert and --fleet-tls-key: give both/],
 ]
@@ -52,6 +56,11 @@ t.test('nodes with a secret, with certificates, or workers alone', async (t) => 
   const fine: readonly Flags[] = [
     node,
     { ...without('fleetSecretFile'), ...certificates, fleetMembers },
+    { ...without('root'), upstream: 'https://git.example', upstreamCredentials: 'service' },
+    {
+      ...{ ...without('root'), upstream: 'https://git.example' },
+      fleetMembers: 'a=unix:/a,b=http://127.0.0.1:80',
+    },
     { root, workers: '4' },
     { root, workers: 'auto' },
   ]

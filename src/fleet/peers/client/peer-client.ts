@@ -216,13 +216,19 @@ export class PeerClient implements Peers {
     }
   }
 
-  /** Returns what a status other than 200 means. A stranger can send it too, so it is believed no more than a reset. */
+  /**
+   * Returns what a status other than 200 means. A stranger can send it too, so it is believed no more than a reset; but a node
+   * that takes this one for a stranger is alive, and must not be robbed.
+   */
   #statusError(member: Member, response: IncomingMessage): Error {
     const { statusCode = 0 } = response
     response.resume()
     if (statusCode === 401) this.#logRefusal(member, 'HTTP 401: it does not accept the proof of this node')
     if (statusCode === 421) this.#logRefusal(member, 'HTTP 421: another node is at this address')
-    return unreachable(member, `has answered ${meanings[statusCode] ?? `HTTP ${statusCode}`}`)
+    const meaning = meanings[statusCode]
+    if (meaning === undefined || statusCode === 503)
+      return unreachable(member, `has answered ${meaning ?? `HTTP ${statusCode}`}`)
+    return new PeerRefused('different', `node ${member.name} has answered ${meaning}`)
   }
 
   async #counted<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {

@@ -3,7 +3,7 @@ import { readFileSync, renameSync } from 'node:fs'
 import { createServer as createNetServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { PeerUnreachable } from '../../../../src/fleet/peers/peer.js'
+import { PeerRefused, PeerUnreachable } from '../../../../src/fleet/peers/peer.js'
 import { FrameDecoder } from '../../../../src/fleet/peers/protocol/frames.js'
 import { Authority } from '../../../support/certificates.js'
 import { eventually } from '../../../support/eventually.js'
@@ -75,11 +75,11 @@ t.test('over TLS, with certificates on both sides', async (t) => {
 t.test('a wrong secret, and none', async (t) => {
   const { url, lines: there } = await startServer(t, await answering(t, 'bytes'))
   const { client, lines: here } = createClient(t, url, { secret: 'another secret of 16' })
-  await t.rejects(client.ask('b', {}, { signal }), PeerUnreachable)
+  await t.rejects(client.ask('b', {}, { signal }), PeerRefused)
   const second = client.ask('b', {}, { signal })
-  await t.rejects(second, { name: 'PeerUnreachable', message: /fleet secret/ })
+  await t.rejects(second, { name: 'PeerRefused', message: /fleet secret/ })
   const without = createClient(t, url, { secret: undefined }).client
-  await t.rejects(without.ask('b', {}, { signal }), PeerUnreachable)
+  await t.rejects(without.ask('b', {}, { signal }), PeerRefused)
   t.equal(there.length, 1, 'one line at most every minute')
   t.equal(here.length, 1)
 })
