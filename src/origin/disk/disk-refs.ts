@@ -21,7 +21,7 @@ import type { RefListings } from '../ref-listings.js'
 import type { ServedRepositories } from './served-repositories.js'
 import type { FleetRuns } from '../peers/fleet-runs.js'
 import type { DiskQuestion } from '../peers/peer-question.js'
-import { requireSame } from '../peers/shared-identity.js'
+import { ageForPeer, requireSame } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import { nameOf, sharedRequest } from './shared-request.js'
 
@@ -76,12 +76,14 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
 
   /**
    * Answers another node, which has checked access.
-   * @throws PeerRefused if it is another repository, or is served in another way here
+   * @param maxAgeMs as in its question
+   * @throws PeerRefused if it is another repository, or is served or observed in another way here
    */
   async readForPeer(
     target: Target,
     asked: Exclude<DiskQuestion['asked'], { kind: 'pack' }>,
     identity: string,
+    maxAgeMs: number | undefined,
   ): Promise<Reading> {
     const { state, serving } = await this.#open(target)
     requireSame(state.repository, identity)
@@ -89,7 +91,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     if (isListing ? asked.objectFormat !== serving.objectFormat : !serving.shared)
       throw new PeerRefused('different', 'the repository is served in another way here')
     const read = isListing ? listingOf(asked.objectFormat) : advertisements[asked.version]
-    return this.#read(target, state, read, true)
+    return this.#read(target, state, read, { askedMs: maxAgeMs })
   }
 
   /** As in `Origin`: from a process of its own, which the signal ends. */
@@ -147,13 +149,19 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     if (overloaded) throw overloaded
   }
 
-  /** @param isForPeer is it the request of another node? */
-  #read({ path }: Target, state: Observation, read: RefsRead, isForPeer = false): Reading | Promise<Reading> {
+  /** @param peer of the request of another node: `DiskQuestion.maxAgeMs` */
+  #read(
+    { path }: Target,
+    state: Observation,
+    read: RefsRead,
+    peer?: { readonly askedMs: number | undefined },
+  ): Reading | Promise<Reading> {
     const { git, served, cache, backOff, fillReports, listings, fleet } = this.#options
     const { kind, variant } = read
     const { repository } = state
     const key = keyOf(kind, variant, repository.gitDir)
-    const stateFor = isForPeer ? (seen: Observation) => forPeer(read.stateFor(seen)) : read.stateFor
+    const stateFor = peer ? (seen: Observation) => forPeer(read.stateFor(seen), peer.askedMs) : read.stateFor
+    const isForPeer = peer !== undefined
     const request = (): FillRequest => {
       // From here on, only this repository may answer.
       const target = { path, identity: identityOf(repository) }
@@ -181,8 +189,10 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
 const refsOf = ({ refs }: Observation): ObservedState => refs
 const capabilitiesOf = ({ capabilities }: Observation): ObservedState => capabilities
 
-/** Other nodes are answered from entries of at most half their longest age; see `FreshCache`. */
-const forPeer = (state: ObservedState): ObservedState => ({ ...state, maxAgeMs: state.maxAgeMs / 2 })
+const forPeer = (state: ObservedState, askedMs: number | undefined): ObservedState => ({
+  ...state,
+  maxAgeMs: ageForPeer(state, askedMs),
+})
 
 const advertisementOf = (version: ProtocolVersion): RefsRead => ({
   kind: 'advertisement',
