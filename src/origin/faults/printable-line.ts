@@ -1,5 +1,5 @@
 /** Whole characters: a surrogate is not cut from its pair. */
-const quoted = /^.{0,200}/u
+const quoted = /^.{0,200}/su
 
 /** Returns the first line of a text from elsewhere that has anything to show: printable characters, at most 200. */
 export function printableLine(text: string): string {
