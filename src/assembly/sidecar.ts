@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
-import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
@@ -15,6 +14,7 @@ import { forgetRepository } from '../origin/disk/entry-keys.js'
 import type { Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openAccessControl } from './access-control.js'
+import { cacheDirectoryOf } from './cache-directory.js'
 import { openCache } from './cache.js'
 import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
@@ -109,8 +109,8 @@ async function start(
   closers.add(() => git.close())
   // Requests that wait for Git on such a filesystem fail, and release their permits to others.
   filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
-  const directory = settings.cacheDir ?? defaultCacheDir(cachedFor(settings, root), environment)
-  const cache = await openCache(settings, directory, metrics, log)
+  const directory = cacheDirectoryOf(settings, root && (root.latest ?? root.path), environment)
+  const cache = await openCache(settings, directory, metrics, log, worker?.count)
   closers.add(() => cache.close())
   const packs = await openPacks(settings, directory, metrics, log)
   closers.add(() => packs.cache.close())
@@ -192,6 +192,8 @@ async function start(
       readiness.drain()
       fleet?.retire()
       await servers.drain(settings.drainSeconds)
+      // Clients of other workers may be reading what this one makes.
+      await worker?.drained()
       // Before the origins close, from which other nodes are still reading.
       await fleet?.drain(Math.max(0, until - performance.now()))
       await closers.close()
@@ -224,10 +226,6 @@ async function openFleetOf(
 interface RepositoryEventMap {
   readonly changed: [subject: string]
 }
-
-/** Returns what the cache directory's default name is made from. */
-const cachedFor = ({ upstream = [] }: Settings, root: RepositoriesRoot | undefined) =>
-  root ? (root.latest ?? root.path) : upstream
 
 /** Events of filesystems that may hang, with the points where they are mounted. */
 interface FilesystemEventMap {

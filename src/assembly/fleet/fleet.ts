@@ -86,6 +86,7 @@ export function openFleet(
       await server.listen(listen).catch((error: unknown) => {
         throw new ConfigError(`--peer: ${(error as Error).message}`, { cause: error })
       })
+      await leases.greet()
     },
     setTls: (certificates) => {
       server?.setTls(certificates)
@@ -113,8 +114,10 @@ export function openFleet(
 }
 
 /** Derived from what all nodes have: without a secret the views of clients with credentials are this node's alone. */
-const viewKeyOf = ({ secret }: FleetPlace): Buffer =>
-  secret === undefined ? randomBytes(32) : createHmac('sha256', secret).update('refstream view').digest()
+const viewKeyOf = ({ viewSecret }: FleetPlace): Buffer =>
+  viewSecret === undefined
+    ? randomBytes(32)
+    : createHmac('sha256', viewSecret).update('refstream view').digest()
 
 function orConfigError<T>(make: () => T): T {
   try {

@@ -15,6 +15,8 @@ export interface FleetPlace {
   /** Where the other nodes ask this one. */
   readonly listen: Address | UnixAddress
   readonly secret: string | undefined
+  /** Known to all nodes, and to no client: what views are hashed with. undefined: there is no such secret. */
+  readonly viewSecret: string | undefined
   readonly tls: PeerCertificates | undefined
   /** Are all nodes on this host, with one cache directory? Then they may open each other's files. */
   readonly isOneHost: boolean
@@ -29,23 +31,24 @@ export async function placeOf(
   if (worker) return placeOfWorker(worker)
   const { fleet, fleetName, fleetNode, fleetMembers, peer } = settings
   if (!fleet || fleetNode === undefined || !fleetMembers || !peer) return undefined
+  const { secret, tls } = readFleetFiles(settings)
   return {
     ...{ fleet: fleetName, node: fleetNode, listen: peer, isOneHost: false },
     members: fleetMembers.map(({ name, url }) =>
       url.startsWith('unix:') ? { name, path: url.slice('unix:'.length) } : { name, url },
     ),
-    ...readFleetFiles(settings),
+    ...{ secret, viewSecret: secret, tls },
     open: await openEngine(fleet, settings),
   }
 }
 
 /** Workers are known by being able to connect: their sockets are in a directory of the primary's. */
-function placeOfWorker({ node, members, engine }: WorkerContext): FleetPlace {
+function placeOfWorker({ node, members, engine, secret }: WorkerContext): FleetPlace {
   const own = members.find(({ name }) => name === node)
   if (!own) throw new Error(`worker ${node} is not among the workers`)
   return {
     ...{ fleet: 'workers', node, members, listen: { path: own.path }, isOneHost: true },
-    ...{ secret: undefined, tls: undefined },
+    ...{ secret: undefined, viewSecret: secret, tls: undefined },
     open: () => Promise.resolve(engine),
   }
 }

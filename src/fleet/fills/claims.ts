@@ -17,7 +17,12 @@ export interface ClaimsOptions {
 /** What is claimed. */
 export interface Claimed extends DigestedKey {
   readonly state: string | undefined
+  /** As `SharedFillRequest.isRepaired`. */
+  readonly isRepaired?: boolean
 }
+
+/** The state of claims for which failures in an earlier state do not count, nor entries. */
+const repaired = 'repaired'
 
 /** Another node makes an entry, or has made it. */
 export interface Borrow {
@@ -66,6 +71,8 @@ export class Claims {
       let answer = await this.#ask(claimed, rob)
       // It is asked for, so this node does not have it any more.
       if (answer.kind === 'published' && answer.node === node) answer = await this.#ask(claimed, answer.token)
+      if (answer.kind === 'failed' && claimed.isRepaired)
+        answer = await this.#ask({ ...claimed, state: repaired }, undefined)
       const isOwn = (answer.kind === 'published' || answer.kind === 'held') && answer.node === node
       return isOwn ? alone : this.#decide(claimed, answer)
     } catch {

@@ -72,7 +72,8 @@ export class SharedFills implements FleetFills {
   }
 
   share(request: SharedFillRequest): SharedFill {
-    return new ClaimedFill(request, this.#claimed(request, request.state), this.#fillOptions)
+    const { state, isRepaired = false } = request
+    return new ClaimedFill(request, { ...this.#claimed(request, state), isRepaired }, this.#fillOptions)
   }
 
   ask(question: SharedQuestion<AsyncIterable<Buffer> | 'unchanged'>): Promise<SharedAnswer> {
