@@ -28,7 +28,7 @@ function servicesOf(compose: string): Map<string, Service> {
   const services = new Map<string, Service>()
   for (let index = 0; index < parts.length; index += 2) {
     const field = (name: string): string | undefined =>
-      new RegExp(`^ {4}${name}: (.*)$`, 'm').exec(parts[index + 1]!)?.[1]
+      new RegExp(`^ {4}${name}: (.*)$`, 'm').exec(parts[index + 1]!)?.[1]?.replaceAll("'", '"')
     const list = (name: string): string[] => JSON.parse(field(name) ?? '[]') as string[]
     const environment = field('environment')?.replaceAll(/(\w+):/g, '"$1":') ?? '{}'
     services.set(parts[index]!, {
