@@ -25,6 +25,7 @@ export async function doctor(
     report(judgeGit(git, await inspectInstallation(git)))
     report(await checkSidecar(settings))
     report(await checkCacheDir(settings, settings.upstream ?? []))
+    await reportFleet(settings)
     return helpers.close()
   }
   const top = root.latest ?? root.path
@@ -34,6 +35,7 @@ export async function doctor(
   report(judgeGit(git, installation))
   report(await checkSidecar(settings))
   report(await checkCacheDir(settings, top))
+  await reportFleet(settings)
 
   const found = new Set<string>()
   const reported = new Set<string>()
@@ -59,6 +61,13 @@ export async function doctor(
 
 const checkCacheDir = (settings: Settings, origin: Parameters<typeof defaultCacheDir>[0]): Promise<Finding> =>
   checkCache(settings.cacheDir ?? defaultCacheDir(origin, process.env), settings)
+
+/** Loads what fleets need only where there is one. */
+async function reportFleet(settings: Settings): Promise<void> {
+  if (!settings.fleet) return
+  const { checkFleet } = await import('./doctor/fleet.js')
+  for (const finding of await checkFleet(settings)) report(finding)
+}
 
 function report({ line, wrong }: Finding): void {
   process.stdout.write(`${line}\n`)

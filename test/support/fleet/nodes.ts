@@ -25,6 +25,10 @@ export interface FleetOptions {
 /** The nodes of a fleet, each in a process of its own. */
 export interface SpawnedFleet {
   readonly nodes: readonly SpawnedSidecar[]
+  /** By which nodes know each other. */
+  readonly secret: string
+  /** Where a node listens for the others: a Unix socket, as in `--peer`. */
+  readonly peerOf: (index: number) => string
   /** Starts a node again, with its cache directory. */
   restart(index: number): Promise<SpawnedSidecar>
   /** Resolves with a metric's sum over the nodes that run. */
@@ -38,7 +42,8 @@ export async function startFleet(t: Test, options: FleetOptions): Promise<Spawne
   const { root, engine, count = 3, args = [] } = options
   const directory = tempDir(t)
   const secret = join(directory, 'secret')
-  writeFileSync(secret, randomBytes(24).toString('base64'), { mode: 0o600 })
+  const secretText = randomBytes(24).toString('base64')
+  writeFileSync(secret, secretText, { mode: 0o600 })
   const own = (index: number): string => `unix:${join(directory, `${names[index]}.sock`)}`
   const urlOf = (index: number): string => options.memberUrl?.(index, own(index)) ?? own(index)
   const members = Array.from({ length: count }, (_, index) => `${names[index]}=${urlOf(index)}`).join(',')
@@ -61,7 +66,7 @@ export async function startFleet(t: Test, options: FleetOptions): Promise<Spawne
     })
   const nodes = await Promise.all(Array.from({ length: count }, (_, index) => start(index)))
   return {
-    nodes,
+    ...{ nodes, secret: secretText, peerOf: own },
     restart: async (index) => (nodes[index] = await start(index)),
     metric: async (name, labels) => {
       const values = await Promise.all(nodes.map((node) => node.metric(name, labels).catch(() => 0)))
