@@ -20,6 +20,7 @@ import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
 import type { Fleet } from './fleet/fleet.js'
+import { readPeerCertificates } from './fleet/files.js'
 import { fleetParts } from './fleet/origin-runs.js'
 import { checkFileDescriptors } from './file-descriptors.js'
 import { watchGauges } from './gauges.js'
@@ -123,7 +124,7 @@ async function start(
   })
   const changed = (subject: string): void => void repositories.emit('changed', subject)
   const fleet = await openFleetOf(settings, worker, root, changed, metrics, log)
-  if (fleet) closers.add(() => fleet.close(worker ? 0 : peersDrainMs))
+  if (fleet) closers.add(() => fleet.close())
   const journal = cache.ownDirectory && join(cache.ownDirectory, 'leases')
   const leases = fleet?.leases ?? openLeases(journal, metrics, log, changed)
   closers.add(() => leases.close())
@@ -158,6 +159,11 @@ async function start(
       hear: (message) => fleet.leases.heard(message),
     }),
   )
+  if (fleet && settings.peerTlsCert !== undefined)
+    files.watch('peer-tls', [settings.peerTlsCert, settings.peerTlsKey, settings.peerTlsCa], () => {
+      const certificates = readPeerCertificates(settings)
+      if (certificates) fleet.setTls(certificates)
+    })
   const modes = origins.disk?.modes
   watchGauges(metrics, { cache, packs: packs.cache, listings, git, helpers, leases, modes, limits, log })
   const readiness = new Readiness({ root, disks, limits })
@@ -182,18 +188,19 @@ async function start(
     reload: () => files.reload(),
     killProcesses: () => git.killAll(),
     close: async () => {
+      const until = performance.now() + settings.drainSeconds * 1000
       readiness.drain()
+      fleet?.retire()
       await servers.drain(settings.drainSeconds)
       // Clients of other workers may be reading what this one makes.
       await worker?.drained()
+      // Before the origins close, from which other nodes are still reading.
+      await fleet?.drain(Math.max(0, until - performance.now()))
       await closers.close()
       await servers.close()
     },
   }
 }
-
-/** Milliseconds for which nodes on other hosts may go on reading from one that is about to end. */
-const peersDrainMs = 10_000
 
 /** Loads what fleets need only where there is one. @throws ConfigError */
 async function openFleetOf(
@@ -207,7 +214,7 @@ async function openFleetOf(
   if (!worker && !settings.fleet) return undefined
   const { placeOf } = await import('./fleet/place.js')
   const { openFleet } = await import('./fleet/fleet.js')
-  const place = await placeOf(settings, worker, log)
+  const place = await placeOf(settings, worker)
   if (!place) return undefined
   const faults = settings.upstream
     ? (await import('../origin/upstream/upstream-faults.js')).upstreamFaults

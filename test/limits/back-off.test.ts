@@ -90,3 +90,32 @@ t.test('waits are spread over the whole permitted range', (t) => {
   t.pass()
   t.end()
 })
+
+t.test('failures of other processes count, and block nothing', (t) => {
+  const { clock, backOff } = create()
+  backOff.failedElsewhere('key', 'one')
+  backOff.failedElsewhere('key', 'two', '', 3)
+  backOff.failedElsewhere('key', 'late news', '', 2)
+  t.notOk(backOff.blocked('key'))
+  t.equal(backOff.failuresOf('key')?.count, 3)
+  backOff.failed('key', 'here')
+  t.equal(backOff.failuresOf('key')?.count, 4)
+  const { retryAfterMs = 0 } = backOff.blocked('key') ?? {}
+  t.equal(Math.round(retryAfterMs / 0.999), 4 * baseMs)
+  backOff.failedElsewhere('key', 'elsewhere')
+  t.equal(backOff.blocked('key')?.retryAfterMs, retryAfterMs, 'what blocks here goes on')
+  clock.advance(retryAfterMs)
+  t.notOk(backOff.blocked('key'))
+  t.end()
+})
+
+t.test('it is known that a key has failed in another state', (t) => {
+  const { backOff } = create()
+  t.equal(backOff.hasFailedOtherwise('key', 'one'), false)
+  backOff.failedElsewhere('key', 'error', 'one')
+  t.equal(backOff.hasFailedOtherwise('key', 'one'), false)
+  t.equal(backOff.hasFailedOtherwise('key', 'two'), true)
+  backOff.succeeded('key')
+  t.equal(backOff.hasFailedOtherwise('key', 'two'), false)
+  t.end()
+})

@@ -21,6 +21,8 @@ const failuresMax = 2
 const refusalsMax = 5
 /** Milliseconds between two claims while a silent node holds the lease; varies by a fifth. */
 const pollMs = 1000
+/** The least of them, if the time limit is about to pass, as far as the engine says. */
+const leastPollMs = 20
 /** Milliseconds before the claim that follows a refusal; doubles with each, and varies by half. */
 const refusedMs = 50
 
@@ -88,7 +90,7 @@ export class Election {
       const leftMs = this.#deadline - clock.now()
       if (leftMs <= 0)
         throw new FillError('timeout', `the node ${node}, which holds the fill lease, gives no sign of life`)
-      const waitMs = Math.min(pollMs, decision.leftMs + 1) * (0.8 + 0.4 * random())
+      const waitMs = Math.min(pollMs, Math.max(leastPollMs, decision.leftMs + 1)) * (0.8 + 0.4 * random())
       await waiter.next(Math.min(waitMs, leftMs), signal)
     }
   }

@@ -5,7 +5,7 @@ import type { Repository } from '../../git/state/repository.js'
 import type { PassedReason } from '../pack-answer.js'
 import type { PackSource, PackState, SharedPack } from '../packs/pack-source.js'
 import { packQuestion, type DiskQuestion } from '../peers/peer-question.js'
-import { sharedIdentityOf } from '../peers/shared-identity.js'
+import { askedAge, sharedIdentityOf } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import type { ObjectsObservation } from './observation/observer.js'
 import type { PackNames } from './pack-names.js'
@@ -44,12 +44,17 @@ export class DiskPacks implements PackSource {
         const now = await names.stateOf(target, asked, await served.observeObjects(target), tags)
         return now.unsettledMs === 0 && now.name === name
       },
-      shared: () => sharedPack(target, repository, asked),
+      shared: () => sharedPack(target, repository, asked, maxAgeMs),
     }
   }
 }
 
-function sharedPack({ path }: Target, repository: Repository, asked: FetchRequest): SharedPack {
+function sharedPack(
+  { path }: Target,
+  repository: Repository,
+  asked: FetchRequest,
+  maxAgeMs: number,
+): SharedPack {
   const { gitName, commonName } = repository
   const identity = sharedIdentityOf(repository)
   return {
@@ -58,6 +63,7 @@ function sharedPack({ path }: Target, repository: Repository, asked: FetchReques
     identity,
     question: (admitted): DiskQuestion => ({
       ...{ origin: 'disk', path, repository: identity, asked: packQuestion(asked, admitted) },
+      ...askedAge(maxAgeMs),
     }),
   }
 }

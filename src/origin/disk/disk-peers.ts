@@ -34,13 +34,16 @@ export class DiskPeers implements PeerOrigin<DiskQuestion> {
     }
   }
 
-  async #answer({ path, repository, asked }: DiskQuestion): Promise<AnsweredEntry> {
+  async #answer({ path, repository, maxAgeMs, asked }: DiskQuestion): Promise<AnsweredEntry> {
     const { refs, packs, cache } = this.#options
     if (asked.kind === 'pack') {
-      const { reading, notes } = await packs.readForPeer({ path }, fetchOf(asked), asked.admitted, repository)
+      const { admitted } = asked
+      const { reading, notes } = await packs.readForPeer({ path }, fetchOf(asked), {
+        ...{ admitted, identity: repository, maxAgeMs },
+      })
       return { follower: reading.follower, sha256: reading.entry.sha256, ageMs: 0, notes }
     }
-    const { entry, follower } = await refs.readForPeer({ path }, asked, repository)
+    const { entry, follower } = await refs.readForPeer({ path }, asked, repository, maxAgeMs)
     // As of now, which is no less than it was when the question came.
     const ageMs = cache.ageMsOf(entry)
     return { follower, sha256: entry.sha256, ageMs: 0, notes: () => ({ ageMs }) }

@@ -5,7 +5,7 @@ import type { Producer } from '../../streamcache/index.js'
 import type { FleetRun } from '../peers/fleet-run.js'
 import type { FleetRuns, OwnFill } from '../peers/fleet-runs.js'
 import type { DiskQuestion } from '../peers/peer-question.js'
-import { sharedIdentityOf } from '../peers/shared-identity.js'
+import { askedAge, sharedIdentityOf } from '../peers/shared-identity.js'
 
 /** What a fill of a repository's refs makes. */
 export interface SharedRefs {
@@ -31,10 +31,10 @@ export function sharedRequest(
 ): FillRequest {
   /** What was planned for the fill that is about to begin, or has. */
   let planned: FleetRun | undefined
-  const question: DiskQuestion = {
-    ...{ origin: 'disk', path, asked },
+  const questionFor = ({ maxAgeMs }: ObservedState): DiskQuestion => ({
+    ...{ origin: 'disk', path, asked, ...askedAge(maxAgeMs) },
     repository: sharedIdentityOf(repository),
-  }
+  })
   const fillOf = (state: ObservedState): OwnFill => ({
     ...{ key, state: nameOf(state) },
     token: state.unsettledMs === 0 ? state.token : undefined,
@@ -44,7 +44,7 @@ export function sharedRequest(
       repository: repository.commonName || '.',
       key: `${kind} ${variant} ${repository.gitName}`,
       state: state.unsettledMs === 0 ? sharedNameOf(state) : undefined,
-      ...{ question, isForPeer, repeatable: true, produce: producer },
+      ...{ question: questionFor(state), isForPeer, repeatable: true, produce: producer },
     })
     return planned
   }

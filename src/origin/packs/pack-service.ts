@@ -11,6 +11,7 @@ import { unlessBackingOff } from '../faults/backing-off.js'
 import { causeOf, refusalOf } from '../faults/faults.js'
 import type { FillReports } from '../faults/fill-reports.js'
 import type { FleetRuns } from '../peers/fleet-runs.js'
+import { ageForPeer } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import type { PackAnswer, PackClient } from '../pack-answer.js'
 import type { PassedReason } from '../pack-answer.js'
@@ -29,6 +30,16 @@ export interface PackServiceOptions {
   readonly backOff: BackOff
   /** The fills that other nodes may make instead; left out: there are no other nodes. */
   readonly fleet?: FleetRuns | undefined
+}
+
+/** What another node says of a fetch besides the fetch itself. */
+export interface PeerTerms {
+  /** Was its client admitted, so that it must not be shed? */
+  readonly admitted: boolean
+  /** As `SharedPack.identity`. */
+  readonly identity: string
+  /** As `DiskQuestion.maxAgeMs`. */
+  readonly maxAgeMs?: number | undefined
 }
 
 /** A pack for another node. */
@@ -71,14 +82,12 @@ export class PackService {
 
   /**
    * Answers another node, which has checked access.
-   * @param identity as `SharedPack.identity`
    * @throws PeerRefused if it cannot be shared here, or is of another repository; what the source throws
    */
   async readForPeer(
     target: Target,
     asked: FetchRequest,
-    admitted: boolean,
-    identity: string,
+    { admitted, identity, maxAgeMs: askedMs }: PeerTerms,
   ): Promise<PeerPack> {
     const { enabled, source, cache } = this.#options
     if (!enabled) throw new PeerRefused('different', 'packs are not shared here')
@@ -89,9 +98,8 @@ export class PackService {
         throw new PeerRefused('different', 'the repository is another one here')
       const { unsettledMs, maxAgeMs } = state
       if (unsettledMs === 0) {
-        const reading = await cache.read(
-          this.#requestFor({ ...state, maxAgeMs: maxAgeMs / 2 }, { admitted }, true),
-        )
+        const forPeer = { ...state, maxAgeMs: ageForPeer(state, askedMs) }
+        const reading = await cache.read(this.#requestFor(forPeer, { admitted }, true))
         const { entry } = reading
         const ageMs = maxAgeMs === Infinity ? 0 : cache.ageMsOf(entry)
         return { reading, notes: () => ({ sound: this.#sound.get(entry) ?? true, ageMs }) }

@@ -1,7 +1,8 @@
+import { FillFailedElsewhere } from '../../fleet/fills/fill-failed-elsewhere.js'
 import type { FleetFills, SharedFill, SharedFillEnd } from '../../fleet/fills/shared-fill.js'
 import { PeerRefused, type PeerQuestion } from '../../fleet/peers/peer.js'
 import { FillError } from '../../streamcache/index.js'
-import { BackingOff } from '../faults/errors.js'
+import { BackingOff, FailedElsewhere } from '../faults/errors.js'
 
 /** What the run of a fill needs to be shared with other nodes. */
 export interface FleetRunRequest {
@@ -14,6 +15,8 @@ export interface FleetRunRequest {
   /** Is it the request of another node? */
   readonly isForPeer: boolean
   readonly repeatable: boolean
+  /** As `SharedFillRequest.isRepaired`. */
+  readonly isRepaired?: boolean
   /** Makes the bytes here. */
   readonly produce: (signal: AbortSignal) => AsyncIterable<Buffer>
   /** Called after the end of bytes that another node has made, with what it said of them. */
@@ -40,9 +43,9 @@ export class FleetRun {
   }
 
   #share(fromPeer: boolean): SharedFill {
-    const { repository, key, state, question, repeatable } = this.#request
+    const { repository, key, state, question, repeatable, isRepaired = false } = this.#request
     return this.#fills.share({
-      ...{ repository, key, state, question, fromPeer, repeatable },
+      ...{ repository, key, state, question, fromPeer, repeatable, isRepaired },
       produce: (signal) => {
         this.#runsHere = true
         return this.#request.produce(signal)
@@ -83,7 +86,7 @@ export class FleetRun {
       yield* this.#shared.produce(signal)
     } catch (error) {
       if (!this.#isWanted || !this.#request.isForPeer || !(causeOf(error) instanceof PeerRefused))
-        throw translated(error)
+        throw this.#meantHere(error)
       // Begun for another node, which gets it elsewhere: a client that has joined meanwhile is not refused with it.
       this.#shared.ended({ kind: 'nothing' })
       this.#shared = this.#share(false)
@@ -95,8 +98,15 @@ export class FleetRun {
     try {
       yield* this.#shared.produce(signal)
     } catch (error) {
-      throw translated(error)
+      throw this.#meantHere(error)
     }
+  }
+
+  /** Returns what an error means here. */
+  #meantHere(error: unknown): unknown {
+    const isElsewhere = !this.#runsHere && error instanceof FillError && error.cause === undefined
+    if (!isElsewhere) return translated(error)
+    return new FillError(error.fault, error.message, { cause: new FailedElsewhere(error.message) })
   }
 
   ended(end: SharedFillEnd): void {
@@ -109,7 +119,6 @@ const causeOf = (error: unknown): unknown => (error instanceof FillError ? error
 /** Returns BackingOff for `FillFailedElsewhere`: a failure that is in force in the whole fleet. */
 export function translated(error: unknown): unknown {
   const cause = causeOf(error)
-  const { name, retryAfterMs } = (cause ?? {}) as { readonly name?: unknown; readonly retryAfterMs?: unknown }
-  if (name !== 'FillFailedElsewhere' || typeof retryAfterMs !== 'number') return error
-  return new BackingOff(retryAfterMs, cause)
+  if (!(cause instanceof FillFailedElsewhere)) return error
+  return new BackingOff(cause.retryAfterMs, cause, cause.attempt)
 }

@@ -47,8 +47,8 @@ export interface Asking {
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal | undefined
   readonly ask: (question: Question) => Promise<AsyncIterable<Buffer> | 'unchanged'>
-  /** The same question for another node. */
-  readonly asked: UpstreamQuestion['asked']
+  /** Returns the same question for another node. */
+  readonly asked: () => UpstreamQuestion['asked']
   /** Is it the request of another node? */
   readonly isForPeer?: boolean
 }
