@@ -13,7 +13,7 @@ import { requestFile } from './compare/requests.mjs'
 import { countingGit, countProcesses, load } from './compare/tools.mjs'
 
 const isQuick = Boolean(process.env.QUICK)
-const [seconds, rounds, largeRefs] = isQuick ? [2, 3, 20_000] : [5, 5, 100_000]
+const [seconds, rounds, largeRefs] = isQuick ? [2, 2, 20_000] : [5, 5, 100_000]
 const [keepAlive, storm] = [32, 200]
 
 makeRepository('small.git', 20)

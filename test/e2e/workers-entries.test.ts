@@ -8,7 +8,7 @@ import { fetchV2, postFetch, readFetchAnswer } from '../support/posted-fetch.js'
 import { addPackedBranches, git } from '../support/repositories.js'
 import type { SpawnedSidecar } from '../support/sidecar.js'
 import { workersOf } from '../support/worker-processes.js'
-import { startWorkers, upOf, whileStopped } from '../support/workers.js'
+import { published, startWorkers, upOf, whileStopped } from '../support/workers.js'
 
 if (process.platform !== 'linux') {
   t.plan(0, 'the tests read /proc')
@@ -44,6 +44,7 @@ async function startWithEntry(t: Test, ...args: string[]) {
     body = Buffer.from((await ask(url)).body)
     await eventually('the entry is committed', () => bodies(sidecar).length === 1)
   })
+  await published(sidecar, 1)
   const [path = ''] = bodies(sidecar)
   return { ...started, repository, first, second, body, path }
 }
@@ -143,6 +144,7 @@ t.test('packs on disk are opened by all workers', async (t) => {
     })
   })
   const runs = wrapper.count('upload-pack')
+  await published(sidecar, runs)
   t.ok(readFetchAnswer(kept).pack.length > 3_000_000)
   await whileStopped(first, async () => void t.ok((await fetchPack()).equals(kept)))
   t.equal(wrapper.count('upload-pack'), runs)

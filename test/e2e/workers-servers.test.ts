@@ -7,7 +7,7 @@ import { run } from '../support/hooked.js'
 import { gitEnvironment } from '../support/repositories.js'
 import { tempDir } from '../support/temp-dir.js'
 import { workersOf } from '../support/worker-processes.js'
-import { startWorkers, whileStopped } from '../support/workers.js'
+import { published, startWorkers, whileStopped } from '../support/workers.js'
 
 if (process.platform !== 'linux') {
   t.plan(0, 'the tests read /proc')
@@ -28,7 +28,7 @@ t.test('TLS and gRPC: each worker accepts, and all requests are counted', async 
   for (const other of workersOf(sidecar.pid)) {
     await whileStopped(other, async () => {
       const listed = await run(options, 'git', 'ls-remote', `${sidecar.url}/r.git`, 'refs/heads/*')
-      t.match(listed, { status: 0, output: /\trefs\/heads\/main\n/ })
+      t.match(listed, { status: 0, output: /\trefs\/heads\/main$/ })
       const client = new GrpcClient(
         t,
         sidecar.grpcTarget,
@@ -38,6 +38,7 @@ t.test('TLS and gRPC: each worker accepts, and all requests are counted', async 
       )
       t.match((await client.bytes('Advertise', { repository: 'r.git' })).toString(), / refs\/heads\/main/)
     })
+    await published(sidecar, 3)
   }
   const requests = (labels: Record<string, string>): Promise<number> =>
     sidecar.metric('refstream_requests_total', labels)

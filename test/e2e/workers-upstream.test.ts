@@ -1,4 +1,5 @@
 import t from 'tap'
+import { eventually } from '../support/eventually.js'
 import { PermissionServer } from '../support/permission-server.js'
 import { startSidecar } from '../support/sidecar.js'
 import { workersOf } from '../support/worker-processes.js'
@@ -20,8 +21,17 @@ t.test('workers share what an upstream shows to a client with credentials', asyn
   const sidecar = await startSidecar(t, undefined, { args })
   const clients = await connectToEach(t, sidecar.url, workersOf(sidecar.pid))
   const path = '/team/secret/info/refs?service=git-upload-pack'
-  for (const client of clients) {
-    const { status, body } = await client(path, { headers: { Authorization: basic } })
+  let answer = (): void => {}
+  const answered = new Promise<void>((resolve) => (answer = resolve))
+  server.beforeAnswer = () => answered
+  const first = clients[0](path, { headers: { Authorization: basic } })
+  await eventually('the upstream is asked', () => server.requests.length > 0)
+  const second = clients[1](path, { headers: { Authorization: basic } })
+  await eventually('the second worker waits for the first', async () => {
+    return (await sidecar.metric('refstream_fleet_claims_total', { answer: 'held' })) > 0
+  })
+  answer()
+  for (const { status, body } of await Promise.all([first, second])) {
     t.equal(status, 200)
     t.match(body.toString(), / refs\/users\/alice\n/)
   }

@@ -29,6 +29,13 @@ export async function startWorkers(t: Test, ...args: string[]) {
 export const upOf = (sidecar: SpawnedSidecar): Promise<number> =>
   sidecar.metric('refstream_workers', { state: 'up' }).catch(() => 0)
 
+/** Resolves when so many fills are known to all workers: before that, one that is stopped would be waited for. */
+export const published = (sidecar: SpawnedSidecar, count: number): Promise<void> =>
+  eventually(`${count} fills are published`, async () => {
+    const labels = { operation: 'publish', result: 'ok' }
+    return (await sidecar.metric('refstream_fleet_engine_operations_total', labels)) === count
+  })
+
 /** Asks on a connection of its own. */
 export const askAnew = async (url: string): Promise<number> =>
   (await ask(url, { headers: { Connection: 'close' } })).status
