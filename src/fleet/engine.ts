@@ -29,7 +29,10 @@ export interface FleetEngine {
   /** Records that a repository may have changed. */
   change(repository: string): Promise<void>
 
-  /** Opens a mutator lease. @throws TooManyFleetLeases */
+  /**
+   * Opens a mutator lease. One that is open already, since an answer was lost, is extended to the time limit that is given now.
+   * @throws TooManyFleetLeases
+   */
   openLease(lease: NewFleetLease): Promise<void>
 
   /** Extends a mutator lease to `ttlMs` from now; left out: to its earlier time limit again. undefined: there is none. */

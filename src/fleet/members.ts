@@ -42,12 +42,15 @@ export class Members {
    */
   start(): Promise<void> {
     this.#beating = this.#beating.then(async () => {
-      this.#cancel?.()
-      if (this.#isClosed) return
-      await this.#beat()
-      if (!this.#isClosed) this.#cancel = this.#clock.after(beatMs, () => void this.start())
+      if (!this.#isClosed) await this.#beat()
+      this.#beatLater()
     })
     return this.#beating
+  }
+
+  #beatLater(): void {
+    this.#cancel?.()
+    if (!this.#isClosed) this.#cancel = this.#clock.after(beatMs, () => void this.start())
   }
 
   async #beat(): Promise<void> {

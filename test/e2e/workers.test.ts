@@ -13,7 +13,7 @@ import { sha256 } from '../support/sha256.js'
 import { cleanEnvironment, program, startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
 import { runs, workersOf } from '../support/worker-processes.js'
-import { askAnew, startWorkers, whileStopped } from '../support/workers.js'
+import { askAnew, startWorkers, upOf, whileStopped } from '../support/workers.js'
 
 if (process.platform !== 'linux') {
   t.plan(0, 'the tests read /proc')
@@ -115,7 +115,7 @@ t.test(
     for (let time = 0; time < 5; time++)
       t.equal(await askAnew(url), 200, 'new connections are served at once')
     await eventually('it is started again', async () => {
-      return (await sidecar.metric('refstream_workers', { state: 'up' })) === 2
+      return (await upOf(sidecar)) === 2
     })
     t.notSame(workersOf(sidecar.pid), fresh)
     t.equal(await sidecar.metric('refstream_workers_restarts_total'), 1)

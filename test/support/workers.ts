@@ -1,10 +1,11 @@
 import type { Test } from 'tap'
 import { readdirSync } from 'node:fs'
+import { Agent } from 'node:http'
 import { eventually } from './eventually.js'
 import { makeGitWrapper } from './git-wrapper.js'
-import { ask, infoRefs } from './http-client.js'
+import { ask, infoRefs, open, type Answer, type Ask } from './http-client.js'
 import { makeRepository } from './repositories.js'
-import { startSidecar } from './sidecar.js'
+import { startSidecar, type SpawnedSidecar } from './sidecar.js'
 import { tempDir } from './temp-dir.js'
 import { isStopped } from './worker-processes.js'
 
@@ -24,6 +25,10 @@ export async function startWorkers(t: Test, ...args: string[]) {
   return { root, wrapper, sidecar, url: infoRefs(sidecar.url, 'r.git'), privateDirectories }
 }
 
+/** Resolves with how many workers have answered; 0 if the one that was asked has just ended. */
+export const upOf = (sidecar: SpawnedSidecar): Promise<number> =>
+  sidecar.metric('refstream_workers', { state: 'up' }).catch(() => 0)
+
 /** Asks on a connection of its own. */
 export const askAnew = async (url: string): Promise<number> =>
   (await ask(url, { headers: { Connection: 'close' } })).status
@@ -40,10 +45,34 @@ export const whileStopped = async (pid: number, work: () => Promise<void>): Prom
   }
 }
 
-/** Does work with each of two workers alone, while the other one is stopped. */
-export async function withEach(
-  workers: readonly number[],
-  work: (worker: number) => Promise<void>,
-): Promise<void> {
-  for (const other of workers) await whileStopped(other, () => work(workers.find((each) => each !== other)!))
+/** Sends a request on a connection. */
+export type Send = (path: string, options?: Ask) => Promise<Answer>
+
+/**
+ * Connects to each of two workers, while the other one is stopped. Closed with the test.
+ * @returns what sends requests on the connection to the first, and to the second
+ */
+export async function connectToEach(t: Test, url: string, workers: readonly number[]): Promise<[Send, Send]> {
+  const connections: Send[] = []
+  for (const other of [...workers].reverse()) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    t.teardown(() => agent.destroy())
+    const send: Send = async (path, { method = 'GET', headers = {}, body } = {}) => {
+      const response = await open(url + path, { method, headers, agent }, body)
+      if (response.socket !== socket) throw new Error('the connection was closed')
+      const chunks = (await response.toArray()) as Buffer[]
+      return {
+        status: response.statusCode ?? 0,
+        ...{ headers: response.headers, rawHeaders: response.rawHeaders, body: Buffer.concat(chunks) },
+      }
+    }
+    let socket: unknown
+    connections.push(send)
+    await whileStopped(other, async () => {
+      const response = await open(`${url}/`, { agent })
+      socket = response.socket
+      await response.toArray()
+    })
+  }
+  return connections as [Send, Send]
 }

@@ -28,7 +28,7 @@ export interface SpawnedFleet {
   /** Starts a node again, with its cache directory. */
   restart(index: number): Promise<SpawnedSidecar>
   /** Resolves with a metric's sum over the nodes that run. */
-  metric(name: string, labels?: Record<string, string>): Promise<number>
+  readonly metric: (name: string, labels?: Record<string, string>) => Promise<number>
 }
 
 const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']

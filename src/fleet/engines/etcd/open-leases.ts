@@ -63,8 +63,11 @@ export class OpenLeases {
         ],
       }),
     )
-    // The id is random: if there is such a lease, the answer to an earlier try was lost.
-    if (!opened.succeeded) return
+    if (!opened.succeeded) {
+      // The id is random: if there is such a lease, the answer to an earlier try was lost.
+      await this.renew(id, lease.ttlMs)
+      return
+    }
     this.#known = Number(opened.responses.at(-1)?.responseRange?.count)
     if (this.#known > this.#max) {
       // Others have opened the last ones at the same time. That this one was opened and ended changes nothing.

@@ -248,3 +248,9 @@ t.test('a server needs something by which it knows nodes', async (t) => {
   const { client } = createClient(t, url, { secret: undefined })
   await t.rejects(client.ask('b', {}, { signal }), PeerUnreachable, 'a local one takes nothing over TCP')
 })
+
+t.test('a connection that cannot be accepted ends nothing', async (t) => {
+  const { server, lines } = await startServer(t, await answering(t, 'bytes'))
+  server.server.emit('error', new Error('EMFILE'))
+  t.match(JSON.stringify(lines), 'cannot accept a connection of another node')
+})
