@@ -131,7 +131,7 @@ t.test('clients that come while the upstream is asked share what is asked next',
     t.comment(`${isFleet ? 'a fleet' : 'alone'}: the upstream was asked ${upstream.asked()} times`)
     if (isFleet) t.equal(upstream.most(), 1)
     else t.equal(upstream.asked(), 6, 'each node has asked twice')
-    if (isFleet) t.ok(upstream.asked() <= 4)
+    if (isFleet) t.ok(upstream.asked() < 6)
   }
 })
 
