@@ -1,4 +1,5 @@
 import type { Clock } from '../../limits/clock.js'
+import { Overloaded } from '../../limits/overloaded.js'
 import { FillError } from '../../streamcache/index.js'
 import type { Metrics } from '../../telemetry/metrics.js'
 import { PeerRefused, PeerSilent, PeerUnreachable } from '../peers/peer.js'
@@ -100,5 +101,6 @@ export class Election {
 function reasonOf(error: unknown): 'unreachable' | 'silent' | 'refused' | undefined {
   if (error instanceof PeerUnreachable) return 'unreachable'
   if (error instanceof PeerSilent) return 'silent'
-  return error instanceof PeerRefused ? 'refused' : undefined
+  // What sheds another node says nothing about this one, which may have processes to spare.
+  return error instanceof PeerRefused || error instanceof Overloaded ? 'refused' : undefined
 }
