@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { SubjectNames } from '../../freshness/fleet/fleet-leases.js'
+import type { SubjectNames } from '../../freshness/fleet/subject-names.js'
 import { pathWithin } from '../../git/filesystem/path-within.js'
 import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
 

@@ -17,15 +17,7 @@ import { DirectLeases } from './direct-leases.js'
 import type { LeaseMessage } from './lease-messages.js'
 import { OwnLeases, type OwnLease } from './own-leases.js'
 import { PendingWork } from './pending-work.js'
-
-/** Maps the subjects of leases to names that are the same on all nodes of a fleet. */
-export interface SubjectNames {
-  nameOf(subject: string): string
-  /** undefined: this node knows no subject of that name. */
-  subjectOf(name: string): string | undefined
-  /** Returns the engine's name of a repository. */
-  digestOf(name: string): string
-}
+import type { SubjectNames } from './subject-names.js'
 
 export interface FleetLeasesOptions {
   /** Rejects if the engine is away or slow. */
