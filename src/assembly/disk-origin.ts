@@ -51,7 +51,7 @@ export function openDiskOrigin(
   // served without it.
   const isBeside = settings.upstream?.some(isForAll) ?? false
   const exportAll = settings.exportAll ?? (isBeside || environment['GIT_HTTP_EXPORT_ALL'] !== undefined)
-  const servingConfigs = new ServingConfigs({ git, backOff })
+  const servingConfigs = new ServingConfigs({ git, installation: parts.installation, backOff })
   const served = new ServedRepositories({ exportAll, observer, servingConfigs, notices })
   const refs = new DiskRefs({
     ...{ git, observer, served, cache: freshCache, listings, fillReports, limiter, backOff },
@@ -67,7 +67,7 @@ export function openDiskOrigin(
   const backend = new GitBackend({ exportAll, git, observer, leases: diskLeases, processStalls, metrics })
   return {
     origin: new DiskOrigin({ refs, packs, backend }),
-    peers: new DiskPeers({ refs, packs, cache: freshCache }),
+    peers: new DiskPeers({ refs, packs }),
     ...{ modes, observer, diskLeases, subjects: new DiskSubjects({ root, observer }) },
   }
 }

@@ -1,16 +1,15 @@
 import { PeerRefused, type AnsweredEntry } from '../../fleet/peers/peer.js'
-import type { FreshCache } from '../../freshness/fresh-cache.js'
 import { RepositoryExchanged } from '../../git/state/reopen-repository.js'
 import { RepositoryNotFound, ServiceDisabled } from '../faults/errors.js'
 import type { PackService } from '../packs/pack-service.js'
 import type { PeerOrigin } from '../peers/peer-answers.js'
 import { fetchOf, type DiskQuestion } from '../peers/peer-question.js'
+import { packIdentity } from './disk-packs.js'
 import type { DiskRefs } from './disk-refs.js'
 
 export interface DiskPeersOptions {
   readonly refs: Pick<DiskRefs, 'readForPeer'>
   readonly packs: Pick<PackService, 'readForPeer'>
-  readonly cache: Pick<FreshCache, 'ageMsOf'>
 }
 
 /** Answers other nodes about repositories here: by the rules for clients, with observations that begin after they asked. */
@@ -21,9 +20,9 @@ export class DiskPeers implements PeerOrigin<DiskQuestion> {
     this.#options = options
   }
 
-  async answer(question: DiskQuestion): Promise<AnsweredEntry> {
+  async answer(question: DiskQuestion, signal: AbortSignal): Promise<AnsweredEntry> {
     try {
-      return await this.#answer(question)
+      return await this.#answer(question, signal)
     } catch (error) {
       // The other node has just seen the repository, so its clients are not to be told this.
       const isElsewhere =
@@ -34,15 +33,17 @@ export class DiskPeers implements PeerOrigin<DiskQuestion> {
     }
   }
 
-  async #answer({ path, repository, asked }: DiskQuestion): Promise<AnsweredEntry> {
-    const { refs, packs, cache } = this.#options
+  async #answer(question: DiskQuestion, signal: AbortSignal): Promise<AnsweredEntry> {
+    const { refs, packs } = this.#options
+    const { path, asked, oldestMs } = question
     if (asked.kind === 'pack') {
-      const { reading, notes } = await packs.readForPeer({ path }, fetchOf(asked), asked.admitted, repository)
+      const { reading, notes } = await packs.readForPeer({ path }, fetchOf(asked), {
+        ...{ admitted: asked.admitted, identity: packIdentity(question), oldestMs, signal },
+      })
       return { follower: reading.follower, sha256: reading.entry.sha256, ageMs: 0, notes }
     }
-    const { entry, follower } = await refs.readForPeer({ path }, asked, repository)
+    const { reading, ageMs } = await refs.readForPeer({ path }, asked, question)
     // As of now, which is no less than it was when the question came.
-    const ageMs = cache.ageMsOf(entry)
-    return { follower, sha256: entry.sha256, ageMs: 0, notes: () => ({ ageMs }) }
+    return { follower: reading.follower, sha256: reading.entry.sha256, ageMs: 0, notes: () => ({ ageMs }) }
   }
 }

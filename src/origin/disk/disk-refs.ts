@@ -21,7 +21,7 @@ import type { RefListings } from '../ref-listings.js'
 import type { ServedRepositories } from './served-repositories.js'
 import type { FleetRuns } from '../peers/fleet-runs.js'
 import type { DiskQuestion } from '../peers/peer-question.js'
-import { requireSame } from '../peers/shared-identity.js'
+import { maxAgeForPeer, requireSame, sharedIdentityOf } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import { nameOf, sharedRequest } from './shared-request.js'
 
@@ -46,8 +46,16 @@ interface RefsRead {
   readonly stateFor: (seen: Observation) => ObservedState
   readonly producer: Producer
   readonly asked: DiskQuestion['asked']
-  /** Is it the request of another node? */
-  readonly isForPeer?: boolean
+  /** Names what makes the bytes, besides the state of the repository; see `ServingConfig.digest`. */
+  readonly serving: string
+  /** For the request of another node: how old the answer may be, as in `DiskQuestion`. */
+  readonly forPeer?: Pick<DiskQuestion, 'oldestMs'>
+}
+
+/** Bytes for another node, and the milliseconds that they are old now. */
+export interface PeerReading {
+  readonly reading: Reading
+  readonly ageMs: number
 }
 
 /** Answers requests for the refs of repositories here, from the cache where possible. */
@@ -67,10 +75,10 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const { repository } = state
     if (followedByPost) this.#throwIfQueueFull(repository)
     if (!serving.shared) return undefined
-    return this.#read(target, state, this.#advertisement(repository, version))
+    return this.#read(target, state, this.#advertisement(repository, version, serving))
   }
 
-  #advertisement(repository: Repository, version: ProtocolVersion): RefsRead {
+  #advertisement(repository: Repository, version: ProtocolVersion, { digest }: ServingConfig): RefsRead {
     // The clients that wait for a fill which is tried again have been admitted.
     let tries = 0
     return {
@@ -79,36 +87,41 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
       stateFor: version === 2 ? capabilitiesOf : refsOf,
       producer: (signal) => advertisement(this.#options.git, repository, version, signal, tries++ > 0),
       asked: { kind: 'advertisement', version },
+      serving: digest,
     }
   }
 
-  #listing(repository: Repository, objectFormat: string): RefsRead {
+  #listing(repository: Repository, { objectFormat, digest }: ServingConfig): RefsRead {
     return {
       ...{ kind: 'listing', variant: objectFormat, stateFor: refsOf },
       producer: (signal) => refListing(this.#options.git, repository, objectFormat, signal),
       asked: { kind: 'listing', objectFormat },
+      serving: digest,
     }
   }
 
   /**
    * Answers another node, which has checked access.
-   * @throws PeerRefused if it is another repository, or is served in another way here
+   * @throws PeerRefused if it is another repository, or is served or observed in another way here
    */
   async readForPeer(
     target: Target,
     asked: Exclude<DiskQuestion['asked'], { kind: 'pack' }>,
-    identity: string,
-  ): Promise<Reading> {
+    question: Pick<DiskQuestion, 'repository' | 'serving' | 'oldestMs'>,
+  ): Promise<PeerReading> {
     const { state, serving } = await this.#open(target)
     const { repository } = state
-    requireSame(repository, identity)
+    requireSame({ repository: sharedIdentityOf(repository), serving: serving.digest }, question)
     const isListing = asked.kind === 'listing'
     if (isListing ? asked.objectFormat !== serving.objectFormat : !serving.shared)
       throw new PeerRefused('different', 'the repository is served in another way here')
     const read = isListing
-      ? this.#listing(repository, asked.objectFormat)
-      : this.#advertisement(repository, asked.version)
-    return this.#read(target, state, { ...read, isForPeer: true })
+      ? this.#listing(repository, serving)
+      : this.#advertisement(repository, asked.version, serving)
+    const reading = await this.#read(target, state, { ...read, forPeer: question })
+    // Where the disk tells of every change, what answers is as new as the observation.
+    const isExact = read.stateFor(state).maxAgeMs === Infinity
+    return { reading, ageMs: isExact ? 0 : this.#options.cache.ageMsOf(reading.entry) }
   }
 
   /** As in `Origin`: from a process of its own, which the signal ends. */
@@ -134,7 +147,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const { state, serving } = await this.#open(target)
     const { objectFormat } = serving
     if (asked.objectFormat !== undefined && asked.objectFormat !== objectFormat) return undefined
-    const found = this.#read(target, state, this.#listing(state.repository, objectFormat))
+    const found = this.#read(target, state, this.#listing(state.repository, serving))
     const reading = found instanceof Promise ? await found : found
     const listing = this.#options.listings.of(reading.entry)
     // The listing follows the entry by itself.
@@ -168,9 +181,11 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
 
   #read({ path }: Target, state: Observation, read: RefsRead): Reading | Promise<Reading> {
     const { served, cache, backOff, fillReports, listings, fleet } = this.#options
-    const { kind, variant, producer } = read
+    const { kind, variant, producer, forPeer } = read
     const key = keyOf(kind, variant, state.repository.gitDir)
-    const stateFor = read.isForPeer ? (seen: Observation) => forPeer(read.stateFor(seen)) : read.stateFor
+    const stateFor = forPeer
+      ? (seen: Observation) => stateForPeer(read.stateFor(seen), forPeer)
+      : read.stateFor
     // From here on, only this repository may answer.
     const target = { path, identity: identityOf(state.repository) }
     const request = (): FillRequest => ({
@@ -184,7 +199,10 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     })
     const shared = (): FillRequest =>
       fleet
-        ? sharedRequest(fleet, request(), { key, path, repository: state.repository, ...read })
+        ? sharedRequest(fleet, request(), {
+            ...{ key, path, repository: state.repository, isForPeer: forPeer !== undefined },
+            ...read,
+          })
         : request()
     return cache.read(key, stateFor(state), shared, kind === 'listing' ? this.#isInMemory : undefined)
   }
@@ -196,5 +214,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
 const refsOf = ({ refs }: Observation): ObservedState => refs
 const capabilitiesOf = ({ capabilities }: Observation): ObservedState => capabilities
 
-/** Other nodes are answered from entries of at most half their longest age; see `FreshCache`. */
-const forPeer = (state: ObservedState): ObservedState => ({ ...state, maxAgeMs: state.maxAgeMs / 2 })
+const stateForPeer = (state: ObservedState, { oldestMs }: Pick<DiskQuestion, 'oldestMs'>): ObservedState => ({
+  ...state,
+  maxAgeMs: maxAgeForPeer(state.maxAgeMs, oldestMs),
+})

@@ -5,7 +5,7 @@ import type { Producer } from '../../streamcache/index.js'
 import type { FleetRun } from '../peers/fleet-run.js'
 import type { FleetRuns, OwnFill } from '../peers/fleet-runs.js'
 import type { DiskQuestion } from '../peers/peer-question.js'
-import { sharedIdentityOf } from '../peers/shared-identity.js'
+import { oldestMsFor, sharedIdentityOf } from '../peers/shared-identity.js'
 
 /** What a fill of a repository's refs makes. */
 export interface SharedRefs {
@@ -17,6 +17,8 @@ export interface SharedRefs {
   readonly repository: Repository
   readonly producer: Producer
   readonly asked: DiskQuestion['asked']
+  /** See `ServingConfig.digest`. */
+  readonly serving: string
   readonly isForPeer?: boolean
 }
 
@@ -27,14 +29,14 @@ export const nameOf = ({ token, generation }: ObservedState): string => `${token
 export function sharedRequest(
   fleet: FleetRuns,
   request: FillRequest,
-  { key, kind, variant, path, repository, producer, asked, isForPeer = false }: SharedRefs,
+  { key, kind, variant, path, repository, producer, asked, serving, isForPeer = false }: SharedRefs,
 ): FillRequest {
   /** What was planned for the fill that is about to begin, or has. */
   let planned: FleetRun | undefined
-  const question: DiskQuestion = {
-    ...{ origin: 'disk', path, asked },
-    repository: sharedIdentityOf(repository),
-  }
+  const questionOf = ({ maxAgeMs }: ObservedState): DiskQuestion => ({
+    ...{ origin: 'disk', path, asked, serving },
+    ...{ repository: sharedIdentityOf(repository), ...oldestMsFor(maxAgeMs) },
+  })
   const fillOf = (state: ObservedState): OwnFill => ({
     ...{ key, state: nameOf(state) },
     token: state.unsettledMs === 0 ? state.token : undefined,
@@ -44,7 +46,7 @@ export function sharedRequest(
       repository: repository.commonName || '.',
       key: `${kind} ${variant} ${repository.gitName}`,
       state: state.unsettledMs === 0 ? sharedNameOf(state) : undefined,
-      ...{ question, isForPeer, repeatable: true, produce: producer },
+      ...{ question: questionOf(state), isForPeer, repeatable: true, produce: producer },
     })
     return planned
   }
@@ -65,17 +67,12 @@ export function sharedRequest(
       request.fillStarted?.(entry, state, ended)
       if (planned) fleet.started(planned, entry, ended, fillOf(state))
     },
-    mayWaitFor: (entry) => fleet.waitedFor(entry, isForPeer),
+    mayWaitFor: (entry) => fleet.mayWaitFor(entry, isForPeer),
     ageMs: ({ maxAgeMs }) => planned?.ageMs(maxAgeMs) ?? 0,
     ...(fleet.mayFind && { find }),
   }
 }
 
 /** Names a state for all nodes, as far as they name it alike. */
-const sharedNameOf = ({ token, generation, epoch = String(generation) }: ObservedState & Epoch): string =>
+const sharedNameOf = ({ token, generation, epoch = String(generation) }: ObservedState): string =>
   `${token} ${epoch}`
-
-/** Names what leases tell, equal on all nodes of a fleet. */
-interface Epoch {
-  readonly epoch?: string
-}

@@ -1,3 +1,4 @@
+import { FillFailedElsewhere } from '../../fleet/fills/fill-failed-elsewhere.js'
 import type { FleetFills, SharedFill, SharedFillEnd } from '../../fleet/fills/shared-fill.js'
 import { PeerRefused, type PeerQuestion } from '../../fleet/peers/peer.js'
 import { FillError } from '../../streamcache/index.js'
@@ -27,6 +28,8 @@ export class FleetRun {
   #shared: SharedFill
   /** Does a client here wait for it? */
   #isWanted: boolean
+  /** Has it ended because a third node makes the bytes, while no client here waited for it? */
+  #isRefused = false
   /** Does it run here, as far as is known? */
   #runsHere = false
   /** What the other node said of the age of its bytes, once they have ended. */
@@ -56,12 +59,13 @@ export class FleetRun {
   }
 
   /**
-   * Notes that a request is about to wait for it.
-   * @throws PeerRefused if that is another node's, and a third node makes the bytes
+   * Notes that a request is about to wait for it. false: it has just been refused, since only another node had asked for it.
+   * @throws PeerRefused if the request is another node's, and a third node makes the bytes
    */
-  waitedFor(isForPeer: boolean): void {
+  mayWaitFor(isForPeer: boolean): boolean {
     if (!isForPeer) this.#isWanted = true
     else if (this.#shared.isBorrowed) throw new PeerRefused('elsewhere')
+    return isForPeer || !this.#isRefused
   }
 
   find(): ReturnType<SharedFill['find']> {
@@ -82,8 +86,11 @@ export class FleetRun {
     try {
       yield* this.#shared.produce(signal)
     } catch (error) {
-      if (!this.#isWanted || !this.#request.isForPeer || !(causeOf(error) instanceof PeerRefused))
+      const isRefused = this.#request.isForPeer && causeOf(error) instanceof PeerRefused
+      if (!isRefused || !this.#isWanted) {
+        this.#isRefused = isRefused
         throw translated(error)
+      }
       // Begun for another node, which gets it elsewhere: a client that has joined meanwhile is not refused with it.
       this.#shared.ended({ kind: 'nothing' })
       this.#shared = this.#share(false)
@@ -106,10 +113,8 @@ export class FleetRun {
 
 const causeOf = (error: unknown): unknown => (error instanceof FillError ? error.cause : error)
 
-/** Returns BackingOff for `FillFailedElsewhere`: a failure that is in force in the whole fleet. */
+/** Returns BackingOff for FillFailedElsewhere: a failure that is in force in the whole fleet. */
 export function translated(error: unknown): unknown {
   const cause = causeOf(error)
-  const { name, retryAfterMs } = (cause ?? {}) as { readonly name?: unknown; readonly retryAfterMs?: unknown }
-  if (name !== 'FillFailedElsewhere' || typeof retryAfterMs !== 'number') return error
-  return new BackingOff(retryAfterMs, cause)
+  return cause instanceof FillFailedElsewhere ? new BackingOff(cause.retryAfterMs, cause) : error
 }

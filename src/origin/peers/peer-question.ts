@@ -25,6 +25,10 @@ const disk = z.strictObject({
   path: z.string(),
   /** See `sharedIdentityOf`. */
   repository: z.string(),
+  /** See `ServingConfig.digest`. */
+  serving: z.string(),
+  /** How old the answer may be, in milliseconds; left out: the disk tells the asking node of every change. */
+  oldestMs: z.number().min(0).optional(),
   asked: z.discriminatedUnion('kind', [advertisement, listing, pack]),
 })
 

@@ -31,7 +31,8 @@ export class UpstreamPeers implements PeerOrigin<UpstreamQuestion> {
     const repository = this.#find(question)
     if (asked.kind === 'pack') {
       const identity = askedIdentity(question)
-      const { reading, notes } = await packs.readForPeer(target, fetchOf(asked), asked.admitted, identity)
+      const terms = { admitted: asked.admitted, identity, signal }
+      const { reading, notes } = await packs.readForPeer(target, fetchOf(asked), terms)
       return { follower: reading.follower, sha256: reading.entry.sha256, ageMs: 0, notes }
     }
     const { entry, follower, atMs } = await refs.readForPeer(repository, asked, maxAgeMs, signal)

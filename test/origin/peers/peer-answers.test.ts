@@ -1,13 +1,19 @@
 import t from 'tap'
 import { PeerRefused } from '../../../src/fleet/peers/peer.js'
 import { PeerAnswers } from '../../../src/origin/peers/peer-answers.js'
-import { fetchOf, packQuestion, parseQuestion } from '../../../src/origin/peers/peer-question.js'
+import {
+  fetchOf,
+  packQuestion,
+  parseQuestion,
+  type PackQuestion,
+} from '../../../src/origin/peers/peer-question.js'
 import { parsed, sha1, v2 } from '../../support/fetch-requests.js'
 
 const disk = {
   origin: 'disk',
   path: 'r.git',
   repository: 'i',
+  serving: 's',
   asked: { kind: 'listing', objectFormat: 'sha1' },
 }
 const { signal } = new AbortController()
@@ -44,7 +50,7 @@ void t.test('questions of another version are refused, without what they say', a
 
 void t.test('a fetch is the same on another node', async (t) => {
   const asked = parsed(v2(['agent=git/1'], [`want ${sha1}`, 'done']))
-  const question = JSON.parse(JSON.stringify(packQuestion(asked, true)))
+  const question = JSON.parse(JSON.stringify(packQuestion(asked, true))) as PackQuestion
   t.strictSame(fetchOf(question), asked)
   t.throws(() => fetchOf({ ...question, body: Buffer.from('junk').toString('base64') }), {
     name: 'PeerRefused',
