@@ -90,3 +90,18 @@ t.test('waits are spread over the whole permitted range', (t) => {
   t.pass()
   t.end()
 })
+
+t.test('the failures of a key tell their number, and when the next attempt is due', (t) => {
+  const { clock, backOff } = create(0.5)
+  t.equal(backOff.failuresOf('key', 's'), undefined)
+  backOff.failed('key', 'error', 's')
+  t.same(backOff.failuresOf('key', 's'), { count: 1, retryAfterMs: 0 })
+  backOff.failed('key', 'error', 's')
+  t.same(backOff.failuresOf('key', 's'), { count: 2, retryAfterMs: 250 })
+  t.equal(backOff.failuresOf('key', 'other'), undefined)
+  clock.advance(300)
+  t.same(backOff.failuresOf('key', 's'), { count: 2, retryAfterMs: 0 })
+  backOff.succeeded('key')
+  t.equal(backOff.failuresOf('key', 's'), undefined)
+  t.end()
+})
