@@ -37,7 +37,7 @@ export const innerFloors = {
     ],
     ['proxies.ts'],
   ],
-  assembly: [['workers'], ['.'], ['worker-context']],
+  assembly: [['workers'], ['.'], ['fleet'], ['worker-context']],
   cli: [['.'], ['doctor']],
   grpc: [
     ['server.ts'],

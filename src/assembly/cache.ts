@@ -7,12 +7,16 @@ import type { Metrics } from '../telemetry/metrics.js'
 /** Least time in milliseconds between two log lines about a cache directory that fails. */
 const failureQuietMs = 60_000
 
-/** Opens the engine, and counts and logs its events. */
+/**
+ * Opens the engine, and counts and logs its events.
+ * @param processes how many processes of this refstream use the directory; 1 if left out
+ */
 export async function openCache(
   settings: Settings,
   directory: string,
   metrics: Metrics,
   log: Log,
+  processes = 1,
 ): Promise<StreamCache> {
   const cache = await StreamCache.open({
     directory,
@@ -35,10 +39,11 @@ export async function openCache(
     events: cacheEvents(directory, metrics, log),
   })
   const { instance } = cache
-  if (instance) {
+  // Its own processes have the first parts.
+  if (instance !== undefined && instance >= processes) {
     log.info(
       { instance, directory },
-      'another process uses the cache directory; this process has a part of its own in it',
+      'another refstream uses the cache directory; this process has a part of its own in it',
     )
   }
   return cache

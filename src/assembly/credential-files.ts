@@ -16,6 +16,8 @@ export interface CredentialFiles {
   readonly tokens: (() => Tokens) | undefined
   readonly passwords: (() => Htpasswd) | undefined
   readonly upstreamCredentials: (() => CredentialFile) | undefined
+  /** Reads further files, now and when they change. @param read throws if they cannot be used, and then changes nothing */
+  watch(what: string, paths: readonly (string | undefined)[], read: () => void): void
   /** Reads all files again, changed or not. */
   reload(): void
   close(): void
@@ -90,6 +92,7 @@ export function openCredentialFiles(settings: Settings, metrics: Metrics, log: L
           log.warn({ path }, 'every user of this machine can read the credentials for upstreams')
         return file
       }),
+      watch: (what, paths, read) => void watch(what, paths, read),
       reload: () => files.reload(),
       close: () => files.close(),
     }

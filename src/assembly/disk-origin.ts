@@ -67,7 +67,7 @@ export function openDiskOrigin(
   const backend = new GitBackend({ exportAll, git, observer, leases: diskLeases, processStalls, metrics })
   return {
     origin: new DiskOrigin({ refs, packs, backend }),
-    peers: new DiskPeers({ refs, packs }),
+    peers: new DiskPeers({ refs, packs, cache: freshCache }),
     ...{ modes, observer, diskLeases, subjects: new DiskSubjects({ root, observer }) },
   }
 }

@@ -8,6 +8,7 @@ import { checkAll, ConfigError } from '../config/settings.js'
 import { readTlsMaterial } from '../server/tls-material.js'
 import { findHostEnvironment, type FilesystemEvents, type HostEnvironment } from './environment.js'
 import { readUpstreamCredentials, tlsFilesOf, unusableFiles } from './credential-files.js'
+import { readEngineCertificates, readFleetFiles } from './fleet/files.js'
 import { readUpstreamPem } from './upstream-pem.js'
 import { readWebhookSecret } from './webhook-secret.js'
 
@@ -29,6 +30,7 @@ export async function preflight(
       async () => (host = await findHostEnvironment(settings, environment, events)),
       () => readWebhookSecret(settings.webhookSecretFile),
       () => readUpstreamPem(settings),
+      ...fleetChecks(settings),
       ...fileChecks(settings),
       ...socketChecks(settings),
     ])
@@ -38,6 +40,10 @@ export async function preflight(
     throw error
   }
 }
+
+/** Reads the files of a fleet. */
+const fleetChecks = (settings: Settings): (() => unknown)[] =>
+  settings.fleet ? [() => readFleetFiles(settings), () => readEngineCertificates(settings)] : []
 
 /** Reads the files that `openCredentialFiles` watches. */
 function fileChecks(settings: Settings): (() => void)[] {

@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
-import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
@@ -15,11 +14,13 @@ import { forgetRepository } from '../origin/disk/entry-keys.js'
 import type { Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
 import { openAccessControl } from './access-control.js'
+import { cacheDirectoryOf } from './cache-directory.js'
 import { openCache } from './cache.js'
 import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
 import type { Fleet } from './fleet/fleet.js'
+import { readPeerCertificates } from './fleet/files.js'
 import { fleetParts } from './fleet/origin-runs.js'
 import { checkFileDescriptors } from './file-descriptors.js'
 import { watchGauges } from './gauges.js'
@@ -108,8 +109,8 @@ async function start(
   closers.add(() => git.close())
   // Requests that wait for Git on such a filesystem fail, and release their permits to others.
   filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
-  const directory = settings.cacheDir ?? defaultCacheDir(cachedFor(settings, root), environment)
-  const cache = await openCache(settings, directory, metrics, log)
+  const directory = cacheDirectoryOf(settings, root && (root.latest ?? root.path), environment)
+  const cache = await openCache(settings, directory, metrics, log, worker?.count)
   closers.add(() => cache.close())
   const packs = await openPacks(settings, directory, metrics, log)
   closers.add(() => packs.cache.close())
@@ -123,7 +124,7 @@ async function start(
   })
   const changed = (subject: string): void => void repositories.emit('changed', subject)
   const fleet = await openFleetOf(settings, worker, root, changed, metrics, log)
-  if (fleet) closers.add(() => fleet.close(peersDrainMs))
+  if (fleet) closers.add(() => fleet.close())
   const journal = cache.ownDirectory && join(cache.ownDirectory, 'leases')
   const leases = fleet?.leases ?? openLeases(journal, metrics, log, changed)
   closers.add(() => leases.close())
@@ -158,6 +159,11 @@ async function start(
       hear: (message) => fleet.leases.heard(message),
     }),
   )
+  if (fleet && settings.peerTlsCert !== undefined)
+    files.watch('peer-tls', [settings.peerTlsCert, settings.peerTlsKey, settings.peerTlsCa], () => {
+      const certificates = readPeerCertificates(settings)
+      if (certificates) fleet.setTls(certificates)
+    })
   const modes = origins.disk?.modes
   watchGauges(metrics, { cache, packs: packs.cache, listings, git, helpers, leases, modes, limits, log })
   const readiness = new Readiness({ root, disks, limits })
@@ -182,16 +188,19 @@ async function start(
     reload: () => files.reload(),
     killProcesses: () => git.killAll(),
     close: async () => {
+      const until = performance.now() + settings.drainSeconds * 1000
       readiness.drain()
+      fleet?.retire()
       await servers.drain(settings.drainSeconds)
+      // Clients of other workers may be reading what this one makes.
+      await worker?.drained()
+      // Before the origins close, from which other nodes are still reading.
+      await fleet?.drain(Math.max(0, until - performance.now()))
       await closers.close()
       await servers.close()
     },
   }
 }
-
-/** Milliseconds for which other nodes may go on reading from one that is about to end. */
-const peersDrainMs = 10_000
 
 /** Loads what fleets need only where there is one. @throws ConfigError */
 async function openFleetOf(
@@ -205,7 +214,7 @@ async function openFleetOf(
   if (!worker && !settings.fleet) return undefined
   const { placeOf } = await import('./fleet/place.js')
   const { openFleet } = await import('./fleet/fleet.js')
-  const place = await placeOf(settings, worker, log)
+  const place = await placeOf(settings, worker)
   if (!place) return undefined
   const faults = settings.upstream
     ? (await import('../origin/upstream/upstream-faults.js')).upstreamFaults
@@ -217,10 +226,6 @@ async function openFleetOf(
 interface RepositoryEventMap {
   readonly changed: [subject: string]
 }
-
-/** Returns what the cache directory's default name is made from. */
-const cachedFor = ({ upstream = [] }: Settings, root: RepositoriesRoot | undefined) =>
-  root ? (root.latest ?? root.path) : upstream
 
 /** Events of filesystems that may hang, with the points where they are mounted. */
 interface FilesystemEventMap {

@@ -6,6 +6,7 @@ import { EngineAway, EngineSlow } from './engine-away.js'
 import { EngineOpener } from './engine-opener.js'
 import {
   TooManyFleetLeases,
+  UnknownRecord,
   type Claim,
   type ClaimAnswer,
   type Epoch,
@@ -181,9 +182,9 @@ export class EngineGate implements FleetEngine {
 
   /** Reports a failed operation to the breaker. @returns the result as the metric names it */
   #judge(attempt: Attempt, error: unknown): string {
-    if (error instanceof TooManyFleetLeases) {
+    if (error instanceof TooManyFleetLeases || error instanceof UnknownRecord) {
       attempt.succeeded()
-      return 'ok'
+      return error instanceof UnknownRecord ? 'failed' : 'ok'
     }
     this.#error = error
     if (!this.#isClosed) attempt.failed(error)

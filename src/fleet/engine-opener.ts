@@ -13,7 +13,7 @@ export interface EngineOpenerOptions {
 /** Milliseconds after which a try is reported as failed; the longest wait before the second try, which doubles up to a bound. */
 const tryMs = 5000
 const baseMs = 500
-const capMs = 10_000
+const capMs = 2000
 
 /** Opens an engine: tries until it succeeds, with exponential back-off and jitter. */
 export class EngineOpener {

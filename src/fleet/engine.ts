@@ -20,13 +20,19 @@ export interface FleetEngine {
   /** Ends a fill lease and records what came of the fill; false: the lease was lost, so nothing is recorded. */
   publish(held: HeldClaim, outcome: FillOutcome): Promise<boolean>
 
-  /** Returns the epochs of repositories, in the same order; expired mutator leases have ended. */
+  /**
+   * Returns the epochs of repositories, in the same order; expired mutator leases have ended. A record that is not understood
+   * counts as one with an open lease (`unknownEpoch`), so that it concerns no other repository.
+   */
   epochs(repositories: readonly string[]): Promise<Epoch[]>
 
   /** Records that a repository may have changed. */
   change(repository: string): Promise<void>
 
-  /** Opens a mutator lease. @throws TooManyFleetLeases */
+  /**
+   * Opens a mutator lease. One that is open already, since an answer was lost, is extended to the time limit that is given now.
+   * @throws TooManyFleetLeases
+   */
   openLease(lease: NewFleetLease): Promise<void>
 
   /** Extends a mutator lease to `ttlMs` from now; left out: to its earlier time limit again. undefined: there is none. */
@@ -128,6 +134,9 @@ export interface Epoch {
   readonly changes: number
 }
 
+/** The epoch of a repository whose record is not understood. */
+export const unknownEpoch: Epoch = { incarnation: 'unknown', open: 1, openings: 0, changes: 0 }
+
 export interface NewFleetLease {
   /** 128 random bits or more, which contain the repository's name if the engine's needs demand it: see `FleetLease.id`. */
   readonly id: string
@@ -149,6 +158,11 @@ export interface FleetLease extends NewFleetLease {
 export type Hint =
   | { readonly kind: 'key'; readonly repository: string; readonly key: string }
   | { readonly kind: 'epoch'; readonly repository: string }
+
+/** The engine has answered with what this version does not understand: no sign that it is away. */
+export class UnknownRecord extends Error {
+  override readonly name = 'UnknownRecord'
+}
 
 /** The largest permitted number of mutator leases is open. */
 export class TooManyFleetLeases extends Error {

@@ -36,19 +36,29 @@ export class Members {
     options.metrics.fleetMembers.set(1)
   }
 
-  /** Gives the first sign of life, and resolves with its end; further ones follow. Never rejects. */
+  /**
+   * Gives a sign of life, after one that is under way, and resolves with its end; further ones follow. To be called when the
+   * engine answers for the first time, and whenever it answers again. Never rejects.
+   */
   start(): Promise<void> {
-    this.#beating = this.#beat().then(() => {
-      if (!this.#isClosed) this.#cancel = this.#clock.after(beatMs, () => void this.start())
+    this.#beating = this.#beating.then(async () => {
+      if (!this.#isClosed) await this.#beat()
+      this.#beatLater()
     })
     return this.#beating
+  }
+
+  #beatLater(): void {
+    this.#cancel?.()
+    if (!this.#isClosed) this.#cancel = this.#clock.after(beatMs, () => void this.start())
   }
 
   async #beat(): Promise<void> {
     const { engine, node, configured, metrics } = this.#options
     try {
-      const names = await engine.beat(node, beatTtlMs)
-      this.#live = names.includes(node) ? names : [...names, node]
+      const names = new Set(await engine.beat(node, beatTtlMs)).add(node)
+      // Others cannot be asked, whatever the engine says; a name that is not known here would have no preferred keys done.
+      this.#live = configured.filter((name) => names.has(name))
       metrics.fleetMembers.set(this.#live.length)
     } catch {
       this.#live = configured
@@ -74,11 +84,20 @@ export class Members {
     return best.name
   }
 
-  /** Tells the engine that this node is about to end. Never rejects. */
+  /** Gives no further signs of life, and has the last one count no more. Its fill leases stay. Never rejects. */
+  async retire(): Promise<void> {
+    this.#isClosed = true
+    this.#cancel?.()
+    // A sign of life that arrives later would undo it.
+    await this.#beating
+    const { engine, node } = this.#options
+    await engine.beat(node, 1).catch(() => {})
+  }
+
+  /** Tells the engine that this node ends, and its fill leases with it. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#cancel?.()
-    // A sign of life that arrives after the farewell would undo it.
     await this.#beating
     await this.#options.engine.leave(this.#options.node).catch(() => {})
   }

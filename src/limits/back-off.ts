@@ -87,6 +87,23 @@ export class BackOff {
     this.#failures.set(key, { state, count, error, until: this.#clock.now() + random() * bound })
   }
 
+  /**
+   * Records a failure of another process, which says itself until when it blocks: it counts here, and blocks nothing.
+   * @param count failures in a row, as that process knows them; left out: one more than are known here
+   */
+  failedElsewhere(key: string, error: unknown, state = '', count?: number): void {
+    const known = this.#of(key, state)
+    const counted = known?.count ?? 0
+    const failures = { state, error, count: count === undefined ? counted + 1 : Math.max(count, counted) }
+    this.#failures.set(key, { ...failures, until: known?.until ?? this.#clock.now() })
+  }
+
+  /** Are failures of a key known that were in another state? */
+  hasFailedOtherwise(key: string, state: string): boolean {
+    const failures = this.#failures.get(key)
+    return failures !== undefined && failures.state !== state
+  }
+
   /** Returns the failures of a key in this state; those in another state do not count. */
   #of(key: string, state: string): Failures | undefined {
     const failures = this.#failures.get(key)

@@ -21,7 +21,7 @@ export interface HoldOptions {
    * when false: what changes is seen even so, if the fleet cannot be reached.
    */
   readonly isRequired?: () => boolean
-  /** Called once if renewals have failed for so long that the lease is about to expire elsewhere. */
+  /** Called once if renewals have failed for so long that the lease is about to expire elsewhere, or if it has ended there. */
   readonly lost?: () => void
 }
 
@@ -63,19 +63,32 @@ export function holdLease(
 function renewRegularly(leases: MutatorLeases, id: string, lost?: () => void): () => void {
   const intervalMs = renewalIntervalMs(heldLeaseMs)
   let renewedAtMs = performance.now()
-  const failed = (): void => {
-    if (performance.now() - renewedAtMs < heldLeaseMs - intervalMs * 1.5) return
+  const end = (): void => {
+    // Its holder may have ended it while the renewal was under way.
+    if (isStopped) return
     stop()
     lost?.()
+  }
+  const failed = (): void => {
+    if (performance.now() - renewedAtMs >= heldLeaseMs - intervalMs * 1.5) end()
   }
   const timer = setInterval(() => {
     const renewed = leases.renew(id)
     if (!(renewed instanceof Promise)) return
     // The time limit counts from when the engine was asked, at the earliest.
     const atMs = performance.now()
-    renewed.then(() => (renewedAtMs = atMs), failed)
+    const taken = (lease: Lease | undefined): void => {
+      if (lease) renewedAtMs = atMs
+      // It has expired while this process was suspended, say: others have trusted what they have since then.
+      else end()
+    }
+    renewed.then(taken, failed)
   }, intervalMs).unref()
-  const stop = (): void => clearInterval(timer)
+  let isStopped = false
+  const stop = (): void => {
+    isStopped = true
+    clearInterval(timer)
+  }
   return stop
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http'
 import { createServer, type Server as NetServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdminServer, type AdminServerOptions } from '../admin/server.js'
 import { defaultAdminAddress, type Address, type UnixAddress } from '../config/addresses.js'
 import type { Settings } from '../config/options.js'
@@ -35,6 +36,12 @@ interface Listener {
 
 /** Milliseconds between two closes of idle connections during a shutdown. */
 const idleCheckMs = 100
+/**
+ * Milliseconds without a new connection after which a shutdown stops to listen, and those after which it does so in any case:
+ * closing a listener resets the connections that it has not accepted yet, and a load balancer needs its time to see /readyz.
+ */
+const quietMs = 50
+const lingerMaxMs = 1000
 
 /** All servers that listen: one for Git clients, one or more for the admin API, and one for gRPC if it is configured. */
 export class Servers {
@@ -45,6 +52,8 @@ export class Servers {
   readonly #grpc: GrpcServer | undefined
   /** Connections without a request so far. Node counts them as busy until the head of a request is overdue. */
   readonly #unused = new Set<Socket>()
+  /** When a client's connection was accepted last, in milliseconds as performance.now() has them. */
+  #connectedAt = -Infinity
   url = ''
   /** Of the first admin address: a URL, or `unix:/path`. */
   adminUrl = ''
@@ -56,6 +65,7 @@ export class Servers {
     this.#grpc = grpc
     this.#http = createHttpServer(options.http)
     this.#http.on('connection', (socket: Socket) => {
+      this.#connectedAt = performance.now()
       this.#unused.add(socket)
       socket.once('close', () => this.#unused.delete(socket))
     })
@@ -117,10 +127,22 @@ export class Servers {
   }
 
   /**
-   * Accepts no new connections. Resolves when all requests are answered; connections that are still busy after this time
+   * Accepts no new connections once none come any more, after a second at most. Resolves when all requests are answered; connections that are still busy after this time
    * are closed. The admin API stays open.
    */
   async drain(seconds: number): Promise<void> {
+    const began = performance.now()
+    await this.#quiet(Math.min(lingerMaxMs, (seconds * 1000) / 2))
+    await this.#end(Math.max(0, seconds - (performance.now() - began) / 1000))
+  }
+
+  async #quiet(ms: number): Promise<void> {
+    const until = performance.now() + ms
+    const leftMs = (): number => Math.min(this.#connectedAt + quietMs, until) - performance.now()
+    for (let left = leftMs(); left > 0; left = leftMs()) await sleep(left)
+  }
+
+  async #end(seconds: number): Promise<void> {
     const data = this.#listeners.filter(({ server }) => !this.#admins.some((admin) => admin === server))
     const closed = Promise.all(data.map(closeListener))
     this.#options.tls?.endHandshakes()

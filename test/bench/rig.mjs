@@ -147,17 +147,20 @@ async function stop(child) {
 export const rssBytes = (pid) =>
   Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024
 
-/** How many processes a process has started that are there now; proc_pid_task(5), for its main thread and all others. */
-export function children(pid) {
+/** The processes that a process has started and that are there now; proc_pid_task(5), for its main thread and all others. */
+export function childPids(pid) {
   const threads = readdirSync(`/proc/${pid}/task`)
   const lists = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'))
-  return lists.join(' ').split(' ').filter(Boolean).length
+  return lists.join(' ').split(' ').filter(Boolean).map(Number)
 }
+
+/** How many these are. */
+export const children = (pid) => childPids(pid).length
 
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK']))
 
 /** CPU time of a process and of its children that have ended, proc_pid_stat(5). */
-function cpuSeconds(pid) {
+export function cpuSeconds(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const [utime, stime, cutime, cstime] = stat
     .slice(stat.lastIndexOf(')'))

@@ -385,6 +385,18 @@ export function engineContract(
     t.strictSame(since(before, await epochsOf(a, [repository])), [counts(0, 1, 1)])
   })
 
+  test('a mutator lease that is opened again lasts as long as it says then', async (t, { a, b }) => {
+    const repository = name()
+    const before = await epochsOf(a, [repository])
+    const lease = someLease({ repository, ttlMs: shortMs })
+    await a.openLease(lease)
+    await b.openLease({ ...lease, ttlMs: longMs })
+    await expire()
+    const [epoch] = since(before, await epochsOf(a, [repository]))
+    t.match(epoch, { open: 1, changes: 0 })
+    t.match(await a.endLease(lease.id, 'unchanged'), { id: lease.id })
+  })
+
   test('mutator leases that do not exist are neither renewed nor ended', async (t, { a }) => {
     const repository = name()
     const before = await epochsOf(a, [repository])

@@ -23,12 +23,12 @@ void t.test('what another process has made is looked for once per round, and ans
       fills++
       return bytes('here')
     },
-    find: () => {
+    find: async () => {
       looks++
       return new Promise((resolve) => (found = resolve))
     },
   })
-  const reads = [1, 2, 3].map(() => fresh.read('k', stateOf('s'), request))
+  const reads = [1, 2, 3].map(async () => fresh.read('k', stateOf('s'), request))
   await new Promise((resolve) => setImmediate(resolve))
   // As if the entry of another process was opened.
   await cache.fill(
@@ -62,7 +62,7 @@ void t.test('if nothing is found, all share one fill', async (t) => {
       throw new Error('no engine')
     },
   })
-  const readings = await Promise.all([1, 2, 3].map(() => fresh.read('k', stateOf('s'), request)))
+  const readings = await Promise.all([1, 2, 3].map(async () => fresh.read('k', stateOf('s'), request)))
   t.strictSame(
     readings.map(({ reuse }) => reuse),
     ['filled', 'joined', 'joined'],
@@ -90,7 +90,7 @@ void t.test(
             await gate
             yield Buffer.from(name)
           },
-        fillStarted: (_entry, _state, ended) => ends.push(ended),
+        fillStarted: (_entry, _state, ended) => void ends.push(ended),
         ...changes,
       })
     const first = await fresh.read('k', stateOf('old'), request('first'))
@@ -122,7 +122,7 @@ void t.test('the age of borrowed bytes adds up', async (t) => {
     observe: async () => stateOf('s', { maxAgeMs: 10_000 }),
     producer: () => () => bytes('x'),
     ageMs: () => ages.now,
-    fillStarted: (_entry, _state, end) => (ended = end),
+    fillStarted: (_entry, _state, end) => void (ended = end),
   })
   const reading = await fresh.read('k', stateOf('s', { maxAgeMs: 10_000 }), request)
   t.ok(fresh.ageMsOf(reading.entry) >= 5000, 'the oldest that is possible while the fill runs')

@@ -1,7 +1,10 @@
 import t from 'tap'
 import { mock } from 'node:test'
 import { Leases } from '../../src/freshness/leases.js'
+import type { Lease } from '../../src/freshness/lease.js'
+import type { MutatorLeases } from '../../src/freshness/mutator-leases.js'
 import { holdLease, type HeldLease } from '../../src/origin/held-lease.js'
+import { turns } from '../support/producers.js'
 
 const subject = 'https://h/r'
 
@@ -42,4 +45,33 @@ t.test('another error of the leases is thrown', async (t) => {
     },
   } as unknown as Leases
   t.throws(() => holdLease(leases, subject, 'push') as HeldLease, { message: 'broken' })
+})
+
+t.test('a lease of a fleet that has ended before its holder is reported as lost, once', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] })
+  t.teardown(() => mock.timers.reset())
+  const lease = { id: 'a' } as Lease
+  let renewed: Lease | undefined = lease
+  let lost = 0
+  const leases = {
+    open: () => Promise.resolve(lease),
+    renew: () => Promise.resolve(renewed),
+    end: () => Promise.resolve(undefined),
+    invalidate: () => Promise.resolve(),
+  } as unknown as MutatorLeases
+  const hold = () => holdLease(leases, subject, 'push', { lost: () => lost++ })
+  await hold()
+  const end = await hold()
+  mock.timers.tick(20_000)
+  await turns(5)
+  t.equal(lost, 0)
+  renewed = undefined
+  mock.timers.tick(20_000)
+  // Its own end comes before the answer to the renewal.
+  end('changed')
+  await turns(5)
+  t.equal(lost, 1)
+  mock.timers.tick(200_000)
+  await turns(5)
+  t.equal(lost, 1)
 })

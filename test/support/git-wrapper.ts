@@ -121,10 +121,10 @@ function mostAtOnce(events: readonly Event[], together: (run: WrappedRun) => str
 export const plans = {
   /** Waits for the file `go`, then runs Git. */
   wait: 'while [ ! -f "$dir/go" ]; do sleep 0.02; done\n',
-  /** Waits after so many bytes until the file `go` exists. */
-  pause: (bytes: number): string =>
+  /** Waits after so many bytes until the file exists. */
+  pause: (bytes: number, name = 'go'): string =>
     `git "$@" > "$dir/out.$$"; head -c ${bytes} "$dir/out.$$"; : > "$dir/paused"
-     while [ ! -f "$dir/go" ]; do sleep 0.01; done; tail -c +${bytes + 1} "$dir/out.$$"; exit 0\n`,
+     while [ ! -f "$dir/${name}" ]; do sleep 0.01; done; tail -c +${bytes + 1} "$dir/out.$$"; exit 0\n`,
   dieAfter: (bytes: number): string => `git "$@" | head -c ${bytes}; echo 'fatal: oops' >&2; exit 128\n`,
   cutAfter: (bytes: number): string => `git "$@" | head -c ${bytes}; exit 0\n`,
   hangAfter: (bytes: number): string => `git "$@" | head -c ${bytes}; : > "$dir/hanging"; exec sleep 1000\n`,

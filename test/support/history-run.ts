@@ -1,14 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { violations, type Bound, type Read, type Write } from './history.js'
-import { LeaseClient } from './lease-client.js'
+import { AdminFailure, LeaseClient } from './lease-client.js'
 import { Random } from './random.js'
 import { createReader, type Reader } from './readers.js'
 import type { HistoryRepository } from './history-repository.js'
-import { allWriters, type Value, type Writer } from './writers.js'
+import { allWriters, type Change, type Value, type Writer } from './writers.js'
 
 export interface RunOptions {
   readonly repository: HistoryRepository
-  readonly url: string
+  /** Of the sidecar, or of the nodes of a fleet, over which readers and pushes are spread. */
+  readonly url: string | readonly string[]
+  /** Where readers read, if they do not do so everywhere. */
+  readonly readUrl?: string | readonly string[]
+  /** Of the sidecar, or of the node at which all leases are opened. */
   readonly adminUrl: string
   /**
    * observe: no writer opens a lease. lease: each does, around each change. invalidate: each reports its changes when they
@@ -17,12 +21,15 @@ export interface RunOptions {
   readonly mode: 'observe' | 'lease' | 'invalidate'
   /** Determines what is written next, and when. */
   readonly seed: number
-  /** How often each writer writes, or for how many seconds all do. */
-  readonly length: { readonly rounds: number } | { readonly seconds: number }
+  /** How often each writer writes, for how many seconds all do, or for as long as some work takes. */
+  readonly length:
+    { readonly rounds: number } | { readonly seconds: number } | { readonly during: () => Promise<unknown> }
   /** How old answers may be; undefined: reads must be linearizable. */
   readonly bound?: Bound
   /** Leaves out writers whose changes pass through the sidecar, which then hears of no change. */
   readonly onlyAtServer?: boolean
+  /** A fleet may be unable to tell of a lease: may it refuse leases, and pushes that need them, with 503? */
+  readonly mayRefuse?: boolean
   /** Further readers of the registers. */
   readonly moreReaders?: (registers: readonly string[]) => Reader[]
 }
@@ -31,6 +38,17 @@ export interface History {
   readonly writes: readonly Write[]
   readonly reads: readonly Read[]
   readonly violations: readonly string[]
+  readonly refusals: Refusals
+}
+
+/** What mutators were refused. */
+export interface Refusals {
+  /** Leases that were refused with 503: nothing was changed. */
+  leases: number
+  /** Pushes that were refused with 503: nothing was changed. */
+  pushes: number
+  /** Leases that were not known any more at their ends, so that the change was reported by an invalidation. */
+  forgotten: number
 }
 
 /** Milliseconds between two changes of a writer in a busy phase. */
@@ -44,26 +62,72 @@ const quietMs = 300
  */
 const readerPauses = { none: [0], some: [5, 40, 200] }
 
+/** Milliseconds after which a mutator that was refused tries again. */
+const refusedMs = 50
+
 /** Runs writers and readers on a repository at once, and checks all reads. @throws if one of them fails */
 export async function runHistory(options: RunOptions): Promise<History> {
-  const { repository, url, mode, seed, length } = options
-  const writers = allWriters({ ...repository, url: `${url}/${repository.path}` }).filter(
+  const { repository, mode, seed, length } = options
+  const [urls, readUrls] = [[options.url].flat(), [options.readUrl ?? options.url].flat()]
+  const writers = allWriters({ ...repository, url: urls.map((url) => `${url}/${repository.path}`) }).filter(
     ({ throughSidecar = false }) => !(throughSidecar && options.onlyAtServer),
   )
   const registers = writers.flatMap((writer) => writer.registers)
-  const readers = readersOf(url, repository.path, registers)
+  const readers = readersOf(readUrls, repository.path, registers)
+  // At other nodes, if there are several.
+  const slowReaders = readersOf([...readUrls.slice(1), readUrls[0]!], repository.path, registers)
   const more = options.moreReaders?.(registers) ?? []
   const leases = mode === 'observe' ? undefined : new LeaseClient(options.adminUrl, repository.path)
+  const refusals: Refusals = { leases: 0, pushes: 0, forgotten: 0 }
   const writes: Write[] = []
   const reads: Read[] = []
 
   const startedAt = performance.now()
   /** Number of running writers; 0 if one has failed. */
   let writing = writers.length
-  const isOver = (round: number): boolean =>
-    writing <= 0 ||
-    ('rounds' in length ? round >= length.rounds : performance.now() - startedAt > length.seconds * 1000)
+  let isWorkOver = false
+  const isOver = (round: number): boolean => {
+    if (writing <= 0) return true
+    if ('rounds' in length) return round >= length.rounds
+    return 'seconds' in length ? performance.now() - startedAt > length.seconds * 1000 : isWorkOver
+  }
+  const isRefusal = (status: unknown): boolean => options.mayRefuse === true && status === 503
 
+  /** Makes a change. @returns false: it was refused, and nothing was changed */
+  const make = async (writer: Writer, change: Change): Promise<boolean> => {
+    if (leases && !writer.throughSidecar) return makeUnderLease(leases, change)
+    try {
+      await change.run()
+      return true
+    } catch (error) {
+      const [, status] =
+        /requested URL returned error: (\d+)/.exec((error as { stderr?: string }).stderr ?? '') ?? []
+      if (!writer.throughSidecar || !isRefusal(Number(status))) throw error
+      refusals.pushes++
+      return false
+    }
+  }
+  const makeUnderLease = async (leases: LeaseClient, change: Change): Promise<boolean> => {
+    if (mode === 'invalidate') {
+      await change.run()
+      await leases.invalidate()
+      return true
+    }
+    try {
+      await leases.during(() => change.run(), change.values.size > 0)
+    } catch (error) {
+      if (!(error instanceof AdminFailure)) throw error
+      // As `refstream lease run` does.
+      if (error.method === 'POST' && isRefusal(error.status)) {
+        refusals.leases++
+        return false
+      }
+      if (!options.mayRefuse || error.method !== 'DELETE' || error.status !== 404) throw error
+      refusals.forgotten++
+      await leases.invalidate()
+    }
+    return true
+  }
   const write = async (writer: Writer, index: number): Promise<void> => {
     const random = new Random(seed + index)
     const now = new Map<string, Value>(writer.registers.map((register) => [register, undefined]))
@@ -72,9 +136,10 @@ export async function runHistory(options: RunOptions): Promise<History> {
     for (let round = 0; !isOver(round); round++) {
       const change = writer.next(now, random)
       const start = performance.now()
-      if (!leases || writer.throughSidecar) await change.run()
-      else if (mode === 'lease') await leases.during(() => change.run(), change.values.size > 0)
-      else await change.run().then(() => leases.invalidate())
+      if (!(await make(writer, change))) {
+        await sleep(refusedMs)
+        continue
+      }
       const end = performance.now()
       for (const [register, value] of change.values) {
         writes.push({ register, value, start, end })
@@ -93,24 +158,33 @@ export async function runHistory(options: RunOptions): Promise<History> {
     writing = 0
     throw error
   }
+  const work = async (): Promise<void> => {
+    if ('during' in length) await length.during()
+    isWorkOver = true
+  }
   const outcomes = await Promise.allSettled([
+    work().catch(stopAll),
     ...writers.map((writer, index) => write(writer, index).then(() => writing--, stopAll)),
-    ...readers.flatMap((reader, index) => [
-      read(reader, readerPauses.none, index).catch(stopAll),
-      read(reader, readerPauses.some, index).catch(stopAll),
-    ]),
+    ...readers.map((reader, index) => read(reader, readerPauses.none, index).catch(stopAll)),
+    ...slowReaders.map((reader, index) => read(reader, readerPauses.some, index).catch(stopAll)),
     ...more.map((reader, index) => read(reader, readerPauses.some, index).catch(stopAll)),
   ])
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   // The final state is read too.
-  for (const reader of [...readers, ...more]) reads.push(await reader.read())
-  return { writes, reads, violations: violations(writes, reads, 20, options.bound) }
+  for (const reader of [...readers, ...slowReaders, ...more]) reads.push(await reader.read())
+  return { writes, reads, violations: violations(writes, reads, 20, options.bound), refusals }
 }
 
-/** Returns a reader of each kind, of these registers. */
-export function readersOf(url: string, path: string, registers: readonly string[]): Reader[] {
+/** Returns a reader of each kind, of these registers. @param url where they read, one after the other, if there are several */
+export function readersOf(
+  url: string | readonly string[],
+  path: string,
+  registers: readonly string[],
+): Reader[] {
+  const urls = [url].flat()
+  let count = 0
   const reader = (version: 0 | 1 | 2, ...prefixes: string[]): Reader =>
-    createReader(url, path, registers, version, prefixes)
+    createReader(urls[count++ % urls.length]!, path, registers, version, prefixes)
   return [
     reader(0),
     reader(0),

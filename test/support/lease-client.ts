@@ -1,5 +1,17 @@
 import { ask } from './http-client.js'
 
+/** The admin API has answered with another status than it should have. */
+export class AdminFailure extends Error {
+  readonly method: string
+  readonly status: number
+
+  constructor(method: string, status: number, message: string) {
+    super(message)
+    this.method = method
+    this.status = status
+  }
+}
+
 /** A mutator's client of the admin API. */
 export class LeaseClient {
   readonly #adminUrl: string
@@ -40,7 +52,8 @@ export class LeaseClient {
     // Node's client sends no Content-Length for the body of a DELETE by itself.
     const headers = { 'Content-Type': 'application/json', 'Content-Length': `${Buffer.byteLength(text)}` }
     const answer = await ask(`${this.#adminUrl}${path}`, { method, headers, body: text })
-    if (answer.status !== expected) throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`)
+    if (answer.status !== expected)
+      throw new AdminFailure(method, answer.status, `${method} ${path}: ${answer.status} ${answer.body}`)
     return answer.body.toString()
   }
 }

@@ -33,7 +33,7 @@ export interface SpawnedSidecar {
   /** Sends a signal and resolves when it has ended, with the exit code or the signal that ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | string>
   /** Resolves with the value of a metric, summed over all series with these labels. */
-  metric(name: string, labels?: Record<string, string>): Promise<number>
+  readonly metric: (name: string, labels?: Record<string, string>) => Promise<number>
 }
 
 /** The environment of programs under test: without the test runner's variables and any user's configuration. */

@@ -15,10 +15,16 @@ function commandLine(pid: number): string {
 }
 
 /** Does the process run? A zombie does not. */
-export function runs(pid: number): boolean {
+export const runs = (pid: number): boolean => !['', 'Z'].includes(stateOf(pid))
+
+/** Has SIGSTOP taken effect? */
+export const isStopped = (pid: number): boolean => stateOf(pid) === 'T'
+
+/** Returns the state of a process as proc_pid_status(5) writes it; empty: it has ended. */
+function stateOf(pid: number): string {
   try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    return /^State:\s+(\w)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
   } catch {
-    return false
+    return ''
   }
 }

@@ -10,8 +10,8 @@ export interface Workplace {
   /** The Git program that is run in the repository. */
   readonly git: string
   readonly repository: string
-  /** The repository's URL at the sidecar. */
-  readonly url: string
+  /** The repository's URL at the sidecar, or at each node of a fleet. */
+  readonly url: string | readonly string[]
   /** A clone that has all commits, to push from. */
   readonly clone: string
   /** Commits that refs are set to; all exist in the repository. */
@@ -57,12 +57,12 @@ export function allWriters(place: Workplace): Writer[] {
       }),
     )
   }
-  const pushing = (name: string, program: string, to: string): Writer => {
+  const pushing = (name: string, program: string, to: readonly string[]): Writer => {
     const registers = ['one', 'two'].map((ref) => `refs/heads/${name}/${ref}`)
     const next: Writer['next'] = (now, random) => {
       const values = someOf(registers, now, random)
       const refspecs = [...values].map(([ref, commit = '']) => `${commit}:${ref}`)
-      const push = ['-C', clone, 'push', '--quiet', '--force', to, ...refspecs]
+      const push = ['-C', clone, 'push', '--quiet', '--force', random.pick(to), ...refspecs]
       return { values, run: () => run(program, push, options) }
     }
     return { name, registers, next }
@@ -154,8 +154,8 @@ export function allWriters(place: Workplace): Writer[] {
   }
   return [
     // A client's Git may differ from the server's.
-    { ...pushing('pushed', 'git', url), throughSidecar: true },
-    pushing('carried', place.git, repository),
+    { ...pushing('pushed', 'git', [url].flat()), throughSidecar: true },
+    pushing('carried', place.git, [repository]),
     transactions,
     renaming,
     recreating,

@@ -15,6 +15,7 @@ import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
 import { OriginFaults, type FaultKind } from '../../origin/peers/fault-codec.js'
 import type { Log } from '../../telemetry/log.js'
 import type { Metrics } from '../../telemetry/metrics.js'
+import type { PeerCertificates } from './files.js'
 import type { FleetPlace } from './place.js'
 import { subjectNames } from './subject-names.js'
 
@@ -28,8 +29,17 @@ export interface Fleet {
   readonly viewKey: Buffer
   /** Answers other nodes from now on. @throws ConfigError if the address cannot be listened on */
   listen(answerer: PeerAnswerer): Promise<void>
-  /** Ends its part in the fleet; questions under way may go on for that many milliseconds. */
-  close(ms: number): Promise<void>
+  /** Takes new certificates for connections that are made from now on. @throws Error if they cannot be used */
+  setTls(tls: PeerCertificates): void
+  /** This node is about to end: it begins nothing for other nodes any more, and is not preferred by them. */
+  retire(): void
+  /**
+   * Listens to other nodes no more once no fill runs here, or half of that many milliseconds have passed; questions under way
+   * may go on for the rest. To be called after retire().
+   */
+  drain(ms: number): Promise<void>
+  /** Ends its part in the fleet at once. */
+  close(): Promise<void>
 }
 
 /** A fill waits for its permit, and then takes its time: both are limited. */
@@ -67,7 +77,7 @@ export function openFleet(
     filesAreShared: isOneHost,
     encode: (error) => codec.encode(error),
   })
-  void members.start()
+  gate.onChanged((isUp) => isUp && void members.start())
   let server: PeerServer | undefined
   return {
     ...{ fills, leases, isOneHost, viewKey: viewKeyOf(place) },
@@ -76,10 +86,25 @@ export function openFleet(
       await server.listen(listen).catch((error: unknown) => {
         throw new ConfigError(`--peer: ${(error as Error).message}`, { cause: error })
       })
+      await leases.greet()
     },
-    close: async (ms) => {
+    setTls: (certificates) => {
+      server?.setTls(certificates)
+      peers.setTls(certificates)
+    },
+    retire: () => {
+      fills.retire()
+      void members.retire()
+    },
+    drain: async (ms) => {
+      const began = performance.now()
+      // Nodes that ask meanwhile join the fills that run here, instead of making second ones.
+      await fills.idle(ms / 2)
+      await server?.close(Math.max(0, ms - (performance.now() - began)))
+    },
+    close: async () => {
+      await server?.close(0)
       await members.close()
-      await server?.close(ms)
       leases.close()
       fills.close()
       peers.close()
@@ -89,8 +114,10 @@ export function openFleet(
 }
 
 /** Derived from what all nodes have: without a secret the views of clients with credentials are this node's alone. */
-const viewKeyOf = ({ secret }: FleetPlace): Buffer =>
-  secret === undefined ? randomBytes(32) : createHmac('sha256', secret).update('refstream view').digest()
+const viewKeyOf = ({ viewSecret }: FleetPlace): Buffer =>
+  viewSecret === undefined
+    ? randomBytes(32)
+    : createHmac('sha256', viewSecret).update('refstream view').digest()
 
 function orConfigError<T>(make: () => T): T {
   try {

@@ -1,19 +1,10 @@
 import type { Address, UnixAddress } from '../../config/addresses.js'
 import type { Settings } from '../../config/options.js'
-import { ConfigError } from '../../config/settings.js'
 import type { FleetEngine } from '../../fleet/engine.js'
 import type { PeerMember } from '../../fleet/peers/client/member.js'
-import type { Log } from '../../telemetry/log.js'
 import type { WorkerContext } from '../worker-context/context.js'
 import { openEngine } from './engine.js'
-import { readText } from './text-file.js'
-
-/** Certificates in PEM by which nodes know each other. */
-export interface PeerCertificates {
-  readonly cert: string
-  readonly key: string
-  readonly ca: string | undefined
-}
+import { readFleetFiles, type PeerCertificates } from './files.js'
 
 /** Which node of which fleet this process is. */
 export interface FleetPlace {
@@ -24,60 +15,40 @@ export interface FleetPlace {
   /** Where the other nodes ask this one. */
   readonly listen: Address | UnixAddress
   readonly secret: string | undefined
+  /** Known to all nodes, and to no client: what views are hashed with. undefined: there is no such secret. */
+  readonly viewSecret: string | undefined
   readonly tls: PeerCertificates | undefined
   /** Are all nodes on this host, with one cache directory? Then they may open each other's files. */
   readonly isOneHost: boolean
   readonly open: () => Promise<FleetEngine>
 }
 
-const secretMin = 16
-
 /** Returns this process's place in a fleet; undefined: it works alone. @throws ConfigError */
 export async function placeOf(
   settings: Settings,
   worker: WorkerContext | undefined,
-  log: Log,
 ): Promise<FleetPlace | undefined> {
   if (worker) return placeOfWorker(worker)
   const { fleet, fleetName, fleetNode, fleetMembers, peer } = settings
   if (!fleet || fleetNode === undefined || !fleetMembers || !peer) return undefined
+  const { secret, tls } = readFleetFiles(settings)
   return {
     ...{ fleet: fleetName, node: fleetNode, listen: peer, isOneHost: false },
     members: fleetMembers.map(({ name, url }) =>
       url.startsWith('unix:') ? { name, path: url.slice('unix:'.length) } : { name, url },
     ),
-    secret: readSecret(settings.fleetSecretFile),
-    tls: readCertificates(settings),
-    open: await openEngine(fleet, settings, log),
+    ...{ secret, viewSecret: secret, tls },
+    open: await openEngine(fleet, settings),
   }
 }
 
 /** Workers are known by being able to connect: their sockets are in a directory of the primary's. */
-function placeOfWorker({ node, members, engine }: WorkerContext): FleetPlace {
+function placeOfWorker({ node, members, engine, secret }: WorkerContext): FleetPlace {
   const own = members.find(({ name }) => name === node)
   if (!own) throw new Error(`worker ${node} is not among the workers`)
   return {
     ...{ fleet: 'workers', node, members, listen: { path: own.path }, isOneHost: true },
-    ...{ secret: undefined, tls: undefined },
+    ...{ secret: undefined, viewSecret: secret, tls: undefined },
     open: () => Promise.resolve(engine),
-  }
-}
-
-function readSecret(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined
-  const secret = readText('fleet-secret-file', path).trim()
-  if (secret.length >= secretMin) return secret
-  throw new ConfigError(
-    `--fleet-secret-file: ${path} has ${secret.length} characters; ${secretMin} are needed at least, for example those of ` +
-      '`head -c 32 /dev/urandom | base64`',
-  )
-}
-
-function readCertificates({ peerTlsCert, peerTlsKey, peerTlsCa }: Settings): PeerCertificates | undefined {
-  if (peerTlsCert === undefined || peerTlsKey === undefined) return undefined
-  return {
-    cert: readText('peer-tls-cert', peerTlsCert),
-    key: readText('peer-tls-key', peerTlsKey),
-    ca: peerTlsCa === undefined ? undefined : readText('peer-tls-ca', peerTlsCa),
   }
 }

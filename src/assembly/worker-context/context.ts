@@ -18,6 +18,13 @@ export interface WorkerContext {
   readonly members: readonly { readonly name: string; readonly path: string }[]
   /** The table in the primary. */
   readonly engine: FleetEngine
+  /** As in `Place`. */
+  readonly secret: string
+  /**
+   * Reports that this worker has no clients any more. Resolves when none has any: until then, siblings may be reading what
+   * this one makes.
+   */
+  drained(): Promise<void>
   /**
    * Makes the metrics of this process part of those of the whole.
    * @returns resolves with the text of a scrape of the whole; to be called for each scrape
@@ -27,7 +34,7 @@ export interface WorkerContext {
 
 /** @param channels the conversations with the primary */
 export function workerContext(
-  { index, count, isFirst, directory }: Place,
+  { index, count, isFirst, directory, secret }: Place,
   channels: { readonly control: Channel; readonly fleet: Channel },
 ): WorkerContext {
   const names = Array.from({ length: count }, (_, at) => nodeName(at + 1))
@@ -38,8 +45,20 @@ export function workerContext(
     node: nodeName(index),
     members: names.map((name) => ({ name, path: join(directory, `${name}.sock`) })),
     engine: new WorkerEngine({ channel: channels.fleet }),
+    secret,
+    drained: () => drained(channels.control),
     sumMetrics: (registry) => sumMetrics(registry, channels.control),
   }
+}
+
+function drained(control: Channel): Promise<void> {
+  return new Promise((resolve) => {
+    control.onMessage((message) => {
+      if ((message as Order).kind === 'end') resolve()
+    })
+    control.onClose(resolve)
+    control.send({ kind: 'drained' } satisfies Report)
+  })
 }
 
 function sumMetrics(registry: Registry, control: Channel): () => Promise<string> {

@@ -6,7 +6,10 @@ export type Order =
   /** The text of a scrape that the worker has asked for. */
   | { readonly kind: 'scrape'; readonly id: number; readonly text: string }
   | { readonly kind: 'reload' }
+  /** Drain, report that, and end when `end` comes. */
   | { readonly kind: 'stop' }
+  /** All workers have drained. */
+  | { readonly kind: 'end' }
 
 /** Where a worker stands among the others. */
 export interface Place {
@@ -17,6 +20,8 @@ export interface Place {
   readonly isFirst: boolean
   /** For the peers' Unix sockets; accessible to this user only. */
   readonly directory: string
+  /** Random characters that all workers of this primary have, and no other program. */
+  readonly secret: string
   /** Does standard output go to a terminal? */
   readonly pretty: boolean
 }
@@ -29,6 +34,8 @@ export type Report =
   | { readonly kind: 'failed'; readonly mistakes?: readonly string[]; readonly stack?: string }
   | { readonly kind: 'metrics'; readonly id: number; readonly values: readonly MetricValues[] }
   | { readonly kind: 'scrape'; readonly id: number }
+  /** It has no clients any more. */
+  | { readonly kind: 'drained' }
 
 export interface ListeningAt {
   readonly url: string

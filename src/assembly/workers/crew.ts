@@ -14,6 +14,8 @@ export interface CrewOptions {
   readonly settings: Settings
   /** As in `Place`. */
   readonly directory: string
+  /** As in `Place`. */
+  readonly secret: string
   readonly log: Log
   /** Starts a process of the worker's program. */
   readonly fork: () => Worker
@@ -38,6 +40,8 @@ export class Crew {
   readonly #processes = new Map<number, Worker>()
   /** Cancel restarts that are due later. */
   readonly #pauses = new Set<() => void>()
+  /** Processes that have no clients any more. */
+  readonly #drained = new Set<Worker>()
   #isStopping = false
   #ended: () => void = () => {}
 
@@ -70,7 +74,7 @@ export class Crew {
     for (const worker of this.#processes.values()) topicOf(worker.process, 'control').send(order)
   }
 
-  /** Has all workers drain and end. Resolves when they have. */
+  /** Has all workers drain, and then end: one may make what clients of another one read. Resolves when they have ended. */
   async stop(): Promise<void> {
     this.#isStopping = true
     for (const cancel of this.#pauses) cancel()
@@ -80,6 +84,11 @@ export class Crew {
     const stopTimer = callAfter(drainSeconds * 1000 + exitMs, () => void this.#kill())
     if (this.#processes.size > 0) await ended
     stopTimer()
+  }
+
+  #endIfDrained(): void {
+    const isDrained = [...this.#processes.values()].every((worker) => this.#drained.has(worker))
+    if (this.#isStopping && isDrained) this.tell({ kind: 'end' })
   }
 
   async #kill(): Promise<void> {
@@ -118,7 +127,7 @@ export class Crew {
 
   /** Runs a process. Resolves when it has ended, unless the crew is being stopped. */
   #fork(index: number, isFirst: boolean, listening: (at: ListeningAt) => void): Promise<End> {
-    const { directory, settings, fork, joined } = this.#options
+    const { directory, secret, settings, fork, joined } = this.#options
     const worker = fork()
     this.#processes.set(index, worker)
     const [control, fleet] = [topicOf(worker.process, 'control'), topicOf(worker.process, 'fleet')]
@@ -128,14 +137,20 @@ export class Crew {
       if (report.kind === 'started') {
         joined(index, nodeName(index), { control, fleet })
         const pretty = process.stdout.isTTY
-        const place = { index, count: settings.workers, isFirst, directory, pretty }
+        const place = { index, count: settings.workers, isFirst, directory, secret, pretty }
         control.send({ kind: 'start', settings: this.#settings, place } satisfies Order)
       } else if (report.kind === 'listening') listening(report.at)
       else if (report.kind === 'failed') failure = report
+      else if (report.kind === 'drained') {
+        this.#drained.add(worker)
+        this.#endIfDrained()
+      }
     })
     return new Promise((resolve) => {
       const ended = (end: End): void => {
         this.#processes.delete(index)
+        this.#drained.delete(worker)
+        this.#endIfDrained()
         if (this.#processes.size === 0) this.#ended()
         if (!this.#isStopping) resolve({ ...end, ...(failure?.kind === 'failed' && failure) })
       }

@@ -1,15 +1,20 @@
 import cluster from 'node:cluster'
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { socketPathMax } from '../../config/addresses.js'
 import type { Settings } from '../../config/options.js'
 import { EngineServer } from '../../fleet/engines/workers/engine-server.js'
 import { TableEngine } from '../../fleet/engines/table/table-engine.js'
 import type { Log } from '../../telemetry/log.js'
+import { cacheDirectoryOf } from '../cache-directory.js'
 import type { Sidecar } from '../sidecar.js'
 import { Crew } from './crew.js'
+import { openLeaseJournal } from './lease-journal.js'
 import { SummedMetrics } from './summed-metrics.js'
 
 const program = fileURLToPath(new URL('worker.js', import.meta.url))
@@ -19,19 +24,25 @@ const program = fileURLToPath(new URL('worker.js', import.meta.url))
  * what the workers share, and starts those again that end.
  * @throws ConfigError as startSidecar() does, from the first worker that cannot start
  */
-export async function startWorkers(settings: Settings, log: Log): Promise<Sidecar> {
+export async function startWorkers(
+  settings: Settings,
+  log: Log,
+  environment = process.env,
+): Promise<Sidecar> {
   const { workers: count } = settings
   // All workers accept from the same sockets: one that is busy, or hangs, keeps no connection from the others. Handing
   // each connection out from here (SCHED_RR) nearly doubles the processor time of a request on a connection of its own.
   cluster.schedulingPolicy = cluster.SCHED_NONE
   cluster.setupPrimary({ exec: program, args: [], execArgv: process.execArgv })
   const directory = makeDirectory()
-  const engine = new TableEngine()
+  const journal = await openLeaseJournal(await cacheDirectory(settings, environment), log)
+  const engine = new TableEngine(journal)
   const server = new EngineServer(engine)
-  const metrics = new SummedMetrics({ count })
+  const metrics = new SummedMetrics({ count, leasesOpen: () => engine.leasesOpen })
   const crew = new Crew({
     settings,
     directory,
+    secret: randomBytes(32).toString('base64'),
     log,
     fork: () => cluster.fork(),
     joined: (index, node, { control, fleet }) => {
@@ -40,10 +51,11 @@ export async function startWorkers(settings: Settings, log: Log): Promise<Sideca
     },
     restarted: () => metrics.restarted(),
   })
-  const end = (): void => {
+  const end = async (): Promise<void> => {
     server.close()
     void engine.close()
     rmSync(directory, { recursive: true, force: true })
+    await journal.release()
   }
   try {
     const at = await crew.start()
@@ -52,16 +64,28 @@ export async function startWorkers(settings: Settings, log: Log): Promise<Sideca
       grpcTarget: at.grpcTarget,
       reload: () => crew.tell({ kind: 'reload' }),
       // Workers end, with their processes, when this one does.
-      killProcesses: end,
+      killProcesses: () => void end(),
       close: async () => {
         await crew.stop()
-        end()
+        await end()
       },
     }
   } catch (error) {
-    end()
+    await end()
     throw error
   }
+}
+
+/** Returns the cache directory that workers use, as far as the root can be found in time; a worker reports the rest. */
+async function cacheDirectory(settings: Settings, environment: NodeJS.ProcessEnv): Promise<string> {
+  const { cacheDir, root, observeTimeoutSeconds } = settings
+  if (cacheDir !== undefined || root === undefined) return cacheDirectoryOf(settings, undefined, environment)
+  const path = resolve(root)
+  const real = await Promise.race([
+    realpath(path).catch(() => path),
+    sleep(observeTimeoutSeconds * 1000, path, { ref: false }),
+  ])
+  return cacheDirectoryOf(settings, real, environment)
 }
 
 /** Makes a directory that only this user may enter, with a path that leaves room for the name of a socket. */

@@ -1,7 +1,8 @@
-import { AggregatorRegistry, Registry } from 'prom-client'
+import { AggregatorRegistry, Gauge, Registry } from 'prom-client'
 import type { Channel } from '../../fleet/engines/workers/channel.js'
 import { systemClock, type Clock } from '../../limits/clock.js'
 import { Metrics } from '../../telemetry/metrics.js'
+import { freshnessMetrics } from '../../telemetry/metrics/freshness.js'
 import type { MetricValues, Order, Report } from '../worker-context/messages.js'
 
 type Answer = readonly MetricValues[]
@@ -9,6 +10,8 @@ type Answer = readonly MetricValues[]
 export interface SummedMetricsOptions {
   /** How many workers there should be. */
   readonly count: number
+  /** Returns how many mutator leases are open. */
+  readonly leasesOpen: () => number
   /** Milliseconds in which a worker must answer; 1000 if left out. */
   readonly answerMs?: number
   readonly clock?: Clock
@@ -17,7 +20,7 @@ export interface SummedMetricsOptions {
 /** Metrics of single processes, of which a sum would hide the one that is ill. */
 const ofProcesses = /^(process|nodejs)_/
 /** Metrics of this process that are those of the whole. */
-const ofPrimary = /^(process|nodejs|refstream_workers)_?/
+const ofPrimary = /^((process|nodejs)_|refstream_workers|refstream_leases_open$)/
 
 /**
  * Asks all workers for their metrics, and makes one text of them; runs in the primary. A worker that does not answer in time
@@ -38,7 +41,13 @@ export class SummedMetrics {
   #count = 0
 
   constructor(options: SummedMetricsOptions) {
+    const { leasesOpen } = options
     this.#options = options
+    const { name, help, ofWorkers } = freshnessMetrics.leasesOpen
+    const gauge: Gauge = new Gauge({
+      ...{ name, help, aggregator: ofWorkers, registers: [this.#metrics.registry] },
+      collect: () => gauge.set(leasesOpen()),
+    })
   }
 
   /** Counts a worker that was started in place of one that had ended. */

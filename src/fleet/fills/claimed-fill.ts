@@ -19,6 +19,8 @@ export interface ClaimedFillOptions {
   readonly metrics: Pick<Metrics, 'fleetBorrowed'>
   /** Begins the claims of this fill. */
   readonly elect: (claimed: Claimed) => Election
+  /** Is this node about to end? Then no fill begins here for another node. */
+  readonly isRetired: () => boolean
 }
 
 /** What another node answers. */
@@ -73,6 +75,7 @@ export class ClaimedFill implements SharedFill {
 
   async *produce(signal: AbortSignal): AsyncGenerator<Buffer> {
     const { fromPeer, repeatable, produce } = this.#request
+    if (fromPeer && this.#options.isRetired()) throw final(new PeerRefused('elsewhere', retired))
     const election = this.#options.elect(this.#claimed)
     const passed = new PassedBytes(repeatable)
     let decision = await this.#begin(election)
@@ -142,6 +145,9 @@ export class ClaimedFill implements SharedFill {
     return { kind: 'failure', failure, ttlMs: end.retryAfterMs }
   }
 }
+
+/** Why a node that is about to end begins no fills for others. */
+export const retired = 'the node is about to end'
 
 /** Makes an error final: the engine of entries does not run the producer again after it. */
 function final(cause: unknown): FillError {

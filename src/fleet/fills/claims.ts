@@ -17,7 +17,12 @@ export interface ClaimsOptions {
 /** What is claimed. */
 export interface Claimed extends DigestedKey {
   readonly state: string | undefined
+  /** As `SharedFillRequest.isRepaired`. */
+  readonly isRepaired?: boolean
 }
+
+/** The state of claims for which failures in an earlier state do not count, nor entries. */
+const repaired = 'repaired'
 
 /** Another node makes an entry, or has made it. */
 export interface Borrow {
@@ -47,6 +52,9 @@ export class Claims {
   readonly #options: ClaimsOptions
   /** Ends of publishes under way, by key. */
   readonly #publishing = new Map<string, Promise<unknown>>()
+  /** Leases that are not published yet. */
+  readonly #held = new Set<HeldLease>()
+  readonly #idle = new Set<() => void>()
 
   /** Time limit of a lease, in milliseconds. */
   readonly #ttlMs: number
@@ -63,6 +71,8 @@ export class Claims {
       let answer = await this.#ask(claimed, rob)
       // It is asked for, so this node does not have it any more.
       if (answer.kind === 'published' && answer.node === node) answer = await this.#ask(claimed, answer.token)
+      if (answer.kind === 'failed' && claimed.isRepaired)
+        answer = await this.#ask({ ...claimed, state: repaired }, undefined)
       const isOwn = (answer.kind === 'published' || answer.kind === 'held') && answer.node === node
       return isOwn ? alone : this.#decide(claimed, answer)
     } catch {
@@ -81,8 +91,29 @@ export class Claims {
     const id = idOf(claimed)
     const ended = Promise.all([this.#publishing.get(id), lease.publish(outcome)]).then(() => {
       if (this.#publishing.get(id) === ended) this.#publishing.delete(id)
+      this.#tellIfIdle()
     })
     this.#publishing.set(id, ended)
+    this.#held.delete(lease)
+  }
+
+  /** Resolves when this node holds no lease, and the engine has been told of the ends of all; or after that many milliseconds. */
+  idle(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel()
+        this.#idle.delete(end)
+        resolve()
+      }
+      const cancel = this.#options.clock.after(ms, end)
+      this.#idle.add(end)
+      this.#tellIfIdle()
+    })
+  }
+
+  #tellIfIdle(): void {
+    if (this.#held.size > 0 || this.#publishing.size > 0) return
+    for (const end of [...this.#idle]) end()
   }
 
   async #ask({ repository, key, state }: Claimed, rob: string | undefined): Promise<ClaimAnswer> {
@@ -103,7 +134,7 @@ export class Claims {
       case 'published':
         return { ...answer, kind: 'borrow', leftMs: 0 }
       case 'failed':
-        return answer
+        return isOurs(answer.leftMs) ? { ...answer, failure: shortened(answer.failure) } : alone
     }
   }
 
@@ -111,8 +142,24 @@ export class Claims {
     const { engine, clock, node, limitMs, metrics } = this.#options
     const held = { repository, key, node, token, ttlMs: this.#ttlMs }
     const lost = (): void => metrics.fleetLosers.inc()
-    return new HeldLease(held, { engine, clock, renewMs, limitMs, lost })
+    const lease = new HeldLease(held, { engine, clock, renewMs, limitMs, lost })
+    this.#held.add(lease)
+    return lease
   }
+}
+
+/** Milliseconds for which a failure can be in force: the longest back-off, a minute, and what engines with coarse clocks add. */
+const failureMaxMs = 65_000
+/** Characters of a failure's texts: what the engine has may be of any length. */
+const textMax = 1000
+
+/** No node publishes failures for longer; one that the engine has for longer must not keep this node from serving. */
+const isOurs = (leftMs: number): boolean => leftMs <= failureMaxMs
+
+function shortened(failure: FleetFailure): FleetFailure {
+  // The texts are shown in logs.
+  const short = (text: string): string => text.slice(0, textMax).replaceAll(/\p{Cc}+/gu, ' ')
+  return { ...failure, code: short(failure.code), message: short(failure.message) }
 }
 
 /** Returns one name for a repository and a key of it. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../../limits/clock.js'
+import { Overloaded } from '../../limits/overloaded.js'
 import { FillError } from '../../streamcache/index.js'
 import type { Metrics } from '../../telemetry/metrics.js'
 import { PeerRefused, PeerSilent, PeerUnreachable } from '../peers/peer.js'
@@ -28,6 +29,8 @@ const refusalsMax = 5
 const lostMs = 30_000
 /** Milliseconds between two claims while a silent node holds the lease; varies by a fifth. */
 const pollMs = 1000
+/** The least of them, if the time limit is about to pass, as far as the engine says. */
+const leastPollMs = 20
 /** Milliseconds before the claim that follows a refusal; doubles with each, and varies by half. */
 const refusedMs = 50
 
@@ -117,7 +120,7 @@ export class Election {
       const leftMs = this.#deadline - clock.now()
       if (leftMs <= 0)
         throw new FillError('timeout', `the node ${node}, which holds the fill lease, gives no sign of life`)
-      const waitMs = Math.min(pollMs, decision.leftMs + 1) * (0.8 + 0.4 * random())
+      const waitMs = Math.min(pollMs, Math.max(leastPollMs, decision.leftMs + 1)) * (0.8 + 0.4 * random())
       await waiter.next(Math.min(waitMs, leftMs), signal)
     }
   }
@@ -129,5 +132,6 @@ type Reason = 'unreachable' | 'silent' | 'refused'
 function reasonOf(error: unknown): Reason | undefined {
   if (error instanceof PeerUnreachable) return 'unreachable'
   if (error instanceof PeerSilent) return 'silent'
-  return error instanceof PeerRefused ? 'refused' : undefined
+  // What sheds another node says nothing about this one, which may have processes to spare.
+  return error instanceof PeerRefused || error instanceof Overloaded ? 'refused' : undefined
 }

@@ -1,5 +1,6 @@
 import type { Metrics } from '../../telemetry/metrics.js'
 import { PeerRefused, type Peers } from '../peers/peer.js'
+import { retired } from './claimed-fill.js'
 import type { Borrow, Claimed, Claims } from './claims.js'
 import type { Election } from './election.js'
 import { FillFailedElsewhere } from './fill-failed-elsewhere.js'
@@ -12,6 +13,8 @@ export interface SharedAnswersOptions {
   readonly metrics: Pick<Metrics, 'fleetBorrowed'>
   /** Begins the claims of a question. */
   readonly elect: (claimed: Claimed) => Election
+  /** As in `ClaimedFillOptions`. */
+  readonly isRetired: () => boolean
 }
 
 type Question = SharedQuestion<AsyncIterable<Buffer> | 'unchanged'>
@@ -31,6 +34,7 @@ export class SharedAnswers {
    */
   async ask(question: Question, claimed: Claimed): Promise<SharedAnswer> {
     const { signal, fromPeer } = question
+    if (fromPeer && this.#options.isRetired()) throw new PeerRefused('elsewhere', retired)
     const election = this.#options.elect(claimed)
     let isTold = false
     const borrowed = (): void => {

@@ -19,6 +19,8 @@ export interface SharedFillRequest extends FleetKey {
   readonly fromPeer: boolean
   /** Do two runs make the same bytes? Then another run goes on where a broken one has stopped (R7). */
   readonly repeatable: boolean
+  /** Is it known here that what has failed in the fleet was in an earlier state? Then that does not count. */
+  readonly isRepaired?: boolean
   /** Makes the bytes here. */
   readonly produce: (signal: AbortSignal) => AsyncIterable<Buffer>
   /** Called after the end of bytes that another node has made, with what it said of them. */

@@ -51,9 +51,11 @@ export interface SharedFillsOptions {
  */
 export class SharedFills implements FleetFills {
   readonly #options: SharedFillsOptions
+  readonly #claims: Claims
   readonly #waiters: Waiters
   readonly #fillOptions: ClaimedFillOptions
   readonly #answers: SharedAnswers
+  #isRetired = false
 
   constructor(options: SharedFillsOptions) {
     const { engine, clock = systemClock, random = Math.random } = options
@@ -61,14 +63,17 @@ export class SharedFills implements FleetFills {
     const waiters = new Waiters(engine, clock)
     const elect = (claimed: Claimed): Election =>
       new Election(claimed, { ...options, claims, waiters, clock, random })
+    const isRetired = (): boolean => this.#isRetired
     this.#options = options
+    this.#claims = claims
     this.#waiters = waiters
-    this.#fillOptions = { ...options, claims, elect }
-    this.#answers = new SharedAnswers({ ...options, claims, elect })
+    this.#fillOptions = { ...options, claims, elect, isRetired }
+    this.#answers = new SharedAnswers({ ...options, claims, elect, isRetired })
   }
 
   share(request: SharedFillRequest): SharedFill {
-    return new ClaimedFill(request, this.#claimed(request, request.state), this.#fillOptions)
+    const { state, isRepaired = false } = request
+    return new ClaimedFill(request, { ...this.#claimed(request, state), isRepaired }, this.#fillOptions)
   }
 
   ask(question: SharedQuestion<AsyncIterable<Buffer> | 'unchanged'>): Promise<SharedAnswer> {
@@ -82,6 +87,16 @@ export class SharedFills implements FleetFills {
 
   #claimed(key: FleetKey, state: string | undefined): Claimed {
     return { ...this.#options.names.of(key), state }
+  }
+
+  /** Begins no fills for other nodes any more: they are refused, and claim the fills themselves. Those under way go on. */
+  retire(): void {
+    this.#isRetired = true
+  }
+
+  /** As `Claims.idle`. */
+  idle(ms: number): Promise<void> {
+    return this.#claims.idle(ms)
   }
 
   /** Stops listening to the engine. */

@@ -124,7 +124,8 @@ export class AgedCache {
   #hit(entry: Entry, follower: Follower, age: Age, request: AgedRequest): AgedReading {
     const { key, maxAgeMs, isLarge, isForPeer } = request
     if (maxAgeMs > 0 && !isLarge && !isForPeer && this.#refreshes.has(key)) age.owedBy = request
-    return { entry, follower, reuse: 'hit', ...this.#ageOf(age), isStale: false }
+    const { atMs } = age
+    return { entry, follower, reuse: 'hit', ageMs: this.#clock.now() - atMs, atMs, isStale: false }
   }
 
   /** Answers from the running round, or from the next one. */
@@ -156,12 +157,9 @@ export class AgedCache {
     return isOpen && !forgotten && !signal.aborted && this.#maySatisfy(start, request)
   }
 
-  #follow(entry: Entry, start: AgeStart, reuse: Reuse): AgedReading {
-    return { entry, follower: entry.follow(), reuse, ...this.#ageOf(start), isStale: false }
-  }
-
-  #ageOf({ atMs }: AgeStart): Pick<AgedReading, 'ageMs' | 'atMs'> {
-    return { ageMs: this.#clock.now() - atMs, atMs }
+  #follow(entry: Entry, { atMs }: AgeStart, reuse: Reuse): AgedReading {
+    const ageMs = this.#clock.now() - atMs
+    return { entry, follower: entry.follow(), reuse, ageMs, atMs, isStale: false }
   }
 
   /** Runs a round, and then the one that has gathered meanwhile. Never rejects. */

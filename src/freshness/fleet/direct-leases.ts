@@ -36,8 +36,11 @@ export class DirectLeases {
   constructor(options: DirectLeasesOptions) {
     this.#options = options
     this.#told = new ToldLeases(options.clock, (told) => this.#expire(told))
-    // Nodes that have told each other of leases tell them to this one too.
-    this.#tellQuietly({ about: 'leases', do: 'hello' })
+  }
+
+  /** As `FleetLeases.greet`. */
+  greet(): Promise<void> {
+    return this.#options.tell({ about: 'leases', do: 'hello' }).catch(() => {})
   }
 
   get(id: string): ToldLease | undefined {

@@ -15,7 +15,7 @@ import { EpochWatch } from './epoch-watch.js'
 import type { KnownEpoch } from './known-epoch.js'
 import { DirectLeases } from './direct-leases.js'
 import type { LeaseMessage } from './lease-messages.js'
-import { OwnLeases } from './own-leases.js'
+import { OwnLeases, type OwnLease } from './own-leases.js'
 import { PendingWork } from './pending-work.js'
 
 /** Maps the subjects of leases to names that are the same on all nodes of a fleet. */
@@ -41,6 +41,9 @@ export interface FleetLeasesOptions {
   readonly clock?: Clock
 }
 
+/** Milliseconds between two looks at whether the engine still has the leases of this node: others trust it again after 25 s. */
+const checkMs = 5000
+
 /**
  * Mutator leases that all nodes of a fleet see. The engine counts them; nothing that depends on them is answered without a
  * read of the engine that began after the request arrived (`refresh`), or else the status says that a lease is open.
@@ -63,6 +66,8 @@ export class FleetLeases implements MutatorLeases {
   readonly #pending: PendingWork
   /** Leases that were opened here. */
   readonly #own: OwnLeases
+  #cancelCheck: (() => void) | undefined
+  #isClosed = false
 
   constructor(options: FleetLeasesOptions) {
     const { engine, names, events, clock = systemClock } = options
@@ -81,8 +86,7 @@ export class FleetLeases implements MutatorLeases {
       ...{ engine, clock, tell: options.tell, epochs: this.#epochs, pending: this.#pending },
       subjectOf: (name) => names.subjectOf(name),
       expired: (lease) => events?.ended?.(this.#toLease({ ...lease, leftMs: 0 }), 'expired'),
-      moved: (lease, leftMs) =>
-        this.#own.get(lease.id) && this.#own.add(lease, this.#incarnationOf(lease.repository), leftMs),
+      moved: (lease, leftMs) => this.#own.get(lease.id) && this.#keep(lease, leftMs),
     })
   }
 
@@ -121,7 +125,7 @@ export class FleetLeases implements MutatorLeases {
       if (error instanceof TooManyFleetLeases) throw new TooManyLeases(error.message)
       await this.#direct.open(lease)
     }
-    this.#own.add(lease, this.#incarnationOf(repository))
+    this.#keep(lease)
     const opened = this.#toLease({ ...lease, leftMs: ttlMs })
     this.#options.events?.opened?.(opened)
     return opened
@@ -139,14 +143,14 @@ export class FleetLeases implements MutatorLeases {
         await engine.openLease(renewed)
         lease = { ...renewed, leftMs: renewed.ttlMs }
       }
-      if (lease && own) this.#own.add(lease, this.#incarnationOf(repository))
+      if (lease && own) this.#keep(lease)
       if (!lease) this.#own.delete(id)
       return lease && this.#toLease(lease)
     } catch (cause) {
       if (!renewed)
         throw new FleetUnreachable('the engine of the fleet cannot be asked about a lease', { cause })
       await this.#direct.open(renewed)
-      this.#own.add(renewed, this.#incarnationOf(repository))
+      this.#keep(renewed)
       return this.#toLease({ ...renewed, leftMs: renewed.ttlMs })
     }
   }
@@ -154,10 +158,14 @@ export class FleetLeases implements MutatorLeases {
   /** Does the engine not know a lease that was neither ended nor has expired? */
   async #isMissing(id: string, repository: string): Promise<boolean> {
     if (this.#direct.get(id)) return true
-    const { incarnation } = this.#own.get(id) ?? {}
-    if (incarnation === undefined) return false
+    return this.#isLost(this.#own.get(id), repository)
+  }
+
+  /** Has the engine lost its memory since it knew a lease of this node? */
+  async #isLost(own: OwnLease | undefined, repository: string): Promise<boolean> {
+    if (own?.incarnation === undefined || own.expiresAtMs <= this.#clock.now()) return false
     await this.#epochs.read(repository)
-    return incarnation !== this.#incarnationOf(repository)
+    return own.incarnation !== this.#incarnationOf(repository)
   }
 
   /** Ends a lease; while the engine is away also one that is not known here, by its id. */
@@ -167,14 +175,16 @@ export class FleetLeases implements MutatorLeases {
     const known = this.#epochs.find(repository)
     const generation = known?.generation
     const isChanged = end !== 'unchanged'
-    const own = this.#own.delete(id)?.lease
+    const own = this.#own.delete(id)
     const told = this.#direct.close(id, isChanged)
-    let lease = this.#toLease({ ...(told?.lease ?? own ?? unknownLease(id, repository)), leftMs: 0 })
+    let lease = this.#toLease({ ...(told?.lease ?? own?.lease ?? unknownLease(id, repository)), leftMs: 0 })
     try {
       const ended = await this.#options.engine.endLease(id, isChanged ? 'changed' : 'unchanged')
       if (told) this.#direct.pendChange(repository)
-      else if (!ended) return undefined
-      else if (isChanged && known) await this.#seeChange(known, generation ?? 0)
+      else if (!ended && !(await this.#isLost(own, repository))) return undefined
+      // An engine that has lost the lease does not count its end, and has answered other nodes as if it were not open.
+      if (!told && !ended && isChanged) await this.#options.engine.change(repository)
+      if (!told && isChanged && known) await this.#seeChange(known, generation ?? 0)
       if (ended) lease = this.#toLease({ ...ended, leftMs: 0 })
     } catch {
       if (!told && isChanged) this.#epochs.change(repository)
@@ -215,6 +225,14 @@ export class FleetLeases implements MutatorLeases {
     await this.#seeChange(known, generation)
   }
 
+  /**
+   * Asks the other nodes for the leases that they have told each other before this node was there; to be called when they can
+   * tell it something, and before it serves clients. Never rejects: what a node has that cannot be reached is not known here.
+   */
+  greet(): Promise<void> {
+    return this.#direct.greet()
+  }
+
   /** Takes note of what another node tells; in force when it returns. @throws TooManyLeases */
   heard(message: unknown): void {
     this.#direct.heard(message)
@@ -222,6 +240,8 @@ export class FleetLeases implements MutatorLeases {
 
   /** Stops all timers; leases stay open until their time limits. */
   close(): void {
+    this.#isClosed = true
+    this.#cancelCheck?.()
     this.#epochs.close()
     this.#pending.close()
     this.#direct.clear()
@@ -242,10 +262,31 @@ export class FleetLeases implements MutatorLeases {
         const { lease, expiresAtMs = 0 } = this.#own.get(id) ?? {}
         if (!lease) return
         const leftMs = Math.max(1, expiresAtMs - this.#clock.now())
-        await this.#options.engine.openLease({ ...lease, ttlMs: leftMs })
+        try {
+          await this.#options.engine.openLease({ ...lease, ttlMs: leftMs })
+        } catch (error) {
+          // No later try would succeed sooner, and until one does the engine could not be asked about anything.
+          if (error instanceof TooManyFleetLeases) return
+          throw error
+        }
         if (this.#own.get(id)) this.#own.add(lease, incarnation, leftMs)
       })
     }
+  }
+
+  #keep(lease: NewFleetLease, leftMs?: number): void {
+    this.#own.add(lease, this.#incarnationOf(lease.repository), leftMs)
+    this.#checkLater()
+  }
+
+  #checkLater(): void {
+    if (this.#isClosed) return
+    this.#cancelCheck ??= this.#clock.after(checkMs, () => {
+      this.#cancelCheck = undefined
+      const { repositories } = this.#own
+      for (const repository of repositories) void this.#epochs.read(repository)
+      if (repositories.size > 0) this.#checkLater()
+    })
   }
 
   #incarnationOf(repository: string): string | undefined {

@@ -50,6 +50,12 @@ export class OwnLeases {
     }))
   }
 
+  /** Returns the engine's names of their repositories. */
+  get repositories(): Set<string> {
+    this.#removeExpired()
+    return new Set([...this.#leases.values()].map(({ lease }) => lease.repository))
+  }
+
   #removeExpired(): void {
     const now = this.#clock.now()
     for (const [id, { expiresAtMs }] of this.#leases) if (expiresAtMs <= now) this.#leases.delete(id)

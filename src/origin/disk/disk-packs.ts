@@ -6,7 +6,7 @@ import type { Repository } from '../../git/state/repository.js'
 import type { PassedReason } from '../pack-answer.js'
 import type { PackSource, PackState, SharedPack } from '../packs/pack-source.js'
 import { packQuestion, type DiskQuestion } from '../peers/peer-question.js'
-import { oldestMsFor, sharedIdentityOf, type SharedServing } from '../peers/shared-identity.js'
+import { askedAge, sharedIdentityOf } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import type { ObjectsObservation } from './observation/observer.js'
 import type { PackNames } from './pack-names.js'
@@ -45,32 +45,30 @@ export class DiskPacks implements PackSource {
         const now = await names.stateOf(target, asked, await served.observeObjects(target), tags)
         return now.unsettledMs === 0 && now.name === name
       },
-      shared: () => sharedPack(target, repository, serving, maxAgeMs, asked),
+      shared: () => sharedPack(target, repository, serving, asked, maxAgeMs),
     }
   }
 }
 
 function sharedPack(
   { path }: Target,
-  { gitName, commonName, ...directories }: Repository,
-  { digest: serving }: ServingConfig,
-  maxAgeMs: number,
+  repository: Repository,
+  serving: ServingConfig,
   asked: FetchRequest,
+  maxAgeMs: number,
 ): SharedPack {
-  const repository = sharedIdentityOf({ gitName, commonName, ...directories })
+  const { gitName, commonName } = repository
+  const identity = sharedIdentityOf(repository, serving)
   return {
     repository: commonName || '.',
     key: `pack ${asked.digest} ${gitName}`,
-    identity: packIdentity({ repository, serving }),
+    identity,
     question: (admitted): DiskQuestion => ({
-      ...{ origin: 'disk', path, repository, serving, ...oldestMsFor(maxAgeMs) },
-      asked: packQuestion(asked, admitted),
+      ...{ origin: 'disk', path, repository: identity, asked: packQuestion(asked, admitted) },
+      ...askedAge(maxAgeMs),
     }),
   }
 }
-
-/** Returns what two nodes must have in common to share a repository's packs. */
-export const packIdentity = ({ repository, serving }: SharedServing): string => `${serving} ${repository}`
 
 /**
  * May a hook make the pack, which may look at who asks? `uploadpack.packObjectsHook` is heeded in the user's and the

@@ -21,7 +21,7 @@ import type { RefListings } from '../ref-listings.js'
 import type { ServedRepositories } from './served-repositories.js'
 import type { FleetRuns } from '../peers/fleet-runs.js'
 import type { DiskQuestion } from '../peers/peer-question.js'
-import { maxAgeForPeer, requireSame, sharedIdentityOf } from '../peers/shared-identity.js'
+import { ageForPeer, requireSame } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import { nameOf, sharedRequest } from './shared-request.js'
 
@@ -39,23 +39,19 @@ export interface DiskRefsOptions {
   readonly fleet?: FleetRuns | undefined
 }
 
-/** What is read: an entry of a repository, and how it is made. */
+/** A kind of entry of a repository, and how it is made. The same for all requests: a hit must not allocate what only fills need. */
 interface RefsRead {
   readonly kind: EntryKind
   readonly variant: string
   readonly stateFor: (seen: Observation) => ObservedState
-  readonly producer: Producer
+  /** @param admitted must it not be shed? */
+  readonly make: (
+    git: Git,
+    repository: Repository,
+    signal: AbortSignal,
+    admitted: boolean,
+  ) => ReturnType<Producer>
   readonly asked: DiskQuestion['asked']
-  /** Names what makes the bytes, besides the state of the repository; see `ServingConfig.digest`. */
-  readonly serving: string
-  /** For the request of another node: how old the answer may be, as in `DiskQuestion`. */
-  readonly forPeer?: Pick<DiskQuestion, 'oldestMs'>
-}
-
-/** Bytes for another node, and the milliseconds that they are old now. */
-export interface PeerReading {
-  readonly reading: Reading
-  readonly ageMs: number
 }
 
 /** Answers requests for the refs of repositories here, from the cache where possible. */
@@ -75,53 +71,27 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const { repository } = state
     if (followedByPost) this.#throwIfQueueFull(repository)
     if (!serving.shared) return undefined
-    return this.#read(target, state, this.#advertisement(repository, version, serving))
-  }
-
-  #advertisement(repository: Repository, version: ProtocolVersion, { digest }: ServingConfig): RefsRead {
-    // The clients that wait for a fill which is tried again have been admitted.
-    let tries = 0
-    return {
-      kind: 'advertisement',
-      variant: `v${version}`,
-      stateFor: version === 2 ? capabilitiesOf : refsOf,
-      producer: (signal) => advertisement(this.#options.git, repository, version, signal, tries++ > 0),
-      asked: { kind: 'advertisement', version },
-      serving: digest,
-    }
-  }
-
-  #listing(repository: Repository, { objectFormat, digest }: ServingConfig): RefsRead {
-    return {
-      ...{ kind: 'listing', variant: objectFormat, stateFor: refsOf },
-      producer: (signal) => refListing(this.#options.git, repository, objectFormat, signal),
-      asked: { kind: 'listing', objectFormat },
-      serving: digest,
-    }
+    return this.#read(target, state, serving, advertisements[version])
   }
 
   /**
    * Answers another node, which has checked access.
+   * @param maxAgeMs as in its question
    * @throws PeerRefused if it is another repository, or is served or observed in another way here
    */
   async readForPeer(
     target: Target,
     asked: Exclude<DiskQuestion['asked'], { kind: 'pack' }>,
-    question: Pick<DiskQuestion, 'repository' | 'serving' | 'oldestMs'>,
-  ): Promise<PeerReading> {
+    identity: string,
+    maxAgeMs: number | undefined,
+  ): Promise<Reading> {
     const { state, serving } = await this.#open(target)
-    const { repository } = state
-    requireSame({ repository: sharedIdentityOf(repository), serving: serving.digest }, question)
+    requireSame(state.repository, serving, identity)
     const isListing = asked.kind === 'listing'
     if (isListing ? asked.objectFormat !== serving.objectFormat : !serving.shared)
       throw new PeerRefused('different', 'the repository is served in another way here')
-    const read = isListing
-      ? this.#listing(repository, serving)
-      : this.#advertisement(repository, asked.version, serving)
-    const reading = await this.#read(target, state, { ...read, forPeer: question })
-    // Where the disk tells of every change, what answers is as new as the observation.
-    const isExact = read.stateFor(state).maxAgeMs === Infinity
-    return { reading, ageMs: isExact ? 0 : this.#options.cache.ageMsOf(reading.entry) }
+    const read = isListing ? listingOf(asked.objectFormat) : advertisements[asked.version]
+    return this.#read(target, state, serving, read, { askedMs: maxAgeMs })
   }
 
   /** As in `Origin`: from a process of its own, which the signal ends. */
@@ -147,7 +117,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const { state, serving } = await this.#open(target)
     const { objectFormat } = serving
     if (asked.objectFormat !== undefined && asked.objectFormat !== objectFormat) return undefined
-    const found = this.#read(target, state, this.#listing(state.repository, serving))
+    const found = this.#read(target, state, serving, listingOf(objectFormat))
     const reading = found instanceof Promise ? await found : found
     const listing = this.#options.listings.of(reading.entry)
     // The listing follows the entry by itself.
@@ -179,32 +149,40 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     if (overloaded) throw overloaded
   }
 
-  #read({ path }: Target, state: Observation, read: RefsRead): Reading | Promise<Reading> {
-    const { served, cache, backOff, fillReports, listings, fleet } = this.#options
-    const { kind, variant, producer, forPeer } = read
-    const key = keyOf(kind, variant, state.repository.gitDir)
-    const stateFor = forPeer
-      ? (seen: Observation) => stateForPeer(read.stateFor(seen), forPeer)
-      : read.stateFor
-    // From here on, only this repository may answer.
-    const target = { path, identity: identityOf(state.repository) }
-    const request = (): FillRequest => ({
-      producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer),
-      observe: async () => stateFor(await served.observe(target)),
-      fillStarted: (entry, seen, ended) => {
-        fillReports.started({ kind, entry, state: nameOf(seen), ended })
-        // Bytes that were not yet on disk could not be freed when the listing was read; free them now.
-        void ended.then(() => listings.holds(entry) && entry.cool())
-      },
-    })
-    const shared = (): FillRequest =>
-      fleet
-        ? sharedRequest(fleet, request(), {
-            ...{ key, path, repository: state.repository, isForPeer: forPeer !== undefined },
-            ...read,
-          })
-        : request()
-    return cache.read(key, stateFor(state), shared, kind === 'listing' ? this.#isInMemory : undefined)
+  /** @param peer of the request of another node: `DiskQuestion.maxAgeMs` */
+  #read(
+    { path }: Target,
+    state: Observation,
+    serving: ServingConfig,
+    read: RefsRead,
+    peer?: { readonly askedMs: number | undefined },
+  ): Reading | Promise<Reading> {
+    const { git, served, cache, backOff, fillReports, listings, fleet } = this.#options
+    const { kind, variant } = read
+    const { repository } = state
+    const key = keyOf(kind, variant, repository.gitDir)
+    const stateFor = peer ? (seen: Observation) => forPeer(read.stateFor(seen), peer.askedMs) : read.stateFor
+    const isForPeer = peer !== undefined
+    const request = (): FillRequest => {
+      // From here on, only this repository may answer.
+      const target = { path, identity: identityOf(repository) }
+      // The clients that wait for a fill which is tried again have been admitted.
+      let tries = 0
+      const producer: Producer = (signal) => read.make(git, repository, signal, tries++ > 0)
+      const own: FillRequest = {
+        producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer),
+        observe: async () => stateFor(await served.observe(target)),
+        fillStarted: (entry, seen, ended) => {
+          fillReports.started({ kind, entry, state: nameOf(seen), ended })
+          // Bytes that were not yet on disk could not be freed when the listing was read; free them now.
+          void ended.then(() => listings.holds(entry) && entry.cool())
+        },
+      }
+      return fleet
+        ? sharedRequest(fleet, own, { key, path, repository, serving, ...read, producer, isForPeer })
+        : own
+    }
+    return cache.read(key, stateFor(state), request, kind === 'listing' ? this.#isInMemory : undefined)
   }
 
   /** Listings are answered from memory, without the entry's bytes. */
@@ -214,7 +192,24 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
 const refsOf = ({ refs }: Observation): ObservedState => refs
 const capabilitiesOf = ({ capabilities }: Observation): ObservedState => capabilities
 
-const stateForPeer = (state: ObservedState, { oldestMs }: Pick<DiskQuestion, 'oldestMs'>): ObservedState => ({
+const forPeer = (state: ObservedState, askedMs: number | undefined): ObservedState => ({
   ...state,
-  maxAgeMs: maxAgeForPeer(state.maxAgeMs, oldestMs),
+  maxAgeMs: ageForPeer(state, askedMs),
 })
+
+const advertisementOf = (version: ProtocolVersion): RefsRead => ({
+  kind: 'advertisement',
+  variant: `v${version}`,
+  stateFor: version === 2 ? capabilitiesOf : refsOf,
+  make: (git, repository, signal, admitted) => advertisement(git, repository, version, signal, admitted),
+  asked: { kind: 'advertisement', version },
+})
+const advertisements = { 0: advertisementOf(0), 1: advertisementOf(1), 2: advertisementOf(2) }
+
+const newListing = (objectFormat: string): RefsRead => ({
+  ...{ kind: 'listing', variant: objectFormat, stateFor: refsOf },
+  make: (git, repository, signal) => refListing(git, repository, objectFormat, signal),
+  asked: { kind: 'listing', objectFormat },
+})
+const listings = new Map(['sha1', 'sha256'].map((objectFormat) => [objectFormat, newListing(objectFormat)]))
+const listingOf = (objectFormat: string): RefsRead => listings.get(objectFormat) ?? newListing(objectFormat)

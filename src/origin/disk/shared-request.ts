@@ -1,11 +1,12 @@
 import type { FillRequest } from '../../freshness/fill-request.js'
 import type { ObservedState } from '../../freshness/observed-state.js'
+import type { ServingConfig } from '../../git/process/serving-config.js'
 import type { Repository } from '../../git/state/repository.js'
 import type { Producer } from '../../streamcache/index.js'
 import type { FleetRun } from '../peers/fleet-run.js'
 import type { FleetRuns, OwnFill } from '../peers/fleet-runs.js'
 import type { DiskQuestion } from '../peers/peer-question.js'
-import { oldestMsFor, sharedIdentityOf } from '../peers/shared-identity.js'
+import { askedAge, sharedIdentityOf } from '../peers/shared-identity.js'
 
 /** What a fill of a repository's refs makes. */
 export interface SharedRefs {
@@ -15,10 +16,9 @@ export interface SharedRefs {
   /** Relative to the root. */
   readonly path: string
   readonly repository: Repository
+  readonly serving: ServingConfig
   readonly producer: Producer
   readonly asked: DiskQuestion['asked']
-  /** See `ServingConfig.digest`. */
-  readonly serving: string
   readonly isForPeer?: boolean
 }
 
@@ -29,13 +29,13 @@ export const nameOf = ({ token, generation }: ObservedState): string => `${token
 export function sharedRequest(
   fleet: FleetRuns,
   request: FillRequest,
-  { key, kind, variant, path, repository, producer, asked, serving, isForPeer = false }: SharedRefs,
+  { key, kind, variant, path, repository, serving, producer, asked, isForPeer = false }: SharedRefs,
 ): FillRequest {
   /** What was planned for the fill that is about to begin, or has. */
   let planned: FleetRun | undefined
-  const questionOf = ({ maxAgeMs }: ObservedState): DiskQuestion => ({
-    ...{ origin: 'disk', path, asked, serving },
-    ...{ repository: sharedIdentityOf(repository), ...oldestMsFor(maxAgeMs) },
+  const questionFor = ({ maxAgeMs }: ObservedState): DiskQuestion => ({
+    ...{ origin: 'disk', path, asked, ...askedAge(maxAgeMs) },
+    repository: sharedIdentityOf(repository, serving),
   })
   const fillOf = (state: ObservedState): OwnFill => ({
     ...{ key, state: nameOf(state) },
@@ -46,7 +46,7 @@ export function sharedRequest(
       repository: repository.commonName || '.',
       key: `${kind} ${variant} ${repository.gitName}`,
       state: state.unsettledMs === 0 ? sharedNameOf(state) : undefined,
-      ...{ question: questionOf(state), isForPeer, repeatable: true, produce: producer },
+      ...{ question: questionFor(state), isForPeer, repeatable: true, produce: producer },
     })
     return planned
   }

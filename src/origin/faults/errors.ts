@@ -30,11 +30,19 @@ export class BackingOff extends Error {
   override readonly name = 'BackingOff'
   /** Until the next try, in milliseconds. */
   readonly retryAfterMs: number
+  /** Failures in a row, if another node has counted them. */
+  readonly attempt: number | undefined
 
-  constructor(retryAfterMs: number, cause: unknown) {
+  constructor(retryAfterMs: number, cause: unknown, attempt?: number) {
     super('Git could not answer for this repository a moment ago; see the log of refstream for why', {
       cause,
     })
     this.retryAfterMs = retryAfterMs
+    this.attempt = attempt
   }
+}
+
+/** Why a fill has failed: it ran at another node, which says until when the fleet does not try again. */
+export class FailedElsewhere extends Error {
+  override readonly name = 'FailedElsewhere'
 }

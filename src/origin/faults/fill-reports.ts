@@ -2,6 +2,7 @@ import type { BackOff } from '../../limits/back-off.js'
 import { FillError, type Entry, type FillFault, type FillResult } from '../../streamcache/index.js'
 import type { Log } from '../../telemetry/log.js'
 import type { Metrics } from '../../telemetry/metrics.js'
+import { BackingOff, FailedElsewhere } from './errors.js'
 import { causeOf, momentaryFault, refusalOf } from './faults.js'
 import { UpstreamRefusal } from './upstream-errors.js'
 
@@ -56,14 +57,20 @@ export class FillReports {
       backOff.succeeded(key)
       return
     }
-    const momentary = momentaryFault(causeOf(error))
+    const cause = causeOf(error)
+    const momentary = momentaryFault(cause)
     const fault = momentary ?? faultOf(error)
     metrics.fillFailures.inc({ kind, fault })
+    if (cause instanceof BackingOff && cause.attempt !== undefined)
+      backOff.failedElsewhere(key, error, state, cause.attempt)
     // The client's fault, or the clients'.
     if (momentary !== undefined || fault === 'refused' || fault === 'unread') return
     log.warn({ err: error, key }, 'a fill failed')
     // Ended because this process is about to end.
-    if (fault !== 'closed') backOff.failed(key, error, state)
+    if (fault === 'closed') return
+    if (error instanceof FillError && error.cause instanceof FailedElsewhere)
+      backOff.failedElsewhere(key, error, state)
+    else backOff.failed(key, error, state)
   }
 }
 

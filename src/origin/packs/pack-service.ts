@@ -11,7 +11,7 @@ import { unlessBackingOff } from '../faults/backing-off.js'
 import { causeOf, refusalOf } from '../faults/faults.js'
 import type { FillReports } from '../faults/fill-reports.js'
 import type { FleetRuns } from '../peers/fleet-runs.js'
-import { maxAgeForPeer } from '../peers/shared-identity.js'
+import { ageForPeer } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import type { PackAnswer, PackClient } from '../pack-answer.js'
 import type { PassedReason } from '../pack-answer.js'
@@ -32,16 +32,14 @@ export interface PackServiceOptions {
   readonly fleet?: FleetRuns | undefined
 }
 
-/** On what terms another node asks for a pack. */
-export interface PeerPackTerms {
+/** What another node says of a fetch besides the fetch itself. */
+export interface PeerTerms {
   /** Was its client admitted, so that it must not be shed? */
   readonly admitted: boolean
   /** As `SharedPack.identity`. */
   readonly identity: string
-  /** As in `DiskQuestion`. */
-  readonly oldestMs?: number | undefined
-  /** Aborts when the other node leaves. */
-  readonly signal?: AbortSignal | undefined
+  /** As `DiskQuestion.maxAgeMs`. */
+  readonly maxAgeMs?: number | undefined
 }
 
 /** A pack for another node. */
@@ -86,8 +84,11 @@ export class PackService {
    * Answers another node, which has checked access.
    * @throws PeerRefused if it cannot be shared here, or is of another repository; what the source throws
    */
-  async readForPeer(target: Target, asked: FetchRequest, terms: PeerPackTerms): Promise<PeerPack> {
-    const { identity, oldestMs } = terms
+  async readForPeer(
+    target: Target,
+    asked: FetchRequest,
+    { admitted, identity, maxAgeMs: askedMs }: PeerTerms,
+  ): Promise<PeerPack> {
     const { enabled, source, cache } = this.#options
     if (!enabled) throw new PeerRefused('different', 'packs are not shared here')
     for (let isSecond = false; ; isSecond = true) {
@@ -97,8 +98,8 @@ export class PackService {
         throw new PeerRefused('different', 'the repository is another one here')
       const { unsettledMs, maxAgeMs } = state
       if (unsettledMs === 0) {
-        const forPeer = { ...state, maxAgeMs: maxAgeForPeer(maxAgeMs, oldestMs) }
-        const reading = await this.#attach(() => this.#requestFor(forPeer, terms, true), terms)
+        const forPeer = { ...state, maxAgeMs: ageForPeer(state, askedMs) }
+        const reading = await cache.read(this.#requestFor(forPeer, { admitted }, true))
         const { entry } = reading
         const ageMs = maxAgeMs === Infinity ? 0 : cache.ageMsOf(entry)
         return { reading, notes: () => ({ sound: this.#sound.get(entry) ?? true, ageMs }) }
@@ -106,31 +107,6 @@ export class PackService {
       if (isSecond || unsettledMs > settleWaitMaxMs)
         throw new PeerRefused('elsewhere', 'the state cannot be named now')
       await sleep(unsettledMs)
-    }
-  }
-
-  /**
-   * Attaches to an answer for another node. An admitted client there is not shed because it has joined a fill of one here that
-   * is not admitted: what it joins must have begun.
-   */
-  async #attach(request: () => PackRequest, { admitted, signal }: PeerPackTerms): Promise<Reading> {
-    for (;;) {
-      const reading = await this.#options.cache.read(request())
-      const { entry, follower, reuse } = reading
-      if (!admitted || reuse === 'filled') return reading
-      const first = entry.follow()
-      const close = (): void => first.close()
-      signal?.addEventListener('abort', close, { once: true })
-      try {
-        await first.read()
-        return reading
-      } catch (error) {
-        if (signal?.aborted || !(causeOf(error) instanceof Overloaded)) return reading
-        follower.close()
-      } finally {
-        signal?.removeEventListener('abort', close)
-        first.close()
-      }
     }
   }
 

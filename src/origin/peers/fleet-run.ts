@@ -2,7 +2,7 @@ import { FillFailedElsewhere } from '../../fleet/fills/fill-failed-elsewhere.js'
 import type { FleetFills, SharedFill, SharedFillEnd } from '../../fleet/fills/shared-fill.js'
 import { PeerRefused, type PeerQuestion } from '../../fleet/peers/peer.js'
 import { FillError } from '../../streamcache/index.js'
-import { BackingOff } from '../faults/errors.js'
+import { BackingOff, FailedElsewhere } from '../faults/errors.js'
 
 /** What the run of a fill needs to be shared with other nodes. */
 export interface FleetRunRequest {
@@ -15,6 +15,8 @@ export interface FleetRunRequest {
   /** Is it the request of another node? */
   readonly isForPeer: boolean
   readonly repeatable: boolean
+  /** As `SharedFillRequest.isRepaired`. */
+  readonly isRepaired?: boolean
   /** Makes the bytes here. */
   readonly produce: (signal: AbortSignal) => AsyncIterable<Buffer>
   /** Called after the end of bytes that another node has made, with what it said of them. */
@@ -43,9 +45,9 @@ export class FleetRun {
   }
 
   #share(fromPeer: boolean): SharedFill {
-    const { repository, key, state, question, repeatable } = this.#request
+    const { repository, key, state, question, repeatable, isRepaired = false } = this.#request
     return this.#fills.share({
-      ...{ repository, key, state, question, fromPeer, repeatable },
+      ...{ repository, key, state, question, fromPeer, repeatable, isRepaired },
       produce: (signal) => {
         this.#runsHere = true
         return this.#request.produce(signal)
@@ -60,7 +62,7 @@ export class FleetRun {
 
   /**
    * Notes that a request is about to wait for it. false: it has just been refused, since only another node had asked for it.
-   * @throws PeerRefused if the request is another node's, and a third node makes the bytes
+   * @throws PeerRefused if that is another node's, and a third node makes the bytes
    */
   mayWaitFor(isForPeer: boolean): boolean {
     if (!isForPeer) this.#isWanted = true
@@ -89,7 +91,7 @@ export class FleetRun {
       const isRefused = this.#request.isForPeer && causeOf(error) instanceof PeerRefused
       if (!isRefused || !this.#isWanted) {
         this.#isRefused = isRefused
-        throw translated(error)
+        throw this.#meantHere(error)
       }
       // Begun for another node, which gets it elsewhere: a client that has joined meanwhile is not refused with it.
       this.#shared.ended({ kind: 'nothing' })
@@ -102,8 +104,15 @@ export class FleetRun {
     try {
       yield* this.#shared.produce(signal)
     } catch (error) {
-      throw translated(error)
+      throw this.#meantHere(error)
     }
+  }
+
+  /** Returns what an error means here. */
+  #meantHere(error: unknown): unknown {
+    const isElsewhere = !this.#runsHere && error instanceof FillError && error.cause === undefined
+    if (!isElsewhere) return translated(error)
+    return new FillError(error.fault, error.message, { cause: new FailedElsewhere(error.message) })
   }
 
   ended(end: SharedFillEnd): void {
@@ -113,8 +122,9 @@ export class FleetRun {
 
 const causeOf = (error: unknown): unknown => (error instanceof FillError ? error.cause : error)
 
-/** Returns BackingOff for FillFailedElsewhere: a failure that is in force in the whole fleet. */
+/** Returns BackingOff for `FillFailedElsewhere`: a failure that is in force in the whole fleet. */
 export function translated(error: unknown): unknown {
   const cause = causeOf(error)
-  return cause instanceof FillFailedElsewhere ? new BackingOff(cause.retryAfterMs, cause) : error
+  if (!(cause instanceof FillFailedElsewhere)) return error
+  return new BackingOff(cause.retryAfterMs, cause, cause.attempt)
 }

@@ -59,6 +59,7 @@ export class FleetRuns {
     return new FleetRun(fills, {
       ...request,
       state: state === undefined || statesAreShared ? state : anyState,
+      isRepaired: backOff.hasFailedOtherwise(fill.key, fill.state),
       produce: unlessBackingOff(backOff, fill.key, fill.state, produce),
     })
   }

@@ -25,10 +25,8 @@ const disk = z.strictObject({
   path: z.string(),
   /** See `sharedIdentityOf`. */
   repository: z.string(),
-  /** See `ServingConfig.digest`. */
-  serving: z.string(),
-  /** How old the answer may be, in milliseconds; left out: the disk tells the asking node of every change. */
-  oldestMs: z.number().min(0).optional(),
+  /** How old the answer may be, in milliseconds, where leases decide; left out: the disk decides, so no age is allowed. */
+  maxAgeMs: z.number().min(0).optional(),
   asked: z.discriminatedUnion('kind', [advertisement, listing, pack]),
 })
 

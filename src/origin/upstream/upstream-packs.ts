@@ -44,9 +44,8 @@ export class UpstreamPacks implements PackSource {
     const repository = upstreams.find(target)
     const { subject, view } = repository
     const signal = target.client?.signal
-    // Reading the verdict refreshes what leases tell, too.
-    if (isForPeer) await this.#options.refresh?.(subject)
-    else await refs.verdict(repository, signal)
+    if (!isForPeer) await refs.verdict(repository, signal)
+    await this.#options.refresh?.(subject)
     const changes = changesNameOf(statusOf(subject))
     const state = asked.dependsOn === 'objects' ? '' : await this.#refsOf(repository, asked, signal)
     // Nothing names the refs that the answer depends on.

@@ -31,8 +31,10 @@ export class UpstreamPeers implements PeerOrigin<UpstreamQuestion> {
     const repository = this.#find(question)
     if (asked.kind === 'pack') {
       const identity = askedIdentity(question)
-      const terms = { admitted: asked.admitted, identity, signal }
-      const { reading, notes } = await packs.readForPeer(target, fetchOf(asked), terms)
+      const { reading, notes } = await packs.readForPeer(target, fetchOf(asked), {
+        admitted: asked.admitted,
+        identity,
+      })
       return { follower: reading.follower, sha256: reading.entry.sha256, ageMs: 0, notes }
     }
     const { entry, follower, atMs } = await refs.readForPeer(repository, asked, maxAgeMs, signal)

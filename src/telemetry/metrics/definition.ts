@@ -10,7 +10,7 @@ export interface MetricDefinition {
   readonly help: string
   /** How to read the metric, for docs/metrics.md. */
   readonly details?: string
-  /** How the values of workers become one; `sum` if left out. */
+  /** How the values of workers become one; `sum` if left out. `first`: the primary has it. */
   readonly ofWorkers?: 'sum' | 'first' | 'min' | 'max'
   /** Each label with the meaning of its values, or with one sentence for all of them. */
   readonly labels?: Readonly<Record<string, string | Readonly<Record<string, string>>>>

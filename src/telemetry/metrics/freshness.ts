@@ -51,8 +51,8 @@ export const freshnessMetrics = {
   leasesOpen: {
     type: 'gauge',
     name: 'refstream_leases_open',
-    ofWorkers: 'max',
-    help: 'Mutator leases that are open.',
+    ofWorkers: 'first',
+    help: 'Mutator leases that are open; in a fleet of several hosts, those opened by this node.',
   },
   leasesOpened: {
     type: 'counter',

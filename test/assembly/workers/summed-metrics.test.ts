@@ -13,7 +13,7 @@ function setUp(count: number) {
     timers.add(call)
     return () => timers.delete(call)
   }
-  const summed = new SummedMetrics({ count, clock: { now: () => 0, after } })
+  const summed = new SummedMetrics({ count, leasesOpen: () => 3, clock: { now: () => 0, after } })
   const timeOut = (): void => timers.forEach((call) => call())
   const add = (index: number) => {
     const [there, control] = FakeChannel.pair()
@@ -21,7 +21,7 @@ function setUp(count: number) {
     const metrics = new Metrics()
     const [fleet] = FakeChannel.pair()
     const context = workerContext(
-      { index, count, isFirst: false, directory: '/', pretty: false },
+      { index, count, isFirst: false, directory: '/', secret: '', pretty: false },
       { control, fleet },
     )
     return { metrics, control, scrape: context.sumMetrics(metrics.registry) }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { EventEmitter } from 'node:events'
-import { topicOf, type IpcEnd } from '../../../src/assembly/workers/topics.js'
+import { topicOf } from '../../../src/assembly/workers/topics.js'
 
 t.test('conversations on one channel do not mix', async (t) => {
   const sent: unknown[] = []
@@ -12,7 +12,7 @@ t.test('conversations on one channel do not mix', async (t) => {
       return true
     },
   })
-  const [control, fleet] = [topicOf(end as IpcEnd, 'control'), topicOf(end as IpcEnd, 'fleet')]
+  const [control, fleet] = [topicOf(end, 'control'), topicOf(end, 'fleet')]
   const heard: unknown[] = []
   const stop = control.onMessage((message) => heard.push(['control', message]))
   fleet.onMessage((message) => heard.push(['fleet', message]))

@@ -238,12 +238,47 @@ t.test(
       (await clock.until(c.read({ state: 'state-2' }).whole())).equals(bytes),
       'another state is another matter',
     )
-    c.kept = undefined
-    await clock.pass(4000)
-    t.ok((await clock.until(c.read().whole())).equals(bytes))
     await close()
   },
 )
+
+t.test(
+  'a failure does not count where it is known to be of an earlier state, and one node tries again',
+  async (t) => {
+    const { fleet, clock, a, b, c, close } = await fleetOf('abc')
+    const { producer } = a
+    // eslint-disable-next-line require-yield
+    a.producer = async function* () {
+      await clock.wait(500)
+      throw new Error('git has failed')
+    }
+    a.retryAfterMs = 60_000
+    await t.rejects(clock.until(a.read().whole()))
+    await t.rejects(clock.until(c.read().whole()), { cause: FillFailedElsewhere })
+    a.producer = producer
+    const entries = [a, b].map((node) => node.read({ isRepaired: true }))
+    for (const entry of entries) t.ok((await clock.until(entry.whole())).equals(bytes))
+    t.equal(fleet.runs, 2)
+    t.ok((await clock.until(c.read().whole())).equals(bytes), 'the failure is over for all')
+    t.equal(fleet.runs, 2)
+    await close()
+  },
+)
+
+t.test('a failure is over when its time has passed', async (t) => {
+  const { clock, a, c, close } = await fleetOf('ac')
+  // eslint-disable-next-line require-yield
+  a.producer = async function* () {
+    await clock.wait(500)
+    throw new Error('git has failed')
+  }
+  a.retryAfterMs = 5000
+  await t.rejects(clock.until(a.read().whole()))
+  await t.rejects(clock.until(c.read().whole()), { cause: FillFailedElsewhere })
+  await clock.pass(5000)
+  t.ok((await clock.until(c.read().whole())).equals(bytes))
+  await close()
+})
 
 t.test(
   'a failure that may be tried again at once is not published, nor is one of a borrowed fill',

@@ -145,12 +145,13 @@ class History {
   async close(): Promise<void> {
     for (let node = 0; node < nodeCount; node++) this.link(node, 'up', true)
     for (const held of this.#held) await this.end(held, held.node, 'changed')
-    for (const change of this.#outdated) (change as { isReported: boolean }).isReported = true
     for (const name of names) for (let node = 0; node < nodeCount; node++) await this.observe(node, name)
     for (let count = 0; count < 8; count++) {
       this.#fleet.clock.advance(10_000)
       await turns(12)
     }
+    // Those that not all nodes had heard of, too: the engine was told of them.
+    for (const change of this.#outdated) change.isReported = true
     for (const name of names)
       for (let node = 0; node < nodeCount; node++) {
         await this.observe(node, name)

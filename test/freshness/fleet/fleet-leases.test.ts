@@ -159,10 +159,42 @@ t.test('a node that starts meanwhile is told of the leases that the engine does 
   fleet.nodes[0]!.link.state = 'away'
   await fleet.nodes[0]!.leases.open('/root0/r', 60_000)
   const late = fleet.start()
+  late.reachable = false
+  await turns(10)
+  // As soon as it listens, since it can be told nothing before.
+  late.reachable = true
+  await late.leases.greet()
   await turns(10)
   await late.leases.refresh('/root2/r')
   t.match(late.leases.statusOf('/root2/r'), { open: 1 })
 })
+
+t.test('a lease that is seldom renewed is not forgotten either, if its node is not asked', async (t) => {
+  const fleet = openLeaseNodes(2, t)
+  const { id } = await fleet.nodes[0]!.leases.open('/root0/r', 600_000)
+  await observe(fleet, 1)
+  fleet.engine.flush()
+  for (let seconds = 0; seconds < 60; seconds++) {
+    fleet.clock.advance(1000)
+    await turns(10)
+    t.ok((await observe(fleet, 1)).open > 0, `after ${seconds} s`)
+  }
+  await fleet.nodes[0]!.leases.end(id, 'unchanged')
+  t.match(await observe(fleet, 1), { open: 0 })
+})
+
+t.test(
+  'a lease for which an engine without its memory has no room keeps nothing else from being known',
+  async (t) => {
+    const fleet = openLeaseNodes(2, t)
+    await fleet.nodes[0]!.leases.open('/root0/r', 60_000)
+    await observe(fleet, 0)
+    fleet.engine.flush()
+    fleet.engine.leasesMax = 0
+    await observe(fleet, 0)
+    t.match(await observe(fleet, 0, 'other'), { open: 0 })
+  },
+)
 
 t.test('a mutator does not begin if neither the engine nor all nodes know of it', async (t) => {
   const fleet = openLeaseNodes(3, t)
@@ -198,6 +230,18 @@ t.test('the engine does not forget a lease that is held, even if it loses its me
     undefined,
     'what another node has ended is not entered anew',
   )
+})
+
+t.test('the end of a lease that the engine has lost counts as a change on all nodes', async (t) => {
+  const fleet = openLeaseNodes(2, t)
+  const { id } = await fleet.nodes[0]!.leases.open('/root0/r', 60_000)
+  fleet.engine.flush()
+  // This node has not known the repository before: nothing tells it that another one holds a lease.
+  const before = await observe(fleet, 1)
+  t.match(await fleet.nodes[0]!.leases.end(id, 'changed'), { id })
+  const after = await observe(fleet, 1)
+  t.equal(after.changes, before.changes + 1)
+  t.equal(await fleet.nodes[0]!.leases.end(id, 'changed'), undefined, 'it ends once')
 })
 
 t.test('too many leases', async (t) => {

@@ -2,6 +2,7 @@ import t from 'tap'
 import { PackRefused } from '../../../src/git/process/pack-answer.js'
 import { BackOff } from '../../../src/limits/back-off.js'
 import { Overloaded } from '../../../src/limits/overloaded.js'
+import { BackingOff, FailedElsewhere } from '../../../src/origin/faults/errors.js'
 import { FillReports, type StartedFill } from '../../../src/origin/faults/fill-reports.js'
 import { UpstreamRefusal, UpstreamUnavailable } from '../../../src/origin/faults/upstream-errors.js'
 import { FillError, type Entry, type FillResult } from '../../../src/streamcache/index.js'
@@ -117,4 +118,16 @@ t.test('they do not end a back-off either', async (t) => {
   for (let count = 0; count < 2; count++) await end('failed', broken, 'pack')
   await end('failed', new FillError('unread', 'x'), 'pack')
   t.not(backOff.blocked(key, 's'), undefined)
+})
+
+t.test('a failure of another node counts; that node says until when it blocks', async (t) => {
+  const { backOff, warnings, end } = openReports()
+  const elsewhere = new FillError('producer', 'x', { cause: new FailedElsewhere('x') })
+  for (let count = 0; count < 3; count++) await end('failed', elsewhere)
+  t.same([backOff.blocked(key, 's'), backOff.failuresOf(key, 's')?.count], [undefined, 3])
+  t.equal(warnings.length, 3)
+  await end('failed', new FillError('producer', 'x', { cause: new BackingOff(500, undefined, 6) }))
+  await end('failed', new FillError('producer', 'x', { cause: new BackingOff(500, undefined) }))
+  t.same([backOff.blocked(key, 's'), backOff.failuresOf(key, 's')?.count], [undefined, 6])
+  t.equal(warnings.length, 3)
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { PeerRefused, PeerUnreachable } from '../../../src/fleet/peers/peer.js'
+import { PeerRefused, PeerUnreachable, type PeerFault } from '../../../src/fleet/peers/peer.js'
 import { FilesystemUnanswered } from '../../../src/git/filesystem/filesystem-unanswered.js'
 import { PackRefused } from '../../../src/git/process/pack-answer.js'
 import { pktLine } from '../../../src/git/protocol/pkt-line.js'
@@ -19,7 +19,8 @@ import { FillError } from '../../../src/streamcache/index.js'
 const codec = new OriginFaults(upstreamFaults)
 
 /** Tells another node of an error, as JSON. */
-const told = (error: unknown): Error => codec.decode(JSON.parse(JSON.stringify(codec.encode(error))))
+const told = (error: unknown): Error =>
+  codec.decode(JSON.parse(JSON.stringify(codec.encode(error))) as PeerFault)
 
 const errors: readonly Error[] = [
   new RepositoryNotFound('a/path'),
@@ -53,14 +54,16 @@ for (const error of errors) {
 }
 
 void t.test('what clients and back-off need is told too', async (t) => {
-  const refusal = told(errors[5]) as UpstreamRefusal
+  const refusal = told(errors[5])
+  if (!(refusal instanceof UpstreamRefusal)) throw refusal
   t.strictSame(
     { status: refusal.status, headers: refusal.headers, body: [...refusal.body] },
     { status: 401, headers: ['WWW-Authenticate', 'Basic realm="a"'], body: [0, 255] },
   )
   t.match(told(errors[6]), { status: 503, wasAsked: false, retryAfterMs: 5000 })
   t.match(told(errors[7]), { wasAsked: true })
-  t.strictSame((told(errors[4]) as PackRefused).answer, (errors[4] as PackRefused).answer)
+  const answer = pktLine('ERR upload-pack: not our ref')
+  t.match(told(new PackRefused(answer)), { answer })
   t.match(told(new PeerRefused('different', 'x')), { why: 'different' })
 })
 

@@ -216,6 +216,6 @@ void t.test('an answer may be half as old as the asking node allows', async (t) 
   const [a, b] = nodes as [OriginNode, OriginNode]
   await listed(a)
   await listed(b)
-  t.match(fleet.asked, [{ to: 'a', question: { oldestMs: 30_000 } }])
+  t.match(fleet.asked, [{ to: 'a', question: { maxAgeMs: 60_000 } }])
   t.equal(await reuseOf(b), 'hit')
 })

@@ -13,7 +13,6 @@ const disk = {
   origin: 'disk',
   path: 'r.git',
   repository: 'i',
-  serving: 's',
   asked: { kind: 'listing', objectFormat: 'sha1' },
 }
 const { signal } = new AbortController()

@@ -12,6 +12,10 @@ export interface FleetOptions {
   readonly engine: string
   readonly count?: number
   readonly args?: readonly string[]
+  /** Further arguments of one node, when it is started; by index. */
+  readonly argsOf?: (index: number) => readonly string[]
+  /** The root of one node, if they have not all the same; by index. */
+  readonly rootOf?: (index: number) => string
   /** The engine's URL for one node, if not all ask it at the same address; by index. */
   readonly engineOf?: (index: number) => string
   /** Where the others find a node, if that is not where it listens: `unix:/path` or a URL; by index and its own address. */
@@ -24,7 +28,7 @@ export interface SpawnedFleet {
   /** Starts a node again, with its cache directory. */
   restart(index: number): Promise<SpawnedSidecar>
   /** Resolves with a metric's sum over the nodes that run. */
-  metric(name: string, labels?: Record<string, string>): Promise<number>
+  readonly metric: (name: string, labels?: Record<string, string>) => Promise<number>
 }
 
 const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
@@ -39,11 +43,20 @@ export async function startFleet(t: Test, options: FleetOptions): Promise<Spawne
   const urlOf = (index: number): string => options.memberUrl?.(index, own(index)) ?? own(index)
   const members = Array.from({ length: count }, (_, index) => `${names[index]}=${urlOf(index)}`).join(',')
   const start = (index: number): Promise<SpawnedSidecar> =>
-    startSidecar(t, root, {
+    startSidecar(t, options.rootOf?.(index) ?? root, {
       cacheDir: join(directory, `cache-${index}`),
       args: [
         ...['--fleet', options.engineOf?.(index) ?? engine, '--fleet-members', members],
-        ...['--fleet-node', names[index]!, '--peer', own(index), '--fleet-secret-file', secret, ...args],
+        ...[
+          '--fleet-node',
+          names[index]!,
+          '--peer',
+          own(index),
+          '--fleet-secret-file',
+          secret,
+          ...args,
+          ...(options.argsOf?.(index) ?? []),
+        ],
       ],
     })
   const nodes = await Promise.all(Array.from({ length: count }, (_, index) => start(index)))

@@ -133,9 +133,10 @@ export function sendRaw(
   { headers, body }: { headers: Record<string, string | number>; body: string },
   path = entriesPath,
   method = 'POST',
-): Promise<{ status: number; session: string | undefined; body: Buffer }> {
+): Promise<{ status: number; session: string | undefined; connection: string | undefined; body: Buffer }> {
   return new Promise((resolve, reject) => {
-    const sent = request(url + path, { method, headers, agent: false }, (response: IncomingMessage) => {
+    const options = { method, headers: { connection: 'keep-alive', ...headers }, agent: false }
+    const sent = request(url + path, options, (response: IncomingMessage) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('error', reject)
@@ -143,6 +144,7 @@ export function sendRaw(
         resolve({
           status: response.statusCode!,
           session: response.headers[sessionHeader] as string | undefined,
+          connection: response.headers.connection,
           body: Buffer.concat(chunks),
         }),
       )

@@ -61,6 +61,7 @@ export interface ReadOptions {
   /** What the fill comes to once it has succeeded; an entry if left out. */
   readonly keep?: boolean
   readonly retries?: number
+  readonly isRepaired?: boolean
 }
 
 /** An error that a node has told of. */
@@ -191,11 +192,12 @@ export class VirtualNode implements Peers {
     repeatable = true,
     keep = true,
     retries = 0,
+    isRepaired = false,
     ...rest
   }: ReadOptions): VirtualEntry {
     const state = 'state' in rest ? rest.state : stateNow
     const fill = this.fills.share({
-      ...{ ...theKey, state, fromPeer, repeatable },
+      ...{ ...theKey, state, fromPeer, repeatable, isRepaired },
       question: { repeatable },
       produce: (signal) => {
         this.runs++

@@ -12,7 +12,7 @@ import {
   type OperationResponse,
   type TxnRequest,
   type TxnResponse,
-} from './messages.js'
+} from './client/messages.js'
 
 /** etcd permits 128 operations in a transaction: one for the incarnation and two for each repository. */
 const batchSize = 63

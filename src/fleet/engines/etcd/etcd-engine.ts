@@ -11,16 +11,16 @@ import type {
   NewFleetLease,
 } from '../../engine.js'
 import { Epochs } from './epochs.js'
-import { EtcdClient, type EtcdClientOptions } from './etcd-client.js'
-import { EtcdLeases } from './etcd-leases.js'
+import { EtcdClient, type EtcdClientOptions } from './client/etcd-client.js'
+import { EtcdLeases } from './client/etcd-leases.js'
 import type { EtcdStore } from './etcd-store.js'
-import { EtcdWatch, type WatchEvent } from './etcd-watch.js'
+import { EtcdWatch, type WatchEvent } from './client/etcd-watch.js'
 import { FillLeases } from './fill-leases.js'
 import { EtcdKeys } from './keys.js'
 import { Members } from './members.js'
 import { OpenLeases } from './open-leases.js'
 import { fillLeaseOf } from './records.js'
-import { Revisions } from './revisions.js'
+import { Revisions } from './client/revisions.js'
 import { Sightings } from './sightings.js'
 
 export interface EtcdEngineOptions extends EtcdClientOptions {

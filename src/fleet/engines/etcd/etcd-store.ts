@@ -1,8 +1,8 @@
 import type { Clock } from '../../../limits/clock.js'
-import type { EtcdClient } from './etcd-client.js'
-import type { EtcdLeases } from './etcd-leases.js'
+import type { EtcdClient } from './client/etcd-client.js'
+import type { EtcdLeases } from './client/etcd-leases.js'
 import type { EtcdKeys } from './keys.js'
-import type { Revisions } from './revisions.js'
+import type { Revisions } from './client/revisions.js'
 import type { Sightings } from './sightings.js'
 
 /** What all parts of the engine work with. */

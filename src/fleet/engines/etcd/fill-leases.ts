@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { publishedMs, type Claim, type ClaimAnswer, type FillOutcome, type HeldClaim } from '../../engine.js'
-import { EtcdError } from './etcd-error.js'
+import { EtcdError } from './client/etcd-error.js'
 import type { EtcdStore } from './etcd-store.js'
 import { FillState, partsOf, tokenOf } from './fill-state.js'
 import type { FillKeys } from './keys.js'
@@ -14,7 +14,7 @@ import {
   type Comparison,
   type Operation,
   type TxnResponse,
-} from './messages.js'
+} from './client/messages.js'
 import { encode } from './records.js'
 
 /** A lease that was granted here. */

@@ -1,6 +1,6 @@
 import type { Claim, ClaimAnswer } from '../../engine.js'
 import type { FillKeys } from './keys.js'
-import { absent, isAt, type Comparison, type KeyValue } from './messages.js'
+import { absent, isAt, type Comparison, type KeyValue } from './client/messages.js'
 import {
   entryOf,
   failureOf,

@@ -1,5 +1,5 @@
 import type { EtcdStore } from './etcd-store.js'
-import { prefixed, put, range, remove } from './messages.js'
+import { prefixed, put, range, remove } from './client/messages.js'
 import { encode, memberOf } from './records.js'
 
 /** The nodes that have said lately that they are alive. */

@@ -6,9 +6,19 @@ import {
   type NewFleetLease,
 } from '../../engine.js'
 import type { Epochs } from './epochs.js'
-import { EtcdError } from './etcd-error.js'
+import { EtcdError } from './client/etcd-error.js'
 import type { EtcdStore } from './etcd-store.js'
-import { absent, exists, isAt, prefixed, prefixEnd, put, range, remove, type KeyValue } from './messages.js'
+import {
+  absent,
+  exists,
+  isAt,
+  prefixed,
+  prefixEnd,
+  put,
+  range,
+  remove,
+  type KeyValue,
+} from './client/messages.js'
 import { encode, mutatorLeaseOf, type MutatorLeaseRecord } from './records.js'
 
 /** Leases that are read in one round trip. */
@@ -53,8 +63,11 @@ export class OpenLeases {
         ],
       }),
     )
-    // The id is random: if there is such a lease, the answer to an earlier try was lost.
-    if (!opened.succeeded) return
+    if (!opened.succeeded) {
+      // The id is random: if there is such a lease, the answer to an earlier try was lost.
+      await this.renew(id, lease.ttlMs)
+      return
+    }
     this.#known = Number(opened.responses.at(-1)?.responseRange?.count)
     if (this.#known > this.#max) {
       // Others have opened the last ones at the same time. That this one was opened and ended changes nothing.
@@ -115,6 +128,7 @@ export class OpenLeases {
     for await (const kv of this.#all()) {
       const lease = mutatorLeaseOf(kv)
       const leftMs = lease ? await this.#leftMs(kv, lease) : 0
+      if (found.length >= this.#max) break
       if (lease && leftMs > 0) found.push(describe(kv.key.slice(keys.leases.length), lease, leftMs))
     }
     return found

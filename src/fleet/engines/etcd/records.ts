@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { FleetEntry, FleetFailure } from '../../engine.js'
-import type { KeyValue } from './messages.js'
+import type { KeyValue } from './client/messages.js'
 
 /**
  * The values of keys, as JSON. A value of another version, or that is none of these, counts as absent: a fleet may have nodes

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../../../limits/clock.js'
-import type { KeyValue } from './messages.js'
+import type { KeyValue } from './client/messages.js'
 
 /** Most keys that are remembered. Of one that was forgotten, the time limit begins anew; etcd's own lease ends it then. */
 const keysMax = 50_000

@@ -4,7 +4,7 @@ import { connectBy, type RedisTls } from './connections/connection.js'
 import { SentinelTransport } from './connections/sentinel.js'
 import { SingleTransport } from './connections/single.js'
 import type { RedisTransport, TransportOptions } from './connections/transport.js'
-import { RedisEngine } from './engine.js'
+import { RedisEngine } from './redis-engine.js'
 import { loadRedisPackage, type RedisPackage } from './package.js'
 
 export interface RedisEngineOptions {

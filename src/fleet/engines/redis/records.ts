@@ -8,16 +8,14 @@ import {
   type FleetLease,
   type Hint,
   type NewFleetLease,
+  unknownEpoch,
+  UnknownRecord,
 } from '../../engine.js'
-
-/** The server has a record that this version does not understand. */
-export class UnknownRecord extends Error {
-  override readonly name = 'UnknownRecord'
-}
 
 const name = z.string().regex(/^[\w-]{1,64}$/)
 const token = z.string().regex(/^[\w.-]{1,128}$/)
-const leftMs = z.number().transform((ms) => Math.max(0, ms))
+/** A negative number: the record has no time limit, which none has that was written by this version. */
+const leftMs = z.number().transform((ms) => (ms < 0 ? Infinity : ms))
 const count = z.int().min(0)
 
 /** Fields that are not known come from other versions, and are ignored. */
@@ -57,8 +55,8 @@ const claimAnswer = z.union([
   z.tuple([z.literal('failed'), failure, leftMs]),
 ])
 const epoch = z.tuple([z.string().max(128), count, count, count])
-const lease = z.tuple([leftMs, z.number(), leaseBody])
-const listedLease = z.tuple([z.string(), leftMs, z.number(), leaseBody])
+const lease = z.tuple([z.number().min(0), z.number(), leaseBody])
+const listedLease = z.tuple([z.string(), z.number().min(0), z.number(), leaseBody])
 
 function read<T extends z.ZodType>(schema: T, answer: unknown): z.output<T> {
   const read = schema.safeParse(answer)
@@ -97,9 +95,10 @@ export function decodeClaim(answer: unknown): ClaimAnswer {
   }
 }
 
-/** @throws UnknownRecord */
 export function decodeEpoch(answer: unknown): Epoch {
-  const [incarnation, open, openings, changes] = read(epoch, answer)
+  const { data } = epoch.safeParse(answer)
+  if (!data) return unknownEpoch
+  const [incarnation, open, openings, changes] = data
   return { incarnation, open, openings, changes }
 }
 

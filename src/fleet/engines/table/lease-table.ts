@@ -43,6 +43,11 @@ export class LeaseTable {
     }
   }
 
+  /** Leases that are open. */
+  get size(): number {
+    return this.#leases.size
+  }
+
   /** Returns how many leases of a repository are open. */
   openOf(repository: string): number {
     // Timers may be late.

@@ -75,6 +75,11 @@ export class TableEngine implements FleetEngine {
     })
   }
 
+  /** Mutator leases that are open now. */
+  get leasesOpen(): number {
+    return this.#leases.size
+  }
+
   claim(claim: Claim): Promise<ClaimAnswer> {
     return Promise.resolve(this.#fills.claim(claim))
   }

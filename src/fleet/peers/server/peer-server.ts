@@ -152,11 +152,15 @@ export class PeerServer {
    * Listens, also in a worker of Node's cluster, with a socket of this process's own.
    * @returns the URL, or `unix:/path`
    */
-  listen(address: Address | UnixAddress): Promise<string> {
-    return listenAt(
+  async listen(address: Address | UnixAddress): Promise<string> {
+    const { tls, log } = this.#options
+    const url = await listenAt(
       this.server,
-      'path' in address ? address : { ...address, ...(this.#options.tls && { tls: true }) },
+      'path' in address ? address : { ...address, ...(tls && { tls: true }) },
     )
+    // No descriptors left, say. Without a listener, that would end the program.
+    this.server.on('error', (err) => log.error({ err }, 'cannot accept a connection of another node'))
+    return url
   }
 
   /** Uses other certificates for connections that come from now on. @throws Error if they cannot be used */
@@ -214,6 +218,8 @@ export class PeerServer {
 
   #refuseStranger(reason: string, request: IncomingMessage, response: ServerResponse): void {
     this.#logStranger(reason, request)
+    // Idle connections are kept for nodes only: there is a limit to their number.
+    response.setHeader('Connection', 'close')
     reject(response, 401, reason)
   }
 

@@ -180,7 +180,7 @@ export class Observer {
     }
     const { token, unsettledMs } = state.capabilities
     observed?.(open > 0 ? 'leased' : unsettledMs > 0 ? 'unsettled' : 'settled')
-    const isRuled = modes.of(state.repository).reason === 'configured'
+    const isRuled = status.shared && modes.of(state.repository).reason === 'configured'
     const leasedRefs: ObservedState = {
       ...epochOf(status, true),
       token: `${token} ${leasedName(status, isRuled)}`,
@@ -206,15 +206,15 @@ const unleasedState = (
   subject: identityOf(repository),
 })
 
-/** Names generation and openings as all nodes of a fleet do. */
-function epochOf(status: LeaseStatus, withOpenings: boolean): Pick<ObservedState, 'epoch'> {
+/** Names generation and openings as all nodes of a fleet do; undefined: there is no fleet. */
+function epochOf(status: LeaseStatus, withOpenings: boolean): Pick<ObservedState, 'epoch'> | undefined {
   const { shared } = status
-  if (!shared) return {}
+  if (!shared) return undefined
   return { epoch: `${changesNameOf(status)}${withOpenings ? ` ${shared.openings}` : ''}` }
 }
 
 /** Names what the leases tell, where they decide. @param isRuled are all nodes in the mode `lease`? */
-function leasedName({ incarnation, shared }: LeaseStatus, isRuled: boolean): string {
+function leasedName({ incarnation, shared }: LeaseStatus, isRuled = false): string {
   if (!shared) return incarnation
   return `${incarnation} ${shared.changes}${isRuled ? '' : ` ${shared.openings}`}`
 }

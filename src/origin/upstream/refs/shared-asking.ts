@@ -9,7 +9,7 @@ import type { Question } from '../upstream-requests.js'
 /** A question about refs that the fleet may ask at another node. */
 export interface SharedAsked {
   readonly maxAgeMs: number
-  readonly asked: UpstreamQuestion['asked']
+  readonly asked: () => UpstreamQuestion['asked']
   readonly isForPeer?: boolean
   readonly ask: (question: Question) => Promise<AsyncIterable<Buffer> | 'unchanged'>
 }
@@ -39,7 +39,7 @@ export function sharedAsking(
       }
       const answered = fleet.ask({
         ...names,
-        question: askElsewhere(asked, oldestMs),
+        question: askElsewhere(asked(), oldestMs),
         fromPeer: isForPeer,
         sha256: question.kept?.sha256,
         signal: question.signal,

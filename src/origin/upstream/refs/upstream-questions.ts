@@ -47,8 +47,8 @@ export interface Asking {
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal | undefined
   readonly ask: (question: Question) => Promise<AsyncIterable<Buffer> | 'unchanged'>
-  /** The same question for another node. */
-  readonly asked: UpstreamQuestion['asked']
+  /** Returns the same question for another node. */
+  readonly asked: () => UpstreamQuestion['asked']
   /** Is it the request of another node? */
   readonly isForPeer?: boolean
 }
@@ -79,7 +79,8 @@ export class UpstreamQuestions {
     const { name } = repository.upstream
     // That of another node was counted there.
     if (!asking.isForPeer) events?.clientAsked?.(name)
-    const refreshing = this.#options.refresh?.(repository.subject)
+    // An exact answer is asked for after the request, whatever leases tell.
+    const refreshing = asking.maxAgeMs > 0 ? this.#options.refresh?.(repository.subject) : undefined
     if (refreshing) await refreshing
     const reading = await cache.read(this.#request(repository, asking))
     if (reading.isStale) events?.servedStale?.(name)

@@ -66,7 +66,7 @@ export class UpstreamRefs {
     return {
       ...{ kind: 'advertisement', name: `v${version}`, size: 0, view, maxAgeMs, signal },
       ask: (question) => this.#options.requests.advertisement(repository, version, question),
-      asked: { kind: 'advertisement', version },
+      asked: () => ({ kind: 'advertisement', version }),
     }
   }
 
@@ -156,9 +156,11 @@ export class UpstreamRefs {
 
   #listing(repository: UpstreamRepository, question: RefsQuestion, signal?: AbortSignal): Asking {
     const { view, maxAgeMs } = repository
-    const { objectFormat, unborn, prefixes } = question
     return {
-      asked: { kind: 'listing', objectFormat, unborn, prefixes: [...prefixes] },
+      asked: () => {
+        const { objectFormat, unborn, prefixes } = question
+        return { kind: 'listing', objectFormat, unborn, prefixes: [...prefixes] }
+      },
       ...{ kind: 'listing', name: question.name, size: question.size, view, maxAgeMs, signal },
       ask: (asked) => this.#options.requests.listing(repository, question.body, asked),
     }

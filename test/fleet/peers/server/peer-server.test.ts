@@ -88,8 +88,9 @@ t.test('a request that is sent again is refused', async (t) => {
   let asked = 0
   const answer = await answering(t, 'bytes')
   const { url } = await startServer(t, () => (asked++, answer()))
-  const { status, session = '' } = await sendRaw(url, rawRequest())
+  const { status, connection, session = '' } = await sendRaw(url, rawRequest())
   t.equal(status, 401, 'the session is not known yet')
+  t.equal(connection, 'keep-alive', 'nodes keep their connections')
   const request = rawRequest({ session })
   t.equal((await sendRaw(url, request)).status, 200)
   t.equal((await sendRaw(url, request)).status, 401)
@@ -105,7 +106,7 @@ t.test('paths, methods and heads that are none of a node', async (t) => {
   const request = rawRequest()
   t.equal((await sendRaw(url, request, '/')).status, 404)
   t.equal((await sendRaw(url, { ...request, body: '' }, '/v1/entries', 'GET')).status, 404)
-  t.equal((await sendRaw(url, { headers: {}, body: '{}' })).status, 401)
+  t.match(await sendRaw(url, { headers: {}, body: '{}' }), { status: 401, connection: 'close' })
   t.equal((await sendRaw(url, rawRequest({ to: 'c' }))).status, 421)
   const expecting = { ...request, headers: { ...request.headers, expect: 'more' } }
   t.equal((await sendRaw(url, expecting)).status, 417)
@@ -246,4 +247,10 @@ t.test('a server needs something by which it knows nodes', async (t) => {
   const { url } = await startServer(t, await answering(t, 'x'), { secret: undefined, isLocal: true })
   const { client } = createClient(t, url, { secret: undefined })
   await t.rejects(client.ask('b', {}, { signal }), PeerUnreachable, 'a local one takes nothing over TCP')
+})
+
+t.test('a connection that cannot be accepted ends nothing', async (t) => {
+  const { server, lines } = await startServer(t, await answering(t, 'bytes'))
+  server.server.emit('error', new Error('EMFILE'))
+  t.match(JSON.stringify(lines), 'cannot accept a connection of another node')
 })

@@ -83,13 +83,13 @@ return { left, tonumber(ttl), json }
 `,
 )
 
-/** Returns for each open lease its id, ms left, duration and JSON. */
+/** ARGV: 5 most leases. Returns for each open lease its id, ms left, duration and JSON. */
 export const listLeasesScript = new RedisScript(
   repositoryPrelude,
   leasePrelude,
   `
 local list = {}
-for _, id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+for _, id in ipairs(redis.call('ZRANGE', leases, 0, tonumber(ARGV[5]) - 1)) do
   local left, ttl, json = leaseOf(id)
   if left then list[#list + 1] = { id, left, tonumber(ttl), json } end
 end

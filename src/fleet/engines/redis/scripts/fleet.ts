@@ -27,14 +27,17 @@ return 1
 /** ARGV: 2 name. */
 export const removeScript = new RedisScript(setPrelude, `redis.call('ZREM', set, ARGV[2])`, 'return 1')
 
-/** Returns the names whose time limit has not passed. */
+/** ARGV: 2 most names. Returns names whose time limit has not passed, those that are to expire first. */
 export const namesScript = new RedisScript(
   setPrelude,
   `
 touch()
-return redis.call('ZRANGE', set, 0, -1)
+return redis.call('ZRANGE', set, 0, tonumber(ARGV[2]) - 1)
 `,
 )
+
+/** Most names of members that are returned. */
+const membersMax = 1000
 
 /** ARGV: 2 name, 3 ms. Adds a name, and returns all. */
 export const beatScript = new RedisScript(
@@ -42,6 +45,6 @@ export const beatScript = new RedisScript(
   `
 redis.call('ZADD', set, now + ARGV[3], ARGV[2])
 touch()
-return redis.call('ZRANGE', set, 0, -1)
+return redis.call('ZRANGE', set, 0, ${membersMax - 1})
 `,
 )

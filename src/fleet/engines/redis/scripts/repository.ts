@@ -56,6 +56,9 @@ end
 
 local function touch()
   local keep = tonumber(ARGV[2])
+  -- Whatever clients ask for has a record; what no lease and no change is known of is soon forgotten.
+  local counts = redis.call('HMGET', record, 'openings', 'changes')
+  if not counts[1] and not counts[2] then keep = math.min(keep, 3600000) end
   if open > 0 then
     local last = redis.call('ZRANGE', leases, -1, -1, 'WITHSCORES')
     keep = keep + math.max(0, last[2] - now)

@@ -1,10 +1,10 @@
 import t from 'tap'
-import type { FleetEngine, Hint } from '../../../../src/fleet/engine.js'
-import type { EtcdEngine } from '../../../../src/fleet/engines/etcd/etcd-engine.js'
-import { eventually } from '../../../support/eventually.js'
-import { etcdAddress, openEngine, skipEtcd, startEtcd, watches } from '../../../support/fleet/etcd.js'
-import { startCuttableProxy } from '../../../support/fleet/cuttable-proxy.js'
-import { leaseId } from '../../engine-names.js'
+import type { FleetEngine, Hint } from '../../../../../src/fleet/engine.js'
+import type { EtcdEngine } from '../../../../../src/fleet/engines/etcd/etcd-engine.js'
+import { eventually } from '../../../../support/eventually.js'
+import { etcdAddress, openEngine, skipEtcd, startEtcd, watches } from '../../../../support/fleet/etcd.js'
+import { startCuttableProxy } from '../../../../support/fleet/cuttable-proxy.js'
+import { leaseId } from '../../../engine-names.js'
 
 const ttlMs = 60_000
 

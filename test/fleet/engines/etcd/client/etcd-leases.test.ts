@@ -1,8 +1,8 @@
 import t from 'tap'
-import type { EtcdClient } from '../../../../src/fleet/engines/etcd/etcd-client.js'
-import { EtcdError, status } from '../../../../src/fleet/engines/etcd/etcd-error.js'
-import { EtcdLeases } from '../../../../src/fleet/engines/etcd/etcd-leases.js'
-import { FakeClock } from '../../../support/fake-clock.js'
+import type { EtcdClient } from '../../../../../src/fleet/engines/etcd/client/etcd-client.js'
+import { EtcdError, status } from '../../../../../src/fleet/engines/etcd/client/etcd-error.js'
+import { EtcdLeases } from '../../../../../src/fleet/engines/etcd/client/etcd-leases.js'
+import { FakeClock } from '../../../../support/fake-clock.js'
 
 /** Grants leases `1`, `2` and so on. */
 const rig = () => {

@@ -4,6 +4,7 @@ import {
   publishedMs,
   repositoryOfLease,
   TooManyFleetLeases,
+  UnknownRecord,
   type Claim,
   type ClaimAnswer,
   type Epoch,
@@ -42,6 +43,15 @@ import { addScript, beatScript, namesScript, removeScript } from './scripts/flee
 import type { RedisScript } from './scripts/script.js'
 
 type Argument = string | number
+
+/** Repositories whose leases are listed in one go: the server runs other commands in between. */
+const listBatch = 100
+
+/** A record of another form concerns its own repository only. */
+const unlessUnknown = (error: unknown): undefined => {
+  if (!(error instanceof UnknownRecord)) throw error
+  return undefined
+}
 
 /** A duration as Redis takes it. */
 const milliseconds = (ms: number): number => Math.max(1, Math.round(ms))
@@ -88,7 +98,7 @@ export class RedisEngine implements FleetEngine {
 
   async epochs(repositories: readonly string[]): Promise<Epoch[]> {
     // All commands of one turn of the event loop go out together: one round trip for each server.
-    const answers = repositories.map((repository) => this.#on(epochScript, repository))
+    const answers = repositories.map((repository) => this.#on(epochScript, repository).catch(unlessUnknown))
     return (await Promise.all(answers)).map(decodeEpoch)
   }
 
@@ -125,10 +135,16 @@ export class RedisEngine implements FleetEngine {
   }
 
   async leases(): Promise<FleetLease[]> {
-    const ids = decodeNames(await this.#list(namesScript))
-    const repositories = new Set(ids.map(repositoryOfLease).filter((each) => each !== undefined))
-    const answers = [...repositories].map((repository) => this.#on(listLeasesScript, repository))
-    return (await Promise.all(answers)).flatMap(decodeLeases)
+    const ids = decodeNames(await this.#list(namesScript, this.#leasesMax))
+    const repositories = [...new Set(ids.map(repositoryOfLease).filter((each) => each !== undefined))]
+    const found: FleetLease[] = []
+    for (let at = 0; at < repositories.length && found.length < this.#leasesMax; at += listBatch) {
+      const answers = repositories
+        .slice(at, at + listBatch)
+        .map((repository) => this.#on(listLeasesScript, repository, [this.#leasesMax]).catch(unlessUnknown))
+      for (const answer of await Promise.all(answers)) found.push(...decodeLeases(answer))
+    }
+    return found.slice(0, this.#leasesMax)
   }
 
   async beat(node: string, ttlMs: number): Promise<string[]> {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { Authority } from '../../../support/certificates.js'
-import { eventually } from '../../../support/eventually.js'
-import { etcdAddress, openEngine, skipEtcd, startEtcd, watches } from '../../../support/fleet/etcd.js'
+import { Authority } from '../../../../support/certificates.js'
+import { eventually } from '../../../../support/eventually.js'
+import { etcdAddress, openEngine, skipEtcd, startEtcd, watches } from '../../../../support/fleet/etcd.js'
 
 t.test('TLS, with certificates on both sides', { skip: skipEtcd }, async (t) => {
   const [authority, stranger] = [new Authority(t), new Authority(t)]

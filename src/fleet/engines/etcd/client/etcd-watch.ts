@@ -1,4 +1,4 @@
-import type { Clock } from '../../../limits/clock.js'
+import type { Clock } from '../../../../limits/clock.js'
 import type { EtcdClient, EtcdWatchStream } from './etcd-client.js'
 import { EtcdError } from './etcd-error.js'
 import { prefixEnd, type Header, type WatchResponse } from './messages.js'

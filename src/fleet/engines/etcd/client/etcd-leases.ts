@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { Clock } from '../../../limits/clock.js'
+import type { Clock } from '../../../../limits/clock.js'
 import type { EtcdClient } from './etcd-client.js'
 import { isLeaseUnknown } from './etcd-error.js'
 
