@@ -51,7 +51,7 @@ export function openDiskOrigin(
   // served without it.
   const isBeside = settings.upstream?.some(isForAll) ?? false
   const exportAll = settings.exportAll ?? (isBeside || environment['GIT_HTTP_EXPORT_ALL'] !== undefined)
-  const servingConfigs = new ServingConfigs({ git, backOff })
+  const servingConfigs = new ServingConfigs({ git, installation: parts.installation, backOff })
   const served = new ServedRepositories({ exportAll, observer, servingConfigs, notices })
   const refs = new DiskRefs({
     ...{ git, observer, served, cache: freshCache, listings, fillReports, limiter, backOff },

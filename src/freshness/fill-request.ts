@@ -14,8 +14,11 @@ export interface FillRequest {
    * and is it committed in the cache now? Then it answers. Left out: no other process can have made one.
    */
   readonly find?: (state: ObservedState) => Promise<boolean>
-  /** Called before the request waits for a fill that runs, or for the end of one. Throws if it must not wait for it. */
-  mayWaitFor?(entry: Entry): void
+  /**
+   * Called before the request waits for a fill that runs, or for the end of one. Throws if it must not wait for it.
+   * @returns may it follow that fill? Else it shares the next one
+   */
+  mayWaitFor?(entry: Entry): boolean
   /**
    * Milliseconds that the bytes may be old at the start of the fill, because another node made them earlier: the most that is
    * possible while the fill runs, and what it was once it has ended. Left out: 0.

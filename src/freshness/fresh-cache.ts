@@ -119,8 +119,9 @@ export class FreshCache {
         await round.finding
         continue
       }
-      if (round.entry) request.mayWaitFor?.(round.entry)
-      if (round.entry?.joinable && this.mayJoin(round.entry, state)) return follow(round.entry, 'joined')
+      const { entry } = round
+      const mayFollow = entry !== undefined && (request.mayWaitFor?.(entry) ?? true)
+      if (mayFollow && entry.joinable && this.mayJoin(entry, state)) return follow(entry, 'joined')
       round.gathering = gather(request, round.gathering)
       // Slow followers of this fill must not delay the requests that wait for the next one.
       round.entry?.hurry()

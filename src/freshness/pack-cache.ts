@@ -27,7 +27,7 @@ export interface PackRequest {
   /** As in `FillRequest`, for packs that do not age. */
   readonly find?: (() => Promise<boolean>) | undefined
   /** As in `FillRequest`. */
-  readonly mayWaitFor?: ((entry: Entry) => void) | undefined
+  readonly mayWaitFor?: ((entry: Entry) => boolean) | undefined
   readonly ageMs?: (() => number) | undefined
 }
 
@@ -90,8 +90,7 @@ export class PackCache {
       }
       const running = this.#running.get(key)
       if (running?.entry.joinable && this.#isYoung(running.entry, request)) {
-        request.mayWaitFor?.(running.entry)
-        return { ...this.#join(running), reuse: 'joined' }
+        if (request.mayWaitFor?.(running.entry) ?? true) return { ...this.#join(running), reuse: 'joined' }
       }
       const finding = this.#finding.get(key)
       if (mayFind && finding) await finding

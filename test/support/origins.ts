@@ -10,6 +10,9 @@ import { preflight } from '../../src/assembly/preflight.js'
 import type { UpstreamCredentialFile } from '../../src/assembly/upstream-credentials.js'
 import { readFlags, resolveSettings } from '../../src/config/settings.js'
 import { FreshCache } from '../../src/freshness/fresh-cache.js'
+import type { FleetParts } from '../../src/assembly/fleet/origin-runs.js'
+import type { MutatorLeases } from '../../src/freshness/mutator-leases.js'
+import type { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
 import type { Leases } from '../../src/freshness/leases.js'
 import type { PackCache } from '../../src/freshness/pack-cache.js'
 import { inspectInstallation } from '../../src/git/process/installation.js'
@@ -24,8 +27,8 @@ import { gitEnvironment } from './repositories.js'
 import { tempDir } from './temp-dir.js'
 
 /** Origins as `serve` would open them, without a server in front of them. */
-export interface OpenedOrigins extends Origins {
-  readonly leases: Leases
+export interface OpenedOrigins<L extends MutatorLeases = Leases> extends Origins {
+  readonly leases: L
   readonly metrics: Metrics
   readonly cache: StreamCache
   readonly packCache: PackCache
@@ -35,14 +38,38 @@ export interface OpenedOrigins extends Origins {
   counted(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
 }
 
+/** What a node of a fleet has besides what every process has. */
+export interface FleetPlaceOf<L extends MutatorLeases> {
+  readonly leases: L
+  readonly fleet: FleetParts
+}
+
+/** Makes it, when the parts that it needs are there. */
+export type OpenPlace<L extends MutatorLeases> = (parts: {
+  readonly root: RepositoriesRoot | undefined
+  readonly cache: StreamCache
+  readonly packStreams: StreamCache
+  readonly limits: Limits
+  readonly metrics: Metrics
+  /** To be called with a subject that has changed. */
+  readonly changed: (subject: string) => void
+}) => FleetPlaceOf<L>
+
+export interface OpenOriginsOptions<L extends MutatorLeases> {
+  readonly credentialFile?: UpstreamCredentialFile | undefined
+  readonly openPlace?: OpenPlace<L> | undefined
+  /** Variables of Git besides the usual ones. */
+  readonly environment?: NodeJS.ProcessEnv
+}
+
 /** Opens the origins that these flags of `serve` mean. Closed with the test. */
-export async function openOriginsOf(
+export async function openOriginsOf<L extends MutatorLeases = Leases>(
   t: Test,
   flags: Readonly<Record<string, string | boolean>>,
-  credentialFile?: UpstreamCredentialFile,
-): Promise<OpenedOrigins> {
+  { credentialFile, openPlace, environment: more = {} }: OpenOriginsOptions<L> = {},
+): Promise<OpenedOrigins<L>> {
   const settings = resolveSettings(readFlags({ minFreeBytes: '0', ...flags }))
-  const environment = { ...gitEnvironment }
+  const environment = { ...gitEnvironment, ...more }
   const metrics = new Metrics()
   const log = createLog('silent')
   const host = await preflight(settings, environment)
@@ -57,7 +84,9 @@ export async function openOriginsOf(
   const { cache: packStreams, packCache } = await openPacks(settings, directory, metrics, log)
   t.teardown(() => packStreams.close())
   const changed: ((subject: string) => void)[] = [(subject) => packCache.forget(subject)]
-  const leases = openLeases(undefined, metrics, log, (subject) => changed.forEach((call) => call(subject)))
+  const tellChanged = (subject: string): void => changed.forEach((call) => call(subject))
+  const place = openPlace?.({ root: host.root, cache, packStreams, limits, metrics, changed: tellChanged })
+  const leases = place?.leases ?? (openLeases(undefined, metrics, log, tellChanged) as MutatorLeases as L)
   t.teardown(() => leases.close())
   const origins = await openOrigins(settings, environment, host, credentialFile, {
     installation: inspectInstallation(git),
@@ -66,10 +95,11 @@ export async function openOriginsOf(
     listings: new RefListings(settings.hotMaxBytes),
     fillReports: new FillReports({ backOff: limits.backOff, metrics, log }),
     packReports: new PackReports(metrics),
+    fleet: place?.fleet,
   })
   t.teardown(() => origins.upstream?.close())
   if (origins.upstream) changed.push(origins.upstream.changed)
-  const counted: OpenedOrigins['counted'] = async (name, labels = {}) => {
+  const counted: OpenedOrigins<L>['counted'] = async (name, labels = {}) => {
     const metric = (await metrics.registry.getMetricsAsJSON()).find((each) => each.name === name)
     if (!metric) throw new Error(`there is no metric ${name}`)
     return (metric.values as { labels: Record<string, unknown>; value: number }[])

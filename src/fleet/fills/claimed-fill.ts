@@ -1,7 +1,7 @@
 import { FillError } from '../../streamcache/index.js'
 import type { Metrics } from '../../telemetry/metrics.js'
 import type { FillOutcome, FleetEntry } from '../engine.js'
-import { PeerRefused, type FaultCodec, type Peers } from '../peers/peer.js'
+import { PeerRefused, type FaultCodec, type PeerAnswer, type Peers } from '../peers/peer.js'
 import type { Borrow, Claimed, Claims, Decision } from './claims.js'
 import type { Election } from './election.js'
 import { FillFailedElsewhere } from './fill-failed-elsewhere.js'
@@ -21,6 +21,12 @@ export interface ClaimedFillOptions {
   readonly elect: (claimed: Claimed) => Election
   /** Is this node about to end? Then no fill begins here for another node. */
   readonly isRetired: () => boolean
+}
+
+/** What another node answers. */
+interface BorrowedBytes {
+  readonly body: AsyncIterable<Buffer>
+  readonly notes: () => ReturnType<PeerAnswer['notes']>
 }
 
 /**
@@ -82,13 +88,17 @@ export class ClaimedFill implements SharedFill {
         return
       }
       if (fromPeer) throw final(new PeerRefused('elsewhere'))
+      let hasBegun = false
       try {
-        yield* this.#borrow(decision, passed, signal)
+        const borrowed = await this.#ask(decision, signal)
+        hasBegun = true
+        yield* passed.pass(borrowed.body)
+        this.#borrowed(borrowed)
         return
       } catch (error) {
         signal.throwIfAborted()
         if (passed.length > 0 && !repeatable) throw final(error)
-        decision = this.#take(await election.again(decision, error, signal).catch(rethrowFinal))
+        decision = this.#take(await election.again(decision, error, hasBegun, signal).catch(rethrowFinal))
       }
     }
   }
@@ -102,15 +112,18 @@ export class ClaimedFill implements SharedFill {
     return this.#take(await election.first())
   }
 
-  /** Streams what another node makes. @throws what that throws */
-  async *#borrow({ node }: Borrow, passed: PassedBytes, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const { peers, metrics } = this.#options
+  /** Asks the node that makes the bytes. @throws what `Peers.ask` throws */
+  async #ask({ node }: Borrow, signal: AbortSignal): Promise<BorrowedBytes> {
     this.#isBorrowed = true
-    const answer = await peers.ask(node, this.#request.question, { signal })
-    if (answer.body === 'unchanged') throw new Error(`the node ${node} has answered a question without bytes`)
-    yield* passed.pass(answer.body)
-    metrics.fleetBorrowed.inc({ way: 'peer' })
-    this.#request.borrowed?.(answer.notes())
+    const answer = await this.#options.peers.ask(node, this.#request.question, { signal })
+    const { body } = answer
+    if (body === 'unchanged') throw new Error(`the node ${node} has answered a question without bytes`)
+    return { body, notes: () => answer.notes() }
+  }
+
+  #borrowed({ notes }: BorrowedBytes): void {
+    this.#options.metrics.fleetBorrowed.inc({ way: 'peer' })
+    this.#request.borrowed?.(notes())
   }
 
   ended(end: SharedFillEnd): void {

@@ -4,6 +4,7 @@ import { FillError } from '../../streamcache/index.js'
 import type { Metrics } from '../../telemetry/metrics.js'
 import { PeerRefused, PeerSilent, PeerUnreachable } from '../peers/peer.js'
 import type { Borrow, Claimed, Claims, Decision } from './claims.js'
+import type { HeldLease } from './held-lease.js'
 import type { Waiter, Waiters } from './waiters.js'
 
 export interface ElectionOptions {
@@ -17,9 +18,15 @@ export interface ElectionOptions {
   readonly metrics: Pick<Metrics, 'fleetTakeovers'>
 }
 
-/** How often a fill claims anew after nodes have failed it, and after they have refused; then it runs here. */
-const failuresMax = 2
+/**
+ * How often a fill claims anew after nodes were lost while they made it; then it has failed, since it may be what ends them.
+ */
+const lossesMax = 2
+/** How often a fill claims anew after nodes could not be reached, and after they have refused; then it runs here. */
+const unreachedMax = 5
 const refusalsMax = 5
+/** Milliseconds for which no node tries a fill that has cost `lossesMax` nodes and one more; varies by half. */
+const lostMs = 30_000
 /** Milliseconds between two claims while a silent node holds the lease; varies by a fifth. */
 const pollMs = 1000
 /** The least of them, if the time limit is about to pass, as far as the engine says. */
@@ -34,7 +41,8 @@ export class Election {
   readonly #options: ElectionOptions
   readonly #claimed: Claimed
   readonly #deadline: number
-  #failures = 0
+  #losses = 0
+  #unreached = 0
   #refusals = 0
 
   constructor(claimed: Claimed, options: ElectionOptions) {
@@ -54,15 +62,26 @@ export class Election {
   }
 
   /**
-   * Claims the fill anew after a node that was asked has thrown `error`. At last the fill runs here without a lease.
+   * Claims the fill anew after a node that was asked has thrown `error`. A fill that no node can be asked for runs here at last,
+   * without a lease. One during which several nodes were lost in a row has failed, in the whole fleet.
+   * @param hasBegun had the node begun to answer?
    * @throws the error, if it says that the fill has failed; FillError if it takes too long; the signal's reason
    */
-  async again(borrow: Borrow, error: unknown, signal: AbortSignal): Promise<Decision> {
+  async again(borrow: Borrow, error: unknown, hasBegun: boolean, signal: AbortSignal): Promise<Decision> {
     const reason = reasonOf(error)
     if (!reason) throw error
     this.#options.metrics.fleetTakeovers.inc({ reason })
-    const isExhausted = reason === 'refused' ? ++this.#refusals > refusalsMax : ++this.#failures > failuresMax
-    if (isExhausted || (error instanceof PeerRefused && error.why === 'different')) return alone
+    if (error instanceof PeerRefused) {
+      if (error.why === 'different' || ++this.#refusals > refusalsMax) return alone
+    } else if (hasBegun && !(error instanceof PeerUnreachable && error.isLeaving)) this.#losses++
+    else if (++this.#unreached > unreachedMax) return alone
+    const decision = await this.#next(borrow, reason, signal)
+    return decision.kind === 'run' && decision.lease && this.#losses > lossesMax
+      ? this.#fail(decision.lease)
+      : decision
+  }
+
+  async #next(borrow: Borrow, reason: Reason, signal: AbortSignal): Promise<Decision> {
     // A published record does not end by itself, whatever has become of its node.
     if (reason === 'unreachable' || borrow.entry) return this.#claim(borrow.token)
     const waiter = this.#options.waiters.listen(this.#claimed)
@@ -73,6 +92,16 @@ export class Election {
     } finally {
       waiter.close()
     }
+  }
+
+  /** Tells all nodes that the fill has failed. */
+  #fail(lease: HeldLease): Decision {
+    const { claims, random } = this.#options
+    const leftMs = lostMs * (0.5 + random())
+    const message = `${this.#losses} nodes in a row were lost while they made this`
+    const failure = { state: this.#claimed.state, attempt: this.#losses, code: 'lost', message }
+    claims.publish(this.#claimed, lease, { kind: 'failure', failure, ttlMs: leftMs })
+    return { kind: 'failed', failure, leftMs }
   }
 
   async #afterRefusal(waiter: Waiter, signal: AbortSignal): Promise<Decision> {
@@ -97,8 +126,10 @@ export class Election {
   }
 }
 
+type Reason = 'unreachable' | 'silent' | 'refused'
+
 /** Returns why an error calls for another node; undefined: it does not. */
-function reasonOf(error: unknown): 'unreachable' | 'silent' | 'refused' | undefined {
+function reasonOf(error: unknown): Reason | undefined {
   if (error instanceof PeerUnreachable) return 'unreachable'
   if (error instanceof PeerSilent) return 'silent'
   // What sheds another node says nothing about this one, which may have processes to spare.

@@ -48,11 +48,12 @@ export class SharedAnswers {
       if (decision.kind === 'failed') throw new FillFailedElsewhere(decision.failure, decision.leftMs)
       if (fromPeer) throw new PeerRefused('elsewhere')
       borrowed()
+      let hasBegun = false
       try {
-        return await this.#askPeer(question, decision)
+        return await this.#askPeer(question, decision, () => (hasBegun = true))
       } catch (error) {
         signal.throwIfAborted()
-        decision = await election.again(decision, error, signal)
+        decision = await election.again(decision, error, hasBegun, signal)
       }
     }
   }
@@ -81,9 +82,15 @@ export class SharedAnswers {
     }
   }
 
-  async #askPeer({ question, sha256, signal }: Question, { node }: Borrow): Promise<SharedAnswer> {
+  /** @param begun called when the node has begun to answer */
+  async #askPeer(
+    { question, sha256, signal }: Question,
+    { node }: Borrow,
+    begun: () => void,
+  ): Promise<SharedAnswer> {
     const { peers, metrics } = this.#options
     const { body, ageMs } = await peers.ask(node, question, { sha256, signal })
+    begun()
     const count = (): void => metrics.fleetBorrowed.inc({ way: 'peer' })
     if (body === 'unchanged') {
       count()

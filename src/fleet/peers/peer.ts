@@ -87,6 +87,16 @@ export class PeerRefused extends Error {
 /** The node is not there: its socket refuses, resets, or has closed before the end. Its lease may be taken at once. */
 export class PeerUnreachable extends Error {
   override readonly name = 'PeerUnreachable'
+  /** Has it said that it is about to end? Then what it was making is not to blame. */
+  readonly isLeaving: boolean
+
+  constructor(
+    message?: string,
+    { isLeaving = false, ...options }: ErrorOptions & { isLeaving?: boolean } = {},
+  ) {
+    super(message, options)
+    this.isLeaving = isLeaving
+  }
 }
 
 /** The node has sent no sign of life for some time. Its lease may be taken when its time limit has passed. */

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Git } from './git.js'
 import { outputOf } from './git-process.js'
 import { spawnIn } from './git-in-repository.js'
@@ -12,6 +13,8 @@ export interface ServingConfig {
   readonly shared: boolean
   /** `extensions.objectFormat`: sha1 unless it says otherwise (git-config(1)). */
   readonly objectFormat: string
+  /** Names the Git and the configuration that make the bytes: equal on hosts where both are the same. */
+  readonly digest: string
 }
 
 /** Time limit in milliseconds for each Git command. */
@@ -19,12 +22,14 @@ const answerWithinMs = 10_000
 
 /**
  * Asks Git for the variables that some configuration file mentions: mostly there are none, and no process runs.
+ * @param version of Git
  * @throws GitError if Git cannot read the configuration, RepositoryExchanged, Overloaded
  */
 export async function readServingConfig(
   git: Git,
   repository: Repository,
   config: ObservedConfig,
+  version: string,
 ): Promise<ServingConfig> {
   const environment = { ...git.environment, GIT_DIR: '.' }
   const ask = async (name: string, fallback: string, ...type: string[]): Promise<string> => {
@@ -49,5 +54,20 @@ export async function readServingConfig(
     ask('transfer.advertisesid', 'false', '--type=bool'),
     ask('extensions.objectformat', 'sha1'),
   ])
-  return { uploadPack: uploadPack === 'true', shared: advertisesSid === 'false', objectFormat }
+  const digest = digestOf(git, repository, config, version)
+  return { uploadPack: uploadPack === 'true', shared: advertisesSid === 'false', objectFormat, digest }
+}
+
+function digestOf(
+  { environment }: Git,
+  { gitDir }: Repository,
+  { mentioned, contents }: ObservedConfig,
+  version: string,
+): string {
+  const variables = Object.entries(environment)
+    .filter(([name]) => name.startsWith('GIT_'))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  // Which files are included may depend on where the repository is (git-config(1), "gitdir").
+  const place = !mentioned || mentioned.has('includeif.path') ? gitDir : ''
+  return hash('sha256', JSON.stringify([version, variables, contents, place]), 'base64url')
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { dirname } from 'node:path'
 import { pathText, systemPath } from '../filesystem/byte-path.js'
@@ -27,6 +28,11 @@ export interface ObservedConfig {
   readonly mentioned: ReadonlySet<string> | undefined
   /** Is there an include whose path cannot be followed? Then a change may go unnoticed. */
   readonly hidden: boolean
+  /**
+   * Names what all files say, one after the other: equal on hosts whose files say the same, wherever these files are and
+   * whenever they were written.
+   */
+  readonly contents: string
 }
 
 /** Includes nested deeper than this are an error for Git (config.c, MAX_INCLUDE_DEPTH). */
@@ -47,12 +53,27 @@ export function observeConfig(
   for (const path of scopes.files) walk.visit(placeOf(path), 0)
   walk.visit(common.at('config'), 0)
   if (snapshot.entries(git)?.has('config.worktree') ?? true) walk.visit(git.at('config.worktree'), 0)
-  walk.take(scopes.variables, undefined, 0)
+  walk.takeFrom(contentOf(scopes.variables), undefined, 0)
   return walk.observed()
 }
 
+interface Variables {
+  readonly variables: readonly ConfigVariable[]
+  /** Digest of their names and values. */
+  readonly digest: string
+}
+
 /** What a configuration file holds. */
-type FileContent = readonly ConfigVariable[] | 'absent' | 'malformed'
+type FileContent = Variables | 'absent' | 'malformed'
+
+const contentOf = (variables: readonly ConfigVariable[]): Variables => ({
+  variables,
+  digest: hash(
+    'sha256',
+    JSON.stringify(variables.map(({ name, value = null }) => [name, value])),
+    'base64url',
+  ),
+})
 
 /** Follows configuration files through their includes. */
 class ConfigWalk {
@@ -62,6 +83,7 @@ class ConfigWalk {
   /** By place, the smallest depth at which its includes have been followed: from there, they reach farthest. */
   readonly #followed = new Map<string, number>()
   readonly #contents = new Map<string, FileContent>()
+  readonly #digests: string[] = []
   /** Includes beyond `includeDepthMax`. */
   readonly #tooDeep: Place[] = []
   #isMalformed = false
@@ -77,13 +99,14 @@ class ConfigWalk {
     const before = this.#followed.get(place.name)
     if (before !== undefined && before <= depth) return
     this.#followed.set(place.name, depth)
-    const variables = this.#contents.get(place.name) ?? this.#read(place)
-    if (variables === 'malformed') this.#isMalformed = true
-    else if (variables !== 'absent') this.take(variables, place, depth)
+    const content = this.#contents.get(place.name) ?? this.#read(place)
+    if (content === 'malformed') this.#isMalformed = true
+    else if (content !== 'absent') this.takeFrom(content, place, depth)
   }
 
   /** Takes over the variables of a file, or of the environment, and follows the includes among them. */
-  take(variables: readonly ConfigVariable[], file: Place | undefined, depth: number): void {
+  takeFrom({ variables, digest }: Variables, file: Place | undefined, depth: number): void {
+    this.#digests.push(digest)
     for (const { name, value } of variables) {
       this.#mentioned.add(name)
       if ((name !== 'include.path' && name !== 'includeif.path') || !value) continue
@@ -108,18 +131,15 @@ class ConfigWalk {
   observed(): ObservedConfig {
     // A file that is included from too deep may be included from elsewhere too; if not, it was not observed.
     const hidden = this.#isHidden || this.#tooDeep.some(({ name }) => !this.#followed.has(name))
-    return { mentioned: this.#isMalformed ? undefined : this.#mentioned, hidden }
+    const mentioned = this.#isMalformed ? undefined : this.#mentioned
+    return { mentioned, hidden, contents: this.#digests.join(' ') }
   }
 }
 
-function readVariables(
-  snapshot: StatSnapshot,
-  place: Place,
-  stats: BigIntStats,
-): ConfigVariable[] | undefined {
+function readVariables(snapshot: StatSnapshot, place: Place, stats: BigIntStats): Variables | undefined {
   return snapshot.derive('config', place, stats, () => {
     try {
-      return parseConfig(readRegularFile(place.path).toString())
+      return contentOf(parseConfig(readRegularFile(place.path).toString()))
     } catch (error) {
       throwIfTransient(error)
       // Unreadable or malformed: Git will report it.

@@ -1,5 +1,6 @@
 import type { Git } from '../../git/process/git.js'
 import { packFor } from '../../git/process/pack-process.js'
+import type { ServingConfig } from '../../git/process/serving-config.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { Repository } from '../../git/state/repository.js'
 import type { PassedReason } from '../pack-answer.js'
@@ -44,7 +45,7 @@ export class DiskPacks implements PackSource {
         const now = await names.stateOf(target, asked, await served.observeObjects(target), tags)
         return now.unsettledMs === 0 && now.name === name
       },
-      shared: () => sharedPack(target, repository, asked, maxAgeMs),
+      shared: () => sharedPack(target, repository, serving, asked, maxAgeMs),
     }
   }
 }
@@ -52,11 +53,12 @@ export class DiskPacks implements PackSource {
 function sharedPack(
   { path }: Target,
   repository: Repository,
+  serving: ServingConfig,
   asked: FetchRequest,
   maxAgeMs: number,
 ): SharedPack {
   const { gitName, commonName } = repository
-  const identity = sharedIdentityOf(repository)
+  const identity = sharedIdentityOf(repository, serving)
   return {
     repository: commonName || '.',
     key: `pack ${asked.digest} ${gitName}`,

@@ -71,7 +71,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const { repository } = state
     if (followedByPost) this.#throwIfQueueFull(repository)
     if (!serving.shared) return undefined
-    return this.#read(target, state, advertisements[version])
+    return this.#read(target, state, serving, advertisements[version])
   }
 
   /**
@@ -86,12 +86,12 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     maxAgeMs: number | undefined,
   ): Promise<Reading> {
     const { state, serving } = await this.#open(target)
-    requireSame(state.repository, identity)
+    requireSame(state.repository, serving, identity)
     const isListing = asked.kind === 'listing'
     if (isListing ? asked.objectFormat !== serving.objectFormat : !serving.shared)
       throw new PeerRefused('different', 'the repository is served in another way here')
     const read = isListing ? listingOf(asked.objectFormat) : advertisements[asked.version]
-    return this.#read(target, state, read, { askedMs: maxAgeMs })
+    return this.#read(target, state, serving, read, { askedMs: maxAgeMs })
   }
 
   /** As in `Origin`: from a process of its own, which the signal ends. */
@@ -117,7 +117,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const { state, serving } = await this.#open(target)
     const { objectFormat } = serving
     if (asked.objectFormat !== undefined && asked.objectFormat !== objectFormat) return undefined
-    const found = this.#read(target, state, listingOf(objectFormat))
+    const found = this.#read(target, state, serving, listingOf(objectFormat))
     const reading = found instanceof Promise ? await found : found
     const listing = this.#options.listings.of(reading.entry)
     // The listing follows the entry by itself.
@@ -153,6 +153,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
   #read(
     { path }: Target,
     state: Observation,
+    serving: ServingConfig,
     read: RefsRead,
     peer?: { readonly askedMs: number | undefined },
   ): Reading | Promise<Reading> {
@@ -177,7 +178,9 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
           void ended.then(() => listings.holds(entry) && entry.cool())
         },
       }
-      return fleet ? sharedRequest(fleet, own, { key, path, repository, ...read, producer, isForPeer }) : own
+      return fleet
+        ? sharedRequest(fleet, own, { key, path, repository, serving, ...read, producer, isForPeer })
+        : own
     }
     return cache.read(key, stateFor(state), request, kind === 'listing' ? this.#isInMemory : undefined)
   }

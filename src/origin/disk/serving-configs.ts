@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Observation } from './observation/observer.js'
 import type { Git } from '../../git/process/git.js'
+import type { Installation } from '../../git/process/installation.js'
 import { readServingConfig, type ServingConfig } from '../../git/process/serving-config.js'
 import type { BackOff } from '../../limits/back-off.js'
 import { throwIfBackingOff } from '../faults/backing-off.js'
@@ -11,6 +12,8 @@ export type ObservedConfiguration = Pick<Observation, 'repository' | 'config' | 
 
 export interface ServingConfigsOptions {
   readonly git: Git
+  /** What is known of this Git. */
+  readonly installation: Promise<Pick<Installation, 'version'>>
   readonly backOff: BackOff
 }
 
@@ -45,10 +48,10 @@ export class ServingConfigs {
   }
 
   #read({ repository, config, capabilities: { token } }: ObservedConfiguration): Promise<ServingConfig> {
-    const { git, backOff } = this.#options
+    const { git, installation, backOff } = this.#options
     const key = `configuration ${token}`
     throwIfBackingOff(backOff, key)
-    const reading = readServingConfig(git, repository, config)
+    const reading = installation.then(({ version }) => readServingConfig(git, repository, config, version))
     reading.then(
       () => backOff.succeeded(key),
       (error: unknown) => {

@@ -1,5 +1,6 @@
 import type { FillRequest } from '../../freshness/fill-request.js'
 import type { ObservedState } from '../../freshness/observed-state.js'
+import type { ServingConfig } from '../../git/process/serving-config.js'
 import type { Repository } from '../../git/state/repository.js'
 import type { Producer } from '../../streamcache/index.js'
 import type { FleetRun } from '../peers/fleet-run.js'
@@ -15,6 +16,7 @@ export interface SharedRefs {
   /** Relative to the root. */
   readonly path: string
   readonly repository: Repository
+  readonly serving: ServingConfig
   readonly producer: Producer
   readonly asked: DiskQuestion['asked']
   readonly isForPeer?: boolean
@@ -27,13 +29,13 @@ export const nameOf = ({ token, generation }: ObservedState): string => `${token
 export function sharedRequest(
   fleet: FleetRuns,
   request: FillRequest,
-  { key, kind, variant, path, repository, producer, asked, isForPeer = false }: SharedRefs,
+  { key, kind, variant, path, repository, serving, producer, asked, isForPeer = false }: SharedRefs,
 ): FillRequest {
   /** What was planned for the fill that is about to begin, or has. */
   let planned: FleetRun | undefined
   const questionFor = ({ maxAgeMs }: ObservedState): DiskQuestion => ({
     ...{ origin: 'disk', path, asked, ...askedAge(maxAgeMs) },
-    repository: sharedIdentityOf(repository),
+    repository: sharedIdentityOf(repository, serving),
   })
   const fillOf = (state: ObservedState): OwnFill => ({
     ...{ key, state: nameOf(state) },
@@ -65,17 +67,12 @@ export function sharedRequest(
       request.fillStarted?.(entry, state, ended)
       if (planned) fleet.started(planned, entry, ended, fillOf(state))
     },
-    mayWaitFor: (entry) => fleet.waitedFor(entry, isForPeer),
+    mayWaitFor: (entry) => fleet.mayWaitFor(entry, isForPeer),
     ageMs: ({ maxAgeMs }) => planned?.ageMs(maxAgeMs) ?? 0,
     ...(fleet.mayFind && { find }),
   }
 }
 
 /** Names a state for all nodes, as far as they name it alike. */
-const sharedNameOf = ({ token, generation, epoch = String(generation) }: ObservedState & Epoch): string =>
+const sharedNameOf = ({ token, generation, epoch = String(generation) }: ObservedState): string =>
   `${token} ${epoch}`
-
-/** Names what leases tell, equal on all nodes of a fleet. */
-interface Epoch {
-  readonly epoch?: string
-}

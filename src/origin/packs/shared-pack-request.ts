@@ -46,7 +46,7 @@ export function sharedPackRequest(
       request.fillStarted(fill)
       fleet.started((planned ??= plan()), fill.entry, fill.ended, own)
     },
-    mayWaitFor: (entry) => fleet.waitedFor(entry, isForPeer),
+    mayWaitFor: (entry) => fleet.mayWaitFor(entry, isForPeer),
     ageMs: () => planned?.ageMs(maxAgeMs) ?? 0,
     ...(fleet.mayFind && { find }),
   }

@@ -167,7 +167,7 @@ export class OriginFaults implements FaultCodec {
   }
 
   decode({ code, message, details = {} }: PeerFault): Error {
-    if (code === unreachable.code) return new PeerUnreachable(message)
+    if (code === unreachable.code) return new PeerUnreachable(message, { isLeaving: true })
     try {
       const kind = this.#kinds.find((each) => each.code === code)
       if (kind) return kind.decode(details)

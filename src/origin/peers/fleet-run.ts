@@ -30,6 +30,8 @@ export class FleetRun {
   #shared: SharedFill
   /** Does a client here wait for it? */
   #isWanted: boolean
+  /** Has it ended because a third node makes the bytes, while no client here waited for it? */
+  #isRefused = false
   /** Does it run here, as far as is known? */
   #runsHere = false
   /** What the other node said of the age of its bytes, once they have ended. */
@@ -59,12 +61,13 @@ export class FleetRun {
   }
 
   /**
-   * Notes that a request is about to wait for it.
+   * Notes that a request is about to wait for it. false: it has just been refused, since only another node had asked for it.
    * @throws PeerRefused if that is another node's, and a third node makes the bytes
    */
-  waitedFor(isForPeer: boolean): void {
+  mayWaitFor(isForPeer: boolean): boolean {
     if (!isForPeer) this.#isWanted = true
     else if (this.#shared.isBorrowed) throw new PeerRefused('elsewhere')
+    return isForPeer || !this.#isRefused
   }
 
   find(): ReturnType<SharedFill['find']> {
@@ -85,8 +88,11 @@ export class FleetRun {
     try {
       yield* this.#shared.produce(signal)
     } catch (error) {
-      if (!this.#isWanted || !this.#request.isForPeer || !(causeOf(error) instanceof PeerRefused))
+      const isRefused = this.#request.isForPeer && causeOf(error) instanceof PeerRefused
+      if (!isRefused || !this.#isWanted) {
+        this.#isRefused = isRefused
         throw this.#meantHere(error)
+      }
       // Begun for another node, which gets it elsewhere: a client that has joined meanwhile is not refused with it.
       this.#shared.ended({ kind: 'nothing' })
       this.#shared = this.#share(false)

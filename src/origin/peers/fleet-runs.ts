@@ -87,8 +87,8 @@ export class FleetRuns {
   }
 
   /** As `FillRequest.mayWaitFor`. @throws PeerRefused */
-  waitedFor(entry: Entry, isForPeer: boolean): void {
-    this.#runs.get(entry)?.waitedFor(isForPeer)
+  mayWaitFor(entry: Entry, isForPeer: boolean): boolean {
+    return this.#runs.get(entry)?.mayWaitFor(isForPeer) ?? true
   }
 
   #endOf(entry: Entry, result: FillResult, key: string, state: string): SharedFillEnd {

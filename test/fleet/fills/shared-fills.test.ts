@@ -418,15 +418,70 @@ t.test('a node that means another repository is not asked twice, and keeps its r
   await close()
 })
 
-t.test('nodes that die one after another: after two re-elections the fill runs here', async (t) => {
+t.test('if no holder can be reached, the fill runs here at last', async (t) => {
   const { fleet, clock, close } = await fleetOf('a')
   const answer = { kind: 'held', node: 'nobody', token: 't', leftMs: 5000 } as const
   let claims = 0
   const fake = await fleet.add('d', paced(clock, bytes, 10_000, 1))
   fake.gate.claim = () => Promise.resolve((claims++, answer))
   t.ok((await clock.until(fake.read().whole())).equals(bytes))
-  t.equal(claims, 3)
-  t.equal(fake.counted.counts['takeovers.unreachable'], 3)
+  t.equal(claims, 6)
+  t.equal(fake.counted.counts['takeovers.unreachable'], 6)
+  await close()
+})
+
+const fleetNodes = ({ fleet }: VirtualNode): VirtualNode[] => [...fleet.nodes.values()]
+
+/** Ends the node that makes the bytes, three times, while all others follow it. */
+async function loseHolders(lose: (holder: VirtualNode) => void) {
+  const opened = await fleetOf('abc')
+  const { fleet, clock } = opened
+  for (const name of 'def') await fleet.add(name, paced(clock, bytes, 10_000, 100))
+  const left = new Set(fleet.nodes.values())
+  const entries = new Map([...left].map((node) => [node, node.read()]))
+  for (let round = 0; round < 3; round++) {
+    await clock.pass(500)
+    const holder = [...left].find((node) => node.runs > 0)!
+    lose(holder)
+    left.delete(holder)
+  }
+  return { ...opened, left: [...left], entries }
+}
+
+t.test('a fill during which three holders were lost has failed, and is not tried at once', async (t) => {
+  const { fleet, clock, left, entries, close } = await loseHolders((node) => node.kill())
+  const errors = await Promise.all(
+    left.map((node) => clock.until(entries.get(node)!.whole()).catch((error: unknown) => error)),
+  )
+  t.equal(left.length, 3)
+  for (const error of errors)
+    t.match(error, { name: 'FillError', message: '3 nodes in a row were lost while they made this' })
+  t.equal(fleet.runs, 3, 'no stampede')
+  const [first] = left as [VirtualNode]
+  await clock.pass(10_000)
+  t.match(await clock.until(first.read().whole()).catch((error: unknown) => error), {
+    cause: { name: 'FillFailedElsewhere', code: 'lost' },
+  })
+  t.equal(fleet.runs, 3)
+  await clock.pass(25_000)
+  t.ok((await clock.until(first.read().whole())).equals(bytes), 'later it is')
+  await close()
+})
+
+t.test('if the engine goes away meanwhile, they make it themselves', async (t) => {
+  let losses = 0
+  const { fleet, clock, left, entries, close } = await loseHolders((node) => {
+    if (++losses === 3) for (const { reached } of fleetNodes(node)) reached.reach = 'away'
+    node.kill()
+  })
+  for (const node of left) t.ok((await clock.until(entries.get(node)!.whole())).equals(bytes))
+  t.equal(fleet.runs, 6)
+  await close()
+})
+
+t.test('nodes that end in order are not to blame', async (t) => {
+  const { clock, left, entries, close } = await loseHolders((node) => node.leave())
+  for (const node of left) t.ok((await clock.until(entries.get(node)!.whole())).equals(bytes))
   await close()
 })
 

@@ -22,7 +22,7 @@ function setUp(t: Parameters<typeof makeRefObserver>[0], options: InitOptions = 
   const serving = async (): Promise<ServingConfig & { readonly processes: number }> => {
     processes = 0
     const { repository, config } = (await looker.now('x'))!
-    return { ...(await readServingConfig(program, repository, config)), processes }
+    return { ...(await readServingConfig(program, repository, config, '2.39.5')), processes }
   }
   return { path, serving, config: (...args: string[]) => git(path, 'config', ...args) }
 }
@@ -93,7 +93,7 @@ t.test('Git is asked with a permit', async (t) => {
   const limiter = new ProcessLimiter({ limit: 3, fill: some, pack: { ...some, most: 1 }, pass: some })
   const program = new Git({ path: 'git', environment: gitEnvironment, limiter })
   const { release } = await limiter.acquire({ class: 'fill', group: 'another' })
-  const serving = readServingConfig(program, repository, config)
+  const serving = readServingConfig(program, repository, config, '2.39.5')
   await eventually('it waits', () => limiter.waiting('fill') === 1)
   t.equal(program.running, 0)
   release()

@@ -30,7 +30,7 @@ async function holder(t: Parameters<typeof openCache>[0], refs: Partial<Observed
   await reading.entry.end()
   const served = {
     observe: async () => ({ repository, refs: state, capabilities: state }),
-    servingConfig: () => ({ shared: true, objectFormat: 'sha1' }),
+    servingConfig: () => ({ shared: true, objectFormat: 'sha1', digest: '' }),
   }
   const options = { served, cache: freshCache, listings: { holds: () => true } }
   const answers = new DiskPeers({
@@ -39,7 +39,7 @@ async function holder(t: Parameters<typeof openCache>[0], refs: Partial<Observed
     cache: freshCache,
   })
   const question: DiskQuestion = {
-    ...{ origin: 'disk', path: 'r.git', repository: sharedIdentityOf(repository) },
+    ...{ origin: 'disk', path: 'r.git', repository: sharedIdentityOf(repository, { digest: '' }) },
     asked: { kind: 'listing', objectFormat: 'sha1' },
   }
   return { answers, question }

@@ -15,7 +15,7 @@ const repository = (gitName: string): Repository => ({
   ...{ gitDir: `/root/${gitName}`, commonDir: `/root/${gitName}`, gitName, commonName: gitName },
   ...{ linkedNames: [], gitIdentity: gitName, commonIdentity: gitName },
 })
-const serving: ServingConfig = { uploadPack: true, shared: true, objectFormat: 'sha1' }
+const serving: ServingConfig = { uploadPack: true, shared: true, objectFormat: 'sha1', digest: '' }
 
 function open(exportAll = false) {
   const notices: string[] = []

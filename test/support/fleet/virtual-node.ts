@@ -170,6 +170,14 @@ export class VirtualNode implements Peers {
     void this.gate.close()
   }
 
+  #isLeaving = false
+
+  /** Ends it at once, in order: those that read from it are told. */
+  leave(): void {
+    this.#isLeaving = true
+    this.kill()
+  }
+
   /** Reads the key's entry: the kept one, the one that grows, or a new one. */
   read(options: ReadOptions = {}): VirtualEntry {
     const { fromPeer = false } = options
@@ -275,7 +283,7 @@ export class VirtualNode implements Peers {
     const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
     for (let at = 0; ;) {
       signal.throwIfAborted()
-      if (this.mode === 'dead') throw new PeerUnreachable(this.name)
+      if (this.mode === 'dead') throw new PeerUnreachable(this.name, { isLeaving: this.#isLeaving })
       if (this.mode === 'silent') {
         await Promise.race([clock.wait(silentMs), aborted])
         if ((this.mode as string) === 'silent') throw new PeerSilent(this.name)
