@@ -3,7 +3,7 @@ import { PeerRefused, type Peers } from '../peers/peer.js'
 import { retired } from './claimed-fill.js'
 import type { Borrow, Claimed, Claims } from './claims.js'
 import type { Election } from './election.js'
-import { FillFailedElsewhere } from './fill-failed-elsewhere.js'
+import { FillFailedElsewhere } from '../fill-failed-elsewhere.js'
 import type { HeldLease } from './held-lease.js'
 import type { SharedAnswer, SharedQuestion } from './shared-fill.js'
 

@@ -1,4 +1,4 @@
-import { FillFailedElsewhere } from '../../fleet/fills/fill-failed-elsewhere.js'
+import { FillFailedElsewhere } from '../../fleet/fill-failed-elsewhere.js'
 import type { FleetFills, SharedFill, SharedFillEnd } from '../../fleet/fills/shared-fill.js'
 import { PeerRefused, type PeerQuestion } from '../../fleet/peers/peer.js'
 import { FillError } from '../../streamcache/index.js'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { SharedQuestion } from '../../../src/fleet/fills/shared-fill.js'
-import { FillFailedElsewhere } from '../../../src/fleet/fills/fill-failed-elsewhere.js'
+import { FillFailedElsewhere } from '../../../src/fleet/fill-failed-elsewhere.js'
 import { PeerRefused, PeerSilent, PeerUnreachable, type PeerAnswer } from '../../../src/fleet/peers/peer.js'
 import { VirtualFleet, type VirtualNode } from '../../support/fleet/virtual-node.js'
 import { idle } from '../../support/fleet/virtual-clock.js'

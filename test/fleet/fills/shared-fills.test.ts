@@ -1,5 +1,5 @@
 import t from 'tap'
-import { FillFailedElsewhere } from '../../../src/fleet/fills/fill-failed-elsewhere.js'
+import { FillFailedElsewhere } from '../../../src/fleet/fill-failed-elsewhere.js'
 import { PeerRefused } from '../../../src/fleet/peers/peer.js'
 import { FillError } from '../../../src/streamcache/index.js'
 import { bytesOf } from '../../support/producers.js'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { FillFailedElsewhere } from '../../../src/fleet/fills/fill-failed-elsewhere.js'
+import { FillFailedElsewhere } from '../../../src/fleet/fill-failed-elsewhere.js'
 import type { SharedFill, SharedFillEnd, SharedFillRequest } from '../../../src/fleet/fills/shared-fill.js'
 import { PeerRefused } from '../../../src/fleet/peers/peer.js'
 import { FreshCache } from '../../../src/freshness/fresh-cache.js'

@@ -1,4 +1,4 @@
-import type { FleetFailure } from '../engine.js'
+import type { FleetFailure } from './engine.js'
 
 /** A fill has failed, perhaps on another node, and may not be tried again yet by any node of the fleet (R7). */
 export class FillFailedElsewhere extends Error {
