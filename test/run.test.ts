@@ -18,8 +18,13 @@ function runTests(files: Record<string, string>) {
   const options = { encoding: 'utf8', env: { PATH, HOME } } as const
   // Other tests are using dist/.
   const command = ['test/run.mjs', '--no-build', '--jobs=1']
-  const { status, stdout } = spawnSync(process.execPath, [...command, ...paths], options)
-  return { status, lines: stdout.trimEnd().split('\n') }
+  const run = () => {
+    const { status, stdout } = spawnSync(process.execPath, [...command, ...paths], options)
+    return { status, lines: stdout.trimEnd().split('\n') }
+  }
+  const first = run()
+  // It shares .tap/ with the run that this test is part of, and may find its files gone: then it has run no test.
+  return first.lines.includes('  the test runner') ? run() : first
 }
 
 t.test('failures are repeated at the end, before the last line', async (t) => {
