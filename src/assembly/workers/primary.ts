@@ -20,6 +20,12 @@ import { SummedMetrics } from './summed-metrics.js'
 const program = fileURLToPath(new URL('worker.js', import.meta.url))
 
 /**
+ * Has libuv pause for a moment after each connection that a worker accepts. Otherwise the first worker that wakes accepts all
+ * connections that are waiting, such as the kept ones of a proxy, and the others stay idle.
+ */
+const shareConnections = { UV_TCP_SINGLE_ACCEPT: '1' }
+
+/**
  * Starts `settings.workers` processes that serve on the same addresses. This process has no servers of its own: it holds
  * what the workers share, and starts those again that end.
  * @throws ConfigError as startSidecar() does, from the first worker that cannot start
@@ -44,7 +50,7 @@ export async function startWorkers(
     directory,
     secret: randomBytes(32).toString('base64'),
     log,
-    fork: () => cluster.fork(),
+    fork: () => cluster.fork(shareConnections),
     joined: (index, node, { control, fleet }) => {
       metrics.add(index, control)
       server.serve(node, fleet)
