@@ -5,6 +5,7 @@
 # make chaos  the same while Git, disk, clients and refstream itself fail; fails if an answer was stale or cut short
 # make gitea  build Gitea for the tests that put it behind refstream, once; without it they are skipped
 # make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under four minutes
+# make bench-fleet  measure workers and a fleet, and print tables
 #
 # make test TESTS='test/x/y.test.ts test/z/' runs these tests only; make test NODE=24, or make smoke NODE=24, with that
 # Node, which is installed into .run/.
@@ -17,7 +18,7 @@ NODE   ?=
 MINUTES ?= 10
 QUICK  ?=
 
-.PHONY: all run build test smoke soak chaos gitea bench clean
+.PHONY: all run build test smoke soak chaos gitea bench bench-fleet clean
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -52,6 +53,11 @@ gitea:
 # Slow clients need many open files.
 bench: build
 	@ulimit -n "$$(ulimit -Hn)" && QUICK=$(QUICK) node test/bench/compare.mjs
+
+# One worker beside two, and three nodes of a fleet beside three alone; needs redis-server and etcd.
+bench-fleet: build
+	QUICK=$(QUICK) node test/bench/workers.mjs
+	node test/bench/fleet.mjs
 
 clean:
 	rm -rf dist .tap .run
