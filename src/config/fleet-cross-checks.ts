@@ -1,12 +1,15 @@
 import { isLocal, type Address } from './addresses.js'
 import { fleetOptions } from './fleet-options.js'
+import { isGiven } from './given.js'
 import type { Settings } from './options.js'
 
 /** Finds what contradicts itself in the settings of fleets. */
 export function* fleetMistakes(settings: Settings): Generator<string> {
   const { fleet, workers } = settings
   if (!fleet) {
-    const idle = fleetOptions.filter((option) => isGiven(settings, option)).map(({ name }) => `--${name}`)
+    const idle = fleetOptions
+      .filter((option) => !ofAnyProcess.includes(option.key) && isGiven(settings, option))
+      .map(({ name }) => `--${name}`)
     if (idle.length > 0) yield `${idle.join(', ')}: give --fleet too, or leave this out`
     return
   }
@@ -24,12 +27,6 @@ export function* fleetMistakes(settings: Settings): Generator<string> {
 }
 
 const ofAnyProcess: readonly string[] = ['workers', 'fleet']
-
-/** A value that equals the default says nothing, given or not. */
-function isGiven(settings: Settings, { key, schema }: (typeof fleetOptions)[number]): boolean {
-  if (ofAnyProcess.includes(key)) return false
-  return JSON.stringify(settings[key]) !== JSON.stringify(schema.parse(undefined))
-}
 
 function* memberMistakes({ fleetMembers, fleetNode }: Settings): Generator<string> {
   if (fleetNode === undefined) yield '--fleet needs --fleet-node, which names this node'

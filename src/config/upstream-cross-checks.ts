@@ -1,3 +1,4 @@
+import { isGiven } from './given.js'
 import { isIn, blockListOf } from './networks.js'
 import type { Settings } from './options.js'
 import { upstreamOptions } from './upstream-options.js'
@@ -35,11 +36,6 @@ export function upstreamAuthenticates(settings: Settings): boolean {
 
 /** Does an upstream have every repository, by its glob? */
 export const isForAll = ({ glob }: Upstream): boolean => glob === undefined || glob === '**'
-
-/** A value that equals the default says nothing, given or not. */
-function isGiven(settings: Settings, { key, schema }: (typeof upstreamOptions)[number]): boolean {
-  return JSON.stringify(settings[key]) !== JSON.stringify(schema.parse(undefined))
-}
 
 function* ruleMistakes(upstream: readonly Upstream[]): Generator<string> {
   for (const [index, rule] of upstream.entries()) {

@@ -1,0 +1,7 @@
+import type { Option } from './option.js'
+import type { Settings } from './options.js'
+
+/** Returns whether a setting says something: a value that equals the default does not, given or not. */
+export function isGiven(settings: Settings, { key, schema }: Pick<Option, 'key' | 'schema'>): boolean {
+  return JSON.stringify(settings[key as keyof Settings]) !== JSON.stringify(schema.parse(undefined))
+}
