@@ -2,9 +2,9 @@ import t, { type Test } from 'tap'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePorts } from '../support/free-ports.js'
 import { eventually } from '../support/eventually.js'
 import { skipRedis } from '../support/fleet/redis.js'
 import { makeGitWrapper } from '../support/git-wrapper.js'
@@ -48,14 +48,6 @@ function run(t: Test, command: string, args: readonly string[], environment: Nod
     child.kill('SIGKILL')
     await ended
   })
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => once(server.close(), 'close')))
-  return ports
 }
 
 t.test('fixtures/fleet: two nodes and Redis; two clones cost one process', { skip: skipRedis }, async (t) => {

@@ -2,9 +2,9 @@ import t from 'tap'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { freePorts } from '../support/free-ports.js'
 import { complaint, gitClient } from '../support/git-client.js'
 import { ask } from '../support/http-client.js'
 import { git } from '../support/repositories.js'
@@ -18,15 +18,6 @@ import { stageKinds, startGiteaStage, urlOf } from '../support/upstreams/stages.
 
 const missing = stageKinds.Gitea.missing() ?? missingForNginx()
 const client = gitClient(2)
-
-/** Returns ports that are free at this moment: nginx cannot be told to choose one. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => once(server.close(), 'close')))
-  return ports
-}
 
 /** Runs what fixtures/gitea/ has, with other addresses and paths. @returns the URL of the site */
 async function startFixture(

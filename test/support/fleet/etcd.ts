@@ -1,9 +1,9 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { freePorts } from '../free-ports.js'
 import type { EngineAddress } from '../../../src/config/fleet-values.js'
 import { EtcdEngine, type EtcdEngineOptions } from '../../../src/fleet/engines/etcd/etcd-engine.js'
 import { eventually } from '../eventually.js'
@@ -127,20 +127,6 @@ export async function startMembers(
   t.teardown(() => Promise.all(servers.map((server) => server.kill())))
   await Promise.all(servers.map((server) => server.start()))
   return servers
-}
-
-/** Ports that were free just now. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map(async (server) => once(server.close(), 'close')))
-  return ports
 }
 
 export const etcdAddress = (

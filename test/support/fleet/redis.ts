@@ -2,9 +2,9 @@ import type { Test } from 'tap'
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePorts } from '../free-ports.js'
 import type { EngineAddress } from '../../../src/config/fleet-values.js'
 import type { Pair } from '../certificates.js'
 import { eventually } from '../eventually.js'
@@ -221,13 +221,4 @@ class ServerProcess {
     child.kill('SIGKILL')
     await exit
   }
-}
-
-/** Returns ports that were free just now. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => once(server.close(), 'close')))
-  return ports
 }
