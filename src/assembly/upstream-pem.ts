@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
 import type { Settings } from '../config/options.js'
-import { ConfigError } from '../config/settings.js'
+import { checkPem, readText } from '../config/text-file.js'
 
 /** What TLS connections to upstreams use, in PEM; undefined: not given. */
 export interface UpstreamPem {
@@ -19,23 +17,10 @@ export function readUpstreamPem({
   const ca = read('upstream-ca', upstreamCa)
   const cert = read('upstream-client-cert', upstreamClientCert)
   const key = read('upstream-client-key', upstreamClientKey)
-  check('upstream-ca', { ca })
-  check('upstream-client-cert and --upstream-client-key', { cert, key })
+  checkPem('--upstream-ca', { ca })
+  checkPem('--upstream-client-cert and --upstream-client-key', { cert, key })
   return { ca, cert, key }
 }
 
-function read(option: string, path: string | undefined): string | undefined {
-  try {
-    return path === undefined ? undefined : readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new ConfigError(`--${option}: ${(error as Error).message}`, { cause: error })
-  }
-}
-
-function check(option: string, pem: Partial<UpstreamPem>): void {
-  try {
-    createSecureContext(pem)
-  } catch (error) {
-    throw new ConfigError(`--${option}: not usable PEM: ${(error as Error).message}`, { cause: error })
-  }
-}
+const read = (option: string, path: string | undefined): string | undefined =>
+  path === undefined ? undefined : readText(option, path)

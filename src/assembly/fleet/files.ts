@@ -1,7 +1,6 @@
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { Settings } from '../../config/options.js'
 import { ConfigError } from '../../config/settings.js'
-import { readText } from './text-file.js'
+import { checkPem, readText } from '../../config/text-file.js'
 
 /** Certificates in PEM by which nodes know each other. */
 export interface PeerCertificates {
@@ -69,12 +68,4 @@ export function readEngineCertificates({
   }
   checkPem('--fleet-tls-ca, --fleet-tls-cert, --fleet-tls-key', pem)
   return pem
-}
-
-function checkPem(options: string, pem: SecureContextOptions): void {
-  try {
-    createSecureContext(pem)
-  } catch (error) {
-    throw new ConfigError(`${options}: not usable PEM: ${(error as Error).message}`, { cause: error })
-  }
 }
