@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { Entry, Fill, Follower, Producer, StreamCache } from '../streamcache/index.js'
+import type { Entry, Fill, Follower, RevisingProducer, StreamCache } from '../streamcache/index.js'
 import { FillError } from '../streamcache/index.js'
 import type { Reading } from './fresh-cache.js'
 
@@ -19,7 +19,7 @@ export interface PackRequest {
   readonly name: string
   /** Longest age in milliseconds of a pack that may answer, counted from the start of its fill. */
   readonly maxAgeMs: number
-  readonly producer: Producer
+  readonly producer: RevisingProducer
   /** Does what the name says still hold, and is the answer whole? Called when the producer has ended. */
   readonly confirm: () => Promise<boolean>
   /** Called when a fill for this request starts. Must not throw. */

@@ -10,7 +10,7 @@ import type { GrowingFileOptions, OwnedFile } from './growing-file-options.js'
 import { Growth } from './growth.js'
 import { HotTier } from './memory/hot-tier.js'
 import { SharedReads } from './memory/shared-reads.js'
-import type { Producer } from './producer.js'
+import type { RevisingProducer } from './producer.js'
 
 const sweepMs = 60_000
 
@@ -200,7 +200,7 @@ export class StreamCache {
   fill(
     key: string,
     token: string | undefined,
-    producer: Producer,
+    producer: RevisingProducer,
     confirm: () => Promise<boolean>,
     unread?: () => void,
   ): Fill {

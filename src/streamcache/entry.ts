@@ -1,7 +1,9 @@
 import { FillError } from './fill-error.js'
 import type { Follower } from './follower.js'
 import type { GrowingFile } from './growing-file.js'
-import type { Producer } from './producer.js'
+import type { RevisingProducer } from './producer.js'
+import { Revision } from './revision.js'
+import type { Rope } from './rope.js'
 import { withRetries, type RetryOptions } from './retry.js'
 import { callAfter } from './timer.js'
 
@@ -70,6 +72,16 @@ export class Entry {
     return this.file.sha256
   }
 
+  /** The whole body in chunks that other versions share, if its producer yielded a Revision and it is in memory. */
+  get rope(): Rope | undefined {
+    return this.file.rope
+  }
+
+  /** Returns `sha256`, computed now if it was not needed before; undefined while the entry grows. */
+  digest(): string | undefined | Promise<string> {
+    return this.sha256 ?? this.rope?.digest()
+  }
+
   /** Where the committed body is on disk; undefined: it is not, or not any more. */
   get path(): string | undefined {
     return this.file.spill.path
@@ -107,7 +119,7 @@ export class Entry {
   }
 
   /** Runs the producer into the file. Resolves when the producer has ended; errors go to the followers. */
-  async run(producer: Producer, limits: FillLimits): Promise<void> {
+  async run(producer: RevisingProducer, limits: FillLimits): Promise<void> {
     const { signal } = this.#abort
     let timeLeft = limits.fillTimeoutMs
     try {
@@ -122,7 +134,9 @@ export class Entry {
         this.#begun = true
         timeLeft -= performance.now() - asked
         if (next.value.length === 0) continue
-        await this.#append(next.value, limits)
+        if (next.value instanceof Revision) {
+          for (const chunk of next.value.rope.chunks) await this.#append(chunk, limits)
+        } else await this.#append(next.value, limits)
       }
       this.file.complete()
     } catch (error) {

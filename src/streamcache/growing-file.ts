@@ -7,6 +7,7 @@ import { Blocks, blockSize } from './memory/blocks.js'
 import type { GrowingFileOptions } from './growing-file-options.js'
 import type { Coolable } from './memory/hot-tier.js'
 import type { Produced } from './producer.js'
+import type { Rope } from './rope.js'
 import { Signal } from './signal.js'
 import { Spill } from './spill.js'
 import type { Spilled } from './spill-options.js'
@@ -92,6 +93,11 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   /** SHA-256 of the whole file in hexadecimal, once it is complete; none as long as it is in memory only. */
   get sha256(): string | undefined {
     return this.#digest.result
+  }
+
+  /** As in `Entry`. */
+  get rope(): Rope | undefined {
+    return undefined
   }
 
   /** Why it failed, if it has. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FillError } from './fill-error.js'
-import type { Produced, Producer } from './producer.js'
+import type { Produce, Produced } from './producer.js'
 import { resume } from './resume.js'
 
 export interface RetryOptions {
@@ -23,12 +23,12 @@ const maxDelayMs = 60_000
  * retry has to begin with exactly these bytes. They are skipped: what goes out is, from the first byte to the last, the
  * output of the last attempt. A retry that produces other bytes fails the fill.
  */
-export async function* withRetries(
-  producer: Producer,
+export async function* withRetries<T extends Produce>(
+  producer: (signal: AbortSignal) => AsyncIterable<T>,
   signal: AbortSignal,
   produced: () => Produced,
   { fillRetries = 0, repeatable = true, retriable, retried }: RetryOptions,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<T | Buffer> {
   for (let retries = 0; ; retries++) {
     try {
       yield* retries === 0 ? producer(signal) : resume(producer(signal), produced())

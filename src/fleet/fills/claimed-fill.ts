@@ -1,4 +1,4 @@
-import { FillError } from '../../streamcache/index.js'
+import { FillError, type Produce } from '../../streamcache/index.js'
 import type { Metrics } from '../../telemetry/metrics.js'
 import type { FillOutcome, FleetEntry } from '../engine.js'
 import { PeerRefused, type FaultCodec, type PeerAnswer, type Peers } from '../peers/peer.js'
@@ -73,7 +73,7 @@ export class ClaimedFill implements SharedFill {
     return decision
   }
 
-  async *produce(signal: AbortSignal): AsyncGenerator<Buffer> {
+  async *produce(signal: AbortSignal): AsyncGenerator<Produce> {
     const { fromPeer, repeatable, produce } = this.#request
     if (fromPeer && this.#options.isRetired()) throw final(new PeerRefused('elsewhere', retired))
     const election = this.#options.elect(this.#claimed)

@@ -1,4 +1,4 @@
-import { GrowingDigest, resume, type Produced } from '../../streamcache/index.js'
+import { GrowingDigest, resume, type Produce, type Produced } from '../../streamcache/index.js'
 
 /** What one fill has passed on of streams that may break, so that another one can go on there (R7). */
 export class PassedBytes implements Produced {
@@ -19,7 +19,7 @@ export class PassedBytes implements Produced {
   }
 
   /** Yields the bytes of a last stream that follow those passed on. @throws FillError if it begins with others */
-  rest(chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  rest<T extends Produce>(chunks: AsyncIterable<T>): AsyncIterable<T | Buffer> {
     if (this.#length === 0) return chunks
     return resume(chunks, { length: this.#length, sha256: this.sha256 })
   }

@@ -1,5 +1,6 @@
 import type { FleetEntry } from '../engine.js'
 import type { PeerQuestion } from '../peers/peer.js'
+import type { Produce, RevisingProducer } from '../../streamcache/index.js'
 
 /** What a fill makes, as the fleet knows it. */
 export interface FleetKey {
@@ -22,7 +23,7 @@ export interface SharedFillRequest extends FleetKey {
   /** Is it known here that what has failed in the fleet was in an earlier state? Then that does not count. */
   readonly isRepaired?: boolean
   /** Makes the bytes here. */
-  readonly produce: (signal: AbortSignal) => AsyncIterable<Buffer>
+  readonly produce: RevisingProducer
   /** Called after the end of bytes that another node has made, with what it said of them. */
   readonly borrowed?: (notes: Readonly<Record<string, unknown>>) => void
 }
@@ -37,7 +38,7 @@ export interface SharedFill {
    */
   find(): Promise<FleetEntry | undefined>
   /** The producer for the engine of entries; runs claims, peers, takeovers. */
-  produce(signal: AbortSignal): AsyncIterable<Buffer>
+  produce(signal: AbortSignal): AsyncIterable<Produce>
   /** To be called once, when the fill's entry has been committed or not: tells the fleet what came of it. */
   ended(end: SharedFillEnd): void
 }

@@ -2,7 +2,7 @@ import type { FillRequest } from '../../freshness/fill-request.js'
 import type { ObservedState } from '../../freshness/observed-state.js'
 import type { ServingConfig } from '../../git/process/serving-config.js'
 import type { Repository } from '../../git/state/repository.js'
-import type { Producer } from '../../streamcache/index.js'
+import type { RevisingProducer } from '../../streamcache/index.js'
 import type { FleetRun } from '../peers/fleet-run.js'
 import type { FleetRuns, OwnFill } from '../peers/fleet-runs.js'
 import type { DiskQuestion } from '../peers/peer-question.js'
@@ -17,7 +17,7 @@ export interface SharedRefs {
   readonly path: string
   readonly repository: Repository
   readonly serving: ServingConfig
-  readonly producer: Producer
+  readonly producer: RevisingProducer
   readonly asked: DiskQuestion['asked']
   readonly isForPeer?: boolean
 }

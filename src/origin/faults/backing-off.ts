@@ -1,5 +1,5 @@
 import type { BackOff } from '../../limits/back-off.js'
-import type { Producer } from '../../streamcache/index.js'
+import type { RevisingProducer } from '../../streamcache/index.js'
 import { BackingOff } from './errors.js'
 
 /** @param state what must change before a failed try may succeed at once @throws BackingOff */
@@ -12,7 +12,12 @@ export function throwIfBackingOff(backOff: BackOff, key: string, state?: string)
  * Returns a source that throws BackingOff, without starting a process, while its key backs off after failures in the
  * same state (R7). A repository that was repaired is in another state.
  */
-export function unlessBackingOff(backOff: BackOff, key: string, state: string, producer: Producer): Producer {
+export function unlessBackingOff(
+  backOff: BackOff,
+  key: string,
+  state: string,
+  producer: RevisingProducer,
+): RevisingProducer {
   return (signal) => {
     throwIfBackingOff(backOff, key, state)
     return producer(signal)

@@ -1,7 +1,7 @@
 import { FillFailedElsewhere } from '../../fleet/fill-failed-elsewhere.js'
 import type { FleetFills, SharedFill, SharedFillEnd } from '../../fleet/fills/shared-fill.js'
 import { PeerRefused, type PeerQuestion } from '../../fleet/peers/peer.js'
-import { FillError } from '../../streamcache/index.js'
+import { FillError, type Produce, type RevisingProducer } from '../../streamcache/index.js'
 import { BackingOff, FailedElsewhere } from '../faults/errors.js'
 
 /** What the run of a fill needs to be shared with other nodes. */
@@ -18,7 +18,7 @@ export interface FleetRunRequest {
   /** As `SharedFillRequest.isRepaired`. */
   readonly isRepaired?: boolean
   /** Makes the bytes here. */
-  readonly produce: (signal: AbortSignal) => AsyncIterable<Buffer>
+  readonly produce: RevisingProducer
   /** Called after the end of bytes that another node has made, with what it said of them. */
   readonly borrowed?: (notes: Readonly<Record<string, unknown>>) => void
 }
@@ -82,7 +82,7 @@ export class FleetRun {
   }
 
   /** The producer. @throws BackingOff if the fleet has failed to make it, and may not try again yet */
-  async *produce(signal: AbortSignal): AsyncGenerator<Buffer> {
+  async *produce(signal: AbortSignal): AsyncGenerator<Produce> {
     this.#runsHere = false
     this.#borrowedAgeMs = undefined
     try {
@@ -100,7 +100,7 @@ export class FleetRun {
     }
   }
 
-  async *#again(signal: AbortSignal): AsyncGenerator<Buffer> {
+  async *#again(signal: AbortSignal): AsyncGenerator<Produce> {
     try {
       yield* this.#shared.produce(signal)
     } catch (error) {

@@ -496,7 +496,7 @@ t.test('a committed file is found before the fill, where files are shared', asyn
   const made: Buffer[] = []
   const { signal } = new AbortController()
   const all = (async () => {
-    for await (const chunk of fill.produce(signal)) made.push(chunk)
+    for await (const chunk of fill.produce(signal)) made.push(chunk as Buffer)
   })()
   await clock.until(all)
   t.equal(a.counted.counts['claims.granted'], 1, 'the claim of find() is used')

@@ -54,7 +54,7 @@ const signal = new AbortController().signal
 
 async function bytesOf(run: FleetRun): Promise<string> {
   const chunks: Buffer[] = []
-  for await (const chunk of run.produce(signal)) chunks.push(chunk)
+  for await (const chunk of run.produce(signal)) chunks.push(chunk as Buffer)
   return String(Buffer.concat(chunks))
 }
 
@@ -90,7 +90,7 @@ void t.test('a client that comes while the fill for another node ends has an ans
   const mayEnd = new Promise<void>((resolve) => (end = resolve))
   async function* producedBy(run: FleetRun): AsyncGenerator<Buffer> {
     try {
-      yield* run.produce(signal)
+      yield* run.produce(signal) as AsyncIterable<Buffer>
     } catch (error) {
       refused()
       await mayEnd

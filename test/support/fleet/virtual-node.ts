@@ -220,7 +220,7 @@ export class VirtualNode implements Peers {
       const { bytes } = entry
       return { length: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
     }
-    const producer: Producer = (signal) => entry.fill.produce(signal)
+    const producer = (signal: AbortSignal) => entry.fill.produce(signal) as AsyncIterable<Buffer>
     let end: SharedFillEnd = { kind: 'nothing' }
     try {
       for await (const chunk of withRetries(producer, signal, produced, {
