@@ -13,6 +13,7 @@ import { Observer } from '../origin/disk/observation/observer.js'
 import { PackNames } from '../origin/disk/pack-names.js'
 import { ServedRepositories } from '../origin/disk/served-repositories.js'
 import { ServingConfigs } from '../origin/disk/serving-configs.js'
+import { Splices } from '../origin/disk/splices/splices.js'
 import { UnservedNotices } from '../origin/disk/unserved-notices.js'
 import { PackService } from '../origin/packs/pack-service.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
@@ -26,6 +27,8 @@ export interface DiskParts {
   readonly observer: Observer
   readonly diskLeases: DiskLeases
   readonly subjects: DiskSubjects
+  /** To be closed at the end. */
+  readonly splices: Splices
   /** Answers other nodes of a fleet. */
   readonly peers: DiskPeers
 }
@@ -53,8 +56,13 @@ export function openDiskOrigin(
   const exportAll = settings.exportAll ?? (isBeside || environment['GIT_HTTP_EXPORT_ALL'] !== undefined)
   const servingConfigs = new ServingConfigs({ git, installation: parts.installation, backOff })
   const served = new ServedRepositories({ exportAll, observer, servingConfigs, notices })
+  const splices = new Splices({
+    enabled: settings.splice === 'on',
+    ...{ git, cache: freshCache, listings, metrics, log },
+    observe: async (target) => (await served.observe(target)).refs,
+  })
   const refs = new DiskRefs({
-    ...{ git, observer, served, cache: freshCache, listings, fillReports, limiter, backOff },
+    ...{ git, observer, served, cache: freshCache, listings, fillReports, splices, limiter, backOff },
     fleet: refRuns,
   })
   const packs = new PackService({
@@ -68,7 +76,7 @@ export function openDiskOrigin(
   return {
     origin: new DiskOrigin({ refs, packs, backend }),
     peers: new DiskPeers({ refs, packs, cache: freshCache }),
-    ...{ modes, observer, diskLeases, subjects: new DiskSubjects({ root, observer }) },
+    ...{ splices, modes, observer, diskLeases, subjects: new DiskSubjects({ root, observer }) },
   }
 }
 

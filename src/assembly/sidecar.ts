@@ -149,6 +149,7 @@ async function start(
     },
   })
   closers.add(() => origins.upstream?.close())
+  closers.add(() => origins.disk?.splices.close())
   repositories.on('changed', (subject) => origins.upstream?.changed(subject))
   const accessControl = openAccessControl(settings, files, origins.locate, metrics, log)
   closers.add(() => accessControl.close())

@@ -324,6 +324,16 @@ export const options = [
     defaultText: '1000',
   },
   {
+    key: 'splice',
+    name: 'splice',
+    value: 'MODE',
+    group: 'Freshness',
+    help: 'after a change: on asks Git for the refs that may have changed, and takes the others from the last listing; off lists all refs anew',
+    allowed: 'on or off',
+    schema: z.enum(['on', 'off']).default('on'),
+    defaultText: 'on',
+  },
+  {
     key: 'observeTimeoutSeconds',
     name: 'observe-timeout-seconds',
     value: 'SECONDS',

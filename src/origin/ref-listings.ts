@@ -2,12 +2,13 @@ import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { RefQuery } from '../git/protocol/ls-refs.js'
 import { RefListing } from '../git/protocol/ref-listing.js'
+import { listingOf } from './listing-ropes.js'
 import { cutListing, cutWhole, prefixesPerYield, type WholeAnswer } from '../git/protocol/listing-answer.js'
 import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 
 /** An entry's ref listing, read into memory once for all requests. */
 export class SharedListing {
-  readonly #listing = new RefListing()
+  #listing = new RefListing()
   readonly #grew = new Signal()
   #entry: Entry | undefined
   #error: unknown
@@ -33,11 +34,22 @@ export class SharedListing {
     if (this.#error !== undefined) throw this.#error
   }
 
+  /** The listing, once all has been read. */
+  get whole(): RefListing | undefined {
+    return this.#complete ? this.#listing : undefined
+  }
+
   /** Reads an entry to its end, as it grows. Never rejects; an error is thrown by cut(). */
   async read(entry: Entry): Promise<void> {
     this.#entry = entry
     try {
       for await (const chunk of inTurns(entry.follow())) {
+        // A rope is whole with its first byte.
+        const known = this.#listing.count === 0 ? entry.rope && listingOf(entry.rope) : undefined
+        if (known) {
+          this.#listing = known
+          break
+        }
         this.#listing.append(chunk)
         this.#grew.notify()
       }
@@ -101,17 +113,24 @@ export class RefListings {
 
   /** Returns whether an entry's listing is in memory, so that the entry need not be loaded. */
   holds(entry: Entry): boolean {
-    return this.#find(entry) !== undefined
+    return this.find(entry) !== undefined
   }
 
-  #find(entry: Entry): SharedListing | undefined {
+  /** Drops the listing of an entry that another one has superseded: the two share most of their memory. */
+  forget(entry: Entry): void {
+    this.#listings.delete(entry)
+    if (this.#oversize?.entry === entry) this.#oversize = undefined
+  }
+
+  /** Returns the listing of an entry, if it is in memory or being read. */
+  find(entry: Entry): SharedListing | undefined {
     const oversize = this.#oversize?.entry === entry ? this.#oversize.listing : undefined
     return this.#listings.get(entry) ?? this.#reading.get(entry) ?? oversize
   }
 
   /** Returns the listing of an entry, which is read now if it is not in memory. */
   of(entry: Entry): SharedListing {
-    const known = this.#find(entry)
+    const known = this.find(entry)
     if (known) return known
     const listing = new SharedListing()
     this.#reading.set(entry, listing)

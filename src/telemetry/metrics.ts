@@ -100,6 +100,9 @@ export class Metrics {
   readonly processesShed = this.#counter(processMetrics.processesShed)
 
   readonly observations = this.#counter(freshnessMetrics.observations)
+  readonly splices = this.#counter(freshnessMetrics.splices)
+  readonly spliceAudits = this.#counter(freshnessMetrics.spliceAudits)
+  readonly spliceOff = this.#gauge(freshnessMetrics.spliceOff)
   readonly leasesOpened = this.#counter(freshnessMetrics.leasesOpened)
   readonly leasesEnded = this.#counter(freshnessMetrics.leasesEnded)
   readonly invalidations = this.#counter(freshnessMetrics.invalidations)

@@ -60,22 +60,29 @@ export function uncachedAdvertisement(
   return uploadPack(git, repository, { ...forOneClient, mode, version, ahead, signal, overrides })
 }
 
-/** Yields the complete ref listing of protocol v2, as above: peeled, with symbolic refs and an unborn HEAD. */
+/**
+ * Yields the complete ref listing of protocol v2, as above: peeled, with symbolic refs and an unborn HEAD.
+ * @param prefixes of names, bytes as Latin-1: only these refs; left out: all
+ */
 export function refListing(
   git: Git,
   repository: Repository,
   objectFormat: string,
   signal: AbortSignal,
+  prefixes?: readonly string[],
 ): AsyncGenerator<Buffer> {
-  const input = completeLsRefs(objectFormat)
+  const input = completeLsRefs(objectFormat, prefixes)
   // Clients ask for it that have received the capability advertisement.
   const mode = '--stateless-rpc'
-  return uploadPack(git, repository, { ...fill, mode, version: 2, input, signal, admitted: true })
+  const work = prefixes ? 'some refs' : 'all refs'
+  return uploadPack(git, repository, { ...fill, work, mode, version: 2, input, signal, admitted: true })
 }
 
 interface Run extends UploadPackRun {
   /** Sent with Git's first bytes and not before, so that a failure without output can still be answered by a status code. */
   readonly ahead?: readonly Buffer[]
+  /** What it does, as far as its duration depends on that; left out: the same each time. */
+  readonly work?: string
 }
 
 async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGenerator<Buffer> {
@@ -96,8 +103,10 @@ async function* uploadPack(git: Git, repository: Repository, run: Run): AsyncGen
     if (code !== 0) throw new GitError(`git upload-pack: ${reason}`)
     if (!ending.endsInFlush) throw new GitError('git upload-pack: its output was cut short')
     // The time of a run for one client depends on that client.
-    if (run.class === 'fill')
-      git.filled(`${run.mode} v${run.version} ${repository.gitDir}`, performance.now() - startedAt)
+    if (run.class === 'fill') {
+      const kind = `${run.mode} v${run.version} ${run.work ?? ''} ${repository.gitDir}`
+      git.filled(kind, performance.now() - startedAt)
+    }
   } catch (error) {
     throw process.unanswered ?? error
   } finally {

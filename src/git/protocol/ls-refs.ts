@@ -76,13 +76,17 @@ function splitPackets(buffer: Buffer): string[] | undefined {
   return packets
 }
 
-/** Returns the request whose answer contains every answer to an ls-refs of this object format. */
-export function completeLsRefs(objectFormat: string): Buffer {
+/**
+ * Returns the request whose answer contains every answer to an ls-refs of this object format.
+ * @param prefixes of names, bytes as Latin-1: only those refs; left out: all
+ */
+export function completeLsRefs(objectFormat: string, prefixes: readonly string[] = []): Buffer {
   return Buffer.concat([
     pktLine('command=ls-refs\n'),
     pktLine(`object-format=${objectFormat}\n`),
     Buffer.from('0001'),
     ...['peel\n', 'symrefs\n', 'unborn\n'].map(pktLine),
+    ...prefixes.map((prefix) => pktLine(Buffer.from(`ref-prefix ${prefix}\n`, 'latin1'))),
     flushPacket,
   ])
 }

@@ -4,26 +4,27 @@ import type { ObservedState } from '../../freshness/observed-state.js'
 import type { Observation, Observer } from './observation/observer.js'
 import type { Git } from '../../git/process/git.js'
 import type { ServingConfig } from '../../git/process/serving-config.js'
-import { advertisement, refListing, uncachedAdvertisement } from '../../git/process/upload-pack.js'
+import { uncachedAdvertisement } from '../../git/process/upload-pack.js'
 import type { ProtocolVersion } from '../../git/protocol/version.js'
 import { PeerRefused } from '../../fleet/peers/peer.js'
 import { identityOf, type Repository } from '../../git/state/repository.js'
 import type { BackOff } from '../../limits/back-off.js'
 import type { ProcessClass, ProcessLimiter } from '../../limits/process/process-limiter.js'
-import type { Entry, Producer } from '../../streamcache/index.js'
+import type { Entry, Produce, RevisingProducer } from '../../streamcache/index.js'
 import { unlessBackingOff } from '../faults/backing-off.js'
 import { keyOf, type EntryKind } from './entry-keys.js'
 import type { FillReports } from '../faults/fill-reports.js'
 import { type GitOverrides } from '../git-overrides.js'
 import { checkGitOverrides } from './checked-overrides.js'
 import type { Origin, RefAnswer, RefsAsked } from '../origin.js'
-import type { RefListings } from '../ref-listings.js'
+import type { RefListings, SharedListing } from '../ref-listings.js'
 import type { ServedRepositories } from './served-repositories.js'
 import type { FleetRuns } from '../peers/fleet-runs.js'
-import type { DiskQuestion } from '../peers/peer-question.js'
 import { ageForPeer, requireSame } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import { nameOf, sharedRequest } from './shared-request.js'
+import type { RefsRun } from './splices/refs-run.js'
+import type { RefsAskedFor, Splices } from './splices/splices.js'
 
 export interface DiskRefsOptions {
   readonly git: Git
@@ -32,6 +33,8 @@ export interface DiskRefsOptions {
   readonly cache: FreshCache
   readonly listings: RefListings
   readonly fillReports: FillReports
+  /** Makes what is filled. */
+  readonly splices: Splices
   readonly limiter: ProcessLimiter
   /** By key: how long after a failure the next try is due. */
   readonly backOff: BackOff
@@ -44,14 +47,8 @@ interface RefsRead {
   readonly kind: EntryKind
   readonly variant: string
   readonly stateFor: (seen: Observation) => ObservedState
-  /** @param admitted must it not be shed? */
-  readonly make: (
-    git: Git,
-    repository: Repository,
-    signal: AbortSignal,
-    admitted: boolean,
-  ) => ReturnType<Producer>
-  readonly asked: DiskQuestion['asked']
+  readonly make: (origin: DiskRefs, run: RefsRun, signal: AbortSignal) => AsyncIterable<Produce>
+  readonly asked: RefsAskedFor
 }
 
 /** Answers requests for the refs of repositories here, from the cache where possible. */
@@ -81,7 +78,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
    */
   async readForPeer(
     target: Target,
-    asked: Exclude<DiskQuestion['asked'], { kind: 'pack' }>,
+    asked: RefsAskedFor,
     identity: string,
     maxAgeMs: number | undefined,
   ): Promise<Reading> {
@@ -119,9 +116,11 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     if (asked.objectFormat !== undefined && asked.objectFormat !== objectFormat) return undefined
     const found = this.#read(target, state, serving, listingOf(objectFormat))
     const reading = found instanceof Promise ? await found : found
-    const listing = this.#options.listings.of(reading.entry)
+    const { entry } = reading
+    const listing = this.#options.listings.of(entry)
     // The listing follows the entry by itself.
     reading.follower.close()
+    if (reading.reuse === 'hit') this.#options.splices.saw(entry, state.repository, state.refs)
     return { listing, reuse: reading.reuse }
   }
 
@@ -157,8 +156,8 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     read: RefsRead,
     peer?: { readonly askedMs: number | undefined },
   ): Reading | Promise<Reading> {
-    const { git, served, cache, backOff, fillReports, listings, fleet } = this.#options
-    const { kind, variant } = read
+    const { served, cache, backOff, fillReports, listings, splices, fleet } = this.#options
+    const { kind, variant, asked } = read
     const { repository } = state
     const key = keyOf(kind, variant, repository.gitDir)
     const stateFor = peer ? (seen: Observation) => forPeer(read.stateFor(seen), peer.askedMs) : read.stateFor
@@ -166,16 +165,22 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     const request = (): FillRequest => {
       // From here on, only this repository may answer.
       const target = { path, identity: identityOf(repository) }
-      // The clients that wait for a fill which is tried again have been admitted.
+      const common = { key, target, repository, serving }
       let tries = 0
-      const producer: Producer = (signal) => read.make(git, repository, signal, tries++ > 0)
+      const producer =
+        (seen: ObservedState): RevisingProducer =>
+        (signal) =>
+          read.make(this, { ...common, seen, isRetry: tries++ > 0 }, signal)
       const own: FillRequest = {
-        producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer),
+        producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer(seen)),
         observe: async () => stateFor(await served.observe(target)),
         fillStarted: (entry, seen, ended) => {
           fillReports.started({ kind, entry, state: nameOf(seen), ended })
-          // Bytes that were not yet on disk could not be freed when the listing was read; free them now.
-          void ended.then(() => listings.holds(entry) && entry.cool())
+          void ended.then((result) => {
+            if (result === 'committed') splices.committed({ ...common, seen, isRetry: false }, asked, entry)
+            // Bytes that were not yet on disk could not be freed when the listing was read; free them now.
+            if (listings.holds(entry)) entry.cool()
+          })
         },
       }
       return fleet
@@ -183,6 +188,18 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
         : own
     }
     return cache.read(key, stateFor(state), request, kind === 'listing' ? this.#isInMemory : undefined)
+  }
+
+  /** Makes an advertisement, if possible from the listing of the same state. */
+  makeAdvertisement(version: ProtocolVersion, run: RefsRun, signal: AbortSignal): AsyncIterable<Produce> {
+    const { objectFormat } = run.serving
+    const list = async (): Promise<SharedListing | undefined> =>
+      (await this.listRefs(run.target, { objectFormat }))?.listing
+    return this.#options.splices.advertisement(version, run, list, signal)
+  }
+
+  makeListing(run: RefsRun, signal: AbortSignal): AsyncIterable<Produce> {
+    return this.#options.splices.listing(run, signal)
   }
 
   /** Listings are answered from memory, without the entry's bytes. */
@@ -201,14 +218,14 @@ const advertisementOf = (version: ProtocolVersion): RefsRead => ({
   kind: 'advertisement',
   variant: `v${version}`,
   stateFor: version === 2 ? capabilitiesOf : refsOf,
-  make: (git, repository, signal, admitted) => advertisement(git, repository, version, signal, admitted),
+  make: (origin, run, signal) => origin.makeAdvertisement(version, run, signal),
   asked: { kind: 'advertisement', version },
 })
 const advertisements = { 0: advertisementOf(0), 1: advertisementOf(1), 2: advertisementOf(2) }
 
 const newListing = (objectFormat: string): RefsRead => ({
   ...{ kind: 'listing', variant: objectFormat, stateFor: refsOf },
-  make: (git, repository, signal) => refListing(git, repository, objectFormat, signal),
+  make: (origin, run, signal) => origin.makeListing(run, signal),
   asked: { kind: 'listing', objectFormat },
 })
 const listings = new Map(['sha1', 'sha256'].map((objectFormat) => [objectFormat, newListing(objectFormat)]))

@@ -17,7 +17,7 @@ export interface SharedRefs {
   readonly path: string
   readonly repository: Repository
   readonly serving: ServingConfig
-  readonly producer: RevisingProducer
+  readonly producer: (seen: ObservedState) => RevisingProducer
   readonly asked: DiskQuestion['asked']
   readonly isForPeer?: boolean
 }
@@ -46,7 +46,7 @@ export function sharedRequest(
       repository: repository.commonName || '.',
       key: `${kind} ${variant} ${repository.gitName}`,
       state: state.unsettledMs === 0 ? sharedNameOf(state) : undefined,
-      ...{ question: questionFor(state), isForPeer, repeatable: true, produce: producer },
+      ...{ question: questionFor(state), isForPeer, repeatable: true, produce: producer(state) },
     })
     return planned
   }

@@ -42,10 +42,11 @@ export class FillReports {
     })
   }
 
-  #count({ kind, entry: { length } }: StartedFill, result: FillResult): void {
+  #count({ kind, entry: { length, rope } }: StartedFill, result: FillResult): void {
     const { fills, fillBytes, loserWrites, loserBytes } = this.#options.metrics
     fills.inc({ kind, result })
-    fillBytes.inc({ kind }, length)
+    // A rope was not produced but put together.
+    if (!rope) fillBytes.inc({ kind }, length)
     if (result !== 'loser') return
     loserWrites.inc()
     loserBytes.inc(length)

@@ -12,7 +12,8 @@ export const fillMetrics = {
     type: 'counter',
     name: 'refstream_fills_total',
     help: 'Fills that ended.',
-    details: 'A fill is one run of a Git process whose output is shared by all requests for the same key.',
+    details:
+      'A fill is one run of a Git process, or of what is made of its output, whose result is shared by all requests for the same key.',
     labels: {
       kind,
       result: {
@@ -64,7 +65,7 @@ export const fillMetrics = {
   fillBytes: {
     type: 'counter',
     name: 'refstream_fill_bytes_total',
-    help: 'Bytes that fills produced.',
+    help: 'Bytes that fills produced, without splices; see `refstream_splices_total`.',
     labels: { kind },
   },
   loserWrites: {

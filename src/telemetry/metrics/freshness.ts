@@ -79,4 +79,53 @@ export const freshnessMetrics = {
       source: '`api` (`/v1/invalidate`), `grpc`, or the kind of webhook: `gitea`, `gitlab`, `github`.',
     },
   },
+  splices: {
+    type: 'counter',
+    name: 'refstream_splices_total',
+    help: 'Fills of refs, by whether they cost what had changed (spliced), or why they listed all refs.',
+    details:
+      'A splice asks Git for the refs that may have changed, and takes all others from the last listing; an advertisement of protocol v0 or v1 is made from the listing of the same state.',
+    labels: {
+      kind: {
+        advertisement: 'the answer to `info/refs` in protocol v0 or v1.',
+        listing: 'all refs of a repository, from which every ls-refs command is answered.',
+      },
+      result: {
+        spliced: 'only what had changed was asked for.',
+        unknown: 'nothing was known of an earlier state: the first fill, or the first change after a start.',
+        configuration: 'the configuration, `shallow` or the Git program had changed.',
+        head: 'HEAD had changed.',
+        links: 'there are links under refs/.',
+        candidates: 'too many refs may have changed.',
+        'packed-refs': 'the earlier packed-refs was not held, or one of both is not sorted.',
+        reftable: 'the tables were compacted from the first on, or are not understood.',
+        unreadable: 'a file could not be read, or was replaced meanwhile.',
+        invalidated: 'a lease or an invalidation said that there was a change.',
+        answer: 'what Git answered was not as expected, or HEAD does not fit.',
+        age: 'entries have a maximum age: lease mode, or more loose refs than `--max-loose-refs`.',
+        unobserved: 'a helper process has observed the repository, or there are links under refs/.',
+        retry: 'an earlier run of the same fill had failed.',
+        off: '`--splice off`, or switched off for the repository after a mismatch.',
+      },
+    },
+  },
+  spliceAudits: {
+    type: 'counter',
+    name: 'refstream_splice_audits_total',
+    help: 'Splices that were compared with what Git lists, in the background.',
+    details: 'Alert on any increase of `different`, and report it: the answer was dropped, and splicing is off for that repository.',
+    labels: {
+      kind: { advertisement: 'as above.', listing: 'as above.' },
+      verdict: {
+        equal: 'byte for byte the same.',
+        different: 'not the same; see the log.',
+        inconclusive: 'the state changed meanwhile, or Git could not be run.',
+      },
+    },
+  },
+  spliceOff: {
+    type: 'gauge',
+    name: 'refstream_splice_off_repositories',
+    help: 'Repositories for which splicing is off until the next start because an audit found a difference; expected to be 0.',
+  },
 } as const satisfies Definitions

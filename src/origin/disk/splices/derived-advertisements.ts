@@ -1,0 +1,90 @@
+import { LRUCache } from 'lru-cache'
+import type { FreshCache } from '../../../freshness/fresh-cache.js'
+import { AdvertisementFrame } from '../../../git/protocol/advertisement-frame.js'
+import type { ProtocolVersion } from '../../../git/protocol/version.js'
+import { frameNameOf } from '../../../git/state/ref-changes/ref-details.js'
+import { inTurns, Revision, Rope, type Entry, type Produce } from '../../../streamcache/index.js'
+import type { SharedListing } from '../../ref-listings.js'
+import { refDetailsOf, type RefsRun } from './refs-run.js'
+import type { SpliceReports, UnsplicedReason } from './splice-reports.js'
+
+/** Most frames that are remembered: about 500 bytes each. */
+const framesMax = 10_000
+
+export interface DerivedAdvertisementsOptions {
+  readonly cache: Pick<FreshCache, 'committed'>
+  readonly reports: SpliceReports
+}
+
+/**
+ * Makes the advertisement of protocol v0 or v1 from the listing of the same state, so that it costs no process of its own. What
+ * stands around the refs (capabilities, `shallow` lines) depends on the configuration, and is known from the last advertisement
+ * that Git has written with the same one.
+ */
+export class DerivedAdvertisements {
+  readonly #options: DerivedAdvertisementsOptions
+  readonly #frames = new LRUCache<string, AdvertisementFrame>({ max: framesMax })
+  /** Frames that are being read. */
+  readonly #reading = new Set<string>()
+
+  constructor(options: DerivedAdvertisementsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Yields one Revision if the advertisement can be derived, and else what Git writes.
+   * @param list returns the listing of a state that is as new as the run's
+   */
+  async *produce(
+    version: ProtocolVersion,
+    run: RefsRun,
+    list: () => Promise<SharedListing | undefined>,
+    full: () => AsyncIterable<Buffer>,
+  ): AsyncGenerator<Produce> {
+    const { reports } = this.#options
+    const made = await this.#derive(version, run, list)
+    reports.count('advertisement', made instanceof Revision ? 'spliced' : made)
+    if (made instanceof Revision) yield made
+    else yield* full()
+  }
+
+  async #derive(
+    version: ProtocolVersion,
+    run: RefsRun,
+    list: () => Promise<SharedListing | undefined>,
+  ): Promise<Revision | UnsplicedReason> {
+    const { cache, reports } = this.#options
+    if (!reports.isOn(run.repository.gitDir)) return 'off'
+    if (run.isRetry) return 'retry'
+    const name = nameOf(version, run)
+    const frame = name === undefined ? undefined : this.#frames.get(name)
+    if (!frame) return 'unknown'
+    const listing = await list()
+    await listing?.end()
+    const chunks = listing?.whole && (await frame.advertise(listing.whole))
+    if (!chunks) return 'answer'
+    const earlier = cache.committed(run.key)
+    const base = earlier?.rope && { entry: earlier, rope: earlier.rope }
+    return new Revision(new Rope(chunks), base)
+  }
+
+  /** Reads what stands around the refs of an advertisement that Git has written, unless it is known. */
+  learn(version: ProtocolVersion, run: RefsRun, entry: Entry): void {
+    const name = nameOf(version, run)
+    if (name === undefined || this.#frames.has(name) || this.#reading.has(name)) return
+    this.#reading.add(name)
+    void AdvertisementFrame.read(inTurns(entry.follow()))
+      .then(
+        (frame) => frame && this.#frames.set(name, frame),
+        // It cannot be read now; the next one may.
+        () => {},
+      )
+      .finally(() => this.#reading.delete(name))
+  }
+}
+
+/** Names what decides a frame. */
+function nameOf(version: ProtocolVersion, { seen }: RefsRun): string | undefined {
+  const details = refDetailsOf(seen)
+  return details && `v${version} ${frameNameOf(details)}`
+}

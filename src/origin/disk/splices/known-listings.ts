@@ -1,0 +1,52 @@
+import { LRUCache } from 'lru-cache'
+import type { RefDetails } from '../../../git/state/ref-changes/ref-details.js'
+import { KnownRefs, type FullReason } from '../../../git/state/ref-changes/known-refs.js'
+import type { Repository } from '../../../git/state/repository.js'
+import type { Entry } from '../../../streamcache/index.js'
+
+/** A committed listing, and what was observed of the refs in its state. */
+export interface KnownListing {
+  readonly entry: Entry
+  /** As in `ObservedState`. */
+  readonly generation: number
+  /** Finds what has changed since; or why it cannot. */
+  readonly refs: Promise<KnownRefs | FullReason>
+}
+
+/** Most listings of which this is remembered: each may hold a file descriptor. */
+const listingsMax = 256
+
+/** What the listings that were committed last were made of, by key. LRU. */
+export class KnownListings {
+  readonly #known = new LRUCache<string, KnownListing>({
+    max: listingsMax,
+    dispose: ({ refs }) => void refs.then(close),
+  })
+  /** Entries that were noted once: one that was dropped to make room is not noted again at each request. */
+  readonly #noted = new WeakSet<Entry>()
+
+  get(key: string): KnownListing | undefined {
+    return this.#known.get(key)
+  }
+
+  /** Notes the state that a committed entry stands for. Has no effect when repeated. */
+  note(entry: Entry, generation: number, repository: Repository, details: RefDetails): void {
+    if (this.#noted.has(entry)) return
+    this.#noted.add(entry)
+    const refs = KnownRefs.remember(repository, details).catch((): FullReason => ({ full: 'unreadable' }))
+    this.#known.set(entry.key, { entry, generation, refs })
+  }
+
+  forget(key: string): void {
+    this.#known.delete(key)
+  }
+
+  /** Closes the files that are held open. */
+  close(): void {
+    this.#known.clear()
+  }
+}
+
+function close(refs: KnownRefs | FullReason): void {
+  if (refs instanceof KnownRefs) refs.close()
+}

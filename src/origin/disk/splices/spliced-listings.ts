@@ -1,0 +1,108 @@
+import type { FreshCache } from '../../../freshness/fresh-cache.js'
+import type { Git } from '../../../git/process/git.js'
+import { refListing } from '../../../git/process/upload-pack.js'
+import type { RefDetails } from '../../../git/state/ref-changes/ref-details.js'
+import { KnownRefs } from '../../../git/state/ref-changes/known-refs.js'
+import { Revision, type Entry, type Produce } from '../../../streamcache/index.js'
+import type { RefListing } from '../../../git/protocol/ref-listing.js'
+import { ropeOf } from '../../listing-ropes.js'
+import type { RefListings } from '../../ref-listings.js'
+import type { KnownListings } from './known-listings.js'
+import { refDetailsOf, type RefsRun } from './refs-run.js'
+import type { SpliceReports, UnsplicedReason } from './splice-reports.js'
+
+/** Most names that Git is asked for one by one: 10 ms of its time. */
+const candidatesMax = 1000
+
+export interface SplicedListingsOptions {
+  readonly git: Git
+  readonly cache: Pick<FreshCache, 'committed'>
+  readonly listings: RefListings
+  readonly known: KnownListings
+  readonly reports: SpliceReports
+}
+
+/**
+ * Makes the listing of a new state from that of an earlier one: asks Git for the refs that may have changed, and takes all
+ * others from the earlier listing.
+ *
+ * Why a splice is never wrong. The earlier listing B was committed in a settled state, with what was observed then. Each
+ * change after that shows in this run's observation, which began after the requests that wait for it arrived, as a stat or a
+ * content that differs (see `KnownRefs` for which refs that concerns). Git is asked after that observation for every such
+ * ref, and answers with what holds then: a state that is as new as the observation, or newer. A ref that is not asked for has
+ * not changed between B and the observation. So each line is one that a whole listing, begun at the same moment, could have
+ * had; and like a whole listing it is kept only if the state is still the same when it has ended. What is not understood is
+ * not spliced.
+ */
+export class SplicedListings {
+  readonly #options: SplicedListingsOptions
+
+  constructor(options: SplicedListingsOptions) {
+    this.#options = options
+  }
+
+  /** Yields one Revision if the listing can be spliced, and else the bytes of a whole one. */
+  async *produce(run: RefsRun, signal: AbortSignal): AsyncGenerator<Produce> {
+    const { git, reports } = this.#options
+    const made = yield* this.#splice(run, signal)
+    reports.count('listing', made instanceof Revision ? 'spliced' : made)
+    if (made instanceof Revision) yield made
+    else yield* refListing(git, run.repository, run.serving.objectFormat, signal)
+  }
+
+  /** Yields empty chunks as signs of life. Returns the splice, or why there is none. */
+  async *#splice(run: RefsRun, signal: AbortSignal): AsyncGenerator<Buffer, Revision | UnsplicedReason> {
+    const { git, known } = this.#options
+    const { key, repository, serving } = run
+    const details = this.#detailsOf(run)
+    if (typeof details === 'string') return details
+    const base = known.get(key)
+    const before = base && (await this.#listingOf(base.entry))
+    if (!before) return 'unknown'
+    // A webhook or a lease says that something has changed, whatever the disk shows.
+    if (base.generation !== run.seen.generation) return 'invalidated'
+    const refs = await base.refs
+    if (!(refs instanceof KnownRefs)) return refs.full
+    const candidates = await refs.candidates(details, before, { candidates: candidatesMax }, signal)
+    if ('full' in candidates) return candidates.full
+    const answer: Buffer[] = []
+    for await (const chunk of refListing(git, repository, serving.objectFormat, signal, candidates)) {
+      if (chunk.length > 0) answer.push(chunk)
+      else yield chunk
+    }
+    const listing = splice(before, candidates, Buffer.concat(answer))
+    return listing ? new Revision(ropeOf(listing), { entry: base.entry, rope: ropeOf(before) }) : 'answer'
+  }
+
+  /** Returns what the run's observation saw of the refs, or why it cannot be compared with an earlier one. */
+  #detailsOf({ repository, seen, isRetry }: RefsRun): RefDetails | UnsplicedReason {
+    if (!this.#options.reports.isOn(repository.gitDir)) return 'off'
+    if (isRetry) return 'retry'
+    return refDetailsOf(seen) ?? (seen.maxAgeMs === Infinity ? 'unobserved' : 'age')
+  }
+
+  /** Returns the listing of a committed entry, from memory if it is there. @returns undefined: it is gone */
+  async #listingOf(entry: Entry): Promise<RefListing | undefined> {
+    const { cache, listings } = this.#options
+    let listing = listings.find(entry)
+    if (!listing) {
+      if (cache.committed(entry.key) !== entry) return undefined
+      // Attached before the entry is loaded, so that its bytes stay.
+      const follower = entry.follow()
+      const isReadable = await entry.load()
+      listing = isReadable ? listings.of(entry) : undefined
+      follower.close()
+    }
+    await listing?.end().catch(() => {})
+    return listing?.whole
+  }
+}
+
+/** Returns undefined if Git's answer is not one to these prefixes. */
+function splice(before: RefListing, prefixes: readonly string[], answer: Buffer): RefListing | undefined {
+  try {
+    return before.splice(prefixes, answer)
+  } catch {
+    return undefined
+  }
+}
