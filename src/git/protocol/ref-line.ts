@@ -20,13 +20,18 @@ export function* parseRefs(lines: Buffer): Generator<Ref> {
   for (let at = 0; at < lines.length;) {
     const size = packetLength(lines, at)
     if (!(size > 4)) return
-    yield parseRef(lines.subarray(at + 4, at + size - 1))
+    yield parseRef(lines, at, at + size)
     at += size
   }
 }
 
-/** `<oid or unborn> <name>[ symref-target:<name>][ peeled:<oid>]` */
-function parseRef(line: Buffer): Ref {
+/**
+ * Returns the ref of one line, `<oid or unborn> <name>[ symref-target:<name>][ peeled:<oid>]` with a newline at its end.
+ * @param start where the line's packet begins
+ * @param end where it ends
+ */
+export function parseRef(lines: Buffer, start: number, end: number): Ref {
+  const line = lines.subarray(start + 4, end - 1)
   const idEnd = line.indexOf(space)
   const id = line.toString('latin1', 0, idEnd)
   let [name, symrefTarget, peeled]: [Buffer?, Buffer?, string?] = []

@@ -1,118 +1,173 @@
-import { packetLength } from './pkt-line.js'
+import { memoryOf, type ListingBlock, type Symref } from './listing/block.js'
+import { GrowingBlocks } from './listing/growing-blocks.js'
+import { Spine, type LineRange } from './listing/spine.js'
+import { splice } from './listing/splice.js'
+import { atOnce, inTurns, type Steps } from './listing/steps.js'
+import { flushPacket, packetLength } from './pkt-line.js'
+import { parseRef, type Ref } from './ref-line.js'
 import { withoutAttributes, type KeptAttributes } from './ref-line-cut.js'
 
-const space = 0x20
-
-/** Bytes per segment. Appending never copies more than that at once, so that it never takes long. */
-const segmentSize = 1024 * 1024
-
-/** A part of a listing: whole lines only. */
-interface Segment {
-  readonly bytes: Buffer
-  /** Bytes of the listing before it. */
-  readonly offset: number
-  /** Number of its first line in the listing. */
-  readonly firstLine: number
-  /** Offsets in `bytes` of its lines, and of the end of the last. */
-  readonly lines: Uint32Array
-  /** Number of lines in it. */
-  count: number
-}
-
-/** No line is shorter: digits, an object id of SHA-1, a space, a name of one byte, a newline. */
-const shortestLine = 4 + 40 + 1 + 1 + 1
-
-function newSegment(offset: number, firstLine: number, atLeast: number): Segment {
-  const size = Math.max(segmentSize, atLeast)
-  // fork(2) leaves out a resizable buffer, see streamcache/memory/allocate.ts.
-  const bytes = Buffer.from(new ArrayBuffer(size, { maxByteLength: size }), 0, size)
-  const lines = new Uint32Array(Math.ceil(bytes.length / shortestLine) + 2)
-  return { bytes, offset, firstLine, lines, count: 0 }
-}
+export type { LineRange } from './listing/spine.js'
 
 /**
  * The complete answer to an ls-refs command, growing or complete, from which every other answer is cut. Git sorts refs by
  * name (ls-refs.c: HEAD first, then in the order of the ref store), so a prefix is a range of lines:
  *
- *   segment   003d<oid> HEAD symref-target:…\n 003f<oid> refs/heads/main\n …
- *   lines     ▲                                 ▲                             (offsets, 4 bytes each)
+ *   spine   block 0                        block 1                            …
+ *   bytes   003d<oid> HEAD symref-target:…\n 003f<oid> refs/heads/main\n …
+ *   lines   ▲                                ▲                                (offsets, 4 bytes each)
  *
- * Ranges are found by binary search and returned as views of the segments.
+ * Ranges are found by binary search and returned as views of the blocks. The blocks of a complete listing never change:
+ * `splice` makes its next version, which shares all blocks but those in which a line changes.
  */
 export class RefListing {
-  readonly #segments: Segment[] = []
-  #count = 0
-  /** Bytes of all lines. */
-  #length = 0
-  #bytes = 0
+  #spine: Spine
+  /** undefined: it is complete. */
+  #growing: GrowingBlocks | undefined
   /** The beginning of a packet that the end of a chunk has cut. */
   #cut = Buffer.alloc(0)
-  /** From a line's start to its ref's name: four digits, object id, space. */
-  #nameAt = 0
-  #complete = false
+  #chunks: readonly Buffer[] | undefined
+
+  /** @param blocks of a complete listing; left out: all lines will be appended */
+  constructor(blocks?: Spine<ListingBlock>) {
+    this.#growing = blocks ? undefined : new GrowingBlocks()
+    this.#spine = blocks ?? this.#growing!.spine
+  }
 
   /** Has the closing flush packet been appended? */
   get complete(): boolean {
-    return this.#complete
+    return this.#growing === undefined
   }
 
   /** Number of lines so far. */
   get count(): number {
-    return this.#count
+    return this.#spine.count
   }
 
-  /** Bytes of memory in use. */
+  /** Bytes of memory in use, those that other versions use too included. */
   get bytes(): number {
-    return this.#bytes
+    return memoryOf(this.#spine.blocks)
   }
 
   /** Appends the next bytes of Git's output. @throws if they are not an answer to ls-refs */
   append(chunk: Buffer): void {
     const data = this.#cut.length > 0 ? Buffer.concat([this.#cut, chunk]) : chunk
-    let at = 0
-    while (data.length >= at + 4 && !this.#complete) {
-      const size = packetLength(data, at)
-      if (size === 0) this.#complete = true
-      else if (!(size > 4)) throw new Error('git upload-pack: its ref listing is malformed')
-      else if (at + size > data.length) break
-      else this.#addLine(data, at, size)
-      at += size || 4
-    }
+    const at = this.#growing ? this.#addLines(this.#growing, data) : 0
     // A copy, so that it does not keep all of the chunk.
     this.#cut = Buffer.from(data.subarray(at))
-    if (!this.#complete) return
-    if (this.#cut.length > 0) throw new Error('git upload-pack: its ref listing goes on after its end')
-    this.#seal()
+    if (this.complete && this.#cut.length > 0)
+      throw new Error('git upload-pack: its ref listing goes on after its end')
   }
 
-  #addLine(data: Buffer, at: number, size: number): void {
-    let segment = this.#segments.at(-1)
-    if (!segment || (segment.lines[segment.count] as number) + size > segment.bytes.length) {
-      this.#seal()
-      segment = newSegment(this.#length, this.#count, size)
-      this.#segments.push(segment)
-      this.#bytes += segment.bytes.length + segment.lines.byteLength
-    }
-    const start = segment.lines[segment.count] as number
-    data.copy(segment.bytes, start, at, at + size)
-    segment.lines[++segment.count] = start + size
-    this.#count++
-    this.#length += size
-    // All object ids of a repository have one length; only HEAD's line may have `unborn` in place of one.
-    if (this.#nameAt === 0 && data.toString('latin1', at + 4, at + 11) !== 'unborn ') {
-      this.#nameAt = data.indexOf(space, at + 4) + 1 - at
+  /** Adds all whole lines. @returns the offset behind them, and behind the flush packet */
+  #addLines(growing: GrowingBlocks, data: Buffer): number {
+    let at = 0
+    growing.begin(data)
+    try {
+      while (data.length >= at + 4) {
+        const size = packetLength(data, at)
+        if (size === 0) {
+          this.#finish(growing, at)
+          return at + 4
+        }
+        if (!(size > 4)) throw new Error('git upload-pack: its ref listing is malformed')
+        if (at + size > data.length) break
+        growing.add(at, size)
+        at += size
+      }
+      return at
+    } finally {
+      // Readers see the lines before a malformed one.
+      growing.flush(at)
     }
   }
 
-  /** Shrinks the last segment to its content. */
-  #seal(): void {
-    const last = this.#segments.pop()
-    if (!last) return
-    const { offset, firstLine, count } = last
-    const bytes = Buffer.from(last.bytes.subarray(0, last.lines[count]))
-    const lines = last.lines.slice(0, count + 1)
-    this.#segments.push({ bytes, offset, firstLine, lines, count })
-    this.#bytes += bytes.length + lines.byteLength - last.bytes.length - last.lines.byteLength
+  #finish(growing: GrowingBlocks, at: number): void {
+    growing.flush(at)
+    this.#spine = growing.finish(this.headFirst === true)
+    this.#growing = undefined
+  }
+
+  /**
+   * All bytes with the closing flush packet. The same Buffers in every version in which they are the same.
+   * @throws if the listing is not complete
+   */
+  get chunks(): readonly Buffer[] {
+    return (this.#chunks ??= [...this.blocks.map(({ bytes }) => bytes), flushPacket])
+  }
+
+  /** Its parts, shared between versions. @throws if the listing is not complete */
+  get blocks(): readonly ListingBlock[] {
+    return this.#whole().blocks
+  }
+
+  #whole(): Spine<ListingBlock> {
+    if (!this.complete) throw new Error('the listing is not complete')
+    return this.#spine as Spine<ListingBlock>
+  }
+
+  /** From a line's start to its ref's name, but in that of an unborn HEAD; 0: there is no other line. */
+  get nameAt(): number {
+    return this.#spine.nameAt
+  }
+
+  /**
+   * Returns the listing in which every range of names that begin with a prefix has the lines of an answer instead; itself,
+   * if nothing differs.
+   * @param prefixes canonical: sorted, and none begins with another one; bytes as Latin-1
+   * @param answer a whole answer to ls-refs with peel, symrefs and unborn for these prefixes, with its flush packet
+   * @throws if the answer is malformed, has a name outside of these ranges, or is not in order, and if the listing is not complete
+   */
+  splice(prefixes: readonly string[], answer: Buffer): RefListing {
+    return atOnce(this.#splice(prefixes, answer))
+  }
+
+  /** The same, without blocking the event loop: a splice may change many blocks. */
+  spliceInTurns(prefixes: readonly string[], answer: Buffer): Promise<RefListing> {
+    return inTurns(this.#splice(prefixes, answer))
+  }
+
+  *#splice(prefixes: readonly string[], answer: Buffer): Steps<RefListing> {
+    const spine = this.#whole()
+    const spliced = yield* splice(spine, this.headFirst === true, prefixes, answer)
+    return spliced === spine ? this : new RefListing(spliced)
+  }
+
+  /** Returns the ref with this name; undefined: it is not in the listing. */
+  find(name: Buffer): Ref | undefined {
+    if (this.headFirst && name.equals(headName)) return this.#refAt(0)
+    const line = this.#lowerBound(name)
+    const ref = line < this.count ? this.#refAt(line) : undefined
+    return ref?.name.equals(name) ? ref : undefined
+  }
+
+  /** Yields the refs in order from the first whose name is `from` or behind it, without HEAD. */
+  *names(from: Buffer): Generator<Ref> {
+    const start = this.#lowerBound(from)
+    if (start >= this.count) return
+    const first = this.#spine.indexOf(start)
+    let at = start - this.#spine.firstLineOf(first)
+    for (let index = first; index < this.#spine.blocks.length; index++, at = 0) {
+      const { bytes, lines, count } = this.#spine.blockAt(index)
+      for (let line = at; line < count; line++)
+        yield parseRef(bytes, lines[line] as number, lines[line + 1] as number)
+    }
+  }
+
+  /** Returns all symbolic refs in it, HEAD too, and where they point in the end. @throws if the listing is not complete */
+  symrefs(): readonly Symref[] {
+    return this.blocks.flatMap(({ symrefs }) => symrefs)
+  }
+
+  #lowerBound(name: Buffer): number {
+    return this.#spine.lowerBound(name, this.headFirst ? 1 : 0)
+  }
+
+  #refAt(line: number): Ref {
+    const index = this.#spine.indexOf(line)
+    const { bytes, lines } = this.#spine.blockAt(index)
+    const inBlock = line - this.#spine.firstLineOf(index)
+    return parseRef(bytes, lines[inBlock] as number, lines[inBlock + 1] as number)
   }
 
   /**
@@ -120,86 +175,51 @@ export class RefListing {
    * `done`: no later line can be among them.
    */
   range(prefix: Buffer, from: number): { start: number; end: number; done: boolean } {
-    const start = search(from, this.#count, (line) => this.#compare(line, prefix) < 0)
-    const end = search(start, this.#count, (line) => this.#compare(line, prefix) === 0)
-    return { start, end, done: end < this.#count || this.#complete }
-  }
-
-  /** Compares the beginning of a line's name with a prefix. What follows a name sorts before all characters of names. */
-  #compare(line: number, prefix: Buffer): number {
-    const { bytes, firstLine, lines } = this.#segmentOf(line)
-    const name = (lines[line - firstLine] as number) + this.#nameAt
-    const end = Math.min(name + prefix.length, lines[line - firstLine + 1] as number)
-    return bytes.compare(prefix, 0, prefix.length, name, end)
-  }
-
-  #segmentOf(line: number): Segment {
-    const after = search(
-      0,
-      this.#segments.length,
-      (index) => (this.#segments[index] as Segment).firstLine <= line,
-    )
-    return this.#segments[after - 1] as Segment
+    const { start, end } = this.#spine.range(prefix, from)
+    return { start, end, done: end < this.count || this.complete }
   }
 
   /** Is the first line HEAD's? undefined: there is no line yet. */
   get headFirst(): boolean | undefined {
-    const [first] = this.#segments
-    if (!first) return this.#complete ? false : undefined
-    const name = this.startsUnborn ? 11 : this.#nameAt
+    const [first] = this.#spine.blocks
+    if (!first) return this.complete ? false : undefined
+    const name = this.startsUnborn ? 11 : this.#spine.nameAt
     return first.bytes.toString('latin1', name, name + 4) === 'HEAD'
   }
 
   /** Is the first line that of a HEAD whose branch is unborn? */
   get startsUnborn(): boolean {
-    return this.#segments[0]?.bytes.toString('latin1', 4, 11) === 'unborn '
+    return this.#spine.blocks[0]?.bytes.toString('latin1', 4, 11) === 'unborn '
   }
 
   /** Returns the bytes of these lines with all their attributes. */
   size({ start, end }: LineRange): number {
-    return this.#offsetOf(end) - this.#offsetOf(start)
-  }
-
-  /** Returns the bytes of the listing before a line, which may be one behind the last. */
-  #offsetOf(line: number): number {
-    if (line >= this.#count) return this.#length
-    const { offset, firstLine, lines } = this.#segmentOf(line)
-    return offset + (lines[line - firstLine] as number)
+    return this.#spine.offsetOf(end) - this.#spine.offsetOf(start)
   }
 
   /**
-   * Yields lines as Git would send them for this request. With all attributes these are views, one per segment; where
-   * attributes must be left out, views of lines without any, and copies of at most `copyMax` bytes. Each part is made when
-   * it is asked for: a client that has stopped reading holds one part.
+   * Yields lines as Git would send them for this request. With all attributes these are views, as few as there are buffers;
+   * where attributes must be left out, views of lines without any, and copies of at most `copyMax` bytes. Each part is made
+   * when it is asked for: a client that has stopped reading holds one part.
    */
   *encode({ start, end }: LineRange, request: KeptAttributes): Generator<Buffer> {
     const whole = request.peel && request.symrefs
     while (start < end) {
-      const { firstLine, count, bytes, lines } = this.#segmentOf(start)
-      const from = start - firstLine
       // The line of an unborn HEAD has one attribute, without which it is not shown.
-      const asIs = whole || (start === 0 && this.startsUnborn)
-      const to = Math.min((asIs && !whole ? 1 : end) - firstLine, count)
-      if (asIs) yield bytes.subarray(lines[from], lines[to])
-      else yield* withoutAttributes({ bytes, lines, nameAt: this.#nameAt }, from, to, request)
+      if (whole || (start === 0 && this.startsUnborn)) {
+        const view = this.#spine.view({ start, end: whole ? end : 1 })
+        yield view.bytes
+        start = view.end
+        continue
+      }
+      const index = this.#spine.indexOf(start)
+      const { bytes, lines, count } = this.#spine.blockAt(index)
+      const firstLine = this.#spine.firstLineOf(index)
+      const to = Math.min(end - firstLine, count)
+      yield* withoutAttributes({ bytes, lines, nameAt: this.nameAt }, start - firstLine, to, request)
       start = firstLine + to
     }
   }
 }
 
-/** Lines by their numbers in a listing. */
-export interface LineRange {
-  readonly start: number
-  /** One behind the last. */
-  readonly end: number
-}
-
-/** Binary search: returns the first number from `low` up to `high` for which a condition stops to hold. */
-function search(low: number, high: number, holds: (index: number) => boolean): number {
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (holds(middle)) low = middle + 1
-    else high = middle
-  }
-  return low
-}
+const headName = Buffer.from('HEAD')
