@@ -4,6 +4,9 @@ import { FullNeeded } from './full-reason.js'
 /** Longest name in bytes that is asked for as it is. The beginning of a longer one stands for it: it is a prefix of it. */
 const lengthMax = 1024
 
+/** Git on macOS may give names other bytes than the disk has (git-config(1), core.precomposeUnicode). */
+const namesDiffer = process.platform === 'darwin'
+
 /** No ref is named like this (git-check-ref-format(1)), though files may be. */
 const isImpossible = (name: string): boolean =>
   !(name.startsWith('refs/') || name === 'HEAD') || /[\0-\x20\x7f]/.test(name)
@@ -20,6 +23,7 @@ export class CandidateNames {
   /** @throws FullNeeded if there are too many */
   add(name: string): void {
     if (isImpossible(name)) return
+    if (namesDiffer && /[\x80-\xff]/.test(name)) throw new FullNeeded('links')
     this.#names.add(name.slice(0, lengthMax))
     if (this.#names.size > this.#max) throw new FullNeeded('candidates')
   }

@@ -1,18 +1,15 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
-import type { OpenDirectory } from '../../filesystem/open-directory.js'
 import { RemotePath, type PathGuard } from '../../filesystem/path-guard.js'
 import { isSystemError } from '../../filesystem/system-errors.js'
 import type { RecordRange, RefDetails, RefPart } from '../ref-details.js'
 import { reopenRepository, RepositoryExchanged } from '../reopen-repository.js'
 import type { Repository } from '../repository.js'
-import { versionOf } from '../snapshot-memory.js'
 import { CandidateNames } from './candidate-names.js'
 import { FullNeeded, type FullReason } from './full-reason.js'
 import type { ListedRefs } from './listed-refs.js'
 import { addLooseChanges, type SeenPart } from './loose-changes.js'
 import { Pace } from './pace.js'
 import { addPackedChanges } from './packed-refs-changes.js'
+import { PackedRefsFile } from './packed-refs-file.js'
 import { addTableChanges, tableSymrefs, type ChangeLimits, type TableReader } from './table-changes.js'
 
 /** What a search for changes needs besides what was observed. */
@@ -61,7 +58,7 @@ export class KnownRefs {
   readonly #details: RefDetails
   readonly #options: KnownRefsOptions
   /** packed-refs as it was, if it existed: the file stays readable when another one takes its name. */
-  readonly #packedRefs: FileHandle | undefined
+  readonly #packedRefs: PackedRefsFile | undefined
   /** Names that are symbolic refs in reftables, or have been one. */
   readonly #tableSymrefs: readonly string[]
   #closed = false
@@ -70,7 +67,7 @@ export class KnownRefs {
     repository: Repository,
     details: RefDetails,
     options: KnownRefsOptions,
-    packedRefs: FileHandle | undefined,
+    packedRefs: PackedRefsFile | undefined,
     symrefs: readonly string[],
   ) {
     this.#repository = repository
@@ -91,12 +88,12 @@ export class KnownRefs {
     details: RefDetails,
     options: KnownRefsOptions,
   ): Promise<KnownRefs | FullReason> {
-    let packedRefs: FileHandle | undefined
+    let packedRefs: PackedRefsFile | undefined
     let known: KnownRefs | undefined
     try {
       return await withDirectories(repository, options, async ({ common, git, guard }) => {
-        packedRefs = await openPackedRefs(common, guard)
-        const version = packedRefs ? versionOf(await packedRefs.stat({ bigint: true })) : '-'
+        packedRefs = await PackedRefsFile.open(common, guard)
+        const version = packedRefs?.version ?? '-'
         if (!packedRecord(details).endsWith(`/packed-refs ${version}`)) throw new FullNeeded('packed-refs')
         const symrefs: string[] = []
         for (const [part, directory] of [[details.common, common] as const, [details.own, git] as const]) {
@@ -140,8 +137,7 @@ export class KnownRefs {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    // Nothing was written to it, so nothing is lost.
-    this.#packedRefs?.close().catch(() => {})
+    void this.#packedRefs?.close()
   }
 
   async #candidates(
@@ -177,27 +173,15 @@ export class KnownRefs {
         await addTableChanges(candidates, part.before, open, tables, listing, limits, signal)
       }
       if (!isRepacked) return
-      const current = await openPackedRefs(common, guard)
+      const current = await PackedRefsFile.open(common, guard)
       try {
-        await this.#requireUnwritten()
-        await addPackedChanges(candidates, this.#packedRefs, current, pace)
+        await this.#packedRefs?.requireUnwritten()
+        await addPackedChanges(candidates, this.#packedRefs?.handle, current?.handle, pace)
       } finally {
         await current?.close()
       }
     })
     return candidates.canonical()
-  }
-
-  /**
-   * The file that was current must hold what it held then. Its ctime moves when it loses its name; as long as it has a
-   * name it is current, or a program has written to it or linked it.
-   */
-  async #requireUnwritten(): Promise<void> {
-    if (!this.#packedRefs) return
-    const stats = await this.#packedRefs.stat({ bigint: true })
-    const contentOf = (version: string): string => version.slice(0, version.lastIndexOf(':'))
-    const isSame = contentOf(packedRecord(this.#details)).endsWith(` ${contentOf(versionOf(stats))}`)
-    if (stats.nlink > 0n || !isSame) throw new FullNeeded('packed-refs')
   }
 }
 
@@ -248,24 +232,6 @@ async function withDirectories<T>(
   } finally {
     opened.close()
   }
-}
-
-/** Opens packed-refs; undefined: it does not exist. @throws FullNeeded if it is no file, RemotePath, the system's error */
-async function openPackedRefs(
-  common: OpenDirectory,
-  guard: PathGuard | undefined,
-): Promise<FileHandle | undefined> {
-  const { path, real } = common.at('packed-refs')
-  guard?.check(real!)
-  try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    if ((await file.stat()).isFile()) return file
-    await file.close()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-  throw new FullNeeded('packed-refs')
 }
 
 /** Returns why changes cannot be told. @throws the error if it is not about the repository */

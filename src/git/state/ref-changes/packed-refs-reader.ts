@@ -62,9 +62,14 @@ export class PackedRefsReader {
   /** Has at least a quarter of the window read, a whole ref, or all that is left. @throws FullNeeded, the system's error */
   async prepare(): Promise<void> {
     if (!this.#ended && this.#end - this.#start < this.#window.length / 4) await this.#readOn()
-    if (this.#ended || this.#length() !== undefined) return
-    await this.#readOn()
-    if (!this.#ended && this.#length() === undefined) throw new FullNeeded('packed-refs')
+    if (this.#isCut) await this.#readOn()
+    // A line is longer than the window.
+    if (this.#isCut) throw new FullNeeded('packed-refs')
+  }
+
+  /** Has the end of the next ref not been read? */
+  get #isCut(): boolean {
+    return !this.#ended && this.#length() === undefined
   }
 
   /** Returns the next ref; undefined: there is none. `prepare` must have been called. @throws FullNeeded */

@@ -33,10 +33,18 @@ export interface OpenPart {
   readonly guard: PathGuard | undefined
 }
 
-/** Returns the names of symbolic refs in a part's reftables. @throws RemotePath, what the reader throws */
+/** Returns the names of symbolic refs in a part's reftables. @throws FullNeeded if they cannot be read, RemotePath */
 export async function tableSymrefs(part: OpenPart, reader: TableReader): Promise<readonly string[]> {
   const tables = tablesOf(part.seen)
-  return tables === undefined ? [] : reader.symrefNames(pathOf(part), namesIn(tables))
+  if (tables === undefined) return []
+  const path = pathOf(part)
+  const names = namesIn(tables)
+  try {
+    return await reader.symrefNames(path, names)
+  } catch {
+    // A table is damaged, or has been replaced by now.
+    throw new FullNeeded('reftable')
+  }
 }
 
 /** Adds the names that reftables have added or changed. @throws FullNeeded, RemotePath, what the reader throws */
