@@ -17,6 +17,8 @@ export interface ObservedState {
   readonly maxAgeMs: number
   /** Identifies what was observed, where different things may have the same key. Never part of a comparison of states. */
   readonly subject?: string
+  /** What the observation saw, for the producer of an entry. Nothing here looks at it. */
+  readonly details?: unknown
 }
 
 /**

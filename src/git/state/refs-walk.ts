@@ -6,6 +6,7 @@ import { pathWithin } from '../filesystem/path-within.js'
 import { realPath } from '../filesystem/real-path.js'
 import { throwIfTransient } from '../filesystem/system-errors.js'
 import { emptyRefDirectory, listRefDirectory, type RefDirectory } from './ref-directory.js'
+import type { RefPart } from './ref-details.js'
 import type { StatSnapshot } from './stat-snapshot.js'
 
 /** How much one observation of refs may include. */
@@ -31,11 +32,15 @@ const statsPerYield = 200
 export class RefsWalk {
   /** False once there were more loose refs than `looseRefs`: the last directories' refs are not checked one by one. */
   allLoose = true
+  /** Were there links, or a directory that is reached by two names? Then refs have other names than their places. */
+  hasAliases = false
   readonly #snapshot: StatSnapshot
   readonly #limits: RefLimits
   readonly #allowedLinkTargets: readonly string[]
   /** Inodes of visited directories: a link may lead to one of them again. */
   readonly #visited = new Set<string>()
+  #directories: number[] = []
+  #unchecked: number[] = []
   #looseRefs = 0
   #stats = 0
 
@@ -49,18 +54,26 @@ export class RefsWalk {
   async record(top: Place, topStats?: BigIntStats): Promise<WalkProblem | undefined> {
     const pending = [latin1Place(top)]
     let known = topStats?.isDirectory() ? topStats : undefined
+    let at = this.#snapshot.records.length
     if (topStats) this.#snapshot.record(top, topStats)
+    if (topStats?.isSymbolicLink()) this.hasAliases = true
     for (let path = pending.pop(); path; path = pending.pop()) {
       if (this.#visited.size > this.#limits.directories) return 'directories'
       if (++this.#stats % statsPerYield === 0) await yieldToEventLoop()
       const place = placeOfBytes(path)
+      if (!known) at = this.#snapshot.records.length
       const stats = known ?? this.#snapshot.stat(place)
       known = undefined
       if (!stats?.isDirectory()) continue
+      this.#directories.push(at)
       const inode = `${stats.dev}:${stats.ino}`
-      if (this.#visited.has(inode)) continue
+      if (this.#visited.has(inode)) {
+        this.hasAliases = true
+        continue
+      }
       this.#visited.add(inode)
       const { directories, files, links } = this.#list(place, stats)
+      if (links.length > 0) this.hasAliases = true
       for (const link of links) {
         const linked = { name: `${path.name}/${link}`, path: `${path.path}/${link}` }
         this.#snapshot.guard?.check(realOf(top, linked))
@@ -69,16 +82,24 @@ export class RefsWalk {
       }
       for (const name of directories)
         pending.push({ name: `${path.name}/${name}`, path: `${path.path}/${name}` })
-      if (!files || files.length > 0) await this.#recordLooseRefs(path, files)
+      if (files?.length === 0) continue
+      if (!files || this.#looseRefs + files.length > this.#limits.looseRefs) {
+        this.allLoose = false
+        this.#unchecked.push(at)
+      } else await this.#recordLooseRefs(path, files)
     }
     return this.#visited.size > this.#limits.directories ? 'directories' : undefined
   }
 
-  async #recordLooseRefs(directory: Latin1Place, files: readonly string[] | undefined): Promise<void> {
-    if (!files || this.#looseRefs + files.length > this.#limits.looseRefs) {
-      this.allLoose = false
-      return
-    }
+  /** Returns which records of the last walk are directories, and which of these have refs that were not checked. */
+  takeDirectories(): Pick<RefPart, 'directories' | 'unchecked'> {
+    const taken = { directories: this.#directories, unchecked: this.#unchecked }
+    this.#directories = []
+    this.#unchecked = []
+    return taken
+  }
+
+  async #recordLooseRefs(directory: Latin1Place, files: readonly string[]): Promise<void> {
     this.#looseRefs += files.length
     for (const name of files) {
       if (++this.#stats % statsPerYield === 0) await yieldToEventLoop()

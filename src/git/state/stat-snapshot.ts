@@ -100,6 +100,11 @@ export class StatSnapshot {
     else this.record(place, stats)
   }
 
+  /** All that was recorded so far; grows with the snapshot. */
+  get records(): readonly string[] {
+    return this.#records
+  }
+
   /** Records any text. */
   recordText(text: string): void {
     this.#records.push(text)

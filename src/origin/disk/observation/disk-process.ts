@@ -5,7 +5,7 @@
 import { MountTable } from '../../../git/filesystem/mount-table.js'
 import { RemotePath } from '../../../git/filesystem/path-guard.js'
 import { RepositoriesRoot } from '../../../git/state/repositories-root.js'
-import { Disk, type GitFacts } from './disk.js'
+import { Disk, type DiskObservation, type GitFacts } from './disk.js'
 import {
   machineMs,
   diskQueries,
@@ -26,7 +26,8 @@ process.once('message', ({ config, allowed }: HelperStart) => {
   const disk = new Disk({ ...config, root: new RepositoriesRoot(config.root, guard), guard })
   const ask = (query: DiskRequest['query'], args: readonly unknown[]): unknown => {
     if (!diskQueries.includes(query)) throw new Error(`unknown query: ${query}`)
-    if (query === 'observe') return disk.observe(args[0] as string, args[1] as GitFacts, modes)
+    if (query === 'observe')
+      return disk.observe(args[0] as string, args[1] as GitFacts, modes).then(withoutDetails)
     return (disk[query] as (...args: readonly unknown[]) => unknown)(...args)
   }
   process.on('message', ({ id, query, args, untilMs }: DiskRequest) => {
@@ -35,6 +36,14 @@ process.once('message', ({ config, allowed }: HelperStart) => {
     void Promise.resolve(answered).then((message) => process.send!(message, undefined, undefined, () => {}))
   })
 })
+
+/** Details are as long as the repository has refs and directories: they are left out of messages. */
+function withoutDetails(observation: DiskObservation): DiskObservation {
+  const { observed } = observation
+  if (typeof observed?.refs !== 'object') return observation
+  const { token, unsettledMs, allLoose } = observed.refs
+  return { ...observation, observed: { ...observed, refs: { token, unsettledMs, allLoose } } }
+}
 
 async function answer(id: number, ask: () => unknown): Promise<DiskResponse> {
   try {

@@ -173,10 +173,10 @@ export class Observer {
     const common = unleasedState(state.repository, status)
     const capabilities: ObservedState = { ...state.capabilities, ...common }
     if (refs && refs !== 'directories') {
-      const { token, unsettledMs, allLoose } = refs
+      const { token, unsettledMs, allLoose, details } = refs
       observed?.(unsettledMs > 0 ? 'unsettled' : 'settled')
       const maxAgeMs = allLoose ? Infinity : unleasedMaxAgeMs
-      return { ...state, capabilities, refs: { ...common, token, unsettledMs, maxAgeMs } }
+      return { ...state, capabilities, refs: { ...common, token, unsettledMs, maxAgeMs, details } }
     }
     const { token, unsettledMs } = state.capabilities
     observed?.(open > 0 ? 'leased' : unsettledMs > 0 ? 'unsettled' : 'settled')
