@@ -59,6 +59,7 @@ export function openDiskOrigin(
   const splices = new Splices({
     enabled: settings.splice === 'on',
     ...{ git, cache: freshCache, listings, metrics, log },
+    guard: () => host.mounts.guard(),
     observe: async (target) => (await served.observe(target)).refs,
   })
   const refs = new DiskRefs({

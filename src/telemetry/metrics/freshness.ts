@@ -113,7 +113,8 @@ export const freshnessMetrics = {
     type: 'counter',
     name: 'refstream_splice_audits_total',
     help: 'Splices that were compared with what Git lists, in the background.',
-    details: 'Alert on any increase of `different`, and report it: the answer was dropped, and splicing is off for that repository.',
+    details:
+      'Alert on any increase of `different`, and report it: the answer was dropped, and splicing is off for that repository.',
     labels: {
       kind: { advertisement: 'as above.', listing: 'as above.' },
       verdict: {

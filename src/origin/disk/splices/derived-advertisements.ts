@@ -2,7 +2,6 @@ import { LRUCache } from 'lru-cache'
 import type { FreshCache } from '../../../freshness/fresh-cache.js'
 import { AdvertisementFrame } from '../../../git/protocol/advertisement-frame.js'
 import type { ProtocolVersion } from '../../../git/protocol/version.js'
-import { frameNameOf } from '../../../git/state/ref-changes/ref-details.js'
 import { inTurns, Revision, Rope, type Entry, type Produce } from '../../../streamcache/index.js'
 import type { SharedListing } from '../../ref-listings.js'
 import { refDetailsOf, type RefsRun } from './refs-run.js'
@@ -86,5 +85,7 @@ export class DerivedAdvertisements {
 /** Names what decides a frame. */
 function nameOf(version: ProtocolVersion, { seen }: RefsRun): string | undefined {
   const details = refDetailsOf(seen)
-  return details && `v${version} ${frameNameOf(details)}`
+  if (!details) return undefined
+  const { configuration, records, shallow } = details
+  return `v${version} ${configuration} ${records.slice(...shallow).join(' ')}`
 }

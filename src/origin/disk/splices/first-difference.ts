@@ -13,7 +13,7 @@ export async function firstDifference(
   const left = new ChunkReader(spliced)
   const right = new ChunkReader(listed)
   try {
-    for (let offset = 0; ; ) {
+    for (let offset = 0; ;) {
       const [a, b] = [await left.peek(), await right.peek()]
       if (!a && !b) return undefined
       const length = Math.min(a?.length ?? 0, b?.length ?? 0)
@@ -40,7 +40,9 @@ function differsAt(a: Buffer = Buffer.alloc(0), b: Buffer = Buffer.alloc(0)): nu
 
 const shown = (bytes: Buffer | undefined, at: number): string =>
   bytes
-    ? printableLine(bytes.toString('latin1', Math.max(0, at - shownBefore), at + shownBehind).replaceAll('\n', ' '))
+    ? printableLine(
+        bytes.toString('latin1', Math.max(0, at - shownBefore), at + shownBehind).replaceAll('\n', ' '),
+      )
     : '(its end)'
 
 /** Reads a stream of bytes in pieces of any length. */

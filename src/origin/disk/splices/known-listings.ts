@@ -1,6 +1,9 @@
 import { LRUCache } from 'lru-cache'
-import type { RefDetails } from '../../../git/state/ref-changes/ref-details.js'
-import { KnownRefs, type FullReason } from '../../../git/state/ref-changes/known-refs.js'
+import type { RefDetails } from '../../../git/state/ref-details.js'
+import type { FullReason } from '../../../git/state/ref-changes/full-reason.js'
+import { KnownRefs, type KnownRefsOptions } from '../../../git/state/ref-changes/known-refs.js'
+import { changedInTables } from '../../../git/state/reftable/changed-in-tables.js'
+import { createSymrefMemory, symrefNames } from '../../../git/state/reftable/symref-names.js'
 import type { Repository } from '../../../git/state/repository.js'
 import type { Entry } from '../../../streamcache/index.js'
 
@@ -15,6 +18,8 @@ export interface KnownListing {
 
 /** Most listings of which this is remembered: each may hold a file descriptor. */
 const listingsMax = 256
+/** Memory for the names of symbolic refs in reftables. */
+const symrefMemoryBytes = 8 * 1024 * 1024
 
 /** What the listings that were committed last were made of, by key. LRU. */
 export class KnownListings {
@@ -22,8 +27,20 @@ export class KnownListings {
     max: listingsMax,
     dispose: ({ refs }) => void refs.then(close),
   })
+  readonly #options: KnownRefsOptions
   /** Entries that were noted once: one that was dropped to make room is not noted again at each request. */
   readonly #noted = new WeakSet<Entry>()
+
+  constructor(options: Pick<KnownRefsOptions, 'guard'> = {}) {
+    const symrefs = createSymrefMemory(symrefMemoryBytes)
+    this.#options = {
+      ...options,
+      tables: {
+        symrefNames: (directory, tables, signal) => symrefNames(directory, tables, signal, symrefs),
+        changedInTables,
+      },
+    }
+  }
 
   get(key: string): KnownListing | undefined {
     return this.#known.get(key)
@@ -33,7 +50,9 @@ export class KnownListings {
   note(entry: Entry, generation: number, repository: Repository, details: RefDetails): void {
     if (this.#noted.has(entry)) return
     this.#noted.add(entry)
-    const refs = KnownRefs.remember(repository, details).catch((): FullReason => ({ full: 'unreadable' }))
+    const refs = KnownRefs.remember(repository, details, this.#options).catch((): FullReason => ({
+      full: 'unreadable',
+    }))
     this.#known.set(entry.key, { entry, generation, refs })
   }
 

@@ -1,6 +1,6 @@
 import type { ObservedState } from '../../../freshness/observed-state.js'
 import type { ServingConfig } from '../../../git/process/serving-config.js'
-import type { RefDetails } from '../../../git/state/ref-changes/ref-details.js'
+import type { RefDetails } from '../../../git/state/ref-details.js'
 import type { Repository } from '../../../git/state/repository.js'
 import type { Target } from '../../target.js'
 

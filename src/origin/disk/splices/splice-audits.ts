@@ -11,12 +11,12 @@ export interface Spliced {
   readonly entry: Entry
   readonly gitDir: string
   /** Is the entry still the one that answers? */
-  isCurrent(): boolean
-  observe(): Promise<ObservedState>
+  readonly isCurrent: () => boolean
+  readonly observe: () => Promise<ObservedState>
   /** Has Git write the same as a whole. */
-  list(signal: AbortSignal): AsyncIterable<Buffer>
+  readonly list: (signal: AbortSignal) => AsyncIterable<Buffer>
   /** Drops all that was made of the repository's refs. */
-  drop(): void
+  readonly drop: () => void
 }
 
 /** So many splices of each key are audited from the first on, and then one of every `oneOf`. */
@@ -36,7 +36,9 @@ export class SpliceAudits {
   /** Splices, by key. */
   readonly #counts = new LRUCache<string, number>({ max: keysMax })
   /** The last splice of each key that was not audited, and when it was made. */
-  readonly #unaudited = new LRUCache<string, { readonly spliced: Spliced; readonly atMs: number }>({ max: keysMax })
+  readonly #unaudited = new LRUCache<string, { readonly spliced: Spliced; readonly atMs: number }>({
+    max: keysMax,
+  })
   readonly #tries = new WeakMap<Entry, number>()
   /** Those to be audited, oldest first, by key. */
   readonly #due = new Map<string, Spliced>()
@@ -84,8 +86,7 @@ export class SpliceAudits {
       this.#unaudited.delete(key)
       this.#audit(spliced)
     }
-    this.#cancelSweep =
-      this.#unaudited.size > 0 ? this.#clock.after(quietMs, () => this.#sweep()) : undefined
+    this.#cancelSweep = this.#unaudited.size > 0 ? this.#clock.after(quietMs, () => this.#sweep()) : undefined
   }
 
   #audit(spliced: Spliced): void {

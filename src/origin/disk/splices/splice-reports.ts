@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { FullReason } from '../../../git/state/ref-changes/known-refs.js'
+import type { FullReason } from '../../../git/state/ref-changes/full-reason.js'
 import type { Log } from '../../../telemetry/log.js'
 import type { Metrics } from '../../../telemetry/metrics.js'
 

@@ -1,7 +1,7 @@
 import type { FreshCache } from '../../../freshness/fresh-cache.js'
 import type { Git } from '../../../git/process/git.js'
 import { refListing } from '../../../git/process/upload-pack.js'
-import type { RefDetails } from '../../../git/state/ref-changes/ref-details.js'
+import type { RefDetails } from '../../../git/state/ref-details.js'
 import { KnownRefs } from '../../../git/state/ref-changes/known-refs.js'
 import { Revision, type Entry, type Produce } from '../../../streamcache/index.js'
 import type { RefListing } from '../../../git/protocol/ref-listing.js'

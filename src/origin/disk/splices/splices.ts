@@ -3,6 +3,7 @@ import type { ObservedState } from '../../../freshness/observed-state.js'
 import type { Git } from '../../../git/process/git.js'
 import { advertisement, refListing } from '../../../git/process/upload-pack.js'
 import type { ProtocolVersion } from '../../../git/protocol/version.js'
+import type { KnownRefsOptions } from '../../../git/state/ref-changes/known-refs.js'
 import type { Repository } from '../../../git/state/repository.js'
 import type { Entry, Produce } from '../../../streamcache/index.js'
 import type { DiskQuestion } from '../../peers/peer-question.js'
@@ -16,7 +17,7 @@ import { SpliceAudits } from './splice-audits.js'
 import { SpliceReports, type SpliceReportsOptions } from './splice-reports.js'
 import { SplicedListings } from './spliced-listings.js'
 
-export interface SplicesOptions extends SpliceReportsOptions {
+export interface SplicesOptions extends SpliceReportsOptions, Pick<KnownRefsOptions, 'guard'> {
   readonly git: Git
   readonly cache: FreshCache
   readonly listings: RefListings
@@ -29,7 +30,7 @@ export type RefsAskedFor = Exclude<DiskQuestion['asked'], { kind: 'pack' }>
 /** Fills that cost what has changed, not what the repository holds: see `SplicedListings` for the argument. */
 export class Splices {
   readonly #options: SplicesOptions
-  readonly #known = new KnownListings()
+  readonly #known: KnownListings
   readonly #listings: SplicedListings
   readonly #advertisements: DerivedAdvertisements
   readonly #audits: SpliceAudits
@@ -37,6 +38,7 @@ export class Splices {
   constructor(options: SplicesOptions) {
     this.#options = options
     const { git, cache, listings } = options
+    this.#known = new KnownListings(options)
     const reports = new SpliceReports(options)
     this.#listings = new SplicedListings({ git, cache, listings, reports, known: this.#known })
     this.#advertisements = new DerivedAdvertisements({ cache, reports })
@@ -59,8 +61,7 @@ export class Splices {
     signal: AbortSignal,
   ): AsyncIterable<Produce> {
     const { git } = this.#options
-    const full = (): AsyncIterable<Buffer> =>
-      advertisement(git, run.repository, version, signal, run.isRetry)
+    const full = (): AsyncIterable<Buffer> => advertisement(git, run.repository, version, signal, run.isRetry)
     // In protocol v2 it has no refs.
     return version === 2 ? full() : this.#advertisements.produce(version, run, list, full)
   }

@@ -24,7 +24,10 @@ t.test('equal streams have no difference, however they are cut', async (t) => {
 })
 
 t.test('the first byte that differs is found, and shown with what is around it', async (t) => {
-  const found = await firstDifference(inPieces('0010one\n0010two\n', [3, 6]), inPieces('0010one\n0010tre\n', [1]))
+  const found = await firstDifference(
+    inPieces('0010one\n0010two\n', [3, 6]),
+    inPieces('0010one\n0010tre\n', [1]),
+  )
   t.strictSame(found, { offset: 13, spliced: '0010two', listed: '0010one 0010tre' })
 })
 

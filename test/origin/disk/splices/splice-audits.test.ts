@@ -23,7 +23,7 @@ function makeRig(): Rig {
   const reports = new SpliceReports({ enabled: true, metrics, log: log as never })
   const verdicts = async (): Promise<Record<string, number>> => {
     const { values } = await metrics.spliceAudits.get()
-    return Object.fromEntries(values.map(({ labels, value }) => [labels['verdict'], value]))
+    return Object.fromEntries(values.map(({ labels, value }) => [String(labels.verdict), value]))
   }
   return { clock, reports, logged, audits: new SpliceAudits(reports, clock), verdicts }
 }
