@@ -70,7 +70,9 @@ export class AdvertisementFrame {
     const block = blocks[index]
     if (!block || !this.#agreesWith(listing)) return undefined
     const chunks = [this.#beginning(advertisedLine(block, line))]
-    const add = (lines: Buffer): void => void (lines.length > 0 && chunks.push(lines))
+    const add = (lines: Buffer): void => {
+      if (lines.length > 0) chunks.push(lines)
+    }
     if (line + 1 < block.count) add(advertisedLines(block, line + 1))
     for (const next of blocks.slice(index + 1)) {
       yield

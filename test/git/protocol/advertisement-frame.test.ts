@@ -13,7 +13,7 @@ type Version = 0 | 1
 
 const service = Buffer.concat([pktLine('# service=git-upload-pack\n'), flushPacket])
 
-function uploadPack(cwd: string, version: number, mode: string, input = Buffer.alloc(0)): Buffer {
+function uploadPack(cwd: string, version: number, mode: string, input: Buffer = Buffer.alloc(0)): Buffer {
   const environment = { GIT_PROTOCOL: `version=${version}` }
   const output = gitWith(
     { cwd, input, environment, encoding: 'latin1' },
@@ -88,6 +88,8 @@ const kinds: Record<string, (repository: string) => void> = {
 
 for (const format of ['sha1', 'sha256'] as const) {
   for (const [kind, prepare] of Object.entries(kinds)) {
+    // The other format differs in the length of ids alone.
+    if (format === 'sha256' && !/tags|shallow/.test(kind)) continue
     t.test(`${format}, ${kind}: what is derived from a listing is Git's own`, async (t) => {
       const repository = initBare(tempDir(t), 'r.git', { objectFormat: format })
       prepare(repository)

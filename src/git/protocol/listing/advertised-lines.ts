@@ -62,6 +62,32 @@ class AdvertisedText {
     if (peeled !== undefined) this.#line(peeled, bytes, nameAt, nameEnd, '^{}\n')
   }
 
+  /** Adds lines without attributes. */
+  addPlain(bytes: Buffer, start: number, end: number): void {
+    if (start < end) this.#used += bytes.copy(this.#bytes, this.#used, start, end)
+  }
+
+  /** Adds lines from an offset on, of which the last one has a peeled object as its attribute. */
+  addPeeled(bytes: Buffer, from: number, { start, mark, end }: PeeledLine): void {
+    const first = this.#used + start - from
+    this.addPlain(bytes, from, mark)
+    this.#bytes[this.#used++] = newline
+    this.#writeLength(first)
+    const second = this.#used
+    // The same line with the other id, which is as long.
+    this.addPlain(bytes, start, mark)
+    bytes.copy(this.#bytes, second + 4, mark + peeledMark.length, end - 1)
+    for (const byte of peeledEnding) this.#bytes[this.#used++] = byte
+    this.#writeLength(second)
+  }
+
+  /** Writes the digits of a line that ends here. */
+  #writeLength(start: number): void {
+    const length = this.#used - start
+    for (let index = 0; index < 4; index++)
+      this.#bytes[start + index] = digits[(length >> (12 - 4 * index)) & 15] as number
+  }
+
   #line(id: string, bytes: Buffer, nameAt: number, nameEnd: number, ending: string): void {
     const size = 4 + id.length + 1 + (nameEnd - nameAt) + ending.length
     this.#text(`${size.toString(16).padStart(4, '0')}${id} `)
@@ -80,7 +106,16 @@ class AdvertisedText {
   }
 }
 
+/** Offsets of a line, and of its attribute. */
+interface PeeledLine {
+  readonly start: number
+  readonly mark: number
+  readonly end: number
+}
+
 const space = 0x20
+const peeledEnding = Buffer.from('^{}\n')
+const digits = Buffer.from('0123456789abcdef')
 const newline = 0x0a
 
 /** Returns lines whose first one also has the capabilities, bytes as Latin-1. */
