@@ -22,6 +22,8 @@ export type { LineRange } from './listing/spine.js'
  */
 export class RefListing {
   #spine: Spine
+  /** The same of a complete listing. */
+  #whole: Spine<ListingBlock> | undefined
   /** undefined: it is complete. */
   #growing: GrowingBlocks | undefined
   /** The beginning of a packet that the end of a chunk has cut. */
@@ -30,6 +32,7 @@ export class RefListing {
 
   /** @param blocks of a complete listing; left out: all lines will be appended */
   constructor(blocks?: Spine<ListingBlock>) {
+    this.#whole = blocks
     this.#growing = blocks ? undefined : new GrowingBlocks()
     this.#spine = blocks ?? this.#growing!.spine
   }
@@ -84,7 +87,7 @@ export class RefListing {
 
   #finish(growing: GrowingBlocks, at: number): void {
     growing.flush(at)
-    this.#spine = growing.finish(this.headFirst === true)
+    this.#spine = this.#whole = growing.finish(this.headFirst === true)
     this.#growing = undefined
   }
 
@@ -98,12 +101,12 @@ export class RefListing {
 
   /** Its parts, shared between versions. @throws if the listing is not complete */
   get blocks(): readonly ListingBlock[] {
-    return this.#whole().blocks
+    return this.#requireWhole().blocks
   }
 
-  #whole(): Spine<ListingBlock> {
-    if (!this.complete) throw new Error('the listing is not complete')
-    return this.#spine as Spine<ListingBlock>
+  #requireWhole(): Spine<ListingBlock> {
+    if (!this.#whole) throw new Error('the listing is not complete')
+    return this.#whole
   }
 
   /** From a line's start to its ref's name, but in that of an unborn HEAD; 0: there is no other line. */
@@ -128,7 +131,7 @@ export class RefListing {
   }
 
   *#splice(prefixes: readonly string[], answer: Buffer): Steps<RefListing> {
-    const spine = this.#whole()
+    const spine = this.#requireWhole()
     const spliced = yield* splice(spine, this.headFirst === true, prefixes, answer)
     return spliced === spine ? this : new RefListing(spliced)
   }

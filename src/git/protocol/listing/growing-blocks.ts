@@ -105,7 +105,7 @@ export class GrowingBlocks {
    */
   finish(headFirst: boolean): Spine<ListingBlock> {
     this.#seal()
-    const blocks = this.spine.blocks as readonly ListingBlock[]
+    const blocks = this.spine.blocks.filter((block) => block instanceof ListingBlock)
     const all = blocks.slice(0, this.#firstInSlab)
     const bytes = allocate(this.#used)
     this.#slab.copy(bytes, 0, 0, this.#used)
@@ -114,7 +114,7 @@ export class GrowingBlocks {
       all.push(new ListingBlock(bytes.subarray(at, at + old.length), lines))
       at += old.length
     }
-    if (headFirst && all.length > 1) all.splice(0, 1, ...cutHead(all[0] as ListingBlock))
+    if (headFirst && all.length > 1) all.splice(0, 1, ...cutHead(all[0]!))
     return new Spine(all, this.spine.nameAt)
   }
 }

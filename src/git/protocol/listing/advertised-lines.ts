@@ -1,0 +1,126 @@
+import { pktLine } from '../pkt-line.js'
+import { parseRef } from '../ref-line.js'
+import { allocate, type ListingBlock } from './block.js'
+
+const peeledMark = Buffer.from(' peeled:')
+const unborn = Buffer.from('unborn ')
+
+/** Lines that were derived, by the number of the block's line they begin with. They live as long as something uses them. */
+const known = new WeakMap<ListingBlock, Map<number, WeakRef<Buffer>>>()
+
+/**
+ * Returns the lines that an advertisement of protocol v0 or v1 has for a block, from a line of it on (upload-pack.c,
+ * write_v0_ref): the ref without its attributes, and one more for what an annotated tag points to in the end; none for an
+ * unborn HEAD. The same Buffer each time; that of the block, if they are the same bytes.
+ */
+export function advertisedLines(block: ListingBlock, from: number): Buffer {
+  const views = known.get(block) ?? new Map<number, WeakRef<Buffer>>()
+  const derived = views.get(from)?.deref() ?? derive(block, from)
+  views.set(from, new WeakRef(derived))
+  known.set(block, views)
+  return derived
+}
+
+function derive(block: ListingBlock, from: number): Buffer {
+  const { bytes, lines, count } = block
+  const hasAttributes = block.symrefs.length > 0 || bytes.includes(peeledMark)
+  if (!hasAttributes) return from === 0 ? bytes : bytes.subarray(lines[from])
+  const texts = new AdvertisedText(2 * bytes.length)
+  for (let line = from; line < count; line++)
+    texts.add(bytes, lines[line] as number, lines[line + 1] as number)
+  return texts.end()
+}
+
+/** Returns the lines for one line of a block; no bytes: it is that of an unborn HEAD. */
+export function advertisedLine({ bytes, lines }: ListingBlock, line: number): Buffer {
+  const [start, end] = [lines[line] as number, lines[line + 1] as number]
+  const texts = new AdvertisedText(2 * (end - start))
+  texts.add(bytes, start, end)
+  return texts.end()
+}
+
+/** Collects lines. */
+class AdvertisedText {
+  readonly #bytes: Buffer
+  #used = 0
+
+  /** @param size twice that of the lines that will be added: a line with a peeled object becomes two shorter ones */
+  constructor(size: number) {
+    this.#bytes = Buffer.allocUnsafe(size)
+  }
+
+  add(bytes: Buffer, start: number, end: number): void {
+    const nameAt = bytes.indexOf(space, start) + 1
+    const nameEnd = bytes.indexOf(space, nameAt)
+    if (bytes.compare(unborn, 0, unborn.length, start + 4, start + 4 + unborn.length) === 0) return
+    if (nameEnd < 0 || nameEnd >= end) {
+      this.#used += bytes.copy(this.#bytes, this.#used, start, end)
+      return
+    }
+    const { peeled } = parseRef(bytes, start, end)
+    this.#line(bytes.toString('latin1', start + 4, nameAt - 1), bytes, nameAt, nameEnd, '\n')
+    if (peeled !== undefined) this.#line(peeled, bytes, nameAt, nameEnd, '^{}\n')
+  }
+
+  /** Adds lines without attributes. */
+  addPlain(bytes: Buffer, start: number, end: number): void {
+    if (start < end) this.#used += bytes.copy(this.#bytes, this.#used, start, end)
+  }
+
+  /** Adds lines from an offset on, of which the last one has a peeled object as its attribute. */
+  addPeeled(bytes: Buffer, from: number, { start, mark, end }: PeeledLine): void {
+    const first = this.#used + start - from
+    this.addPlain(bytes, from, mark)
+    this.#bytes[this.#used++] = newline
+    this.#writeLength(first)
+    const second = this.#used
+    // The same line with the other id, which is as long.
+    this.addPlain(bytes, start, mark)
+    bytes.copy(this.#bytes, second + 4, mark + peeledMark.length, end - 1)
+    for (const byte of peeledEnding) this.#bytes[this.#used++] = byte
+    this.#writeLength(second)
+  }
+
+  /** Writes the digits of a line that ends here. */
+  #writeLength(start: number): void {
+    const length = this.#used - start
+    for (let index = 0; index < 4; index++)
+      this.#bytes[start + index] = digits[(length >> (12 - 4 * index)) & 15] as number
+  }
+
+  #line(id: string, bytes: Buffer, nameAt: number, nameEnd: number, ending: string): void {
+    const size = 4 + id.length + 1 + (nameEnd - nameAt) + ending.length
+    this.#text(`${size.toString(16).padStart(4, '0')}${id} `)
+    this.#used += bytes.copy(this.#bytes, this.#used, nameAt, nameEnd)
+    this.#text(ending)
+  }
+
+  #text(text: string): void {
+    this.#used += this.#bytes.write(text, this.#used, 'latin1')
+  }
+
+  end(): Buffer {
+    const exact = allocate(this.#used)
+    this.#bytes.copy(exact, 0, 0, this.#used)
+    return exact
+  }
+}
+
+/** Offsets of a line, and of its attribute. */
+interface PeeledLine {
+  readonly start: number
+  readonly mark: number
+  readonly end: number
+}
+
+const space = 0x20
+const peeledEnding = Buffer.from('^{}\n')
+const digits = Buffer.from('0123456789abcdef')
+const newline = 0x0a
+
+/** Returns lines whose first one also has the capabilities, bytes as Latin-1. */
+export function withCapabilities(lines: Buffer, capabilities: string): Buffer {
+  const end = lines.indexOf(newline)
+  const first = pktLine(Buffer.concat([lines.subarray(4, end), Buffer.from(`\0${capabilities}\n`, 'latin1')]))
+  return Buffer.concat([first, lines.subarray(end + 1)])
+}
