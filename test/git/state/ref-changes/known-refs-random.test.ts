@@ -12,7 +12,7 @@ const names = ['main', 'a', 'a/b', 'ab', 'd/e', 'd/e/f', 'd/g', 'old', 's1', 's2
 t.test('no change is missed over random commands', async (t) => {
   const rig = makeChangesRig(t)
   let told = 0
-  for (const seed of [1, 2, 3, 4]) {
+  for (const seed of [1, 2, 3]) {
     const random = new Random(seed)
     const path = makeRepository(rig.root, `${seed}.git`)
     const commits = ['one', 'two', 'three'].map((message) => makeCommit(path, message))
@@ -34,7 +34,7 @@ t.test('no change is missed over random commands', async (t) => {
         gitWith({ cwd: path, input: lines.join('') }, 'update-ref', '--stdin')
       },
     ]
-    for (let step = 0; step < 25; step++) {
+    for (let step = 0; step < 16; step++) {
       const done: string[] = []
       const seen = await rig.see(String(seed), () => {
         for (let count = 1 + random.below(3); count > 0; count--) {
@@ -51,5 +51,5 @@ t.test('no change is missed over random commands', async (t) => {
       if (!('full' in seen.candidates)) told++
     }
   }
-  t.ok(told > 80, `${told} of 100 were told`)
+  t.ok(told > 38, `${told} of 48 were told`)
 })
