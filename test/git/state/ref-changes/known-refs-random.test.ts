@@ -5,7 +5,7 @@ import { makeChangesRig } from '../../../support/changes-rig.js'
 import { Random } from '../../../support/random.js'
 import { git, gitWith, makeCommit, makeRepository } from '../../../support/repositories.js'
 
-const names = ['main', 'a', 'a/b', 'ab', 'd/e', 'd/e/f', 'd/g', 'old', 's1', 's2', 's3'].map(
+const names = ['main', 'd/g', 'a', 'a/b', 'ab', 'd/e', 'd/e/f', 'old', 's1', 's2', 's3'].map(
   (name) => `refs/heads/${name}`,
 )
 
@@ -17,6 +17,10 @@ t.test('no change is missed over random commands', async (t) => {
     const path = makeRepository(rig.root, `${seed}.git`)
     const commits = ['one', 'two', 'three'].map((message) => makeCommit(path, message))
     const run = (...args: string[]): string => git(path, ...args)
+    // A chain, and one that leads nowhere.
+    run('symbolic-ref', 'refs/heads/s1', 'refs/heads/main')
+    run('symbolic-ref', 'refs/heads/s2', 'refs/heads/s1')
+    run('symbolic-ref', 'refs/heads/s3', 'refs/heads/d/g')
     const commands: readonly (() => unknown)[] = [
       ...Array.from({ length: 5 }, () => () => run('update-ref', random.pick(names), random.pick(commits))),
       () => run('update-ref', '--no-deref', '-d', random.pick(names)),
