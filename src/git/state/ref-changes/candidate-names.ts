@@ -7,9 +7,8 @@ const lengthMax = 1024
 /** Git on macOS may give names other bytes than the disk has (git-config(1), core.precomposeUnicode). */
 const namesDiffer = process.platform === 'darwin'
 
-/** No ref is named like this (git-check-ref-format(1)), though files may be. */
-const isImpossible = (name: string): boolean =>
-  !(name.startsWith('refs/') || name === 'HEAD') || /[\0-\x20\x7f]/.test(name)
+/** Bytes that no request can have in a prefix. Git lists files with such names too, as broken refs. */
+const unaskable = /[\0-\x20\x7f]/
 
 /** Names of refs that may have changed, or their beginnings: bytes, written as Latin-1. */
 export class CandidateNames {
@@ -20,20 +19,32 @@ export class CandidateNames {
     this.#max = max
   }
 
-  /** @throws FullNeeded if there are too many */
+  /**
+   * Adds a name, or the beginning of one that cannot be asked for.
+   * @throws FullNeeded if there are too many, or all names of a directory would have to be asked for
+   */
   add(name: string): void {
-    if (isImpossible(name)) return
+    const prefix = prefixOf(name)
+    if (prefix.length < name.length && prefix.endsWith('/')) throw new FullNeeded('candidates')
+    // Git lists what packed-refs has outside of refs/.
+    if (!prefix.startsWith('refs/') && prefix !== 'HEAD') throw new FullNeeded('candidates')
     if (namesDiffer && /[\x80-\xff]/.test(name)) throw new FullNeeded('links')
-    this.#names.add(name.slice(0, lengthMax))
+    this.#names.add(prefix)
     if (this.#names.size > this.#max) throw new FullNeeded('candidates')
   }
 
   has(name: string): boolean {
-    return this.#names.has(name.slice(0, lengthMax))
+    return this.#names.has(prefixOf(name))
   }
 
   /** Returns them sorted, without those that begin with another one. */
   canonical(): string[] {
     return canonicalPrefixes([...this.#names])
   }
+}
+
+/** Returns a name up to what makes it too long or impossible to ask for. */
+function prefixOf(name: string): string {
+  const end = name.search(unaskable)
+  return name.slice(0, Math.min(lengthMax, end < 0 ? name.length : end))
 }

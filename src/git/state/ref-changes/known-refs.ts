@@ -40,7 +40,7 @@ const bytesPerRecord = 160
  * 3. Symbolic refs. One that changes is a loose ref that changes. One whose target changes does not change itself, nor
  *    does the first of a chain A, B, C if B is changed; so all symbolic refs in the listing are candidates each time.
  *    Those that lead nowhere are in no listing: so all loose refs that the listing lacks are candidates, which covers
- *    files that are not refs yet and hidden refs too. packed-refs has no symbolic refs; of reftables, all names that have
+ *    hidden refs too. packed-refs has no symbolic refs; of reftables, all names that have
  *    ever been one are remembered.
  * 4. Refs in reftables. A table never changes, and `tables.list` is compared by its content. A name whose newest record
  *    changed has a record in a table that D0 did not have.
@@ -48,8 +48,8 @@ const bytesPerRecord = 160
  *    with hidden refs, `shallow`, Git's programs, the environment), or the record of anything cannot be explained, all refs
  *    must be listed.
  *
- * What is outside of the state that an observation names is outside here as well: a ref whose object is missing is left out
- * by Git, and comes back unnoticed if only the object does.
+ * What is outside of the state that an observation names is outside here as well: objects, of which Git shows what a tag
+ * points to in the end.
  */
 export class KnownRefs {
   /** Of memory, about. */

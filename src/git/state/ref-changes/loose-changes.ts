@@ -3,6 +3,9 @@ import type { CandidateNames } from './candidate-names.js'
 import type { ListedRefs } from './listed-refs.js'
 import type { Pace } from './pace.js'
 
+/** The directory of refs itself, which a linked worktree need not have. */
+const top = 'refs'
+
 /** The refs of one directory of a repository, as an observation has recorded them. */
 export interface SeenPart extends RefPart {
   readonly records: RefDetails['records']
@@ -10,7 +13,7 @@ export interface SeenPart extends RefPart {
 
 /**
  * The file that a repository with reftables has in place of a directory, so that programs which know none do not take it for
- * an empty repository (gitrepository-layout(5)). As a prefix, its name would mean every branch.
+ * an empty repository (gitrepository-layout(5)). As a prefix, its name would mean each branch.
  */
 const reftableMark = 'refs/heads'
 
@@ -50,8 +53,8 @@ export async function addLooseChanges(
   for (let index = nowStart; index < nowEnd; index++) {
     if (pace.isDue) await pace.rest()
     const isNew = index >= nowStart + same && !gone.delete(now.records[index]!)
-    if (isDirectory(index)) continue
     const name = nameOf(now, index)
+    if (isDirectory(index) || name === top) continue
     if (isNew) candidates.add(name)
     else if (hasTables && name === reftableMark) continue
     else if (!candidates.has(name) && !listing.find(Buffer.from(name, 'latin1'))) candidates.add(name)
@@ -59,7 +62,8 @@ export async function addLooseChanges(
   const wasDirectory = membership(before.directories)
   for (const index of gone.values()) {
     if (pace.isDue) await pace.rest()
-    if (!wasDirectory(index)) candidates.add(nameOf(before, index))
+    const name = nameOf(before, index)
+    if (!wasDirectory(index) && name !== top) candidates.add(name)
   }
 }
 
