@@ -109,15 +109,17 @@ class TableWriter {
     const restarts: Buffer[] = []
     let length = start.length + 4
     let count = 0
-    for (const { key, type, content } of entries) {
+    for (const { key, type: valueType, content } of entries) {
       const last = entries[count - 1]?.key ?? ''
       let prefix = 0
       if (count % restartEvery !== 0) while (prefix < last.length && last[prefix] === key[prefix]) prefix++
       const suffix = Buffer.from(key.slice(prefix), 'latin1')
-      const record = Buffer.concat([varint(prefix), varint(suffix.length * 8 + type), suffix, content])
+      const record = Buffer.concat([varint(prefix), varint(suffix.length * 8 + valueType), suffix, content])
       const isRestart = prefix === 0
       const whole = length + record.length + 3 * (restarts.length + (isRestart ? 1 : 0)) + 2
-      if (count > 0 && whole > (blockSize || unalignedBytes)) break
+      // A block of an index has two entries at least, or else levels would not become smaller.
+      const least = type === 'i' && blockSize === 0 ? 2 : 1
+      if (count >= least && whole > (blockSize || unalignedBytes)) break
       if (blockSize > 0 && whole > blockSize) throw new Error(`${key} does not fit into a block`)
       if (isRestart) restarts.push(uint(length, 3))
       parts.push(record)

@@ -90,7 +90,7 @@ t.test('tables of all kinds give the records they were made of', async (t) => {
   const property = fc.asyncProperty(tableOf, async ({ refs, options }) => {
     deepEqual(await read(makeTable(refs, optionsFor(refs, options))), refs)
   })
-  await fc.assert(property, { numRuns: 300 })
+  await fc.assert(property, { numRuns: 120 })
 })
 
 const sample = (count: number, digit = '1'): MadeRef[] =>
@@ -170,7 +170,7 @@ t.test('random damage gives an error or sound records, soon', async (t) => {
     makeTable(sample(50), { version: 2, blockSize: 4096, restartEvery: 2 }),
   ]
   const results = { error: 0, read: 0 }
-  for (let count = 0; count < 1500; count++) {
+  for (let count = 0; count < 900; count++) {
     const table = Buffer.from(random.pick(tables))
     const kind = random.below(3)
     const at = random.below(table.length)
@@ -190,7 +190,7 @@ t.test('random damage gives an error or sound records, soon', async (t) => {
     }
     ok(performance.now() - startedAt < 2000)
   }
-  t.ok(results.error > 500 && results.read > 50, JSON.stringify(results))
+  t.ok(results.error > 300 && results.read > 50, JSON.stringify(results))
 })
 
 t.test('a scan ends when its signal aborts', async (t) => {
