@@ -1,6 +1,6 @@
 import type { Reading } from '../freshness/fresh-cache.js'
 import { formOfEntry, type CompressedForms } from '../service/compressed-forms.js'
-import { entityTag, matchesEntry } from './entity-tag.js'
+import { matchesDigest, tagOf } from './entity-tag.js'
 import { sendEntryBody, sendForm } from './entry-body.js'
 import type { Exchange } from './exchange.js'
 import { ageHeaders, noCacheHeaders } from './responses.js'
@@ -33,15 +33,17 @@ export async function sendAdvertisement(
   const chunk = first instanceof Promise ? await first : first
 
   const acceptEncoding = request.headers['accept-encoding']
-  const isUnchanged = condition !== undefined && matchesEntry(condition, entry)
+  // Of an entry with a rope it is computed when the first request needs it.
+  const digest = etag || condition !== undefined ? entry.digest() : undefined
+  const sha256 = digest instanceof Promise ? await digest : digest
+  const isUnchanged = condition !== undefined && matchesDigest(condition, sha256)
   // A refstream that asks for a changed entry asks once: it would never get a form that is ready for the next request.
   const form =
     condition === undefined || isUnchanged
       ? compressed.of(entry, acceptEncoding)
       : await compressed.made(formOfEntry(entry), acceptEncoding)
-  const tag = etag || condition !== undefined ? entityTag(entry, form?.coding) : undefined
   const headers = [...gitHeaders]
-  if (tag !== undefined) headers.push('ETag', tag)
+  if (sha256 !== undefined) headers.push('ETag', tagOf(sha256, form?.coding))
   if (compressed.varies(entry.length, acceptEncoding)) headers.push('Vary', 'Accept-Encoding')
   if (reading.isStale) headers.push(...ageHeaders(reading))
   if (isUnchanged) {

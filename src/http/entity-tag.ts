@@ -1,24 +1,11 @@
-import type { Entry } from '../streamcache/index.js'
-
-/**
- * Returns the entity tag of an entry's bytes, or of a compressed form of them (RFC 9110, section 8.8.3); undefined while
- * the entry grows.
- */
-export function entityTag(entry: Entry, coding?: string): string | undefined {
-  const { sha256 } = entry
-  return sha256 === undefined ? undefined : tagOf(sha256, coding)
-}
-
-/** Returns the entity tag of bytes with this digest, or of a compressed form of them. */
+/** Returns the entity tag of bytes with this digest, or of a compressed form of them (RFC 9110, section 8.8.3). */
 export const tagOf = (sha256: string, coding?: string): string =>
   `"${sha256}${coding === undefined ? '' : `-${coding}`}"`
-
-/** Returns whether an If-None-Match header names the entry, in any form. */
-export const matchesEntry = (header: string, { sha256 }: Entry): boolean => matchesDigest(header, sha256)
 
 /**
  * Returns whether an If-None-Match header names bytes with this digest, in any form. `*` names all (RFC 9110, section
  * 13.1.2).
+ * @param sha256 undefined: the bytes have no digest yet
  */
 export function matchesDigest(header: string, sha256: string | undefined): boolean {
   return header.split(',').some((tag) => {

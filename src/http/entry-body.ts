@@ -18,9 +18,15 @@ export function sendEntryBody(
 }
 
 async function sendChunks(exchange: Exchange, follower: Follower, first: Buffer | null): Promise<void> {
-  for (let chunk = first; chunk; chunk = await follower.read()) {
-    if (follower.offset === follower.size) return exchange.end(chunk)
-    if (!(await exchange.send(chunk))) return
+  let isInMemory = true
+  for (let chunk = first; chunk;) {
+    const { size } = follower
+    if (follower.offset === size) return exchange.end(chunk)
+    // The followers of a growing entry read what their clients have taken: the slowest may set the pace.
+    if (!(await exchange.send(chunk, isInMemory && size !== undefined))) return
+    const next = follower.read()
+    isInMemory = !(next instanceof Promise)
+    chunk = await next
   }
   if (!exchange.aborted) exchange.response.end()
 }
@@ -28,7 +34,7 @@ async function sendChunks(exchange: Exchange, follower: Follower, first: Buffer 
 /** Sends a compressed form as a response's body, and ends the response, whose head was written. */
 export async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {
   for (const chunk of chunks) {
-    if (!(await exchange.send(chunk))) return
+    if (!(await exchange.send(chunk, true))) return
   }
   exchange.response.end()
 }

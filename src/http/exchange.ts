@@ -18,7 +18,7 @@ export interface Monitors extends RequestMonitors {
   readonly proxies?: TrustedProxies | undefined
 }
 
-/** Most bytes per write of what is in memory: a client that stops reading holds no more. */
+/** Most bytes from shared memory that wait for a client: one that stops reading holds no more. */
 export const writeMax = 1024 * 1024
 
 const noProxies = new TrustedProxies([])
@@ -90,15 +90,30 @@ export class Exchange extends RequestRecord {
   /**
    * Hands over bytes from memory, when the write budget allows it. Resolves when the client takes more; false: it has
    * left.
+   * @param isShared they take no memory for this client alone. Then it resolves as long as `writeMax` bytes may wait for
+   *   the client, so that short chunks, as ropes have them, go out together: in one system call for up to so many bytes
    */
-  async send(chunk: Buffer): Promise<boolean> {
+  async send(chunk: Buffer, isShared = false): Promise<boolean> {
+    const most = isShared ? writeMax : 0
     const delay = this.#monitors.writeBudget.take(chunk.length)
     if (delay) {
       this.#uncork()
       await delay
     }
-    if (this.aborted) return false
-    if (this.write(chunk)) return true
+    if (this.aborted || !(this.#hasRoom(chunk.length, most) || (await this.#uncorked()))) return false
+    this.write(chunk)
+    // The next chunk is likely to be as long.
+    return this.#hasRoom(chunk.length, most) || this.#uncorked()
+  }
+
+  /** Node itself gathers what is written before the next tick (_http_outgoing.js, connectionCorkNT). */
+  #hasRoom(bytes: number, most: number): boolean {
+    const { writableNeedDrain, writableLength } = this.response
+    return !writableNeedDrain || writableLength + bytes <= most
+  }
+
+  /** Resolves when the client has taken all; false: it has left. */
+  #uncorked(): Promise<boolean> {
     // Listened for first: from Node 24 on, uncork() may emit 'drain' itself.
     const drained = this.drained()
     this.#uncork()

@@ -1,7 +1,8 @@
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
 import type { RefAnswer } from '../origin/origin.js'
+import type { SharedListing } from '../origin/ref-listings.js'
 import type { AnswerDigests } from '../service/answer-digests.js'
-import type { CompressedForm, CompressedForms } from '../service/compressed-forms.js'
+import type { CompressedForm, CompressedForms, FormSource } from '../service/compressed-forms.js'
 import { pieces } from '../service/pieces.js'
 import { matchesDigest, tagOf } from './entity-tag.js'
 import { sendForm } from './entry-body.js'
@@ -53,10 +54,12 @@ export async function sendRefs(
     // In as few system calls as possible.
     response.cork()
   }
+  // Lines with all their attributes are views of the listing.
+  const isShared = request.peel && request.symrefs
   for await (const part of whole?.parts ?? listing.cut(request)) {
     if (!response.headersSent) response.writeHead(200, headers)
     for (const piece of pieces(part, pieceSize)) {
-      if (!(await exchange.send(piece))) return
+      if (!(await exchange.send(piece, isShared))) return
     }
   }
   response.end()
@@ -83,8 +86,17 @@ async function tag(
   if (!whole) return undefined
   const sha256 = await digests.of(listing, request, whole)
   const { length } = whole
-  const source = { key: sha256, size: length, read: () => listing.cut(request) }
+  const source = { ...sharedBy(listing, sha256, length), size: length, read: () => listing.cut(request) }
   return { sha256, length, form: () => compressed.made(source, exchange.request.headers['accept-encoding']) }
+}
+
+/** Returns what the compressed form of an answer is known by: an answer of as many bytes as the entry has is the entry. */
+function sharedBy(
+  { entry }: SharedListing,
+  sha256: string,
+  length: number,
+): Pick<FormSource, 'key' | 'rope'> {
+  return entry?.rope && entry.size === length ? { key: entry, rope: entry.rope } : { key: sha256 }
 }
 
 /** Answers that nothing has changed: methods other than GET and HEAD are answered so (RFC 9110, section 13.1.2). */

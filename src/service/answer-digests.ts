@@ -30,7 +30,8 @@ export class AnswerDigests {
   of(listing: SharedListing, query: RefQuery, answer: WholeAnswer): string | Promise<string> {
     const { entry } = listing
     // An answer of as many bytes has all lines of the listing.
-    if (entry?.sha256 !== undefined && entry.size === answer.length) return entry.sha256
+    const ofEntry = entry?.size === answer.length ? entry.digest() : undefined
+    if (ofEntry !== undefined) return ofEntry
     const question = `${this.#numberOf(listing)} ${query.unborn} ${canonicalPrefixes(query.prefixes).join(' ')}`
     const known = this.#digests.get(question)
     if (known) return known

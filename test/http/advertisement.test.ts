@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { gunzipSync } from 'node:zlib'
 import { sendAdvertisement } from '../../src/http/advertisement.js'
-import { entityTag } from '../../src/http/entity-tag.js'
+import { tagOf } from '../../src/http/entity-tag.js'
 import type { Exchange } from '../../src/http/exchange.js'
 import { CompressedForms } from '../../src/service/compressed-forms.js'
 import type { Entry } from '../../src/streamcache/index.js'
@@ -33,6 +33,9 @@ interface Asked {
   readonly etag?: boolean
   readonly compressed?: CompressedForms
 }
+
+/** The tag of a whole entry whose digest is known. */
+const entityTag = (entry: Entry, coding?: string): string => tagOf(entry.sha256!, coding)
 
 const off = new CompressedForms({ minBytes: undefined, maxBytes: 1 })
 
@@ -108,7 +111,7 @@ t.test('a fill that fails before its first byte leaves the response to the error
 
 t.test('a condition that names the entry is answered by 304, also while it grows', async (t) => {
   const entry = await wholeEntry(t)
-  const tag = entityTag(entry)!
+  const tag = entityTag(entry)
   const { sent, done } = send(entry, { headers: { 'if-none-match': tag } })
   await done
   t.equal(sent.status, 304)
@@ -163,7 +166,7 @@ t.test('to a HEAD only the head is sent', async (t) => {
 
 t.test('an entry that is older than allowed says so, and no other does', async (t) => {
   const entry = await wholeEntry(t)
-  for (const headers of [{}, { 'if-none-match': entityTag(entry)! }]) {
+  for (const headers of [{}, { 'if-none-match': entityTag(entry) }]) {
     for (const isStale of [true, false]) {
       const { sent, done } = send(entry, { headers, isStale })
       await done
@@ -181,4 +184,32 @@ t.test('a request with a condition waits for the compressed form', async (t) => 
   await done
   t.equal(gunzipSync(Buffer.concat(sent.body)).toString(), text)
   t.equal(sent.headers.get('ETag'), entityTag(entry, 'gzip'))
+})
+
+t.test('the digest of an entry is asked for only by requests that need it, and waited for', async (t) => {
+  const entry = await wholeEntry(t)
+  const { sha256 } = entry
+  let asked = 0
+  const digest = async () => (asked++, sha256)
+  const fake = new Proxy(entry, {
+    get: (target, name) =>
+      name === 'digest'
+        ? digest
+        : name === 'sha256'
+          ? undefined
+          : (Reflect.get(target, name, target) as unknown),
+  })
+  const plain = send(fake)
+  await plain.done
+  t.equal(plain.sent.status, 200)
+  t.equal(asked, 0)
+  for (const asking of [{ etag: true }, { headers: { 'if-none-match': '"x"' } }]) {
+    const { sent, done } = send(fake, asking)
+    await done
+    t.equal(sent.headers.get('ETag'), tagOf(sha256!))
+  }
+  const { sent, done } = send(fake, { headers: { 'if-none-match': tagOf(sha256!, 'gzip') } })
+  await done
+  t.equal(sent.status, 304)
+  t.equal(asked, 3)
 })

@@ -6,22 +6,24 @@ import type { Follower } from '../../src/streamcache/index.js'
 /** An exchange that records what it sends, and whose client leaves after so many chunks. */
 function record(leavesAfter = Infinity) {
   const sent: string[] = []
+  const shared: boolean[] = []
   const exchange = {
     get aborted() {
       return sent.length >= leavesAfter
     },
-    send: async (chunk: Buffer) => {
+    send: async (chunk: Buffer, isShared: boolean) => {
       sent.push(String(chunk))
+      shared.push(isShared)
       return sent.length < leavesAfter
     },
     end: (chunk: Buffer) => void sent.push(`${String(chunk)}.`),
     response: { end: () => sent.push('.') },
   }
-  return { sent, exchange: exchange as unknown as Exchange }
+  return { sent, shared, exchange: exchange as unknown as Exchange }
 }
 
-/** A follower that has read the first chunk; `size` is known from the start or never. */
-function followerOf(chunks: string[], isComplete: boolean): Follower {
+/** A follower that has read the first chunk; `size` is known from the start or never; `coldAt`: chunks that are read from disk. */
+function followerOf(chunks: string[], isComplete: boolean, coldAt: number[] = []): Follower {
   const size = isComplete ? chunks.join('').length : undefined
   let read = 1
   const offset = (): number => chunks.slice(0, read).join('').length
@@ -30,7 +32,10 @@ function followerOf(chunks: string[], isComplete: boolean): Follower {
     get offset() {
       return offset()
     },
-    read: () => (read < chunks.length ? Buffer.from(chunks[read++]!) : null),
+    read: () => {
+      const chunk = read < chunks.length ? Buffer.from(chunks[read++]!) : null
+      return chunk && coldAt.includes(read - 1) ? Promise.resolve(chunk) : chunk
+    },
   } as unknown as Follower
 }
 
@@ -56,4 +61,14 @@ t.test('nothing more is sent, and no end, to a client that has left', async (t) 
   const { sent, exchange } = record(1)
   await sendEntryBody(exchange, followerOf(['ab', 'cd'], false), Buffer.from('ab'))
   t.same(sent, ['ab'])
+})
+
+t.test('only chunks in memory of a whole entry may wait for the client together', async (t) => {
+  const whole = record()
+  await sendEntryBody(whole.exchange, followerOf(['a', 'b', 'c', 'd', 'e'], true, [2]), Buffer.from('a'))
+  t.same(whole.sent, ['a', 'b', 'c', 'd', 'e.'])
+  t.same(whole.shared, [true, true, false, true])
+  const growing = record()
+  await sendEntryBody(growing.exchange, followerOf(['a', 'b'], false), Buffer.from('a'))
+  t.same(growing.shared, [false, false])
 })

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { TrustedProxies } from '../../src/access/proxies.js'
-import { Exchange, type Monitors } from '../../src/http/exchange.js'
+import { Exchange, writeMax, type Monitors } from '../../src/http/exchange.js'
 import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import { createLog } from '../../src/telemetry/log.js'
@@ -133,6 +133,53 @@ t.test('bytes beyond the write budget wait for the next turn of the event loop',
   ends.shift()?.()
   await ended
   t.equal(exchange.response.writableEnded, true)
+})
+
+/** Counts the writes to the operating system. */
+function countWrites({ request: { socket } }: Exchange): { count: number } {
+  const counted = { count: 0 }
+  for (const name of ['_write', '_writev'] as const) {
+    const write = socket[name]?.bind(socket) as (...args: unknown[]) => void
+    Object.assign(socket, { [name]: (...args: unknown[]) => (counted.count++, write(...args)) })
+  }
+  return counted
+}
+
+t.test('short chunks go out together, to a client that takes them', async (t) => {
+  for (const head of ['HTTP/1.1', 'HTTP/1.1\r\nConnection: close']) {
+    const { exchange, client } = await openExchange(t, `GET /r.git/HEAD ${head}`)
+    let received = 0
+    client.on('data', (chunk: Buffer) => (received += chunk.length))
+    const writes = countWrites(exchange)
+    for (let sent = 0; sent < 64; sent++) t.equal(await exchange.send(Buffer.alloc(1 << 16), true), true)
+    exchange.response.end()
+    await eventually('all has come', () => received > 1 << 22)
+    t.ok(writes.count <= 6, `4 MiB by ${writes.count} writes`)
+  }
+})
+
+t.test('a client that stops reading holds no more of short chunks than of long ones', async (t) => {
+  for (const [size, isShared] of [1000, 1 << 16, 300_000, writeMax].flatMap(
+    (size) =>
+      [
+        [size, true],
+        [size, false],
+      ] as const,
+  )) {
+    const { exchange, client } = await openExchange(t, get)
+    client.pause()
+    let waits: Promise<boolean> | undefined
+    // The kernel takes some megabytes for it.
+    while (!waits) {
+      const sending = exchange.send(Buffer.alloc(size), isShared)
+      if (await pending(sending)) waits = sending
+    }
+    const { writableLength } = exchange.response
+    const most = isShared ? writeMax : size + exchange.response.writableHighWaterMark
+    t.ok(writableLength <= most + 100, `${writableLength} bytes of chunks of ${size}`)
+    client.resume()
+    t.equal(await waits, true)
+  }
 })
 
 t.test('100 (Continue) is sent once, to a client that waits for it', async (t) => {

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { gunzipSync } from 'node:zlib'
 import * as zlib from 'node:zlib'
 import { CompressedForms, formOfEntry, type CompressedForm } from '../../src/service/compressed-forms.js'
-import type { Entry } from '../../src/streamcache/index.js'
+import { Rope, type Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
 import { collect, ManualProducer, producerOf } from '../support/producers.js'
 import { sha256 } from '../support/sha256.js'
@@ -133,4 +133,54 @@ t.test('a form that does not fit, or whose bytes cannot be read, is none', async
     },
   }
   t.equal(await new CompressedForms(unlimited).made(broken, 'gzip'), undefined)
+})
+
+/** A whole entry whose producer has yielded a Revision. */
+const entryWith = (chunks: readonly Buffer[], key = 'key') => {
+  const rope = new Rope(chunks)
+  const follow = async function* () {
+    yield* chunks
+  }
+  return { key, rope, size: rope.length, follow } as unknown as Entry
+}
+
+const chunksOf = (...texts: string[]): Buffer[] => texts.map((each) => Buffer.from(each.repeat(1000)))
+
+t.test('the form of an entry with a rope shares pieces with that of the version before it', async (t) => {
+  const forms = new CompressedForms(unlimited)
+  const chunks = chunksOf('one', 'two', 'three')
+  const entry = entryWith(chunks)
+  t.equal(forms.of(entry, 'gzip'), undefined, 'the first request is not delayed')
+  const form = await made(forms, entry, 'gzip')
+  t.equal(gunzipSync(Buffer.concat(form.chunks)).toString(), chunks.join(''))
+  t.equal(form.length, Buffer.concat(form.chunks).length)
+  t.equal(forms.of(entry, 'gzip'), form)
+  const changed = chunks.with(1, Buffer.from('four'))
+  const second = await forms.made(formOfEntry(entryWith(changed)), 'gzip')
+  t.equal(gunzipSync(Buffer.concat(second!.chunks)).toString(), changed.join(''))
+  t.equal(
+    second!.chunks.filter((chunk) => form.chunks.includes(chunk)).length,
+    3,
+    'the header and two pieces',
+  )
+})
+
+t.test('only the last version of a key has forms', async (t) => {
+  const forms = new CompressedForms(unlimited)
+  const [first, second] = [entryWith(chunksOf('a', 'b')), entryWith(chunksOf('a', 'c'))]
+  const other = entryWith(chunksOf('a', 'b'), 'other key')
+  for (const entry of [first, other, second]) await forms.made(formOfEntry(entry), 'gzip')
+  t.ok(forms.of(second, 'gzip'))
+  t.ok(forms.of(other, 'gzip'))
+  t.equal(forms.of(first, 'gzip'), undefined)
+})
+
+t.test('an entry with a rope has zstd only for clients that do not accept gzip', async (t) => {
+  const forms = new CompressedForms(unlimited)
+  const chunks = chunksOf('one', 'two')
+  const source = formOfEntry(entryWith(chunks))
+  t.equal((await forms.made(source, 'zstd, gzip'))?.coding, 'gzip')
+  const form = await forms.made(source, 'zstd')
+  t.equal(form?.coding, hasZstd ? 'zstd' : undefined)
+  t.equal((await forms.made(source, 'zstd, gzip'))?.coding, 'gzip', 'forms of one entry are kept together')
 })

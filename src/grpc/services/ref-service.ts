@@ -113,14 +113,17 @@ async function sendRefs(
     const message = writer.take()
     return call.send(message, message.encoded.length)
   }
-  for await (const part of answer.listing.cut(query)) {
+  const { listing } = answer
+  for await (const part of listing.cut(query)) {
     for (const ref of parseRefs(part)) {
       if (writer.add(ref)) continue
       if (!(await send())) return
       writer.add(ref)
     }
-    if (writer.length > 0 && !(await send())) return
+    // The parts of a whole listing come at once, and fill the messages. Others may be followed by a wait.
+    if (!listing.complete && writer.length > 0 && !(await send())) return
     call.throwIfAborted()
   }
+  if (writer.length > 0 && !(await send())) return
   call.outcome = answer.reuse
 }

@@ -46,6 +46,8 @@ export class DiskPeers implements PeerOrigin<DiskQuestion> {
     const { entry, follower } = await refs.readForPeer({ path }, asked, repository, maxAgeMs)
     // As of now, which is no less than it was when the question came.
     const ageMs = cache.ageMsOf(entry)
-    return { follower, sha256: entry.sha256, ageMs: 0, notes: () => ({ ageMs }) }
+    // Of an entry with a rope it is computed once, and not for each node that asks.
+    const sha256 = await entry.digest()
+    return { follower, sha256, ageMs: 0, notes: () => ({ ageMs }) }
   }
 }
