@@ -71,7 +71,7 @@ export const fileSteps: readonly Step[] = [
     run: async (place) => {
       const ref = pickName(place)
       if (!(await isFile(pathOf(place, ref)))) return `${JSON.stringify(ref)} is not loose`
-      await rm(pathOf(place, ref) as unknown as string)
+      await rm(pathOf(place, ref))
       return `the file ${JSON.stringify(ref)} is removed`
     },
   },
@@ -95,7 +95,7 @@ export const fileSteps: readonly Step[] = [
         () => true,
         () => false,
       )
-      if (isThere) await rm(path as unknown as string, { recursive: true, force: true })
+      if (isThere) await rm(path, { recursive: true, force: true })
       else if (file.endsWith('/dir')) await mkdir(path, { recursive: true })
       else await writeFile(path, `${random.pick(place.repository.commits)}\n`).catch(() => {})
       return `${JSON.stringify(file)} ${isThere ? 'goes away' : 'lies around'}`
@@ -119,7 +119,7 @@ export const fileSteps: readonly Step[] = [
         () => true,
         () => false,
       )
-      if (isThere) await rm(path as unknown as string)
+      if (isThere) await rm(path)
       else await symlink(place.random.pick(['refs/heads/main', 'main', 'nothing']), path).catch(() => {})
       return `the link refs/heads/link ${isThere ? 'goes away' : 'appears'}`
     },
