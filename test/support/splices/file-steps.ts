@@ -133,14 +133,14 @@ export const fileSteps: readonly Step[] = [
       const before = await readFile(path, 'latin1').catch(() => undefined)
       if (before === undefined) return 'no packed-refs'
       const lines = before.split('\n').filter(Boolean)
-      const [header = ''] = lines.filter((line) => line.startsWith('#'))
+      const header = lines.find((line) => line.startsWith('#')) ?? ''
       // A ref and the line of its peeled object (^) stay together.
       const refs = lines
         .filter((line) => !line.startsWith('#'))
         .join('\n')
         .split(/\n(?!\^)/)
       const without = random.below(Math.max(1, refs.length))
-      const [one, moved = ''] = [random.pick(place.repository.commits), random.pick(refs)]
+      const [one, moved] = [random.pick(place.repository.commits), random.pick(refs)]
       const id = /^[0-9a-f]+/.exec(moved)?.[0] ?? ''
       const changes = {
         'with the same bytes': before,

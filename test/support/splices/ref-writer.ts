@@ -54,7 +54,7 @@ export async function startWriter(
     stdio: ['pipe', 'pipe', 'ignore'],
   })
   t.teardown(() => child.kill('SIGKILL'))
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  const lines: AsyncIterator<string, undefined> = createInterface(child.stdout)[Symbol.asyncIterator]()
   const next = async (): Promise<string> => {
     const { value, done } = await lines.next()
     if (done) throw new Error(`${program} has ended`)
