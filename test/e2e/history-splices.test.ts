@@ -14,7 +14,7 @@ const program = process.env['REFSTREAM_TEST_GIT'] ?? 'git'
 const seed = Number(process.env['REFSTREAM_SEED'] ?? Date.now() % 1_000_000)
 const seconds = Number(process.env['REFSTREAM_SOAK_MINUTES'] ?? 0) * 60
 if (seconds > 0) t.setTimeout(0)
-const length = seconds > 0 ? { seconds } : { rounds: 6 }
+const length = seconds > 0 ? { seconds } : { rounds: 4 }
 
 const probe = ['init', '--bare', '--ref-format=reftable', join(tempDir(t), 'probe.git')]
 const hasReftable = spawnSync(program, probe).status === 0

@@ -14,7 +14,7 @@ import type { Step } from '../support/splices/step.js'
 import { walk } from '../support/splices/walk.js'
 import { tempDir } from '../support/temp-dir.js'
 
-const steps = Number(process.env['REFSTREAM_STEPS'] ?? 40)
+const steps = Number(process.env['REFSTREAM_STEPS'] ?? 16)
 const firstSeed = Number(process.env['REFSTREAM_SEED'] ?? 1)
 // Long runs take as long as they take.
 if ('REFSTREAM_STEPS' in process.env) t.setTimeout(0)
@@ -46,7 +46,7 @@ const reftableScenes: Scene[] = [
 const all = hasReftable ? [...scenes, ...reftableScenes] : scenes
 if (!hasReftable) t.pass('reftable needs Git 2.45', { skip: true })
 
-t.test('after each step the answers are those of Git', { timeout: steps * 2000 + 60_000 }, async (t) => {
+t.test('after each step the answers are those of Git', { timeout: 0 }, async (t) => {
   const walks = all.map(async ({ what, kinds, ...options }, index) => {
     const seed = firstSeed + index
     const repository = createModelRepository(t, root, { name: `scene-${index}.git`, ...options })
@@ -55,10 +55,8 @@ t.test('after each step the answers are those of Git', { timeout: steps * 2000 +
     t.comment(`${what}, seed ${seed}: ${[...counts].map(([name, count]) => `${count} ${name}`).join(', ')}`)
     t.ok(failed < made / 2, `${what}: most changes are made, ${failed} of ${made} failed`)
   })
-  // All end before the test does, also if one fails.
-  for (const outcome of await Promise.allSettled(walks)) {
-    if (outcome.status === 'rejected') t.fail((outcome.reason as Error).message)
-  }
+  const failures = walks.map((walked) => walked.catch((error: Error) => void t.fail(error.message)))
+  await Promise.all(failures)
   t.equal(await sidecar.metric('refstream_processes_running'), 0, 'no process is left')
   await checkSplices(t, sidecar, all.length * Math.floor(steps / 8))
 })

@@ -13,7 +13,7 @@ import { walk } from '../support/splices/walk.js'
 import { tempDir } from '../support/temp-dir.js'
 import { skipReason } from '../support/upstreams/programs.js'
 
-const steps = Number(process.env['REFSTREAM_STEPS'] ?? 25)
+const steps = Number(process.env['REFSTREAM_STEPS'] ?? 12)
 const firstSeed = Number(process.env['REFSTREAM_SEED'] ?? 1)
 // Long runs take as long as they take.
 if ('REFSTREAM_STEPS' in process.env) t.setTimeout(0)
@@ -39,7 +39,7 @@ const ofGit = refSteps.filter(({ name }) =>
 for (const [index, { kind, refFormat }] of scenes.entries()) {
   const command = commandOf(kind)
   const skip = skipReason(kind, command ? undefined : `${kind} is not installed`)
-  t.test(`${kind}, ${refFormat}`, { skip, timeout: steps * 2000 + 60_000 }, async (t) => {
+  t.test(`${kind}, ${refFormat}`, { skip, timeout: 0 }, async (t) => {
     const seed = firstSeed + index
     const repository = createModelRepository(t, root, { name: `${kind}-${refFormat}.git`, refFormat })
     const writer = await startWriter(t, command!, repository.directory)

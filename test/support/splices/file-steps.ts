@@ -126,7 +126,7 @@ export const fileSteps: readonly Step[] = [
   },
   {
     name: 'packed-refs rewritten',
-    weight: 2,
+    weight: 4,
     run: async (place) => {
       const { random } = place
       const path = pathOf(place, 'packed-refs')

@@ -66,6 +66,8 @@ export async function walk({ root, repository, url, seed, steps, kinds }: WalkOp
       }
       // Several changes within a timer tick are one step now and then.
       const together = random.below(5) === 0 ? 2 + random.below(2) : 1
+      // An answer during the changes may show any of them; a fill of it must not be kept for what comes after.
+      const meanwhile = random.below(3) > 0 ? [] : askDuring(client, repository, random)
       for (let each = 0; each < together; each++) {
         const step = pickStep(possible, random)
         const done = await step.run(place)
@@ -73,7 +75,11 @@ export async function walk({ root, repository, url, seed, steps, kinds }: WalkOp
         counts.set(step.name, (counts.get(step.name) ?? 0) + 1)
         if (done.includes('(failed)')) failed++
       }
+      const during = Promise.all(meanwhile)
+      // Half of the time, the comparison finds fills that began before the last change.
+      if (random.below(2) === 0) await during
       expected = await compareAll()
+      await during
     }
   } catch (error) {
     const last = log.slice(-25).join('\n')
@@ -85,6 +91,13 @@ export async function walk({ root, repository, url, seed, steps, kinds }: WalkOp
     client.close()
   }
   return { counts, failed }
+}
+
+function askDuring(client: SidecarClient, repository: ModelRepository, random: Random): Promise<unknown>[] {
+  const questions = ['v0', 'v1', { peel: true, symrefs: true, unborn: true, prefixes: [] }] as const
+  return questions
+    .slice(random.below(questions.length))
+    .map((question) => client.answer(repository, question, 'identity'))
 }
 
 function pickStep(kinds: readonly Step[], random: Random): Step {
