@@ -55,7 +55,13 @@ t.test('after each step the answers are those of Git', { timeout: 0 }, async (t)
     t.comment(`${what}, seed ${seed}: ${[...counts].map(([name, count]) => `${count} ${name}`).join(', ')}`)
     t.ok(failed < made / 2, `${what}: most changes are made, ${failed} of ${made} failed`)
   })
-  const failures = walks.map((walked) => walked.catch((error: Error) => void t.fail(error.message)))
+  const failures = walks.map((walked) =>
+    walked.catch((error: unknown) => {
+      const { message } = error as Error
+      console.error(message)
+      t.fail(message.slice(0, message.indexOf('\n')))
+    }),
+  )
   await Promise.all(failures)
   t.equal(await sidecar.metric('refstream_processes_running'), 0, 'no process is left')
   await checkSplices(t, sidecar, all.length * Math.floor(steps / 8))
