@@ -58,16 +58,19 @@ export async function answersOfGit(
     const { ok, stdout } = await runGit(root, args, { protocol })
     return ok ? Buffer.concat([serviceHeader, stdout]).toString('latin1') : undefined
   }
-  const list = async (): Promise<AnswerBytes[]> => {
+  const list = async (lists: readonly ListQuestion[]): Promise<AnswerBytes[]> => {
     if (lists.length === 0) return []
     const input = Buffer.concat([...lists.map((question) => commandOf(question, repository)), flushPacket])
     const { stdout } = await runGit(root, ['upload-pack', path], { input, protocol: 'version=2' })
-    return messagesOf(stdout.toString('latin1')).slice(1)
+    const listed = messagesOf(stdout.toString('latin1')).slice(1)
+    if (listed.length === lists.length || lists.length === 1) return listed
+    // Git ends at the first command that fails; the others may have an answer.
+    return (await Promise.all(lists.map((question) => list([question])))).map(([answer]) => answer)
   }
   const [v0, v1, listed] = await Promise.all([
     questions.includes('v0') ? advertise() : undefined,
     questions.includes('v1') ? advertise('version=1') : undefined,
-    list(),
+    list(lists),
   ])
   return questions.map((question) => {
     if (typeof question === 'object') return listed[lists.indexOf(question)]
@@ -109,7 +112,7 @@ export class SidecarClient {
     this.#url = url
   }
 
-  /** Resolves with an answer, decoded. @throws if the response is cut short, or does not decode */
+  /** Resolves with an answer, decoded; undefined: the response was cut short, or is an error. @throws if it does not decode */
   async answer(repository: ModelRepository, question: Question, coding: Coding): Promise<AnswerBytes> {
     const url = `${this.#url}/${repository.served}`
     const version = typeof question === 'object' ? 2 : question === 'v1' ? 1 : undefined
@@ -130,7 +133,11 @@ export class SidecarClient {
           )
         : await open(`${url}/info/refs?service=git-upload-pack`, { agent: this.#agent, headers })
     const chunks: Buffer[] = []
-    for await (const chunk of response) chunks.push(chunk as Buffer)
+    try {
+      for await (const chunk of response) chunks.push(chunk as Buffer)
+    } catch {
+      return undefined
+    }
     if (response.statusCode !== 200) return undefined
     return decoded(Buffer.concat(chunks), response.headers['content-encoding']).toString('latin1')
   }
