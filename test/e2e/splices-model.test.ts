@@ -24,6 +24,11 @@ const sidecar = await startSidecar(t, root, { args: ['--export-all'] })
 const probe = ['init', '--quiet', '--bare', '--ref-format=reftable', join(tempDir(t), 'probe.git')]
 const hasReftable = spawnSync('git', probe).status === 0
 
+t.teardown(() => {
+  // What Git has reported may tell why an answer differs.
+  if (!t.passing()) console.error(sidecar.log.filter(({ level }) => Number(level) >= 40).slice(-10))
+})
+
 interface Scene extends Omit<ModelOptions, 'name'> {
   readonly what: string
   readonly kinds: readonly Step[]

@@ -41,15 +41,22 @@ for (const [index, { kind, refFormat }] of scenes.entries()) {
   const skip = skipReason(kind, command ? undefined : `${kind} is not installed`)
   t.test(`${kind}, ${refFormat}`, { skip, timeout: 0 }, async (t) => {
     const seed = firstSeed + index
-    const repository = createModelRepository(t, root, { name: `${kind}-${refFormat}.git`, refFormat })
+    const made = createModelRepository(t, root, { name: `${kind}-${refFormat}.git`, refFormat })
+    // If go-git 5.19 deletes a packed tag, it leaves the line of its peeled object in packed-refs, which Git then cannot read.
+    const repository = kind === 'go-git' ? { ...made, tags: made.commits } : made
     const writer = await startWriter(t, command!, repository.directory)
     const kinds = [...stepsOf(kind, writer), ...ofGit]
     const { counts, failed } = await walk({ root, repository, url: sidecar.url, seed, steps, kinds })
-    const made = [...counts.values()].reduce((sum, count) => sum + count, 0)
+    const changes = [...counts.values()].reduce((sum, count) => sum + count, 0)
     t.comment(`seed ${seed}: ${[...counts].map(([name, count]) => `${count} ${name}`).join(', ')}`)
-    t.ok(failed < made / 2, `most changes are made, ${failed} of ${made} failed`)
+    t.ok(failed < changes / 2, `most changes are made, ${failed} of ${changes} failed`)
   })
 }
+
+t.teardown(() => {
+  // What Git has reported may tell why an answer differs.
+  if (!t.passing()) console.error(sidecar.log.filter(({ level }) => Number(level) >= 40).slice(-10))
+})
 
 t.test('there were splices', (t) => {
   const here = scenes.filter(({ kind }) => commandOf(kind)).length

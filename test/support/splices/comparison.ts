@@ -83,6 +83,8 @@ function askAll(
 function check({ questions, answers }: Expected, served: readonly AnswerBytes[]): void {
   for (const [index, question] of questions.entries()) {
     if (served[index] === answers[index]) continue
+    // Git may still list a part of what it cannot read as a whole; the sidecar lists all or nothing.
+    if (answers[wholeAt] === undefined && served[index] === undefined) continue
     throw new Difference(`${JSON.stringify(question)}:\n${differenceOf(served[index], answers[index])}`)
   }
 }
