@@ -4,6 +4,7 @@
 # make soak   real writers and readers for MINUTES; fails if an answer was stale
 # make chaos  the same while Git, disk, clients and refstream itself fail; fails if an answer was stale or cut short
 # make gitea  build Gitea for the tests that put it behind refstream, once; without it they are skipped
+# make ref-writers  get the libraries with which tests change refs (go-git, JGit, libgit2, dulwich), once; skipped without them
 # make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under four minutes
 # make bench-fleet  measure workers and a fleet, and print tables
 #
@@ -18,7 +19,7 @@ NODE   ?=
 MINUTES ?= 10
 QUICK  ?=
 
-.PHONY: all run build test smoke soak chaos gitea bench bench-fleet clean
+.PHONY: all run build test smoke soak chaos gitea ref-writers bench bench-fleet clean
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -49,6 +50,9 @@ chaos: build
 
 gitea:
 	@node test/support/upstreams/gitea-build.mjs
+
+ref-writers:
+	@node test/support/splices/writers/build.mjs
 
 # Slow clients need many open files.
 bench: build

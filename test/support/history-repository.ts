@@ -17,12 +17,17 @@ export interface HistoryRepository extends Omit<Workplace, 'url'> {
 /** Commits to choose from: so many that a value is rarely repeated by chance. */
 const commitsMax = 200
 
-/** Makes a repository in `root`, exported and open for pushes, and a clone for writers. @throws if Git fails */
+/**
+ * Makes a repository in `root`, exported and open for pushes, and a clone for writers.
+ * @param moreRefs names of further refs that no writer changes
+ * @throws if Git fails
+ */
 export function createHistoryRepository(
   t: Test,
   root: string,
   format: RefFormat,
   program = 'git',
+  moreRefs: readonly string[] = [],
 ): HistoryRepository {
   const path = `${format}.git`
   const repository = join(root, path)
@@ -50,10 +55,8 @@ export function createHistoryRepository(
   })
   git(['fast-import', '--quiet'], commits.join('\n'))
   // Refs that no writer changes.
-  const constantRefs = Array.from(
-    { length: 300 },
-    (_, index) => `create refs/heads/still/${index} refs/heads/main\n`,
-  )
+  const stillRefs = Array.from({ length: 300 }, (_, index) => `refs/heads/still/${index}`)
+  const constantRefs = [...stillRefs, ...moreRefs].map((ref) => `create ${ref} refs/heads/main\n`)
   git(['update-ref', '--stdin'], constantRefs.join(''))
   git(['pack-refs', '--all'])
   execFileSync(program, ['init', '--quiet', '--bare', clone], { env: gitEnvironment })

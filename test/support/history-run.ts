@@ -4,7 +4,7 @@ import { AdminFailure, LeaseClient } from './lease-client.js'
 import { Random } from './random.js'
 import { createReader, type Reader } from './readers.js'
 import type { HistoryRepository } from './history-repository.js'
-import { allWriters, type Change, type Value, type Writer } from './writers.js'
+import { allWriters, type Change, type Value, type Workplace, type Writer } from './writers.js'
 
 export interface RunOptions {
   readonly repository: HistoryRepository
@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly onlyAtServer?: boolean
   /** A fleet may be unable to tell of a lease: may it refuse leases, and pushes that need them, with 503? */
   readonly mayRefuse?: boolean
+  /** Further writers, with registers of their own. */
+  readonly moreWriters?: (place: Workplace) => Writer[]
   /** Further readers of the registers. */
   readonly moreReaders?: (registers: readonly string[]) => Reader[]
 }
@@ -69,7 +71,8 @@ const refusedMs = 50
 export async function runHistory(options: RunOptions): Promise<History> {
   const { repository, mode, seed, length } = options
   const [urls, readUrls] = [[options.url].flat(), [options.readUrl ?? options.url].flat()]
-  const writers = allWriters({ ...repository, url: urls.map((url) => `${url}/${repository.path}`) }).filter(
+  const place = { ...repository, url: urls.map((url) => `${url}/${repository.path}`) }
+  const writers = [...allWriters(place), ...(options.moreWriters?.(place) ?? [])].filter(
     ({ throughSidecar = false }) => !(throughSidecar && options.onlyAtServer),
   )
   const registers = writers.flatMap((writer) => writer.registers)
