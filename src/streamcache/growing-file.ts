@@ -7,7 +7,8 @@ import { Blocks, blockSize } from './memory/blocks.js'
 import type { GrowingFileOptions } from './growing-file-options.js'
 import type { Coolable } from './memory/hot-tier.js'
 import type { Produced } from './producer.js'
-import type { Rope } from './rope.js'
+import type { Rope } from './memory/rope.js'
+import { RopeBody, type RopeOwner } from './revisions/rope-body.js'
 import { Signal } from './signal.js'
 import { Spill } from './spill.js'
 import type { Spilled } from './spill-options.js'
@@ -34,9 +35,10 @@ const maxUnwritten = 16 * 1024 * 1024
  * follower on if that one lags by half of `maxLeadBytes`, so that the writer can end early. Otherwise it stays in memory
  * and loses what its only follower has passed. So bytes that one fast client reads are never written.
  */
-export class GrowingFile implements Followed, Coolable, Spilled {
-  /** The disk half of this file. */
+export class GrowingFile implements Followed, Coolable, Spilled, RopeOwner {
+  /** The disk half of this file; without a part if there is a `body`. */
   readonly spill: Spill
+  #body: RopeBody | undefined
   readonly #options: GrowingFileOptions
   readonly #blocks: Blocks
   readonly #followers: Followers
@@ -76,9 +78,22 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     return file
   }
 
+  /** Returns a file whose content is a rope that an earlier process stored. */
+  static revised(length: number, options: GrowingFileOptions): GrowingFile {
+    const file = new GrowingFile(options)
+    file.#body = new RopeBody(file, length)
+    file.#state = 'complete'
+    return file
+  }
+
+  /** Its content if it is one rope, which is not in the blocks. */
+  get body(): RopeBody | undefined {
+    return this.#body
+  }
+
   /** Bytes appended so far. */
   get length(): number {
-    return this.#blocks.length
+    return this.#body?.length ?? this.#blocks.length
   }
 
   /** Total length in bytes, once the file is complete. */
@@ -87,17 +102,17 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   }
 
   get hotBytes(): number {
-    return this.#blocks.bytes
+    return this.#body?.bytes ?? this.#blocks.bytes
   }
 
   /** SHA-256 of the whole file in hexadecimal, once it is complete; none as long as it is in memory only. */
   get sha256(): string | undefined {
-    return this.#digest.result
+    return this.#body ? this.#body.sha256 : this.#digest.result
   }
 
   /** As in `Entry`. */
   get rope(): Rope | undefined {
-    return undefined
+    return this.#body?.rope
   }
 
   /** Why it failed, if it has. */
@@ -133,6 +148,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     if (this.#state !== 'growing') return
     this.#digest.append(chunk)
     const before = this.length
+    if (before === 0) this.#options.create?.(this)
     this.#blocks.append(chunk)
     this.#appended.grown(before, this.length)
     if (this.spill.storing) this.#grow(chunk.length)
@@ -146,19 +162,34 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     }
   }
 
+  /**
+   * Makes a rope the whole content of a file that has no bytes yet, without copying it.
+   * @returns false: it has bytes, has ended, or begins in memory until something asks for the disk
+   */
+  revise(rope: Rope): boolean {
+    if (this.#state !== 'growing' || this.length > 0 || rope.length === 0 || this.#unasked) return false
+    this.#body = new RopeBody(this, rope)
+    this.#options.hot.keep(this)
+    this.#appended.grown(0, this.length)
+    return true
+  }
+
   #grow(bytes: number): void {
     if (this.#options.mayGrow?.(this, bytes) === false) this.#options.outgrown?.(this)
   }
 
   /** Length and digest of what has been appended so far. */
-  produced(): Produced {
-    return { length: this.length, sha256: this.#digest.soFar }
+  produced(): Produced | Promise<Produced> {
+    const { length } = this
+    if (this.#body) return this.#body.digest().then((sha256) => ({ length, sha256 }))
+    return { length, sha256: this.#digest.soFar }
   }
 
   /** Ends the file: its bytes are complete. */
   complete(): void {
     if (this.#state !== 'growing') return
     this.#state = 'complete'
+    if (this.length === 0) this.#options.create?.(this)
     this.#digest.end()
     this.#blocks.seal()
     this.#options.hot.keep(this)
@@ -239,7 +270,12 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#eased.notify()
   }
 
+  changed(): void {
+    this.#options.hot.keep(this)
+  }
+
   cool(): void {
+    if (this.#body) return this.#body.cool(true)
     if (this.inMemoryOnly && this.#state === 'complete') {
       this.#leaving = true
       this.#options.displaced?.(this)
@@ -253,6 +289,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
 
   /** Cools the file at once, before the hot tier asks for it. */
   release(): void {
+    if (this.#body) return this.#body.cool(false)
     this.#leaving = false
     this.cool()
     this.#options.hot.keep(this)
@@ -260,7 +297,8 @@ export class GrowingFile implements Followed, Coolable, Spilled {
 
   unreachable(): void {
     this.#trimmed = true
-    this.#blocks.dropUntil(this.length)
+    this.#blocks.dropUntil(this.#blocks.length)
+    this.#body?.drop()
     this.#options.hot.forget(this)
     this.#options.unreachable?.(this)
   }
@@ -278,6 +316,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
 
   read(offset: number): Buffer | null | Promise<Buffer | null> {
     if (this.#state === 'failed') throw this.#error
+    if (offset < this.length && this.#body) return this.#body.read(offset)
     if (offset < this.length) return this.#blocks.from(offset) ?? this.spill.read(offset)
     if (this.#state === 'complete') return null
     return this.#appended.wait().then(() => this.read(offset))
@@ -297,6 +336,7 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     this.#followers.delete(follower)
     this.#options.followed?.(-1)
     this.#eased.notify()
+    this.#body?.settle()
     this.spill.closeIfUnread()
     if (this.#state === 'growing' && this.#followers.count === 0) this.#options.unread?.()
   }
