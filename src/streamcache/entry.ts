@@ -84,7 +84,7 @@ export class Entry {
 
   /** The whole body in chunks that other versions share, if its producer yielded a Revision and it is in memory. */
   get rope(): Rope | undefined {
-    return this.file.rope
+    return this.file.body?.rope
   }
 
   /**
@@ -92,7 +92,7 @@ export class Entry {
    * read back.
    */
   digest(): string | undefined | Promise<string> {
-    return this.sha256 ?? this.file.body?.digest()
+    return this.size === undefined ? undefined : (this.sha256 ?? this.file.body?.digest())
   }
 
   /** Where the committed body is on disk as one whole file; undefined: it is not, or not any more. */
