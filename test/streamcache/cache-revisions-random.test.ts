@@ -87,7 +87,7 @@ t.test(
           await again.close()
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 25 },
     )
     t.pass()
   },
@@ -194,7 +194,7 @@ t.test(
         if (bytes && !bytes.equals(versions.get(token ?? '') ?? Buffer.alloc(0))) throw new Error('not whole')
         await again.close()
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     )
     t.pass()
   },

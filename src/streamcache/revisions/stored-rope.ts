@@ -9,7 +9,7 @@ import { mergeSmallChunks, spliceChunks } from './rope-splice.js'
 /** Bytes per chunk of what is read back. */
 const chunkSize = 64 * 1024
 /** Records that are applied in one iteration of the event loop, and after which small chunks are merged. */
-const appliedAtOnce = 32
+const appliedAtOnce = 8
 
 /** A committed body, the base, and where it is. */
 export interface StoredBase {
