@@ -51,7 +51,7 @@ export const innerFloors = {
   freshness: [['aged', 'fleet'], ['.']],
   fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
-  streamcache: [['.'], ['disk'], ['memory']],
+  streamcache: [['.'], ['revisions'], ['disk'], ['memory']],
   telemetry: [['.'], ['metrics']],
   limits: [['admission', 'connection', 'process'], ['queue'], ['.']],
 }

@@ -31,6 +31,11 @@ export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpa
   readonly coldReadBytes?: number
   /** How many such reads are kept for other followers of the same entry; left out: none. */
   readonly coldReadsShared?: number
+  /**
+   * How long no version of a revised entry must have come before its deltas on disk are merged into one file, in
+   * milliseconds; left out: a minute.
+   */
+  readonly revisionQuietMs?: number
   readonly events?: StreamCacheEvents
 }
 
@@ -42,6 +47,10 @@ export interface StreamCacheEvents {
   discarded?(reason: DiscardReason): void
   /** An operation on the directory or on one of its files has failed. */
   storeFailed?(operation: StoreOperation, error: unknown): void
+  /** A version of a revised entry was written as a delta of that many bytes. */
+  revised?(bytes: number): void
+  /** A version of a revised entry was written as a whole, of that many bytes: later ones are written as deltas to it. */
+  rebased?(bytes: number): void
   /** The filesystem has less free space than required: from now on, what is filled is served and not stored. */
   storeFull?(free: Free): void
   /** The filesystem has enough free space again. */

@@ -1,5 +1,5 @@
 import type { BorrowedBody, Fill, FillResult, StreamCacheOptions } from './cache-options.js'
-import { CommittedEntries, type InMemory } from './committed-entries.js'
+import { CommittedEntries } from './committed-entries.js'
 import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
 import { encodeMetadata } from './disk/metadata.js'
 import type { StoredEntry } from './disk/store.js'
@@ -8,9 +8,11 @@ import { FillError } from './fill-error.js'
 import { GrowingFile } from './growing-file.js'
 import type { GrowingFileOptions, OwnedFile } from './growing-file-options.js'
 import { Growth } from './growth.js'
+import { InMemoryEntries } from './in-memory-entries.js'
 import { HotTier } from './memory/hot-tier.js'
 import { SharedReads } from './memory/shared-reads.js'
 import type { RevisingProducer } from './producer.js'
+import { RevisedEntries } from './revised-entries.js'
 
 const sweepMs = 60_000
 
@@ -27,8 +29,8 @@ export class StreamCache {
   readonly #fileOptions: GrowingFileOptions
   readonly #growth: Growth<OwnedFile>
   readonly #sweeper: NodeJS.Timeout
-  /** The committed entries that are in memory only. */
-  readonly #inMemory = new Map<OwnedFile, InMemory>()
+  readonly #inMemory: InMemoryEntries
+  readonly #revised: RevisedEntries
   #followers = 0
   #closed = false
 
@@ -51,6 +53,17 @@ export class StreamCache {
       this.#abandon(entry)
       if (reason) options.events?.evicted?.(reason)
     })
+    const [committed, directory, { events }] = [this.#committed, this.#directory, options]
+    this.#inMemory = new InMemoryEntries({
+      ...{ hot: this.#hot, committed, directory },
+      store: (entry, committedAt) => this.#store(entry, committedAt),
+      abandon: (entry) => this.#abandon(entry),
+      evicted: (reason) => events?.evicted?.(reason),
+    })
+    const { maxEntryBytes, revisionQuietMs } = options
+    this.#revised = new RevisedEntries({
+      ...{ committed, directory, maxEntryBytes, events, failed, quietMs: revisionQuietMs },
+    })
     this.#growth = new Growth({
       maxBytes: options.maxBytes,
       short: () => this.isShort,
@@ -69,10 +82,8 @@ export class StreamCache {
       readFailed: (error) => failed('read', error),
       followed: (change) => (this.#followers += change),
       unreachable: (file) => this.#growth.end(file),
-      ...(options.memoryFirst && {
-        store: (file: OwnedFile) => this.#createOnDisk(file),
-        displaced: (file: OwnedFile) => this.#displace(file),
-      }),
+      [options.memoryFirst ? 'store' : 'create']: (file: OwnedFile) => this.#createOnDisk(file),
+      displaced: (file) => !this.#closed && this.#inMemory.displace(file),
     }
     this.#sweeper = setInterval(() => {
       this.#committed.purge()
@@ -91,10 +102,9 @@ export class StreamCache {
     return cache
   }
 
-  #restore({ disk, metadata, size }: StoredEntry): void {
-    const file = GrowingFile.stored(disk, metadata.length, metadata.sha256, this.#fileOptions)
-    const entry = new Entry(metadata.key, metadata.token, file)
-    if (this.#committed.accepts(size)) return this.#committed.set(entry, size, metadata.committedAt)
+  #restore(found: StoredEntry): void {
+    const { entry, size, committedAt } = this.#revised.restore(found, this.#fileOptions)
+    if (this.#committed.accepts(size)) return this.#committed.set(entry, size, committedAt)
     // `maxBytes` was larger in an earlier process.
     this.#abandon(entry)
     this.#options.events?.evicted?.('size')
@@ -160,7 +170,8 @@ export class StreamCache {
    * failed, it is tried again a second later.
    */
   discard(entry: Entry): void {
-    const { damaged, borrowed } = entry.file.spill
+    const { damaged } = entry
+    const { borrowed } = entry.file.spill
     if (!damaged) this.#committed.suspend(entry)
     else if (this.#committed.delete(entry) && !borrowed) this.#options.events?.discarded?.('corrupt')
   }
@@ -188,7 +199,9 @@ export class StreamCache {
    * file is gone when this returns. Blocks on the disk, so it is not for frequent use.
    */
   erase(key: string): void {
-    this.#committed.peek(key)?.file.spill.erase()
+    const entry = this.#committed.peek(key)
+    entry?.file.spill.erase()
+    if (entry) this.#revised.erase(entry)
     this.#committed.remove(key)
   }
 
@@ -205,7 +218,6 @@ export class StreamCache {
     unread?: () => void,
   ): Fill {
     const entry = new Entry(key, token, new GrowingFile({ ...this.#fileOptions, unread }))
-    if (!this.#options.memoryFirst) this.#createOnDisk(entry.file)
     if (this.#closed) entry.stop(new FillError('closed', 'the cache is closed'))
     const ended = entry
       .run(producer, this.#options)
@@ -220,28 +232,9 @@ export class StreamCache {
     this.#directory.inBackground(spill, stored)
   }
 
-  /** Writes a committed entry to disk for which memory has no room any more; one that nothing has shared is dropped. */
-  #displace(file: OwnedFile): void {
-    const held = this.#inMemory.get(file)
-    if (!held || this.#closed) return
-    if (file.shared) this.#directory.inBackground(file.spill, this.#moveToDisk(held))
-    else if (this.#committed.delete(held.entry)) this.#options.events?.evicted?.('memory')
-  }
-
-  async #moveToDisk({ entry, committedAt }: InMemory): Promise<void> {
-    entry.file.store()
-    const size = await this.#store(entry, committedAt)
-    this.#inMemory.delete(entry.file)
-    // It may have been evicted meanwhile.
-    if (size === undefined || !this.#committed.resize(entry, size)) {
-      this.#committed.delete(entry)
-      this.#abandon(entry)
-    }
-    entry.file.release()
-  }
-
   async #conclude(entry: Entry, confirm: () => Promise<boolean>): Promise<FillResult> {
     const result = await this.#commit(entry, confirm)
+    entry.base = undefined
     if (result === 'committed') this.#growth.end(entry.file)
     else this.#abandon(entry)
     return result
@@ -255,22 +248,14 @@ export class StreamCache {
     if (token === undefined || !(await confirm().catch(() => false))) return 'unshared'
     if (this.#committed.has(key, token)) return 'loser'
     const committedAt = Date.now()
-    const size = file.inMemoryOnly
-      ? this.#keepInMemory(entry, committedAt)
-      : await this.#store(entry, committedAt)
+    const size = file.body
+      ? this.#revised.keep(entry, committedAt)
+      : file.inMemoryOnly
+        ? this.#inMemory.keep(entry, committedAt)
+        : await this.#store(entry, committedAt)
     if (size === undefined) return 'unstored'
     this.#committed.set(entry, size, committedAt)
     return 'committed'
-  }
-
-  /** @returns the bytes that count against `maxBytes`; undefined: there is no room in memory */
-  #keepInMemory(entry: Entry, committedAt: number): number | undefined {
-    const { file } = entry
-    const size = Math.max(1, file.length)
-    if (!this.#hot.holds(file) || !this.#committed.accepts(size)) return undefined
-    file.spill.keepInMemory()
-    this.#inMemory.set(file, { entry, committedAt })
-    return size
   }
 
   /** @returns the entry's bytes on disk; undefined: it could not be stored */
@@ -282,8 +267,10 @@ export class StreamCache {
     return this.#directory.commit(file.spill, metadata, key)
   }
 
-  #abandon({ file }: Entry): void {
-    this.#inMemory.delete(file)
+  #abandon(entry: Entry): void {
+    const { file } = entry
+    this.#inMemory.forget(file)
+    this.#revised.forget(entry)
     // Its bytes leave the disk with its last follower.
     if (file.followed) this.#growth.hold(file, file.spill.onDisk)
     this.#directory.inBackground(file.spill, file.spill.abandon())
@@ -295,6 +282,7 @@ export class StreamCache {
     clearInterval(this.#sweeper)
     for (const entry of this.#fills.keys()) entry.stop(new FillError('closed', 'the cache is closing'))
     await Promise.all(this.#fills.values())
+    await this.#revised.close()
     await this.#directory.close()
   }
 }

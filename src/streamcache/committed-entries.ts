@@ -97,6 +97,12 @@ export class CommittedEntries {
     return this.#index.peek(key)?.entry
   }
 
+  /** Returns the bytes that an entry counts with, if it is the one of its key. */
+  sizeOf(entry: Entry): number | undefined {
+    const held = this.#index.peek(entry.key)
+    return held?.entry === entry ? held.size : undefined
+  }
+
   /** Drops the entry of a key, although it is intact. */
   remove(key: string): void {
     this.#index.delete(key)

@@ -1,9 +1,9 @@
 import { FillError } from './fill-error.js'
 import type { Follower } from './follower.js'
 import type { GrowingFile } from './growing-file.js'
-import type { RevisingProducer } from './producer.js'
+import type { Produce, RevisingProducer } from './producer.js'
 import { Revision } from './revision.js'
-import type { Rope } from './rope.js'
+import type { Rope } from './memory/rope.js'
 import { withRetries, type RetryOptions } from './retry.js'
 import { callAfter } from './timer.js'
 
@@ -25,6 +25,8 @@ export class Entry {
   /** The state that the bytes stand for; undefined if it could not be named, so that no later request may join. */
   readonly token: string | undefined
   readonly file: GrowingFile
+  /** What its Revision was made from, until it is decided whether the entry is committed. */
+  base: Revision['base']
   readonly #abort = new AbortController()
   #begun = false
 
@@ -49,10 +51,18 @@ export class Entry {
    * or cannot be read now.
    */
   load(): boolean | Promise<boolean> {
-    return this.file.spill.load()
+    return this.file.body?.load() ?? this.file.spill.load()
   }
 
-  /** Frees the memory of bytes that are on disk too, for an owner that holds these bytes in another form. */
+  /** Is it proved that what is on disk is not what was committed? */
+  get damaged(): boolean {
+    return this.file.body?.damaged ?? this.file.spill.damaged
+  }
+
+  /**
+   * Frees the memory of bytes that are on disk too, for an owner that holds these bytes in another form; of a rope as soon
+   * as it is on disk and not followed.
+   */
   cool(): void {
     this.file.release()
   }
@@ -74,17 +84,20 @@ export class Entry {
 
   /** The whole body in chunks that other versions share, if its producer yielded a Revision and it is in memory. */
   get rope(): Rope | undefined {
-    return this.file.rope
+    return this.file.body?.rope
   }
 
-  /** Returns `sha256`, computed now if it was not needed before; undefined while the entry grows. */
+  /**
+   * Returns `sha256`, computed now if it was not needed before; undefined while the entry grows. Rejects if a rope cannot be
+   * read back.
+   */
   digest(): string | undefined | Promise<string> {
-    return this.sha256 ?? this.rope?.digest()
+    return this.size === undefined ? undefined : (this.sha256 ?? this.file.body?.digest())
   }
 
-  /** Where the committed body is on disk; undefined: it is not, or not any more. */
+  /** Where the committed body is on disk as one whole file; undefined: it is not, or not any more. */
   get path(): string | undefined {
-    return this.file.spill.path
+    return this.file.body ? this.file.body.path : this.file.spill.path
   }
 
   /** Why the fill failed, if it has. */
@@ -134,15 +147,21 @@ export class Entry {
         this.#begun = true
         timeLeft -= performance.now() - asked
         if (next.value.length === 0) continue
-        if (next.value instanceof Revision) {
-          for (const chunk of next.value.rope.chunks) await this.#append(chunk, limits)
-        } else await this.#append(next.value, limits)
+        await this.#take(next.value, limits)
       }
       this.file.complete()
     } catch (error) {
       // Aborts the signal too, in case the producer is still running.
       this.stop(error instanceof FillError ? error : producerError(error))
     }
+  }
+
+  async #take(produced: Produce, limits: FillLimits): Promise<void> {
+    if (this.file.body) throw new FillError('producer', 'a producer made bytes after a revision')
+    if (!(produced instanceof Revision)) return this.#append(produced, limits)
+    this.base = produced.base
+    if (this.file.revise(produced.rope)) return
+    for (const chunk of produced.rope.chunks) await this.#append(chunk, limits)
   }
 
   #silenceLimitMs(alive: boolean, { fillStartMs, fillFirstByteMs, fillSilenceMs }: FillLimits): number {

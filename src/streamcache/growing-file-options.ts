@@ -29,6 +29,8 @@ export interface GrowingFileOptions extends SpillOptions {
    * from their first byte, or never.
    */
   readonly store?: (file: OwnedFile) => void
+  /** Creates the file on disk, and hands it to `spill.storeOn`, with the first bytes or at the end; without `store`. */
+  readonly create?: (file: OwnedFile) => void
   /** Called when memory has no room for a complete file that is not on disk. */
   readonly displaced?: (file: OwnedFile) => void
   /** Called when a follower is attached (1) or detached (-1). */

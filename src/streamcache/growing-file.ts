@@ -1,19 +1,16 @@
-import { AppendSignal } from './append-signal.js'
 import type { DiskFile } from './disk/disk-file.js'
-import { Follower, type Followed } from './follower.js'
-import { Followers } from './followers.js'
+import { FollowedFile } from './followed-file.js'
+import type { Follower } from './follower.js'
 import { GrowingDigest } from './growing-digest.js'
 import { Blocks, blockSize } from './memory/blocks.js'
 import type { GrowingFileOptions } from './growing-file-options.js'
 import type { Coolable } from './memory/hot-tier.js'
+import { maxUnwritten, paceOf } from './pace.js'
 import type { Produced } from './producer.js'
-import type { Rope } from './rope.js'
-import { Signal } from './signal.js'
+import type { Rope } from './memory/rope.js'
+import { RopeBody, type RopeOwner } from './revisions/rope-body.js'
 import { Spill } from './spill.js'
 import type { Spilled } from './spill-options.js'
-
-/** Bytes that may wait for the disk before the writer has to pause. */
-const maxUnwritten = 16 * 1024 * 1024
 
 /**
  * One writer, many followers, each at its own offset:
@@ -28,29 +25,17 @@ const maxUnwritten = 16 * 1024 * 1024
  * one) all bytes stay in memory; past `maxLeadBytes` the blocks that every follower has passed are dropped, no follower
  * may join any more, and the slowest sets the pace: if it stops while others wait for it, it is closed with an error
  * (see Followers). What is on disk, and how it gets there, is the spill's part.
- *
- * A file that begins in memory (`store`) is decided upon when it is longer than `maxLeadBytes`. It goes to disk, all of
- * it, if it is shared: a second follower has attached, or its owner expects one. It goes to disk from the slowest
- * follower on if that one lags by half of `maxLeadBytes`, so that the writer can end early. Otherwise it stays in memory
- * and loses what its only follower has passed. So bytes that one fast client reads are never written.
+ * When a file that begins in memory goes to disk: see paceOf().
  */
-export class GrowingFile implements Followed, Coolable, Spilled {
-  /** The disk half of this file. */
+export class GrowingFile extends FollowedFile implements Coolable, Spilled, RopeOwner {
+  /** The disk half of this file; without a part if there is a `body`. */
   readonly spill: Spill
+  #body: RopeBody | undefined
   readonly #options: GrowingFileOptions
   readonly #blocks: Blocks
-  readonly #followers: Followers
-  /** Notified when bytes were appended or the file has ended. */
-  readonly #appended = new AppendSignal()
-  /** Notified when the writer may no longer have to pause. */
-  readonly #eased = new Signal()
   #digest: GrowingDigest
-  #state: 'growing' | 'complete' | 'failed' = 'growing'
-  #error: unknown
   /** May the writer go on without regard to followers? */
   #hurried = false
-  /** Are the first bytes gone? */
-  #trimmed = false
   /** Is it in memory only, because nothing has asked for the disk yet? */
   #unasked: boolean
   /** Is it about to leave memory for the disk? Then its bytes do not count as memory that others must give. */
@@ -58,9 +43,9 @@ export class GrowingFile implements Followed, Coolable, Spilled {
 
   /** The writer may begin before the file on disk exists: see Spill.storeOn. */
   constructor(options: GrowingFileOptions, blocks = new Blocks()) {
+    super(options)
     this.#options = options
     this.#blocks = blocks
-    this.#followers = new Followers(options.patienceMs)
     this.#unasked = options.store !== undefined
     this.#digest = new GrowingDigest(!this.#unasked)
     this.spill = new Spill(this, blocks, options, !this.#unasked)
@@ -71,79 +56,77 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     const file = new GrowingFile(options, Blocks.absent(length))
     file.#unasked = false
     file.spill.adopt(disk)
-    file.#state = 'complete'
+    file.succeed()
     file.#digest = GrowingDigest.of(sha256)
     return file
   }
 
-  /** Bytes appended so far. */
-  get length(): number {
-    return this.#blocks.length
+  /** Returns a file whose content is a rope that an earlier process stored. */
+  static revised(length: number, options: GrowingFileOptions): GrowingFile {
+    const file = new GrowingFile(options)
+    file.#body = new RopeBody(file, length)
+    file.succeed()
+    return file
   }
 
-  /** Total length in bytes, once the file is complete. */
-  get size(): number | undefined {
-    return this.#state === 'complete' ? this.length : undefined
+  /** Its content if it is one rope, which is not in the blocks. */
+  get body(): RopeBody | undefined {
+    return this.#body
+  }
+
+  /** Bytes appended so far. */
+  get length(): number {
+    return this.#body?.length ?? this.#blocks.length
   }
 
   get hotBytes(): number {
-    return this.#blocks.bytes
+    return this.#body?.bytes ?? this.#blocks.bytes
   }
 
   /** SHA-256 of the whole file in hexadecimal, once it is complete; none as long as it is in memory only. */
   get sha256(): string | undefined {
-    return this.#digest.result
-  }
-
-  /** As in `Entry`. */
-  get rope(): Rope | undefined {
-    return undefined
-  }
-
-  /** Why it failed, if it has. */
-  get error(): unknown {
-    return this.#error
+    if (!this.#body) return this.#digest.result
+    return this.growing ? undefined : this.#body.sha256
   }
 
   /** Are all its bytes in memory, and none on disk? */
   get inMemoryOnly(): boolean {
-    return this.#unasked && !this.#trimmed
-  }
-
-  /** Has more than one follower attached, or does its owner expect more? */
-  get shared(): boolean {
-    return this.#followers.shared
+    return this.#unasked && !this.trimmed
   }
 
   get fitsInMemory(): boolean {
     return this.length <= this.#options.hot.maxBytes
   }
 
-  get followed(): boolean {
-    return this.#followers.count > 0
-  }
-
-  /** May a new follower attach? Not if the first bytes are gone. */
-  get joinable(): boolean {
-    return this.#state !== 'failed' && !this.#trimmed
-  }
-
   /** Adds bytes. Resolves when the writer may go on: at once unless it has to pause. No effect after the end. */
   async append(chunk: Buffer): Promise<void> {
-    if (this.#state !== 'growing') return
+    if (!this.growing) return
     this.#digest.append(chunk)
     const before = this.length
+    if (before === 0) this.#options.create?.(this)
     this.#blocks.append(chunk)
-    this.#appended.grown(before, this.length)
+    this.appended.grown(before, this.length)
     if (this.spill.storing) this.#grow(chunk.length)
     this.spill.flush()
     this.#options.hot.keep(this)
     while (this.#mustPause()) {
       // The writer waits for followers to read, so they must not wait for AppendSignal's timer.
-      this.#appended.notify()
+      this.appended.notify()
       const needed = this.length - this.#options.maxLeadBytes
-      await this.#eased.wait(this.spill.storing ? undefined : this.#followers.closeStalled(needed))
+      await this.eased.wait(this.spill.storing ? undefined : this.followers.closeStalled(needed))
     }
+  }
+
+  /**
+   * Makes a rope the whole content of a file that has no bytes yet, without copying it.
+   * @returns false: it has bytes, has ended, or begins in memory until something asks for the disk
+   */
+  revise(rope: Rope): boolean {
+    if (!this.growing || this.length > 0 || rope.length === 0 || this.#unasked) return false
+    this.#body = new RopeBody(this, rope)
+    this.#options.hot.keep(this)
+    this.appended.grown(0, this.length)
+    return true
   }
 
   #grow(bytes: number): void {
@@ -151,40 +134,42 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   }
 
   /** Length and digest of what has been appended so far. */
-  produced(): Produced {
-    return { length: this.length, sha256: this.#digest.soFar }
+  produced(): Produced | Promise<Produced> {
+    const { length } = this
+    if (this.#body) return this.#body.digest().then((sha256) => ({ length, sha256 }))
+    return { length, sha256: this.#digest.soFar }
   }
 
   /** Ends the file: its bytes are complete. */
   complete(): void {
-    if (this.#state !== 'growing') return
-    this.#state = 'complete'
+    if (!this.growing) return
+    this.succeed()
+    if (this.length === 0) this.#options.create?.(this)
     this.#digest.end()
     this.#blocks.seal()
     this.#options.hot.keep(this)
-    this.#appended.notify()
+    this.appended.notify()
   }
 
   /** Ends the file with an error, which every follower gets, wherever it is. */
   fail(error: unknown): void {
-    if (this.#state !== 'growing') return
-    this.#state = 'failed'
-    this.#error = error
+    if (!this.growing) return
+    this.break(error)
     this.spill.stop()
-    this.#appended.notify()
-    this.#eased.notify()
+    this.appended.notify()
+    this.eased.notify()
   }
 
   /** From now on, followers do not hold up the writer as long as the bytes go to disk: another request needs the end. */
   hurry(): void {
     this.#hurried = true
-    this.#eased.notify()
+    this.eased.notify()
   }
 
   /** From now on all its bytes are kept, on disk if they are too many for memory: its owner expects more followers. */
   retain(): void {
-    this.#followers.expectMore()
-    this.#eased.notify()
+    this.followers.expectMore()
+    this.eased.notify()
   }
 
   /** Has the bytes of a file in memory written to disk, from now on and from the first that are left. */
@@ -192,9 +177,9 @@ export class GrowingFile implements Followed, Coolable, Spilled {
     if (!this.#unasked) return
     this.#unasked = false
     this.hurry()
-    const base = this.#trimmed ? this.#blocks.start : 0
+    const base = this.trimmed ? this.#blocks.start : 0
     if (base === 0) this.#digest.begin(this.#blocks.allFrom(0))
-    if (this.#state === 'complete') this.#digest.end()
+    if (this.size !== undefined) this.#digest.end()
     this.spill.begin(base)
     this.#options.store?.(this)
     this.#grow(this.length - base)
@@ -212,92 +197,78 @@ export class GrowingFile implements Followed, Coolable, Spilled {
   }
 
   #mustPause(): boolean {
-    if (this.#state !== 'growing') return false
-    if (this.spill.storing && this.spill.backlog > maxUnwritten) return true
+    if (!this.growing) return false
+    const { length } = this
     const { maxLeadBytes } = this.#options
-    if (this.length <= maxLeadBytes) return false
-    if (this.spill.storing) {
-      if (this.#hurried || this.#followers.count === 0) return false
-      return this.length - this.#followers.fastest() > maxLeadBytes
+    const { storing, backlog } = this.spill
+    const [hurried, unasked, trimmed, followers] = [
+      this.#hurried,
+      this.#unasked,
+      this.trimmed,
+      this.followers,
+    ]
+    const pace = paceOf({ length, maxLeadBytes, storing, backlog, hurried, unasked, trimmed, followers })
+    if (pace === 'store') {
+      this.store()
+      return this.#mustPause()
     }
-    const slowest = this.#followers.slowest(this.length)
-    if (this.#unasked) {
-      // Without a reader it waits for one, or to be stopped.
-      if (this.#followers.count === 0 && (this.#trimmed || !this.shared)) return true
-      if ((this.shared && !this.#trimmed) || this.length - slowest > maxLeadBytes / 2) {
-        this.store()
-        return this.#mustPause()
-      }
-    }
-    this.#trimmed = true
+    if (pace !== 'trim') return pace === 'pause'
+    const slowest = followers.slowest(length)
+    this.trimmed = true
     this.#blocks.dropUntil(slowest - (slowest % blockSize))
-    return this.length - slowest > maxLeadBytes
+    return length - slowest > maxLeadBytes
   }
 
   spilled(): void {
     if (!this.#leaving) this.#options.hot.keep(this)
-    this.#eased.notify()
+    this.eased.notify()
+  }
+
+  changed(): void {
+    this.#options.hot.keep(this)
   }
 
   cool(): void {
-    if (this.inMemoryOnly && this.#state === 'complete') {
+    if (this.#body) return this.#body.cool(true)
+    if (this.inMemoryOnly && this.size !== undefined) {
       this.#leaving = true
       this.#options.displaced?.(this)
       return
     }
     if (this.spill.coolBorrowed()) return
     // The block that is being filled stays: the next append needs it.
-    const filled = this.#state === 'growing' ? this.length - (this.length % blockSize) : this.length
+    const filled = this.growing ? this.length - (this.length % blockSize) : this.length
     this.#blocks.dropUntil(Math.min(this.spill.written, filled))
   }
 
   /** Cools the file at once, before the hot tier asks for it. */
   release(): void {
+    if (this.#body) return this.#body.cool(false)
     this.#leaving = false
     this.cool()
     this.#options.hot.keep(this)
   }
 
   unreachable(): void {
-    this.#trimmed = true
-    this.#blocks.dropUntil(this.length)
+    this.trimmed = true
+    this.#blocks.dropUntil(this.#blocks.length)
+    this.#body?.drop()
     this.#options.hot.forget(this)
     this.#options.unreachable?.(this)
   }
 
-  /** Attaches a new reader at byte 0. @throws the fill's error if it failed; an error if the first bytes are gone */
-  follow(): Follower {
-    if (this.#state === 'failed') throw this.#error
-    if (this.#trimmed) throw new Error('the beginning of this entry is gone')
-    const follower = new Follower(this)
-    this.#followers.add(follower)
-    this.#options.followed?.(1)
+  override follow(): Follower {
+    const follower = super.follow()
     this.#options.hot.touch(this)
     return follower
   }
 
-  read(offset: number): Buffer | null | Promise<Buffer | null> {
-    if (this.#state === 'failed') throw this.#error
-    if (offset < this.length) return this.#blocks.from(offset) ?? this.spill.read(offset)
-    if (this.#state === 'complete') return null
-    return this.#appended.wait().then(() => this.read(offset))
+  protected bytesAt(offset: number): Buffer | Promise<Buffer> {
+    return this.#body?.read(offset) ?? this.#blocks.from(offset) ?? this.spill.read(offset)
   }
 
-  /** Resolves when the file is complete. @throws FillError if the fill failed */
-  async end(): Promise<void> {
-    while (this.#state === 'growing') await this.#appended.wait()
-    if (this.#state === 'failed') throw this.#error
-  }
-
-  advanced(): void {
-    if (this.#state === 'growing') this.#eased.notify()
-  }
-
-  detach(follower: Follower): void {
-    this.#followers.delete(follower)
-    this.#options.followed?.(-1)
-    this.#eased.notify()
+  protected unfollowed(): void {
+    this.#body?.settle()
     this.spill.closeIfUnread()
-    if (this.#state === 'growing' && this.#followers.count === 0) this.#options.unread?.()
   }
 }

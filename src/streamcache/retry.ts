@@ -26,16 +26,16 @@ const maxDelayMs = 60_000
 export async function* withRetries<T extends Produce>(
   producer: (signal: AbortSignal) => AsyncIterable<T>,
   signal: AbortSignal,
-  produced: () => Produced,
+  produced: () => Produced | Promise<Produced>,
   { fillRetries = 0, repeatable = true, retriable, retried }: RetryOptions,
 ): AsyncGenerator<T | Buffer> {
   for (let retries = 0; ; retries++) {
     try {
-      yield* retries === 0 ? producer(signal) : resume(producer(signal), produced())
+      yield* retries === 0 ? producer(signal) : resume(producer(signal), await produced())
       return
     } catch (error) {
       const final = error instanceof FillError || retriable?.(error) === false
-      const begun = !repeatable && produced().length > 0
+      const begun = !repeatable && (await produced()).length > 0
       if (retries >= fillRetries || signal.aborted || final || begun) throw error
       retried?.(error)
     }

@@ -1,5 +1,9 @@
-import type { Entry } from './entry.js'
-import type { Rope } from './rope.js'
+import type { Rope } from './memory/rope.js'
+
+/** An entry that a revision was made from; an Entry is one. */
+export interface RevisedEntry {
+  readonly key: string
+}
 
 /**
  * A whole body that a producer yields as its only chunk, in place of bytes one after another: the entry is complete at once,
@@ -8,7 +12,7 @@ import type { Rope } from './rope.js'
 export class Revision {
   readonly rope: Rope
   /** An entry, and a rope with the same bytes, of which chunks are shared; left out: nothing is shared with what is stored. */
-  readonly base: { readonly entry: Entry; readonly rope: Rope } | undefined
+  readonly base: { readonly entry: RevisedEntry; readonly rope: Rope } | undefined
 
   constructor(rope: Rope, base?: Revision['base']) {
     this.rope = rope

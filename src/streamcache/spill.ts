@@ -180,6 +180,14 @@ export class Spill {
     return size
   }
 
+  /** Hands a kept file over to another owner, who may remove it once this has resolved. */
+  async passOn(): Promise<void> {
+    const disk = this.#file?.disk
+    disk?.disown()
+    // Followers need an open handle, since the name may be removed.
+    if (this.#owner.followed) await disk?.hold()
+  }
+
   /** Does another process own the file, and remove it when it likes? */
   get borrowed(): boolean {
     return this.#file?.disk.borrowed ?? false

@@ -3,6 +3,7 @@ import { DiskFile } from './disk-file.js'
 import { DiskWatchdog } from './disk-watchdog.js'
 import { FreeSpace, type Free, type FreeSpaceLimits } from './free-space.js'
 import { InstanceDirectory } from './instance-directory.js'
+import { RevisionLog } from './revision-log.js'
 import { isCommittedPath, Store, type DiscardReason, type StoredEntry } from './store.js'
 
 /** The operation that failed: `open` (the directory as a whole), or work on one file. */
@@ -21,15 +22,19 @@ export interface CacheDirectoryOptions extends FreeSpaceLimits {
   readonly spaceChanged: (short: Free | undefined) => void
 }
 
-/** An entry's file as the directory sees it; a Spill is one. */
-export interface StoredFile {
+/** What can be removed from disk, again if that has failed. */
+export interface Removable {
+  /** Removes its files, if they are there. */
+  unlink(): Promise<void>
+}
+
+/** An entry's file as the directory sees it; a Spill is one. Its removal includes its metadata. */
+export interface StoredFile extends Removable {
   /**
    * Gives the file its metadata and its final name.
    * @returns the size of both in bytes on disk; undefined if the disk has failed before, which has been reported
    */
   commit(metadata: Buffer, path: string): Promise<number | undefined>
-  /** Removes the file's name, and its metadata. */
-  unlink(): Promise<void>
 }
 
 /** A body that another process owns, and when that has committed it, in milliseconds since 1970. */
@@ -49,7 +54,7 @@ export class CacheDirectory {
   /** Files that are being created or removed. */
   readonly #background = new Set<Promise<void>>()
   /** Files whose removal has failed. */
-  readonly #leftovers = new Set<StoredFile>()
+  readonly #leftovers = new Set<Removable>()
 
   constructor(options: CacheDirectoryOptions) {
     this.#options = options
@@ -159,8 +164,29 @@ export class CacheDirectory {
     }
   }
 
+  /** Returns a committed body of that many bytes in this directory. */
+  body(path: string, length: number): DiskFile {
+    return DiskFile.committed(path, length, this.#watchdog)
+  }
+
+  /** Returns the revisions of a committed body. @param sha256 of the body, in hexadecimal */
+  revisions(path: string, sha256: string): RevisionLog {
+    return new RevisionLog(path, sha256, this.#watchdog)
+  }
+
+  /** Returns a path for a new body of a key; undefined: the directory cannot be used. */
+  async committedPath(key: string): Promise<string | undefined> {
+    const store = await this.#store?.catch(() => undefined)
+    return store?.committedPath(key)
+  }
+
+  /** Looks at the filesystem's free space: is there enough? */
+  hasSpace(): Promise<boolean> {
+    return this.#space.enough()
+  }
+
   /** Tracks work on a file until it ends; only close() waits for it. The work rejects if the file cannot be removed. */
-  inBackground(file: StoredFile, work: Promise<void>): void {
+  inBackground(file: Removable, work: Promise<void>): void {
     const tracked = work
       .catch((error: unknown) => {
         this.#leftovers.add(file)

@@ -26,7 +26,7 @@ export function isDamage(error: unknown): boolean {
  */
 export class DiskFile {
   readonly #watchdog: DiskWatchdog
-  /** Does another process own it? Then it is never written or removed here. */
+  /** Does another owner, mostly another process, have it? Then it is never written or removed here. */
   #borrowed = false
   #path: string
   /** The file beside the body; undefined as long as there is none. */
@@ -74,6 +74,11 @@ export class DiskFile {
   /** Does another process own it? */
   get borrowed(): boolean {
     return this.#borrowed
+  }
+
+  /** From now on another owner removes it. */
+  disown(): void {
+    this.#borrowed = true
   }
 
   /** Where it is; undefined as long as it is not committed. */

@@ -23,6 +23,8 @@ import {
   metadataPath,
   type Metadata,
 } from './metadata.js'
+import { RevisionLog } from './revision-log.js'
+import { isRevisionsName, revisionsPath, type RevisionRecord } from './revision-record.js'
 
 /**
  * Why a file in the directory was removed. `temp`: a fill or its commit had not ended; `truncated`: the body is shorter
@@ -37,6 +39,8 @@ export interface StoredEntry {
   readonly metadata: Metadata
   /** Bytes on disk, of both files. */
   readonly size: number
+  /** The revisions beside it, of which the last is the entry; left out: the body is. */
+  readonly revised?: { readonly log: RevisionLog; readonly last: RevisionRecord }
 }
 
 /**
@@ -78,26 +82,37 @@ export class Store {
     for (const name of await this.#watchdog.run(() => readdir(this.#temp))) {
       await remove('temp', join(this.#temp, name))
     }
-    const names = await this.#watchdog.run(() => readdir(this.#entries))
-    const bodies = new Set(names.filter((name) => !isMetadataName(name)))
-    const described = new Set([...bodies].map(metadataPath))
+    const names = new Set(await this.#watchdog.run(() => readdir(this.#entries)))
+    const bodies = new Set([...names].filter((name) => !isMetadataName(name) && !isRevisionsName(name)))
+    const beside = new Set([...bodies].flatMap((name) => [metadataPath(name), revisionsPath(name)]))
     for (const name of names) {
-      // A crash fell between the metadata and the rename of its body, or between the removals of both.
-      if (isMetadataName(name) && !described.has(name)) await remove('temp', join(this.#entries, name))
+      // A crash fell between the metadata and the rename of its body, or between the removals of these files.
+      if (!bodies.has(name) && !beside.has(name)) await remove('temp', join(this.#entries, name))
     }
     const found: StoredEntry[] = []
     for (const name of bodies) {
       const path = join(this.#entries, name)
       try {
         const entry = readFound(path, this.#watchdog)
-        if (typeof entry === 'object') found.push(entry)
-        else await remove(entry, path, metadataPath(path))
+        if (typeof entry !== 'object') await remove(entry, ...pathsOf(path))
+        else {
+          const revised = names.has(revisionsPath(name)) && this.#revisionsOf(path, entry)
+          found.push(revised ? { ...entry, revised } : entry)
+          // The first record is not whole.
+          if (revised === undefined) await remove('temp', revisionsPath(path))
+        }
       } catch (error) {
-        if (isDamage(error)) await remove('corrupt', path, metadataPath(path))
+        if (isDamage(error)) await remove('corrupt', ...pathsOf(path))
         else failed('read', error)
       }
     }
-    return found.sort((a, b) => a.metadata.committedAt - b.metadata.committedAt)
+    return found.sort((a, b) => committedAt(a) - committedAt(b))
+  }
+
+  #revisionsOf(path: string, { metadata }: StoredEntry): StoredEntry['revised'] {
+    const log = new RevisionLog(path, metadata.sha256, this.#watchdog)
+    const last = log.find()
+    return last && { log, last: { ...last, committedAt: Math.min(last.committedAt, Date.now()) } }
   }
 
   async #makeDirectories(): Promise<void> {
@@ -121,6 +136,12 @@ export class Store {
     return join(this.#entries, `${createHash('sha256').update(key).digest('hex')}.${randomUUID()}`)
   }
 }
+
+/** The body first: without it, the others count as nothing. */
+const pathsOf = (path: string): string[] => [path, metadataPath(path), revisionsPath(path)]
+
+const committedAt = ({ metadata, revised }: StoredEntry): number =>
+  revised?.last.committedAt ?? metadata.committedAt
 
 const committedName = /^instance-\d{1,4}\/entries\/[0-9a-f]{64}\.[0-9a-f-]{36}$/
 
