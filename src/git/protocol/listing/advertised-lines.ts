@@ -26,9 +26,25 @@ function derive(block: ListingBlock, from: number): Buffer {
   const hasAttributes = block.symrefs.length > 0 || bytes.includes(peeledMark)
   if (!hasAttributes) return from === 0 ? bytes : bytes.subarray(lines[from])
   const texts = new AdvertisedText(2 * bytes.length)
-  for (let line = from; line < count; line++)
-    texts.add(bytes, lines[line] as number, lines[line + 1] as number)
+  if (block.symrefs.length > 0) {
+    for (let line = from; line < count; line++)
+      texts.add(bytes, lines[line] as number, lines[line + 1] as number)
+  } else addPeeled(texts, block, from)
   return texts.end()
+}
+
+/** Adds lines whose only attributes are peeled objects: there may be very many, and what is between them is copied at once. */
+function addPeeled(texts: AdvertisedText, { bytes, lines, count }: ListingBlock, from: number): void {
+  let at = lines[from] as number
+  for (let line = from; ;) {
+    const mark = bytes.indexOf(peeledMark, at)
+    if (mark < 0) break
+    while ((lines[line + 1] as number) <= mark) line++
+    const end = lines[line + 1] as number
+    texts.addPeeled(bytes, at, { start: lines[line] as number, mark, end })
+    at = end
+  }
+  texts.addPlain(bytes, at, lines[count] as number)
 }
 
 /** Returns the lines for one line of a block; no bytes: it is that of an unborn HEAD. */
