@@ -1,9 +1,11 @@
 import type { Ref } from '../../protocol/ref-line.js'
 
-/** What a search for changes must know of the listing that was made of the earlier state. */
+/** A complete listing, as far as finding changes needs it. */
 export interface ListedRefs {
   /** Returns the ref with this name; undefined: it is not in the listing. */
   find(name: Buffer): Ref | undefined
-  /** Returns all symbolic refs in it, and where they point in the end. */
+  /** Returns all symbolic refs in it, HEAD too, and where they point in the end. */
   symrefs(): readonly { readonly name: Buffer; readonly target: Buffer }[]
+  /** Returns refs in order from the first whose name is not before `from`, without HEAD. */
+  names(from: Buffer): Iterable<Ref>
 }
