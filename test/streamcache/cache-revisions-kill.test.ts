@@ -23,7 +23,8 @@ let entry = cache.get('key')
 if (entry && !(await entry.load())) throw new Error('damaged')
 let version = Number(first)
 const split = (bytes) => Array.from({ length: 40 }, (_, index) => bytes.subarray(index * 8192, (index + 1) * 8192))
-let rope = entry ? new Rope(split(Buffer.concat(entry.rope.chunks))) : new Rope(Array.from({ length: 40 }, () => chunkOf(version)))
+const read = async () => { const parts = []; for await (const part of entry.follow()) parts.push(part); return Buffer.concat(parts) }
+let rope = entry ? new Rope(split(await read())) : new Rope(Array.from({ length: 40 }, () => chunkOf(version)))
 for (;; version++) {
   const before = rope
   rope = new Rope(rope.chunks.map((chunk, index) => (version % 50 === 0 || index === version % 40 ? chunkOf(version) : chunk)))
