@@ -7,6 +7,8 @@
  *    │  ├ withRetries   runs a Producer again that fails, if it repeats its bytes   retry.ts, resume.ts, producer.ts
  *    │  └ GrowingFile   one writer, many followers; blocks in memory, all on disk   growing-file.ts, append-signal.ts
  *    │     ├ Follower   a reader at its own offset                                  follower.ts
+ *    │     ├ FollowedFile   what followers see of it; paceOf: how its writer goes on    followed-file.ts, pace.ts
+ *    │     ├ RopeBody   a Revision's rope, in place of blocks and spill             revisions/rope-body.ts, memory/rope.ts
  *    │     ├ Followers  all readers of one file: who is slowest, who has stalled    followers.ts
  *    │     ├ Blocks     the bytes in memory                                         memory/blocks.ts
  *    │     ├ HotTier    the memory budget that all entries share (LRU)              memory/hot-tier.ts
@@ -14,6 +16,13 @@
  *    │        └ CheckedFile   bytes on disk, compared at each read                  disk/checked-file.ts, chunk-sums.ts
  *    │           └ DiskFile   a file's handle, from temporary to committed          disk/disk-file.ts
  *    ├ CommittedEntries   which entries are kept: bytes, number, age (LRU)          committed-entries.ts
+ *    ├ InMemoryEntries  those that are in memory only                               in-memory-entries.ts
+ *    ├ RevisedEntries   those that are ropes                                        revised-entries.ts
+ *    │  └ RevisionWriter  one key's versions: deltas, or a new base                 revisions/revision-writer.ts
+ *    │     ├ deltaBetween, spliceChunks   how ropes differ                          revisions/rope-delta.ts, rope-splice.ts
+ *    │     ├ BaseWriter  a whole rope, written as each entry is                     revisions/base-writer.ts
+ *    │     └ StoredRope  a base and its RevisionLog                                 revisions/stored-rope.ts
+ *    │        └ RevisionLog   records that are appended, each with a checksum       disk/revision-log.ts, revision-record.ts
  *    └ CacheDirectory   the directory on disk                                       disk/cache-directory.ts
  *       ├ InstanceDirectory   one process's part of it, held by a Claim             disk/instance-directory.ts, claim.ts
  *       ├ Store      temp/, entries/, what a crash left behind                      disk/store.ts, metadata.ts

@@ -135,9 +135,10 @@ export class RevisedEntries {
 
   /** Removes what is stored of an entry that is not committed any more, unless a newer one has it. */
   forget({ file }: Entry): void {
-    const writer = file.body && this.#writers.get(file.body)
-    if (!writer || !file.body) return
-    this.#writers.delete(file.body)
+    const { body } = file
+    const writer = body && this.#writers.get(body)
+    if (!writer) return
+    this.#writers.delete(body)
     this.#entries.delete(writer)
     this.#options.directory.inBackground(writer, writer.unlink())
   }

@@ -22,7 +22,9 @@ const chunkOf = (version) => { const chunk = Buffer.alloc(8192, version % 251); 
 let entry = cache.get('key')
 if (entry && !(await entry.load())) throw new Error('damaged')
 let version = Number(first)
-let rope = entry?.rope ?? new Rope(Array.from({ length: 40 }, () => chunkOf(version)))
+const split = (bytes) => Array.from({ length: 40 }, (_, index) => bytes.subarray(index * 8192, (index + 1) * 8192))
+const read = async () => { const parts = []; for await (const part of entry.follow()) parts.push(part); return Buffer.concat(parts) }
+let rope = entry ? new Rope(split(await read())) : new Rope(Array.from({ length: 40 }, () => chunkOf(version)))
 for (;; version++) {
   const before = rope
   rope = new Rope(rope.chunks.map((chunk, index) => (version % 50 === 0 || index === version % 40 ? chunkOf(version) : chunk)))
@@ -43,10 +45,11 @@ t.test('killed again and again while it appends and writes bases: the last whole
   for (let round = 0; round < kills; round++) {
     const args = ['--input-type=module', '-e', script, library, directory, String(latest + 1)]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    await once(child.stdout, 'data')
+    await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])
+    if (child.exitCode !== null) return t.fail('it ended')
     await sleep(20 + ((round * 37) % 90))
     child.kill('SIGKILL')
-    await once(child, 'close')
+    await once(child, 'exit')
     const { options, events } = cacheOptions({ directory })
     const cache = await StreamCache.open(options)
     const version = Number(cache.get('key')?.token)

@@ -69,7 +69,6 @@ export function revise(cache: StreamCache, key: string, token: string, rope: Rop
 }
 
 export function reviseWith(cache: StreamCache, key: string, token: string, revision: Revision): Fill {
-  // eslint-disable-next-line @typescript-eslint/require-await -- A producer.
   async function* producer(): AsyncGenerator<Revision> {
     yield revision
   }

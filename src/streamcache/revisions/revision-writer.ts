@@ -122,12 +122,17 @@ export class RevisionWriter implements RopeStore {
       const { body } = version
       if (this.stores(body) || !body.rope) continue
       const isStored = await this.#store(version, body.rope)
-      if (this.#removed) return
+      if (this.#isGone()) return
       if (isStored) this.#options.resized(this)
       if (this.#newest !== version) continue
       if (isStored) body.stored()
       else body.unstored()
     }
+  }
+
+  /** The compiler does not see that it changes during an await. */
+  #isGone(): boolean {
+    return this.#removed
   }
 
   async #store(version: Version, rope: Rope): Promise<boolean> {
