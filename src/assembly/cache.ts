@@ -59,6 +59,8 @@ export function cacheEvents(directory: string, metrics: Metrics, log: Log): Stre
   )
   return {
     evicted: (reason) => metrics.evictions.inc({ reason }),
+    revised: (bytes) => metrics.storeRevisedBytes.inc(bytes),
+    rebased: (bytes) => metrics.storeRebasedBytes.inc(bytes),
     discarded: (reason) => {
       metrics.discarded.inc({ reason })
       log.info({ reason, directory }, 'discarded a file in the cache directory')

@@ -57,7 +57,8 @@ export function openDiskOrigin(
   const servingConfigs = new ServingConfigs({ git, installation: parts.installation, backOff })
   const served = new ServedRepositories({ exportAll, observer, servingConfigs, notices })
   const splices = new Splices({
-    enabled: settings.splice === 'on',
+    // Names in Git's answers are not those on disk then.
+    enabled: settings.splice === 'on' && !git.environment['GIT_NAMESPACE'],
     ...{ git, cache: freshCache, listings, metrics, log },
     guard: () => host.mounts.guard(),
     observe: async (target) => (await served.observe(target)).refs,

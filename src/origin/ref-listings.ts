@@ -6,6 +6,9 @@ import { listingOf } from './listing-ropes.js'
 import { cutListing, cutWhole, prefixesPerYield, type WholeAnswer } from '../git/protocol/listing-answer.js'
 import { inTurns, Signal, type Entry } from '../streamcache/index.js'
 
+/** Bytes of views that are yielded in one iteration of the event loop. */
+const viewsPerTurn = 1024 * 1024
+
 /** An entry's ref listing, read into memory once for all requests. */
 export class SharedListing {
   #listing = new RefListing()
@@ -73,10 +76,17 @@ export class SharedListing {
    * @throws the fill's error
    */
   async *cut(request: RefQuery): AsyncGenerator<Buffer> {
+    // Until then it may be replaced by one that is whole.
+    while (this.#listing.count === 0 && !this.#complete && this.#error === undefined) await this.#grew.wait()
+    const areViews = request.peel && request.symrefs
+    let yielded = 0
     for (const part of cutListing(this.#listing, request)) {
       if (part) {
         if (part.length > 0) yield part
-        // A part may have been made line by line: other requests come before the next one.
+        yielded += part.length
+        // Other requests come before the next part if this one was made line by line, or is the last of many.
+        if (areViews && part.length > 0 && yielded < viewsPerTurn) continue
+        yielded = 0
         await yieldToEventLoop()
       } else if (this.#error === undefined) await this.#grew.wait()
       if (this.#error !== undefined) throw this.#error

@@ -160,7 +160,7 @@ export class Entry {
     if (this.file.body) throw new FillError('producer', 'a producer made bytes after a revision')
     if (!(produced instanceof Revision)) return this.#append(produced, limits)
     this.base = produced.base
-    if (this.file.revise(produced.rope)) return
+    if (this.file.revise(produced.rope, produced.isHeld)) return
     for (const chunk of produced.rope.chunks) await this.#append(chunk, limits)
   }
 

@@ -107,6 +107,8 @@ export class Metrics {
   readonly leasesEnded = this.#counter(freshnessMetrics.leasesEnded)
   readonly invalidations = this.#counter(freshnessMetrics.invalidations)
 
+  readonly storeRevisedBytes = this.#counter(storeMetrics.storeRevisedBytes)
+  readonly storeRebasedBytes = this.#counter(storeMetrics.storeRebasedBytes)
   readonly evictions = this.#counter(storeMetrics.evictions)
   readonly discarded = this.#counter(storeMetrics.discarded)
   readonly storeErrors = this.#counter(storeMetrics.storeErrors)

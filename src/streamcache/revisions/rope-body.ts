@@ -38,11 +38,17 @@ export class RopeBody {
   /** Is it to leave memory: as soon as it is on disk, or in any case, because others need the room? */
   #leaving: 'when stored' | 'surely' | undefined
   #loading: Promise<Rope | undefined> | undefined
+  /** As in `Revision`. */
+  #isHeld: boolean
   #damaged = false
   #dropped = false
 
-  /** @param content the rope, or its length in bytes if it is on disk only */
-  constructor(owner: RopeOwner, content: Rope | number) {
+  /**
+   * @param content the rope, or its length in bytes if it is on disk only
+   * @param isHeld as in `Revision`
+   */
+  constructor(owner: RopeOwner, content: Rope | number, isHeld = false) {
+    this.#isHeld = isHeld
     this.#owner = owner
     this.#rope = content instanceof Rope ? content : undefined
     this.length = content instanceof Rope ? content.length : content
@@ -53,9 +59,12 @@ export class RopeBody {
     return this.#rope
   }
 
-  /** Bytes in memory. */
+  /**
+   * Bytes in memory that count: those of the committed version. One that is not yet, or no longer, committed shares most of its
+   * chunks with that.
+   */
   get bytes(): number {
-    return this.#rope?.length ?? 0
+    return this.#store && !this.#isHeld ? (this.#rope?.length ?? 0) : 0
   }
 
   /** In hexadecimal, if it was computed. */
@@ -81,6 +90,7 @@ export class RopeBody {
   /** Sets where it is, or will be, on disk; undefined: nowhere, since a newer version was committed. */
   keepIn(store: RopeStore | undefined): void {
     this.#store = store
+    this.#owner.changed()
   }
 
   /** Called when it is on disk. */
@@ -141,6 +151,7 @@ export class RopeBody {
       const rope = await store.read(this)
       if (this.#dropped) return undefined
       this.#rope = rope
+      this.#isHeld = false
       this.#owner.changed()
       return rope
     } catch (error) {

@@ -43,6 +43,16 @@ export const storeMetrics = {
       },
     },
   },
+  storeRevisedBytes: {
+    type: 'counter',
+    name: 'refstream_store_revised_bytes_total',
+    help: 'Bytes appended to the cache directory for new versions of entries that are stored: what splices changed.',
+  },
+  storeRebasedBytes: {
+    type: 'counter',
+    name: 'refstream_store_rebased_bytes_total',
+    help: 'Bytes of spliced entries that were written as a whole: the first one of a key, and when changes had added up.',
+  },
   discarded: {
     type: 'counter',
     name: 'refstream_store_discarded_total',

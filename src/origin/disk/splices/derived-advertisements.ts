@@ -60,7 +60,7 @@ export class DerivedAdvertisements {
     if (!frame) return 'unknown'
     const listing = await list()
     await listing?.end()
-    const chunks = listing?.whole && (await frame.advertise(listing.whole))
+    const chunks = listing?.whole && (await frame.advertiseInTurns(listing.whole))
     if (!chunks) return 'answer'
     const earlier = cache.committed(run.key)
     const base = earlier?.rope && { entry: earlier, rope: earlier.rope }

@@ -70,8 +70,10 @@ export class SplicedListings {
       if (chunk.length > 0) answer.push(chunk)
       else yield chunk
     }
-    const listing = splice(before, candidates, Buffer.concat(answer))
-    return listing ? new Revision(ropeOf(listing), { entry: base.entry, rope: ropeOf(before) }) : 'answer'
+    const listing = await splice(before, candidates, Buffer.concat(answer))
+    if (!listing) return 'answer'
+    // `RefListings` holds it.
+    return new Revision(ropeOf(listing), { entry: base.entry, rope: ropeOf(before) }, true)
   }
 
   /** Returns what the run's observation saw of the refs, or why it cannot be compared with an earlier one. */
@@ -99,10 +101,8 @@ export class SplicedListings {
 }
 
 /** Returns undefined if Git's answer is not one to these prefixes. */
-function splice(before: RefListing, prefixes: readonly string[], answer: Buffer): RefListing | undefined {
-  try {
-    return before.splice(prefixes, answer)
-  } catch {
-    return undefined
-  }
-}
+const splice = (
+  before: RefListing,
+  prefixes: readonly string[],
+  answer: Buffer,
+): Promise<RefListing | undefined> => before.spliceInTurns(prefixes, answer).catch(() => undefined)
