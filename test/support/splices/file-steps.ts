@@ -27,6 +27,24 @@ async function writeLoose(place: StepPlace, ref: string, content: string): Promi
   }
 }
 
+/** Names of files that Git lists as broken refs, with zeros for an object id. */
+const impossibleNames: readonly string[] = [
+  ...['refs/heads/with space', 'refs/heads/a b', 'refs/heads/a ', 'refs/heads/p..q', 'refs/tags/v1\t'],
+  ...[
+    'refs/tags/new\nline',
+    'refs/with space',
+    'refs/heads/main~1',
+    'refs/heads/x\x7f',
+    'refs/heads/\xff \xff',
+  ],
+  ...['refs/pull/1 2/head', 'refs/heads/dir/ '],
+]
+
+/** Names in packed-refs that are no names of refs, or not below refs/. */
+const oddPackedNames: readonly string[] = [
+  ...['FETCH_HEAD', 'HEAD', 'ZZ_HEAD', 'refs/heads/p..q', 'refs/heads/with space', 'refs/tags/v1~'],
+]
+
 /** Changes of a repository's files by programs that do not use Git. */
 export const fileSteps: readonly Step[] = [
   {
@@ -88,7 +106,7 @@ export const fileSteps: readonly Step[] = [
           'refs/heads/odd..name',
           'refs/heads/-',
         ],
-        ...['refs/heads/.hidden', 'refs/heads/with space', 'refs/heads/empty/dir'],
+        ...['refs/heads/.hidden', 'refs/heads/empty/dir', ...impossibleNames],
       ])
       const path = pathOf(place, file)
       const isThere = await stat(path).then(
@@ -133,32 +151,45 @@ export const fileSteps: readonly Step[] = [
       const before = await readFile(path, 'latin1').catch(() => undefined)
       if (before === undefined) return 'no packed-refs'
       const lines = before.split('\n').filter(Boolean)
-      const header = lines.find((line) => line.startsWith('#')) ?? ''
+      const header = lines.filter((line) => line.startsWith('#'))
       // A ref and the line of its peeled object (^) stay together.
       const refs = lines
         .filter((line) => !line.startsWith('#'))
         .join('\n')
         .split(/\n(?!\^)/)
+        .filter(Boolean)
+      // Git cannot read an empty line.
+      const fileOf = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('')
       const without = random.below(Math.max(1, refs.length))
-      const [one, moved] = [random.pick(place.repository.commits), random.pick(refs)]
+      const [one, moved] = [random.pick(place.repository.commits), refs[random.below(refs.length || 1)] ?? '']
       const id = /^[0-9a-f]+/.exec(moved)?.[0] ?? ''
+      const nameOf = (line: string): string => line.slice(id.length + 1).split('\n')[0]!
+      const odd = random.pick(oddPackedNames)
+      const isThere = refs.some((line) => nameOf(line) === odd)
+      const lesser = refs.filter((line) => nameOf(line) < odd)
+      const greater = refs.filter((line) => nameOf(line) > odd)
       const changes = {
         'with the same bytes': before,
-        'without a header': `${refs.join('\n')}\n`,
-        'in another order, without a header': `${[...refs].reverse().join('\n')}\n`,
-        'without a ref': [header, ...refs.filter((_, index) => index !== without), ''].join('\n'),
+        'without a header': fileOf(refs),
+        'in another order, without a header': fileOf([...refs].reverse()),
+        'without a ref': fileOf([...header, ...refs.filter((_, index) => index !== without)]),
         // Nothing but an object id differs: the file has the same size.
         'with another id':
           moved.includes('^') || !moved.includes('refs/heads/')
             ? before
             : before.replace(moved, one + moved.slice(id.length)),
+        [`${isThere ? 'without' : 'with'} ${JSON.stringify(odd)}`]: fileOf([
+          ...[...header, ...lesser],
+          ...(isThere ? [] : [`${one} ${odd}`]),
+          ...greater,
+        ]),
       }
-      const how = random.pick(Object.keys(changes)) as keyof typeof changes
+      const how = random.pick(Object.keys(changes))
       if (random.below(2) === 0) {
-        await writeFile(path, changes[how], 'latin1')
+        await writeFile(path, changes[how]!, 'latin1')
         return `packed-refs is overwritten in place ${how}`
       }
-      await writeFile(pathOf(place, 'packed-refs.new'), changes[how], 'latin1')
+      await writeFile(pathOf(place, 'packed-refs.new'), changes[how]!, 'latin1')
       await rename(pathOf(place, 'packed-refs.new'), path)
       return `packed-refs is replaced ${how}`
     },
