@@ -51,7 +51,8 @@ export class AdvertisementFrame {
   /**
    * Returns the advertisement with the refs of a complete listing, as chunks, none of which is empty. Those in the middle are
    * made once per block of the listing, so that after a splice only the lines of new blocks are written.
-   * @returns undefined: the capabilities say something else about HEAD or object ids than the listing, or there are no refs
+   * @returns undefined: the capabilities say something else about HEAD or object ids than the listing, there are no refs, or
+   *   some are not below refs/
    */
   advertise(listing: RefListing): readonly Buffer[] | undefined {
     return atOnce(this.#steps(listing))
@@ -86,7 +87,7 @@ export class AdvertisementFrame {
     const head = listing.find(headName)
     const target = head?.objectId === undefined ? undefined : head.symrefTarget?.toString('latin1')
     const idLength = this.#objectFormat === 'sha256' ? 64 : 40
-    return target === this.#headTarget && listing.nameAt === 4 + idLength + 1
+    return target === this.#headTarget && listing.nameAt === 4 + idLength + 1 && isBelowRefs(listing)
   }
 
   #beginning(lines: Buffer): Buffer {
@@ -99,6 +100,14 @@ export class AdvertisementFrame {
 
 const headName = Buffer.from('HEAD')
 const headMark = 'HEAD:'
+const refsPrefix = Buffer.from('refs/')
+
+/** Are all refs but HEAD below refs/? What else packed-refs has is shown by ls-refs only. */
+function isBelowRefs(listing: RefListing): boolean {
+  const first = listing.headFirst ? 1 : 0
+  const { start, end } = listing.range(refsPrefix, first)
+  return start === end ? listing.count === first : start === first && end === listing.count
+}
 
 /** Returns what capabilities tell about symbolic refs, each as `<name>:<target>`, and about object ids. */
 function factsIn(capabilities: string): { readonly symrefs: string[]; readonly objectFormat: string } {

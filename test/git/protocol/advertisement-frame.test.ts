@@ -129,6 +129,40 @@ t.test('a frame serves later states of refs, while HEAD points to the same', asy
   t.ok(Buffer.concat(unborn.advertise(listingOf(repository, 'sha1'))!).equals(advertisementOf(repository, 0)))
 })
 
+t.test('files with names that no ref can have are broken refs', async (t) => {
+  const repository = initBare(tempDir(t), 'r.git')
+  const commit = makeCommit(repository, 'one')
+  git(repository, 'update-ref', 'refs/tags/one', commit)
+  const frame = (await read(advertisementOf(repository, 0)))!
+  const isRight = (what: string): boolean => {
+    const chunks = frame.advertise(listingOf(repository, 'sha1')) ?? []
+    const expected = advertisementOf(repository, 0).toString('latin1')
+    return t.equal(Buffer.concat(chunks).toString('latin1'), expected, what)
+  }
+  git(repository, 'tag', '-a', '-m', 'x', 'v1', commit)
+  git(repository, 'symbolic-ref', 'refs/tags/alias', 'refs/tags/one')
+  for (const name of ['p..q', 'v1 x', 'alias x', 'one  ', 'tab\t'])
+    writeFileSync(join(repository, 'refs/tags', name), `${commit}\n`)
+  isRight('between other refs, some with attributes')
+  writeFileSync(join(repository, 'refs/heads/new\nline'), `${commit}\n`)
+  isRight('a newline in the first name')
+  writeFileSync(join(repository, 'refs/heads/a b'), 'ref: refs/tags/one\n')
+  isRight('a symbolic ref as the first one')
+})
+
+t.test('there is no advertisement of what packed-refs has outside of refs/', async (t) => {
+  const repository = initBare(tempDir(t), 'r.git')
+  const commit = makeCommit(repository, 'one')
+  git(repository, 'update-ref', 'refs/heads/main', commit)
+  const frame = (await read(advertisementOf(repository, 0)))!
+  for (const name of ['AHEAD', 'other/x', 'refsx/y', 'zz']) {
+    writeFileSync(join(repository, 'packed-refs'), `# pack-refs with: sorted\n${commit} ${name}\n`)
+    const listing = listingOf(repository, 'sha1')
+    t.ok(listing.find(Buffer.from(name)), `${name} is listed`)
+    t.equal(frame.advertise(listing), undefined)
+  }
+})
+
 t.test('there is no advertisement of other object ids, or of no refs', async (t) => {
   const root = tempDir(t)
   const one = initBare(root, 'one.git')

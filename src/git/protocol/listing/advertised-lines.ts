@@ -1,8 +1,9 @@
-import { pktLine } from '../pkt-line.js'
+import { packetLength, pktLine } from '../pkt-line.js'
 import { parseRef } from '../ref-line.js'
 import { allocate, type ListingBlock } from './block.js'
 
 const peeledMark = Buffer.from(' peeled:')
+const symrefMark = Buffer.from(' symref-target:')
 const unborn = Buffer.from('unborn ')
 
 /** Lines that were derived, by the number of the block's line they begin with. They live as long as something uses them. */
@@ -55,6 +56,16 @@ export function advertisedLine({ bytes, lines }: ListingBlock, line: number): Bu
   return texts.end()
 }
 
+/**
+ * Returns where the attributes of a line begin; -1: it has none. A space is not enough to tell: Git lists a file whose name has
+ * one as a broken ref.
+ */
+function attributesAt(bytes: Buffer, nameAt: number, end: number): number {
+  const rest = bytes.subarray(nameAt, end)
+  const found = [symrefMark, peeledMark].map((mark) => rest.indexOf(mark)).filter((at) => at >= 0)
+  return found.length > 0 ? nameAt + Math.min(...found) : -1
+}
+
 /** Collects lines. */
 class AdvertisedText {
   readonly #bytes: Buffer
@@ -66,10 +77,10 @@ class AdvertisedText {
   }
 
   add(bytes: Buffer, start: number, end: number): void {
-    const nameAt = bytes.indexOf(space, start) + 1
-    const nameEnd = bytes.indexOf(space, nameAt)
     if (bytes.compare(unborn, 0, unborn.length, start + 4, start + 4 + unborn.length) === 0) return
-    if (nameEnd < 0 || nameEnd >= end) {
+    const nameAt = bytes.indexOf(space, start) + 1
+    const nameEnd = attributesAt(bytes, nameAt, end)
+    if (nameEnd < 0) {
       this.#used += bytes.copy(this.#bytes, this.#used, start, end)
       return
     }
@@ -136,7 +147,10 @@ const newline = 0x0a
 
 /** Returns lines whose first one also has the capabilities, bytes as Latin-1. */
 export function withCapabilities(lines: Buffer, capabilities: string): Buffer {
-  const end = lines.indexOf(newline)
-  const first = pktLine(Buffer.concat([lines.subarray(4, end), Buffer.from(`\0${capabilities}\n`, 'latin1')]))
-  return Buffer.concat([first, lines.subarray(end + 1)])
+  // The name of a broken ref may have a newline.
+  const end = packetLength(lines, 0)
+  const first = pktLine(
+    Buffer.concat([lines.subarray(4, end - 1), Buffer.from(`\0${capabilities}\n`, 'latin1')]),
+  )
+  return Buffer.concat([first, lines.subarray(end)])
 }
