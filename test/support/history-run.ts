@@ -32,6 +32,8 @@ export interface RunOptions {
   readonly mayRefuse?: boolean
   /** Further writers, with registers of their own. */
   readonly moreWriters?: (place: Workplace) => Writer[]
+  /** Leaves out all other writers. */
+  readonly onlyMoreWriters?: boolean
   /** Further readers of the registers. */
   readonly moreReaders?: (registers: readonly string[]) => Reader[]
 }
@@ -72,9 +74,10 @@ export async function runHistory(options: RunOptions): Promise<History> {
   const { repository, mode, seed, length } = options
   const [urls, readUrls] = [[options.url].flat(), [options.readUrl ?? options.url].flat()]
   const place = { ...repository, url: urls.map((url) => `${url}/${repository.path}`) }
-  const writers = [...allWriters(place), ...(options.moreWriters?.(place) ?? [])].filter(
-    ({ throughSidecar = false }) => !(throughSidecar && options.onlyAtServer),
-  )
+  const writers = [
+    ...(options.onlyMoreWriters ? [] : allWriters(place)),
+    ...(options.moreWriters?.(place) ?? []),
+  ].filter(({ throughSidecar = false }) => !(throughSidecar && options.onlyAtServer))
   const registers = writers.flatMap((writer) => writer.registers)
   const readers = readersOf(readUrls, repository.path, registers)
   // At other nodes, if there are several.
