@@ -14,7 +14,7 @@ import type { Step } from '../support/splices/step.js'
 import { walk } from '../support/splices/walk.js'
 import { tempDir } from '../support/temp-dir.js'
 
-const steps = Number(process.env['REFSTREAM_STEPS'] ?? 16)
+const steps = Number(process.env['REFSTREAM_STEPS'] ?? 12)
 const firstSeed = Number(process.env['REFSTREAM_SEED'] ?? 1)
 // Long runs take as long as they take.
 if ('REFSTREAM_STEPS' in process.env) t.setTimeout(0)
