@@ -1,6 +1,6 @@
 // Runs tests, which use tap; the last line is `N passed, N failed`.
 //
-//   node test/run.mjs                       format, lint and types, then all tests
+//   node test/run.mjs                       format, lint, types and all tests
 //   node test/run.mjs test/x/y.test.ts …    only the tests in these files or directories
 //   node test/run.mjs --smoke               only the smoke set, test/smoke.mjs
 //   node test/run.mjs --coverage [FILES]    all tests or these; prints how much of src/ they run
@@ -8,7 +8,8 @@
 // First builds dist/ if its sources are newer, unless there is --no-build, and compiles src/ and test/ for the processes
 // of the tests. With --node=VERSION, or the path of a binary, all of this runs under that Node. --jobs=N runs so many
 // files at a time, and --timeout=SECONDS is how long one may take; 0: as long as it likes.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { delimiter, dirname, isAbsolute, join } from 'node:path'
@@ -47,37 +48,53 @@ function runUnder(node) {
 /** Returns the exit code. */
 async function run() {
   if (!options['no-build']) {
-    if (spawnSync(process.execPath, ['scripts/build.mjs', '--if-stale'], inherit).status !== 0)
-      return stop('build')
+    const built = startProgram(process.execPath, ['scripts/build.mjs', '--if-stale'])
     await compileStale()
-  }
-  if (isAll && !options.coverage) {
-    for (const check of ['format', 'lint', 'types']) {
-      if (spawnSync('npm', ['run', '--silent', check], inherit).status !== 0) return stop(check)
+    if (!(await built)) {
+      console.log('build failed; no test was run\n0 passed, 1 failed')
+      return 1
     }
   }
   const coverage = options.coverage ? await import('../scripts/coverage.mjs') : undefined
   const report = new TapReport()
-  await runFiles(report, { ...process.env, ...coverage?.startCoverage() })
+  await runJobs(report, { ...process.env, ...coverage?.startCoverage() })
   await coverage?.printCoverage()
   return report.end() ? 0 : 1
 }
 
-async function runFiles(report, environment) {
-  const files = options.smoke ? smokeSet : (isAll ? ['test'] : wanted).flatMap(testFilesIn)
+/** Runs the checks, the longest first, and the test files; some at a time. No other is started once a check has failed. */
+async function runJobs(report, environment) {
+  const checks = isAll && !options.coverage ? ['lint', 'types', 'format'] : []
+  const files = options.smoke ? [...smokeSet] : (isAll ? ['test'] : wanted).flatMap(testFilesIn)
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.once(signal, () => {
       killAll()
       process.exit(1)
     })
   }
+  const runCheck = async (name) => {
+    if (await startProgram('npm', ['run', '--silent', name])) return
+    report.fail(name, ['its output is above; the run has ended with it'])
+    checks.length = files.length = 0
+  }
+  const runFile = async (path) => {
+    const { output, end } = report.file(path)
+    end(await runTestFile(path, { timeoutMs: Number(options.timeout) * 1000, environment, output }))
+  }
   const runNext = async () => {
-    for (let path = files.shift(); path !== undefined; path = files.shift()) {
-      const { output, end } = report.file(path)
-      end(await runTestFile(path, { timeoutMs: Number(options.timeout) * 1000, environment, output }))
+    for (;;) {
+      if (checks.length > 0) await runCheck(checks.shift())
+      else if (files.length > 0) await runFile(files.shift())
+      else return
     }
   }
   await Promise.all(Array.from({ length: Number(options.jobs) }, runNext))
+}
+
+/** Starts a program and resolves when it has ended: has it succeeded? */
+async function startProgram(...command) {
+  const [code] = await once(spawn(...command, inherit), 'close')
+  return code === 0
 }
 
 /** Returns the test files below a directory, sorted; or what is no directory itself. */
@@ -85,10 +102,4 @@ function testFilesIn(path) {
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path]
   const names = readdirSync(path, { recursive: true }).filter((name) => name.endsWith('.test.ts'))
   return names.sort().map((name) => join(path, name))
-}
-
-/** Ends a run before its tests; what failed has said itself why. */
-function stop(what) {
-  console.log(`${what} failed; no test was run\n0 passed, 1 failed`)
-  return 1
 }

@@ -24,8 +24,8 @@ export class TapReport {
       const reason = timedOut ? 'took too long' : endedBy(signal, code)
       // An exit code says no more than the failures do; tap ends its own process by SIGALRM after a time-out.
       if (file.failed > 0 && (!signal || timedOut || signal === 'SIGALRM')) return
-      if (reason) this.#fail(name, [reason])
-      else if (!parser.results?.ok) this.#fail(name, unsound(parser.results))
+      if (reason) this.fail(name, [reason])
+      else if (!parser.results?.ok) this.fail(name, unsound(parser.results))
     }
     return { output: parser, end }
   }
@@ -45,13 +45,14 @@ export class TapReport {
       else if (result.ok) this.#counts.passed++
       else {
         file.failed++
-        this.#fail([...path, result.name].join(' > '), diagnose(result.diag))
+        this.fail([...path, result.name].join(' > '), diagnose(result.diag))
         if (result.diag) console.log(inspect(result.diag, { depth: 6 }).slice(0, 2000))
       }
     })
   }
 
-  #fail(where, diagnosis) {
+  /** Counts a failure, and prints that there is one. */
+  fail(where, diagnosis) {
     this.#counts.failed++
     console.log(`FAILED  ${where}`)
     this.#failures.push({ where, diagnosis })
