@@ -6,8 +6,9 @@
 //   node test/run.mjs --coverage [FILES]    all tests or these; prints how much of src/ they run
 //
 // First builds dist/ if its sources are newer, unless there is --no-build, and compiles src/ and test/ for the processes
-// of the tests. With --node=VERSION, or the path of a binary, all of this runs under that Node. --jobs=N runs so many
-// files at a time, and --timeout=SECONDS is how long one may take; 0: as long as it likes.
+// of the tests. With --node=VERSION, or the path of a binary, all of this runs under that Node. --jobs=N: so many files
+// at a time; otherwise one more than there are cores, for many tests wait for something now and then. --timeout=SECONDS
+// is how long a file may take; 0: as long as it likes.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, statSync } from 'node:fs'
@@ -28,7 +29,7 @@ const { values: options, positionals: wanted } = parseArgs({
     coverage: { type: 'boolean' },
     'no-build': { type: 'boolean' },
     node: { type: 'string' },
-    jobs: { type: 'string', default: String(Math.max(2, availableParallelism())) },
+    jobs: { type: 'string', default: String(availableParallelism() + 1) },
     timeout: { type: 'string', default: '120' },
   },
 })

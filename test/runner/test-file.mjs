@@ -6,8 +6,8 @@ import { dirname, relative } from 'node:path'
 import { clearTimeout, setTimeout } from 'node:timers'
 
 const loader = new URL('loader.mjs', import.meta.url).href
-/** Time that a process gets to say what it was waiting for. */
-const graceMs = 5000
+/** Most time that a process gets to say what it was waiting for. */
+const graceMaxMs = 5000
 /** By this tap knows messages of its own. */
 const key = 'refstream'
 const running = new Set()
@@ -35,7 +35,7 @@ export async function runTestFile(path, { timeoutMs, environment, output }) {
   running.add(child)
   child.stdout.pipe(output, { end: false })
   child.stdout.pipe(resultFile(path))
-  const limit = timeLimit(child)
+  const limit = timeLimit(child, timeoutMs > 0 ? Math.min(graceMaxMs, timeoutMs) : graceMaxMs)
   limit.set(timeoutMs)
   child.on('message', (message) => {
     if (message?.key === key && message.setTimeout !== undefined) limit.set(message.setTimeout)
@@ -50,8 +50,8 @@ export function killAll() {
   for (const child of running) child.kill('SIGKILL')
 }
 
-/** Kills a process after some time: tap prints what it was waiting for at SIGALRM. */
-function timeLimit(child) {
+/** Kills a process after some time; tap prints what it was waiting for at SIGALRM. */
+function timeLimit(child, graceMs) {
   let timer
   let passed = false
   const kill = () => {
