@@ -131,7 +131,7 @@ async function measure(repository) {
       const made = new Map(servers.map(({ splice }) => [splice, []]))
       for (let round = 0; round < rounds; round++) {
         for (const contender of servers) {
-          const count = contender.splice === 'on' ? (quick ? 5 : 20) : refs > 200_000 ? 4 : quick ? 3 : 8
+          const count = contender.splice === 'on' ? (quick ? 12 : 20) : refs > 200_000 ? 4 : quick ? 3 : 8
           made.get(contender.splice).push(await pushRound(contender, repository, pushes, kind, count))
         }
       }

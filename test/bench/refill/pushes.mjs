@@ -1,10 +1,10 @@
 // Pushes to a repository, each to another ref, spread over all branches.
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
-import { cpSync } from 'node:fs'
+import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { makeRepository } from '../compare/repositories.mjs'
-import { cpuSeconds, median, root } from '../rig.mjs'
+import { cpuSeconds, directory, root } from '../rig.mjs'
 import { questionFor } from './asker.mjs'
 
 const run = promisify(execFile)
@@ -50,22 +50,22 @@ export class Pushes {
   }
 }
 
-/** CPU and wall milliseconds of a process of `git upload-pack` that lists one prefix: the median, and the mean of its CPU. */
+/**
+ * CPU and wall milliseconds of a process of `git upload-pack` that lists one prefix: means. A shell starts them: it is small,
+ * and what fork(2) costs depends on the memory of the process that calls it.
+ */
 export function bareProcess({ path }, times) {
-  const options = {
-    input: questionFor('refs/heads/main'),
-    env: { ...process.env, GIT_PROTOCOL: 'version=2' },
-  }
-  const walls = []
-  const cpu = cpuSeconds(process.pid)
+  const question = join(directory, 'question')
+  writeFileSync(question, questionFor('refs/heads/main'))
+  const loop = 'for turn in $(seq "$1"); do git upload-pack --stateless-rpc "$2" < "$3"; done'
+  const env = { ...process.env, GIT_PROTOCOL: 'version=2' }
+  const before = cpuSeconds(process.pid)
   const own = process.cpuUsage()
-  for (let turn = 0; turn < times; turn++) {
-    const started = performance.now()
-    const { stdout } = spawnSync('git', ['upload-pack', '--stateless-rpc', path], options)
-    walls.push(performance.now() - started)
-    if (!stdout.includes(' refs/heads/main\n')) throw new Error('git upload-pack: a wrong answer')
-  }
+  const started = performance.now()
+  const { stdout } = spawnSync('sh', ['-c', loop, 'sh', String(times), path, question], { env })
+  const wallMs = (performance.now() - started) / times
   const { user, system } = process.cpuUsage(own)
-  const children = cpuSeconds(process.pid) - cpu - (user + system) / 1e6
-  return { cpuMs: (children / times) * 1000, wallMs: median(walls) }
+  if (stdout.toString().split(' refs/heads/main\n').length !== times + 1)
+    throw new Error('git upload-pack: a wrong answer')
+  return { cpuMs: ((cpuSeconds(process.pid) - before - (user + system) / 1e6) * 1000) / times, wallMs }
 }
