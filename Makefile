@@ -6,6 +6,7 @@
 # make gitea  build Gitea for the tests that put it behind refstream, once; without it they are skipped
 # make ref-writers  get the libraries with which tests change refs (go-git, JGit, libgit2, dulwich), once; skipped without them
 # make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under four minutes
+# make bench-refill measure what a push costs with splices and without, by number of refs; with QUICK=1 in two minutes
 # make bench-fleet  measure workers and a fleet, and print tables
 #
 # make test TESTS='test/x/y.test.ts test/z/' runs these tests only; make test NODE=24, or make smoke NODE=24, with that
@@ -19,7 +20,7 @@ NODE   ?=
 MINUTES ?= 10
 QUICK  ?=
 
-.PHONY: all run build test smoke soak chaos gitea ref-writers bench bench-fleet clean
+.PHONY: all run build test smoke soak chaos gitea ref-writers bench bench-refill bench-fleet clean
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -57,6 +58,10 @@ ref-writers:
 # Slow clients need many open files.
 bench: build
 	@ulimit -n "$$(ulimit -Hn)" && QUICK=$(QUICK) node test/bench/compare.mjs
+
+# Refs in reftables are measured too if the git on the PATH has them (2.45 and later).
+bench-refill: build
+	QUICK=$(QUICK) node test/bench/refill.mjs
 
 # One worker beside two, and three nodes of a fleet beside three alone; needs redis-server and etcd.
 bench-fleet: build

@@ -29,6 +29,8 @@ export class RefListing {
   /** The beginning of a packet that the end of a chunk has cut. */
   #cut = Buffer.alloc(0)
   #chunks: readonly Buffer[] | undefined
+  /** Bytes of memory of a complete listing. */
+  #memory: number | undefined
 
   /** @param blocks of a complete listing; left out: all lines will be appended */
   constructor(blocks?: Spine<ListingBlock>) {
@@ -49,7 +51,8 @@ export class RefListing {
 
   /** Bytes of memory in use, those that other versions use too included. */
   get bytes(): number {
-    return memoryOf(this.#spine.blocks)
+    if (!this.#whole) return memoryOf(this.#spine.blocks)
+    return (this.#memory ??= memoryOf(this.#whole.blocks))
   }
 
   /** Appends the next bytes of Git's output. @throws if they are not an answer to ls-refs */
@@ -159,7 +162,10 @@ export class RefListing {
 
   /** Returns all symbolic refs in it, HEAD too, and where they point in the end. @throws if the listing is not complete */
   symrefs(): readonly Symref[] {
-    return this.blocks.flatMap(({ symrefs }) => symrefs)
+    const found: Symref[] = []
+    // Few blocks have any.
+    for (const { symrefs } of this.blocks) if (symrefs.length > 0) found.push(...symrefs)
+    return found
   }
 
   #lowerBound(name: Buffer): number {

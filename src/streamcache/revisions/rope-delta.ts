@@ -14,16 +14,23 @@ const gapMin = 64
  */
 export function deltaBetween(before: Rope, after: Rope): RopeSplice[] {
   const [old, now] = [before.chunks, after.chunks]
-  const places = placesOf(old)
+  const least = Math.min(old.length, now.length)
+  let head = 0
+  while (head < least && old[head] === now[head]) head++
+  let tail = 0
+  while (tail < least - head && old[old.length - tail - 1] === now[now.length - tail - 1]) tail++
+  const [oldEnd, nowEnd] = [old.length - tail, now.length - tail]
+  // Mostly, one chunk or two differ: what stands around them is only stepped over.
+  const places = placesOf(old, head, oldEnd)
   const splices: RopeSplice[] = []
-  for (let [i, j] = [0, 0]; i < old.length || j < now.length;) {
-    if (old[i] === now[j]) {
+  for (let [i, j] = [head, head]; i < oldEnd || j < nowEnd;) {
+    if (i < oldEnd && j < nowEnd && old[i] === now[j]) {
       i++
       j++
       continue
     }
-    let [nextOld, nextNow] = [old.length, now.length]
-    for (let index = j; index < now.length; index++) {
+    let [nextOld, nextNow] = [oldEnd, nowEnd]
+    for (let index = j; index < nowEnd; index++) {
       const place = placeFrom(places.get(now[index] as Buffer), i)
       if (place === undefined) continue
       ;[nextOld, nextNow] = [place, index]
@@ -35,9 +42,10 @@ export function deltaBetween(before: Rope, after: Rope): RopeSplice[] {
   return splices
 }
 
-function placesOf(chunks: readonly Buffer[]): Map<Buffer, number[]> {
+/** Returns where chunks stand, of those from one index up to another. */
+function placesOf(chunks: readonly Buffer[], from: number, to: number): Map<Buffer, number[]> {
   const places = new Map<Buffer, number[]>()
-  for (let index = 0; index < chunks.length; index++) {
+  for (let index = from; index < to; index++) {
     const chunk = chunks[index] as Buffer
     const known = places.get(chunk)
     if (known) known.push(index)

@@ -117,6 +117,16 @@ const packs = {
   refstream: definitions.refstream,
 }
 
+/** Those of the push storm: what splices are worth, and the server that shares fills too. */
+const pushes = {
+  varnish: definitions.varnish,
+  'refstream --splice off': {
+    ...definitions.refstream,
+    start: (setup) => definitions.refstream.start({ ...setup, flags: ['--splice', 'off'] }),
+  },
+  refstream: definitions.refstream,
+}
+
 /** Not contenders: what servers do that have nothing to decide. */
 const references = {
   'bare node:http': {
@@ -146,6 +156,7 @@ function prepared([name, definition]) {
   return { name, ...definition, missing }
 }
 export const contenders = () => Object.entries(definitions).map(prepared)
+export const pushContenders = () => Object.entries(pushes).map(prepared)
 export const packContenders = () => Object.entries(packs).map(prepared)
 export const referenceServers = () => Object.entries(references).map(prepared)
 

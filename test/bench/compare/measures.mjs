@@ -33,6 +33,14 @@ const measures = {
     { label: 'Git processes', key: 'processes', of: () => 'mutation storm' },
     { label: 'stale answers', key: 'stale', of: () => 'mutation storm' },
   ],
+  'push-storm': [
+    ['CPU s per 1,000 reads', 'cpuPerThousand'],
+    ['reads/s', 'readsPerSecond', true],
+    ['stale answers', 'stale'],
+  ].map(([label, key, most]) => ({
+    ...{ label, key, most },
+    of: ({ refs }) => `push storm, ${count(refs)} refs`,
+  })),
   'real-clients': [
     {
       ...{ label: 'CPU, s', key: 'cpuSeconds' },
@@ -81,6 +89,8 @@ export function comparisons(scenarios, contenderNames) {
   )
 }
 
+const isLarge = ({ refs }) => refs === 100_000
+
 /** The targets, each with the ratio that it allows and the one that was reached. */
 export function targets(scenarios, compared) {
   const find = (scenario, keys, where = () => true) =>
@@ -99,6 +109,9 @@ export function targets(scenarios, compared) {
     ...against(1, find('cold-storm', ['lastP99', 'cpuSeconds'])),
     ...against(1, find('slow-first', ['lastP99', 'cpuSeconds'])),
     ...against(1, find('mutation-storm', ['p99', 'cpuPerThousand'])),
+    ...against(0.8, find('push-storm', ['cpuPerThousand'], isLarge)),
+    ...against(1 / 1.2, find('push-storm', ['readsPerSecond'], isLarge)),
+    ...find('push-storm', ['stale']).map((each) => ({ ...each, limit: 0, met: each.ours === 0 })),
     ...against(
       1.3,
       find('warm-hits', ['cpuPerGigabyte'], ({ refs }) => refs >= 100_000),

@@ -79,26 +79,32 @@ function judge(records, versions, writes) {
 }
 
 export async function run({ contenders, repositories, quick }) {
-  const { small, large } = repositories
+  const rows = await storm({ contenders, repositories, quick }, repositories.large)
+  return { rows: summarize(rows, ['server']), rounds: rows }
+}
+
+/** A row for each round of each contender, with the pushes to one repository. */
+export async function storm({ contenders, repositories, quick }, repository) {
   const [clients, seconds] = quick ? [50, 3] : [100, 20]
-  const versions = versionsByHash(large, seconds * perSecond + 1)
-  const requests = requestFile(large, 'advertisement')
+  const versions = versionsByHash(repository, seconds * perSecond + 1)
+  const requests = requestFile(repository, 'advertisement')
   const rows = []
   for (let round = 0; round < (quick ? 1 : 2); round++) {
     await eachInTurn(contenders, async (server, contender) => {
-      execFileSync('git', ['-C', large.path, 'update-ref', marker, large.commits[0]])
-      await wake(server, small, quick)
+      execFileSync('git', ['-C', repository.path, 'update-ref', marker, repository.commits[0]])
+      await wake(server, repositories.small, quick)
       await warm(server, requests)
       const options = { port: server.port, requests, clients, seconds, timeout: 120, records: 1 }
       const { result, ...costs } = await cost(server, async () => {
         // The generator is started first: it is not to inherit our priority.
         const reading = load('closed', options)
-        const writes = await first(() => change(large, server, seconds))
+        const writes = await first(() => change(repository, server, seconds))
         return { ...(await reading), writes }
       })
       const { oldestMs, ...counts } = judge(result.records, versions, result.writes)
       rows.push({
         ...{ server: server.name, tells: contender.invalidation ?? 'nothing to tell', clients, ...costs },
+        refs: repository.refs,
         ...{ updates: result.writes.length - 1, reads: result.requests, ...counts, oldestStaleMs: oldestMs },
         readsPerSecond: result.requests / result.seconds,
         cpuPerThousand: costs.cpuSeconds / (result.requests / 1000),
@@ -107,6 +113,6 @@ export async function run({ contenders, repositories, quick }) {
       })
     })
   }
-  execFileSync('git', ['-C', large.path, 'update-ref', marker, large.commits[0]])
-  return { rows: summarize(rows, ['server']), rounds: rows }
+  execFileSync('git', ['-C', repository.path, 'update-ref', marker, repository.commits[0]])
+  return rows
 }

@@ -89,6 +89,16 @@ export const sections = {
     ),
     panels: { by: [], keys: ['p99', 'cpuPerThousand', 'stale', 'processes'] },
   },
+  'push-storm': {
+    about: [
+      'The mutation storm with Varnish and refstream only, on two sizes, with `--splice off` beside: what it costs that all refs are',
+      'listed after each push.',
+    ],
+    columns: words(
+      'refs server updates clients readsPerSecond p50 p99 processes stale oldestStaleMs cpuPerThousand writtenMegabytes generatorBusy faults',
+    ),
+    panels: { by: ['refs'], keys: ['readsPerSecond', 'cpuPerThousand'] },
+  },
   'real-clients': {
     about: [
       'Git clients, each a process of its own, all at once, after some have warmed the cache and the code. Wall is until the last has ended,',

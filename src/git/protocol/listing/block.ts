@@ -29,17 +29,15 @@ const symrefMark = Buffer.from(' symref-target:')
 export class ListingBlock implements Lines {
   readonly bytes: Buffer
   readonly lines: Uint32Array
+  readonly count: number
   readonly symrefs: readonly Symref[]
 
   /** @param lines as `Lines` says; one more than there are lines */
   constructor(bytes: Buffer, lines: Uint32Array) {
     this.bytes = bytes
     this.lines = lines
+    this.count = lines.length - 1
     this.symrefs = symrefsOf(bytes, lines)
-  }
-
-  get count(): number {
-    return this.lines.length - 1
   }
 }
 
@@ -72,11 +70,14 @@ export function allocate(length: number): Buffer {
 /** Returns the bytes of memory that blocks take, with those of others in the same buffers. */
 export function memoryOf(blocks: readonly Lines[]): number {
   const buffers = new Set<ArrayBufferLike>()
+  let last: ArrayBufferLike | undefined
   let bytes = 0
   for (const block of blocks) {
     bytes += block.lines.byteLength
     const { buffer } = block.bytes
-    if (buffers.has(buffer)) continue
+    // Neighbours mostly stand in one buffer.
+    if (buffer === last || buffers.has(buffer)) continue
+    last = buffer
     buffers.add(buffer)
     bytes += buffer.byteLength
   }

@@ -20,7 +20,15 @@ export class Spine<Block extends Lines = Lines> {
 
   constructor(blocks: readonly Block[] = [], nameAt = 0) {
     this.nameAt = nameAt
-    for (const block of blocks) this.push(block)
+    // Each version of a listing has a spine, which is all that it takes besides what changed: no calls per block.
+    let [line, offset] = [0, 0]
+    for (const block of blocks) {
+      this.#blocks.push(block)
+      this.#firstLines.push(line)
+      this.#offsets.push(offset)
+      line += block.count
+      offset += block.lines[block.count] as number
+    }
   }
 
   get blocks(): readonly Block[] {

@@ -53,7 +53,7 @@ function* changedBlocks(
     const firstLine = spine.firstLineOf(index)
     const stays = !changed.touches(block, firstLine)
     const joins = pending.size > 0 && pending.size < smallest
-    if (pending.size >= madeAtOnce || (stays && !joins)) {
+    if (pending.size >= madeAtOnce || (pending.size > 0 && stays && !joins)) {
       blocks.push(...pending.blocks())
       pending = new Assembly()
       yield
