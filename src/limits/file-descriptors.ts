@@ -22,7 +22,14 @@ export const othersMin = 128
 /** The pipes of a Git process. */
 const perProcess = 3
 
+/** Most files that are held open between requests, to be compared later with those that take their names. */
+const heldOpenMax = 256
+
+/** Returns how many files may be held open between requests with that many descriptors; undefined: not known. */
+export const heldOpenWithin = (limit = Infinity): number =>
+  Math.max(1, Math.min(heldOpenMax, Math.floor(limit / 16)))
+
 /** Returns how many requests can be answered at once with that many descriptors, if each needs a connection. */
 export function requestsWithin(limit: number, maxProcesses: number): number {
-  return Math.max(1, limit - othersMin - perProcess * maxProcesses)
+  return Math.max(1, limit - othersMin - heldOpenWithin(limit) - perProcess * maxProcesses)
 }

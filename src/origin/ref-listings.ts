@@ -99,13 +99,18 @@ const overhead = 4096
 
 const sizeOf = ({ bytes }: SharedListing): number => bytes + overhead
 
+interface Oversize {
+  readonly entry: Entry
+  readonly listing: SharedListing
+}
+
 /** The ref listings in memory, by the entries that they were read from. LRU, by memory. */
 export class RefListings {
   readonly #listings: LRUCache<Entry, SharedListing>
   /** Listings that are still being read: shared whatever their size will be. */
   readonly #reading = new Map<Entry, SharedListing>()
   /** The last listing that is larger than the limit: kept, because it would be read again for each request. */
-  #oversize: { readonly entry: Entry; readonly listing: SharedListing } | undefined
+  #oversize: Oversize | undefined
   readonly #maxBytes: number
 
   constructor(maxBytes: number) {
@@ -113,6 +118,7 @@ export class RefListings {
     this.#listings = new LRUCache({
       maxSize: Math.max(1, maxBytes),
       sizeCalculation: sizeOf,
+      dispose: (_, entry) => entry.hold(false),
     })
   }
 
@@ -129,7 +135,7 @@ export class RefListings {
   /** Drops the listing of an entry that another one has superseded: the two share most of their memory. */
   forget(entry: Entry): void {
     this.#listings.delete(entry)
-    if (this.#oversize?.entry === entry) this.#oversize = undefined
+    if (this.#oversize?.entry === entry) this.#keepOversize(undefined)
   }
 
   /** Returns the listing of an entry, if it is in memory or being read. */
@@ -153,7 +159,14 @@ export class RefListings {
   }
 
   #keep(entry: Entry, listing: SharedListing): void {
+    // The listing of an entry with a rope is that rope: it counts here, as long as it is here.
+    if (entry.rope && listingOf(entry.rope) === listing.whole) entry.hold(true)
     if (sizeOf(listing) <= this.#maxBytes) this.#listings.set(entry, listing)
-    else this.#oversize = { entry, listing }
+    else this.#keepOversize({ entry, listing })
+  }
+
+  #keepOversize(oversize: Oversize | undefined): void {
+    this.#oversize?.entry.hold(false)
+    this.#oversize = oversize
   }
 }

@@ -67,6 +67,14 @@ export class Entry {
     this.file.release()
   }
 
+  /**
+   * Tells whether an owner holds the rope that is in memory now, within a limit of its own: then it does not count as memory
+   * here. To be called again when that ends.
+   */
+  hold(isHeld: boolean): void {
+    this.file.body?.hold(isHeld)
+  }
+
   /** Bytes so far; the total once the fill has ended. */
   get length(): number {
     return this.file.length
@@ -160,7 +168,7 @@ export class Entry {
     if (this.file.body) throw new FillError('producer', 'a producer made bytes after a revision')
     if (!(produced instanceof Revision)) return this.#append(produced, limits)
     this.base = produced.base
-    if (this.file.revise(produced.rope, produced.isHeld)) return
+    if (this.file.revise(produced.rope)) return
     for (const chunk of produced.rope.chunks) await this.#append(chunk, limits)
   }
 

@@ -119,12 +119,11 @@ export class GrowingFile extends FollowedFile implements Coolable, Spilled, Rope
 
   /**
    * Makes a rope the whole content of a file that has no bytes yet, without copying it.
-   * @param isHeld as in `Revision`
    * @returns false: it has bytes, has ended, or begins in memory until something asks for the disk
    */
-  revise(rope: Rope, isHeld = false): boolean {
+  revise(rope: Rope): boolean {
     if (!this.growing || this.length > 0 || rope.length === 0 || this.#unasked) return false
-    this.#body = new RopeBody(this, rope, isHeld)
+    this.#body = new RopeBody(this, rope)
     this.#options.hot.keep(this)
     this.appended.grown(0, this.length)
     return true

@@ -14,13 +14,9 @@ export class Revision {
   /** An entry, and a rope with the same bytes, of which chunks are shared; left out: nothing is shared with what is stored. */
   readonly base: { readonly entry: RevisedEntry; readonly rope: Rope } | undefined
 
-  /** Does its owner hold the rope in memory, within a limit of its own? Then it does not count as memory here. */
-  readonly isHeld: boolean
-
-  constructor(rope: Rope, base?: Revision['base'], isHeld = false) {
+  constructor(rope: Rope, base?: Revision['base']) {
     this.rope = rope
     this.base = base
-    this.isHeld = isHeld
   }
 
   /** In bytes. */

@@ -38,17 +38,13 @@ export class RopeBody {
   /** Is it to leave memory: as soon as it is on disk, or in any case, because others need the room? */
   #leaving: 'when stored' | 'surely' | undefined
   #loading: Promise<Rope | undefined> | undefined
-  /** As in `Revision`. */
-  #isHeld: boolean
+  /** As `hold` was told. */
+  #isHeld = false
   #damaged = false
   #dropped = false
 
-  /**
-   * @param content the rope, or its length in bytes if it is on disk only
-   * @param isHeld as in `Revision`
-   */
-  constructor(owner: RopeOwner, content: Rope | number, isHeld = false) {
-    this.#isHeld = isHeld
+  /** @param content the rope, or its length in bytes if it is on disk only */
+  constructor(owner: RopeOwner, content: Rope | number) {
     this.#owner = owner
     this.#rope = content instanceof Rope ? content : undefined
     this.length = content instanceof Rope ? content.length : content
@@ -87,6 +83,12 @@ export class RopeBody {
     return (this.#sha256 = await (this.#rope ?? (await this.#required())).digest())
   }
 
+  /** As in `Entry`. */
+  hold(isHeld: boolean): void {
+    this.#isHeld = isHeld && this.#rope !== undefined
+    this.#owner.changed()
+  }
+
   /** Sets where it is, or will be, on disk; undefined: nowhere, since a newer version was committed. */
   keepIn(store: RopeStore | undefined): void {
     this.#store = store
@@ -123,6 +125,8 @@ export class RopeBody {
   #release(): void {
     this.#sha256 = this.sha256
     this.#rope = undefined
+    // What will be read back has other chunks.
+    this.#isHeld = false
     this.#leaving = undefined
     this.#owner.changed()
   }
@@ -151,7 +155,6 @@ export class RopeBody {
       const rope = await store.read(this)
       if (this.#dropped) return undefined
       this.#rope = rope
-      this.#isHeld = false
       this.#owner.changed()
       return rope
     } catch (error) {

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { FreshCache } from '../../../freshness/fresh-cache.js'
 import { AdvertisementFrame } from '../../../git/protocol/advertisement-frame.js'
+import type { RefListing } from '../../../git/protocol/ref-listing.js'
 import type { ProtocolVersion } from '../../../git/protocol/version.js'
 import { inTurns, Revision, Rope, type Entry, type Produce } from '../../../streamcache/index.js'
 import type { SharedListing } from '../../ref-listings.js'
@@ -17,8 +18,8 @@ export interface DerivedAdvertisementsOptions {
 
 /**
  * Makes the advertisement of protocol v0 or v1 from the listing of the same state, so that it costs no process of its own. What
- * stands around the refs (capabilities, `shallow` lines) depends on the configuration, and is known from the last advertisement
- * that Git has written with the same one.
+ * stands around the refs (capabilities, `shallow` lines) depends on the configuration and on where HEAD points, and is known from
+ * the last advertisement that Git has written with the same.
  */
 export class DerivedAdvertisements {
   readonly #options: DerivedAdvertisementsOptions
@@ -57,11 +58,16 @@ export class DerivedAdvertisements {
     if (run.isRetry) return 'retry'
     const name = nameOf(version, run)
     const frame = name === undefined ? undefined : this.#frames.get(name)
-    if (!frame) return 'unknown'
-    const listing = await list()
-    await listing?.end()
-    const chunks = listing?.whole && (await frame.advertiseInTurns(listing.whole))
-    if (!chunks) return 'answer'
+    if (name === undefined || !frame) return 'unknown'
+    // If the fill of the listing has failed, that of the advertisement may succeed all the same.
+    const listing = await wholeOf(list).catch(() => undefined)
+    if (!listing) return 'answer'
+    const chunks = await frame.advertiseInTurns(listing)
+    if (!chunks) {
+      // HEAD points elsewhere by now: what Git writes next is read anew.
+      if (this.#frames.peek(name) === frame) this.#frames.delete(name)
+      return 'answer'
+    }
     const earlier = cache.committed(run.key)
     const base = earlier?.rope && { entry: earlier, rope: earlier.rope }
     return new Revision(new Rope(chunks), base)
@@ -80,6 +86,13 @@ export class DerivedAdvertisements {
       )
       .finally(() => this.#reading.delete(name))
   }
+}
+
+/** @throws the error of the listing's fill */
+async function wholeOf(list: () => Promise<SharedListing | undefined>): Promise<RefListing | undefined> {
+  const listing = await list()
+  await listing?.end()
+  return listing?.whole
 }
 
 /** Names what decides a frame. */

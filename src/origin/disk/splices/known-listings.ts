@@ -5,6 +5,7 @@ import { KnownRefs, type KnownRefsOptions } from '../../../git/state/ref-changes
 import { changedInTables } from '../../../git/state/reftable/changed-in-tables.js'
 import { createSymrefMemory, symrefNames } from '../../../git/state/reftable/symref-names.js'
 import type { Repository } from '../../../git/state/repository.js'
+import { descriptorLimit, heldOpenWithin } from '../../../limits/file-descriptors.js'
 import type { Entry } from '../../../streamcache/index.js'
 
 /** A committed listing, and what was observed of the refs in its state. */
@@ -16,15 +17,14 @@ export interface KnownListing {
   readonly refs: Promise<KnownRefs | FullReason>
 }
 
-/** Most listings of which this is remembered: each may hold a file descriptor. */
-const listingsMax = 256
 /** Memory for the names of symbolic refs in reftables. */
 const symrefMemoryBytes = 8 * 1024 * 1024
 
 /** What the listings that were committed last were made of, by key. LRU. */
 export class KnownListings {
   readonly #known = new LRUCache<string, KnownListing>({
-    max: listingsMax,
+    // Each may hold a file open.
+    max: heldOpenWithin(descriptorLimit()),
     dispose: ({ refs }) => void refs.then(close),
   })
   readonly #options: KnownRefsOptions

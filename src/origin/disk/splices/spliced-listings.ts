@@ -72,8 +72,7 @@ export class SplicedListings {
     }
     const listing = await splice(before, candidates, Buffer.concat(answer))
     if (!listing) return 'answer'
-    // `RefListings` holds it.
-    return new Revision(ropeOf(listing), { entry: base.entry, rope: ropeOf(before) }, true)
+    return new Revision(ropeOf(listing), { entry: base.entry, rope: ropeOf(before) })
   }
 
   /** Returns what the run's observation saw of the refs, or why it cannot be compared with an earlier one. */
