@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { Entry } from '../../streamcache/index.js'
+import type { Entry, Follower } from '../../streamcache/index.js'
 import { DamagedDelta, manipulation } from '../deltas/delta-format.js'
 import { splicedBody } from '../deltas/spliced-body.js'
 import { UpstreamUnavailable, type UpstreamResponse } from './client/upstream-client.js'
@@ -63,10 +63,14 @@ export class DeltaAnswers {
   ): AsyncGenerator<Buffer> {
     const { name } = repository.upstream
     let [sent, made] = [0, 0]
+    let follower: Follower | undefined
     try {
       const sha256 = requireBase(response, base.entry)
       const delta = counted(decoded(response), (bytes) => (sent += bytes))
-      const bytes = base.bytes ?? (await bytesOf(base.entry))
+      follower = base.bytes ? undefined : base.entry.follow()
+      if (follower && !(await base.entry.load()))
+        throw new DamagedDelta('what it belongs to cannot be read any more')
+      const bytes = base.bytes ?? (follower as Follower)
       for await (const part of splicedBody({ base: bytes, baseLength: base.entry.length, delta, sha256 })) {
         made += part.length
         yield part
@@ -78,6 +82,8 @@ export class DeltaAnswers {
       this.#ended(name, 'damaged', 0)
       throw new UpstreamUnavailable(`${name} sent a damaged delta: ${cause.message}`, { cause })
     } finally {
+      // It may not have been read from at all.
+      follower?.close()
       // Of a response that is not read, the connection would stay.
       response.body.destroy()
     }
@@ -94,15 +100,10 @@ function requireBase(response: UpstreamResponse, entry: Entry): string {
   return sha256
 }
 
-/** Returns the bytes of an entry. @throws DamagedDelta if they cannot be read any more */
-async function bytesOf(entry: Entry): Promise<AsyncIterable<Buffer>> {
-  const follower = entry.follow()
-  if (await entry.load()) return follower
-  follower.close()
-  throw new DamagedDelta('what it belongs to cannot be read any more')
-}
-
-async function* counted(chunks: AsyncIterable<Buffer>, count: (bytes: number) => void): AsyncGenerator<Buffer> {
+async function* counted(
+  chunks: AsyncIterable<Buffer>,
+  count: (bytes: number) => void,
+): AsyncGenerator<Buffer> {
   for await (const chunk of chunks) {
     count(chunk.length)
     yield chunk

@@ -56,12 +56,17 @@ export class DerivedAdvertisements {
     if (!reports.isOn(run.repository.gitDir)) return 'off'
     if (run.isRetry) return 'retry'
     const name = nameOf(version, run)
-    const frame = name === undefined ? undefined : this.#frames.get(name)
+    if (name === undefined) return 'unknown'
+    const frame = this.#frames.get(name)
     if (!frame) return 'unknown'
     const listing = await list()
     await listing?.end()
     const chunks = listing?.whole && (await frame.advertiseInTurns(listing.whole))
-    if (!chunks) return 'answer'
+    if (!chunks) {
+      // HEAD points elsewhere now: what Git writes next says so.
+      this.#frames.delete(name)
+      return 'answer'
+    }
     const earlier = cache.committed(run.key)
     const base = earlier?.rope && { entry: earlier, rope: earlier.rope }
     return new Revision(new Rope(chunks), base)
