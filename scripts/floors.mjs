@@ -47,7 +47,7 @@ export const innerFloors = {
     ['status.ts'],
     ['transport', 'proto'],
   ],
-  origin: [['both'], ['disk', 'upstream'], ['packs'], ['peers'], ['.'], ['faults']],
+  origin: [['both'], ['disk', 'upstream'], ['packs'], ['peers'], ['.'], ['faults', 'deltas']],
   freshness: [['aged', 'fleet'], ['.']],
   fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],

@@ -8,6 +8,7 @@ import type { PackCache } from '../freshness/pack-cache.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { AnswerDigests } from '../service/answer-digests.js'
+import { AnswerVersions } from '../service/answer-versions.js'
 import { CompressedForms } from '../service/compressed-forms.js'
 import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import { LeaseService } from '../service/lease-service.js'
@@ -59,6 +60,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     maxHeaderBytes: settings.maxHeaderBytes,
     shedStatus: settings.shedStatus,
     digests: new AnswerDigests(),
+    versions: new AnswerVersions(settings.hotMaxBytes),
     compressed: new CompressedForms({
       minBytes: settings.compression ? settings.compressionMinBytes : undefined,
       maxBytes: settings.hotMaxBytes,

@@ -54,6 +54,10 @@ export function openUpstreamOrigin(
   const cache = new AgedCache({ cache: parts.cache, statusOf, refresh })
   const requests = new UpstreamRequests({
     ended: (upstream, cause, result) => metrics.upstreamRequests.inc({ upstream, cause, result }),
+    deltaEnded: (upstream, result, saved) => {
+      metrics.upstreamDeltas.inc({ upstream, result })
+      metrics.upstreamDeltaSaved.inc({ upstream }, saved)
+    },
   })
   const refs = new UpstreamRefs({
     ...{ requests, cache, listings, fillReports, backOff, refresh },

@@ -1,7 +1,11 @@
 import type { Reading } from '../freshness/fresh-cache.js'
+import type { WholeAnswer } from '../git/protocol/listing-answer.js'
+import type { AnswerVersions } from '../service/answer-versions.js'
 import { formOfEntry, type CompressedForms } from '../service/compressed-forms.js'
+import { acceptsDelta, deltaOf, sendDelta, type Delta } from './delta.js'
 import { matchesDigest, tagOf } from './entity-tag.js'
 import { sendEntryBody, sendForm } from './entry-body.js'
+import { Rope, type Entry } from '../streamcache/index.js'
 import type { Exchange } from './exchange.js'
 import { ageHeaders, noCacheHeaders } from './responses.js'
 
@@ -12,6 +16,8 @@ export interface AdvertisementOptions {
   readonly compressed: CompressedForms
   /** Send an ETag with every answer, not only to requests with If-None-Match. */
   readonly etag: boolean
+  /** Versions of which clients hold answers. */
+  readonly versions: AnswerVersions
 }
 
 /**
@@ -22,7 +28,7 @@ export interface AdvertisementOptions {
 export async function sendAdvertisement(
   exchange: Exchange,
   reading: Reading,
-  { compressed, etag }: AdvertisementOptions,
+  { compressed, etag, versions }: AdvertisementOptions,
 ): Promise<void> {
   const { entry, follower } = reading
   const { request, response } = exchange
@@ -37,6 +43,15 @@ export async function sendAdvertisement(
   const digest = etag || condition !== undefined ? entry.digest() : undefined
   const sha256 = digest instanceof Promise ? await digest : digest
   const isUnchanged = condition !== undefined && matchesDigest(condition, sha256)
+  if (condition !== undefined && sha256 !== undefined && entry.rope) {
+    versions.note(entry.key, question, sha256, entry.rope)
+    const delta = isUnchanged ? undefined : await deltaFrom(exchange, condition, entry, versions)
+    exchange.throwIfAborted()
+    if (delta) {
+      const headers = [...gitHeaders, ...ageHeaders(reading)]
+      return sendDelta(exchange, delta, headers, { sha256, length: entry.length })
+    }
+  }
   // A refstream that asks for a changed entry asks once: it would never get a form that is ready for the next request.
   const form =
     condition === undefined || isUnchanged
@@ -62,3 +77,26 @@ export async function sendAdvertisement(
   if (form) return sendForm(exchange, form)
   return sendEntryBody(exchange, follower, chunk)
 }
+
+/** Every client that asks for an advertisement asks for the same. */
+const question = ''
+
+/**
+ * Returns how an advertisement differs from one that the client holds, if the client and this process know both. Only of
+ * entries with a rope, whose versions share most of their memory.
+ */
+async function deltaFrom(
+  { request }: Exchange,
+  condition: string,
+  { key, rope }: Entry,
+  versions: AnswerVersions,
+): Promise<Delta | undefined> {
+  if (!rope || request.method !== 'GET' || !acceptsDelta(request)) return undefined
+  const earlier = (sha256: string): WholeAnswer | undefined => {
+    const version = versions.find(key, question, sha256)
+    return version instanceof Rope ? wholeOf(version) : undefined
+  }
+  return deltaOf(condition, earlier, wholeOf(rope))
+}
+
+const wholeOf = ({ chunks, length }: Rope): WholeAnswer => ({ parts: chunks, length })

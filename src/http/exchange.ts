@@ -170,6 +170,13 @@ export class Exchange extends RequestRecord {
     this.#monitors.metrics.compressionSaved.inc({ transport: 'http', encoding }, bytes)
   }
 
+  /** Counts an answer that is sent as its differences from one that the client holds, and the body bytes that this saves. */
+  countDelta(saved: number): void {
+    const { deltaAnswers, deltaSaved } = this.#monitors.metrics
+    deltaAnswers.inc({ kind: this.kind })
+    deltaSaved.inc({ kind: this.kind }, saved)
+  }
+
   override finish(): void {
     super.finish()
     // Handed over is not yet sent.

@@ -1,9 +1,13 @@
+import { cutWhole, type WholeAnswer } from '../git/protocol/listing-answer.js'
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
+import { RefListing } from '../git/protocol/ref-listing.js'
 import type { RefAnswer } from '../origin/origin.js'
 import type { SharedListing } from '../origin/ref-listings.js'
 import type { AnswerDigests } from '../service/answer-digests.js'
+import { questionOf, type AnswerVersions } from '../service/answer-versions.js'
 import type { CompressedForm, CompressedForms, FormSource } from '../service/compressed-forms.js'
 import { pieces } from '../service/pieces.js'
+import { acceptsDelta, deltaOf, sendDelta, type Delta } from './delta.js'
 import { matchesDigest, tagOf } from './entity-tag.js'
 import { sendForm } from './entry-body.js'
 import { writeMax, type Exchange } from './exchange.js'
@@ -12,6 +16,8 @@ import { ageHeaders, noCacheHeaders, uploadPackResultHeaders } from './responses
 export interface RefsOptions {
   readonly compressed: CompressedForms
   readonly digests: AnswerDigests
+  /** Versions of which clients hold answers. */
+  readonly versions: AnswerVersions
 }
 
 const pieceSize = (): number => writeMax
@@ -37,6 +43,11 @@ export async function sendRefs(
     if (tagged && matchesDigest(condition, tagged.sha256)) {
       sendUnchanged(exchange, answer, tagged.sha256)
       return
+    }
+    const delta = tagged && (await deltaFrom(exchange, condition, answer, request, options))
+    if (tagged && delta) {
+      exchange.throwIfAborted()
+      return sendDelta(exchange, delta, headers, tagged)
     }
     const form = await tagged?.form()
     exchange.throwIfAborted()
@@ -79,15 +90,35 @@ async function tag(
   exchange: Exchange,
   { listing }: RefAnswer,
   request: LsRefsRequest,
-  { digests, compressed }: RefsOptions,
+  { digests, compressed, versions }: RefsOptions,
 ): Promise<TaggedAnswer | undefined> {
   await listing.end()
   const whole = listing.cutNow(request)
   if (!whole) return undefined
   const sha256 = await digests.of(listing, request, whole)
   const { length } = whole
+  if (listing.entry && listing.whole)
+    versions.note(listing.entry.key, questionOf(request), sha256, listing.whole)
   const source = { ...sharedBy(listing, sha256, length), size: length, read: () => listing.cut(request) }
   return { sha256, length, form: () => compressed.made(source, exchange.request.headers['accept-encoding']) }
+}
+
+/** Returns how an answer differs from one that the client holds, if the client and this process know both. */
+async function deltaFrom(
+  { request: { headers } }: Exchange,
+  condition: string,
+  { listing }: RefAnswer,
+  request: LsRefsRequest,
+  { versions }: RefsOptions,
+): Promise<Delta | undefined> {
+  const now = listing.cutNow(request)
+  const key = listing.entry?.key
+  if (!now || key === undefined || !acceptsDelta({ headers })) return undefined
+  const earlier = (sha256: string): WholeAnswer | undefined => {
+    const version = versions.find(key, questionOf(request), sha256)
+    return version instanceof RefListing ? cutWhole(version, request) : undefined
+  }
+  return deltaOf(condition, earlier, now)
 }
 
 /** Returns what the compressed form of an answer is known by: an answer of as many bytes as the entry has is the entry. */

@@ -52,6 +52,8 @@ export class Metrics {
   readonly firstByteSeconds = this.#histogram(requestMetrics.firstByteSeconds)
   readonly sentBytes = this.#counter(requestMetrics.sentBytes)
   readonly compressionSaved = this.#counter(requestMetrics.compressionSaved)
+  readonly deltaAnswers = this.#counter(requestMetrics.deltaAnswers)
+  readonly deltaSaved = this.#counter(requestMetrics.deltaSaved)
   readonly admissionWaitSeconds = this.#histogram(requestMetrics.admissionWaitSeconds)
   readonly requestsShed = this.#counter(requestMetrics.requestsShed)
 
@@ -73,6 +75,8 @@ export class Metrics {
   readonly packCpuSparedSeconds = this.#counter(packMetrics.packCpuSparedSeconds)
 
   readonly upstreamRequests = this.#counter(upstreamMetrics.upstreamRequests)
+  readonly upstreamDeltas = this.#counter(upstreamMetrics.upstreamDeltas)
+  readonly upstreamDeltaSaved = this.#counter(upstreamMetrics.upstreamDeltaSaved)
   readonly upstreamClientRequests = this.#counter(upstreamMetrics.upstreamClientRequests)
   readonly upstreamStaleAnswers = this.#counter(upstreamMetrics.upstreamStaleAnswers)
   readonly upstreamDroppedEntries = this.#counter(upstreamMetrics.upstreamDroppedEntries)

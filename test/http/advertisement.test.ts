@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib'
 import { sendAdvertisement } from '../../src/http/advertisement.js'
 import { tagOf } from '../../src/http/entity-tag.js'
 import type { Exchange } from '../../src/http/exchange.js'
+import { AnswerVersions } from '../../src/service/answer-versions.js'
 import { CompressedForms } from '../../src/service/compressed-forms.js'
 import type { Entry } from '../../src/streamcache/index.js'
 import { eventually } from '../support/eventually.js'
@@ -70,7 +71,7 @@ function send(
     countSaved: (_: string, bytes: number) => (sent.saved = bytes),
   } as unknown as Exchange
   const reading = { entry, follower: entry.follow(), reuse: 'hit', isStale, ageMs: 5000 } as const
-  const done = sendAdvertisement(exchange, reading, { compressed, etag })
+  const done = sendAdvertisement(exchange, reading, { compressed, etag, versions: new AnswerVersions(1 << 24) })
   return { sent, done }
 }
 

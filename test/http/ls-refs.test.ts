@@ -7,6 +7,7 @@ import { sendRefs } from '../../src/http/ls-refs.js'
 import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import type { SharedListing } from '../../src/origin/ref-listings.js'
+import { AnswerVersions } from '../../src/service/answer-versions.js'
 import { AnswerDigests } from '../../src/service/answer-digests.js'
 import { CompressedForms } from '../../src/service/compressed-forms.js'
 import { createLog } from '../../src/telemetry/log.js'
@@ -74,6 +75,7 @@ t.test(
             { ...query, objectFormat: 'sha1' },
             {
               digests: new AnswerDigests(),
+              versions: new AnswerVersions(1 << 24),
               compressed: new CompressedForms({ minBytes: undefined, maxBytes: 1 }),
             },
           )

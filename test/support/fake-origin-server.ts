@@ -11,6 +11,7 @@ import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import type { OriginResponse } from '../../src/origin/pass-through.js'
 import { AnswerDigests } from '../../src/service/answer-digests.js'
+import { AnswerVersions } from '../../src/service/answer-versions.js'
 import { CompressedForms } from '../../src/service/compressed-forms.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
@@ -41,6 +42,7 @@ export async function openServer(
     ...{ clientName: () => undefined, remoteUserHeader: undefined, etag: false, shedStatus: 429 },
     forwardsCredentials: false,
     digests: new AnswerDigests(),
+    versions: new AnswerVersions(1 << 24),
     compressed: new CompressedForms({ minBytes: 100, maxBytes: 1 << 24 }),
     ...{ requestIdleMs: 60_000, maxHeaderBytes: 16_384, anyTarget: true },
     ...options,

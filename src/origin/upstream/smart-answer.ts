@@ -8,7 +8,7 @@ import { UpstreamUnavailable, type UpstreamResponse } from './client/upstream-cl
 const refusalMax = 64 * 1024
 
 /** Most bytes of an answer about refs, inflated: some 7 million refs. Listings are in memory, and gzip makes little of much. */
-const answerMax = 512 * 1024 * 1024
+export const answerMax = 512 * 1024 * 1024
 
 /** Headers of a refusal that its client needs. */
 const refusalHeaders = new Set(['content-type', 'www-authenticate', 'retry-after'])
@@ -73,6 +73,7 @@ function unreadable(error: unknown): unknown {
  * Returns the packets of an answer to a question about refs, whose end is checked: it ends only after a flush packet.
  * @param check called with each chunk before it is passed on; its error ends the answer
  * @param maxBytes most bytes that it may have
+ * @param body left out: the response's, without its content coding
  * @throws UpstreamRefusal if the answer begins with an error message, which its client understands; UpstreamUnavailable; what
  * `check` throws
  */
@@ -80,8 +81,9 @@ export async function smartAnswer(
   response: UpstreamResponse,
   check?: (chunk: Buffer) => void,
   maxBytes = answerMax,
+  body: AsyncIterable<Buffer> = decoded(response),
 ): Promise<AsyncIterable<Buffer>> {
-  const chunks = decoded(response)[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+  const chunks = body[Symbol.asyncIterator]()
   const ending = new AnswerEnding()
   let total = 0
   const next = async (): Promise<Buffer | undefined> => {

@@ -9,6 +9,8 @@ import {
   type UpstreamRequest,
   type UpstreamResponse,
 } from './client/upstream-client.js'
+import { manipulation } from '../deltas/delta-format.js'
+import { DeltaAnswers, deltaStatus, type DeltaAnswersOptions } from './delta-answers.js'
 import { ListingOrder } from './refs/listing-order.js'
 import { isSameRepository, redirection } from './renamed.js'
 import { decoded, refusalOf, smartAnswer } from './smart-answer.js'
@@ -28,6 +30,8 @@ export interface Question {
   readonly cause: AskCause
   readonly kept: Entry | undefined
   readonly signal: AbortSignal
+  /** Returns the bytes of `kept`, if they are in memory in another place; left out: they are not. */
+  readonly bytesOfKept?: (() => readonly Buffer[] | undefined) | undefined
 }
 
 /** What is sent with a request to an upstream, besides credentials. */
@@ -44,19 +48,33 @@ export type RequestCause = AskCause | 'pack' | 'pass'
 export interface UpstreamRequestsOptions {
   /** Called when a response's head has come, or when there will be none. */
   readonly ended?: (upstream: string, cause: RequestCause, result: RequestResult) => void
+  /** Called when an answer that came as its differences from what is kept has ended, with the bytes that this has saved. */
+  readonly deltaEnded?: DeltaAnswersOptions['ended']
 }
 
 /** How a request ended: the `result` label. */
 export type RequestResult = 'ok' | 'unchanged' | 'refused' | 'unavailable'
+
+/** What a question is sent with, and how its answer is understood. */
+interface Asked {
+  readonly headers: Record<string, string>
+  readonly answer: (
+    response: UpstreamResponse,
+    type: string,
+    check?: (chunk: Buffer) => void,
+  ) => Promise<AsyncIterable<Buffer> | 'unchanged'>
+}
 
 /** Speaks Git's smart HTTP protocol with upstreams (gitprotocol-http(5)). */
 export class UpstreamRequests {
   /** Where the repository of a client was redirected to, by address and client. */
   readonly #redirects = new LRUCache<string, string>({ max: redirectsMax })
   readonly #ended: NonNullable<UpstreamRequestsOptions['ended']>
+  readonly #deltas: DeltaAnswers
 
-  constructor({ ended = () => {} }: UpstreamRequestsOptions = {}) {
+  constructor({ ended = () => {}, deltaEnded }: UpstreamRequestsOptions = {}) {
     this.#ended = ended
+    this.#deltas = new DeltaAnswers({ ended: deltaEnded })
   }
 
   /**
@@ -66,32 +84,53 @@ export class UpstreamRequests {
   async advertisement(
     repository: UpstreamRepository,
     version: ProtocolVersion,
-    { kept, signal, cause }: Question,
+    { signal, cause, ...question }: Question,
   ): Promise<AsyncIterable<Buffer> | 'unchanged'> {
     const key = redirectKey(repository)
+    const asked = this.#asked(repository, question)
     const response = await this.send(repository, '/info/refs?service=git-upload-pack', {
       ...{ cause, method: 'GET', class: 'fill', admitted: false, signal, followsRedirects: true },
-      headers: { ...versionHeader(version), ...condition(kept), 'Accept-Encoding': 'gzip' },
+      headers: { ...versionHeader(version), ...asked.headers, 'Accept-Encoding': 'gzip' },
     })
     const [base] = response.redirectedTo?.split('/info/refs?') ?? []
     if (base === undefined) this.#redirects.delete(key)
     else this.#redirects.set(key, base)
-    return answerOf(response, 'application/x-git-upload-pack-advertisement', kept)
+    return asked.answer(response, 'application/x-git-upload-pack-advertisement')
   }
 
   /** Asks an ls-refs question. @throws as `advertisement`; UnsortedListing, or the body does */
   async listing(
     repository: UpstreamRepository,
     body: Buffer,
-    { kept, signal, cause }: Question,
+    { signal, cause, ...question }: Question,
   ): Promise<AsyncIterable<Buffer> | 'unchanged'> {
+    const asked = this.#asked(repository, question)
     const response = await this.send(repository, '/git-upload-pack', {
       // Clients ask it that have received the capability advertisement.
       ...{ cause, method: 'POST', class: 'fill', admitted: true, signal, body },
-      headers: { ...uploadPackHeaders, ...versionHeader(2), ...condition(kept), 'Accept-Encoding': 'gzip' },
+      headers: { ...uploadPackHeaders, ...versionHeader(2), ...asked.headers, 'Accept-Encoding': 'gzip' },
     })
     const order = new ListingOrder()
-    return answerOf(response, uploadPackResult, kept, (chunk) => order.push(chunk))
+    return asked.answer(response, uploadPackResult, (chunk) => order.push(chunk))
+  }
+
+  /** Returns the condition that a question is sent with, and how its answer is understood. */
+  #asked(repository: UpstreamRepository, { kept, bytesOfKept }: Pick<Question, 'kept' | 'bytesOfKept'>): Asked {
+    const mayBeDelta = kept?.sha256 !== undefined && this.#deltas.mayAccept(repository)
+    return {
+      headers: { ...condition(kept), ...(mayBeDelta && { 'A-IM': manipulation }) },
+      answer: async (response, type, check) => {
+        if (kept && isUnchanged(response, kept)) {
+          response.body.resume()
+          return 'unchanged'
+        }
+        const isDelta = kept !== undefined && mayBeDelta && response.status === deltaStatus
+        if (!isDelta) await expectBody(response, type)
+        return isDelta
+          ? this.#deltas.answer(repository, response, { entry: kept, bytes: bytesOfKept?.() }, check)
+          : smartAnswer(response, check)
+      },
+    }
   }
 
   /**
@@ -219,20 +258,6 @@ function checkService(
     `${name} wants ${authorization === undefined ? 'a' : 'another'} credential; check refstream's upstream credentials`,
     { status },
   )
-}
-
-async function answerOf(
-  response: UpstreamResponse,
-  type: string,
-  kept: Entry | undefined,
-  check?: (chunk: Buffer) => void,
-): Promise<AsyncIterable<Buffer> | 'unchanged'> {
-  if (kept && isUnchanged(response, kept)) {
-    response.body.resume()
-    return 'unchanged'
-  }
-  await expectBody(response, type)
-  return smartAnswer(response, check)
 }
 
 /**

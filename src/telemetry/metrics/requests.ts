@@ -66,6 +66,18 @@ export const requestMetrics = {
     help: 'Body bytes saved because clients accepted a compressed form.',
     labels: { transport, encoding: '`gzip` or `zstd`: the content coding (RFC 9110, section 8.4).' },
   },
+  deltaAnswers: {
+    type: 'counter',
+    name: 'refstream_delta_answers_total',
+    help: 'Answers to a refstream above this one that were sent as their differences from an answer that it holds.',
+    labels: { kind },
+  },
+  deltaSaved: {
+    type: 'counter',
+    name: 'refstream_delta_saved_bytes_total',
+    help: 'Body bytes saved because only the differences from an earlier answer were sent, compared with the plain answer.',
+    labels: { kind },
+  },
   requestsUnderWay: {
     type: 'gauge',
     name: 'refstream_requests_under_way',

@@ -31,6 +31,25 @@ export const upstreamMetrics = {
       },
     },
   },
+  upstreamDeltas: {
+    type: 'counter',
+    name: 'refstream_upstream_delta_answers_total',
+    help: 'Answers that the upstream, a refstream, has sent as their differences from what is kept.',
+    labels: {
+      upstream,
+      result: {
+        applied: 'what it made of what is kept has the digest that the upstream has named.',
+        damaged:
+          'it could not be applied, or its result was not right: the answer has failed, and for ten minutes that repository’s answers are asked for as a whole.',
+      },
+    },
+  },
+  upstreamDeltaSaved: {
+    type: 'counter',
+    name: 'refstream_upstream_delta_saved_bytes_total',
+    help: 'Body bytes that the upstream did not send because it has sent differences, compared with the plain answer.',
+    labels: { upstream },
+  },
   upstreamClientRequests: {
     type: 'counter',
     name: 'refstream_upstream_client_requests_total',

@@ -132,7 +132,10 @@ export class UpstreamQuestions {
           else if (!questionSignal.aborted) this.#learn(repository, key, error)
         }
         try {
-          const found = await ask({ kept, signal: questionSignal, cause }, elsewhere)
+          // Listings are in memory, where the bytes of their entries often are not.
+          const bytesOfKept = (): readonly Buffer[] | undefined =>
+            kept && kind === 'listing' ? this.#options.listings.find(kept)?.whole?.chunks : undefined
+          const found = await ask({ kept, signal: questionSignal, cause, bytesOfKept }, elsewhere)
           const { answer, ageMs } =
             typeof found === 'object' && 'answer' in found ? found : { answer: found, ageMs: 0 }
           if (answer !== 'unchanged') return { answer: reported(answer, ended), ageMs }

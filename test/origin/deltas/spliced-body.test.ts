@@ -1,0 +1,69 @@
+import t from 'tap'
+import fc from 'fast-check'
+import { encodeDelta, type Replacement } from '../../../src/origin/deltas/delta-format.js'
+import { applied, digestOf } from '../../support/deltas.js'
+
+const base = Buffer.from('0123456789'.repeat(20))
+const result = Buffer.from(`ab${base.toString().slice(5, 100)}${base.toString().slice(120)}cd`)
+const replacements: readonly Replacement[] = [
+  { start: 0, end: 5, bytes: [Buffer.from('a'), Buffer.from('b')] },
+  { start: 100, end: 120, bytes: [] },
+  { start: 200, end: 200, bytes: [Buffer.from('cd')] },
+]
+const lengths = { baseLength: base.length, length: result.length }
+const delta = encodeDelta(lengths, replacements)
+
+t.test('replacements are applied, in whatever parts the bytes come', async (t) => {
+  for (const size of [1, 7, 1000]) t.same(await applied(base, delta, digestOf(result), size), result)
+})
+
+t.test('a damaged delta never has an end', () =>
+  fc.assert(
+    fc.asyncProperty(
+      fc.nat(delta.length - 1),
+      fc.integer({ min: 1, max: 255 }),
+      fc.boolean(),
+      async (at, flip, isCut) => {
+        const damaged = isCut ? delta.subarray(0, at) : Buffer.from(delta)
+        if (!isCut) damaged[at]! ^= flip
+        const made = await applied(base, damaged, digestOf(result)).catch((error: Error) => error)
+        return made instanceof Error && made.name === 'DamagedDelta'
+      },
+    ),
+    { numRuns: 500 },
+  ),
+)
+
+const damages: Record<string, { readonly bytes: Buffer; readonly says: RegExp }> = {
+  'of other bytes': {
+    bytes: encodeDelta({ ...lengths, baseLength: 199 }, replacements),
+    says: /other bytes/,
+  },
+  'in no order': { bytes: encodeDelta(lengths, [replacements[1]!, replacements[0]!]), says: /not there/ },
+  'behind the end': {
+    bytes: encodeDelta(lengths, [{ start: 190, end: 201, bytes: [] }]),
+    says: /not there/,
+  },
+  'too long': {
+    bytes: encodeDelta({ ...lengths, length: result.length - 1 }, replacements),
+    says: /longer/,
+  },
+  'too short': {
+    bytes: encodeDelta({ ...lengths, length: result.length + 1 }, replacements),
+    says: /shorter/,
+  },
+  'with more behind it': { bytes: Buffer.concat([delta, Buffer.from('x')]), says: /after its end/ },
+  empty: { bytes: Buffer.alloc(0), says: /too early/ },
+  'something else': { bytes: Buffer.from('<html>no such page</html>'), says: /begin/ },
+}
+for (const [what, { bytes, says }] of Object.entries(damages)) {
+  t.test(`a delta ${what} is refused`, (t) => t.rejects(applied(base, bytes, digestOf(result)), says))
+}
+
+t.test('a result with another digest is refused', (t) =>
+  t.rejects(applied(base, delta, digestOf(base)), /another digest/),
+)
+
+t.test('a base that is shorter than it should be is refused', (t) =>
+  t.rejects(applied(base.subarray(0, 150), delta, digestOf(result)), /other bytes|too early/),
+)
