@@ -1,31 +1,41 @@
-// Runs tests with tap; the last line is `N passed, N failed`.
+// Runs tests, which use tap; the last line is `N passed, N failed`.
 //
-//   node test/run.mjs                       format, lint and types, then all tests
+//   node test/run.mjs                       format, lint, types and all tests
 //   node test/run.mjs test/x/y.test.ts …    only the tests in these files or directories
 //   node test/run.mjs --smoke               only the smoke set, test/smoke.mjs
 //   node test/run.mjs --coverage [FILES]    all tests or these; prints how much of src/ they run
 //
-// First builds dist/ if its sources are newer, unless there is --no-build. With --node=VERSION, or the path of a binary,
-// all of this runs under that Node. Other options are passed to tap.
+// First builds dist/ if its sources are newer, unless there is --no-build, and compiles src/ and test/ for the processes
+// of the tests. With --node=VERSION, or the path of a binary, all of this runs under that Node. --jobs=N: so many files
+// at a time; otherwise one more than there are cores, for many tests wait for something now and then. --timeout=SECONDS
+// is how long a file may take; 0: as long as it likes.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { delimiter, dirname, isAbsolute } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { readdirSync, statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { delimiter, dirname, isAbsolute, join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { directoryOfNode } from '../scripts/other-node.mjs'
+import { compileStale } from './runner/compile.mjs'
+import { killAll, runTestFile } from './runner/test-file.mjs'
 import { smokeSet } from './smoke.mjs'
 import { TapReport } from './tap-report.mjs'
 
 const inherit = { stdio: ['ignore', 'inherit', 'inherit'] }
-const options = new Map()
-const tapArguments = []
-for (const argument of process.argv.slice(2)) {
-  const [, name, value = ''] = /^--(smoke|coverage|no-build|node)(?:=(.*))?$/.exec(argument) ?? []
-  if (name) options.set(name, value)
-  else tapArguments.push(argument)
-}
-const isAll = !options.has('smoke') && tapArguments.every((argument) => argument.startsWith('-'))
+const { values: options, positionals: wanted } = parseArgs({
+  allowPositionals: true,
+  options: {
+    smoke: { type: 'boolean' },
+    coverage: { type: 'boolean' },
+    'no-build': { type: 'boolean' },
+    node: { type: 'string' },
+    jobs: { type: 'string', default: String(availableParallelism() + 1) },
+    timeout: { type: 'string', default: '120' },
+  },
+})
+const isAll = !options.smoke && wanted.length === 0
 
-const node = options.get('node')
+const { node } = options
 process.exitCode = node !== undefined && node !== process.execPath ? runUnder(node) : await run()
 
 /** Runs this program under another Node, which is then also the `node` of all that the tests start. */
@@ -38,34 +48,59 @@ function runUnder(node) {
 
 /** Returns the exit code. */
 async function run() {
-  const build = () => spawnSync(process.execPath, ['scripts/build.mjs', '--if-stale'], inherit)
-  if (!options.has('no-build') && build().status !== 0) return stop('build')
-  if (isAll && !options.has('coverage')) {
-    for (const check of ['format', 'lint', 'types']) {
-      if (spawnSync('npm', ['run', '--silent', check], inherit).status !== 0) return stop(check)
+  if (!options['no-build']) {
+    const built = startProgram(process.execPath, ['scripts/build.mjs', '--if-stale'])
+    await compileStale()
+    if (!(await built)) {
+      console.log('build failed; no test was run\n0 passed, 1 failed')
+      return 1
     }
   }
-  const coverage = options.has('coverage') ? await import('../scripts/coverage.mjs') : undefined
+  const coverage = options.coverage ? await import('../scripts/coverage.mjs') : undefined
   const report = new TapReport()
-  const code = await runTap(report, coverage?.startCoverage())
+  await runJobs(report, { ...process.env, ...coverage?.startCoverage() })
   await coverage?.printCoverage()
-  return report.end(code) ? 0 : 1
+  return report.end() ? 0 : 1
 }
 
-async function runTap(report, environment) {
-  const tap = fileURLToPath(new URL('run.mjs', import.meta.resolve('tap')))
-  const files = options.has('smoke') ? smokeSet : []
-  const child = spawn(process.execPath, [tap, '--reporter=tap', ...tapArguments, ...files], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...environment },
-  })
-  child.stdout.pipe(report.parser)
-  const [code] = await once(child, 'close')
-  return code
+/** Runs the checks, the longest first, and the test files; some at a time. No other is started once a check has failed. */
+async function runJobs(report, environment) {
+  const checks = isAll && !options.coverage ? ['lint', 'types', 'format'] : []
+  const files = options.smoke ? [...smokeSet] : (isAll ? ['test'] : wanted).flatMap(testFilesIn)
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => {
+      killAll()
+      process.exit(1)
+    })
+  }
+  const runCheck = async (name) => {
+    if (await startProgram('npm', ['run', '--silent', name])) return
+    report.fail(name, ['its output is above; the run has ended with it'])
+    checks.length = files.length = 0
+  }
+  const runFile = async (path) => {
+    const { output, end } = report.file(path)
+    end(await runTestFile(path, { timeoutMs: Number(options.timeout) * 1000, environment, output }))
+  }
+  const runNext = async () => {
+    for (;;) {
+      if (checks.length > 0) await runCheck(checks.shift())
+      else if (files.length > 0) await runFile(files.shift())
+      else return
+    }
+  }
+  await Promise.all(Array.from({ length: Number(options.jobs) }, runNext))
 }
 
-/** Ends a run before its tests; what failed has said itself why. */
-function stop(what) {
-  console.log(`${what} failed; no test was run\n0 passed, 1 failed`)
-  return 1
+/** Starts a program and resolves when it has ended: has it succeeded? */
+async function startProgram(...command) {
+  const [code] = await once(spawn(...command, inherit), 'close')
+  return code === 0
+}
+
+/** Returns the test files below a directory, sorted; or what is no directory itself. */
+function testFilesIn(path) {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path]
+  const names = readdirSync(path, { recursive: true }).filter((name) => name.endsWith('.test.ts'))
+  return names.sort().map((name) => join(path, name))
 }

@@ -4,53 +4,62 @@ import { Parser } from 'tap-parser'
 /** Most lines of a diagnosis, and most failures, that are repeated; all were shown in full when they happened. */
 const [diagnosisLines, failuresMax] = [12, 100]
 
-/** Reads tap's output: prints each file and each failure as it comes, and at the end the failures again and the counts. */
+/** Reads what test files print: prints each failure as it comes, and at the end the failures again and the counts. */
 export class TapReport {
-  /** To be piped into. */
-  parser = new Parser({ omitVersion: true })
   #counts = { passed: 0, failed: 0, skipped: 0 }
   /** What has failed: where, and a short diagnosis. */
   #failures = []
 
-  constructor() {
-    this.#count(this.parser)
-    this.parser.on('assert', ({ name, time }) =>
-      console.log(`test  ${name}  ${((time ?? 0) / 1000).toFixed(1)} s`),
-    )
+  /**
+   * Starts the report of a file. @returns `output`, to be piped into, and `end`, to be called when the file's process has
+   * ended, with what runTestFile() resolves with
+   */
+  file(name) {
+    const parser = new Parser({ omitVersion: true })
+    const file = { failed: 0 }
+    this.#count(parser, [name], file)
+    const end = ({ code, signal, timedOut, ms }) => {
+      parser.end()
+      console.log(`test  ${name}  ${(ms / 1000).toFixed(1)} s`)
+      const reason = timedOut ? 'took too long' : endedBy(signal, code)
+      // An exit code says no more than the failures do; tap ends its own process by SIGALRM after a time-out.
+      if (file.failed > 0 && (!signal || timedOut || signal === 'SIGALRM')) return
+      if (reason) this.fail(name, [reason])
+      else if (!parser.results?.ok) this.fail(name, unsound(parser.results))
+    }
+    return { output: parser, end }
   }
 
-  /** Assertions are counted; what holds them (a file, a subtest) only if it failed and none in it did (a time-out). */
-  #count(level, path = []) {
+  /** Assertions are counted; what holds them (a subtest) only if it failed and none in it did (a time-out). */
+  #count(level, path, file) {
     const failedBefore = new Map()
     level.on('child', (child) => {
-      failedBefore.set(child.name, this.#counts.failed)
-      this.#count(child, [...path, child.name])
+      failedBefore.set(child.name, file.failed)
+      this.#count(child, [...path, child.name], file)
     })
     level.on('assert', (result) => {
       const before = failedBefore.get(result.name)
       failedBefore.delete(result.name)
-      if (before !== undefined && (result.ok || this.#counts.failed > before)) return
+      if (before !== undefined && (result.ok || file.failed > before)) return
       if (result.skip || result.todo) this.#counts.skipped++
       else if (result.ok) this.#counts.passed++
       else {
-        const where = [...path, result.name].join(' > ')
-        this.#fail(where, diagnose(result.diag))
-        console.log(`FAILED  ${where}`)
+        file.failed++
+        this.fail([...path, result.name].join(' > '), diagnose(result.diag))
         if (result.diag) console.log(inspect(result.diag, { depth: 6 }).slice(0, 2000))
       }
     })
   }
 
-  #fail(where, diagnosis) {
+  /** Counts a failure, and prints that there is one. */
+  fail(where, diagnosis) {
     this.#counts.failed++
+    console.log(`FAILED  ${where}`)
     this.#failures.push({ where, diagnosis })
   }
 
   /** Prints the end, and returns whether all is well: something passed, and nothing failed. */
-  end(exitCode) {
-    // A runner that fails without a failed test has not run them all.
-    if (exitCode !== 0 && this.#counts.failed === 0)
-      this.#fail('the test runner', [`ended with exit code ${exitCode} before all tests were run`])
+  end() {
     const { passed, failed, skipped } = this.#counts
     if (failed > 0) this.#repeatFailures()
     console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
@@ -67,15 +76,22 @@ export class TapReport {
   }
 }
 
+/** Why a process ended before it said that all is well; undefined: by itself. */
+function endedBy(signal, code) {
+  return signal || code ? `ended by ${signal || `exit code ${code}`}` : undefined
+}
+
+/** What is wrong with a file none of whose tests has failed. */
+function unsound(results) {
+  const errors = (results?.failures ?? []).map(({ tapError }) => tapError).filter(Boolean)
+  return [results?.bailout || errors.join('; ') || 'ended before all its tests were run']
+}
+
 /** What was expected and what came, an error's message, or why a file ended; and where in it. */
 function diagnose(diag) {
   if (!diag) return []
   const { at, diff, error, signal, exitCode, message, stack } = diag
-  const reason =
-    diff ??
-    message ??
-    error?.message ??
-    (signal || exitCode ? `ended by ${signal || `exit code ${exitCode}`}` : stack)
+  const reason = diff ?? message ?? error?.message ?? endedBy(signal, exitCode) ?? stack
   const lines = String(reason ?? '')
     .split('\n')
     .filter((line) => line.trim() !== '' && !/^(--- expected|\+\+\+ actual|@@ )/.test(line))

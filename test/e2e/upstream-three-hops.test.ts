@@ -1,5 +1,7 @@
 import t, { type Test } from 'tap'
 import { makeCloneScenarios, outcome, type CloneScenario } from '../support/clone-scenarios.js'
+import { eventually } from '../support/eventually.js'
+import { startFaultProxy } from '../support/fault-proxy.js'
 import { complaint, gitClient } from '../support/git-client.js'
 import { makePackRepository } from '../support/pack-repository.js'
 import { startPlainServer } from '../support/plain-server.js'
@@ -11,7 +13,8 @@ const versions = [0, 1, 2] as const
 const { root, scenarios } = makeCloneScenarios(t)
 makePackRepository(root, 'big.git', { bulk: 20_000_000 })
 const server = await startPlainServer(t, root)
-const far = await startSidecar(t, undefined, { args: ['--upstream', server] })
+const proxy = await startFaultProxy(t, { target: server })
+const far = await startSidecar(t, undefined, { args: ['--upstream', proxy.url] })
 const near = await startSidecar(t, undefined, { args: ['--upstream', far.url] })
 
 const asked = (sidecar: SpawnedSidecar, labels: Record<string, string>): Promise<number> =>
@@ -58,10 +61,13 @@ t.test('a big pack comes once over the long line for clients that come together'
     client(work, 'clone', '--quiet', `${base}/big.git`, 'clone')
   const expected = await outcome(t, clone, gitClient(2), server)
   const packs = await asked(far, { cause: 'pack' })
-  const results = await Promise.all(
-    Array.from({ length: 6 }, () => outcome(t, clone, gitClient(2), near.url)),
-  )
-  for (const result of results) t.ok(result === expected)
+  const running = Array.from({ length: 6 }, () => outcome(t, clone, gitClient(2), near.url))
+  const together = eventually('all follow', async () => (await near.metric('refstream_followers')) === 6)
+  // Only questions about refs are answered compressed.
+  proxy.fault({ kind: 'wait', until: together }, ({ method, headers }) => {
+    return method === 'POST' && headers['accept-encoding'] === undefined
+  })
+  for (const result of await Promise.all(running)) t.ok(result === expected)
   t.equal((await asked(far, { cause: 'pack' })) - packs, 1, 'the server made one pack')
 })
 

@@ -31,7 +31,7 @@ for (const [name, after] of Object.entries(waits)) {
       fc.integer({ min: 1, max: 1000 }),
       fc.integer({ min: 2 ** 31 - 5, max: 2 ** 31 + 5 }),
       fc.integer({ min: 2 ** 32 - 5, max: 2 ** 32 + 5 }),
-      fc.integer({ min: day, max: 20_000 * day }),
+      fc.integer({ min: day, max: 500 * day }),
     )
     fc.assert(
       fc.property(delay, fc.double({ min: 0, max: 0.999, noNaN: true }), (ms, part) => {
@@ -52,7 +52,8 @@ for (const [name, after] of Object.entries(waits)) {
           early === 0 && before === 0 && onTime === 1 && called === 1 && stopped === 0 && timers.armed === 0
         )
       }),
-      { numRuns: 100 },
+      // Decades, too: each is hundreds of timers of Node, which are slow to simulate.
+      { numRuns: 100, examples: [[20_000 * day, 0.5]] },
     )
     t.pass()
   })

@@ -24,6 +24,12 @@ function watch(t: Test, path: string) {
   return { files, add, events, content: () => content }
 }
 
+/** Changes a file in one step: while it is written, it is empty first, which is a change of its own. */
+function replace(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text)
+  renameSync(`${path}.new`, path)
+}
+
 t.test('a file is read again when it changes; bad content changes nothing', async (t) => {
   const path = join(tempDir(t), 'file')
   writeFileSync(path, 'one')
@@ -31,9 +37,9 @@ t.test('a file is read again when it changes; bad content changes nothing', asyn
   add()
   t.equal(content(), 'one')
   t.same(events, [], 'the first read is not an event')
-  writeFileSync(path, 'two')
+  replace(path, 'two')
   await eventually('the change is read', () => content() === 'two')
-  writeFileSync(path, 'bad')
+  replace(path, 'bad')
   await eventually('the error is reported', () => events.includes('it failed: bad content'))
   t.equal(content(), 'two')
   t.equal(events.filter((event) => event.includes('failed')).length, 1, 'once for each change')

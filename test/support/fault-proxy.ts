@@ -18,6 +18,8 @@ export type Fault =
   | { readonly kind: 'close'; readonly after: number }
   /** Nothing is sent after that many bytes, and the connection stays open; 0: no head comes. */
   | { readonly kind: 'hang'; readonly after: number }
+  /** The target is asked when this has resolved. */
+  | { readonly kind: 'wait'; readonly until: Promise<unknown> }
   /** The body comes at this speed. */
   | { readonly kind: 'slow'; readonly bytesPerSecond: number }
   /** The body is sent with a Content-Length that differs by this many bytes from the true one. */
@@ -140,6 +142,7 @@ async function answer(
     response.writeHead(fault.status, fault.headers)
     return void response.end(fault.body ?? '')
   }
+  if (fault?.kind === 'wait') await fault.until
   if (fault && 'after' in fault && fault.kind !== 'truncated-chunks') limitBytes(socket, fault)
   const incoming = await forwarded(request, response, base, agent)
   let headers = withoutPerConnection(incoming.rawHeaders)

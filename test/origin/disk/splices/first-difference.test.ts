@@ -28,7 +28,7 @@ t.test('the first byte that differs is found, and shown with what is around it',
     inPieces('0010one\n0010two\n', [3, 6]),
     inPieces('0010one\n0010tre\n', [1]),
   )
-  t.strictSame(found, { offset: 13, spliced: '0010two', listed: '0010one 0010tre' })
+  t.strictSame(found, { offset: 13, spliced: '010two', listed: '010tre' })
 })
 
 t.test('a stream that ends early differs where it ends', async (t) => {
