@@ -42,8 +42,7 @@ export async function deltaOf(
     if (Math.max(before.length, now.length) > deltaLengthMax) return undefined
     const most = Math.min(Math.floor(now.length * worthwhile.part), worthwhile.bytes)
     const replacements = await replacementsBetween(before.parts, now.parts, most)
-    const body =
-      replacements && encodeDelta({ baseLength: before.length, length: now.length }, replacements)
+    const body = replacements && encodeDelta({ baseLength: before.length, length: now.length }, replacements)
     return body && body.length <= most ? { baseSha256, body } : undefined
   }
   return undefined

@@ -50,7 +50,8 @@ async function* splice(base: ByteReader, baseLength: number, delta: ByteReader):
     }
     for (let number = 0; number < head.count; number++) {
       const { start, end, length } = decodeRecord(await delta.read(recordSize))
-      if (start < at || end < start || end > baseLength) throw new DamagedDelta('it replaces what is not there')
+      if (start < at || end < start || end > baseLength)
+        throw new DamagedDelta('it replaces what is not there')
       count(start - at + length)
       yield* base.take(start - at)
       await base.skip(end - start)

@@ -61,7 +61,7 @@ t.test('versions of a listing that share their blocks are compared where they di
   const line = Buffer.concat([pktLine(`${'5'.repeat(40)} ${name}\n`), Buffer.from('0000')])
   const after = before.splice([name], line)
   let compared = 0
-  const original = Object.getOwnPropertyDescriptor(Buffer.prototype, 'compare')!
+  const original = Object.getOwnPropertyDescriptor(Buffer.prototype as object, 'compare')!
   Buffer.prototype.compare = function (...args: never[]) {
     compared++
     return (original.value as (...args: unknown[]) => -1 | 0 | 1).apply(this, args)

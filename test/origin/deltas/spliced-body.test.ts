@@ -26,7 +26,7 @@ t.test('a damaged delta never has an end', () =>
       async (at, flip, isCut) => {
         const damaged = isCut ? delta.subarray(0, at) : Buffer.from(delta)
         if (!isCut) damaged[at]! ^= flip
-        const made = await applied(base, damaged, digestOf(result)).catch((error: Error) => error)
+        const made = await applied(base, damaged, digestOf(result)).catch((error: unknown) => error)
         return made instanceof Error && made.name === 'DamagedDelta'
       },
     ),
