@@ -109,8 +109,8 @@ export class EngineGate implements FleetEngine {
     return this.#run('change', (engine) => engine.change(repository))
   }
 
-  openLease(lease: NewFleetLease): Promise<void> {
-    return this.#run('openLease', (engine) => engine.openLease(lease))
+  openLease(lease: NewFleetLease, leftMs?: number): Promise<void> {
+    return this.#run('openLease', (engine) => engine.openLease(lease, leftMs))
   }
 
   renewLease(id: string, ttlMs?: number): Promise<FleetLease | undefined> {

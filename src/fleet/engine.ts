@@ -31,9 +31,10 @@ export interface FleetEngine {
 
   /**
    * Opens a mutator lease. One that is open already, since an answer was lost, is extended to the time limit that is given now.
+   * @param leftMs until it expires for the first time, if it was opened earlier than now; `lease.ttlMs` if left out
    * @throws TooManyFleetLeases
    */
-  openLease(lease: NewFleetLease): Promise<void>
+  openLease(lease: NewFleetLease, leftMs?: number): Promise<void>
 
   /** Extends a mutator lease to `ttlMs` from now; left out: to its earlier time limit again. undefined: there is none. */
   renewLease(id: string, ttlMs?: number): Promise<FleetLease | undefined>

@@ -397,6 +397,20 @@ export function engineContract(
     t.match(await a.endLease(lease.id, 'unchanged'), { id: lease.id })
   })
 
+  test('a mutator lease that was opened earlier expires earlier at first', async (t, { a, b }) => {
+    const repository = name()
+    const before = await epochsOf(a, [repository])
+    const [short, renewed, again] = [0, 1, 2].map(() => someLease({ repository, ttlMs: longMs }))
+    await a.openLease(renewed!, shortMs)
+    t.match(await b.renewLease(renewed!.id), { ttlMs: longMs }, 'its time limit is the whole one')
+    await a.openLease(short!, shortMs)
+    await a.openLease(again!)
+    await b.openLease(again!, shortMs)
+    await elapse(shortMs + lateMs)
+    t.match(since(before, await epochsOf(b, [repository])), [{ open: 1, changes: 2 }])
+    t.match(await a.endLease(renewed!.id, 'unchanged'), { id: renewed!.id, ttlMs: longMs })
+  })
+
   test('mutator leases that do not exist are neither renewed nor ended', async (t, { a }) => {
     const repository = name()
     const before = await epochsOf(a, [repository])

@@ -76,7 +76,7 @@ export class DirectLeases {
   /** Takes note of what another node tells; in force when it returns. @throws TooManyLeases */
   heard(message: unknown): void {
     const told = parseLeaseMessage(message)
-    if (told?.do === 'open') this.#enter(leaseOf(told), false)
+    if (told?.do === 'open') this.#enter(leaseOf(told), false, told.leftMs)
     else if (told?.do === 'moved') this.close(told.id)
     else if (told?.do === 'change') this.#options.epochs.change(told.repository)
     else if (told?.do === 'end' && !this.close(told.id, told.changed) && told.changed)
@@ -97,9 +97,9 @@ export class DirectLeases {
   }
 
   /** @returns is it new? @throws TooManyLeases */
-  #enter(lease: NewFleetLease, isOwn: boolean): boolean {
+  #enter(lease: NewFleetLease, isOwn: boolean, leftMs?: number): boolean {
     const { epochs, subjectOf } = this.#options
-    const isNew = this.#told.open(lease, isOwn)
+    const isNew = this.#told.open(lease, isOwn, leftMs)
     if (isNew) epochs.opened(subjectOf(lease.name) ?? lease.name, lease.repository)
     return isNew
   }
@@ -128,15 +128,26 @@ export class DirectLeases {
   async #move(id: string): Promise<void> {
     const told = this.#told.get(id)
     if (!told) return
-    const ttlMs = Math.max(1, told.expiresAtMs - this.#options.clock.now())
+    const { engine, clock } = this.#options
+    const leftMs = Math.max(1, told.expiresAtMs - clock.now())
     try {
-      await this.#options.engine.openLease({ ...told.lease, ttlMs })
+      await engine.openLease(told.lease, leftMs)
     } catch (error) {
       if (error instanceof TooManyFleetLeases) return
       throw error
     }
-    const { repository } = told.lease
-    this.#options.moved(told.lease, ttlMs)
+    const now = this.#told.get(id)
+    // Its end may have been told to the engine before the engine knew of it.
+    if (!now) await engine.endLease(id, 'changed')
+    // It was extended, and the engine knows of its earlier time limit.
+    else if (now !== told) await this.#move(id)
+    else this.#moved(told, leftMs)
+  }
+
+  /** The engine knows of a lease now. */
+  #moved({ lease }: ToldLease, leftMs: number): void {
+    const { id, repository } = lease
+    this.#options.moved(lease, leftMs)
     this.pendChange(repository)
     this.close(id)
     this.#tellQuietly({ about: 'leases', do: 'moved', id })

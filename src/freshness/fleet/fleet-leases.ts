@@ -78,7 +78,8 @@ export class FleetLeases implements MutatorLeases {
       ...{ engine, clock, tell: options.tell, epochs: this.#epochs, pending: this.#pending },
       subjectOf: (name) => names.subjectOf(name),
       expired: (lease) => events?.ended?.(this.#toLease({ ...lease, leftMs: 0 }), 'expired'),
-      moved: (lease, leftMs) => this.#own.get(lease.id) && this.#keep(lease, leftMs),
+      moved: (lease, leftMs) =>
+        this.#own.get(lease.id) && this.#keep(lease, this.#incarnationOf(lease.repository), leftMs),
     })
   }
 
@@ -109,15 +110,17 @@ export class FleetLeases implements MutatorLeases {
     const id = `${repository}.${randomBytes(16).toString('base64url')}`
     const name = this.#options.names.nameOf(subject)
     const lease: NewFleetLease = { id, repository, name, reason, openedAtMs: Date.now(), ttlMs }
+    // Before the engine has it, so that a loss meanwhile is seen: a later incarnation may have forgotten it.
+    if (this.#incarnationOf(repository) === undefined) await this.#epochs.read(repository)
+    const incarnation = this.#incarnationOf(repository)
     try {
       await this.#options.engine.openLease(lease)
-      // Which incarnation has it must be known, to see that it was lost.
-      if (this.#incarnationOf(repository) === undefined) await this.#epochs.read(repository)
     } catch (error) {
       if (error instanceof TooManyFleetLeases) throw new TooManyLeases(error.message)
       await this.#direct.open(lease)
     }
-    this.#keep(lease)
+    this.#keep(lease, incarnation)
+    if (this.#incarnationOf(repository) !== incarnation) this.#enterAnew(repository)
     const opened = this.#toLease({ ...lease, leftMs: ttlMs })
     this.#options.events?.opened?.(opened)
     return opened
@@ -127,35 +130,50 @@ export class FleetLeases implements MutatorLeases {
     const { engine } = this.#options
     const repository = repositoryOfLease(id)
     if (repository === undefined) return undefined
-    const own = this.#direct.get(id)?.lease ?? this.#own.get(id)?.lease
+    // As they are now: the engine may be told of the lease anew, or lose it, before its answer is here.
+    const before = this.#own.get(id)
+    let incarnation = this.#incarnationOf(repository)
+    const own = this.#direct.get(id)?.lease ?? before?.lease
     const renewed = own && { ...own, ttlMs: ttlMs ?? own.ttlMs }
     try {
       let lease = await engine.renewLease(id, ttlMs)
-      if (!lease && renewed && (await this.#isMissing(id, repository))) {
-        await engine.openLease(renewed)
-        lease = { ...renewed, leftMs: renewed.ttlMs }
+      if (!lease && renewed && (await this.#isMissing(id, before))) {
+        // Work may be under way that enters it for the rest of its time, and must not be what the engine hears last.
+        await this.#epochs.read(repository)
+        incarnation = this.#incarnationOf(repository)
+        lease = await this.#renewMissing(renewed)
       }
-      if (lease && own) this.#keep(lease)
+      if (lease && own) this.#keep(lease, incarnation)
       if (!lease) this.#own.delete(id)
       return lease && this.#toLease(lease)
     } catch (cause) {
       if (!renewed)
         throw new FleetUnreachable('the engine of the fleet cannot be asked about a lease', { cause })
       await this.#direct.open(renewed)
-      this.#keep(renewed)
+      this.#keep(renewed, incarnation)
       return this.#toLease({ ...renewed, leftMs: renewed.ttlMs })
     }
   }
 
+  /** Renews a lease that the engine did not know. @returns undefined: it was entered anew, and has ended meanwhile */
+  async #renewMissing(lease: NewFleetLease): Promise<FleetLease | undefined> {
+    const { engine } = this.#options
+    const { id, ttlMs } = lease
+    const renewed = await engine.renewLease(id, ttlMs)
+    if (renewed || !(await this.#isMissing(id, this.#own.get(id)))) return renewed
+    await engine.openLease(lease)
+    return { ...lease, leftMs: ttlMs }
+  }
+
   /** Does the engine not know a lease that was neither ended nor has expired? */
-  async #isMissing(id: string, repository: string): Promise<boolean> {
-    if (this.#direct.get(id)) return true
-    return this.#isLost(this.#own.get(id), repository)
+  async #isMissing(id: string, own: OwnLease | undefined): Promise<boolean> {
+    return this.#direct.get(id) !== undefined || this.#isLost(own)
   }
 
   /** Has the engine lost its memory since it knew a lease of this node? */
-  async #isLost(own: OwnLease | undefined, repository: string): Promise<boolean> {
+  async #isLost(own: OwnLease | undefined): Promise<boolean> {
     if (own?.incarnation === undefined || own.expiresAtMs <= this.#clock.now()) return false
+    const { repository } = own.lease
     await this.#epochs.read(repository)
     return own.incarnation !== this.#incarnationOf(repository)
   }
@@ -173,7 +191,7 @@ export class FleetLeases implements MutatorLeases {
     try {
       const ended = await this.#options.engine.endLease(id, isChanged ? 'changed' : 'unchanged')
       if (told) this.#direct.pendChange(repository)
-      else if (!ended && !(await this.#isLost(own, repository))) return undefined
+      else if (!ended && !(await this.#isLost(own))) return undefined
       // An engine that has lost the lease does not count its end, and has answered other nodes as if it were not open.
       if (!told && !ended && isChanged) await this.#options.engine.change(repository)
       if (!told && isChanged && known) await this.#seeChange(known, generation ?? 0)
@@ -251,23 +269,29 @@ export class FleetLeases implements MutatorLeases {
     for (const { id, repository: other } of this.#own.values()) {
       if (other !== repository || this.#direct.get(id)) continue
       this.#pending.add(`anew ${id}`, async () => {
-        const { lease, expiresAtMs = 0 } = this.#own.get(id) ?? {}
-        if (!lease) return
-        const leftMs = Math.max(1, expiresAtMs - this.#clock.now())
+        const own = this.#own.get(id)
+        if (!own) return
+        const { engine } = this.#options
+        const leftMs = Math.max(1, own.expiresAtMs - this.#clock.now())
         try {
-          await this.#options.engine.openLease({ ...lease, ttlMs: leftMs })
+          await engine.openLease(own.lease, leftMs)
         } catch (error) {
           // No later try would succeed sooner, and until one does the engine could not be asked about anything.
           if (error instanceof TooManyFleetLeases) return
           throw error
         }
-        if (this.#own.get(id)) this.#own.add(lease, incarnation, leftMs)
+        const now = this.#own.get(id)
+        // Its end may have been told to the engine before the engine knew of it.
+        if (!now) await engine.endLease(id, 'changed')
+        // Otherwise it was renewed meanwhile.
+        else if (now === own) this.#own.add(own.lease, incarnation, leftMs)
       })
     }
   }
 
-  #keep(lease: NewFleetLease, leftMs?: number): void {
-    this.#own.add(lease, this.#incarnationOf(lease.repository), leftMs)
+  /** @param incarnation of the engine that has it, or an earlier one */
+  #keep(lease: NewFleetLease, incarnation: string | undefined, leftMs?: number): void {
+    this.#own.add(lease, incarnation, leftMs)
     this.#checkLater()
   }
 

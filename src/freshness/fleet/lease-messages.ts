@@ -11,7 +11,13 @@ const lease = z.object({
 
 const schema = z.discriminatedUnion('do', [
   z.object({ about: z.literal('leases'), do: z.literal('hello') }),
-  z.object({ about: z.literal('leases'), do: z.literal('open'), lease }),
+  /** `leftMs`: until it expires; left out: its whole time limit. */
+  z.object({
+    about: z.literal('leases'),
+    do: z.literal('open'),
+    lease,
+    leftMs: z.number().positive().optional(),
+  }),
   /** The engine knows of the lease now. */
   z.object({ about: z.literal('leases'), do: z.literal('moved'), id: z.string() }),
   z.object({ about: z.literal('leases'), do: z.literal('end'), id: z.string(), changed: z.boolean() }),
@@ -34,10 +40,11 @@ export const leaseOf = ({ lease }: Extract<LeaseMessage, { do: 'open' }>): NewFl
 
 /** @param leftMs until the lease's time limit */
 export const openMessage = (
-  { id, name, reason, openedAtMs }: NewFleetLease,
+  { id, name, reason, openedAtMs, ttlMs }: NewFleetLease,
   leftMs: number,
 ): LeaseMessage => ({
   about: 'leases',
   do: 'open',
-  lease: { id, name, openedAtMs, ttlMs: leftMs, ...(reason === undefined ? {} : { reason }) },
+  lease: { id, name, openedAtMs, ttlMs, ...(reason === undefined ? {} : { reason }) },
+  leftMs,
 })

@@ -28,15 +28,15 @@ export class ToldLeases {
   }
 
   /** Enters a lease, or its new time limit. @returns is it new? @throws TooManyLeases */
-  open(lease: NewFleetLease, isOwn: boolean): boolean {
+  open(lease: NewFleetLease, isOwn: boolean, leftMs = lease.ttlMs): boolean {
     const before = this.#told.get(lease.id)
     if (!before && this.#told.size >= fleetLeasesMax)
       throw new TooManyLeases(`${fleetLeasesMax} leases are open`)
     before?.cancel()
     const told: ToldLease = {
       ...{ lease, isOwn: isOwn || (before?.isOwn ?? false) },
-      expiresAtMs: this.#clock.now() + lease.ttlMs,
-      cancel: this.#clock.after(lease.ttlMs, () => this.close(lease.id) && this.#expired(told)),
+      expiresAtMs: this.#clock.now() + leftMs,
+      cancel: this.#clock.after(leftMs, () => this.close(lease.id) && this.#expired(told)),
     }
     this.#told.set(lease.id, told)
     return !before

@@ -220,5 +220,11 @@ t.test('whatever fails, no observation trusts what is older than a change that w
     for (const each of steps) await run(history, each)
     await history.close()
   })
-  await t.resolves(fc.assert(property, { numRuns: 300 }))
+  // The engine loses its memory twice while leases are held: they are entered anew, and renewed at the same time.
+  const lostTwice: Step[] = [
+    ...Array.from({ length: 3 }, () => ({ do: 'open' as const, node: 0, name: 'a' })),
+    ...[{ do: 'pass' as const }, { do: 'flush' as const }, { do: 'die' as const, which: 1 }],
+    ...[{ do: 'flush' as const }, { do: 'pass' as const }, { do: 'pass' as const }],
+  ]
+  await t.resolves(fc.assert(property, { numRuns: 300, examples: [[lostTwice]] }))
 })

@@ -232,6 +232,106 @@ t.test('the engine does not forget a lease that is held, even if it loses its me
   )
 })
 
+t.test('a lease that is entered anew keeps its time limit, whichever node renews it', async (t) => {
+  const fleet = openLeaseNodes(2, t)
+  const [one, two] = [fleet.nodes[0]!, fleet.nodes[1]!]
+  const { id } = await one.leases.open('/root0/r', 60_000)
+  fleet.clock.advance(20_000)
+  fleet.engine.flush()
+  await observe(fleet, 0)
+  await observe(fleet, 0)
+  const [listed] = await two.leases.list()
+  t.match(listed, { id, ttlMs: 60_000 })
+  t.ok(listed!.expiresAt.getTime() - Date.now() <= 40_000, 'it expires when it would have')
+  t.match(await two.leases.renew(id), { id, ttlMs: 60_000 })
+})
+
+t.test('a node that is told late of a lease knows its time limit', async (t) => {
+  const fleet = openLeaseNodes(1, t)
+  fleet.nodes[0]!.link.state = 'away'
+  const { id } = await fleet.nodes[0]!.leases.open('/root0/r', 60_000)
+  fleet.clock.advance(40_000)
+  const late = fleet.start()
+  late.link.state = 'away'
+  await late.leases.greet()
+  await turns(10)
+  const [listed] = await late.leases.list()
+  t.match(listed, { id, ttlMs: 60_000 })
+  t.ok(listed!.expiresAt.getTime() - Date.now() <= 20_000)
+  t.match(await late.leases.renew(id), { id, ttlMs: 60_000 })
+})
+
+/** What may take some turns of the event loop: the engine forgets, or is reached again, in each of them. */
+const moments = Array.from({ length: 30 }, (_, count) => count)
+
+/** Returns the leases that the engine has, by another node than the one that has opened them. */
+async function counted(fleet: LeaseNodes) {
+  await turns(30)
+  return (await fleet.nodes[1]!.leases.list()).map(({ id, ttlMs, expiresAt }) => ({
+    ...{ id, ttlMs },
+    leftMs: Math.round((expiresAt.getTime() - Date.now()) / 1000) * 1000,
+  }))
+}
+
+t.test('an engine that loses its memory while a lease is opened', async (t) => {
+  for (const moment of moments) {
+    const fleet = openLeaseNodes(2, t)
+    const opening = fleet.nodes[0]!.leases.open('/root0/r', 60_000)
+    await turns(moment)
+    fleet.engine.flush()
+    const { id } = await opening
+    for (let seconds = 0; seconds < 10; seconds++) {
+      fleet.clock.advance(1000)
+      await turns(10)
+    }
+    t.match(await counted(fleet), [{ id, ttlMs: 60_000 }], `after ${moment} turns, it is entered anew`)
+    t.match(await fleet.nodes[0]!.leases.renew(id), { id, ttlMs: 60_000 })
+  }
+})
+
+t.test('a lease is renewed while it is entered with the engine', async (t) => {
+  for (const moment of moments)
+    for (const isDirect of [false, true]) {
+      const fleet = openLeaseNodes(2, t)
+      const { leases, link } = fleet.nodes[0]!
+      if (isDirect) link.state = 'away'
+      const { id } = await leases.open('/root0/r', 60_000)
+      fleet.clock.advance(40_000)
+      await turns(30)
+      if (!isDirect) fleet.engine.flush()
+      link.state = 'up'
+      const seen = leases.refresh('/root0/r')?.then(() => leases.refresh('/root0/r'))
+      await turns(moment)
+      t.match(await leases.renew(id), { id, ttlMs: 60_000 })
+      await seen
+      t.strictSame(
+        await counted(fleet),
+        [{ id, ttlMs: 60_000, leftMs: 60_000 }],
+        `after ${moment} turns${isDirect ? ', opened without the engine' : ''}`,
+      )
+    }
+})
+
+t.test('a lease is ended while it is entered with the engine', async (t) => {
+  for (const moment of moments)
+    for (const isDirect of [false, true]) {
+      const fleet = openLeaseNodes(2, t)
+      const { leases, link } = fleet.nodes[0]!
+      if (isDirect) link.state = 'away'
+      const { id } = await leases.open('/root0/r', 60_000)
+      if (!isDirect) fleet.engine.flush()
+      link.state = 'up'
+      const seen = leases.refresh('/root0/r')?.then(() => leases.refresh('/root0/r'))
+      await turns(moment)
+      t.match(await leases.end(id, 'changed'), { id })
+      await seen
+      const how = `after ${moment} turns${isDirect ? ', opened without the engine' : ''}`
+      t.strictSame(await counted(fleet), [], how)
+      fleet.clock.advance(25_001)
+      t.match(await observe(fleet, 1), { open: 0 }, how)
+    }
+})
+
 t.test('the end of a lease that the engine has lost counts as a change on all nodes', async (t) => {
   const fleet = openLeaseNodes(2, t)
   const { id } = await fleet.nodes[0]!.leases.open('/root0/r', 60_000)

@@ -84,8 +84,8 @@ export class EtcdEngine implements FleetEngine {
     return this.#epochs.change(repository)
   }
 
-  openLease(lease: NewFleetLease): Promise<void> {
-    return this.#open.open(lease)
+  openLease(lease: NewFleetLease, leftMs?: number): Promise<void> {
+    return this.#open.open(lease, leftMs)
   }
 
   renewLease(id: string, ttlMs?: number): Promise<FleetLease | undefined> {

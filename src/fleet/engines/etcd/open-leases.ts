@@ -47,13 +47,13 @@ export class OpenLeases {
   }
 
   /** @throws TooManyFleetLeases */
-  async open({ id, ...lease }: NewFleetLease): Promise<void> {
+  async open({ id, ...lease }: NewFleetLease, leftMs = lease.ttlMs): Promise<void> {
     const { keys, leases } = this.#store
     if (repositoryOfLease(id) !== lease.repository)
       throw new EtcdError(`${id} is not the id of a lease of ${lease.repository}: it must begin with it`)
     if (this.#known >= this.#max) await this.#count()
     const key = keys.lease(id)
-    const opened = await leases.attach({ owner: '', ttlMs: lease.ttlMs }, (etcdLease) =>
+    const opened = await leases.attach({ owner: '', ttlMs: leftMs }, (etcdLease) =>
       this.#epochs.write({
         compare: [isAt(key, absent)],
         success: [
@@ -65,7 +65,7 @@ export class OpenLeases {
     )
     if (!opened.succeeded) {
       // The id is random: if there is such a lease, the answer to an earlier try was lost.
-      await this.renew(id, lease.ttlMs)
+      await this.#extend(id, lease.ttlMs, leftMs)
       return
     }
     this.#known = Number(opened.responses.at(-1)?.responseRange?.count)
@@ -74,10 +74,15 @@ export class OpenLeases {
       await this.end(id, 'unchanged')
       throw this.#tooMany()
     }
-    this.#removeLater(id, opened.header.revision, lease.ttlMs)
+    this.#removeLater(id, opened.header.revision, leftMs)
   }
 
-  async renew(id: string, ttlMs?: number): Promise<FleetLease | undefined> {
+  renew(id: string, ttlMs?: number): Promise<FleetLease | undefined> {
+    return this.#extend(id, ttlMs)
+  }
+
+  /** @param leftMs until it expires; left out: the whole time limit */
+  async #extend(id: string, ttlMs?: number, leftMs?: number): Promise<FleetLease | undefined> {
     const { client, keys, leases } = this.#store
     if (repositoryOfLease(id) === undefined) return undefined
     const key = keys.lease(id)
@@ -86,8 +91,9 @@ export class OpenLeases {
       const found = mutatorLeaseOf(kv)
       if (!kv || !found) return undefined
       const lease = { ...found, ttlMs: ttlMs ?? found.ttlMs }
+      const left = leftMs ?? lease.ttlMs
       const { modRevision } = kv
-      const renewed = await leases.attach({ owner: '', ttlMs: lease.ttlMs }, (etcdLease) =>
+      const renewed = await leases.attach({ owner: '', ttlMs: left }, (etcdLease) =>
         client.txn({
           compare: [isAt(key, modRevision)],
           success: [put(key, encode(recordOf(lease)), etcdLease)],
@@ -95,8 +101,8 @@ export class OpenLeases {
         }),
       )
       if (renewed.succeeded) {
-        this.#removeLater(id, renewed.header.revision, lease.ttlMs)
-        return describe(id, lease, lease.ttlMs)
+        this.#removeLater(id, renewed.header.revision, left)
+        return describe(id, lease, left)
       }
       kv = renewed.responses[0]?.responseRange?.kvs[0]
     }

@@ -106,15 +106,15 @@ export class RedisEngine implements FleetEngine {
     await this.#on(changeScript, repository)
   }
 
-  async openLease(lease: NewFleetLease): Promise<void> {
+  async openLease(lease: NewFleetLease, leftMs = lease.ttlMs): Promise<void> {
     const { id, repository } = lease
-    const ttl = milliseconds(lease.ttlMs)
+    const left = milliseconds(leftMs)
     // First into the list, which has the limit: what fails after that leaves a name there that expires.
-    if ((await this.#list(addScript, id, ttl, this.#leasesMax)) !== 1)
+    if ((await this.#list(addScript, id, left, this.#leasesMax)) !== 1)
       throw new TooManyFleetLeases(
         `${this.#leasesMax} mutator leases are open in the fleet, which is the largest permitted number`,
       )
-    await this.#on(openLeaseScript, repository, [id, ttl, encodeLease(lease)])
+    await this.#on(openLeaseScript, repository, [id, milliseconds(lease.ttlMs), encodeLease(lease), left])
   }
 
   async renewLease(id: string, ttlMs?: number): Promise<FleetLease | undefined> {

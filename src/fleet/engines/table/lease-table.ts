@@ -63,11 +63,12 @@ export class LeaseTable {
   }
 
   /** @throws TooManyFleetLeases */
-  open(lease: NewFleetLease): void {
+  open(lease: NewFleetLease, leftMs = lease.ttlMs): void {
     const { leasesMax = fleetLeasesMax, opened } = this.#options
-    if (this.#leases.size >= leasesMax) throw new TooManyFleetLeases(`${leasesMax} leases are open`)
-    this.#enter(lease, lease.ttlMs)
-    this.#write(lease)
+    if (this.#leases.size >= leasesMax && !this.#leases.has(lease.id))
+      throw new TooManyFleetLeases(`${leasesMax} leases are open`)
+    this.#enter(lease, leftMs)
+    this.#write(lease, leftMs)
     opened(lease.repository)
   }
 
@@ -76,7 +77,7 @@ export class LeaseTable {
     if (!before) return undefined
     const lease = { ...before.lease, ttlMs: ttlMs ?? before.lease.ttlMs }
     this.#enter(lease, lease.ttlMs)
-    this.#write(lease)
+    this.#write(lease, lease.ttlMs)
     return { ...lease, leftMs: lease.ttlMs }
   }
 
@@ -127,8 +128,8 @@ export class LeaseTable {
     return this.#options.wallNow?.() ?? Date.now()
   }
 
-  #write(lease: NewFleetLease): void {
-    const expiresAtMs = this.#wallNow + lease.ttlMs
+  #write(lease: NewFleetLease, leftMs: number): void {
+    const expiresAtMs = this.#wallNow + leftMs
     this.#withJournal(() => this.#options.journal?.write({ ...lease, expiresAtMs }))
   }
 

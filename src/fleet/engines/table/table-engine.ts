@@ -102,9 +102,9 @@ export class TableEngine implements FleetEngine {
     return Promise.resolve()
   }
 
-  openLease(lease: NewFleetLease): Promise<void> {
+  openLease(lease: NewFleetLease, leftMs?: number): Promise<void> {
     // An error of the executor rejects the promise.
-    return new Promise((resolve) => resolve(this.#leases.open(lease)))
+    return new Promise((resolve) => resolve(this.#leases.open(lease, leftMs)))
   }
 
   renewLease(id: string, ttlMs?: number): Promise<FleetLease | undefined> {

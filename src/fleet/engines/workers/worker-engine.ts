@@ -64,8 +64,8 @@ export class WorkerEngine implements FleetEngine {
     return this.#call('change', repository)
   }
 
-  openLease(lease: NewFleetLease): Promise<void> {
-    return this.#call('openLease', lease)
+  openLease(lease: NewFleetLease, leftMs?: number): Promise<void> {
+    return this.#call('openLease', lease, leftMs)
   }
 
   renewLease(id: string, ttlMs?: number): Promise<FleetLease | undefined> {

@@ -32,12 +32,12 @@ local function leaseOf(id)
 end
 `
 
-/** ARGV: 5 id, 6 ms, 7 JSON. */
+/** ARGV: 5 id, 6 ms, 7 JSON, 8 ms until it expires. */
 export const openLeaseScript = new RedisScript(
   repositoryPrelude,
   `
-local id, ttl, json = ARGV[5], ARGV[6], ARGV[7]
-redis.call('ZADD', leases, now + ttl, id)
+local id, ttl, json, left = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+redis.call('ZADD', leases, now + left, id)
 redis.call('HSET', bodies, id, ttl .. '\\n' .. json)
 redis.call('HINCRBY', record, 'openings', 1)
 open = redis.call('ZCARD', leases)
