@@ -115,7 +115,10 @@ export class UpstreamRequests {
   }
 
   /** Returns the condition that a question is sent with, and how its answer is understood. */
-  #asked(repository: UpstreamRepository, { kept, bytesOfKept }: Pick<Question, 'kept' | 'bytesOfKept'>): Asked {
+  #asked(
+    repository: UpstreamRepository,
+    { kept, bytesOfKept }: Pick<Question, 'kept' | 'bytesOfKept'>,
+  ): Asked {
     const mayBeDelta = kept?.sha256 !== undefined && this.#deltas.mayAccept(repository)
     return {
       headers: { ...condition(kept), ...(mayBeDelta && { 'A-IM': manipulation }) },

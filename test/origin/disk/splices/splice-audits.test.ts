@@ -12,7 +12,7 @@ interface Rig {
   readonly audits: SpliceAudits
   readonly reports: SpliceReports
   readonly logged: unknown[]
-  verdicts(): Promise<Record<string, number>>
+  readonly verdicts: () => Promise<Record<string, number>>
 }
 
 function makeRig(): Rig {
