@@ -11,11 +11,12 @@ import { FleetUnreachable } from '../fleet-unreachable.js'
 import type { Lease, LeaseEnd, LeaseStatus } from '../lease.js'
 import { TooManyLeases, type LeaseEvents } from '../leases.js'
 import type { MutatorLeases } from '../mutator-leases.js'
+import { enterAnew } from './entered-anew.js'
 import { EpochWatch } from './epoch-watch.js'
 import type { KnownEpoch } from './known-epoch.js'
 import { DirectLeases } from './direct-leases.js'
 import type { LeaseMessage } from './lease-messages.js'
-import { OwnLeases, type OwnLease } from './own-leases.js'
+import { OwnLeases, unknownLease, type OwnLease } from './own-leases.js'
 import { PendingWork } from './pending-work.js'
 import type { SubjectNames } from './subject-names.js'
 
@@ -263,30 +264,11 @@ export class FleetLeases implements MutatorLeases {
     if (known.generation === before) this.#epochs.change(known.repository)
   }
 
-  /** The engine has lost its memory: it is told of the leases that were opened here, before it is asked again. */
   #enterAnew(repository: string): void {
-    const incarnation = this.#incarnationOf(repository)
-    for (const { id, repository: other } of this.#own.values()) {
-      if (other !== repository || this.#direct.get(id)) continue
-      this.#pending.add(`anew ${id}`, async () => {
-        const own = this.#own.get(id)
-        if (!own) return
-        const { engine } = this.#options
-        const leftMs = Math.max(1, own.expiresAtMs - this.#clock.now())
-        try {
-          await engine.openLease(own.lease, leftMs)
-        } catch (error) {
-          // No later try would succeed sooner, and until one does the engine could not be asked about anything.
-          if (error instanceof TooManyFleetLeases) return
-          throw error
-        }
-        const now = this.#own.get(id)
-        // Its end may have been told to the engine before the engine knew of it.
-        if (!now) await engine.endLease(id, 'changed')
-        // Otherwise it was renewed meanwhile.
-        else if (now === own) this.#own.add(own.lease, incarnation, leftMs)
-      })
-    }
+    const { engine } = this.#options
+    const isTold = (id: string): boolean => this.#direct.get(id) !== undefined
+    const parts = { engine, own: this.#own, pending: this.#pending, clock: this.#clock, isTold }
+    enterAnew(parts, repository, this.#incarnationOf(repository))
   }
 
   /** @param incarnation of the engine that has it, or an earlier one */
@@ -315,8 +297,3 @@ export class FleetLeases implements MutatorLeases {
     return { id, repository, reason, openedAt, ttlMs, expiresAt }
   }
 }
-
-/** What is known of a lease by its id alone. */
-const unknownLease = (id: string, repository: string): NewFleetLease => ({
-  ...{ id, repository, name: repository, reason: undefined, openedAtMs: Date.now(), ttlMs: 0 },
-})

@@ -61,3 +61,8 @@ export class OwnLeases {
     for (const [id, { expiresAtMs }] of this.#leases) if (expiresAtMs <= now) this.#leases.delete(id)
   }
 }
+
+/** What is known of a lease by its id alone. */
+export const unknownLease = (id: string, repository: string): NewFleetLease => ({
+  ...{ id, repository, name: repository, reason: undefined, openedAtMs: Date.now(), ttlMs: 0 },
+})

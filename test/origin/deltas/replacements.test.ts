@@ -61,12 +61,15 @@ t.test('versions of a listing that share their blocks are compared where they di
   const line = Buffer.concat([pktLine(`${'5'.repeat(40)} ${name}\n`), Buffer.from('0000')])
   const after = before.splice([name], line)
   let compared = 0
-  const original = Object.getOwnPropertyDescriptor(Buffer.prototype as object, 'compare')!
-  Buffer.prototype.compare = function (...args: never[]) {
+  const prototype = Buffer.prototype as object
+  const original = Object.getOwnPropertyDescriptor(prototype, 'compare')!
+  const compare = original.value as (...args: unknown[]) => -1 | 0 | 1
+  const counting = function (this: Buffer, ...args: unknown[]): -1 | 0 | 1 {
     compared++
-    return (original.value as (...args: unknown[]) => -1 | 0 | 1).apply(this, args)
+    return compare.apply(this, args)
   }
-  t.teardown(() => void Object.defineProperty(Buffer.prototype, 'compare', original))
+  Object.defineProperty(prototype, 'compare', { ...original, value: counting })
+  t.teardown(() => void Object.defineProperty(prototype, 'compare', original))
   const [replacement, ...others] = (await replacementsBetween(before.chunks, after.chunks, 1000))!
   t.equal(others.length, 0)
   t.equal(Buffer.concat(replacement!.bytes).toString(), '5'.repeat(40))
