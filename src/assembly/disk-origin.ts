@@ -61,6 +61,7 @@ export function openDiskOrigin(
     enabled: settings.splice === 'on' && !git.environment['GIT_NAMESPACE'],
     ...{ git, cache: freshCache, listings, metrics, log },
     guard: () => host.mounts.guard(),
+    mayHoldOn: (mount) => mount === host.mounts.at(root.latest ?? root.path)?.id,
     observe: async (target) => (await served.observe(target)).refs,
   })
   const refs = new DiskRefs({

@@ -20,7 +20,11 @@ async function setUp(t: Test, ...args: string[]) {
   wrapper.plan(undefined)
   const redis = await startRedis(t)
   const engine = `redis://127.0.0.1:${redis.port}`
-  const fleet = await startFleet(t, { root, engine, args: ['--git', wrapper.path, ...args] })
+  const fleet = await startFleet(t, {
+    root,
+    engine,
+    args: ['--git', wrapper.path, '--splice', 'off', ...args],
+  })
   await eventually('the engine is there', async () => (await fleet.metric('refstream_fleet_engine_up')) === 3)
   let pushes = 0
   /** Makes another state. @returns what its advertisement says */

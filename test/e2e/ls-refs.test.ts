@@ -73,10 +73,9 @@ t.test('50 concurrent Git clients cost one process when cold and none when warm'
     /refs\/heads\/new\n/,
     'a change is visible at once',
   )
-  t.equal(
-    wrapper.count('upload-pack'),
-    3,
-    'a change costs one listing; the capability advertisement has no refs',
+  await eventually(
+    'a change costs one listing, and its audit another; the capability advertisement has no refs',
+    async () => wrapper.count('upload-pack') === 3 + (await sidecar.metric('refstream_splice_audits_total')),
   )
 })
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import { join } from 'node:path'
 import { completeLsRefs } from '../../src/git/protocol/ls-refs.js'
 import { eventually } from '../support/eventually.js'
-import { makeGitWrapper, type GitWrapper } from '../support/git-wrapper.js'
+import { makeGitWrapper, plans, type GitWrapper } from '../support/git-wrapper.js'
 import { ask, infoRefs } from '../support/http-client.js'
 import { addPackedBranches, git, gitWith, makeRepository } from '../support/repositories.js'
 import { startSidecar, type SpawnedSidecar } from '../support/sidecar.js'
@@ -156,4 +156,26 @@ t.test('--splice off lists all refs', async (t) => {
   for (const answer of await askAll(sidecar)) t.match(answer, ' refs/heads/new\n')
   t.equal(await spliced(sidecar, 'listing'), 0)
   t.equal(await spliced(sidecar, 'listing', 'off'), 2)
+})
+
+t.test('a ref that is renamed while Git is asked is not missing under both names', async (t) => {
+  const rig = makeRig(t)
+  const { repository, wrapper } = rig
+  const sidecar = await rig.start()
+  await warmUp(rig, sidecar)
+  git(repository, 'update-ref', 'refs/heads/n/1', 'main')
+  await settle()
+  await listed(sidecar)
+  await settle()
+  const rename = (from: number, to: number): void => {
+    git(repository, 'update-ref', `refs/heads/n/${to}`, 'main')
+    git(repository, 'update-ref', '-d', `refs/heads/n/${from}`)
+  }
+  rename(1, 2)
+  wrapper.plan(`: > "$dir/asked"\n${plans.wait}`)
+  const answer = listed(sidecar)
+  await eventually('Git is asked for what has changed', () => wrapper.hasFile('asked'))
+  rename(2, 3)
+  wrapper.signal('go')
+  t.match(await answer, ' refs/heads/n/3\n')
 })

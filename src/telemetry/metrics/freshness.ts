@@ -101,6 +101,7 @@ export const freshnessMetrics = {
         reftable: 'the tables were compacted from the first on, or are not understood.',
         unreadable: 'a file could not be read, or was replaced meanwhile.',
         invalidated: 'a lease or an invalidation said that there was a change.',
+        changing: 'refs changed each time while Git was asked, some times in a row.',
         answer: 'what Git answered was not as expected, or HEAD does not fit.',
         age: 'entries have a maximum age: lease mode, or more loose refs than `--max-loose-refs`.',
         unobserved: 'a helper process has observed the repository, or there are links under refs/.',

@@ -1,3 +1,4 @@
+import { mountOf } from '../../filesystem/mount-of.js'
 import { RemotePath, type PathGuard } from '../../filesystem/path-guard.js'
 import { isSystemError } from '../../filesystem/system-errors.js'
 import type { RecordRange, RefDetails, RefPart } from '../ref-details.js'
@@ -15,6 +16,8 @@ import { addTableChanges, tableSymrefs, type ChangeLimits, type TableReader } fr
 /** What a search for changes needs besides what was observed. */
 export interface KnownRefsOptions {
   readonly tables: TableReader
+  /** May files on a mount be held open? It cannot be unmounted then. Left out: on all. */
+  readonly mayHoldOn?: (mount: string) => boolean
   /** Called before a path is used; left out: no path can lead to a filesystem that may hang. */
   readonly guard?: () => PathGuard | undefined
 }
@@ -61,6 +64,8 @@ export class KnownRefs {
   readonly #packedRefs: PackedRefsFile | undefined
   /** Names that are symbolic refs in reftables, or have been one. */
   readonly #tableSymrefs: readonly string[]
+  /** Was packed-refs there, and may not be held? Then its next version cannot be compared with it. */
+  readonly #isLeft: boolean
   #closed = false
 
   private constructor(
@@ -69,7 +74,9 @@ export class KnownRefs {
     options: KnownRefsOptions,
     packedRefs: PackedRefsFile | undefined,
     symrefs: readonly string[],
+    isLeft: boolean,
   ) {
+    this.#isLeft = isLeft
     this.#repository = repository
     this.#details = details
     this.#options = options
@@ -101,7 +108,12 @@ export class KnownRefs {
           const open = { directory, seen: seen(details, part), guard }
           symrefs.push(...(await tableSymrefs(open, options.tables)))
         }
-        return (known = new KnownRefs(repository, details, options, packedRefs, symrefs))
+        const mount = packedRefs && mountOf(packedRefs.handle.fd)
+        const isLeft = mount !== undefined && options.mayHoldOn?.(mount) === false
+        const held = isLeft ? undefined : packedRefs
+        known = new KnownRefs(repository, details, options, held, symrefs, isLeft)
+        if (isLeft) await packedRefs?.close()
+        return known
       })
     } catch (error) {
       return reasonOf(error)
@@ -173,6 +185,7 @@ export class KnownRefs {
         await addTableChanges(candidates, part.before, open, tables, listing, limits, signal)
       }
       if (!isRepacked) return
+      if (this.#isLeft) throw new FullNeeded('packed-refs')
       const current = await PackedRefsFile.open(common, guard)
       try {
         await this.#packedRefs?.requireUnwritten()

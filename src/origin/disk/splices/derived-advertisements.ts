@@ -8,6 +8,8 @@ import type { SharedListing } from '../../ref-listings.js'
 import { refDetailsOf, type RefsRun } from './refs-run.js'
 import type { SpliceReports, UnsplicedReason } from './splice-reports.js'
 
+/** Bytes of a body whose chunks are not worth being shared between versions. */
+const joinedMax = 64 * 1024
 /** Most frames that are remembered: about 500 bytes each. */
 const framesMax = 10_000
 
@@ -70,7 +72,7 @@ export class DerivedAdvertisements {
     }
     const earlier = cache.committed(run.key)
     const base = earlier?.rope && { entry: earlier, rope: earlier.rope }
-    return new Revision(new Rope(chunks), base)
+    return new Revision(new Rope(joined(chunks)), base)
   }
 
   /** Reads what stands around the refs of an advertisement that Git has written, unless it is known. */
@@ -93,6 +95,12 @@ async function wholeOf(list: () => Promise<SharedListing | undefined>): Promise<
   const listing = await list()
   await listing?.end()
   return listing?.whole
+}
+
+/** A short body is one chunk: it is sent without a promise. */
+function joined(chunks: readonly Buffer[]): readonly Buffer[] {
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+  return length <= joinedMax ? [Buffer.concat(chunks, length)] : chunks
 }
 
 /** Names what decides a frame. */

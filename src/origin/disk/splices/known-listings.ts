@@ -31,7 +31,7 @@ export class KnownListings {
   /** Entries that were noted once: one that was dropped to make room is not noted again at each request. */
   readonly #noted = new WeakSet<Entry>()
 
-  constructor(options: Pick<KnownRefsOptions, 'guard'> = {}) {
+  constructor(options: Pick<KnownRefsOptions, 'guard' | 'mayHoldOn'> = {}) {
     const symrefs = createSymrefMemory(symrefMemoryBytes)
     this.#options = {
       ...options,

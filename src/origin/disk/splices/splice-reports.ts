@@ -16,6 +16,8 @@ export type UnsplicedReason =
   | 'unknown'
   /** A lease or an invalidation says that there was a change, whatever the disk shows. */
   | 'invalidated'
+  /** Refs changed each time while Git was asked. */
+  | 'changing'
   /** Git's answer, or HEAD in it, was not as expected. */
   | 'answer'
   /** A run of the same fill has failed. */

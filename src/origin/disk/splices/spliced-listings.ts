@@ -1,4 +1,5 @@
 import type { FreshCache } from '../../../freshness/fresh-cache.js'
+import type { ObservedState } from '../../../freshness/observed-state.js'
 import type { Git } from '../../../git/process/git.js'
 import { refListing } from '../../../git/process/upload-pack.js'
 import type { RefDetails } from '../../../git/state/ref-details.js'
@@ -7,10 +8,13 @@ import { Revision, type Entry, type Produce } from '../../../streamcache/index.j
 import type { RefListing } from '../../../git/protocol/ref-listing.js'
 import { ropeOf } from '../../listing-ropes.js'
 import type { RefListings } from '../../ref-listings.js'
-import type { KnownListings } from './known-listings.js'
+import type { Target } from '../../target.js'
+import type { KnownListing, KnownListings } from './known-listings.js'
 import { refDetailsOf, type RefsRun } from './refs-run.js'
 import type { SpliceReports, UnsplicedReason } from './splice-reports.js'
 
+/** Rounds in which Git is asked before all refs are listed, since they change all the time. */
+const roundsMax = 4
 /** Most names that Git is asked for one by one: 10 ms of its time. */
 const candidatesMax = 1000
 
@@ -20,6 +24,8 @@ export interface SplicedListingsOptions {
   readonly listings: RefListings
   readonly known: KnownListings
   readonly reports: SpliceReports
+  /** Observes the refs of the repository of a run again. */
+  readonly observe: (target: Target) => Promise<ObservedState>
 }
 
 /**
@@ -30,9 +36,10 @@ export interface SplicedListingsOptions {
  * change after that shows in this run's observation, which began after the requests that wait for it arrived, as a stat or a
  * content that differs (see `KnownRefs` for which refs that concerns). Git is asked after that observation for every such
  * ref, and answers with what holds then: a state that is as new as the observation, or newer. A ref that is not asked for has
- * not changed between B and the observation. So each line is one that a whole listing, begun at the same moment, could have
- * had; and like a whole listing it is kept only if the state is still the same when it has ended. What is not understood is
- * not spliced.
+ * not changed between B and the observation. Then the repository is observed once more. If nothing differs, all lines are those
+ * of one moment. If something does, the lines could be of two: a ref that was renamed in between would be missing under both
+ * names. So what has changed since B is found out and asked for anew, and after some rounds all refs are listed. Like any
+ * listing, the result is kept only if the state is still the same when it has ended. What is not understood is not spliced.
  */
 export class SplicedListings {
   readonly #options: SplicedListingsOptions
@@ -52,34 +59,40 @@ export class SplicedListings {
 
   /** Yields empty chunks as signs of life. Returns the splice, or why there is none. */
   async *#splice(run: RefsRun, signal: AbortSignal): AsyncGenerator<Buffer, Revision | UnsplicedReason> {
-    const { git, known } = this.#options
+    const { git, known, observe } = this.#options
     const { key, repository, serving } = run
-    const details = this.#detailsOf(run)
-    if (typeof details === 'string') return details
+    const unsplicable = this.#whyNot(run)
+    if (unsplicable) return unsplicable
     const base = known.get(key)
     const before = base && (await this.#listingOf(base.entry))
     if (!before) return 'unknown'
-    // A webhook or a lease says that something has changed, whatever the disk shows.
-    if (base.generation !== run.seen.generation) return 'invalidated'
     const refs = await base.refs
     if (!(refs instanceof KnownRefs)) return refs.full
-    const candidates = await refs.candidates(details, before, { candidates: candidatesMax }, signal)
-    if ('full' in candidates) return candidates.full
-    const answer: Buffer[] = []
-    for await (const chunk of refListing(git, repository, serving.objectFormat, signal, candidates)) {
-      if (chunk.length > 0) answer.push(chunk)
-      else yield chunk
+    let { seen } = run
+    for (let round = 0; round < roundsMax; round++) {
+      const details = detailsOf(seen, base)
+      if (typeof details === 'string') return details
+      const candidates = await refs.candidates(details, before, { candidates: candidatesMax }, signal)
+      if ('full' in candidates) return candidates.full
+      const answer: Buffer[] = []
+      for await (const chunk of refListing(git, repository, serving.objectFormat, signal, candidates)) {
+        if (chunk.length > 0) answer.push(chunk)
+        else yield chunk
+      }
+      const seenAfter = await observe(run.target)
+      if (seenAfter.token === seen.token && seenAfter.generation === seen.generation) {
+        const listing = await splice(before, candidates, Buffer.concat(answer))
+        if (!listing) return 'answer'
+        return new Revision(ropeOf(listing), { entry: base.entry, rope: ropeOf(before) })
+      }
+      seen = seenAfter
     }
-    const listing = await splice(before, candidates, Buffer.concat(answer))
-    if (!listing) return 'answer'
-    return new Revision(ropeOf(listing), { entry: base.entry, rope: ropeOf(before) })
+    return 'changing'
   }
 
-  /** Returns what the run's observation saw of the refs, or why it cannot be compared with an earlier one. */
-  #detailsOf({ repository, seen, isRetry }: RefsRun): RefDetails | UnsplicedReason {
+  #whyNot({ repository, isRetry }: RefsRun): UnsplicedReason | undefined {
     if (!this.#options.reports.isOn(repository.gitDir)) return 'off'
-    if (isRetry) return 'retry'
-    return refDetailsOf(seen) ?? (seen.maxAgeMs === Infinity ? 'unobserved' : 'age')
+    return isRetry ? 'retry' : undefined
   }
 
   /** Returns the listing of a committed entry, from memory if it is there. @returns undefined: it is gone */
@@ -97,6 +110,13 @@ export class SplicedListings {
     await listing?.end().catch(() => {})
     return listing?.whole
   }
+}
+
+/** Returns what an observation saw of the refs, or why it cannot be compared with that of an earlier state. */
+function detailsOf(seen: ObservedState, base: KnownListing): RefDetails | UnsplicedReason {
+  // A webhook or a lease says that something has changed, whatever the disk shows.
+  if (base.generation !== seen.generation) return 'invalidated'
+  return refDetailsOf(seen) ?? (seen.maxAgeMs === Infinity ? 'unobserved' : 'age')
 }
 
 /** Returns undefined if Git's answer is not one to these prefixes. */

@@ -17,7 +17,7 @@ import { SpliceAudits } from './splice-audits.js'
 import { SpliceReports, type SpliceReportsOptions } from './splice-reports.js'
 import { SplicedListings } from './spliced-listings.js'
 
-export interface SplicesOptions extends SpliceReportsOptions, Pick<KnownRefsOptions, 'guard'> {
+export interface SplicesOptions extends SpliceReportsOptions, Pick<KnownRefsOptions, 'guard' | 'mayHoldOn'> {
   readonly git: Git
   readonly cache: FreshCache
   readonly listings: RefListings
@@ -37,10 +37,10 @@ export class Splices {
 
   constructor(options: SplicesOptions) {
     this.#options = options
-    const { git, cache, listings } = options
+    const { git, cache, listings, observe } = options
     this.#known = new KnownListings(options)
     const reports = new SpliceReports(options)
-    this.#listings = new SplicedListings({ git, cache, listings, reports, known: this.#known })
+    this.#listings = new SplicedListings({ git, cache, listings, reports, observe, known: this.#known })
     this.#advertisements = new DerivedAdvertisements({ cache, reports })
     this.#audits = new SpliceAudits(reports)
   }
