@@ -61,7 +61,7 @@ async function warmUp({ repository }: Rig, sidecar: SpawnedSidecar): Promise<voi
     await settle()
     await askAll(sidecar)
     // The first three of each kind are compared with what Git lists.
-    return (await sidecar.metric('refstream_splice_audits_total', { verdict: 'equal' })) >= 9
+    return (await sidecar.metric('refstream_splice_audits_total')) >= 9
   })
 }
 
@@ -76,13 +76,19 @@ t.test('a push costs one Git process, whatever the protocols of those who ask', 
     await spliced(sidecar, 'advertisement'),
   ]
   const stored = await sidecar.metric('refstream_store_revised_bytes_total')
+  const audits = (): Promise<number> => sidecar.metric('refstream_splice_audits_total')
+  const auditsBefore = await audits()
   for (let change = 1; change <= changes; change++) {
     git(rig.repository, 'update-ref', `refs/heads/new-${change}`, 'main')
     await settle()
     for (const answer of await askAll(sidecar)) t.match(answer, ` refs/heads/new-${change}\n`)
     await eventually('it is committed', async () => (await fillsRunning(sidecar)) === 0)
   }
-  t.equal(rig.wrapper.count('upload-pack') - before, changes)
+  await eventually('one process for each change, besides audits', async () => {
+    const late = (await audits()) - auditsBefore
+    const processes = rig.wrapper.count('upload-pack') - before
+    return processes >= changes && processes <= changes + late
+  })
   t.equal((await spliced(sidecar, 'listing')) - listings, changes)
   t.equal((await spliced(sidecar, 'advertisement')) - advertisements, 2 * changes)
   t.equal(await sidecar.metric('refstream_splice_audits_total', { verdict: 'different' }), 0)

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Random } from '../random.js'
 import { gitEnvironment } from '../repositories.js'
@@ -27,6 +28,9 @@ export const families = {
   /** Names that are prefixes of one another. */
   near: 'refs/heads/near',
 } as const
+
+const isDone = (): boolean => true
+const isNotDone = (): boolean => false
 
 /** Returns writers that give splices all kinds of work. */
 export function splicedWriters({ git, repository, commits }: Workplace): Writer[] {
@@ -92,8 +96,17 @@ export function splicedWriters({ git, repository, commits }: Workplace): Writer[
       const commit = random.pick(commits)
       const values = new Map<string, Value>([[next, commit]])
       if (there) values.set(there, undefined)
-      const commands = [...(there ? alone(`delete ${there}`) : []), ...alone(`create ${next} ${commit}`)]
-      return { values, run: () => transact(commands) }
+      const change = async (): Promise<void> => {
+        if (there) await transact(alone(`delete ${there}`))
+        const create = (): Promise<unknown> => transact(alone(`create ${next} ${commit}`))
+        // While another writer packs, a lock file of its may keep a directory where the ref is to be.
+        for (let tries = 0; tries < 20; tries++) {
+          if (await create().then(isDone, isNotDone)) return
+          await sleep(20)
+        }
+        await create()
+      }
+      return { values, run: change }
     },
   }
   const near: Writer = {
