@@ -85,7 +85,7 @@ t.test('an entry that one worker has committed is opened by the other', async (t
 t.test('the owner removes an entry that the other worker reads', async (t) => {
   const { wrapper, repository, sidecar, url, first, second, body, path } = await startWithEntry(
     t,
-    ...['--hot-max-bytes', '0'],
+    ...['--hot-max-bytes', '0', '--splice', 'off'],
   )
   let reading!: Promise<Buffer>
   await whileStopped(first, async () => {

@@ -16,7 +16,8 @@ export class RefsQuestion {
   constructor({ objectFormat = 'sha1', unborn = false, prefixes = [] }: RefsAsked) {
     this.objectFormat = objectFormat
     this.unborn = unborn
-    this.prefixes = canonicalPrefixes(prefixes)
+    // No name of a ref begins with a slash.
+    this.prefixes = canonicalPrefixes(prefixes).filter((prefix) => !prefix.startsWith('/'))
   }
 
   /** Names the question, without a space. */
