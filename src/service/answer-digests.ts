@@ -1,12 +1,10 @@
-import { createHash } from 'node:crypto'
-import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
-import { canonicalPrefixes, type WholeAnswer } from '../git/protocol/listing-answer.js'
+import type { WholeAnswer } from '../git/protocol/listing-answer.js'
 import type { RefQuery } from '../git/protocol/ls-refs.js'
 import type { SharedListing } from '../origin/ref-listings.js'
+import { digestOf } from '../streamcache/index.js'
+import { questionOf } from './answer-versions.js'
 
-/** Bytes that are hashed in one iteration of the event loop: less than a millisecond. */
-const hashedAtOnce = 1024 * 1024
 /** Bytes of memory for the questions whose answers were hashed, and what each takes besides its prefixes. */
 const memory = { max: 4 * 1024 * 1024, overhead: 500 }
 
@@ -32,10 +30,10 @@ export class AnswerDigests {
     // An answer of as many bytes has all lines of the listing.
     const ofEntry = entry?.size === answer.length ? entry.digest() : undefined
     if (ofEntry !== undefined) return ofEntry
-    const question = `${this.#numberOf(listing)} ${query.unborn} ${canonicalPrefixes(query.prefixes).join(' ')}`
+    const question = `${this.#numberOf(listing)} ${questionOf(query)}`
     const known = this.#digests.get(question)
     if (known) return known
-    const digest = digestOf(answer)
+    const digest = digestOf(answer.parts)
     this.#digests.set(question, digest)
     return digest
   }
@@ -46,17 +44,4 @@ export class AnswerDigests {
     this.#numbers.set(listing, ++this.#count)
     return this.#count
   }
-}
-
-async function digestOf({ parts }: WholeAnswer): Promise<string> {
-  const hash = createHash('sha256')
-  let hashed = 0
-  for (const part of parts) {
-    hash.update(part)
-    hashed += part.length
-    if (hashed < hashedAtOnce) continue
-    hashed = 0
-    await yieldToEventLoop()
-  }
-  return hash.digest('hex')
 }

@@ -1,12 +1,7 @@
+import type { Splice } from '../../streamcache/index.js'
+
 /** The instance manipulation (RFC 3229, section 10.1) that refstreams use between them. */
 export const manipulation = 'refstream-splice'
-
-/** Bytes of an earlier version, from `start` up to `end`, in whose place come others. */
-export interface Replacement {
-  readonly start: number
-  readonly end: number
-  readonly bytes: readonly Buffer[]
-}
 
 /** What a delta begins with: all numbers have four bytes, the highest first. */
 export interface DeltaHead {
@@ -40,7 +35,7 @@ export class DamagedDelta extends Error {
 /** Returns a delta: its head, and each replacement with its bytes. */
 export function encodeDelta(
   { baseLength, length }: Pick<DeltaHead, 'baseLength' | 'length'>,
-  replacements: readonly Replacement[],
+  replacements: readonly Splice[],
 ): Buffer {
   const parts: Buffer[] = [Buffer.concat([magic, numbers(baseLength, length, replacements.length)])]
   for (const { start, end, bytes } of replacements) {

@@ -1,5 +1,6 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-import { recordSize, type Replacement } from './delta-format.js'
+import type { Splice } from '../../streamcache/index.js'
+import { recordSize } from './delta-format.js'
 import { PartCursor } from './part-cursor.js'
 
 /** Bytes that are compared in one iteration of the event loop: less than a millisecond. */
@@ -31,9 +32,9 @@ export async function replacementsBetween(
   before: Iterable<Buffer>,
   after: Iterable<Buffer>,
   most: number,
-): Promise<Replacement[] | undefined> {
+): Promise<Splice[] | undefined> {
   const [old, now] = [new PartCursor(before), new PartCursor(after)]
-  const replacements: Replacement[] = []
+  const replacements: Splice[] = []
   let size = 0
   for (let failures = 0; ;) {
     await passEqual(old, now)

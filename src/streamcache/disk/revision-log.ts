@@ -1,7 +1,8 @@
-import { closeSync, constants, fstatSync, openSync, readSync, rmSync } from 'node:fs'
+import { closeSync, constants, fstatSync, readSync, rmSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { Damage } from './disk-file.js'
 import { DiskWatchdog } from './disk-watchdog.js'
+import { openFound } from './open-found.js'
 import {
   encodeHeader,
   encodeRecord,
@@ -148,15 +149,5 @@ export class RevisionLog {
   unlinkNow(): void {
     this.#removed = true
     rmSync(this.path, { force: true })
-  }
-}
-
-function openFound(path: string): number | undefined {
-  try {
-    // Non-blocking, so that a pipe does not make the open wait for a writer.
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import type { Splice } from '../memory/splice.js'
 
 /** One version in a file of revisions: how it differs from the version before. */
 export interface RevisionRecord {
@@ -8,13 +9,7 @@ export interface RevisionRecord {
   readonly committedAt: number
   /** Bytes of the whole version. */
   readonly length: number
-  readonly splices: readonly RecordedSplice[]
-}
-
-export interface RecordedSplice {
-  readonly start: number
-  readonly end: number
-  readonly bytes: readonly Buffer[]
+  readonly splices: readonly Splice[]
 }
 
 const suffix = '.revisions'

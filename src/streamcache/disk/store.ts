@@ -1,14 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  futimesSync,
-  openSync,
-  readSync,
-  statSync,
-  type Stats,
-} from 'node:fs'
+import { closeSync, fstatSync, futimesSync, readSync, statSync, type Stats } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import fse from 'fs-extra'
@@ -23,6 +14,7 @@ import {
   metadataPath,
   type Metadata,
 } from './metadata.js'
+import { openFound } from './open-found.js'
 import { RevisionLog } from './revision-log.js'
 import { isRevisionsName, revisionsPath, type RevisionRecord } from './revision-record.js'
 
@@ -192,17 +184,6 @@ function withoutMetadata(path: string): DiscardReason {
     return endsInFooter(readAt(handle, stats.size - footerEndLength, footerEndLength)) ? 'format' : 'corrupt'
   } finally {
     closeSync(handle)
-  }
-}
-
-/** Opens a file for reading; undefined: it does not exist. @throws the system's error */
-function openFound(path: string): number | undefined {
-  try {
-    // Non-blocking, so that a pipe does not make the open wait for a writer.
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
   }
 }
 

@@ -1,8 +1,5 @@
-import { createHash } from 'node:crypto'
-import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-
-/** Bytes that are hashed in one iteration of the event loop: less than a millisecond. */
-const hashedAtOnce = 1024 * 1024
+import { digestOf } from './digest-of.js'
+import { search } from './search.js'
 
 /**
  * Bytes as a sequence of chunks that never change, so that versions of long content share the chunks in which they are
@@ -40,16 +37,9 @@ export class Rope {
     return this.#starts[index] ?? this.length
   }
 
-  /** Binary search: the last chunk that begins at or before an offset. */
+  /** Returns the last chunk that begins at or before an offset. */
   #indexAt(offset: number): number {
-    let low = 0
-    let high = this.chunks.length - 1
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1
-      if ((this.#starts[middle] as number) <= offset) low = middle
-      else high = middle - 1
-    }
-    return low
+    return search(1, this.chunks.length, (index) => (this.#starts[index] as number) <= offset) - 1
   }
 
   /** SHA-256 of all bytes in hexadecimal, if it was computed; see `digest`. */
@@ -63,15 +53,6 @@ export class Rope {
   }
 
   async #hash(): Promise<string> {
-    const hash = createHash('sha256')
-    let hashed = 0
-    for (const chunk of this.chunks) {
-      hash.update(chunk)
-      hashed += chunk.length
-      if (hashed < hashedAtOnce) continue
-      hashed = 0
-      await yieldToEventLoop()
-    }
-    return (this.#sha256 = hash.digest('hex'))
+    return (this.#sha256 = await digestOf(this.chunks))
   }
 }

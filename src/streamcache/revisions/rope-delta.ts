@@ -1,5 +1,6 @@
 import type { Rope } from '../memory/rope.js'
-import type { RopeSplice } from './rope-splice.js'
+import { search } from '../memory/search.js'
+import type { Splice } from '../memory/splice.js'
 
 /** Ranges of more bytes are written as they are: comparing their bytes would block the event loop. */
 const comparedMax = 1024 * 1024
@@ -12,7 +13,7 @@ const gapMin = 64
  * Returns how a rope differs from another one: equal chunks are found by identity, then equal bytes at the ends of what
  * differs are left out, so that one changed line costs about its own bytes.
  */
-export function deltaBetween(before: Rope, after: Rope): RopeSplice[] {
+export function deltaBetween(before: Rope, after: Rope): Splice[] {
   const [old, now] = [before.chunks, after.chunks]
   const least = Math.min(old.length, now.length)
   let head = 0
@@ -22,7 +23,7 @@ export function deltaBetween(before: Rope, after: Rope): RopeSplice[] {
   const [oldEnd, nowEnd] = [old.length - tail, now.length - tail]
   // Mostly, one chunk or two differ: what stands around them is only stepped over.
   const places = placesOf(old, head, oldEnd)
-  const splices: RopeSplice[] = []
+  const splices: Splice[] = []
   for (let [i, j] = [head, head]; i < oldEnd || j < nowEnd;) {
     if (i < oldEnd && j < nowEnd && old[i] === now[j]) {
       i++
@@ -54,22 +55,14 @@ function placesOf(chunks: readonly Buffer[], from: number, to: number): Map<Buff
   return places
 }
 
-/** Binary search: the first place that is not before an index. */
+/** Returns the first place that is not before an index. */
 function placeFrom(places: readonly number[] | undefined, from: number): number | undefined {
-  if (!places) return undefined
-  let low = 0
-  let high = places.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((places[middle] as number) < from) low = middle + 1
-    else high = middle
-  }
-  return places[low]
+  return places?.[search(0, places.length, (at) => (places[at] as number) < from)]
 }
 
 const sum = (chunks: readonly Buffer[]): number => chunks.reduce((bytes, { length }) => bytes + length, 0)
 
-function compare(start: number, before: readonly Buffer[], after: readonly Buffer[]): RopeSplice[] {
+function compare(start: number, before: readonly Buffer[], after: readonly Buffer[]): Splice[] {
   const [oldLength, newLength] = [sum(before), sum(after)]
   if (Math.max(oldLength, newLength) > comparedMax) return [{ start, end: start + oldLength, bytes: after }]
   const [old, now] = [Buffer.concat(before), Buffer.concat(after)]
@@ -102,8 +95,8 @@ function equalAtEnd(a: Buffer, b: Buffer, most: number): number {
 }
 
 /** Returns where bytes of one length differ, without longer runs of equal bytes: object names in their places. */
-function differences(start: number, before: Buffer, after: Buffer): RopeSplice[] {
-  const splices: RopeSplice[] = []
+function differences(start: number, before: Buffer, after: Buffer): Splice[] {
+  const splices: Splice[] = []
   const add = (from: number, to: number): void => {
     splices.push({ start: start + from, end: start + to, bytes: [after.subarray(from, to)] })
   }

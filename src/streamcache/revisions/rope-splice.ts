@@ -1,13 +1,5 @@
 import { allocate } from '../memory/allocate.js'
-import { Rope } from '../memory/rope.js'
-
-/** Bytes that stand in place of a range of the version before. */
-export interface RopeSplice {
-  /** The range, in bytes of the version before. */
-  readonly start: number
-  readonly end: number
-  readonly bytes: readonly Buffer[]
-}
+import type { Splice } from '../memory/splice.js'
 
 /** Pieces below this many bytes are merged, up to `chunkSize`. */
 const smallChunk = 32 * 1024
@@ -17,7 +9,7 @@ const chunkSize = 64 * 1024
  * Replaces ranges of bytes. The chunks outside of them stay as they are, or views of them.
  * @throws RangeError unless the ranges are in order and inside
  */
-export function spliceChunks(chunks: readonly Buffer[], splices: readonly RopeSplice[]): Buffer[] {
+export function spliceChunks(chunks: readonly Buffer[], splices: readonly Splice[]): Buffer[] {
   const result: Buffer[] = []
   let index = 0
   let start = 0
@@ -78,7 +70,3 @@ function joined(parts: readonly Buffer[], length: number): Buffer {
   for (const part of parts) at += part.copy(result, at)
   return result
 }
-
-/** Returns the rope after a splice; for tests and small ropes. */
-export const spliceRope = (rope: Rope, splices: readonly RopeSplice[]): Rope =>
-  new Rope(spliceChunks(rope.chunks, splices))

@@ -1,11 +1,12 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { encodeDelta, type Replacement } from '../../../src/origin/deltas/delta-format.js'
+import { encodeDelta } from '../../../src/origin/deltas/delta-format.js'
+import type { Splice } from '../../../src/streamcache/index.js'
 import { applied, digestOf } from '../../support/deltas.js'
 
 const base = Buffer.from('0123456789'.repeat(20))
 const result = Buffer.from(`ab${base.toString().slice(5, 100)}${base.toString().slice(120)}cd`)
-const replacements: readonly Replacement[] = [
+const replacements: readonly Splice[] = [
   { start: 0, end: 5, bytes: [Buffer.from('a'), Buffer.from('b')] },
   { start: 100, end: 120, bytes: [] },
   { start: 200, end: 200, bytes: [Buffer.from('cd')] },
