@@ -65,7 +65,7 @@ t.test('every follower gets all bytes in order, or an error, under every schedul
       const wrong = events.filter((event) => !event.startsWith('evicted'))
       if (wrong.length > 0) throw new Error(wrong.join())
     }),
-    { numRuns: 100 },
+    { numRuns: 100, endOnFailure: true },
   )
   t.pass()
 })
@@ -87,7 +87,7 @@ t.test('every follower does while writes fail now and then', async (t) => {
       await CacheModel.run(options, steps)
       await nothingLeaks(own)
     }),
-    { numRuns: 100 },
+    { numRuns: 100, endOnFailure: true },
   )
   t.pass()
 })

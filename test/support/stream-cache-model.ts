@@ -43,18 +43,19 @@ interface Fill {
   result: FillResult | undefined
 }
 
-/** A follower whose every byte is compared with what the fill's producer made. */
+/** A follower whose every byte is compared with what a fill's producer made. */
 class Reader {
-  readonly fill: Fill
+  /** The fills that it may follow: several only if they made as much, under one token. */
+  #fills: readonly Fill[]
   readonly follower: Follower
   readonly mayBreak: boolean
   /** The reads that are running. */
   busy: Promise<void> | undefined
   ending: 'whole' | 'failed' | undefined
 
-  constructor(fill: Fill, follower: Follower, mayBreak: boolean) {
+  constructor(fills: readonly Fill[], follower: Follower, mayBreak: boolean) {
     this.mayBreak = mayBreak
-    this.fill = fill
+    this.#fills = fills
     this.follower = follower
   }
 
@@ -87,8 +88,13 @@ class Reader {
       }
       if (!chunk) this.ending = 'whole'
       else if (chunk.length === 0) throw new Error('an empty chunk')
-      else if (!chunk.equals(bytesOf(this.fill.id, at, chunk.length))) throw new Error(`wrong bytes at ${at}`)
+      else this.#compare(chunk, at)
     }
+  }
+
+  #compare(chunk: Buffer, at: number): void {
+    this.#fills = this.#fills.filter(({ id }) => chunk.equals(bytesOf(id, at, chunk.length)))
+    if (this.#fills.length === 0) throw new Error(`wrong bytes at ${at}`)
   }
 
   /** Reads to the end, which must be that of the fill. */
@@ -96,13 +102,13 @@ class Reader {
     await this.busy
     this.read(Infinity)
     await this.busy
-    const result = await this.fill.ended
+    const fill = this.#fills[0]!
+    const result = await fill.ended
     // A disk that fails ends a stream with an error, never early.
     if (this.broken) return
     if ((this.ending === 'failed') !== (result === 'failed')) throw new Error(`${result}, but ${this.ending}`)
     const { offset } = this.follower
-    if (this.ending === 'whole' && offset !== this.fill.made)
-      throw new Error(`${offset} of ${this.fill.made} bytes`)
+    if (this.ending === 'whole' && offset !== fill.made) throw new Error(`${offset} of ${fill.made} bytes`)
     this.follower.close()
   }
 }
@@ -169,7 +175,7 @@ export class CacheModel {
       case 'follow': {
         const joinable = this.#fills.filter((fill) => !fill.result && fill.entry.joinable)
         return pick(joinable, step.pick, (fill) =>
-          this.#readers.push(this.#reader(fill, fill.entry.follow())),
+          this.#readers.push(this.#reader([fill], fill.entry.follow())),
         )
       }
       case 'hit':
@@ -225,7 +231,9 @@ export class CacheModel {
     fill.result = result
     if (result === 'committed') {
       if (fill.token === undefined || !fill.confirmed) throw new Error('committed without a confirmation')
-      const before = this.#closing ? (this.#committed.get(fill.key) ?? []) : []
+      // While the cache closes, several may end; and a file that a disk failed to remove comes back at a restart.
+      const mayStay = this.#closing || this.#diskFails
+      const before = mayStay ? (this.#committed.get(fill.key) ?? []) : []
       this.#committed.set(fill.key, [...before, fill])
     }
     const mayFail = fill.plan !== 'end' || fill.stopped || this.#closing
@@ -250,9 +258,9 @@ export class CacheModel {
       if (damaged && this.#cache.get(key) === entry) throw new Error('a file that is gone was kept')
       return
     }
-    const fill = candidates.find(({ made }) => made === follower.size)
-    if (!fill) throw new Error(`${key} holds what was never committed`)
-    this.#readers.push(this.#reader(fill, follower))
+    const fills = candidates.filter(({ made }) => made === follower.size)
+    if (fills.length === 0) throw new Error(`${key} holds what was never committed`)
+    this.#readers.push(this.#reader(fills, follower))
   }
 
   async #adopt({ key, token, size }: Step & { do: 'adopt' }): Promise<void> {
@@ -279,8 +287,8 @@ export class CacheModel {
     }
   }
 
-  #reader(fill: Fill, follower: Follower): Reader {
-    return new Reader(fill, follower, this.#diskFails)
+  #reader(fills: readonly Fill[], follower: Follower): Reader {
+    return new Reader(fills, follower, this.#diskFails)
   }
 
   #leave(reader: Reader): void {
