@@ -185,7 +185,10 @@ export class Spill {
     const disk = this.#file?.disk
     disk?.disown()
     // Followers need an open handle, since the name may be removed.
-    if (this.#owner.followed) await disk?.hold()
+    if (!this.#owner.followed) return
+    await disk?.hold()
+    // The last follower may have left before it was open.
+    this.closeIfUnread()
   }
 
   /** Does another process own the file, and remove it when it likes? */
@@ -208,6 +211,8 @@ export class Spill {
     this.#cooling = true
     void disk.hold().then((held) => {
       if (held) this.#dropAll()
+      // The last follower may have left before it was open.
+      this.closeIfUnread()
     })
     return true
   }

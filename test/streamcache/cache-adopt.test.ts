@@ -94,6 +94,19 @@ t.test('a follower gets all bytes although the file is removed while it reads', 
   }
 })
 
+t.test('a follower that leaves while the file is opened for it leaves no descriptor behind', async (t) => {
+  const { owner, borrower, body } = await setUp(t, { hotMaxBytes: 1 << 20 })
+  await borrower.cache.adopt('key', 'token', body)
+  await get(borrower.cache, 'key')
+  const entry = borrower.cache.get('key')!
+  const follower = entry.follow()
+  t.equal(entry.load(), true)
+  entry.file.cool()
+  follower.close()
+  await eventually('its bytes have left memory', () => entry.file.hotBytes === 0)
+  await eventually('nothing is open', () => openOf(owner) === 0)
+})
+
 t.test(
   'bytes that are gone from the disk stay in memory for those who read them, and no longer',
   async (t) => {
