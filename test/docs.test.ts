@@ -3,19 +3,24 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as optionTable from '../src/config/options.js'
 import { metricSubjects } from '../src/telemetry/metrics/catalog.js'
+import { rulesFile, runbookPage } from '../src/telemetry/monitoring/rules.js'
 import type { MetricDefinition } from '../src/telemetry/metrics/definition.js'
 
 interface Generator {
   readonly settingsPage: (options: typeof optionTable) => string
+  readonly notice: string
+  readonly formatted: (name: string, text: string) => Promise<string>
   readonly metricsPage: (subjects: typeof metricSubjects) => string
 }
 
 t.test('generated pages are up to date', async (t) => {
   const script = new URL('../scripts/docs.mjs', import.meta.url)
-  const { settingsPage, metricsPage } = (await import(script.href)) as Generator
+  const { settingsPage, metricsPage, notice, formatted } = (await import(script.href)) as Generator
   const pages = {
     'docs/settings.md': settingsPage(optionTable),
     'docs/metrics.md': metricsPage(metricSubjects),
+    'docs/runbook.md': runbookPage(notice),
+    'fixtures/prometheus-rules.yml': await formatted('rules.yml', rulesFile()),
   }
   for (const [path, expected] of Object.entries(pages)) {
     t.ok(readFileSync(path, 'utf8') === expected, `${path} is up to date; if not, run: npm run docs`)

@@ -7,9 +7,13 @@ import type { RefListings } from '../origin/ref-listings.js'
 import type { StreamCache } from '../streamcache/index.js'
 import { droppedLines, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Settings } from '../config/options.js'
 import type { Limits } from './limits.js'
+import type { Readiness } from './readiness.js'
 
 export interface GaugeParts {
+  readonly settings: Settings
+  readonly readiness: Readiness
   readonly cache: StreamCache
   readonly packs: StreamCache
   readonly listings: RefListings
@@ -23,9 +27,13 @@ export interface GaugeParts {
 
 /** Registers the gauges, which read these parts when the metrics are scraped. */
 export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
+  const { settings, readiness } = parts
   const { cache, packs, listings, git, helpers, leases, modes, limits, log } = parts
   const { limiter, gate } = limits
   metrics.watch({
+    ready: () => Number(readiness.isReady),
+    storeLimitBytes: () => settings.cacheMaxBytes,
+    packStoreLimitBytes: () => settings.packCacheMaxBytes,
     followers: () => cache.followers + packs.followers,
     storeBytes: () => cache.storeBytes,
     storeFull: () => Number(cache.isShort || packs.isShort),

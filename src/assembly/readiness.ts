@@ -13,6 +13,8 @@ export interface ReadinessOptions {
 export class Readiness {
   readonly #options: ReadinessOptions
   #draining = false
+  #rootFault: string | undefined
+  #isChecking = false
 
   constructor(options: ReadinessOptions) {
     this.#options = options
@@ -21,6 +23,27 @@ export class Readiness {
   /** Reports from now on that this process is shutting down. */
   drain(): void {
     this.#draining = true
+  }
+
+  /** Should requests be sent? Returns at once: where the root's filesystem may hang, as of the last check that has ended. */
+  get isReady(): boolean {
+    const { limits } = this.#options
+    if (this.#draining || limits.shedding()) return false
+    if (!this.#isChecking) this.#checkRoot()
+    return this.#rootFault === undefined
+  }
+
+  #checkRoot(): void {
+    const found = this.reason()
+    if (!(found instanceof Promise)) {
+      this.#rootFault = found
+      return
+    }
+    this.#isChecking = true
+    void found.then((fault) => {
+      this.#rootFault = fault
+      this.#isChecking = false
+    })
   }
 
   /** Returns why no requests should be sent; undefined: they should. At once, unless the root's filesystem may hang. */

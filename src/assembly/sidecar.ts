@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
 import type { Settings } from '../config/options.js'
+import { packageVersion } from '../config/version.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
 import { PackReports } from '../origin/packs/pack-reports.js'
@@ -166,8 +167,11 @@ async function start(
       if (certificates) fleet.setTls(certificates)
     })
   const modes = origins.disk?.modes
-  watchGauges(metrics, { cache, packs: packs.cache, listings, git, helpers, leases, modes, limits, log })
   const readiness = new Readiness({ root, disks, limits })
+  watchGauges(metrics, {
+    ...{ settings, readiness, cache, packs: packs.cache, listings, git, helpers, leases, modes, limits, log },
+  })
+  void installation.then(({ version }) => metrics.buildInfo.set(buildLabels(settings, version), 1))
 
   const parts: ServerParts = {
     ...{ origins, leases, freshCache, packCache, accessControl, limits, storages },
@@ -202,6 +206,11 @@ async function start(
     },
   }
 }
+
+const buildLabels = ({ root, upstream }: Settings, git: string) => ({
+  ...{ version: packageVersion(), node: process.versions.node, git },
+  mode: root === undefined ? 'upstream' : upstream ? 'both' : 'disk',
+})
 
 /** Loads what fleets need only where there is one. @throws ConfigError */
 async function openFleetOf(

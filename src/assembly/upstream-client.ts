@@ -23,6 +23,7 @@ export function openUpstreamClient(
   const upstream = { upstream: name }
   metrics.upstreamBreakerOpen.set(upstream, 0)
   metrics.upstreamConnections.set(upstream, 0)
+  metrics.upstreamStaleAnswers.inc(upstream, 0)
   const failed = atMostEvery(failuresQuietMs, (reason: string) =>
     log.warn({ upstream: name, reason }, 'an upstream request failed'),
   )

@@ -1,12 +1,13 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { accessMetrics } from './metrics/access.js'
-import type { LabelsOf, MetricDefinition } from './metrics/definition.js'
+import { everySeries, type LabelsOf, type MetricDefinition } from './metrics/definition.js'
 import { fillMetrics } from './metrics/fills.js'
 import { fleetMetrics } from './metrics/fleet.js'
 import { freshnessMetrics } from './metrics/freshness.js'
 import { logMetrics } from './metrics/log.js'
 import { packMetrics } from './metrics/packs.js'
 import { processMetrics } from './metrics/processes.js'
+import { programMetrics } from './metrics/program.js'
 import { connectionMetrics, requestMetrics } from './metrics/requests.js'
 import { storeMetrics } from './metrics/store.js'
 import { upstreamMetrics } from './metrics/upstream.js'
@@ -15,13 +16,16 @@ import { collectProcessMetrics } from './process-metrics.js'
 
 /** Metrics whose value is read at the moment of a scrape, from a part that keeps the count anyway. */
 const scraped = {
+  ready: programMetrics.ready,
   followers: fillMetrics.followers,
   storeBytes: storeMetrics.storeBytes,
+  storeLimitBytes: storeMetrics.storeLimitBytes,
   storeFull: storeMetrics.storeFull,
   storeEntries: storeMetrics.storeEntries,
   hotBytes: storeMetrics.hotBytes,
   listingBytes: storeMetrics.listingBytes,
   packStoreBytes: packMetrics.packStoreBytes,
+  packStoreLimitBytes: packMetrics.packStoreLimitBytes,
   packStoreEntries: packMetrics.packStoreEntries,
   packHotBytes: packMetrics.packHotBytes,
   processesRunning: processMetrics.processesRunning,
@@ -47,6 +51,8 @@ const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 /** Every metric of refstream, and the registry that prints them. `metrics/` defines them. */
 export class Metrics {
   readonly registry = new Registry()
+
+  readonly buildInfo = this.#gauge(programMetrics.buildInfo)
 
   readonly requests = this.#counter(requestMetrics.requests)
   readonly firstByteSeconds = this.#histogram(requestMetrics.firstByteSeconds)
@@ -124,12 +130,9 @@ export class Metrics {
   readonly adminRefused = this.#counter(accessMetrics.adminRefused)
 
   constructor() {
-    // Values that operators alert on exist from the first scrape, at 0: an increase from nothing is not seen as one.
-    this.loserWrites.inc(0)
-    this.loserBytes.inc(0)
-    this.observations.inc({ result: 'timeout' }, 0)
-    for (const end of ['changed', 'unchanged', 'expired']) this.leasesEnded.inc({ end }, 0)
+    // Absent where there is no certificate or no fleet; prom-client begins with 0.
     this.tlsExpiry.remove()
+    this.fleetEngineUp.remove()
     // This process alone; with workers, the primary's values are shown.
     this.workers.set({ state: 'up' }, 1)
     this.workers.set({ state: 'missing' }, 0)
@@ -168,6 +171,9 @@ export class Metrics {
       ...this.#common(definition),
       ...(read && { collect: () => read(counter) }),
     })
+    if (definition.fromZero) {
+      for (const labels of everySeries(definition)) (counter as Counter).inc(labels, 0)
+    }
     return counter
   }
 

@@ -1,4 +1,6 @@
-import { collectDefaultMetrics, type Registry } from 'prom-client'
+import { performance } from 'node:perf_hooks'
+import { collectDefaultMetrics, Counter, type Registry } from 'prom-client'
+import { nodeMetrics } from './metrics/program.js'
 
 /**
  * Metrics of prom-client that cost too much. Some walk through all open handles at each scrape: with 5000 connections
@@ -22,4 +24,14 @@ const eventLoopMonitoringPrecision = 2 ** 31 - 1
 export function collectProcessMetrics(register: Registry): void {
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision })
   for (const name of costlyMetrics) register.removeSingleMetric(name)
+  const { name, help, labels } = nodeMetrics.eventLoopTime
+  const time: Counter = new Counter({
+    ...{ name, help, labelNames: Object.keys(labels), registers: [register] },
+    collect: () => {
+      const { active, idle } = performance.eventLoopUtilization()
+      time.reset()
+      time.inc({ state: 'active' }, active / 1000)
+      time.inc({ state: 'idle' }, idle / 1000)
+    },
+  })
 }

@@ -26,3 +26,22 @@ t.test('not ready if the root is missing, or its filesystem does not answer', as
   const hung = makeReadiness(() => Promise.reject(new Error('hung'))).readiness
   t.equal(await hung.reason(), 'the filesystem of /srv/git does not answer')
 })
+
+t.test(
+  'a scrape is told at once: of a filesystem that may hang, what the last check has found',
+  async (t) => {
+    const { state, readiness } = makeReadiness(() => '/srv/git')
+    t.equal(readiness.isReady, true)
+    state.shedding = true
+    t.equal(readiness.isReady, false)
+    t.equal(makeReadiness(() => undefined).readiness.isReady, false)
+    let checks = 0
+    const slow = makeReadiness(() => {
+      checks++
+      return Promise.reject(new Error('hung'))
+    }).readiness
+    t.same([slow.isReady, slow.isReady, checks], [true, true, 1], 'one check at a time')
+    await new Promise(setImmediate)
+    t.equal(slow.isReady, false)
+  },
+)

@@ -8,6 +8,9 @@ function everyMetric(): Metrics {
   const metrics = new Metrics()
   const zero = (): number => 0
   metrics.watch({
+    ready: () => 1,
+    storeLimitBytes: () => 9,
+    packStoreLimitBytes: () => 10,
     followers: zero,
     storeBytes: zero,
     storeFull: zero,
@@ -71,6 +74,9 @@ t.test('metrics that are read at a scrape', async (t) => {
       'refstream_pack_hot_bytes 13',
       'refstream_leases_ended_total{end="expired"} 0',
       'refstream_observations_total{result="timeout"} 0',
+      'refstream_splice_audits_total{kind="listing",verdict="different"} 0',
+      'refstream_ready 1',
+      'refstream_store_limit_bytes 9',
     ]) {
       t.ok(lines.includes(line), line)
     }

@@ -6,6 +6,7 @@ import { freshnessMetrics } from './freshness.js'
 import { logMetrics } from './log.js'
 import { packMetrics } from './packs.js'
 import { processMetrics } from './processes.js'
+import { programMetrics } from './program.js'
 import { connectionMetrics, requestMetrics } from './requests.js'
 import { storeMetrics } from './store.js'
 import { upstreamMetrics } from './upstream.js'
@@ -13,6 +14,7 @@ import { workerMetrics } from './workers.js'
 
 /** Every metric of refstream, by subject, in the order of docs/metrics.md. */
 export const metricSubjects: Readonly<Record<string, Definitions>> = {
+  Program: programMetrics,
   Requests: requestMetrics,
   Connections: connectionMetrics,
   Fills: fillMetrics,

@@ -10,6 +10,11 @@ export interface MetricDefinition {
   readonly help: string
   /** How to read the metric, for docs/metrics.md. */
   readonly details?: string
+  /**
+   * Does every series exist from the first scrape, at 0? For counters that alerts are about, whose label values are all
+   * listed: Prometheus sees no increase in a series that begins above 0.
+   */
+  readonly fromZero?: true
   /** How the values of workers become one; `sum` if left out. `first`: the primary has it. */
   readonly ofWorkers?: 'sum' | 'first' | 'min' | 'max'
   /** Each label with the meaning of its values, or with one sentence for all of them. */
@@ -17,6 +22,16 @@ export interface MetricDefinition {
 }
 
 export type Definitions = Readonly<Record<string, MetricDefinition>>
+
+/** Returns the labels of every series of a definition whose label values are all listed. */
+export function everySeries({ labels = {} }: MetricDefinition): Record<string, string>[] {
+  let all: Record<string, string>[] = [{}]
+  for (const [label, values] of Object.entries(labels)) {
+    if (typeof values === 'string') throw new Error(`the values of the label ${label} are not listed`)
+    all = all.flatMap((each) => Object.keys(values).map((value) => ({ ...each, [label]: value })))
+  }
+  return all
+}
 
 /** The names of a definition's labels, as a type. */
 export type LabelsOf<D extends MetricDefinition> = D extends { readonly labels: infer L }

@@ -11,6 +11,7 @@ export const fillMetrics = {
   fills: {
     type: 'counter',
     name: 'refstream_fills_total',
+    fromZero: true,
     help: 'Fills that ended.',
     details:
       'A fill is one run of a Git process, or of what is made of its output, whose result is shared by all requests for the same key.',
@@ -29,6 +30,7 @@ export const fillMetrics = {
   fillFailures: {
     type: 'counter',
     name: 'refstream_fill_failures_total',
+    fromZero: true,
     help: 'Fills that failed or were not started, by cause.',
     labels: {
       kind,

@@ -7,7 +7,7 @@ export const fleetMetrics = {
     ofWorkers: 'min',
     help: '1 while the engine of the fleet answers in time; 0 while this node works alone.',
     details:
-      'Alone, a node fills for itself and keeps nothing of repositories in lease mode; no answer becomes stale. Without a fleet it is 0.',
+      'Alone, a node fills for itself and keeps nothing of repositories in lease mode; no answer becomes stale. Absent without a fleet.',
     labels: {},
   },
   fleetOperations: {

@@ -4,6 +4,7 @@ export const freshnessMetrics = {
   observations: {
     type: 'counter',
     name: 'refstream_observations_total',
+    fromZero: true,
     help: 'Observations of a repository’s state on disk.',
     details: 'One observation serves all requests that arrived before it began.',
     labels: {
@@ -62,6 +63,7 @@ export const freshnessMetrics = {
   leasesEnded: {
     type: 'counter',
     name: 'refstream_leases_ended_total',
+    fromZero: true,
     help: 'Mutator leases that ended.',
     labels: {
       end: {
@@ -113,6 +115,7 @@ export const freshnessMetrics = {
   spliceAudits: {
     type: 'counter',
     name: 'refstream_splice_audits_total',
+    fromZero: true,
     help: 'Splices that were compared with what Git lists, in the background.',
     details:
       'Alert on any increase of `different`, and report it: the answer was dropped, and splicing is off for that repository.',

@@ -54,6 +54,11 @@ export const packMetrics = {
     name: 'refstream_pack_store_bytes',
     help: 'Bytes of the packs that are kept, on disk and in memory; bounded by pack-cache-max-bytes.',
   },
+  packStoreLimitBytes: {
+    type: 'gauge',
+    name: 'refstream_pack_store_limit_bytes',
+    help: 'Most bytes of the packs that are kept: pack-cache-max-bytes.',
+  },
   packStoreEntries: {
     type: 'gauge',
     name: 'refstream_pack_store_entries',

@@ -48,6 +48,7 @@ export const processMetrics = {
   processesShed: {
     type: 'counter',
     name: 'refstream_processes_shed_total',
+    fromZero: true,
     help: 'Git processes that got no permit to start; the requests that waited for them were shed.',
     labels: {
       class: processClass,

@@ -110,6 +110,7 @@ export const requestMetrics = {
   requestsShed: {
     type: 'counter',
     name: 'refstream_requests_shed_total',
+    fromZero: true,
     help: 'Requests shed by admission control, before they did any work.',
     details: 'Requests that found no Git process in time are in `refstream_processes_shed_total`.',
     labels: {

@@ -6,6 +6,11 @@ export const storeMetrics = {
     name: 'refstream_store_bytes',
     help: 'Bytes of committed entries on disk; bounded by cache-max-bytes.',
   },
+  storeLimitBytes: {
+    type: 'gauge',
+    name: 'refstream_store_limit_bytes',
+    help: 'Most bytes of committed entries on disk: cache-max-bytes.',
+  },
   storeEntries: {
     type: 'gauge',
     name: 'refstream_store_entries',
@@ -70,7 +75,17 @@ export const storeMetrics = {
   storeErrors: {
     type: 'counter',
     name: 'refstream_store_errors_total',
+    fromZero: true,
     help: 'Failed operations of the cache directory; the requests were served, uncached.',
-    labels: { operation: '`open`, `create`, `write`, `read`, `commit` or `remove`.' },
+    labels: {
+      operation: {
+        open: 'the directory could not be opened.',
+        create: 'no file could be created.',
+        write: 'bytes could not be written.',
+        read: 'bytes could not be read.',
+        commit: 'a file could not be synced or renamed.',
+        remove: 'a file could not be removed.',
+      },
+    },
   },
 } as const satisfies Definitions
