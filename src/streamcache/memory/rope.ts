@@ -1,6 +1,9 @@
 import { digestOf } from './digest-of.js'
 import { search } from './search.js'
 
+/** Bytes from which on a view is not extended by another chunk. */
+const viewMax = 1024 * 1024
+
 /**
  * Bytes as a sequence of chunks that never change, so that versions of long content share the chunks in which they are
  * equal: a new version costs its new chunks and an array of references.
@@ -25,11 +28,24 @@ export class Rope {
     this.length = length
   }
 
-  /** Returns a view from an offset to the end of its chunk. @throws RangeError unless 0 <= offset < length */
+  /**
+   * Returns a view from an offset to the end of its chunk, or further: chunks that stand one after another in memory are sent as
+   * one. @throws RangeError unless 0 <= offset < length
+   */
   from(offset: number): Buffer {
     if (!(offset >= 0 && offset < this.length)) throw new RangeError(`no byte at ${offset} of ${this.length}`)
-    const index = this.#indexAt(offset)
-    return (this.chunks[index] as Buffer).subarray(offset - (this.#starts[index] as number))
+    const first = this.#indexAt(offset)
+    const chunk = this.chunks[first] as Buffer
+    const at = offset - this.startOf(first)
+    let next = first + 1
+    let end = chunk.byteOffset + chunk.length
+    for (; next < this.chunks.length && this.startOf(next) - offset < viewMax; next++) {
+      const { buffer, byteOffset, length } = this.chunks[next] as Buffer
+      if (buffer !== chunk.buffer || byteOffset !== end) break
+      end += length
+    }
+    if (next === first + 1) return chunk.subarray(at)
+    return Buffer.from(chunk.buffer, chunk.byteOffset + at, end - chunk.byteOffset - at)
   }
 
   /** Returns the offset at which a chunk begins. */
