@@ -15,8 +15,8 @@ export class Rope {
   readonly length: number
   /** Where each chunk begins. */
   readonly #starts: Float64Array
-  /** What is read: made at the first read, since most versions in a busy time are never read as a whole. */
-  #views: Views | undefined
+  /** By the index of their first chunk. */
+  readonly #views: Buffer[] = []
   #sha256: string | Promise<string> | undefined
 
   constructor(chunks: readonly Buffer[]) {
@@ -31,10 +31,15 @@ export class Rope {
    */
   from(offset: number): Buffer {
     if (!(offset >= 0 && offset < this.length)) throw new RangeError(`no byte at ${offset} of ${this.length}`)
-    const { views, starts } = (this.#views ??= viewsOf(this.chunks))
-    const index = lastUntil(starts, offset)
-    const [view, start] = [views[index] as Buffer, starts[index] as number]
-    return start === offset ? view : view.subarray(offset - start)
+    const index = search(1, this.chunks.length, (each) => (this.#starts[each] as number) <= offset) - 1
+    const view = this.#viewFrom(index)
+    const at = offset - (this.#starts[index] as number)
+    return at === 0 ? view : view.subarray(at)
+  }
+
+  /** Returns the view that begins with a chunk: made once, since all who read from the beginning ask for the same ones. */
+  #viewFrom(index: number): Buffer {
+    return (this.#views[index] ??= joined(this.chunks, index))
   }
 
   /** Returns the offset at which a chunk begins. */
@@ -57,26 +62,18 @@ export class Rope {
   }
 }
 
-interface Views {
-  readonly views: readonly Buffer[]
-  /** Where each view begins. */
-  readonly starts: Float64Array
-}
-
-/** Joins chunks that stand one after another in memory, to views of a mebibyte or little more. */
-function viewsOf(chunks: readonly Buffer[]): Views {
-  const views: Buffer[] = []
-  for (let index = 0; index < chunks.length;) {
-    const { buffer, byteOffset, length } = chunks[index] as Buffer
-    let end = byteOffset + length
-    for (index++; end - byteOffset < viewMin; index++) {
-      const next = chunks[index]
-      if (next?.buffer !== buffer || next.byteOffset !== end) break
-      end += next.length
-    }
-    views.push(Buffer.from(buffer, byteOffset, end - byteOffset))
+/** Returns a chunk with those that follow it in memory as well: a view of a mebibyte or little more. */
+function joined(chunks: readonly Buffer[], first: number): Buffer {
+  const chunk = chunks[first] as Buffer
+  const { buffer, byteOffset, length } = chunk
+  let end = byteOffset + length
+  let next = first + 1
+  for (; next < chunks.length && end - byteOffset < viewMin; next++) {
+    const { buffer: other, byteOffset: start, length } = chunks[next] as Buffer
+    if (other !== buffer || start !== end) break
+    end += length
   }
-  return { views, starts: startsOf(views) }
+  return next === first + 1 ? chunk : Buffer.from(buffer, byteOffset, end - byteOffset)
 }
 
 function startsOf(buffers: readonly Buffer[]): Float64Array {
@@ -88,7 +85,3 @@ function startsOf(buffers: readonly Buffer[]): Float64Array {
   })
   return starts
 }
-
-/** Returns the index of the last number that is not greater than an offset; the first one is 0. */
-const lastUntil = (starts: Float64Array, offset: number): number =>
-  search(1, starts.length, (index) => (starts[index] as number) <= offset) - 1
