@@ -52,6 +52,8 @@ async function* splice(base: ByteReader, baseLength: number, delta: ByteReader):
       const { start, end, length } = decodeRecord(await delta.read(recordSize))
       if (start < at || end < start || end > baseLength)
         throw new DamagedDelta('it replaces what is not there')
+      // Four thousand million of these are a delta that is never read to its end, and makes nothing.
+      if (start === end && length === 0) throw new DamagedDelta('it replaces nothing by nothing')
       count(start - at + length)
       yield* base.take(start - at)
       await base.skip(end - start)
