@@ -90,3 +90,31 @@ t.test('a delta of nothing but empty replacements ends at the first of them', as
   await t.rejects(parts.next(), /nothing by nothing/)
   t.equal(sent, 0, 'no more of it is read')
 })
+
+/** Applies a delta, in one chunk, that removes so many bytes one by one. @returns iterations of the event loop meanwhile */
+async function turnsOfRemovals(count: number): Promise<number> {
+  const long = Buffer.alloc(2 * count, 'ab')
+  const removals = Array.from({ length: count }, (_, at) => ({ start: 2 * at, end: 2 * at + 1, bytes: [] }))
+  const damaged = encodeDelta({ baseLength: long.length, length: count }, removals)
+  let turns = 0
+  let turn = setImmediate(function next() {
+    turns++
+    turn = setImmediate(next)
+  })
+  try {
+    const result = Buffer.alloc(count, 'b')
+    const made = await applied(long, damaged, digestOf(result), damaged.length)
+    if (!made.equals(result)) throw new Error('it is wrong')
+  } finally {
+    clearImmediate(turn)
+  }
+  return turns
+}
+
+t.test('many replacements that make nothing do not block the event loop', async (t) => {
+  t.ok((await turnsOfRemovals(5_000)) >= 9)
+})
+
+t.test('a delta that is longer than any is refused', (t) =>
+  t.rejects(turnsOfRemovals(90_000), { name: 'DamagedDelta', message: /longer than any/ }),
+)
