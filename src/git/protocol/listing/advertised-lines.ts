@@ -5,15 +5,15 @@ import { Slabs } from './slabs.js'
 
 const peeledMark = Buffer.from(' peeled:')
 const symrefMark = Buffer.from(' symref-target:')
-const unborn = Buffer.from('unborn ')
 
 /** Lines that were derived, by the number of the block's line they begin with. They live as long as something uses them. */
 const known = new WeakMap<ListingBlock, Map<number, WeakRef<Buffer>>>()
 
 /**
  * Returns the lines that an advertisement of protocol v0 or v1 has for a block, from a line of it on (upload-pack.c,
- * write_v0_ref): the ref without its attributes, and one more for what an annotated tag points to in the end; none for an
- * unborn HEAD. The same Buffer each time; that of the block, if they are the same bytes.
+ * write_v0_ref): the ref without its attributes, and one more for what an annotated tag points to in the end. The same Buffer each
+ * time; that of the block, if they are the same bytes.
+ * @param from behind the line of an unborn HEAD, for which there is none
  * @param memory for lines that are made now
  */
 export function advertisedLines(block: ListingBlock, from: number, memory: Slabs): Buffer {
@@ -56,7 +56,7 @@ function addPeeled(texts: AdvertisedText, { bytes, lines, count }: ListingBlock,
   texts.addPlain(bytes, at, lines[count] as number)
 }
 
-/** Returns the lines for one line of a block; no bytes: it is that of an unborn HEAD. */
+/** Returns the lines for one line of a block, which is not that of an unborn HEAD. */
 export function advertisedLine({ bytes, lines }: ListingBlock, line: number): Buffer {
   const [start, end] = [lines[line] as number, lines[line + 1] as number]
   const texts = new AdvertisedText(2 * (end - start))
@@ -85,7 +85,6 @@ class AdvertisedText {
   }
 
   add(bytes: Buffer, start: number, end: number): void {
-    if (bytes.compare(unborn, 0, unborn.length, start + 4, start + 4 + unborn.length) === 0) return
     const nameAt = bytes.indexOf(space, start) + 1
     const nameEnd = attributesAt(bytes, nameAt, end)
     if (nameEnd < 0) {

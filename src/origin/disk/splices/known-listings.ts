@@ -6,6 +6,7 @@ import { changedInTables } from '../../../git/state/reftable/changed-in-tables.j
 import { createSymrefMemory, symrefNames } from '../../../git/state/reftable/symref-names.js'
 import type { Repository } from '../../../git/state/repository.js'
 import { descriptorLimit, heldOpenWithin } from '../../../limits/file-descriptors.js'
+import { ConcurrencyLimit } from '../../../limits/queue/concurrency-limit.js'
 import type { Entry } from '../../../streamcache/index.js'
 
 /** A committed listing, and what was observed of the refs in its state. */
@@ -14,24 +15,45 @@ export interface KnownListing {
   /** As in `ObservedState`. */
   readonly generation: number
   /** Finds what has changed since; or why it cannot. */
-  readonly refs: Promise<KnownRefs | FullReason>
+  readonly refs: Promise<KnownRefs | Unknown>
+}
+
+/** Why it cannot be found out what has changed. `unknown`: the state is not remembered any more. */
+interface Unknown {
+  readonly full: FullReason['full'] | 'unknown'
+}
+
+interface Noted extends KnownListing {
+  /** Has what has not begun to be remembered not be remembered at all. */
+  readonly cancel: () => void
 }
 
 /** Memory for the names of symbolic refs in reftables. */
 const symrefMemoryBytes = 8 * 1024 * 1024
+/** States that are remembered at once. Each needs some descriptors for that, and may read reftables to their ends. */
+const rememberedAtOnce = 8
 
 /** What the listings that were committed last were made of, by key. LRU. */
 export class KnownListings {
-  readonly #known = new LRUCache<string, KnownListing>({
+  readonly #known = new LRUCache<string, Noted>({
     // Each may hold a file open.
     max: heldOpenWithin(descriptorLimit()),
-    dispose: ({ refs }) => void refs.then(close),
+    dispose: ({ refs, cancel }) => {
+      cancel()
+      void refs.then(close)
+    },
   })
+  readonly #limit = new ConcurrencyLimit(rememberedAtOnce)
   readonly #options: KnownRefsOptions
+  readonly #remember: typeof KnownRefs.remember
   /** Entries that were noted once: one that was dropped to make room is not noted again at each request. */
   readonly #noted = new WeakSet<Entry>()
 
-  constructor(options: Pick<KnownRefsOptions, 'guard' | 'mayHoldOn'> = {}) {
+  constructor(
+    options: Pick<KnownRefsOptions, 'guard' | 'mayHoldOn'> = {},
+    remember: typeof KnownRefs.remember = (...asked) => KnownRefs.remember(...asked),
+  ) {
+    this.#remember = remember
     const symrefs = createSymrefMemory(symrefMemoryBytes)
     this.#options = {
       ...options,
@@ -50,10 +72,12 @@ export class KnownListings {
   note(entry: Entry, generation: number, repository: Repository, details: RefDetails): void {
     if (this.#noted.has(entry)) return
     this.#noted.add(entry)
-    const refs = KnownRefs.remember(repository, details, this.#options).catch((): FullReason => ({
-      full: 'unreadable',
-    }))
-    this.#known.set(entry.key, { entry, generation, refs })
+    const { result, cancel } = this.#limit.submit(() => this.#remember(repository, details, this.#options))
+    const refs = result.then(
+      (known): KnownRefs | Unknown => known ?? { full: 'unknown' },
+      (): Unknown => ({ full: 'unreadable' }),
+    )
+    this.#known.set(entry.key, { entry, generation, refs, cancel })
   }
 
   forget(key: string): void {
@@ -66,6 +90,6 @@ export class KnownListings {
   }
 }
 
-function close(refs: KnownRefs | FullReason): void {
+function close(refs: KnownRefs | Unknown): void {
   if (refs instanceof KnownRefs) refs.close()
 }

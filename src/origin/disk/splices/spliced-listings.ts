@@ -124,4 +124,4 @@ const splice = (
   before: RefListing,
   prefixes: readonly string[],
   answer: Buffer,
-): Promise<RefListing | undefined> => before.spliceInTurns(prefixes, answer).catch(() => undefined)
+): Promise<RefListing | undefined> => before.splice(prefixes, answer).catch(() => undefined)
