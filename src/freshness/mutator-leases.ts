@@ -20,9 +20,10 @@ export interface MutatorLeases {
 
   /**
    * Returns the names of all refs that may have changed since statusOf() told that number of changes: bytes as Latin-1.
-   * undefined: not every lease that has ended since has told what it changed, one has expired, or there was an invalidation.
+   * Left out: the names do not travel between the processes that share these leases.
+   * @returns undefined: not every lease that has ended since has told what it changed, one has expired, or there was an invalidation.
    */
-  changedSince(repository: string, changes: number): readonly string[] | undefined
+  changedSince?(repository: string, changes: number): readonly string[] | undefined
 
   list(): Lease[] | Promise<Lease[]>
 

@@ -96,9 +96,6 @@ export class FleetLeases implements MutatorLeases {
     return this.#epochs.statusOf(subject)
   }
 
-  /** The names do not travel between nodes: after each change all refs are listed. */
-  readonly changedSince = (): undefined => undefined
-
   /** Returns the leases of the fleet; those that are known here while the engine is away. */
   async list(): Promise<Lease[]> {
     const leases = new Map<string, FleetLease>()

@@ -7,14 +7,15 @@ import { createSymrefMemory, symrefNames } from '../../../git/state/reftable/sym
 import type { Repository } from '../../../git/state/repository.js'
 import { descriptorLimit, heldOpenWithin } from '../../../limits/file-descriptors.js'
 import type { Entry } from '../../../streamcache/index.js'
+import { LeasedRefs } from '../observation/leased-refs.js'
 
 /** A committed listing, and what was observed of the refs in its state. */
 export interface KnownListing {
   readonly entry: Entry
   /** As in `ObservedState`. */
   readonly generation: number
-  /** Finds what has changed since; or why it cannot. */
-  readonly refs: Promise<KnownRefs | FullReason>
+  /** Finds what has changed since; or why it cannot. LeasedRefs: a later observation tells that by the generation. */
+  readonly refs: Promise<KnownRefs | FullReason> | LeasedRefs
 }
 
 /** Memory for the names of symbolic refs in reftables. */
@@ -25,7 +26,7 @@ export class KnownListings {
   readonly #known = new LRUCache<string, KnownListing>({
     // Each may hold a file open.
     max: heldOpenWithin(descriptorLimit()),
-    dispose: ({ refs }) => void refs.then(close),
+    dispose: ({ refs }) => void (refs instanceof LeasedRefs || refs.then(close)),
   })
   readonly #options: KnownRefsOptions
   /** Entries that were noted once: one that was dropped to make room is not noted again at each request. */
@@ -47,13 +48,17 @@ export class KnownListings {
   }
 
   /** Notes the state that a committed entry stands for. Has no effect when repeated. */
-  note(entry: Entry, generation: number, repository: Repository, details: RefDetails): void {
+  note(entry: Entry, generation: number, repository: Repository, details: RefDetails | LeasedRefs): void {
     if (this.#noted.has(entry)) return
     this.#noted.add(entry)
-    const refs = KnownRefs.remember(repository, details, this.#options).catch((): FullReason => ({
+    const refs = details instanceof LeasedRefs ? details : this.#remember(repository, details)
+    this.#known.set(entry.key, { entry, generation, refs })
+  }
+
+  #remember(repository: Repository, details: RefDetails): Promise<KnownRefs | FullReason> {
+    return KnownRefs.remember(repository, details, this.#options).catch((): FullReason => ({
       full: 'unreadable',
     }))
-    this.#known.set(entry.key, { entry, generation, refs })
   }
 
   forget(key: string): void {
