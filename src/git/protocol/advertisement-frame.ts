@@ -1,5 +1,10 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-import { advertisedLine, advertisedLines, withCapabilities } from './listing/advertised-lines.js'
+import {
+  advertisedLine,
+  advertisedLines,
+  memoryForLines,
+  withCapabilities,
+} from './listing/advertised-lines.js'
 import { FrameReader, type Frame } from './listing/frame-reader.js'
 import { atOnce, inTurns, type Steps } from './listing/steps.js'
 import type { RefListing } from './ref-listing.js'
@@ -74,10 +79,12 @@ export class AdvertisementFrame {
     const add = (lines: Buffer): void => {
       if (lines.length > 0) chunks.push(lines)
     }
-    if (line + 1 < block.count) add(advertisedLines(block, line + 1))
-    for (const next of blocks.slice(index + 1)) {
+    const others = blocks.slice(index + 1)
+    const memory = memoryForLines(others)
+    if (line + 1 < block.count) add(advertisedLines(block, line + 1, memory))
+    for (const next of others) {
       yield
-      add(advertisedLines(next, 0))
+      add(advertisedLines(next, 0, memory))
     }
     chunks.push(this.#frame.behind)
     return chunks

@@ -1,6 +1,7 @@
 import { packetLength, pktLine } from '../pkt-line.js'
 import { parseRef } from '../ref-line.js'
-import { allocate, type ListingBlock } from './block.js'
+import type { ListingBlock } from './block.js'
+import { Slabs } from './slabs.js'
 
 const peeledMark = Buffer.from(' peeled:')
 const symrefMark = Buffer.from(' symref-target:')
@@ -13,25 +14,32 @@ const known = new WeakMap<ListingBlock, Map<number, WeakRef<Buffer>>>()
  * Returns the lines that an advertisement of protocol v0 or v1 has for a block, from a line of it on (upload-pack.c,
  * write_v0_ref): the ref without its attributes, and one more for what an annotated tag points to in the end; none for an
  * unborn HEAD. The same Buffer each time; that of the block, if they are the same bytes.
+ * @param memory for lines that are made now
  */
-export function advertisedLines(block: ListingBlock, from: number): Buffer {
+export function advertisedLines(block: ListingBlock, from: number, memory: Slabs): Buffer {
   const views = known.get(block) ?? new Map<number, WeakRef<Buffer>>()
-  const derived = views.get(from)?.deref() ?? derive(block, from)
+  const derived = views.get(from)?.deref() ?? derive(block, from, memory)
   views.set(from, new WeakRef(derived))
   known.set(block, views)
   return derived
 }
 
-function derive(block: ListingBlock, from: number): Buffer {
+/** Returns memory for the lines of blocks, as far as they are to be made. */
+export function memoryForLines(blocks: readonly ListingBlock[]): Slabs {
+  const isMade = (block: ListingBlock): boolean =>
+    !block.hasAttributes || known.get(block)?.get(0)?.deref() !== undefined
+  return new Slabs(blocks.reduce((sum, block) => sum + (isMade(block) ? 0 : block.bytes.length), 0))
+}
+
+function derive(block: ListingBlock, from: number, memory: Slabs): Buffer {
   const { bytes, lines, count } = block
-  const hasAttributes = block.symrefs.length > 0 || bytes.includes(peeledMark)
-  if (!hasAttributes) return from === 0 ? bytes : bytes.subarray(lines[from])
+  if (!block.hasAttributes) return from === 0 ? bytes : bytes.subarray(lines[from])
   const texts = new AdvertisedText(2 * bytes.length)
   if (block.symrefs.length > 0) {
     for (let line = from; line < count; line++)
       texts.add(bytes, lines[line] as number, lines[line + 1] as number)
   } else addPeeled(texts, block, from)
-  return texts.end()
+  return texts.end(memory)
 }
 
 /** Adds lines whose only attributes are peeled objects: there may be very many, and what is between them is copied at once. */
@@ -53,7 +61,7 @@ export function advertisedLine({ bytes, lines }: ListingBlock, line: number): Bu
   const [start, end] = [lines[line] as number, lines[line + 1] as number]
   const texts = new AdvertisedText(2 * (end - start))
   texts.add(bytes, start, end)
-  return texts.end()
+  return texts.end(new Slabs(end - start))
 }
 
 /**
@@ -126,8 +134,8 @@ class AdvertisedText {
     this.#used += this.#bytes.write(text, this.#used, 'latin1')
   }
 
-  end(): Buffer {
-    const exact = allocate(this.#used)
+  end(memory: Slabs): Buffer {
+    const exact = memory.take(this.#used)
     this.#bytes.copy(exact, 0, 0, this.#used)
     return exact
   }
