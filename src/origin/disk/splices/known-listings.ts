@@ -8,14 +8,15 @@ import type { Repository } from '../../../git/state/repository.js'
 import { descriptorLimit, heldOpenWithin } from '../../../limits/file-descriptors.js'
 import { ConcurrencyLimit } from '../../../limits/queue/concurrency-limit.js'
 import type { Entry } from '../../../streamcache/index.js'
+import { LeasedRefs } from '../observation/leased-refs.js'
 
 /** A committed listing, and what was observed of the refs in its state. */
 export interface KnownListing {
   readonly entry: Entry
   /** As in `ObservedState`. */
   readonly generation: number
-  /** Finds what has changed since; or why it cannot. */
-  readonly refs: Promise<KnownRefs | Unknown>
+  /** Finds what has changed since; or why it cannot. LeasedRefs: a later observation tells that by the generation. */
+  readonly refs: Promise<KnownRefs | Unknown> | LeasedRefs
 }
 
 /** Why it cannot be found out what has changed. `unknown`: the state is not remembered any more. */
@@ -40,7 +41,7 @@ export class KnownListings {
     max: heldOpenWithin(descriptorLimit()),
     dispose: ({ refs, cancel }) => {
       cancel()
-      void refs.then(close)
+      if (!(refs instanceof LeasedRefs)) void refs.then(close)
     },
   })
   readonly #limit = new ConcurrencyLimit(rememberedAtOnce)
@@ -69,15 +70,20 @@ export class KnownListings {
   }
 
   /** Notes the state that a committed entry stands for. Has no effect when repeated. */
-  note(entry: Entry, generation: number, repository: Repository, details: RefDetails): void {
+  note(entry: Entry, generation: number, repository: Repository, details: RefDetails | LeasedRefs): void {
     if (this.#noted.has(entry)) return
     this.#noted.add(entry)
+    const noted = details instanceof LeasedRefs ? leased(details) : this.#submit(repository, details)
+    this.#known.set(entry.key, { entry, generation, ...noted })
+  }
+
+  #submit(repository: Repository, details: RefDetails): Pick<Noted, 'refs' | 'cancel'> {
     const { result, cancel } = this.#limit.submit(() => this.#remember(repository, details, this.#options))
     const refs = result.then(
       (known): KnownRefs | Unknown => known ?? { full: 'unknown' },
       (): Unknown => ({ full: 'unreadable' }),
     )
-    this.#known.set(entry.key, { entry, generation, refs, cancel })
+    return { refs, cancel }
   }
 
   forget(key: string): void {
@@ -93,3 +99,6 @@ export class KnownListings {
 function close(refs: KnownRefs | Unknown): void {
   if (refs instanceof KnownRefs) refs.close()
 }
+
+/** Nothing of such a state is read ahead. */
+const leased = (refs: LeasedRefs): Pick<Noted, 'refs' | 'cancel'> => ({ refs, cancel: () => {} })
