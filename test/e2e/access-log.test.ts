@@ -55,3 +55,37 @@ t.test('a request through a trusted proxy has one line, without its credentials'
   )
   t.notMatch(JSON.stringify(sidecar.log), 'S3CRET')
 })
+
+t.test('changes of leases, refused logins and refused webhooks are in the audit trail', async (t) => {
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const tokens = join(tempDir(t), 'tokens')
+  writeFileSync(tokens, `deployer:${createHash('sha256').update('S3CRET').digest('hex')}\n`)
+  const sidecar = await startSidecar(t, root, { args: ['--admin-token-file', tokens] })
+  const send = (method: string, path: string, body?: object, token = 'S3CRET') =>
+    ask(`${sidecar.adminUrl}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+  const opened = await send('POST', '/v1/leases', { repository: 'r.git', ttlSeconds: 60 })
+  const { id } = JSON.parse(opened.body.toString()) as { id: string }
+  await send('DELETE', `/v1/leases/${id}`)
+  await send('POST', '/v1/invalidate', { repository: 'r.git' })
+  await send('GET', '/v1/leases', undefined, 'S3CRET-not')
+  await send('POST', '/v1/webhooks/gitea?token=S3CRET', {})
+  const trail = () => sidecar.log.filter((line) => line['event.name'] !== undefined)
+  await eventually('all are logged', () => trail().length === 5)
+  const common = { 'client.address': '127.0.0.1', 'user.name': 'deployer' }
+  const at = { ...common, 'refstream.lease': trail()[0]?.['refstream.lease'] }
+  t.match(trail(), [
+    { ...at, 'event.name': 'refstream.lease.open', 'refstream.repository': 'r.git' },
+    { ...at, 'event.name': 'refstream.lease.end', 'http.response.status_code': 204 },
+    { ...common, 'event.name': 'refstream.invalidate', 'refstream.repository': 'r.git' },
+    { 'event.name': 'refstream.login.refused', 'http.response.status_code': 401 },
+    { 'event.name': 'refstream.webhook.refused', 'http.response.status_code': 403 },
+  ])
+  t.match(trail()[0]?.['refstream.lease'], /^[\da-f]{16}$/)
+  t.notMatch(JSON.stringify(sidecar.log), id)
+  t.notMatch(JSON.stringify(sidecar.log), 'S3CRET')
+})
