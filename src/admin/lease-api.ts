@@ -133,9 +133,10 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
       body: invalidation,
       answers: { 204: { description: 'The repository is invalidated.' }, ...noRepository },
       handle: async ({ body }) => {
-        await explained(() => leases.invalidate((body as z.infer<typeof invalidation>).repository))
+        const { repository } = body as z.infer<typeof invalidation>
+        await explained(() => leases.invalidate(repository))
         invalidated('api')
-        return { status: 204 }
+        return { status: 204, repository }
       },
     },
   ]
