@@ -122,8 +122,15 @@ const kinds: Record<string, () => Promise<void>> = {
   },
 }
 
-/** Returns the count of listings, by result. */
+/** Returns the count of listings, by result, when all have been kept or dropped: a lease that is opened before has one dropped. */
 async function counts(): Promise<Map<string, number>> {
+  await eventually('no listing is being made', async () => {
+    const [begun, ended] = await Promise.all([
+      sidecar.metric('refstream_splices_total', { kind: 'listing' }),
+      sidecar.metric('refstream_fills_total', { kind: 'listing' }),
+    ])
+    return begun === ended
+  })
   const text = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
   const series = text.matchAll(/^refstream_splices_total\{kind="listing",result="([\w-]+)"\} (\d+)$/gm)
   return new Map([...series].map(([, result, count]) => [result as string, Number(count)]))
