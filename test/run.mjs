@@ -8,12 +8,12 @@
 // First builds dist/ if its sources are newer, unless there is --no-build, and compiles src/ and test/ for the processes
 // of the tests. With --node=VERSION, or the path of a binary, all of this runs under that Node. --jobs=N: so many files
 // at a time; otherwise one more than there are cores, for many tests wait for something now and then. --timeout=SECONDS
-// is how long a file may take; 0: as long as it likes.
+// is how long a file may take; 0: as long as it likes. --once: files of test/e2e/ that fail beside others are not run alone.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { delimiter, dirname, isAbsolute, join } from 'node:path'
+import { delimiter, dirname, isAbsolute, join, sep } from 'node:path'
 import { parseArgs } from 'node:util'
 import { directoryOfNode } from '../scripts/other-node.mjs'
 import { compileStale } from './runner/compile.mjs'
@@ -26,6 +26,7 @@ const { values: options, positionals: wanted } = parseArgs({
   allowPositionals: true,
   options: {
     smoke: { type: 'boolean' },
+    once: { type: 'boolean' },
     coverage: { type: 'boolean' },
     'no-build': { type: 'boolean' },
     node: { type: 'string' },
@@ -33,6 +34,8 @@ const { values: options, positionals: wanted } = parseArgs({
     timeout: { type: 'string', default: '120' },
   },
 })
+/** Most files that are run again: where more fail, they do not fail by chance. */
+const repeatedMax = 5
 const isAll = !options.smoke && wanted.length === 0
 
 const { node } = options
@@ -58,7 +61,9 @@ async function run() {
   }
   const coverage = options.coverage ? await import('../scripts/coverage.mjs') : undefined
   const report = new TapReport()
-  await runJobs(report, { ...process.env, ...coverage?.startCoverage() })
+  const environment = { ...process.env, ...coverage?.startCoverage() }
+  await runJobs(report, environment)
+  if (!options.once) await runAlone(report, environment)
   await coverage?.printCoverage()
   return report.end() ? 0 : 1
 }
@@ -78,18 +83,29 @@ async function runJobs(report, environment) {
     report.fail(name, ['its output is above; the run has ended with it'])
     checks.length = files.length = 0
   }
-  const runFile = async (path) => {
-    const { output, end } = report.file(path)
-    end(await runTestFile(path, { timeoutMs: Number(options.timeout) * 1000, environment, output }))
-  }
   const runNext = async () => {
     for (;;) {
       if (checks.length > 0) await runCheck(checks.shift())
-      else if (files.length > 0) await runFile(files.shift())
+      else if (files.length > 0) await runFile(report, files.shift(), environment)
       else return
     }
   }
   await Promise.all(Array.from({ length: Number(options.jobs) }, runNext))
+}
+
+/**
+ * Runs files of test/e2e/ that have failed once more, one after the other: their processes have time limits, as real ones
+ * have, which a machine that is busy with other files may not keep. The report says which they were.
+ */
+async function runAlone(report, environment) {
+  const failed = report.failed.filter((name) => name.split(sep).includes('e2e'))
+  if (failed.length > repeatedMax) return
+  for (const path of failed) await runFile(report, path, environment)
+}
+
+async function runFile(report, path, environment) {
+  const { output, end } = report.file(path)
+  end(await runTestFile(path, { timeoutMs: Number(options.timeout) * 1000, environment, output }))
 }
 
 /** Starts a program and resolves when it has ended: has it succeeded? */

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 // Below the project, where the packages are found.
@@ -12,6 +12,7 @@ t.teardown(() => rmSync(directory, { recursive: true, force: true }))
 function runTests(files: Record<string, string>, ...options: string[]) {
   const paths = Object.entries(files).map(([name, text]) => {
     const path = join(directory, name)
+    mkdirSync(dirname(path), { recursive: true })
     writeFileSync(path, `import t from 'tap'\n${text}`)
     return path
   })
@@ -96,6 +97,26 @@ t.test('a file that takes too long has failed, whether it waits, blocks or does 
       name,
     )
   }
+})
+
+t.test('only a file of test/e2e/ is run again alone, which the report says', async (t) => {
+  const unsteady = (name: string): string => `import { existsSync, writeFileSync } from 'node:fs'
+const seen = ${JSON.stringify(join(directory, name))}
+const isFirst = !existsSync(seen)
+writeFileSync(seen, '')
+t.notOk(isFirst, 'it passes the second time')\n`
+  const end = (again: string): RegExp => new RegExp(`^failed beside others, and passed alone: .*${again}$`)
+  const good = runTests({ 'e2e/unsteady.test.mjs': unsteady('a') })
+  t.equal(good.status, 0)
+  t.match(good.lines.slice(-2), [end('e2e/unsteady.test.mjs'), /^1 passed, 0 failed$/])
+  t.ok(good.lines.some((line) => line.startsWith('FAILED ')))
+  const elsewhere = { 'other.test.mjs': unsteady('b') }
+  t.match(runTests(elsewhere).lines.at(-1), /^0 passed, 1 failed$/)
+  const bad = runTests({ 'e2e/unsteady.test.mjs': unsteady('c'), 'e2e/bad.test.mjs': 't.fail()\n' })
+  t.equal(bad.status, 1)
+  t.match(bad.lines.slice(-2), [end('e2e/unsteady.test.mjs'), /^1 passed, 1 failed$/])
+  const once = runTests({ 'e2e/unsteady.test.mjs': unsteady('d') }, '--once')
+  t.match(once.lines.at(-1), /^0 passed, 1 failed$/)
 })
 
 t.test('the positions in errors are those in the source', async (t) => {

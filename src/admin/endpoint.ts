@@ -23,6 +23,8 @@ export interface Reply {
   readonly status: number
   /** Sent as JSON; undefined: no body is sent. */
   readonly body?: unknown
+  /** The repository that was changed, if the body does not name it. */
+  readonly repository?: string
 }
 
 /** One operation of the admin API. */

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { repositoryPathMax } from '../git/state/repository-path.js'
+import { changedRefs, changedRefsMax, MalformedRefName } from '../service/changed-refs.js'
 import type { LeaseService, LeaseView } from '../service/lease-service.js'
-import type { Endpoint } from './endpoint.js'
+import { Problem, type Endpoint } from './endpoint.js'
 import { problemOf } from './problem-of.js'
 
 export interface LeaseApiOptions {
@@ -15,6 +16,9 @@ const repository = z.string().min(1).max(repositoryPathMax).meta({
   description:
     'Path of the repository relative to the root, as in its URL, or its absolute path below the root.',
 })
+
+/** Most bytes of the body that ends a lease: names of refs. */
+const endingMax = 512 * 1024
 
 const leaseSchema = z.object({
   id: z.string().meta({ description: 'Secret: holders of the id can renew and end the lease.' }),
@@ -45,6 +49,14 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
     changed: z.boolean().default(true).meta({
       description: 'false: readers could see no change at any time while the lease was open.',
     }),
+    refs: z
+      .array(z.string())
+      .optional()
+      .meta({
+        description:
+          'Full names of all refs that may have changed while the lease was open, such as refs/heads/main; a hint that ' +
+          `makes the next answer cheaper. Left out, empty, or more than ${changedRefsMax}: any ref may have changed.`,
+      }),
   })
   const invalidation = z.strictObject({ repository })
   const notFound = { 404: { description: 'There is no such lease: it has ended or expired.' } }
@@ -100,10 +112,16 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
       summary: 'End a lease. Requests that arrive after the response see the new state.',
       body: ending,
       bodyOptional: true,
-      answers: { 204: { description: 'The lease has ended.' }, ...notFound },
+      bodyMax: endingMax,
+      answers: {
+        204: { description: 'The lease has ended.' },
+        400: { description: 'A name in refs cannot be that of a ref: the lease is still open.' },
+        ...notFound,
+      },
       handle: async ({ params, body }) => {
-        const { changed } = body as z.infer<typeof ending>
-        await explained(() => leases.end(params['id'] ?? '', changed))
+        const { changed, refs } = body as z.infer<typeof ending>
+        const names = namesOf(refs)
+        await explained(() => leases.end(params['id'] ?? '', changed, names))
         return { status: 204 }
       },
     },
@@ -115,12 +133,22 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
       body: invalidation,
       answers: { 204: { description: 'The repository is invalidated.' }, ...noRepository },
       handle: async ({ body }) => {
-        await explained(() => leases.invalidate((body as z.infer<typeof invalidation>).repository))
+        const { repository } = body as z.infer<typeof invalidation>
+        await explained(() => leases.invalidate(repository))
         invalidated('api')
-        return { status: 204 }
+        return { status: 204, repository }
       },
     },
   ]
+}
+
+/** Returns names as leases keep them. @throws Problem */
+function namesOf(refs: readonly string[] = []): readonly string[] | undefined {
+  try {
+    return changedRefs(refs.map((name) => Buffer.from(name)))
+  } catch (error) {
+    throw error instanceof MalformedRefName ? new Problem(400, `refs: ${error.message}`) : error
+  }
 }
 
 /** Translates errors. @throws Problem */

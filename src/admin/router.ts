@@ -10,6 +10,7 @@ export const bodiesMax = 64 * 1024 * 1024
 /**
  * Answers a request by the endpoint for its path and method.
  * @param bodies reads the bodies of all requests
+ * @param replied told what an endpoint has answered, before it is sent
  * @returns false if there is no endpoint at that path; then nothing was sent
  * @throws what the endpoint throws, except Problem
  */
@@ -18,6 +19,7 @@ export async function route(
   request: IncomingMessage,
   response: ServerResponse,
   bodies = new RequestBodies(bodiesMax),
+  replied: (reply: Reply) => void = () => {},
 ): Promise<boolean> {
   const path = request.url?.split('?', 1)[0] ?? ''
   const here = endpoints.flatMap((endpoint) => {
@@ -33,7 +35,9 @@ export async function route(
       throw new Problem(405, `allowed methods for ${path}: ${allowed}`)
     }
     const call = await readCall(found.endpoint, found.params, request, bodies)
-    send(response, await found.endpoint.handle(call))
+    const reply = await found.endpoint.handle(call)
+    replied(reply)
+    send(response, reply)
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     const { status, message } = error

@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Tokens } from '../access/tokens.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import type { Endpoint } from './endpoint.js'
+import { audit } from './audit.js'
+import type { Endpoint, Reply } from './endpoint.js'
 import { RequestBodies } from './bodies.js'
 import { Hosts } from './hosts.js'
 import { openApi } from './openapi.js'
@@ -45,7 +46,10 @@ export function createAdminServer(options: AdminServerOptions): Server {
       return
     }
     answer(options, document, bodies, request, response).catch((err: unknown) => {
-      log.error({ err, method: request.method, url: request.url }, 'an admin request failed')
+      log.error(
+        { err, method: request.method, url: request.url?.split('?', 1)[0] },
+        'an admin request failed',
+      )
       if (!response.headersSent) sendProblem(response, 500, 'internal error; see the log of refstream')
       else response.destroy()
     })
@@ -53,7 +57,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
 }
 
 async function answer(
-  { metrics, scrape, notReady, endpoints, tokens }: AdminServerOptions,
+  { metrics, log, scrape, notReady, endpoints, tokens }: AdminServerOptions,
   document: object,
   bodies: RequestBodies,
   request: IncomingMessage,
@@ -63,11 +67,13 @@ async function answer(
   if (request.headers.origin !== undefined)
     return sendProblem(response, 403, 'requests of web pages are not accepted')
   const path = request.url?.split('?', 1)[0] ?? ''
+  let reply: Reply | undefined
+  response.once('finish', () => audit(log, request, response, tokens?.(), reply))
   if (tokens && !isPublic(path) && !tokens().matchAnyOf(request.headers.authorization)) {
     response.setHeader('WWW-Authenticate', 'Bearer realm="refstream admin"')
     return sendProblem(response, 401, 'a token of admin-token-file is required: Authorization: Bearer TOKEN')
   }
-  if (await route(endpoints, request, response, bodies)) return
+  if (await route(endpoints, request, response, bodies, (given) => (reply = given))) return
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD')
     text(response, 405, 'use GET')

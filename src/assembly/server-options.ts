@@ -12,6 +12,7 @@ import { AnswerVersions } from '../service/answer-versions.js'
 import { CompressedForms } from '../service/compressed-forms.js'
 import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import { LeaseService } from '../service/lease-service.js'
+import { RequestLog } from '../service/request-log.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { AccessControl } from './access-control.js'
@@ -54,6 +55,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     anyTarget: forwardsCredentials,
     metrics,
     log,
+    requestLog: requestLog(settings, log),
     remoteUserHeader: settings.remoteUserHeader,
     etag: settings.etag,
     requestIdleMs: settings.requestIdleSeconds * 1000,
@@ -67,6 +69,9 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     }),
   }
 }
+
+const requestLog = ({ accessLog: mode, accessLogSlowSeconds }: Settings, log: Log): RequestLog =>
+  new RequestLog({ mode, slowMs: accessLogSlowSeconds * 1000, log })
 
 const leaseService = ({ leases, origins: { subjects } }: ServerParts): LeaseService =>
   new LeaseService({ leases, subjects })
@@ -106,6 +111,7 @@ export function grpcOptions(settings: Settings, parts: ServerParts): ServersOpti
     origin: origins.origin,
     metrics,
     log,
+    requestLog: requestLog(settings, log),
     leases: leaseService(parts),
     inspector:
       origins.disk && new CacheInspector({ ...origins.disk, leases, cache: freshCache, packs: packCache }),

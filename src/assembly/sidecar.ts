@@ -10,6 +10,7 @@ import { RefListings } from '../origin/ref-listings.js'
 import { leaseEvents, openLeases } from './leases.js'
 import { openOrigins } from './origins.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
+import { takePassedSockets } from '../server/passed-sockets.js'
 import { Servers } from '../server/servers.js'
 import { forgetRepository } from '../origin/disk/entry-keys.js'
 import type { Log } from '../telemetry/log.js'
@@ -184,6 +185,7 @@ async function start(
     grpc: grpcOptions(settings, parts),
     tls: files.tls,
     hasSiblings: worker && !worker.isFirst,
+    passed: worker ? worker.passed : takePassedSockets(environment),
     log,
   })
   return {

@@ -45,21 +45,28 @@ export interface AdminAnswer {
   readonly body: unknown
 }
 
-/** Time limit of a response in milliseconds. */
+/** Usual time limit of a response in milliseconds. */
 const answerWithinMs = 5000
 
 /**
  * Sends a request to a sidecar's admin API, with the token in REFSTREAM_ADMIN_TOKEN if there is one.
  * @param address `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`
+ * @param withinMs time limit in milliseconds, unless the usual one is shorter
  * @throws the system's error if there is no response
  */
-export function askAdmin(address: string, method: string, path: string, body?: object): Promise<AdminAnswer> {
+export function askAdmin(
+  address: string,
+  method: string,
+  path: string,
+  body?: object,
+  withinMs: number = answerWithinMs,
+): Promise<AdminAnswer> {
   const socketPath = /^unix:(.*)$/.exec(address)?.[1]
   const token = process.env['REFSTREAM_ADMIN_TOKEN']
   const bytes = Buffer.from(body ? JSON.stringify(body) : '')
   const options: RequestOptions = {
     method,
-    signal: AbortSignal.timeout(answerWithinMs),
+    signal: AbortSignal.timeout(Math.ceil(Math.max(1, Math.min(withinMs, answerWithinMs)))),
     // Node sends no Content-Length for the body of a DELETE by itself.
     headers: {
       ...(token ? { Authorization: `Bearer ${token}` } : {}),

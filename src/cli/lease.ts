@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { renewalIntervalMs } from '../freshness/lease-renewal.js'
+import { changedRefs } from '../service/changed-refs.js'
 import { adminOption, askAdmin, type AdminAnswer } from './admin-client.js'
 
 interface LeaseRunOptions {
@@ -10,6 +11,7 @@ interface LeaseRunOptions {
   readonly repository: string
   readonly ttlSeconds: number
   readonly reason?: string
+  readonly ref: readonly string[]
 }
 
 /** `refstream lease run`: runs a command under a mutator lease. */
@@ -28,6 +30,12 @@ export function addLeaseCommand(program: Command): void {
       60,
     )
     .option('--reason <TEXT>', 'shown by GET /v1/leases')
+    .option(
+      '--ref <NAME>',
+      'full name of a ref that the command may change; may be repeated, and then no other ref may change',
+      (name: string, names: readonly string[]) => [...names, parseRef(name)],
+      [] as readonly string[],
+    )
     .argument('<COMMAND...>', 'command to run, after --')
     .action(async ([command, ...args]: string[], options: LeaseRunOptions) => {
       const lease = new HeldLease(options)
@@ -40,6 +48,15 @@ export function addLeaseCommand(program: Command): void {
 function parsePath(text: string): string {
   if (text === '') throw new InvalidArgumentError('It must be the path of a repository; . is the root.')
   return text
+}
+
+function parseRef(text: string): string {
+  try {
+    changedRefs([Buffer.from(text)])
+    return text
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`)
+  }
 }
 
 function parseSeconds(text: string): number {
@@ -72,8 +89,9 @@ class HeldLease {
     clearInterval(this.#timer)
     // A renewal may be opening another lease, which must end too.
     await this.#renewing
-    const { repository } = this.#options
-    if (this.#id !== undefined && (await this.#ask('DELETE', `/v1/leases/${this.#id}`, {}))) return
+    const { repository, ref: refs } = this.#options
+    const body = refs.length > 0 ? { refs } : {}
+    if (this.#id !== undefined && (await this.#ask('DELETE', `/v1/leases/${this.#id}`, body))) return
     // Without a lease that the sidecar knows, the change is reported by an invalidation.
     await this.#ask(
       'POST',

@@ -3,6 +3,7 @@ import { ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
 import { addLeaseCommand } from './lease.js'
 import { addHookCommand } from './hook.js'
+import { addReadyCommand } from './ready.js'
 import { addSettingFlags, parseFlags, type Flags } from './setting-flags.js'
 
 /** Exit code for mistakes in the command line or the configuration. */
@@ -60,6 +61,7 @@ function createProgram(mistakes: readonly string[]): Command {
     .action(async (paths: string[], flags: Flags) =>
       (await import('./doctor.js')).doctor(paths, flags, mistakes),
     )
+  addReadyCommand(program)
   addLeaseCommand(program)
 
   program

@@ -1,6 +1,6 @@
 import { startSidecar } from '../assembly/sidecar.js'
 import { LogOutput, standardOutput } from '../telemetry/log-output.js'
-import { logTo, prettyLines } from '../telemetry/log.js'
+import { logFormat, logTo, prettyLines } from '../telemetry/log.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
 /** Longest time in milliseconds that the last log lines may delay the exit. */
@@ -21,7 +21,8 @@ export async function serve(flags: Flags, mistakes: readonly string[]): Promise<
   const output = new LogOutput(standardOutput(), { shared: settings.workers > 1 })
   const flush = (): void => output.end(flushMs)
   process.once('exit', flush)
-  const log = logTo(output, settings.logLevel, process.stdout.isTTY ? await prettyLines() : undefined)
+  const pretty = process.stdout.isTTY ? await prettyLines() : undefined
+  const log = logTo(output, settings.logLevel, pretty, undefined, logFormat(settings))
   if (process.pid === 1) log.warn(orphansStay)
   for (const line of unknown) log.warn(line)
   // Loaded on demand: Node's cluster changes how a process listens.

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { positiveAllowed, secondsAllowed, sizeAllowed, timerAllowed, type Option } from './option.js'
 import { fleetOptions } from './fleet-options.js'
+import { loggingOptions } from './logging-options.js'
 import { upstreamOptions } from './upstream-options.js'
 import {
   accessRule,
@@ -774,16 +775,7 @@ export const options = [
     defaultText: '64MiB',
   },
   ...fleetOptions,
-  {
-    key: 'logLevel',
-    name: 'log-level',
-    value: 'LEVEL',
-    group: 'Logging',
-    help: 'lowest level that is logged; debug logs one line per request',
-    allowed: 'one of trace, debug, info, warn, error, fatal, silent',
-    schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-    defaultText: 'info',
-  },
+  ...loggingOptions,
 ] as const satisfies readonly Option[]
 
 type Row = (typeof options)[number]

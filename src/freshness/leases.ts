@@ -3,6 +3,7 @@ import { systemClock } from '../limits/clock.js'
 import type { LeaseJournal } from './lease-journal.js'
 import type { Lease, LeaseEnd, LeaseStatus } from './lease.js'
 import type { MutatorLeases } from './mutator-leases.js'
+import { NamedChanges } from './named-changes.js'
 
 export interface LeaseEvents {
   opened?(lease: Lease): void
@@ -52,6 +53,8 @@ export class Leases implements MutatorLeases {
    */
   #floor: LeaseStatus
   readonly #incarnation = randomUUID()
+  /** What has changed, as far as leases have told. Leases of an earlier process are forgotten with their counts. */
+  readonly #named = new NamedChanges()
 
   constructor(journal?: LeaseJournal, events: LeaseEvents = {}) {
     this.#journal = journal
@@ -79,6 +82,10 @@ export class Leases implements MutatorLeases {
     if (!ledger) return this.#floor
     const { open, openings, changes } = ledger
     return { open: open.size, openings, changes, incarnation: this.#incarnation }
+  }
+
+  changedSince(repository: string, changes: number): readonly string[] | undefined {
+    return this.#named.since(repository, changes, this.statusOf(repository).changes)
   }
 
   /** Opens a lease for that many milliseconds. @throws TooManyLeases */
@@ -112,14 +119,14 @@ export class Leases implements MutatorLeases {
   }
 
   /** Ends a lease; undefined: there is no such lease, perhaps because it has expired. */
-  end(id: string, end: LeaseEnd): Lease | undefined {
+  end(id: string, end: LeaseEnd, refs?: readonly string[]): Lease | undefined {
     const lease = this.#leases.get(id)
     if (!lease) return undefined
     this.#timers.get(id)?.()
     this.#timers.delete(id)
     this.#leases.delete(id)
     this.#ledgers.get(lease.repository)?.open.delete(lease)
-    if (end !== 'unchanged') this.invalidate(lease.repository)
+    if (end !== 'unchanged') this.#change(lease.repository, end === 'changed' ? refs : undefined)
     // Last, so that after a crash in between the lease is still open.
     this.#withJournal(() => this.#journal?.remove(id))
     this.#events.ended?.(lease, end)
@@ -128,7 +135,13 @@ export class Leases implements MutatorLeases {
 
   /** Records that a repository may have changed: what was known of its refs is no longer valid. */
   invalidate(repository: string): void {
-    this.#ledger(repository).changes++
+    this.#change(repository, undefined)
+  }
+
+  #change(repository: string, refs: readonly string[] | undefined): void {
+    const ledger = this.#ledger(repository)
+    ledger.changes++
+    this.#named.add(repository, ledger.changes, refs)
     this.#events.changed?.(repository)
   }
 

@@ -18,6 +18,13 @@ export interface MutatorLeases {
   /** Returns what is known of a repository. Neither count ever decreases. */
   statusOf(repository: string): LeaseStatus
 
+  /**
+   * Returns the names of all refs that may have changed since statusOf() told that number of changes: bytes as Latin-1.
+   * Left out: the names do not travel between the processes that share these leases.
+   * @returns undefined: not every lease that has ended since has told what it changed, one has expired, or there was an invalidation.
+   */
+  changedSince?(repository: string, changes: number): readonly string[] | undefined
+
   list(): Lease[] | Promise<Lease[]>
 
   /** Opens a lease for that many milliseconds. @throws TooManyLeases, FleetUnreachable, or rejects with them */
@@ -26,8 +33,11 @@ export interface MutatorLeases {
   /** Extends a lease to `ttlMs` from now, or to its earlier time limit again; undefined: there is no such lease. */
   renew(id: string, ttlMs?: number): Lease | undefined | Promise<Lease | undefined>
 
-  /** Ends a lease; undefined: there is no such lease, perhaps because it has expired. */
-  end(id: string, end: LeaseEnd): Lease | undefined | Promise<Lease | undefined>
+  /**
+   * Ends a lease; undefined: there is no such lease, perhaps because it has expired.
+   * @param refs full names of all refs that may have changed under it, bytes as Latin-1; left out: any
+   */
+  end(id: string, end: LeaseEnd, refs?: readonly string[]): Lease | undefined | Promise<Lease | undefined>
 
   /** Records that a repository may have changed: what was known of its refs is no longer valid. */
   invalidate(repository: string): void | Promise<void>

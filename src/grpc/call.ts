@@ -2,6 +2,7 @@ import type { handleServerStreamingCall, ServerUnaryCall, ServerWritableStream }
 import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
 import { callAfter } from '../limits/clock.js'
+import type { ProtocolDetails } from '../service/request-log.js'
 import { RequestRecord, type RequestKind, type RequestMonitors } from '../service/request-record.js'
 import { untilUnexchanged, type Target } from '../origin/target.js'
 import { toRpcFailure } from './status.js'
@@ -58,6 +59,10 @@ export class DataCall<Request, Response> extends RequestRecord {
   readonly #sender: Sender<Response>
   readonly #options: CallOptions
   #ended = false
+  /** The client's address; empty: not known. */
+  #address = ''
+  /** gRPC's status code; undefined: the call has not ended. */
+  #code: number | undefined
   #releaseAdmission: (() => void) | undefined
 
   constructor(stream: ServerWritableStream<Request, Response>, kind: RequestKind, options: CallOptions) {
@@ -97,9 +102,11 @@ export class DataCall<Request, Response> extends RequestRecord {
     this.repository = repository
     const { authorize, clientOf, gate } = this.#options
     const address = clientOf(this.#stream)
+    this.#address = address
     // Clients of a Unix socket cannot be told apart.
     const share = address === '' ? {} : { client: clientGroup(address) }
-    this.#releaseAdmission = await gate.admit({ group: repository, ...share }, this)
+    const admission = gate.admit({ group: repository, ...share }, this)
+    this.#releaseAdmission = admission instanceof Promise ? await this.waiting(admission) : admission
     const attempt = async (): Promise<void> => {
       const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
       this.throwIfAborted()
@@ -128,6 +135,7 @@ export class DataCall<Request, Response> extends RequestRecord {
   end(): void {
     if (this.aborted) return
     this.#ended = true
+    this.#code = 0
     this.#stream.end()
   }
 
@@ -136,7 +144,24 @@ export class DataCall<Request, Response> extends RequestRecord {
     const { status, report } = toRpcFailure(error)
     this.failed(error, report)
     this.#ended = true
+    this.#code = status.code
     this.#stream.emit('error', status)
+  }
+
+  override details(): ProtocolDetails {
+    const { metadata } = this.#stream
+    const [agent] = metadata.get('user-agent')
+    return {
+      status: this.#code,
+      hasCredentials: metadata.get('authorization').length > 0,
+      attributes: {
+        'rpc.system': 'grpc',
+        'rpc.method': this.method,
+        'rpc.grpc.status_code': this.#code,
+        'client.address': this.#address || undefined,
+        'user_agent.original': agent?.toString().slice(0, 256),
+      },
+    }
   }
 
   override finish(): void {

@@ -1,11 +1,11 @@
-import { deltaLengthMax, encodeDelta, manipulation } from '../origin/deltas/delta-format.js'
+import { bodyLengthMax, deltaLengthMax, encodeDelta, manipulation } from '../origin/deltas/delta-format.js'
 import { replacementsBetween } from '../origin/deltas/replacements.js'
 import type { WholeAnswer } from '../git/protocol/listing-answer.js'
 import { digestsIn, tagOf } from './entity-tag.js'
 import type { Exchange } from './exchange.js'
 
-/** A delta is never longer than this part of the whole answer, nor than so many bytes: it is held in memory for one client. */
-const worthwhile = { part: 1 / 4, bytes: 1024 * 1024 }
+/** A delta is never longer than this part of the whole answer. */
+const worthwhilePart = 1 / 4
 
 /** Does a request say that its client understands a delta (RFC 3229, section 10.5.3)? */
 export function acceptsDelta({ headers }: Pick<Exchange['request'], 'headers'>): boolean {
@@ -39,8 +39,8 @@ export async function deltaOf(
   for (const baseSha256 of digestsIn(condition)) {
     const before = earlier(baseSha256)
     if (!before) continue
-    if (Math.max(before.length, now.length) > deltaLengthMax) return undefined
-    const most = Math.min(Math.floor(now.length * worthwhile.part), worthwhile.bytes)
+    if (Math.max(before.length, now.length) > bodyLengthMax) return undefined
+    const most = Math.min(Math.floor(now.length * worthwhilePart), deltaLengthMax)
     const replacements = await replacementsBetween(before.parts, now.parts, most)
     const body = replacements && encodeDelta({ baseLength: before.length, length: now.length }, replacements)
     return body && body.length <= most ? { baseSha256, body } : undefined

@@ -4,8 +4,10 @@ import type { ShareHolding } from '../limits/admission/shares.js'
 import { socketClient } from '../limits/connection/socket-client.js'
 import type { StallDetector } from '../limits/connection/stall-detector.js'
 import type { WriteBudget } from '../limits/connection/write-budget.js'
+import type { ProtocolDetails } from '../service/request-log.js'
 import { RequestRecord, type RequestMonitors } from '../service/request-record.js'
 import { Connection } from './connection.js'
+import { logDetails } from './log-details.js'
 import type { PeekedBody } from './request-body.js'
 
 /** What exchanges are reported to and bounded by. */
@@ -175,6 +177,10 @@ export class Exchange extends RequestRecord {
     const { deltaAnswers, deltaSaved } = this.#monitors.metrics
     deltaAnswers.inc({ kind: this.kind })
     deltaSaved.inc({ kind: this.kind }, saved)
+  }
+
+  override details(): ProtocolDetails {
+    return logDetails(this.request, this.response, this.client)
   }
 
   override finish(): void {

@@ -54,7 +54,7 @@ export async function handleRequest(
     const client = clientGroup(exchange.clientAddress)
     const admission = { group: route.repository, admitted: isAdmitted(options, exchange), client }
     const admitted = options.gate.admit(admission, exchange)
-    releaseAdmission = admitted instanceof Promise ? await admitted : admitted
+    releaseAdmission = admitted instanceof Promise ? await exchange.waiting(admitted) : admitted
     await untilUnexchanged(
       () => dispatch(options, exchange, route),
       () => !response.headersSent,
@@ -82,6 +82,7 @@ function identify(options: RequestHandlerOptions, exchange: Exchange): Route {
 async function dispatch(options: RequestHandlerOptions, exchange: Exchange, route: Route): Promise<void> {
   const granted = authorize(options, exchange, route)
   const { user, identity } = granted instanceof Promise ? await granted : granted
+  exchange.user = user
   exchange.throwIfAborted()
   const target = targetOf(options, exchange, route, identity)
   if (route.kind === 'advertisement' && (await answerAdvertisement(options, exchange, target))) return

@@ -1,4 +1,5 @@
 import { chmodSync, rmSync, statSync } from 'node:fs'
+import { lookup } from 'node:dns/promises'
 import { createConnection, type AddressInfo, type Server } from 'node:net'
 import { urlOf, type Address, type UnixAddress } from '../config/addresses.js'
 import { ConfigError } from '../config/settings.js'
@@ -6,6 +7,7 @@ import { ConfigError } from '../config/settings.js'
 /**
  * Makes a server listen on an address. In a worker of Node's cluster, its siblings listen there too. For a `tls:` address, the server is one that accepts TLS (tls-terminator.ts).
  * @param hasSiblings are there workers already that listen there, or have done so?
+ * @param descriptor that of a socket which listens there already (passed-sockets.ts); undefined: there is none
  * @returns the URL at which it listens, or `unix:/path`
  * @throws ConfigError that names the option if the server cannot listen there
  */
@@ -14,8 +16,10 @@ export async function listen(
   address: Address | UnixAddress,
   option: string,
   hasSiblings = false,
+  descriptor?: number,
 ): Promise<string> {
   try {
+    if (descriptor !== undefined) return await listenOnPassed(server, address, descriptor)
     if ('path' in address) {
       await listenOnSocket(server, address, hasSiblings)
       return urlOf(address)
@@ -31,6 +35,39 @@ export async function listen(
 
 const written = (address: Address | UnixAddress): string =>
   'path' in address ? `unix:${address.path}` : `${address.tls ? 'tls:' : ''}${address.host}:${address.port}`
+
+/**
+ * Accepts connections of a socket that another process has opened, and may hold longer than this one lives.
+ * @throws Error if it does not listen on the address: what may be done there depends on who can reach it
+ */
+async function listenOnPassed(
+  server: Server,
+  address: Address | UnixAddress,
+  descriptor: number,
+): Promise<string> {
+  await started(server, () => server.listen({ fd: descriptor }))
+  // Node knows no address of a Unix socket that it has not bound.
+  const actual = server.address() as AddressInfo | null
+  try {
+    if ('path' in address) {
+      if (actual) throw new Error(`the socket that systemd has passed listens on ${socketText(actual)}`)
+      return urlOf(address)
+    }
+    if (!actual) throw new Error('the socket that systemd has passed is a Unix socket')
+    const { address: host } = await lookup(address.host)
+    if (actual.address !== host || (address.port !== 0 && actual.port !== address.port))
+      throw new Error(
+        `the socket that systemd has passed listens on ${socketText(actual)}: make ListenStream= and the setting agree`,
+      )
+    return urlOf({ ...address, host, port: actual.port })
+  } catch (error) {
+    server.close()
+    throw error
+  }
+}
+
+const socketText = ({ address, port }: AddressInfo): string =>
+  `${address.includes(':') ? `[${address}]` : address}:${port}`
 
 async function listenOnSocket(server: Server, { path }: UnixAddress, hasSiblings: boolean): Promise<void> {
   // A sibling's socket is in use, and is not another process's.

@@ -4,12 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdminServer, type AdminServerOptions } from '../admin/server.js'
 import { defaultAdminAddress, type Address, type UnixAddress } from '../config/addresses.js'
 import type { Settings } from '../config/options.js'
+import { ConfigError } from '../config/settings.js'
 import type { AuthorizeOptions } from '../grpc/authorize.js'
 import type { GrpcServer, GrpcServerOptions } from '../grpc/server.js'
 import { createHttpServer, type HttpServerOptions } from '../http/server.js'
 import { callAfter } from '../limits/clock.js'
 import type { Log } from '../telemetry/log.js'
 import { listen } from './listen.js'
+import type { PassedSocketName, PassedSockets } from './passed-sockets.js'
 import type { TlsTerminator } from './tls-terminator.js'
 
 type GrpcOptions = Omit<GrpcServerOptions, 'authorize' | 'clientOf'> & {
@@ -25,6 +27,8 @@ export interface ServersOptions {
   readonly tls: TlsTerminator | undefined
   /** Are there workers already that listen on the same addresses? */
   readonly hasSiblings?: boolean | undefined
+  /** Sockets that listen already, for the first addresses of their names; the other addresses are opened here. */
+  readonly passed?: PassedSockets | undefined
   readonly log: Log
 }
 
@@ -32,6 +36,8 @@ export interface ServersOptions {
 interface Listener {
   readonly server: NetServer
   readonly front: NetServer
+  /** Does another process hold the socket? Then connections that are not accepted wait for the next process. */
+  readonly isHeld: boolean
 }
 
 /** Milliseconds between two closes of idle connections during a shutdown. */
@@ -49,6 +55,8 @@ export class Servers {
   readonly #listeners: Listener[] = []
   readonly #http: Server
   readonly #admins: Server[] = []
+  /** Descriptors that no address has taken so far. */
+  readonly #passed: Record<PassedSocketName, number[]>
   readonly #grpc: GrpcServer | undefined
   /** Connections without a request so far. Node counts them as busy until the head of a request is overdue. */
   readonly #unused = new Set<Socket>()
@@ -61,7 +69,9 @@ export class Servers {
   grpcTarget: string | undefined
 
   private constructor(options: ServersOptions, grpc: GrpcServer | undefined) {
+    const { listen = [], admin = [], grpc: calls = [] } = options.passed ?? {}
     this.#options = options
+    this.#passed = { listen: [...listen], admin: [...admin], grpc: [...calls] }
     this.#grpc = grpc
     this.#http = createHttpServer(options.http)
     this.#http.on('connection', (socket: Socket) => {
@@ -100,7 +110,14 @@ export class Servers {
         return this.#openAdmin({ ...defaultAdminAddress, port: 0 })
       })
     }
-    if (!grpc) return
+    if (grpc) await this.#openGrpc(grpc)
+    for (const [option, { length }] of Object.entries(this.#passed)) {
+      if (length > 0)
+        throw new ConfigError(`--${option}: systemd has passed more sockets than there are addresses`)
+    }
+  }
+
+  async #openGrpc(grpc: Address | UnixAddress): Promise<void> {
     const server = createServer({ noDelay: true }, (socket) => this.#grpc?.serve(socket))
     const url = await this.#listen(server, grpc, 'grpc', 'h2')
     this.grpcTarget = url.replace(/^https?:\/\//, '')
@@ -115,25 +132,30 @@ export class Servers {
   async #listen(
     server: NetServer,
     address: Address | UnixAddress,
-    option: string,
+    option: PassedSocketName,
     protocol = 'http/1.1',
   ): Promise<string> {
+    const descriptor = this.#passed[option].shift()
     const front = 'tls' in address ? this.#options.tls!.inFrontOf(server, protocol) : server
-    const url = await listen(front, address, option, this.#options.hasSiblings)
-    this.#listeners.push({ server, front })
+    const url = await listen(front, address, option, this.#options.hasSiblings, descriptor)
+    this.#listeners.push({ server, front, isHeld: descriptor !== undefined })
     // accept(2) fails when file descriptors run out; open connections are not affected.
     front.on('error', (err) => this.#options.log.error({ err }, 'cannot accept a connection'))
     return url
   }
 
   /**
-   * Accepts no new connections once none come any more, after a second at most. Resolves when all requests are answered; connections that are still busy after this time
-   * are closed. The admin API stays open.
+   * Accepts no new connections once none come any more, after a second at most; on sockets that another process holds, from
+   * now on. Resolves when all requests are answered; connections that are still busy after this time are closed. The admin
+   * API stays open.
    */
   async drain(seconds: number): Promise<void> {
     const began = performance.now()
+    const listeners = this.#data()
+    const held = listeners.filter(({ isHeld }) => isHeld).map(closeListener)
     await this.#quiet(Math.min(lingerMaxMs, (seconds * 1000) / 2))
-    await this.#end(Math.max(0, seconds - (performance.now() - began) / 1000))
+    const closed = [...held, ...listeners.filter(({ isHeld }) => !isHeld).map(closeListener)]
+    await this.#end(closed, Math.max(0, seconds - (performance.now() - began) / 1000))
   }
 
   async #quiet(ms: number): Promise<void> {
@@ -142,15 +164,18 @@ export class Servers {
     for (let left = leftMs(); left > 0; left = leftMs()) await sleep(left)
   }
 
-  async #end(seconds: number): Promise<void> {
-    const data = this.#listeners.filter(({ server }) => !this.#admins.some((admin) => admin === server))
-    const closed = Promise.all(data.map(closeListener))
+  /** All but those of the admin API. */
+  #data(): Listener[] {
+    return this.#listeners.filter(({ server }) => !this.#admins.some((admin) => admin === server))
+  }
+
+  async #end(closed: readonly Promise<void>[], seconds: number): Promise<void> {
     this.#options.tls?.endHandshakes()
     for (const socket of this.#unused) socket.destroy()
     const stopTimer = callAfter(seconds * 1000, () => this.#http.closeAllConnections())
     // A kept-alive connection becomes idle when its response ends.
     const idle = setInterval(() => this.#http.closeIdleConnections(), idleCheckMs)
-    await Promise.all([closed, this.#grpc?.drain(seconds)])
+    await Promise.all([...closed, this.#grpc?.drain(seconds)])
     stopTimer()
     clearInterval(idle)
   }

@@ -48,10 +48,11 @@ export class LeaseService {
   /**
    * Ends a lease. Every request that arrives after this has returned sees the new state.
    * @param changed false: no change was visible at any time while the lease was open
+   * @param refs all refs that may have changed, as `changedRefs` returns them; left out: any
    * @throws UnknownLease, or rejects with it
    */
-  end(id: string, changed: boolean): void | Promise<void> {
-    return after(this.#options.leases.end(id, changed ? 'changed' : 'unchanged'), (lease) => {
+  end(id: string, changed: boolean, refs?: readonly string[]): void | Promise<void> {
+    return after(this.#options.leases.end(id, changed ? 'changed' : 'unchanged', refs), (lease) => {
       if (!lease) throw new UnknownLease()
     })
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Reuse } from '../freshness/fresh-cache.js'
 import type { ProtocolVersion } from '../git/protocol/version.js'
 import type { AbortableRequest } from '../limits/admission/admission-gate.js'
@@ -7,6 +8,7 @@ import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { causeOf } from '../origin/faults/faults.js'
 import { type FailureOutcome, type FailureReport } from './failures.js'
+import type { LoggedRequest, ProtocolDetails, RequestLog } from './request-log.js'
 
 /** The `outcome` label of `refstream_requests_total`. */
 export type Outcome = Reuse | 'passthrough' | 'aborted' | FailureOutcome
@@ -23,6 +25,8 @@ export type RequestKind =
 export interface RequestMonitors {
   readonly metrics: Metrics
   readonly log: Log
+  /** The access log and audit trail; undefined: none. */
+  readonly requestLog?: RequestLog | undefined
   /** Finds clients that take their answers too slowly. */
   readonly responseStalls: StallDetector
   /** Told of each request that is shed. */
@@ -40,17 +44,24 @@ class RequestAborted extends Error {
  * failure, and a line in the log. A protocol's own class extends it, rather than holds one, so that a request costs one
  * object.
  */
-export abstract class RequestRecord implements AbortableRequest {
+export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   readonly transport: 'http' | 'grpc'
   kind: RequestKind
   version: ProtocolVersion = 0
   repository: string | undefined
   /** undefined: not decided yet; counts as `error` in the end. */
   outcome: Outcome | undefined
+  /** The name that the client was authenticated as. */
+  user: string | undefined
+  /** Milliseconds that the request has waited for admission. */
+  waitedMs = 0
+  /** Milliseconds until the first byte of the answer; undefined: none was sent. */
+  firstByteMs: number | undefined
   /** HTTP's method, or the path of gRPC's. */
   abstract readonly method: string
   readonly #startedAt = performance.now()
   readonly #monitors: RequestMonitors
+  #id: string | undefined
   #sentBytes = 0
   #aborted = false
   readonly #abortCallbacks: (() => void)[] = []
@@ -61,6 +72,31 @@ export abstract class RequestRecord implements AbortableRequest {
     this.transport = transport
     this.kind = kind
     this.#monitors = monitors
+  }
+
+  /** Names the request in the log; made when first asked for. */
+  get id(): string {
+    return (this.#id ??= randomUUID())
+  }
+
+  /** Milliseconds since the request arrived. */
+  get elapsedMs(): number {
+    return performance.now() - this.#startedAt
+  }
+
+  /** Waits for admission, and counts the time. */
+  async waiting<T>(admission: Promise<T>): Promise<T> {
+    const began = this.elapsedMs
+    try {
+      return await admission
+    } finally {
+      this.waitedMs += this.elapsedMs - began
+    }
+  }
+
+  /** Returns what the log says of the request by its protocol. */
+  details(): ProtocolDetails {
+    return { status: undefined, hasCredentials: false, attributes: {} }
   }
 
   /** Body bytes that have been handed over. */
@@ -108,9 +144,9 @@ export abstract class RequestRecord implements AbortableRequest {
   /** Counts body bytes that are about to be handed over. */
   protected countSent(bytes: number): void {
     if (this.#sentBytes === 0) {
-      const seconds = (performance.now() - this.#startedAt) / 1000
-      const { transport, kind } = this
-      this.#monitors.metrics.firstByteSeconds.observe({ transport, kind }, seconds)
+      const { transport, kind, elapsedMs } = this
+      this.firstByteMs = elapsedMs
+      this.#monitors.metrics.firstByteSeconds.observe({ transport, kind }, elapsedMs / 1000)
     }
     this.#sentBytes += bytes
   }
@@ -132,21 +168,25 @@ export abstract class RequestRecord implements AbortableRequest {
     if (cause instanceof Overloaded) shed(cause)
     if (logLevel === undefined) return
     const { transport, method, repository } = this
-    log[logLevel]({ err: error, transport, method, repository }, 'request failed')
+    log[logLevel](
+      { err: error, transport, method, repository, 'refstream.request.id': this.id },
+      'request failed',
+    )
   }
 
   /** Counts and logs the request, once all of its answer has been handed over. */
   finish(): void {
     if (this.#aborted && this.outcome !== 'error') this.outcome = 'aborted'
     const { transport, kind, version, outcome = 'error' } = this
-    const { metrics, log } = this.#monitors
+    const { metrics, log, requestLog } = this.#monitors
     const sentBytes = this.#sentBytes
     const protocol = `v${version}`
     metrics.requests.inc({ transport, kind, protocol, outcome })
     if (sentBytes > 0) metrics.sentBytes.inc({ transport, kind }, sentBytes)
+    requestLog?.ended(this)
     if (!log.isLevelEnabled('debug')) return
     const { method, repository } = this
-    const ms = Math.round(performance.now() - this.#startedAt)
+    const ms = Math.round(this.elapsedMs)
     log.debug({ transport, method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
   }
 }

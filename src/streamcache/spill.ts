@@ -121,7 +121,7 @@ export class Spill {
 
   /** Stops writing after an error of the disk. What is on disk can still be read. */
   fail(error: unknown): void {
-    this.#storing = false
+    this.stop()
     this.#options.writeFailed?.(error)
   }
 
@@ -184,11 +184,15 @@ export class Spill {
   async passOn(): Promise<void> {
     const disk = this.#file?.disk
     disk?.disown()
-    // Followers need an open handle, since the name may be removed.
-    if (!this.#owner.followed) return
-    await disk?.hold()
+    if (disk && this.#owner.followed) await this.#hold(disk)
+  }
+
+  /** Opens the file for followers, since its name may be removed. @returns false: it cannot be opened any more */
+  async #hold(disk: DiskFile): Promise<boolean> {
+    const isHeld = await disk.hold()
     // The last follower may have left before it was open.
     this.closeIfUnread()
+    return isHeld
   }
 
   /** Does another process own the file, and remove it when it likes? */
@@ -201,19 +205,12 @@ export class Spill {
     return this.#fate === 'kept' ? this.#file?.disk.committedPath : undefined
   }
 
-  /**
-   * Drops the bytes of another process's file from memory, if it is one that is followed: not before it is open, since
-   * its name may be gone at any time. @returns whether it is one
-   */
+  /** Drops the bytes of another process's file from memory once it is open, if it is followed. @returns whether it is such a file */
   coolBorrowed(): boolean {
     const disk = this.#file?.disk
     if (!disk?.borrowed || !this.#owner.followed) return false
     this.#cooling = true
-    void disk.hold().then((held) => {
-      if (held) this.#dropAll()
-      // The last follower may have left before it was open.
-      this.closeIfUnread()
-    })
+    void this.#hold(disk).then((isHeld) => isHeld && this.#dropAll())
     return true
   }
 

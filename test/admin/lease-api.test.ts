@@ -140,3 +140,31 @@ t.test('too many leases', async (t) => {
   const answer = await call('POST', '/v1/leases', { repository: 'group/r.git', ttlSeconds: 60 })
   t.match(answer, { status: 429, body: { detail: /10000 leases are open/ } })
 })
+
+t.test('a lease that ends may name the refs that were changed', async (t) => {
+  const { call, leases, repository } = await makeWorld(t)
+  const open = async (): Promise<string> =>
+    `/v1/leases/${idOf(await call('POST', '/v1/leases', { repository: 'group/r.git', ttlSeconds: 60 }))}`
+  const end = async (refs: unknown): Promise<AdminReply> => call('DELETE', await open(), { refs })
+  t.match(await end(['refs/heads/ü', 'HEAD']), { status: 204 })
+  t.same(leases.changedSince(repository, 0), ['refs/heads/\xc3\xbc', 'HEAD'])
+  const long = Array.from({ length: 1000 }, (_, index) => `refs/heads/${'a'.repeat(300)}${index}`)
+  t.match(await end(long), { status: 204 })
+  t.same(leases.changedSince(repository, 1), long)
+  for (const any of [[], undefined, Array<string>(1001).fill('refs/heads/a')]) {
+    const { changes } = leases.statusOf(repository)
+    t.match(await end(any), { status: 204 })
+    t.equal(leases.changedSince(repository, changes), undefined)
+  }
+  const { changes } = leases.statusOf(repository)
+  const path = await open()
+  t.match(await call('DELETE', path, { refs: ['main'] }), {
+    status: 400,
+    body: { detail: /^refs: "main" is not the full name of a ref, such as refs\/heads\/main, or HEAD$/ },
+  })
+  for (const refs of [['refs/heads/a b'], ['refs/heads/a', ''], 'refs/heads/a', [1], {}, null])
+    t.match(await call('DELETE', path, { refs }), { status: 400 }, JSON.stringify(refs))
+  t.match(leases.statusOf(repository), { open: 1, changes }, 'the lease is still open')
+  t.match(await call('DELETE', path, { changed: false, refs: ['refs/heads/a'] }), { status: 204 })
+  t.match(leases.statusOf(repository), { open: 0, changes })
+})

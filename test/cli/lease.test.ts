@@ -201,3 +201,14 @@ t.test('another server at the address does no harm', async (t) => {
     t.equal(code, 4, reply.toString())
   }
 })
+
+t.test('the refs that a command changes are named', async (t) => {
+  const { address, asked } = await standIn(t, obliging)
+  const refs = ['refs/heads/ü', 'HEAD']
+  const flags = refs.flatMap((name) => ['--ref', name])
+  t.equal((await leaseRun(t, address, ['true'], flags).ended).code, 0)
+  t.strictSame(asked.at(-1), { method: 'DELETE', path: '/v1/leases/l1', body: { refs } })
+  const { code, stderr } = await leaseRun(t, address, ['true'], ['--ref', 'main']).ended
+  t.equal(code, 2)
+  t.match(stderr, /"main" is not the full name of a ref/)
+})

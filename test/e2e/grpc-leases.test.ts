@@ -57,7 +57,10 @@ t.test('a lease is acquired, renewed and released', async (t) => {
   }
   const absolute = await leases.unary('Acquire', { repository: join(root, 'r.git'), ttl: { seconds: 60 } })
   t.match(absolute, { repository, reason: '' })
-  await leases.unary('Release', { id: absolute['id'] })
+  const release = (refs: string[]) =>
+    leases.unary('Release', { id: absolute['id'], refs: refs.map((name) => Buffer.from(name)) })
+  t.equal(await codeOf(release(['main'])), 'INVALID_ARGUMENT', 'not the full name of a ref')
+  await release(['refs/heads/main', 'HEAD'])
   t.equal(await sidecar.metric('refstream_leases_ended_total', { end: 'changed' }), 1)
 
   const acquire = (request: object) => codeOf(leases.unary('Acquire', { repository, ...request }))

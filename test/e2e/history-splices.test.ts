@@ -6,7 +6,7 @@ import { createHistoryRepository, type RefFormat } from '../support/history-repo
 import { runHistory } from '../support/history-run.js'
 import { startSidecar } from '../support/sidecar.js'
 import { constantNames, splicedWriters } from '../support/splices/history-writers.js'
-import { checkSplices } from '../support/splices/splice-counts.js'
+import { checkEachIsSpliced, checkSplices } from '../support/splices/splice-counts.js'
 import { tempDir } from '../support/temp-dir.js'
 
 /** The server's Git; may be set to one with reftable (2.45 and later). */
@@ -33,6 +33,7 @@ for (const format of formats) {
     t.same(violations, [], `no answer is older than its request, or than another before it (seed ${seed})`)
     t.ok(reads.length > 50, 'readers read often')
     await checkSplices(t, sidecar, { listing: 1, advertisement: 0 })
+    await checkEachIsSpliced(t, sidecar, repository)
     await sidecar.stop()
   })
 }

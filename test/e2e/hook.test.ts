@@ -362,3 +362,46 @@ t.test('operations for which Git runs the hook partly or not at all', async (t) 
   await gitIn(clone, 'update-ref', 'refs/heads/new', commit)
   t.same(admin.take(), pair)
 })
+
+/** Returns what the leases that have ended say was changed. */
+const changedRefs = ({ admin }: Place): unknown[] =>
+  admin.calls
+    .splice(0)
+    .filter(({ method }) => method === 'DELETE')
+    .map(({ body }) => (body as { refs?: unknown }).refs)
+
+t.test('the end of a lease names the refs of the transaction', async (t) => {
+  const here = await place(t)
+  const { repository } = here
+  const update = async (...names: string[]): Promise<unknown> => {
+    const input = names.map((name) => `update ${name} refs/heads/main\n`).join('')
+    await gitIn({ cwd: repository, input }, 'update-ref', '--stdin')
+    return changedRefs(here)
+  }
+  t.same(await update('refs/heads/one', 'refs/tags/v1.0_a+b@c,d=e%f#g'), [
+    ['refs/heads/one', 'refs/tags/v1.0_a+b@c,d=e%f#g'],
+  ])
+  t.same(await update('refs/heads/"odd"'), [undefined], 'a name that JSON would have to escape')
+  t.same(await update('refs/heads/ü'), [undefined], 'bytes other than ASCII')
+  t.same(await update('refs/heads/one', 'refs/heads/$x'), [undefined], 'one of several')
+  t.same(await update('ORIG_HEAD'), [undefined], 'not below refs/')
+  const many = Array.from({ length: 1000 }, (_, index) => `refs/heads/b/${index}`)
+  t.same(await update(...many), [many])
+  t.same(await update(...many, 'refs/heads/c'), [undefined], 'too many')
+  t.same(await update(...many.slice(0, 200).map((name) => name + 'x'.repeat(200))), [undefined], 'too long')
+  await gitIn(repository, 'update-ref', 'refs/heads/two', 'refs/heads/main')
+  t.same(changedRefs(here), [['refs/heads/two']])
+  await gitIn(repository, 'update-ref', '-d', 'refs/heads/one')
+  for (const refs of changedRefs(here))
+    t.equal(refs, undefined, 'a deletion may be the first half of a rename')
+  await gitIn(repository, 'branch', '-m', 'two', 'renamed')
+  for (const refs of changedRefs(here)) t.equal(refs, undefined, 'a rename')
+
+  // A sidecar of an earlier version.
+  await gitIn(repository, 'update-ref', 'refs/heads/two', 'main')
+  here.admin.takesRefs = false
+  here.admin.calls.splice(0)
+  await gitIn(repository, 'update-ref', 'refs/heads/three', 'main')
+  t.same(here.admin.take(), ['open', 'end true', 'end true'])
+  nothingLeft(t, here)
+})

@@ -21,7 +21,7 @@ async function versions(key = 'listing'): Promise<{ before: SharedListing; after
   const first = (await sharedListing(bytes)).whole!
   const { name } = refs[1000]!
   const line = Buffer.concat([pktLine(`${'5'.repeat(40)} ${name}\n`), Buffer.from('0000')])
-  return { before: await shared(first, key), after: await shared(first.splice([name], line), key) }
+  return { before: await shared(first, key), after: await shared(await first.splice([name], line), key) }
 }
 
 async function shared(listing: RefListing, key: string): Promise<SharedListing> {

@@ -100,7 +100,8 @@ t.test('a failure has its outcome and is logged at its level', async (t) => {
   const error = new TypeError('x')
   request.failed(error, classify(error))
   t.equal(request.outcome, 'error')
-  const fields = { err: error, transport: 'http', method: 'GET', repository: 'r.git' }
+  const common = { transport: 'http', method: 'GET', repository: 'r.git' }
+  const fields = { err: error, ...common, 'refstream.request.id': request.id }
   t.same(lines, [{ level: 'error', message: 'request failed', fields }])
   const filled = new FillError('timeout', 'x')
   request.failed(filled, classify(filled))

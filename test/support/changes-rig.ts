@@ -86,7 +86,5 @@ function listingOf(answer: string): GitListing {
   const byName = new Map(refs.map((ref) => [ref.name.toString('latin1'), ref]))
   const symrefs = refs.flatMap(({ name, symrefTarget: target }) => (target ? [{ name, target }] : []))
   const find = (name: Buffer) => byName.get(name.toString('latin1'))
-  const names = (from: Buffer) =>
-    refs.filter(({ name }) => name.toString() !== 'HEAD' && name.compare(from) >= 0)
-  return { refs: { find, names, symrefs: () => symrefs }, lines: refsIn(answer) }
+  return { refs: { find, symrefs: () => symrefs }, lines: refsIn(answer) }
 }

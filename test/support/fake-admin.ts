@@ -19,6 +19,8 @@ export class FakeAdmin {
   hanging = false
   /** Status of each response, instead of the right one. */
   status: number | undefined
+  /** Does the end of a lease take the names of refs? */
+  takesRefs = true
   /** The token that requests must carry, except for health. */
   token: string | undefined
   readonly #server: Server
@@ -90,6 +92,7 @@ export class FakeAdmin {
     if (method === 'POST' && path === '/v1/invalidate') return [204, '']
     if (method === 'GET' && path === '/healthz') return [200, 'ok']
     const id = /^\/v1\/leases\/([\w-]+)$/.exec(path)?.[1]
+    if (method === 'DELETE' && !this.takesRefs && (body as { refs?: unknown }).refs) return [400, '']
     return method === 'DELETE' && id !== undefined && this.open.delete(id) ? [204, ''] : [404, '']
   }
 }

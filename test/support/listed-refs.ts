@@ -11,7 +11,6 @@ export function listedRefs(refs: readonly Ref[]): ListedRefs & { readonly all: R
     find: (name) => all.get(name.toString('latin1')),
     symrefs: () =>
       refs.flatMap(({ name, symrefTarget }) => (symrefTarget ? [{ name, target: symrefTarget }] : [])),
-    names: (from) => refs.filter(({ name }) => name.toString() !== 'HEAD' && name.compare(from) >= 0),
   }
 }
 

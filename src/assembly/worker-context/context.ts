@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client'
 import type { FleetEngine } from '../../fleet/engine.js'
 import { WorkerEngine } from '../../fleet/engines/workers/worker-engine.js'
 import type { Channel } from '../../fleet/engines/workers/channel.js'
+import type { PassedSockets } from '../../server/passed-sockets.js'
 import { nodeName, type MetricValues, type Order, type Place, type Report } from './messages.js'
 
 /** What a worker is given by its primary. */
@@ -20,6 +21,8 @@ export interface WorkerContext {
   readonly engine: FleetEngine
   /** As in `Place`. */
   readonly secret: string
+  /** As in `Place`. */
+  readonly passed: PassedSockets
   /**
    * Reports that this worker has no clients any more. Resolves when none has any: until then, siblings may be reading what
    * this one makes.
@@ -34,7 +37,7 @@ export interface WorkerContext {
 
 /** @param channels the conversations with the primary */
 export function workerContext(
-  { index, count, isFirst, directory, secret }: Place,
+  { index, count, isFirst, directory, secret, passed }: Place,
   channels: { readonly control: Channel; readonly fleet: Channel },
 ): WorkerContext {
   const names = Array.from({ length: count }, (_, at) => nodeName(at + 1))
@@ -46,6 +49,7 @@ export function workerContext(
     members: names.map((name) => ({ name, path: join(directory, `${name}.sock`) })),
     engine: new WorkerEngine({ channel: channels.fleet }),
     secret,
+    passed,
     drained: () => drained(channels.control),
     sumMetrics: (registry) => sumMetrics(registry, channels.control),
   }

@@ -1,3 +1,5 @@
+import type { PassedSockets } from '../../server/passed-sockets.js'
+
 /** What the primary tells its workers. Settings are in V8's form, since JSON has none for all of their values. */
 export type Order =
   | { readonly kind: 'start'; readonly settings: string; readonly place: Place }
@@ -22,6 +24,8 @@ export interface Place {
   readonly directory: string
   /** Random characters that all workers of this primary have, and no other program. */
   readonly secret: string
+  /** Sockets that a service manager has opened, with the primary's descriptors, by which workers ask for them. */
+  readonly passed: PassedSockets
   /** Does standard output go to a terminal? */
   readonly pretty: boolean
 }

@@ -5,6 +5,7 @@ import { ConfigError } from '../../config/settings.js'
 import type { Channel } from '../../fleet/engines/workers/channel.js'
 import { callAfter } from '../../limits/clock.js'
 import type { Log } from '../../telemetry/log.js'
+import type { PassedSockets } from '../../server/passed-sockets.js'
 import { nodeName, type ListeningAt, type Order, type Report } from '../worker-context/messages.js'
 import { Restarts } from './restarts.js'
 import { topicOf } from './topics.js'
@@ -16,6 +17,8 @@ export interface CrewOptions {
   readonly directory: string
   /** As in `Place`. */
   readonly secret: string
+  /** As in `Place`. */
+  readonly passed: PassedSockets
   readonly log: Log
   /** Starts a process of the worker's program. */
   readonly fork: () => Worker
@@ -23,6 +26,8 @@ export interface CrewOptions {
   readonly joined: (index: number, node: string, channels: Channels) => void
   /** Called when a worker has taken the place of one that had ended. */
   readonly restarted: () => void
+  /** Called when no worker listens any more on sockets that a service manager had passed: they cannot be opened again. */
+  readonly lost: () => void
 }
 
 export interface Channels {
@@ -42,6 +47,8 @@ export class Crew {
   readonly #pauses = new Set<() => void>()
   /** Processes that have no clients any more. */
   readonly #drained = new Set<Worker>()
+  /** Processes that listen. Node closes a socket in the primary when no worker listens on it. */
+  readonly #listening = new Set<Worker>()
   #isStopping = false
   #ended: () => void = () => {}
 
@@ -127,7 +134,7 @@ export class Crew {
 
   /** Runs a process. Resolves when it has ended, unless the crew is being stopped. */
   #fork(index: number, isFirst: boolean, listening: (at: ListeningAt) => void): Promise<End> {
-    const { directory, secret, settings, fork, joined } = this.#options
+    const { directory, secret, passed, settings, fork, joined } = this.#options
     const worker = fork()
     this.#processes.set(index, worker)
     const [control, fleet] = [topicOf(worker.process, 'control'), topicOf(worker.process, 'fleet')]
@@ -137,10 +144,12 @@ export class Crew {
       if (report.kind === 'started') {
         joined(index, nodeName(index), { control, fleet })
         const pretty = process.stdout.isTTY
-        const place = { index, count: settings.workers, isFirst, directory, secret, pretty }
+        const place = { index, count: settings.workers, isFirst, directory, secret, passed, pretty }
         control.send({ kind: 'start', settings: this.#settings, place } satisfies Order)
-      } else if (report.kind === 'listening') listening(report.at)
-      else if (report.kind === 'failed') failure = report
+      } else if (report.kind === 'listening') {
+        this.#listening.add(worker)
+        listening(report.at)
+      } else if (report.kind === 'failed') failure = report
       else if (report.kind === 'drained') {
         this.#drained.add(worker)
         this.#endIfDrained()
@@ -150,8 +159,10 @@ export class Crew {
       const ended = (end: End): void => {
         this.#processes.delete(index)
         this.#drained.delete(worker)
+        const wasLast = this.#listening.delete(worker) && this.#listening.size === 0
         this.#endIfDrained()
         if (this.#processes.size === 0) this.#ended()
+        if (wasLast && !this.#isStopping && Object.keys(passed).length > 0) this.#options.lost()
         if (!this.#isStopping) resolve({ ...end, ...(failure?.kind === 'failed' && failure) })
       }
       // What it has sent arrives before its channel is closed; the two events come in any order.

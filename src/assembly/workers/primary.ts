@@ -10,6 +10,7 @@ import { socketPathMax } from '../../config/addresses.js'
 import type { Settings } from '../../config/options.js'
 import { EngineServer } from '../../fleet/engines/workers/engine-server.js'
 import { TableEngine } from '../../fleet/engines/table/table-engine.js'
+import { takePassedSockets } from '../../server/passed-sockets.js'
 import type { Log } from '../../telemetry/log.js'
 import { cacheDirectoryOf } from '../cache-directory.js'
 import type { Sidecar } from '../sidecar.js'
@@ -36,6 +37,7 @@ export async function startWorkers(
   environment = process.env,
 ): Promise<Sidecar> {
   const { workers: count } = settings
+  const passed = takePassedSockets(environment)
   // All workers accept from the same sockets: one that is busy, or hangs, keeps no connection from the others. Handing
   // each connection out from here (SCHED_RR) nearly doubles the processor time of a request on a connection of its own.
   cluster.schedulingPolicy = cluster.SCHED_NONE
@@ -49,6 +51,7 @@ export async function startWorkers(
     settings,
     directory,
     secret: randomBytes(32).toString('base64'),
+    passed,
     log,
     fork: () => cluster.fork(shareConnections),
     joined: (index, node, { control, fleet }) => {
@@ -56,6 +59,12 @@ export async function startWorkers(
       server.serve(node, fleet)
     },
     restarted: () => metrics.restarted(),
+    lost: () => {
+      log.fatal(
+        'no worker is left, nor a socket that systemd had passed: refstream ends, to be started again',
+      )
+      process.exit(1)
+    },
   })
   const end = async (): Promise<void> => {
     server.close()

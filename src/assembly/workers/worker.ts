@@ -4,7 +4,7 @@ import { deserialize } from 'node:v8'
 import type { Settings } from '../../config/options.js'
 import { ConfigError } from '../../config/settings.js'
 import { LogOutput, standardOutput } from '../../telemetry/log-output.js'
-import { logTo, prettyLines } from '../../telemetry/log.js'
+import { logFormat, logTo, prettyLines } from '../../telemetry/log.js'
 import { startSidecar, type Sidecar } from '../sidecar.js'
 import { workerContext } from '../worker-context/context.js'
 import type { Order, Place, Report } from '../worker-context/messages.js'
@@ -30,7 +30,7 @@ async function start(settings: Settings, place: Place): Promise<void> {
     if (!process.connected) rmSync(place.directory, { recursive: true, force: true })
   })
   const pretty = place.pretty ? await prettyLines() : undefined
-  const log = logTo(output, settings.logLevel, pretty, { worker: place.index })
+  const log = logTo(output, settings.logLevel, pretty, { worker: place.index }, logFormat(settings))
   const context = workerContext(place, { control, fleet })
   sidecar = await startSidecar(settings, log, process.env, context)
   const { url, adminUrl, grpcTarget } = sidecar

@@ -1,7 +1,12 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-import { advertisedLine, advertisedLines, withCapabilities } from './listing/advertised-lines.js'
+import {
+  advertisedLine,
+  advertisedLines,
+  memoryForLines,
+  withCapabilities,
+} from './listing/advertised-lines.js'
 import { FrameReader, type Frame } from './listing/frame-reader.js'
-import { atOnce, inTurns, type Steps } from './listing/steps.js'
+import { inTurns, type Steps } from './listing/steps.js'
 import type { RefListing } from './ref-listing.js'
 
 /** Bytes that are read in one iteration of the event loop: less than a millisecond. */
@@ -49,17 +54,13 @@ export class AdvertisementFrame {
   }
 
   /**
-   * Returns the advertisement with the refs of a complete listing, as chunks, none of which is empty. Those in the middle are
-   * made once per block of the listing, so that after a splice only the lines of new blocks are written.
+   * Resolves with the advertisement with the refs of a complete listing, as chunks, none of which is empty. Those in the middle
+   * are made once per block of the listing, so that after a splice only the lines of new blocks are written. The first time, all
+   * are: that does not block the event loop.
    * @returns undefined: the capabilities say something else about HEAD or object ids than the listing, there are no refs, or
    *   some are not below refs/
    */
-  advertise(listing: RefListing): readonly Buffer[] | undefined {
-    return atOnce(this.#steps(listing))
-  }
-
-  /** The same, without blocking the event loop: the first time, all lines of the listing are written. */
-  advertiseInTurns(listing: RefListing): Promise<readonly Buffer[] | undefined> {
+  advertise(listing: RefListing): Promise<readonly Buffer[] | undefined> {
     return inTurns(this.#steps(listing))
   }
 
@@ -74,10 +75,12 @@ export class AdvertisementFrame {
     const add = (lines: Buffer): void => {
       if (lines.length > 0) chunks.push(lines)
     }
-    if (line + 1 < block.count) add(advertisedLines(block, line + 1))
-    for (const next of blocks.slice(index + 1)) {
+    const others = blocks.slice(index + 1)
+    const memory = memoryForLines(others)
+    add(advertisedLines(block, line + 1, memory))
+    for (const next of others) {
       yield
-      add(advertisedLines(next, 0))
+      add(advertisedLines(next, 0, memory))
     }
     chunks.push(this.#frame.behind)
     return chunks

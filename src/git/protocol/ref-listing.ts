@@ -2,7 +2,7 @@ import { memoryOf, type ListingBlock, type Symref } from './listing/block.js'
 import { GrowingBlocks } from './listing/growing-blocks.js'
 import { Spine, type LineRange } from './listing/spine.js'
 import { splice } from './listing/splice.js'
-import { atOnce, inTurns, type Steps } from './listing/steps.js'
+import { inTurns, type Steps } from './listing/steps.js'
 import { flushPacket, packetLength } from './pkt-line.js'
 import { parseRef, type Ref } from './ref-line.js'
 import { withoutAttributes, type KeptAttributes } from './ref-line-cut.js'
@@ -118,18 +118,13 @@ export class RefListing {
   }
 
   /**
-   * Returns the listing in which every range of names that begin with a prefix has the lines of an answer instead; itself,
-   * if nothing differs.
+   * Resolves with the listing in which every range of names that begin with a prefix has the lines of an answer instead; itself, if
+   * nothing differs. A splice that changes many blocks does not block the event loop.
    * @param prefixes canonical: sorted, and none begins with another one; bytes as Latin-1
    * @param answer a whole answer to ls-refs with peel, symrefs and unborn for these prefixes, with its flush packet
    * @throws if the answer is malformed, has a name outside of these ranges, or is not in order, and if the listing is not complete
    */
-  splice(prefixes: readonly string[], answer: Buffer): RefListing {
-    return atOnce(this.#splice(prefixes, answer))
-  }
-
-  /** The same, without blocking the event loop: a splice may change many blocks. */
-  spliceInTurns(prefixes: readonly string[], answer: Buffer): Promise<RefListing> {
+  splice(prefixes: readonly string[], answer: Buffer): Promise<RefListing> {
     return inTurns(this.#splice(prefixes, answer))
   }
 
@@ -145,19 +140,6 @@ export class RefListing {
     const line = this.#lowerBound(name)
     const ref = line < this.count ? this.#refAt(line) : undefined
     return ref?.name.equals(name) ? ref : undefined
-  }
-
-  /** Yields the refs in order from the first whose name is `from` or behind it, without HEAD. */
-  *names(from: Buffer): Generator<Ref> {
-    const start = this.#lowerBound(from)
-    if (start >= this.count) return
-    const first = this.#spine.indexOf(start)
-    let at = start - this.#spine.firstLineOf(first)
-    for (let index = first; index < this.#spine.blocks.length; index++, at = 0) {
-      const { bytes, lines, count } = this.#spine.blockAt(index)
-      for (let line = at; line < count; line++)
-        yield parseRef(bytes, lines[line] as number, lines[line + 1] as number)
-    }
   }
 
   /** Returns all symbolic refs in it, HEAD too, and where they point in the end. @throws if the listing is not complete */

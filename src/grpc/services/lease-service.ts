@@ -1,4 +1,5 @@
 import type { ServerWritableStream, UntypedServiceImplementation } from '@grpc/grpc-js'
+import { changedRefs, MalformedRefName } from '../../service/changed-refs.js'
 import type { LeaseService, LeaseView } from '../../service/lease-service.js'
 import { heldLeaseMs, renewalIntervalMs } from '../../freshness/lease-renewal.js'
 import { UnknownLease } from '../../origin/faults/errors.js'
@@ -27,7 +28,10 @@ interface HoldRequest {
 
 type AcquireRequest = HoldRequest & { readonly ttl: Duration | null }
 type RenewRequest = Pick<LeaseMessage, 'id'> & { readonly ttl: Duration | null }
-type ReleaseRequest = Pick<LeaseMessage, 'id'> & { readonly unchanged: boolean }
+interface ReleaseRequest extends Pick<LeaseMessage, 'id'> {
+  readonly unchanged: boolean
+  readonly refs: readonly Buffer[]
+}
 type HoldStream = ServerWritableStream<HoldRequest, LeaseMessage>
 
 export interface GrpcLeaseServiceOptions extends Pick<CallOptions, 'authorize' | 'log'> {
@@ -64,9 +68,10 @@ export class LeaseCalls {
         return toMessage(await leases.renew(id, ms))
       }),
       Release: replyBy<ReleaseRequest, object>(log, async (call) => {
-        const { id, unchanged } = call.request
+        const { id, unchanged, refs } = call.request
+        const names = checkRefs(refs)
         await this.#options.authorize(call, { repository: undefined, service: 'admin' })
-        await leases.end(id, !unchanged)
+        await leases.end(id, !unchanged, names)
         this.#holds.get(id)?.()
         return {}
       }),
@@ -148,6 +153,15 @@ function checkReason(reason: string): string | undefined {
   if (reason.length > reasonMax)
     throw new RpcError('invalid', `reason is longer than ${reasonMax} characters`)
   return reason || undefined
+}
+
+/** Returns names as leases keep them. @throws RpcError */
+function checkRefs(refs: readonly Buffer[]): readonly string[] | undefined {
+  try {
+    return changedRefs(refs)
+  } catch (error) {
+    throw error instanceof MalformedRefName ? new RpcError('invalid', `refs: ${error.message}`) : error
+  }
 }
 
 const toMessage = ({ id, repository, reason = '', ttlMs, openedAt, expiresAt }: LeaseView): LeaseMessage => ({

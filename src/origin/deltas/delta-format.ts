@@ -25,7 +25,9 @@ const magic = Buffer.from('RSS1')
 export const headSize = 16
 export const recordSize = 12
 /** Longer bodies have no delta. */
-export const deltaLengthMax = 0xffffffff
+export const bodyLengthMax = 0xffffffff
+/** Bytes of the longest delta: it is held in memory for one client, and of no use if it is not much shorter than what it makes. */
+export const deltaLengthMax = 1024 * 1024
 
 /** A delta that is not one, or not one of these bytes. */
 export class DamagedDelta extends Error {

@@ -1,9 +1,18 @@
 import { createHash } from 'node:crypto'
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-import { DamagedDelta, decodeHead, decodeRecord, headSize, recordSize } from './delta-format.js'
+import {
+  DamagedDelta,
+  decodeHead,
+  decodeRecord,
+  deltaLengthMax,
+  headSize,
+  recordSize,
+} from './delta-format.js'
 
 /** Bytes that are passed on in one iteration of the event loop: less than two milliseconds, with their digest. */
 const passedAtOnce = 1024 * 1024
+/** Replacements that are read in one iteration: those that only remove bytes pass none on. */
+const readAtOnce = 512
 
 export interface SplicedBodyOptions {
   /** The earlier version. */
@@ -44,6 +53,7 @@ async function* splice(base: ByteReader, baseLength: number, delta: ByteReader):
     if (head.baseLength !== baseLength) throw new DamagedDelta('it is one of other bytes')
     let at = 0
     let made = 0
+    let read = headSize
     const count = (bytes: number): void => {
       made += bytes
       if (made > head.length) throw new DamagedDelta('its result is longer than it says')
@@ -52,11 +62,16 @@ async function* splice(base: ByteReader, baseLength: number, delta: ByteReader):
       const { start, end, length } = decodeRecord(await delta.read(recordSize))
       if (start < at || end < start || end > baseLength)
         throw new DamagedDelta('it replaces what is not there')
+      // Four thousand million of these are a delta that is never read to its end, and makes nothing.
+      if (start === end && length === 0) throw new DamagedDelta('it replaces nothing by nothing')
+      read += recordSize + length
+      if (read > deltaLengthMax) throw new DamagedDelta('it is longer than any')
       count(start - at + length)
       yield* base.take(start - at)
       await base.skip(end - start)
       yield* delta.take(length)
       at = end
+      if (number % readAtOnce === readAtOnce - 1) await yieldToEventLoop()
     }
     count(baseLength - at)
     if (made < head.length) throw new DamagedDelta('its result is shorter than it says')

@@ -23,7 +23,7 @@ import type { FleetRuns } from '../peers/fleet-runs.js'
 import { ageForPeer, requireSame } from '../peers/shared-identity.js'
 import type { Target } from '../target.js'
 import { nameOf, sharedRequest } from './shared-request.js'
-import type { RefsRun } from './splices/refs-run.js'
+import type { Inheritance, RefsRun } from './splices/refs-run.js'
 import type { RefsAskedFor, Splices } from './splices/splices.js'
 
 export interface DiskRefsOptions {
@@ -167,17 +167,22 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
       const target = { path, identity: identityOf(repository) }
       const common = { key, target, repository, serving }
       let tries = 0
-      const producer =
-        (seen: ObservedState): RevisingProducer =>
-        (signal) =>
-          read.make(this, { ...common, seen, isRetry: tries++ > 0 }, signal)
+      let inheritance: Inheritance | undefined
+      const producer = (seen: ObservedState): RevisingProducer => {
+        const inherited = fleet || asked.kind !== 'listing' ? undefined : splices.inheritanceOf(key, seen)
+        inheritance = inherited
+        return (signal) =>
+          read.make(this, { ...common, seen, inheritance: inherited, isRetry: tries++ > 0 }, signal)
+      }
       const own: FillRequest = {
+        ageMs: () => inheritance?.ageMs ?? 0,
         producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer(seen)),
         observe: async () => stateFor(await served.observe(target)),
         fillStarted: (entry, seen, ended) => {
           fillReports.started({ kind, entry, state: nameOf(seen), ended })
           void ended.then((result) => {
-            if (result === 'committed') splices.committed({ ...common, seen, isRetry: false }, asked, entry)
+            if (result === 'committed')
+              splices.committed({ ...common, seen, inheritance, isRetry: false }, asked, entry)
             // Bytes that were not yet on disk could not be freed when the listing was read; free them now.
             if (listings.holds(entry)) entry.cool()
           })

@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache'
 import type { Entry, Follower } from '../../streamcache/index.js'
-import { DamagedDelta, manipulation } from '../deltas/delta-format.js'
+import { DamagedDelta, deltaLengthMax, manipulation } from '../deltas/delta-format.js'
 import { splicedBody } from '../deltas/spliced-body.js'
 import { UpstreamUnavailable, type UpstreamResponse } from './client/upstream-client.js'
-import { answerMax, decoded, smartAnswer } from './smart-answer.js'
+import { answerMax, AnswerTooLong, decoded, smartAnswer } from './smart-answer.js'
 import { addressOf, type UpstreamRepository } from './upstream.js'
 
 /** 226 IM Used (RFC 3229, section 10.4.1). */
@@ -66,7 +66,7 @@ export class DeltaAnswers {
     let follower: Follower | undefined
     try {
       const sha256 = requireBase(response, base.entry)
-      const delta = counted(decoded(response), (bytes) => (sent += bytes))
+      const delta = counted(decoded(response, 2 * deltaLengthMax), (bytes) => (sent += bytes))
       follower = base.bytes ? undefined : base.entry.follow()
       if (follower && !(await base.entry.load()))
         throw new DamagedDelta('what it belongs to cannot be read any more')
@@ -77,7 +77,7 @@ export class DeltaAnswers {
       }
       this.#ended(name, 'applied', Math.max(0, made - sent))
     } catch (cause) {
-      if (!(cause instanceof DamagedDelta)) throw cause
+      if (!(cause instanceof DamagedDelta || cause instanceof AnswerTooLong)) throw cause
       this.#refused.set(addressOf(repository), true)
       this.#ended(name, 'damaged', 0)
       throw new UpstreamUnavailable(`${name} sent a damaged delta: ${cause.message}`, { cause })

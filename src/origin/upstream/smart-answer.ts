@@ -13,8 +13,12 @@ export const answerMax = 512 * 1024 * 1024
 /** Headers of a refusal that its client needs. */
 const refusalHeaders = new Set(['content-type', 'www-authenticate', 'retry-after'])
 
-/** Returns the body of a response without its content coding. @throws UpstreamUnavailable */
-export function decoded(response: UpstreamResponse): Readable {
+/**
+ * Returns the body of a response without its content coding.
+ * @param maxBytes most bytes that may come of a compressed body: gzip can go on for ever and make nothing
+ * @throws UpstreamUnavailable; so does reading the body
+ */
+export function decoded(response: UpstreamResponse, maxBytes = Infinity): Readable {
   const { body } = response
   const [coding = 'identity'] = response.values('content-encoding')
   if (coding === 'identity') return body
@@ -22,8 +26,30 @@ export function decoded(response: UpstreamResponse): Readable {
     body.destroy()
     throw new UpstreamUnavailable(`an upstream sent an answer in a coding that was not asked for: ${coding}`)
   }
+  upTo(maxBytes, body, () => body.destroy(new AnswerTooLong(maxBytes)))
   // What fails the one fails the other.
   return pipeline(body, createGunzip(), () => {})
+}
+
+/** Counts what is read of a body from now on. */
+function upTo(maxBytes: number, body: Readable, exceeded: () => void): void {
+  let left = maxBytes
+  body.on('data', (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) exceeded()
+  })
+}
+
+/** An answer goes on for longer than any that is of use. */
+export class AnswerTooLong extends UpstreamUnavailable {
+  constructor(maxBytes: number) {
+    super(`an upstream sent an answer about refs of more than ${maxBytes} bytes`)
+  }
+}
+
+/** Reads a body that is of no use, so that its connection can be used again; if it is long, closes the connection instead. */
+export function discard(body: Readable): void {
+  upTo(refusalMax, body, () => body.destroy())
 }
 
 /**
@@ -43,7 +69,7 @@ export async function refusalOf(response: UpstreamResponse): Promise<UpstreamRef
     const [name = '', value = ''] = response.headers.slice(at, at + 2)
     if (refusalHeaders.has(name.toLowerCase())) headers.push(name, value)
   }
-  return new UpstreamRefusal(status, headers, await beginningOf(decoded(response)))
+  return new UpstreamRefusal(status, headers, await beginningOf(decoded(response, 2 * refusalMax)))
 }
 
 async function beginningOf(body: AsyncIterable<Buffer>): Promise<Buffer> {
@@ -81,7 +107,7 @@ export async function smartAnswer(
   response: UpstreamResponse,
   check?: (chunk: Buffer) => void,
   maxBytes = answerMax,
-  body: AsyncIterable<Buffer> = decoded(response),
+  body: AsyncIterable<Buffer> = decoded(response, maxBytes),
 ): Promise<AsyncIterable<Buffer>> {
   const chunks = body[Symbol.asyncIterator]()
   const ending = new AnswerEnding()
@@ -93,8 +119,7 @@ export async function smartAnswer(
     if (read.done) return undefined
     const { value } = read
     total += value.length
-    if (total > maxBytes)
-      throw new UpstreamUnavailable(`an upstream sent an answer about refs of more than ${maxBytes} bytes`)
+    if (total > maxBytes) throw new AnswerTooLong(maxBytes)
     ending.push(value)
     requirePackets(ending)
     check?.(value)

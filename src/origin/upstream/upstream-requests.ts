@@ -13,7 +13,7 @@ import { manipulation } from '../deltas/delta-format.js'
 import { DeltaAnswers, deltaStatus, type DeltaAnswersOptions } from './delta-answers.js'
 import { ListingOrder } from './refs/listing-order.js'
 import { isSameRepository, redirection } from './renamed.js'
-import { decoded, refusalOf, smartAnswer } from './smart-answer.js'
+import { decoded, discard, refusalOf, smartAnswer } from './smart-answer.js'
 import { addressOf, type UpstreamRepository } from './upstream.js'
 
 /** Most repositories whose redirect is remembered. */
@@ -124,7 +124,7 @@ export class UpstreamRequests {
       headers: { ...condition(kept), ...(mayBeDelta && { 'A-IM': manipulation }) },
       answer: async (response, type, check) => {
         if (kept && isUnchanged(response, kept)) {
-          response.body.resume()
+          discard(response.body)
           return 'unchanged'
         }
         const isDelta = kept !== undefined && mayBeDelta && response.status === deltaStatus

@@ -94,7 +94,8 @@ export const freshnessMetrics = {
       },
       result: {
         spliced: 'only what had changed was asked for.',
-        unknown: 'nothing was known of an earlier state: the first fill, or the first change after a start.',
+        unknown:
+          'nothing was known of an earlier state: the first fill, the first change after a start, or lease mode in a fleet.',
         configuration: 'the configuration, `shallow` or the Git program had changed.',
         head: 'HEAD had changed.',
         links: 'there are links under refs/.',
@@ -103,9 +104,12 @@ export const freshnessMetrics = {
         reftable: 'the tables were compacted from the first on, or are not understood.',
         unreadable: 'a file could not be read, or was replaced meanwhile.',
         invalidated: 'a lease or an invalidation said that there was a change.',
+        unnamed: 'in lease mode: a lease was open, or something had changed that no lease had named.',
+        new: 'in lease mode: a ref was changed that was not listed before.',
+        symref: 'in lease mode: a symbolic ref was changed.',
         changing: 'refs changed each time while Git was asked, some times in a row.',
         answer: 'what Git answered was not as expected, or HEAD does not fit.',
-        age: 'entries have a maximum age: lease mode, or more loose refs than `--max-loose-refs`.',
+        age: 'entries have a maximum age: in lease mode, the last whole listing had reached it; or there are more loose refs than `--max-loose-refs`.',
         unobserved: 'a helper process has observed the repository, or there are links under refs/.',
         retry: 'an earlier run of the same fill had failed.',
         off: '`--splice off`, or switched off for the repository after a mismatch.',

@@ -21,7 +21,7 @@ function setUp(count: number) {
     const metrics = new Metrics()
     const [fleet] = FakeChannel.pair()
     const context = workerContext(
-      { index, count, isFirst: false, directory: '/', secret: '', pretty: false },
+      { index, count, isFirst: false, directory: '/', secret: '', passed: {}, pretty: false },
       { control, fleet },
     )
     return { metrics, control, scrape: context.sumMetrics(metrics.registry) }

@@ -98,10 +98,9 @@ for (const format of ['sha1', 'sha256'] as const) {
         const expected = advertisementOf(repository, version)
         for (const size of version === 0 ? [1, 7, 100_000] : [1000]) {
           const frame = await read(expected, size)
-          const chunks = frame?.advertise(listing) ?? []
+          const chunks = (await frame?.advertise(listing)) ?? []
           t.equal(Buffer.concat(chunks).toString('latin1'), expected.toString('latin1'), `v${version}`)
           t.ok(chunks.every(({ length }) => length > 0))
-          t.same(await frame?.advertiseInTurns(listing), chunks)
         }
       }
     })
@@ -115,18 +114,21 @@ t.test('a frame serves later states of refs, while HEAD points to the same', asy
   const frame = (await read(advertisementOf(repository, 0)))!
   git(repository, 'update-ref', 'refs/heads/main', makeCommit(repository, 'two', commit))
   git(repository, 'tag', '-a', '-m', 'x', 'v1', commit)
-  const derived = frame.advertise(listingOf(repository, 'sha1'))
+  const derived = await frame.advertise(listingOf(repository, 'sha1'))
   t.ok(Buffer.concat(derived!).equals(advertisementOf(repository, 0)))
   git(repository, 'update-ref', 'refs/heads/other', commit)
   git(repository, 'symbolic-ref', 'HEAD', 'refs/heads/other')
-  t.equal(frame.advertise(listingOf(repository, 'sha1')), undefined, 'another branch')
+  t.equal(await frame.advertise(listingOf(repository, 'sha1')), undefined, 'another branch')
   git(repository, 'symbolic-ref', 'HEAD', 'refs/heads/unborn')
-  t.equal(frame.advertise(listingOf(repository, 'sha1')), undefined, 'an unborn branch')
-  t.equal(await frame.advertiseInTurns(listingOf(repository, 'sha1')), undefined)
+  t.equal(await frame.advertise(listingOf(repository, 'sha1')), undefined, 'an unborn branch')
   const unborn = (await read(advertisementOf(repository, 0)))!
   git(repository, 'update-ref', '--no-deref', 'HEAD', commit)
-  t.equal(frame.advertise(listingOf(repository, 'sha1')), undefined, 'detached')
-  t.ok(Buffer.concat(unborn.advertise(listingOf(repository, 'sha1'))!).equals(advertisementOf(repository, 0)))
+  t.equal(await frame.advertise(listingOf(repository, 'sha1')), undefined, 'detached')
+  t.ok(
+    Buffer.concat((await unborn.advertise(listingOf(repository, 'sha1')))!).equals(
+      advertisementOf(repository, 0),
+    ),
+  )
 })
 
 t.test('files with names that no ref can have are broken refs', async (t) => {
@@ -134,20 +136,20 @@ t.test('files with names that no ref can have are broken refs', async (t) => {
   const commit = makeCommit(repository, 'one')
   git(repository, 'update-ref', 'refs/tags/one', commit)
   const frame = (await read(advertisementOf(repository, 0)))!
-  const isRight = (what: string): boolean => {
-    const chunks = frame.advertise(listingOf(repository, 'sha1')) ?? []
+  const isRight = async (what: string): Promise<void> => {
+    const chunks = (await frame.advertise(listingOf(repository, 'sha1'))) ?? []
     const expected = advertisementOf(repository, 0).toString('latin1')
-    return t.equal(Buffer.concat(chunks).toString('latin1'), expected, what)
+    t.equal(Buffer.concat(chunks).toString('latin1'), expected, what)
   }
   git(repository, 'tag', '-a', '-m', 'x', 'v1', commit)
   git(repository, 'symbolic-ref', 'refs/tags/alias', 'refs/tags/one')
   for (const name of ['p..q', 'v1 x', 'alias x', 'one  ', 'tab\t'])
     writeFileSync(join(repository, 'refs/tags', name), `${commit}\n`)
-  isRight('between other refs, some with attributes')
+  await isRight('between other refs, some with attributes')
   writeFileSync(join(repository, 'refs/heads/new\nline'), `${commit}\n`)
-  isRight('a newline in the first name')
+  await isRight('a newline in the first name')
   writeFileSync(join(repository, 'refs/heads/a b'), 'ref: refs/tags/one\n')
-  isRight('a symbolic ref as the first one')
+  await isRight('a symbolic ref as the first one')
 })
 
 t.test('there is no advertisement of what packed-refs has outside of refs/', async (t) => {
@@ -159,7 +161,7 @@ t.test('there is no advertisement of what packed-refs has outside of refs/', asy
     writeFileSync(join(repository, 'packed-refs'), `# pack-refs with: sorted\n${commit} ${name}\n`)
     const listing = listingOf(repository, 'sha1')
     t.ok(listing.find(Buffer.from(name)), `${name} is listed`)
-    t.equal(frame.advertise(listing), undefined)
+    t.equal(await frame.advertise(listing), undefined)
   }
 })
 
@@ -173,8 +175,8 @@ t.test('there is no advertisement of other object ids, or of no refs', async (t)
   for (const repository of [one, other])
     git(repository, 'update-ref', 'refs/heads/main', makeCommit(repository, 'one'))
   const frame = (await read(advertisementOf(one, 0)))!
-  t.equal(frame.advertise(listingOf(other, 'sha256')), undefined)
-  t.equal(frame.advertise(listingOf(empty, 'sha1')), undefined)
+  t.equal(await frame.advertise(listingOf(other, 'sha256')), undefined)
+  t.equal(await frame.advertise(listingOf(empty, 'sha1')), undefined)
 })
 
 const id = '1'.repeat(40)
@@ -193,11 +195,11 @@ t.test('after a splice, only lines of new blocks are new', async (t) => {
   const peeled = names.flatMap((name) => [refLine(name), pktLine(`${'2'.repeat(40)} ${name}^{}\n`)])
   const body = Buffer.concat([service, first, ...branches, ...peeled, flushPacket])
   const frame = (await read(body, 65_536))!
-  const chunks = frame.advertise(listing)!
+  const chunks = (await frame.advertise(listing))!
   t.ok(Buffer.concat(chunks).equals(body))
   const changed = refLine('refs/tags/t03000')
-  const spliced = listing.splice(['refs/tags/t03000'], Buffer.concat([changed, flushPacket]))
-  const others = frame.advertise(spliced)!
+  const spliced = await listing.splice(['refs/tags/t03000'], Buffer.concat([changed, flushPacket]))
+  const others = (await frame.advertise(spliced))!
   const known = new Set(chunks)
   t.equal(others.filter((chunk) => !known.has(chunk)).length, 1)
   t.equal(Buffer.concat(others).length, body.length - refLine('refs/tags/t03000^{}').length)
@@ -205,6 +207,58 @@ t.test('after a splice, only lines of new blocks are new', async (t) => {
     chunks.filter((chunk) => listing.chunks.includes(chunk)).length > 1,
     'blocks without attributes are the same',
   )
+})
+
+const otherId = '2'.repeat(40)
+const heads: Record<string, { readonly listed: Buffer[]; readonly caps: string; readonly shown: boolean }> = {
+  'symbolic HEAD': {
+    listed: [refLine('HEAD', ' symref-target:refs/heads/b00000')],
+    caps: 'caps symref=HEAD:refs/heads/b00000',
+    shown: true,
+  },
+  'detached HEAD': { listed: [refLine('HEAD')], caps: 'caps', shown: true },
+  'unborn HEAD': {
+    listed: [pktLine('unborn HEAD symref-target:refs/heads/x\n')],
+    caps: 'caps',
+    shown: false,
+  },
+  'no HEAD': { listed: [], caps: 'caps', shown: false },
+}
+const attributes = { plain: '', peeled: ` peeled:${otherId}`, symbolic: ' symref-target:refs/heads/b00001' }
+for (const [what, { listed, caps, shown }] of Object.entries(heads)) {
+  // One ref, some in one block, and several blocks.
+  for (const count of [1, 2, 50, 3000]) {
+    t.test(`${what} and ${count} refs`, async (t) => {
+      for (const [kind, attribute] of Object.entries(attributes)) {
+        const names = Array.from({ length: count }, (_, at) => `refs/heads/b${String(at).padStart(5, '0')}`)
+        const listing = new RefListing()
+        const lines = names.map((name) => refLine(name, attribute))
+        listing.append(Buffer.concat([...listed, ...lines, flushPacket]))
+        t.equal(listing.blocks.length > 1, count === 3000)
+        const shownNames = [...(shown ? ['HEAD'] : []), ...names]
+        const expected = shownNames.flatMap((name, at) => [
+          pktLine(`${id} ${name}${at === 0 ? `\0${caps}` : ''}\n`),
+          ...(kind === 'peeled' && name !== 'HEAD' ? [pktLine(`${otherId} ${name}^{}\n`)] : []),
+        ])
+        const body = Buffer.concat([service, ...expected, flushPacket])
+        const chunks = await (await read(body, 65_536))!.advertise(listing)
+        t.ok(Buffer.concat(chunks ?? []).equals(body), kind)
+        t.ok(chunks?.every(({ length }) => length > 0))
+      }
+    })
+  }
+}
+
+t.test('the lines of a large listing are written in turns', async (t) => {
+  const names = Array.from({ length: 60_000 }, (_, at) => `refs/tags/t${String(at).padStart(5, '0')}`)
+  const listing = new RefListing()
+  listing.append(Buffer.concat([...names.map((name) => refLine(name, attributes.peeled)), flushPacket]))
+  const first = pktLine(`${id} refs/tags/t00000\0caps\n`)
+  const frame = (await read(Buffer.concat([service, first, flushPacket])))!
+  let isOther = false
+  setImmediate(() => (isOther = true))
+  t.ok(await frame.advertise(listing))
+  t.ok(isOther)
 })
 
 t.test('what is not an advertisement with refs is not understood', async (t) => {

@@ -59,7 +59,7 @@ t.test('versions of a listing that share their blocks are compared where they di
   before.append(bytes)
   const { name } = refs[9000]!
   const line = Buffer.concat([pktLine(`${'5'.repeat(40)} ${name}\n`), Buffer.from('0000')])
-  const after = before.splice([name], line)
+  const after = await before.splice([name], line)
   let compared = 0
   const prototype = Buffer.prototype as object
   const original = Object.getOwnPropertyDescriptor(prototype, 'compare')!

@@ -1,6 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { encodeDelta } from '../../../src/origin/deltas/delta-format.js'
+import { splicedBody } from '../../../src/origin/deltas/spliced-body.js'
 import type { Splice } from '../../../src/streamcache/index.js'
 import { applied, digestOf } from '../../support/deltas.js'
 
@@ -45,6 +46,10 @@ const damages: Record<string, { readonly bytes: Buffer; readonly says: RegExp }>
     bytes: encodeDelta(lengths, [{ start: 190, end: 201, bytes: [] }]),
     says: /not there/,
   },
+  'that replaces nothing by nothing': {
+    bytes: encodeDelta(lengths, [{ start: 7, end: 7, bytes: [] }, ...replacements.slice(1)]),
+    says: /nothing by nothing/,
+  },
   'too long': {
     bytes: encodeDelta({ ...lengths, length: result.length - 1 }, replacements),
     says: /longer/,
@@ -67,4 +72,49 @@ t.test('a result with another digest is refused', (t) =>
 
 t.test('a base that is shorter than it should be is refused', (t) =>
   t.rejects(applied(base.subarray(0, 150), delta, digestOf(result)), /other bytes|too early/),
+)
+
+t.test('a delta of nothing but empty replacements ends at the first of them', async (t) => {
+  const head = encodeDelta(lengths, []).fill(0xff, 12)
+  let sent = 0
+  const endless = async function* (): AsyncGenerator<Buffer> {
+    yield head
+    for (; sent < 1000; sent++) yield Buffer.alloc(12)
+  }
+  const parts = splicedBody({
+    base: [base],
+    baseLength: base.length,
+    delta: endless(),
+    sha256: digestOf(base),
+  })
+  await t.rejects(parts.next(), /nothing by nothing/)
+  t.equal(sent, 0, 'no more of it is read')
+})
+
+/** Applies a delta, in one chunk, that removes so many bytes one by one. @returns iterations of the event loop meanwhile */
+async function turnsOfRemovals(count: number): Promise<number> {
+  const long = Buffer.alloc(2 * count, 'ab')
+  const removals = Array.from({ length: count }, (_, at) => ({ start: 2 * at, end: 2 * at + 1, bytes: [] }))
+  const damaged = encodeDelta({ baseLength: long.length, length: count }, removals)
+  let turns = 0
+  let turn = setImmediate(function next() {
+    turns++
+    turn = setImmediate(next)
+  })
+  try {
+    const result = Buffer.alloc(count, 'b')
+    const made = await applied(long, damaged, digestOf(result), damaged.length)
+    if (!made.equals(result)) throw new Error('it is wrong')
+  } finally {
+    clearImmediate(turn)
+  }
+  return turns
+}
+
+t.test('many replacements that make nothing do not block the event loop', async (t) => {
+  t.ok((await turnsOfRemovals(5_000)) >= 9)
+})
+
+t.test('a delta that is longer than any is refused', (t) =>
+  t.rejects(turnsOfRemovals(90_000), { name: 'DamagedDelta', message: /longer than any/ }),
 )

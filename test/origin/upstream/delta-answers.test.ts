@@ -1,4 +1,5 @@
 import t from 'tap'
+import { gzipSync } from 'node:zlib'
 import type { Entry } from '../../../src/streamcache/index.js'
 import { encodeDelta } from '../../../src/origin/deltas/delta-format.js'
 import { UpstreamRequests } from '../../../src/origin/upstream/upstream-requests.js'
@@ -113,6 +114,11 @@ const refused: Record<string, UpstreamAnswer> = {
   'with another result': answerWith({ ETag: `"${sha256}"` }),
   'that is cut': answerWith({}, delta.subarray(0, -1)),
   'that is none': answerWith({}, 'hello'),
+  // Members of gzip, which are valid, and make nothing.
+  'that goes on for ever': answerWith(
+    { 'Content-Encoding': 'gzip' },
+    openBody(gzipSync(delta.subarray(0, 16)), Buffer.alloc(3_000_000, gzipSync(''))),
+  ),
 }
 for (const [what, answer] of Object.entries(refused)) {
   t.test(`a delta ${what} fails, and none is asked for next time`, async (t) => {

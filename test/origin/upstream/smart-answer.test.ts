@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { pktLine } from '../../../src/git/protocol/pkt-line.js'
-import { decoded, refusalOf, smartAnswer } from '../../../src/origin/upstream/smart-answer.js'
+import { decoded, discard, refusalOf, smartAnswer } from '../../../src/origin/upstream/smart-answer.js'
 import {
   openBody,
   packets,
@@ -19,6 +19,9 @@ async function read(answer: UpstreamAnswer, check?: (chunk: Buffer) => void): Pr
   for await (const chunk of await smartAnswer(responseOf(answer), check)) chunks.push(chunk)
   return Buffer.concat(chunks)
 }
+
+const closed = (body: Readable): Promise<unknown> =>
+  new Promise((resolve) => (body.destroyed ? resolve(undefined) : body.once('close', resolve)))
 
 const gzip = { 'Content-Encoding': 'gzip' }
 
@@ -55,7 +58,7 @@ for (const [why, answer] of Object.entries(unusable)) {
     // The same, of an answer that would go on for ever.
     if (/no packets|coding|no gzip/.test(why)) {
       await t.rejects(read({ ...answer, body: source }), { name: 'UpstreamUnavailable' })
-      await new Promise((resolve) => (source.destroyed ? resolve(undefined) : source.once('close', resolve)))
+      await closed(source)
       t.ok(source.destroyed)
     }
   })
@@ -89,12 +92,34 @@ t.test(
       }
       await t.rejects(read(), { name: 'UpstreamUnavailable', message: /of more than 1048576 bytes/ })
       t.ok(length <= max)
-      await new Promise((resolve) =>
-        endless.destroyed ? resolve(undefined) : endless.once('close', resolve),
-      )
+      await closed(endless)
     }
   },
 )
+
+t.test('gzip that goes on for ever and makes nothing is cut, and its connection is free', async (t) => {
+  // An empty member of gzip after the other (RFC 1952, section 2.2).
+  const empty = Buffer.concat(Array.from({ length: 3000 }, () => gzipSync('')))
+  const max = 50_000
+  const body = openBody(empty)
+  await t.rejects(smartAnswer(responseOf({ body, headers: gzip }), undefined, max), {
+    ...{ name: 'UpstreamUnavailable', message: /of more than 50000 bytes/ },
+  })
+  await closed(body)
+  const refusal = openBody(empty, empty, empty)
+  await t.rejects(refusalOf(responseOf({ status: 404, body: refusal, headers: gzip })), /of more than/)
+  await closed(refusal)
+})
+
+t.test('a body of no use is read to its end, or closed if it is long', async (t) => {
+  const short = Readable.from([Buffer.alloc(1000)])
+  discard(short)
+  await once(short, 'end')
+  const endless = openBody(...Array.from({ length: 100 }, () => Buffer.alloc(10_000)))
+  discard(endless)
+  await closed(endless)
+  t.ok(endless.destroyed)
+})
 
 t.test('what a check finds ends the answer, and frees its connection', async (t) => {
   for (const failing of [1, 2]) {
@@ -116,7 +141,7 @@ t.test('a reader that stops frees the connection', async (t) => {
       t.ok(chunk.length > 0)
       break
     }
-    await new Promise((resolve) => (body.destroyed ? resolve(undefined) : body.once('close', resolve)))
+    await closed(body)
     t.ok(body.destroyed)
   }
 })

@@ -1,37 +1,45 @@
 import { packetLength, pktLine } from '../pkt-line.js'
 import { parseRef } from '../ref-line.js'
-import { allocate, type ListingBlock } from './block.js'
+import type { ListingBlock } from './block.js'
+import { Slabs } from './slabs.js'
 
 const peeledMark = Buffer.from(' peeled:')
 const symrefMark = Buffer.from(' symref-target:')
-const unborn = Buffer.from('unborn ')
 
 /** Lines that were derived, by the number of the block's line they begin with. They live as long as something uses them. */
 const known = new WeakMap<ListingBlock, Map<number, WeakRef<Buffer>>>()
 
 /**
  * Returns the lines that an advertisement of protocol v0 or v1 has for a block, from a line of it on (upload-pack.c,
- * write_v0_ref): the ref without its attributes, and one more for what an annotated tag points to in the end; none for an
- * unborn HEAD. The same Buffer each time; that of the block, if they are the same bytes.
+ * write_v0_ref): the ref without its attributes, and one more for what an annotated tag points to in the end. The same Buffer each
+ * time; that of the block, if they are the same bytes.
+ * @param from behind the line of an unborn HEAD, for which there is none
+ * @param memory for lines that are made now
  */
-export function advertisedLines(block: ListingBlock, from: number): Buffer {
+export function advertisedLines(block: ListingBlock, from: number, memory: Slabs): Buffer {
   const views = known.get(block) ?? new Map<number, WeakRef<Buffer>>()
-  const derived = views.get(from)?.deref() ?? derive(block, from)
+  const derived = views.get(from)?.deref() ?? derive(block, from, memory)
   views.set(from, new WeakRef(derived))
   known.set(block, views)
   return derived
 }
 
-function derive(block: ListingBlock, from: number): Buffer {
+/** Returns memory for the lines of blocks, as far as they are to be made. */
+export function memoryForLines(blocks: readonly ListingBlock[]): Slabs {
+  const isMade = (block: ListingBlock): boolean =>
+    !block.hasAttributes || known.get(block)?.get(0)?.deref() !== undefined
+  return new Slabs(blocks.reduce((sum, block) => sum + (isMade(block) ? 0 : block.bytes.length), 0))
+}
+
+function derive(block: ListingBlock, from: number, memory: Slabs): Buffer {
   const { bytes, lines, count } = block
-  const hasAttributes = block.symrefs.length > 0 || bytes.includes(peeledMark)
-  if (!hasAttributes) return from === 0 ? bytes : bytes.subarray(lines[from])
+  if (!block.hasAttributes) return from === 0 ? bytes : bytes.subarray(lines[from])
   const texts = new AdvertisedText(2 * bytes.length)
   if (block.symrefs.length > 0) {
     for (let line = from; line < count; line++)
       texts.add(bytes, lines[line] as number, lines[line + 1] as number)
   } else addPeeled(texts, block, from)
-  return texts.end()
+  return texts.end(memory)
 }
 
 /** Adds lines whose only attributes are peeled objects: there may be very many, and what is between them is copied at once. */
@@ -48,12 +56,12 @@ function addPeeled(texts: AdvertisedText, { bytes, lines, count }: ListingBlock,
   texts.addPlain(bytes, at, lines[count] as number)
 }
 
-/** Returns the lines for one line of a block; no bytes: it is that of an unborn HEAD. */
+/** Returns the lines for one line of a block, which is not that of an unborn HEAD. */
 export function advertisedLine({ bytes, lines }: ListingBlock, line: number): Buffer {
   const [start, end] = [lines[line] as number, lines[line + 1] as number]
   const texts = new AdvertisedText(2 * (end - start))
   texts.add(bytes, start, end)
-  return texts.end()
+  return texts.end(new Slabs(end - start))
 }
 
 /**
@@ -77,7 +85,6 @@ class AdvertisedText {
   }
 
   add(bytes: Buffer, start: number, end: number): void {
-    if (bytes.compare(unborn, 0, unborn.length, start + 4, start + 4 + unborn.length) === 0) return
     const nameAt = bytes.indexOf(space, start) + 1
     const nameEnd = attributesAt(bytes, nameAt, end)
     if (nameEnd < 0) {
@@ -126,8 +133,8 @@ class AdvertisedText {
     this.#used += this.#bytes.write(text, this.#used, 'latin1')
   }
 
-  end(): Buffer {
-    const exact = allocate(this.#used)
+  end(memory: Slabs): Buffer {
+    const exact = memory.take(this.#used)
     this.#bytes.copy(exact, 0, 0, this.#used)
     return exact
   }

@@ -24,6 +24,7 @@ export interface Symref {
 }
 
 const symrefMark = Buffer.from(' symref-target:')
+const peeledMark = Buffer.from(' peeled:')
 
 /** A part of a listing that never changes, so that all versions of the listing in which it is the same share it. */
 export class ListingBlock implements Lines {
@@ -31,6 +32,8 @@ export class ListingBlock implements Lines {
   readonly lines: Uint32Array
   readonly count: number
   readonly symrefs: readonly Symref[]
+  /** Has any line an attribute? */
+  readonly hasAttributes: boolean
 
   /** @param lines as `Lines` says; one more than there are lines */
   constructor(bytes: Buffer, lines: Uint32Array) {
@@ -38,6 +41,7 @@ export class ListingBlock implements Lines {
     this.lines = lines
     this.count = lines.length - 1
     this.symrefs = symrefsOf(bytes, lines)
+    this.hasAttributes = this.symrefs.length > 0 || bytes.includes(peeledMark)
   }
 }
 

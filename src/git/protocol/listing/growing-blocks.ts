@@ -1,11 +1,6 @@
 import { allocate, blockSize, ListingBlock, shortestLine, type Lines } from './block.js'
+import { slabSize } from './slabs.js'
 import { Spine } from './spine.js'
-
-/**
- * Bytes that are allocated at once: 16 blocks, one after another, so that an answer can be sent in few pieces. Appending
- * never copies more than that at once, so that it never takes long.
- */
-const slabSize = 16 * blockSize
 
 /** A block whose lines are still coming. */
 class GrowingBlock implements Lines {
@@ -46,6 +41,7 @@ class GrowingBlock implements Lines {
 /** The blocks of a listing that is being read. */
 export class GrowingBlocks {
   readonly spine = new Spine()
+  /** Appending never copies more than one slab at once, so that it never takes long. */
   #slab: Buffer = Buffer.alloc(0)
   /** Bytes of the slab that blocks have. */
   #used = 0

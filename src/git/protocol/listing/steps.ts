@@ -6,14 +6,6 @@ export type Steps<Result> = Generator<undefined, Result>
 /** Milliseconds after which the event loop gets a turn. */
 const turn = 2
 
-/** Does all of the work now, and returns its result. */
-export function atOnce<Result>(steps: Steps<Result>): Result {
-  for (;;) {
-    const step = steps.next()
-    if (step.done) return step.value
-  }
-}
-
 /** Does the work in turns of about 2 ms, between which the event loop runs. Resolves with its result. */
 export async function inTurns<Result>(steps: Steps<Result>): Promise<Result> {
   for (let since = performance.now(); ;) {

@@ -6,6 +6,4 @@ export interface ListedRefs {
   find(name: Buffer): Ref | undefined
   /** Returns all symbolic refs in it, HEAD too, and where they point in the end. */
   symrefs(): readonly { readonly name: Buffer; readonly target: Buffer }[]
-  /** Returns refs in order from the first whose name is not before `from`, without HEAD. */
-  names(from: Buffer): Iterable<Ref>
 }

@@ -1,12 +1,9 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import type { OpenDirectory } from '../../filesystem/open-directory.js'
+import { openRegularFile } from '../../filesystem/open-regular-file.js'
 import type { PathGuard } from '../../filesystem/path-guard.js'
 import { versionOf } from '../snapshot-memory.js'
 import { FullNeeded } from './full-reason.js'
-
-/** Neither follows a link, nor waits for the writer of a pipe. */
-const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** A version of packed-refs, held open: it stays readable when another file takes its name. */
 export class PackedRefsFile {
@@ -23,21 +20,15 @@ export class PackedRefsFile {
   static async open(common: OpenDirectory, guard?: PathGuard): Promise<PackedRefsFile | undefined> {
     const { path, real } = common.at('packed-refs')
     guard?.check(real!)
-    let handle: FileHandle
+    let file
     try {
-      handle = await open(path, flags)
+      file = await openRegularFile(path)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
     }
-    try {
-      const stats = await handle.stat({ bigint: true })
-      if (!stats.isFile()) throw new FullNeeded('packed-refs')
-      return new PackedRefsFile(handle, versionOf(stats))
-    } catch (error) {
-      await handle.close()
-      throw error
-    }
+    if (!file) throw new FullNeeded('packed-refs')
+    return new PackedRefsFile(file.handle, versionOf(file.stats))
   }
 
   /**

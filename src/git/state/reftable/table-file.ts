@@ -1,19 +1,17 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { systemPath } from '../../filesystem/byte-path.js'
+import { openRegularFile } from '../../filesystem/open-regular-file.js'
+import { versionOf } from '../snapshot-memory.js'
 import { DamagedTable } from './damaged-table.js'
 
 /** Bytes per read from disk: some thousand records, which take about a millisecond. */
 const windowSize = 128 * 1024
 
-/** A link is no table of Git's, and may lead anywhere; opening a pipe must not wait for its writer. */
-const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
 /** An open table, read in pieces: holds one piece in memory, or one block if that is larger. */
 export class TableFile {
   /** Bytes when it was opened. Git never writes to a table that has its final name. */
   readonly size: number
-  /** Equal for equal versions of a file: device, inode, size, mtime and ctime. */
+  /** See `versionOf`, when it was opened. */
   readonly version: string
   readonly #handle: FileHandle
   #window = Buffer.allocUnsafe(windowSize)
@@ -28,16 +26,9 @@ export class TableFile {
 
   /** @throws DamagedTable if it is not a regular file; the system's error. The caller closes it. */
   static async open(path: string): Promise<TableFile> {
-    const handle = await open(systemPath(path), flags)
-    try {
-      const stats = await handle.stat({ bigint: true })
-      if (!stats.isFile()) throw new DamagedTable('not a regular file')
-      const { dev, ino, size, mtimeNs, ctimeNs } = stats
-      return new TableFile(handle, Number(size), `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`)
-    } catch (error) {
-      await handle.close()
-      throw error
-    }
+    const file = await openRegularFile(systemPath(path))
+    if (!file) throw new DamagedTable('not a regular file')
+    return new TableFile(file.handle, Number(file.stats.size), versionOf(file.stats))
   }
 
   /**

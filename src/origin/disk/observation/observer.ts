@@ -13,6 +13,7 @@ import { Disks } from './disks.js'
 import type { ObservedState } from '../../../freshness/observed-state.js'
 import { changesNameOf, type LeaseStatus } from '../../../freshness/lease.js'
 import type { MutatorLeases } from '../../../freshness/mutator-leases.js'
+import { LeasedRefs } from './leased-refs.js'
 import type { Modes } from './modes.js'
 import { CoalescedObservations } from '../../../freshness/coalesced-observations.js'
 
@@ -59,7 +60,8 @@ const clockBehindMs = 1000
  * changes nothing. In mode `lease`, the disk tells only how the repository is configured, and the leases name the state of
  * its refs: it is unsettled while a lease is open, and the end of a lease increases the generation. There the token
  * contains the id of the memory that counts leases, since leases may have been opened and ended while it was not there; and
- * no entry answers for longer than `unleasedMaxAgeMs`, in case of changes for which no lease was opened.
+ * no entry answers for longer than `unleasedMaxAgeMs`, in case of changes for which no lease was opened. While no lease is open,
+ * the observation gives access to what the ended ones have named (`LeasedRefs`).
  *
  * In a fleet, leases are counted for all nodes. The mode `lease` asks anew what they tell, as part of each observation; the
  * mode `observe` is content with hints of invalidations. Nodes may be in different modes: one that still reads the disk ends
@@ -168,7 +170,8 @@ export class Observer {
   /** Combines what is on disk with the current status of the leases. */
   #withLeases({ state, refs }: NonNullable<DiskObservation['observed']>): Observation {
     const { leases, modes, observed, unleasedMaxAgeMs } = this.#options
-    const status = leases.statusOf(state.repository.commonDir)
+    const { commonDir } = state.repository
+    const status = leases.statusOf(commonDir)
     const { open, openings, changes } = status
     const common = unleasedState(state.repository, status)
     const capabilities: ObservedState = { ...state.capabilities, ...common }
@@ -189,6 +192,10 @@ export class Observer {
       openings,
       maxAgeMs: unleasedMaxAgeMs,
       subject: common.subject,
+      // What an open lease changes is not known before its end.
+      ...(open === 0 && leases.changedSince
+        ? { details: new LeasedRefs((before) => leases.changedSince?.(commonDir, before)) }
+        : undefined),
     }
     return { ...state, capabilities, refs: leasedRefs }
   }

@@ -64,7 +64,7 @@ export class DerivedAdvertisements {
     // If the fill of the listing has failed, that of the advertisement may succeed all the same.
     const listing = await wholeOf(list).catch(() => undefined)
     if (!listing) return 'answer'
-    const chunks = await frame.advertiseInTurns(listing)
+    const chunks = await frame.advertise(listing)
     if (!chunks) {
       // HEAD points elsewhere by now: what Git writes next is read anew.
       if (this.#frames.peek(name) === frame) this.#frames.delete(name)

@@ -26,8 +26,10 @@ const oneOf = 200
 const quietMs = 10_000
 /** Audits of one splice that may be inconclusive. */
 const triesMax = 3
-/** Most keys whose splices are counted or wait for an audit. */
+/** Most keys whose splices are counted, or wait for the end of a busy spell. */
 const keysMax = 10_000
+/** Most splices that are to be audited now; others wait like those of a busy spell. */
+const dueMax = 1000
 
 /** Compares splices with what Git lists, in the background: one at a time, and never in the way of a client. */
 export class SpliceAudits {
@@ -40,7 +42,7 @@ export class SpliceAudits {
     max: keysMax,
   })
   readonly #tries = new WeakMap<Entry, number>()
-  /** Those to be audited, oldest first, by key. */
+  /** Those to be audited, oldest first, by key: at most `dueMax`. */
   readonly #due = new Map<string, Spliced>()
   #running: Promise<void> | undefined
   #cancelSweep: (() => void) | undefined
@@ -72,7 +74,7 @@ export class SpliceAudits {
     this.#abort.abort(new Error('the process is about to end'))
   }
 
-  /** Leaves a splice to the audit at the end of the busy spell. */
+  /** Leaves a splice to a later audit, if no other one of its key is made meanwhile. */
   #postpone(spliced: Spliced): void {
     if (this.#abort.signal.aborted) return
     this.#unaudited.set(spliced.entry.key, { spliced, atMs: this.#clock.now() })
@@ -90,8 +92,10 @@ export class SpliceAudits {
   }
 
   #audit(spliced: Spliced): void {
-    this.#unaudited.delete(spliced.entry.key)
-    this.#due.set(spliced.entry.key, spliced)
+    const { key } = spliced.entry
+    if (this.#due.size >= dueMax && !this.#due.has(key)) return this.#postpone(spliced)
+    this.#unaudited.delete(key)
+    this.#due.set(key, spliced)
     this.#running ??= this.#auditAll().finally(() => (this.#running = undefined))
   }
 

@@ -8,7 +8,7 @@ export type UnsplicedReason =
   | FullReason['full']
   /** `--splice off`, or switched off for the repository after a mismatch. */
   | 'off'
-  /** Entries of the state have a maximum age, which only a whole listing can keep. */
+  /** Entries of the state have a maximum age, and the earlier listing has reached it, or only a whole listing can keep it. */
   | 'age'
   /** A helper process has observed the repository. */
   | 'unobserved'
@@ -16,6 +16,12 @@ export type UnsplicedReason =
   | 'unknown'
   /** A lease or an invalidation says that there was a change, whatever the disk shows. */
   | 'invalidated'
+  /** In lease mode: a lease is open, or something has changed that no lease has named. */
+  | 'unnamed'
+  /** In lease mode: a ref was changed that the earlier listing does not show. */
+  | 'new'
+  /** In lease mode: a symbolic ref was changed. */
+  | 'symref'
   /** Refs changed each time while Git was asked. */
   | 'changing'
   /** Git's answer, or HEAD in it, was not as expected. */

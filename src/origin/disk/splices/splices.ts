@@ -10,9 +10,10 @@ import type { DiskQuestion } from '../../peers/peer-question.js'
 import type { RefListings, SharedListing } from '../../ref-listings.js'
 import type { Target } from '../../target.js'
 import { forgetRepository } from '../entry-keys.js'
+import { LeasedRefs } from '../observation/leased-refs.js'
 import { DerivedAdvertisements } from './derived-advertisements.js'
 import { KnownListings } from './known-listings.js'
-import { refDetailsOf, type RefsRun } from './refs-run.js'
+import { leasedRefsOf, refDetailsOf, type Inheritance, type RefsRun } from './refs-run.js'
 import { SpliceAudits } from './splice-audits.js'
 import { SpliceReports, type SpliceReportsOptions } from './splice-reports.js'
 import { SplicedListings } from './spliced-listings.js'
@@ -73,12 +74,21 @@ export class Splices {
     if (earlier && earlier !== entry) this.#options.listings.forget(earlier)
     if (asked.kind === 'listing') this.saw(entry, run.repository, run.seen)
     else if (asked.version !== 2 && !isMade) this.#advertisements.learn(asked.version, run, entry)
-    if (isMade) this.#audit(run, asked, entry)
+    // In lease mode, what Git lists may rightly differ: it also shows what no lease has told of.
+    if (isMade && !run.inheritance) this.#audit(run, asked, entry)
+  }
+
+  /** Returns what the listing of a state may be made of where leases alone decide, if anything. @param key of the listing */
+  inheritanceOf(key: string, seen: ObservedState): Inheritance | undefined {
+    const base = leasedRefsOf(seen) && this.#known.get(key)
+    if (!base || !(base.refs instanceof LeasedRefs)) return undefined
+    const ageMs = this.#options.cache.ageMsOf(base.entry)
+    return ageMs < seen.maxAgeMs ? { base, ageMs } : undefined
   }
 
   /** Notes what was observed of the state that a committed listing stands for. Has no effect when repeated. */
   saw(entry: Entry, repository: Repository, state: ObservedState): void {
-    const details = refDetailsOf(state)
+    const details = leasedRefsOf(state) ?? refDetailsOf(state)
     if (details && state.unsettledMs === 0 && entry.token === state.token)
       this.#known.note(entry, state.generation, repository, details)
   }

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ObservedState } from '../../../../src/freshness/observed-state.js'
+import { LeasedRefs } from '../../../../src/origin/disk/observation/leased-refs.js'
 import { Leases } from '../../../../src/freshness/leases.js'
 import { Modes, type ModeRule } from '../../../../src/origin/disk/observation/modes.js'
 import {
@@ -104,7 +105,12 @@ t.test(
 )
 
 t.test('lease: leases name the state, whatever refs are on disk', async (t) => {
-  const { leases, repository, refs, results } = makeWorld(t, 'lease')
+  const { leases, repository, refs: observed, results } = makeWorld(t, 'lease')
+  const refs = async (): Promise<ObservedState> => {
+    const { details, ...state } = await observed()
+    t.equal(details instanceof LeasedRefs, state.unsettledMs === 0, 'what an open lease changes is not known')
+    return state
+  }
   const before = await refs()
   t.match(before, { unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: 5000 })
   t.same(results, ['settled'])
@@ -119,6 +125,13 @@ t.test('lease: leases name the state, whatever refs are on disk', async (t) => {
   t.same(await refs(), { ...before, unsettledMs: Infinity, generation: 1, openings: 2 }, 'one is still open')
   leases.end(other.id, 'unchanged')
   t.same(await refs(), { ...before, generation: 1, openings: 2 })
+
+  const { details } = await observed()
+  leases.end(leases.open(repository, 60_000).id, 'changed', ['refs/heads/new'])
+  for (const known of [details, (await observed()).details] as LeasedRefs[]) {
+    t.same(known.changedSince(1), ['refs/heads/new'], 'up to now')
+    t.equal(known.changedSince(0), undefined, 'the lease before did not name anything')
+  }
 
   git(repository, 'config', 'transfer.hideRefs', 'refs/hidden')
   t.not((await refs()).token, before.token, 'configuration is observed')

@@ -32,7 +32,12 @@ function makeRig(): Rig {
 function splice(
   bytes: string,
   listed = bytes,
-  { token = 't', isCurrent = () => true }: { token?: string; isCurrent?: () => boolean } = {},
+  {
+    token = 't',
+    key = 'listing sha1 /r.git',
+    isCurrent = () => true,
+    wait,
+  }: { token?: string; key?: string; isCurrent?: () => boolean; wait?: Promise<void> } = {},
 ): Spliced & { readonly audited: () => number; readonly dropped: () => number } {
   let audited = 0
   let dropped = 0
@@ -40,7 +45,7 @@ function splice(
     yield Buffer.from(bytes)
   }
   const entry = {
-    key: 'listing sha1 /r.git',
+    key,
     token: 't',
     load: () => true,
     follow: () => Object.assign(read(), { close: () => {} }),
@@ -50,6 +55,7 @@ function splice(
     observe: () => Promise.resolve({ token, unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: Infinity }),
     list: async function* () {
       audited++
+      await wait
       yield Buffer.from(listed)
     },
     drop: () => dropped++,
@@ -121,6 +127,26 @@ t.test('one that was superseded is not tried again', async (t) => {
   const { audits, clock } = makeRig()
   audits.made(splice('old', 'new', { isCurrent: () => false }))
   await audits.idle()
+  t.equal(clock.timers, 0)
+})
+
+t.test('no more than a thousand wait for an audit, and the others are audited later', async (t) => {
+  const { audits, clock, verdicts } = makeRig()
+  let go = (): void => {}
+  const wait = new Promise<void>((resolve) => (go = resolve))
+  const all = Array.from({ length: 1502 }, (_, number) => splice('same', 'same', { key: `${number}`, wait }))
+  for (const each of all) audits.made(each)
+  go()
+  await audits.idle()
+  // One was running.
+  t.strictSame(
+    all.flatMap((each, index) => (each.audited() === 0 ? [index] : [])),
+    Array.from({ length: 501 }, (_, index) => 1001 + index),
+  )
+  clock.advance(2 * quietMs)
+  await audits.idle()
+  t.ok(all.every((each) => each.audited() === 1))
+  t.strictSame(await verdicts(), { equal: 1502 })
   t.equal(clock.timers, 0)
 })
 

@@ -1,0 +1,32 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Client } from '../access/proxies.js'
+import { printablePath } from '../service/printable-path.js'
+import type { ProtocolDetails } from '../service/request-log.js'
+import { originForm } from './route.js'
+
+/** Most characters of a User-Agent in a log line. */
+const agentMax = 256
+
+/** Returns what the log says of a request, by the names of OpenTelemetry's conventions for HTTP servers. */
+export function logDetails(
+  { method, url = '', headers, httpVersion }: IncomingMessage,
+  { headersSent, statusCode }: ServerResponse,
+  client: Client,
+): ProtocolDetails {
+  // Node has 200 before a status is set.
+  const status = headersSent ? statusCode : undefined
+  return {
+    status,
+    hasCredentials: headers.authorization !== undefined,
+    attributes: {
+      'http.request.method': method,
+      'http.response.status_code': status,
+      'url.path': printablePath(originForm(url)),
+      'url.scheme': client.scheme,
+      'client.address': client.address,
+      'network.peer.address': client.route.at(-1),
+      'network.protocol.version': httpVersion,
+      'user_agent.original': headers['user-agent']?.slice(0, agentMax),
+    },
+  }
+}
