@@ -17,6 +17,7 @@ const whole = [
     'authTimeoutSeconds',
     'observeTimeoutSeconds',
     'unleasedMaxAgeSeconds',
+    'accessLogSlowSeconds',
   ],
   ...['leaseMaxSeconds', 'cacheMaxAgeSeconds', 'packMaxAgeSeconds', 'packGraceSeconds', 'fillTimeoutSeconds'],
   ...[
