@@ -143,7 +143,7 @@ async function answer(
     return void response.end(fault.body ?? '')
   }
   if (fault?.kind === 'wait') await fault.until
-  if (fault && 'after' in fault && fault.kind !== 'truncated-chunks') limitBytes(socket, fault)
+  if (fault && 'after' in fault && fault.kind !== 'truncated-chunks') limitBytes(response, fault)
   const incoming = await forwarded(request, response, base, agent)
   let headers = withoutPerConnection(incoming.rawHeaders)
   if (fault?.kind === 'wrong-length' || fault?.kind === 'truncated-chunks') {
@@ -213,14 +213,17 @@ async function bodyOf(incoming: IncomingMessage): Promise<{ length: number; body
   return { length: body.length, body }
 }
 
-/** Lets that many bytes through to a socket, and then resets it, closes it, or drops all others. */
-function limitBytes(socket: Socket, { kind, after }: { kind: string; after: number }): void {
+/** Lets that many bytes of a response through to its socket, and then resets it, closes it, or drops all others. */
+function limitBytes(response: ServerResponse, { kind, after }: { kind: string; after: number }): void {
+  const socket = response.socket!
   let left = after
   const stop = (): void => {
     if (kind === 'reset') socket.resetAndDestroy()
     else if (kind === 'close') socket.destroySoon()
   }
   if (after === 0 && kind !== 'hang') return stop()
+  // A response that is shorter ends as it should, and the next one on the connection is not limited.
+  response.once('finish', () => left > 0 && Reflect.deleteProperty(socket, 'write'))
   const write = socket.write.bind(socket) as (data: Buffer, callback?: () => void) => boolean
   socket.write = (data: string | Uint8Array, ...rest: unknown[]): boolean => {
     const encoding = typeof rest[0] === 'string' ? (rest[0] as BufferEncoding) : 'utf8'
