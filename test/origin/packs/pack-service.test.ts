@@ -97,8 +97,10 @@ async function open(t: Test, changes: Partial<PackServiceOptions> = {}) {
     return Object.fromEntries(values.map(({ labels, value }) => [String(labels.result), value]))
   }
   const passedFor = async () => (await metrics.packsPassed.get()).values.map(({ labels }) => labels.reason)
-  const fills = async () =>
-    (await metrics.fills.get()).values.map(({ labels, value }) => [labels.result, value])
+  const fills = async () => {
+    const { values } = await metrics.fills.get()
+    return values.filter(({ value }) => value > 0).map(({ labels, value }) => [labels.result, value])
+  }
   return {
     ...{ path, wrapper, service, seen, knownTags, warnings, counted, passedFor, fills },
     tip: git(path, 'rev-parse', 'main'),

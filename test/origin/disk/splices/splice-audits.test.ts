@@ -23,7 +23,8 @@ function makeRig(): Rig {
   const reports = new SpliceReports({ enabled: true, metrics, log: log as never })
   const verdicts = async (): Promise<Record<string, number>> => {
     const { values } = await metrics.spliceAudits.get()
-    return Object.fromEntries(values.map(({ labels, value }) => [String(labels.verdict), value]))
+    const counted = values.filter(({ value }) => value > 0)
+    return Object.fromEntries(counted.map(({ labels, value }) => [String(labels.verdict), value]))
   }
   return { clock, reports, logged, audits: new SpliceAudits(reports, clock), verdicts }
 }
