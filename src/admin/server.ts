@@ -45,7 +45,12 @@ export function createAdminServer(options: AdminServerOptions): Server {
       sendProblem(response, 403, rejection)
       return
     }
-    answer(options, document, bodies, request, response).catch((err: unknown) => {
+    // Browsers send Origin with all but simple GET requests.
+    if (request.headers.origin !== undefined)
+      return sendProblem(response, 403, 'requests of web pages are not accepted')
+    let reply: Reply | undefined
+    const replied = (given: Reply): void => void (reply = given)
+    const answered = answer(options, document, bodies, request, response, replied).catch((err: unknown) => {
       log.error(
         { err, method: request.method, url: request.url?.split('?', 1)[0] },
         'an admin request failed',
@@ -53,27 +58,25 @@ export function createAdminServer(options: AdminServerOptions): Server {
       if (!response.headersSent) sendProblem(response, 500, 'internal error; see the log of refstream')
       else response.destroy()
     })
+    // What was changed is in the audit trail also if its client has left without the answer.
+    void answered.then(() => audit(log, request, response, options.tokens?.(), reply))
   })
 }
 
 async function answer(
-  { metrics, log, scrape, notReady, endpoints, tokens }: AdminServerOptions,
+  { metrics, scrape, notReady, endpoints, tokens }: AdminServerOptions,
   document: object,
   bodies: RequestBodies,
   request: IncomingMessage,
   response: ServerResponse,
+  replied: (reply: Reply) => void,
 ): Promise<void> {
-  // Browsers send Origin with all but simple GET requests.
-  if (request.headers.origin !== undefined)
-    return sendProblem(response, 403, 'requests of web pages are not accepted')
   const path = request.url?.split('?', 1)[0] ?? ''
-  let reply: Reply | undefined
-  response.once('finish', () => audit(log, request, response, tokens?.(), reply))
   if (tokens && !isPublic(path) && !tokens().matchAnyOf(request.headers.authorization)) {
     response.setHeader('WWW-Authenticate', 'Bearer realm="refstream admin"')
     return sendProblem(response, 401, 'a token of admin-token-file is required: Authorization: Bearer TOKEN')
   }
-  if (await route(endpoints, request, response, bodies, (given) => (reply = given))) return
+  if (await route(endpoints, request, response, bodies, replied)) return
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD')
     text(response, 405, 'use GET')
