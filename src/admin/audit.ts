@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parseCredentials } from '../access/credentials.js'
 import type { Tokens } from '../access/tokens.js'
+import { printablePath } from '../service/printable-path.js'
 import type { Log } from '../telemetry/log.js'
 import type { Reply } from './endpoint.js'
 
@@ -44,7 +45,7 @@ export function audit(
       'event.name': event,
       'http.request.method': method,
       'http.response.status_code': statusCode,
-      'url.path': isLease ? '/v1/leases' : path.slice(0, 256),
+      'url.path': isLease ? '/v1/leases' : printablePath(path).slice(0, 256),
       'client.address': socket.remoteAddress,
       'user.name': credentials?.scheme === 'bearer' ? tokens?.nameOf(credentials.token) : undefined,
       'refstream.repository': lineOf(body?.['repository']) ?? reply?.repository,

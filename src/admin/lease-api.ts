@@ -145,7 +145,7 @@ export function leaseEndpoints({ leases, maxSeconds, invalidated }: LeaseApiOpti
 /** Returns names as leases keep them. @throws Problem */
 function namesOf(refs: readonly string[] = []): readonly string[] | undefined {
   try {
-    return changedRefs(refs.map((name) => Buffer.from(name)))
+    return changedRefs(refs)
   } catch (error) {
     throw error instanceof MalformedRefName ? new Problem(400, `refs: ${error.message}`) : error
   }

@@ -52,7 +52,7 @@ function parsePath(text: string): string {
 
 function parseRef(text: string): string {
   try {
-    changedRefs([Buffer.from(text)])
+    changedRefs([text])
     return text
   } catch (error) {
     throw new InvalidArgumentError(`${(error as Error).message}.`)

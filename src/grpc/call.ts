@@ -2,7 +2,7 @@ import type { handleServerStreamingCall, ServerUnaryCall, ServerWritableStream }
 import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
 import { callAfter } from '../limits/clock.js'
-import type { ProtocolDetails } from '../service/request-log.js'
+import { agentMax, type ProtocolDetails } from '../service/request-log.js'
 import { RequestRecord, type RequestKind, type RequestMonitors } from '../service/request-record.js'
 import { untilUnexchanged, type Target } from '../origin/target.js'
 import { toRpcFailure } from './status.js'
@@ -159,7 +159,7 @@ export class DataCall<Request, Response> extends RequestRecord {
         'rpc.method': this.method,
         'rpc.grpc.status_code': this.#code,
         'client.address': this.#address || undefined,
-        'user_agent.original': agent?.toString().slice(0, 256),
+        'user_agent.original': agent?.toString().slice(0, agentMax),
       },
     }
   }

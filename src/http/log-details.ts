@@ -1,11 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Client } from '../access/proxies.js'
 import { printablePath } from '../service/printable-path.js'
-import type { ProtocolDetails } from '../service/request-log.js'
+import { agentMax, type ProtocolDetails } from '../service/request-log.js'
 import { originForm } from './route.js'
-
-/** Most characters of a User-Agent in a log line. */
-const agentMax = 256
 
 /** Returns what the log says of a request, by the names of OpenTelemetry's conventions for HTTP servers. */
 export function logDetails(

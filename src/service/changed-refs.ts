@@ -14,12 +14,14 @@ export class MalformedRefName extends Error {
  * @returns undefined: none or too many are named, so that any ref may have changed
  * @throws MalformedRefName
  */
-export function changedRefs(names: readonly Buffer[]): readonly string[] | undefined {
+export function changedRefs(names: readonly (Buffer | string)[]): readonly string[] | undefined {
+  // Before anything is copied: there may be very many.
   if (names.length === 0 || names.length > changedRefsMax) return undefined
   return names.map((name) => {
-    const text = name.toString('latin1')
+    const bytes = typeof name === 'string' ? Buffer.from(name) : name
+    const text = bytes.toString('latin1')
     if (isFullName(text)) return text
-    const shown = JSON.stringify(name.toString('utf8', 0, 100))
+    const shown = JSON.stringify(bytes.toString('utf8', 0, 100))
     throw new MalformedRefName(`${shown} is not the full name of a ref, such as refs/heads/main, or HEAD`)
   })
 }

@@ -39,6 +39,9 @@ export interface LoggedRequest {
   readonly details: () => ProtocolDetails
 }
 
+/** Most characters of a User-Agent in a log line. */
+export const agentMax = 256
+
 /** Outcomes of requests that were not answered as they should be. */
 const failures = new Set(['aborted', 'error', 'forbidden', 'not_found', 'rejected', 'shed'])
 
