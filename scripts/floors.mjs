@@ -13,7 +13,7 @@ export const floors = [
   ['freshness'],
   ['fleet'],
   ['streamcache', 'git', 'access'],
-  ['config', 'telemetry', 'limits'],
+  ['config', 'telemetry', 'limits', 'status'],
 ]
 
 /** Rooms that import no other room at all. */
@@ -37,7 +37,13 @@ export const innerFloors = {
     ],
     ['proxies.ts'],
   ],
-  assembly: [['workers'], ['.'], ['fleet'], ['worker-context']],
+  admin: [
+    ['server.ts'],
+    ['status', 'lease-api.ts', 'webhooks.ts', 'openapi.ts', 'router.ts', 'audit.ts'],
+    ['bodies.ts', 'hosts.ts', 'problem-of.ts'],
+    ['endpoint.ts'],
+  ],
+  assembly: [['workers'], ['.'], ['status'], ['fleet'], ['worker-context']],
   cli: [['.'], ['doctor']],
   grpc: [
     ['server.ts'],

@@ -71,6 +71,8 @@ async function answer(
   response: ServerResponse,
   replied: (reply: Reply) => void,
 ): Promise<void> {
+  if (isCrossSite(request))
+    return sendProblem(response, 403, 'requests of web pages of other sites are not accepted')
   const path = request.url?.split('?', 1)[0] ?? ''
   if (tokens && !isPublic(path) && !tokens().matchAnyOf(request.headers.authorization)) {
     response.setHeader('WWW-Authenticate', 'Bearer realm="refstream admin"')
@@ -93,6 +95,15 @@ async function answer(
     response.end(JSON.stringify(document))
   } else
     text(response, 404, 'not found; see /metrics, /healthz, /readyz, and the API described by /openapi.json')
+}
+
+/**
+ * A page of another site can have a browser send simple GET requests too, which name no Origin: they could take the places of
+ * listeners. Browsers say where requests come from (Fetch Metadata); a link that somebody follows is no such request.
+ */
+function isCrossSite({ headers }: IncomingMessage): boolean {
+  const { 'sec-fetch-site': site, 'sec-fetch-mode': mode } = headers
+  return mode !== 'navigate' && (site === 'cross-site' || site === 'same-site')
 }
 
 /** Needs no token: health checks, which reveal little, and webhooks, which are signed. */

@@ -11,6 +11,7 @@ import { leaseEvents, openLeases } from './leases.js'
 import { openOrigins } from './origins.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import { takePassedSockets } from '../server/passed-sockets.js'
+import { LeaseService } from '../service/lease-service.js'
 import { Servers } from '../server/servers.js'
 import { forgetRepository } from '../origin/disk/entry-keys.js'
 import type { Log } from '../telemetry/log.js'
@@ -22,6 +23,10 @@ import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
 import type { Fleet } from './fleet/fleet.js'
+import { Activity } from '../status/activity.js'
+import { OwnStatus } from './status/own-status.js'
+import { UpstreamAnswers } from './status/upstreams.js'
+import { WholeStatus } from './status/whole-status.js'
 import { readPeerCertificates } from './fleet/files.js'
 import { fleetParts } from './fleet/origin-runs.js'
 import { checkFileDescriptors } from './file-descriptors.js'
@@ -80,7 +85,7 @@ export async function startSidecar(
   })
   const closers = new Closers()
   closers.add(() => host.helpers.close())
-  return start(own, environment, worker, host, filesystems, closers, metrics, log).catch(
+  return start(own, settings, environment, worker, host, filesystems, closers, metrics, log).catch(
     async (error: unknown) => {
       // Why the start failed matters more than a part that cannot be closed.
       await closers
@@ -93,6 +98,7 @@ export async function startSidecar(
 
 async function start(
   settings: Settings,
+  given: Settings,
   environment: NodeJS.ProcessEnv,
   worker: WorkerContext | undefined,
   host: HostEnvironment,
@@ -107,7 +113,8 @@ async function start(
   closers.add(() => files.close())
   const limits = openLimits(settings, metrics, log)
   closers.add(() => limits.close())
-  const git = openGit(host, environment, limits, metrics, log)
+  const activity = new Activity()
+  const git = openGit(host, environment, limits, activity, metrics, log)
   closers.add(() => git.close())
   // Requests that wait for Git on such a filesystem fail, and release their permits to others.
   filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
@@ -130,9 +137,10 @@ async function start(
   const journal = cache.ownDirectory && join(cache.ownDirectory, 'leases')
   const leases = fleet?.leases ?? openLeases(journal, metrics, log, changed)
   closers.add(() => leases.close())
-  const fillReports = new FillReports({ backOff: limits.backOff, metrics, log })
+  const fillReports = new FillReports({ backOff: limits.backOff, metrics, log, activity })
   const packReports = new PackReports(metrics)
   const installation = inspectGit(git, log)
+  const answers = new UpstreamAnswers()
   const origins = await openOrigins(settings, environment, host, files.upstreamCredentials, {
     ...{
       git,
@@ -147,6 +155,7 @@ async function start(
       fleet: fleet && fleetParts(fleet, { refs: cache, packs: packs.cache }, limits.backOff),
       limits,
       metrics,
+      answered: answers.answered,
       log,
     },
   })
@@ -174,9 +183,27 @@ async function start(
   })
   void installation.then(({ version }) => metrics.buildInfo.set(buildLabels(settings, version), 1))
 
+  const own = new OwnStatus({
+    ...{ settings: given, activity, cache, packs: packs.cache, listings, git, metrics, answers },
+    ...{ limiter: limits.limiter, gate: limits.gate, leasesOpen: () => leases.size },
+    leases: new LeaseService({ leases, subjects: origins.subjects }),
+    gitVersion: installation.then(({ version }) => version),
+    notReady: () => readiness.reason(),
+    fleet: fleet && (() => fleet.status()),
+  })
+  const status = new WholeStatus(own, activity, worker)
+
   const parts: ServerParts = {
     ...{ origins, leases, freshCache, packCache, accessControl, limits, storages },
-    ...{ webhookSecret, readiness, metrics, scrape: worker?.sumMetrics(metrics.registry), log },
+    ...{
+      activity,
+      status,
+      webhookSecret,
+      readiness,
+      metrics,
+      scrape: worker?.sumMetrics(metrics.registry),
+      log,
+    },
   }
   const servers = await Servers.open({
     settings,

@@ -41,7 +41,7 @@ export function openUpstreamOrigin(
   const refresh = (subject: string) => leases.refresh(subject)
   const opened = (settings.upstream ?? []).map(({ glob, url }) => {
     const name = hostOf(url)
-    const client = openUpstreamClient(settings, url, name, environment, gitVersion, metrics, log)
+    const client = openUpstreamClient(settings, url, name, environment, gitVersion, parts)
     const service = openUpstreamCredentials(settings, url, credentialFile, parts)
     const isShared = settings.upstreamView === 'shared'
     const followsRenames = service === undefined && settings.access === undefined
@@ -84,6 +84,7 @@ export function openUpstreamOrigin(
   const packs = new PackService({
     enabled: settings.packs,
     source,
+    producer: 'upstream',
     ...{ cache: packCache, fillReports, reports: packReports, backOff },
     fleet: parts.fleet?.packRuns,
   })

@@ -4,6 +4,7 @@ import type { ProtocolVersion } from '../git/protocol/version.js'
 import type { AbortableRequest } from '../limits/admission/admission-gate.js'
 import type { StallableClient, StallDetector } from '../limits/connection/stall-detector.js'
 import { Overloaded } from '../limits/overloaded.js'
+import type { Activity } from '../status/activity.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { causeOf } from '../origin/faults/faults.js'
@@ -31,6 +32,8 @@ export interface RequestMonitors {
   readonly responseStalls: StallDetector
   /** Told of each request that is shed. */
   readonly shed: (why: Overloaded) => void
+  /** What shows requests and failures of late; left out: nothing does. */
+  readonly activity?: Pick<Activity, 'ended' | 'failures'> | undefined
 }
 
 /** The client left before the end of its answer. */
@@ -163,11 +166,16 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   /** Records that the request failed while its client still waited. */
   failed(error: unknown, { outcome, logLevel }: FailureReport): void {
     this.outcome = outcome
-    const { log, shed } = this.#monitors
+    const { log, shed, activity } = this.#monitors
     const cause = causeOf(error)
-    if (cause instanceof Overloaded) shed(cause)
-    if (logLevel === undefined) return
     const { transport, method, repository } = this
+    if (cause instanceof Overloaded) {
+      shed(cause)
+      activity?.failures.add('shed', repository ?? '', cause)
+    }
+    if (logLevel === undefined) return
+    // Others are shown where they come from.
+    if (logLevel === 'error') activity?.failures.add('request', repository ?? '', error)
     log[logLevel](
       { err: error, transport, method, repository, 'refstream.request.id': this.id },
       'request failed',
@@ -178,15 +186,18 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   finish(): void {
     if (this.#aborted && this.outcome !== 'error') this.outcome = 'aborted'
     const { transport, kind, version, outcome = 'error' } = this
-    const { metrics, log, requestLog } = this.#monitors
+    const { metrics, log, requestLog, activity } = this.#monitors
     const sentBytes = this.#sentBytes
     const protocol = `v${version}`
     metrics.requests.inc({ transport, kind, protocol, outcome })
     if (sentBytes > 0) metrics.sentBytes.inc({ transport, kind }, sentBytes)
     requestLog?.ended(this)
-    if (!log.isLevelEnabled('debug')) return
+    const isLogged = log.isLevelEnabled('debug')
+    if (!isLogged && !activity) return
     const { method, repository } = this
     const ms = Math.round(this.elapsedMs)
+    activity?.ended({ transport, method, kind, version, repository, outcome, sentBytes, ms })
+    if (!isLogged) return
     log.debug({ transport, method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
   }
 }
