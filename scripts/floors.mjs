@@ -39,7 +39,7 @@ export const innerFloors = {
   ],
   admin: [
     ['server.ts'],
-    ['status', 'lease-api.ts', 'webhooks.ts', 'openapi.ts', 'router.ts', 'audit.ts'],
+    ['page', 'status', 'lease-api.ts', 'webhooks.ts', 'openapi.ts', 'router.ts', 'audit.ts'],
     ['bodies.ts', 'hosts.ts', 'problem-of.ts'],
     ['endpoint.ts'],
   ],

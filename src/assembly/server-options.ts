@@ -1,4 +1,5 @@
 import { leaseEndpoints } from '../admin/lease-api.js'
+import { repositoryEndpoints } from '../admin/status/repository-api.js'
 import { statusEndpoints } from '../admin/status/status-api.js'
 import { webhookEndpoints } from '../admin/webhooks.js'
 import { isLocal } from '../config/addresses.js'
@@ -79,12 +80,15 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
 const requestLog = ({ accessLog: mode, accessLogSlowSeconds }: Settings, log: Log): RequestLog =>
   new RequestLog({ mode, slowMs: accessLogSlowSeconds * 1000, log })
 
+const inspectorOf = ({ origins, leases, freshCache, packCache }: ServerParts): CacheInspector | undefined =>
+  origins.disk && new CacheInspector({ ...origins.disk, leases, cache: freshCache, packs: packCache })
+
 const leaseService = ({ leases, origins: { subjects } }: ServerParts): LeaseService =>
   new LeaseService({ leases, subjects })
 
 /** Returns the options of the admin servers. */
 export function adminOptions(settings: Settings, parts: ServerParts): ServersOptions['admin'] {
-  const { accessControl, webhookSecret: secret, readiness, metrics, scrape, log } = parts
+  const { origins, accessControl, webhookSecret: secret, readiness, metrics, scrape, log } = parts
   const leases = leaseService(parts)
   const invalidated = countInvalidations(metrics)
   return {
@@ -94,6 +98,10 @@ export function adminOptions(settings: Settings, parts: ServerParts): ServersOpt
     notReady: () => readiness.reason(),
     endpoints: [
       ...statusEndpoints(parts.status),
+      ...repositoryEndpoints({
+        inspector: inspectorOf(parts),
+        upstreamOf: (path) => origins.upstream?.upstreams.shown(path),
+      }),
       ...leaseEndpoints({ leases, maxSeconds: settings.leaseMaxSeconds, invalidated }),
       ...webhookEndpoints({ leases, secret, invalidated }),
     ],
@@ -110,7 +118,7 @@ function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
 
 /** Returns the options of the gRPC server. */
 export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
-  const { origins, leases, freshCache, packCache, accessControl, limits, storages, readiness } = parts
+  const { origins, accessControl, limits, storages, readiness } = parts
   const { activity, metrics, log } = parts
   const { grpc } = settings
   return {
@@ -121,8 +129,7 @@ export function grpcOptions(settings: Settings, parts: ServerParts): ServersOpti
     requestLog: requestLog(settings, log),
     activity,
     leases: leaseService(parts),
-    inspector:
-      origins.disk && new CacheInspector({ ...origins.disk, leases, cache: freshCache, packs: packCache }),
+    inspector: inspectorOf(parts),
     storages,
     leaseMaxSeconds: settings.leaseMaxSeconds,
     invalidated: countInvalidations(metrics),
