@@ -23,8 +23,10 @@ export interface BrowserPage {
   evaluate<T>(expression: string): Promise<T>
   /** Resolves when an expression is true. */
   until(what: string, expression: string): Promise<void>
-  /** Sets the width and height in CSS pixels, and the colour scheme. */
-  emulate(width: number, height: number, scheme: 'light' | 'dark'): Promise<void>
+  /** Sets the width and height in CSS pixels, and what the user prefers. */
+  emulate(width: number, height: number, scheme: 'light' | 'dark', motion?: 'reduce'): Promise<void>
+  /** Presses the Tab key. */
+  tab(): Promise<void>
   screenshot(): Promise<Buffer>
 }
 
@@ -88,12 +90,19 @@ export async function openPage(t: Test, chromium: string, url: string): Promise<
     faults,
     evaluate,
     until: (what, expression) => eventually(what, () => evaluate<boolean>(`Boolean(${expression})`)),
-    emulate: async (width, height, scheme) => {
+    emulate: async (width, height, scheme, motion) => {
       const mobile = width < 500
       await call('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile })
       await call('Emulation.setEmulatedMedia', {
-        features: [{ name: 'prefers-color-scheme', value: scheme }],
+        features: [
+          { name: 'prefers-color-scheme', value: scheme },
+          { name: 'prefers-reduced-motion', value: motion ?? '' },
+        ],
       })
+    },
+    tab: async () => {
+      const key = { key: 'Tab', code: 'Tab', windowsVirtualKeyCode: 9 }
+      for (const type of ['keyDown', 'keyUp']) await call('Input.dispatchKeyEvent', { type, ...key })
     },
     screenshot: async () => {
       const { data } = await call('Page.captureScreenshot', { format: 'png' })

@@ -12,6 +12,18 @@ export function seconds(value) {
   return value < 172_800 ? `${Math.floor(value / 3600)} h` : `${Math.floor(value / 86_400)} d`
 }
 
+/** Returns a text with paths below the root as they are there. */
+export const below = (root, text) => (root ? text.replaceAll(`${root}/`, '') : text)
+
+/** Splits a key of the cache into what is kept (`advertisement v2`) and the repository that it is of. */
+export function partsOf(key) {
+  // Directories may have spaces in their names; the addresses of upstreams have none.
+  const at = key.startsWith('upstream-') ? key.lastIndexOf(' ') : key.indexOf(' ', key.indexOf(' ') + 1)
+  if (at < 0) return { what: '', repository: key }
+  const [kind, variant] = key.slice(0, at).replace('upstream-', '').split(' ')
+  return { what: `${kind} ${variant.slice(0, 8)}`, repository: key.slice(at + 1) }
+}
+
 /** Outcomes of requests that a fill of their own was not needed for. */
 const shared = new Set(['hit', 'joined', 'gathered', 'revalidated'])
 

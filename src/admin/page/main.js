@@ -39,7 +39,11 @@ async function follow(signal) {
       const response = await ask('v1/events', signal)
       if (response.status === 401) return needToken('an admin token is needed')
       if (!response.ok) throw new Error((await response.json()).detail)
-      byId('login').hidden = true
+      if (!byId('login').hidden) {
+        byId('login').hidden = true
+        // What had the focus is gone.
+        byId('main').focus()
+      }
       waitMs = retryMs.least
       for await (const status of eventsOf(response)) show(status)
     } catch (error) {

@@ -60,7 +60,13 @@ export class Table {
 
   #add(key) {
     const element = this.#body.insertRow()
-    for (const { className } of this.#columns) element.insertCell().className = className
+    this.#columns.forEach(({ className }, at) => {
+      // The first cell names the row.
+      const cell = document.createElement(at === 0 ? 'th' : 'td')
+      if (at === 0) cell.scope = 'row'
+      cell.className = className
+      element.append(cell)
+    })
     this.#rows.set(key, element)
     return element
   }

@@ -1,4 +1,4 @@
-import { bytes, points, ratesBetween, seconds } from './format.js'
+import { below, bytes, partsOf, points, ratesBetween, seconds } from './format.js'
 import { column, Table } from './table.js'
 
 /** Seconds of the lines. */
@@ -10,18 +10,26 @@ const time = (at) => new Date(at).toLocaleTimeString()
 
 const hitters = (id, caption, show) =>
   new Table(id, caption, [
-    column('key', ({ key }) => key),
+    column('repository', ({ key }) => key),
     column('sum', ({ count, error }) => (error > 0 ? '≤ ' : '') + show(count), number),
   ])
 
+/** Names a key by its repository first. */
+const byRepository = (root, key) => {
+  const { what, repository } = partsOf(key)
+  return `${below(root, repository)}${what && `, ${what}`}`
+}
+
 /** Shows each status on the page. */
 export class View {
+  /** The directory of all repositories, as it was given. */
+  #root
   #before
   #rates = []
   #ratios = []
   #fills = new Table('fills', '', [
-    column('key', ({ key }) => key),
-    column('kind', ({ kind }) => kind, spare),
+    column('repository', ({ key }) => below(this.#root, partsOf(key).repository)),
+    column('answer', ({ key, kind }) => partsOf(key).what || kind, spare),
     column('by', ({ producer, worker }) => (worker ? `${producer}, worker ${worker}` : producer), spare),
     column('phase', ({ phase }) => phase),
     column('age', ({ ageMs }) => seconds(ageMs / 1000), number),
@@ -29,10 +37,10 @@ export class View {
     column('followers', ({ followers }) => followers, number),
   ])
   #failures = new Table('failures', '', [
+    column('of', ({ subject }) => below(this.#root, subject)),
+    column('message', ({ message }) => message),
+    column('what', ({ event, count }) => (count > 1 ? `${event} × ${count}` : event), spare),
     column('last', ({ lastAt }) => time(lastAt), number),
-    column('what', ({ event, count }) => (count > 1 ? `${event} × ${count}` : event)),
-    column('of', ({ subject }) => subject, spare),
-    column('in its own words', ({ message }) => message),
   ])
   #queues = new Table('queues', '', [
     column('class', (row) => row.class),
@@ -56,7 +64,7 @@ export class View {
     [hitters('top-fills', 'by fills', String), 'byFills'],
   ]
   #kept = new Table('kept', '', [
-    column('what', ({ what }) => what),
+    column('what', ({ what, isShort }) => (isShort ? `${what}: the disk is full` : what)),
     column('count', ({ count }) => count, number),
     column('disk', (row) => bytes(row.bytes), number),
     column('memory', ({ memoryBytes }) => bytes(memoryBytes), number),
@@ -68,6 +76,7 @@ export class View {
 
   show(status) {
     const { requests, permits, fills, leases, upstreams, fleet, top, processes, versions } = status
+    this.#root = status.settings.root
     this.#showRates(status)
     this.#before = status
     const waiting = permits.classes.reduce((sum, each) => sum + each.waiting, requests.waiting)
@@ -91,7 +100,8 @@ export class View {
     byId('upstreams-section').hidden = upstreams.length === 0
     this.#upstreams.show(upstreams, ({ name }) => name)
     byId('top-span').textContent = `in ${seconds(top.spanSeconds)}`
-    for (const [table, of] of this.#top) table.show(top[of], ({ key }) => key)
+    const byFills = top.byFills.map((row) => ({ ...row, key: byRepository(this.#root, row.key) }))
+    for (const [table, of] of this.#top) table.show({ ...top, byFills }[of], ({ key }) => key)
     const kept = [
       { what: 'entries', ...status.entries },
       { what: 'packs', ...status.packs },
@@ -111,6 +121,7 @@ export class View {
     const rateText = perSecond.toFixed(perSecond < 10 ? 1 : 0)
     const ratioText = ratio === undefined ? '–' : `${Math.round(100 * ratio)} %`
     byId('rate').textContent = rateText
+    byId('rate-most').textContent = `at most ${Math.round(Math.max(...this.#rates))}`
     byId('ratio').textContent = ratioText
     drawLine('rate-line', this.#rates, undefined, `requests per second, now ${rateText}`)
     drawLine('ratio-line', this.#ratios, 1, `share answered without a fill of its own, now ${ratioText}`)
