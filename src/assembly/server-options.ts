@@ -100,7 +100,7 @@ export function adminOptions(settings: Settings, parts: ServerParts): ServersOpt
       ...statusEndpoints(parts.status),
       ...repositoryEndpoints({
         inspector: inspectorOf(parts),
-        upstreamOf: (path) => origins.upstream?.upstreams.shown(path),
+        upstreamOf: (path) => origins.upstream?.kept.of(path),
       }),
       ...leaseEndpoints({ leases, maxSeconds: settings.leaseMaxSeconds, invalidated }),
       ...webhookEndpoints({ leases, secret, invalidated }),

@@ -20,6 +20,12 @@ const byRepository = (root, key) => {
   return `${below(root, repository)}${what && `, ${what}`}`
 }
 
+function aliveIn({ live, configured }) {
+  const away = configured.filter((name) => !live.includes(name))
+  const names = away.length > 0 ? `, away: ${away.join(', ')}` : ''
+  return `${live.length} of ${configured.length}${names}`
+}
+
 /** Shows each status on the page. */
 export class View {
   /** The directory of all repositories, as it was given. */
@@ -86,7 +92,7 @@ export class View {
       ['followers', requests.followers],
       ['Git processes', `${permits.processes} of ${permits.limit}`],
       ['sent', bytes(requests.sentBytes)],
-      ...(fleet ? [['nodes alive', `${fleet.live.length} of ${fleet.configured.length}`]] : []),
+      ...(fleet ? [['nodes alive', aliveIn(fleet)]] : []),
       ...(fleet ? [['engine', fleet.isEngineUp ? 'up' : 'away']] : []),
       ...(processes.expected > 1 ? [['workers', `${processes.answered} of ${processes.expected}`]] : []),
     ])

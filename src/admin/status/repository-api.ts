@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { repositoryPathMax } from '../../git/state/repository-path.js'
 import { RepositoryNotFound } from '../../origin/faults/errors.js'
+import type { UpstreamStat } from '../../origin/upstream/refs/kept-answers.js'
 import type { CacheInspector } from '../../service/cache-inspector.js'
 import { Problem, type Endpoint } from '../endpoint.js'
 import { problemOf } from '../problem-of.js'
@@ -8,8 +9,8 @@ import { problemOf } from '../problem-of.js'
 export interface RepositoryApiOptions {
   /** undefined: there is no root. */
   readonly inspector: Pick<CacheInspector, 'stat'> | undefined
-  /** Returns the upstream of a path, and how old its answers may be in milliseconds; undefined: none has it. */
-  readonly upstreamOf: (path: string) => { readonly name: string; readonly maxAgeMs: number } | undefined
+  /** Returns what is known of an upstream's repository; undefined: no upstream has such a path. */
+  readonly upstreamOf: (path: string) => UpstreamStat | undefined
 }
 
 const diskSchema = z.object({
@@ -30,10 +31,31 @@ const diskSchema = z.object({
   packBytes: z.number(),
 })
 
+const upstreamSchema = z.object({
+  name: z.string(),
+  maxAgeSeconds: z.number(),
+  leasesOpen: z.number(),
+  entries: z
+    .array(
+      z.object({
+        kind: z.string(),
+        view: z.enum(['anonymous', 'shared', 'credentials']),
+        bytes: z.number(),
+        ageSeconds: z.number().optional(),
+        prospect: z.enum(['hit', 'exact', 'lease', 'outdated', 'unconfirmed']),
+      }),
+    )
+    .meta({
+      description:
+        'Some of what is kept. prospect: hit: the next request is answered by it; all others ask the upstream, because of the exact mode, an open lease, its age, or because an earlier process has made it (unconfirmed).',
+    }),
+  entryCount: z.number(),
+})
+
 const schema = z.object({
   path: z.string(),
   disk: diskSchema.optional(),
-  upstream: z.object({ name: z.string(), maxAgeSeconds: z.number() }).optional(),
+  upstream: upstreamSchema.optional(),
 })
 
 /** Returns the operation that explains what is known of one repository. With workers, it is what one of them knows. */
@@ -54,12 +76,28 @@ export function repositoryEndpoints({ inspector, upstreamOf }: RepositoryApiOpti
         const path = decoded(params['path'] ?? '')
         const upstream = upstreamOf(path)
         const disk = await onDisk(inspector, path, upstream !== undefined)
-        const shown = upstream && { name: upstream.name, maxAgeSeconds: upstream.maxAgeMs / 1000 }
+        const shown = upstream && shownOf(upstream)
         if (!disk && !shown) throw new Problem(404, `there is no repository ${JSON.stringify(path)}`)
         return { status: 200, body: { path, ...(disk && { disk }), ...(shown && { upstream: shown }) } }
       },
     },
   ]
+}
+
+function shownOf({
+  name,
+  maxAgeMs,
+  leasesOpen,
+  entries,
+  count,
+}: UpstreamStat): z.infer<typeof upstreamSchema> {
+  return {
+    ...{ name, maxAgeSeconds: maxAgeMs / 1000, leasesOpen, entryCount: count },
+    entries: entries.map(({ ageMs, ...entry }) => ({
+      ...entry,
+      ...(ageMs !== undefined && { ageSeconds: ageMs / 1000 }),
+    })),
+  }
 }
 
 /** @throws Problem */

@@ -36,12 +36,6 @@ export class Upstreams {
     return this.#upstreamOf(path) !== undefined
   }
 
-  /** Returns what is shown to operators of a path; undefined: no upstream has it. */
-  shown(path: string): { readonly name: string; readonly maxAgeMs: number } | undefined {
-    const upstream = this.#upstreamOf(path)
-    return upstream && { name: upstream.name, maxAgeMs: this.#options.maxAgeMsOf(path) }
-  }
-
   /** Returns the repository that a target names, whether it exists or not. @throws RepositoryNotFound if no upstream has it */
   find({ path, credentials = {} }: Target): UpstreamRepository {
     const upstream = this.#upstreamOf(path)

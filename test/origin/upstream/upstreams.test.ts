@@ -37,13 +37,6 @@ t.test('the first rule that matches has a repository', async (t) => {
   t.equal(upstreams.find({ path: 'r' }).maxAgeMs, 0)
 })
 
-t.test('the upstream of a path is shown by its host, with the age that answers may have', (t) => {
-  const upstreams = open([/^old\//, upstreamOf('https://a.example/secret')])
-  t.same(upstreams.shown('old/r'), { name: 'a.example', maxAgeMs: 1000 })
-  t.equal(upstreams.shown('r'), undefined)
-  t.end()
-})
-
 t.test('without a rule there is no such repository', async (t) => {
   const upstreams = open([/^a\//, upstreamOf('https://a.example')])
   t.equal(upstreams.has('b/r'), false)
