@@ -44,7 +44,7 @@ export const innerFloors = {
     ['endpoint.ts'],
   ],
   assembly: [['workers'], ['.'], ['status'], ['fleet'], ['worker-context']],
-  cli: [['.'], ['doctor']],
+  cli: [['.'], ['doctor', 'live']],
   grpc: [
     ['server.ts'],
     ['services'],

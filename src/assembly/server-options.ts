@@ -1,5 +1,6 @@
 import { leaseEndpoints } from '../admin/lease-api.js'
 import { repositoryEndpoints } from '../admin/status/repository-api.js'
+import { requestsEndpoints } from '../admin/status/requests-api.js'
 import { statusEndpoints } from '../admin/status/status-api.js'
 import { webhookEndpoints } from '../admin/webhooks.js'
 import { isLocal } from '../config/addresses.js'
@@ -98,6 +99,7 @@ export function adminOptions(settings: Settings, parts: ServerParts): ServersOpt
     notReady: () => readiness.reason(),
     endpoints: [
       ...statusEndpoints(parts.status),
+      ...requestsEndpoints(parts.status),
       ...repositoryEndpoints({
         inspector: inspectorOf(parts),
         upstreamOf: (path) => origins.upstream?.kept.of(path),

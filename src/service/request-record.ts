@@ -9,6 +9,7 @@ import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { causeOf } from '../origin/faults/faults.js'
 import { type FailureOutcome, type FailureReport } from './failures.js'
+import { printablePath } from './printable-path.js'
 import type { LoggedRequest, ProtocolDetails, RequestLog } from './request-log.js'
 
 /** The `outcome` label of `refstream_requests_total`. */
@@ -80,6 +81,11 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   /** Names the request in the log; made when first asked for. */
   get id(): string {
     return (this.#id ??= randomUUID())
+  }
+
+  /** The repository as it may be shown: clients put URLs with credentials into paths. */
+  get shownRepository(): string | undefined {
+    return this.repository === undefined ? undefined : printablePath(this.repository)
   }
 
   /** Milliseconds since the request arrived. */
@@ -168,14 +174,14 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
     this.outcome = outcome
     const { log, shed, activity } = this.#monitors
     const cause = causeOf(error)
-    const { transport, method, repository } = this
+    const { transport, method, repository, shownRepository = '' } = this
     if (cause instanceof Overloaded) {
       shed(cause)
-      activity?.failures.add('shed', repository ?? '', cause)
+      activity?.failures.add('shed', shownRepository, cause)
     }
     if (logLevel === undefined) return
     // Others are shown where they come from.
-    if (logLevel === 'error') activity?.failures.add('request', repository ?? '', error)
+    if (logLevel === 'error') activity?.failures.add('request', shownRepository, error)
     log[logLevel](
       { err: error, transport, method, repository, 'refstream.request.id': this.id },
       'request failed',
@@ -192,12 +198,10 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
     metrics.requests.inc({ transport, kind, protocol, outcome })
     if (sentBytes > 0) metrics.sentBytes.inc({ transport, kind }, sentBytes)
     requestLog?.ended(this)
-    const isLogged = log.isLevelEnabled('debug')
-    if (!isLogged && !activity) return
+    activity?.ended(this)
+    if (!log.isLevelEnabled('debug')) return
     const { method, repository } = this
     const ms = Math.round(this.elapsedMs)
-    activity?.ended({ transport, method, kind, version, repository, outcome, sentBytes, ms })
-    if (!isLogged) return
     log.debug({ transport, method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
   }
 }

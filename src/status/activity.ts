@@ -24,7 +24,7 @@ export class Activity {
 
   /** Counts a request that has ended. */
   ended(request: EndedRequest): void {
-    const { outcome, repository, sentBytes } = request
+    const { outcome = 'error', shownRepository: repository, sentBytes } = request
     this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1)
     this.#sentBytes += sentBytes
     if (repository !== undefined) {

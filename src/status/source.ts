@@ -15,23 +15,38 @@ export interface RequestsSince {
 /** What is shown of the whole: of this process, or of all workers. */
 export interface StatusSource {
   status(): Promise<Status>
-  /** @param from `next` of the last answer; undefined: the reader begins */
-  requests(from?: Cursors): Promise<RequestsSince>
+  requests(question: RequestsQuestion): Promise<RequestsSince>
+}
+
+/** Which requests a reader asks for. */
+export interface RequestsQuestion {
+  /** `next` of the last answer; undefined: the reader begins. */
+  readonly from?: Cursors | undefined
+  /** A glob for the repository's path; undefined: any. */
+  readonly repository?: string | undefined
+  /** undefined: any. */
+  readonly outcomes?: readonly string[] | undefined
 }
 
 /** The same of one process, as its siblings ask for it. */
-export type StatusQuestion =
-  { readonly asks: 'status' } | { readonly asks: 'requests'; readonly from?: Cursors | undefined }
+export type StatusQuestion = { readonly asks: 'status' } | (RequestsQuestion & { readonly asks: 'requests' })
 
 export type StatusAnswer =
   | { readonly asks: 'status'; readonly status: Status }
   | { readonly asks: 'requests'; readonly requests: TailedRequests }
 
-/** Puts the requests of all processes together. @param answers by process */
-export function joinedRequests(answers: readonly (readonly [string, TailedRequests])[]): RequestsSince {
+/**
+ * Puts the requests of all processes together.
+ * @param answers by process
+ * @param from those of the question: a process that has not answered is asked from there again
+ */
+export function joinedRequests(
+  answers: readonly (readonly [string, TailedRequests])[],
+  from: Cursors = {},
+): RequestsSince {
   return {
     requests: answers.flatMap(([, { requests }]) => requests).sort((a, b) => a.at - b.at),
     dropped: answers.reduce((sum, [, { dropped }]) => sum + dropped, 0),
-    next: Object.fromEntries(answers.map(([name, { next }]) => [name, next])),
+    next: { ...from, ...Object.fromEntries(answers.map(([name, { next }]) => [name, next])) },
   }
 }

@@ -5,8 +5,9 @@ t.test('requests are counted by outcome and by repository', async (t) => {
   const activity = new Activity()
   const ended = (repository: string | undefined, outcome: string, sentBytes: number): void =>
     activity.ended({
-      ...{ transport: 'http', method: 'GET', kind: 'advertisement', version: 2, ms: 1 },
-      ...{ repository, outcome, sentBytes },
+      ...{ id: '', transport: 'http', method: 'GET', kind: 'advertisement', version: 2, elapsedMs: 1 },
+      ...{ shownRepository: repository, outcome, sentBytes, waitedMs: 0, firstByteMs: 1, user: undefined },
+      details: () => ({ status: 200, attributes: {} }),
     })
   ended('a', 'hit', 10)
   ended('a', 'hit', 10)

@@ -1,9 +1,11 @@
+import { repositoryMatcher } from '../../config/repository-glob.js'
 import type { Activity } from '../../status/activity.js'
+import type { TailedRequest, TailedRequests } from '../../status/request-tail.js'
 import { mergeStatuses } from '../../status/merge.js'
 import type { Status } from '../../status/model.js'
 import {
   joinedRequests,
-  type Cursors,
+  type RequestsQuestion,
   type RequestsSince,
   type StatusAnswer,
   type StatusQuestion,
@@ -14,6 +16,8 @@ import type { OwnStatus } from './own-status.js'
 
 /** The name of a process that is alone. */
 const alone = '0'
+/** Most requests in an answer of each process. */
+const requestsMax = 1000
 
 /** The status of this process, or of all workers if it is one. Questions that come while one is answered get its answer. */
 export class WholeStatus implements StatusSource {
@@ -48,18 +52,27 @@ export class WholeStatus implements StatusSource {
     return all.length > 0 ? mergeStatuses(all, this.#expected) : this.#own.make()
   }
 
-  async requests(from?: Cursors): Promise<RequestsSince> {
-    if (!this.#ask) return joinedRequests([[alone, this.#activity.tail.read(from?.[alone])]])
-    const answers = await this.#ask({ asks: 'requests', from } satisfies StatusQuestion)
+  async requests(question: RequestsQuestion): Promise<RequestsSince> {
+    if (!this.#ask) return joinedRequests([[this.#name, this.#read(question)]])
+    const answers = await this.#ask({ asks: 'requests', ...question } satisfies StatusQuestion)
     const parts = answers.flatMap(({ worker, answer }) => {
       const told = answer as StatusAnswer
       return told.asks === 'requests' ? [[String(worker), told.requests] as const] : []
     })
-    return joinedRequests(parts)
+    return joinedRequests(parts, question.from)
   }
 
   async #answer(question: StatusQuestion): Promise<StatusAnswer> {
     if (question.asks === 'status') return { asks: 'status', status: await this.#own.make() }
-    return { asks: 'requests', requests: this.#activity.tail.read(question.from?.[this.#name]) }
+    return { asks: 'requests', requests: this.#read(question) }
+  }
+
+  #read({ from, repository, outcomes }: RequestsQuestion): TailedRequests {
+    const matches = repository === undefined ? undefined : repositoryMatcher(repository)
+    const is = ({ repository: path, outcome }: TailedRequest): boolean => {
+      if (outcomes && !outcomes.includes(outcome)) return false
+      return !matches || (path !== undefined && matches({ path, refersTo: () => true }))
+    }
+    return this.#activity.tail.read(from?.[this.#name], { max: requestsMax, is })
   }
 }
