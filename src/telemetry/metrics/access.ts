@@ -4,6 +4,7 @@ export const accessMetrics = {
   authChecks: {
     type: 'counter',
     name: 'refstream_auth_checks_total',
+    fromZero: true,
     help: 'Password checks and requests to auth-url; cached results and tokens are not counted.',
     details:
       'Equal checks at the same time share one (single flight), and their results are cached for `--auth-cache-seconds`.',
@@ -19,6 +20,7 @@ export const accessMetrics = {
   tlsRefused: {
     type: 'counter',
     name: 'refstream_tls_refused_total',
+    fromZero: true,
     help: 'TLS connections refused.',
     labels: {
       reason: {
@@ -48,6 +50,7 @@ export const accessMetrics = {
   adminRefused: {
     type: 'counter',
     name: 'refstream_admin_refused_total',
+    fromZero: true,
     help: 'Requests to the admin address rejected before they were read completely.',
     labels: {
       reason: {
