@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { metricSubjects } from '../../../src/telemetry/metrics/catalog.js'
 import { nodeMetrics } from '../../../src/telemetry/metrics/program.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
+import { exprOf } from '../../../src/telemetry/monitoring/alert.js'
 import { recordings } from '../../../src/telemetry/monitoring/recordings.js'
 import { alerts, runbookUrl, type AlertName } from '../../../src/telemetry/monitoring/rules.js'
 import { tempDir } from '../../support/temp-dir.js'
@@ -186,7 +187,11 @@ t.test('rules name metrics of the catalogue only, and those of Node.js exist', a
   const names = new Set(
     Object.values(metricSubjects).flatMap((subject) => Object.values(subject).map(({ name }) => name)),
   )
-  for (const { expr } of [...Object.values(alerts), ...Object.values(recordings)]) {
+  const expressions = [
+    ...Object.values(alerts).map(exprOf),
+    ...Object.values(recordings).map(({ expr }) => expr),
+  ]
+  for (const expr of expressions) {
     for (const [name] of expr.matchAll(/(?<![:\w])refstream_[a-z_]+(?![:\w])/g)) t.ok(names.has(name), name)
   }
   const { registry } = new Metrics()
