@@ -143,8 +143,7 @@ export class Metrics {
   readonly adminRefused = this.#counter(accessMetrics.adminRefused)
 
   constructor() {
-    // Absent where there is no certificate or no fleet; prom-client begins with 0.
-    this.tlsExpiry.remove()
+    // Absent where there is no fleet; prom-client begins with 0.
     this.fleetEngineUp.remove()
     // This process alone; with workers, the primary's values are shown.
     this.workers.set({ state: 'up' }, 1)

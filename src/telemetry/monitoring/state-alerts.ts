@@ -1,4 +1,4 @@
-import { accessMetrics } from '../metrics/access.js'
+import { accessMetrics, expiryNoticeDays } from '../metrics/access.js'
 import { fillMetrics } from '../metrics/fills.js'
 import { fleetMetrics } from '../metrics/fleet.js'
 import { freshnessMetrics } from '../metrics/freshness.js'
@@ -135,13 +135,21 @@ export const stateAlerts = {
   },
   RefstreamCertificateExpiring: {
     value: `${select(accessMetrics.tlsExpiry).text} - time()`,
-    condition: '< 14 * 86400',
+    condition: `< ${expiryNoticeDays} * 86400`,
     for: '1h',
     severity: 'ticket',
-    summary: 'the certificate of refstream on {{ $labels.instance }} expires in less than 14 days',
-    description: 'From its expiry on, clients refuse to connect.',
-    meaning: 'The certificate that is in use expires soon. A newer one may be on disk, and not yet read.',
-    look: ['`openssl x509 -noout -dates` of the file.', '`refstream_reloads_total` with `result="failed"`.'],
-    act: ['Renew it. refstream reads a changed file by itself, and at SIGHUP.'],
+    summary: `refstream on {{ $labels.instance }}: the certificate of setting {{ $labels.setting }} expires in less than ${expiryNoticeDays} days, or has expired`,
+    description: 'From its expiry on, connections that need it are refused.',
+    meaning:
+      'A certificate that is in use expires soon: that of the server, of this node of a fleet, for an upstream or an engine, or one of the authorities of clients or nodes. A newer one may be on disk, and not yet read.',
+    look: [
+      'The label `setting`, and the log: `the certificate of … has expired`, or `expires soon`.',
+      '`openssl x509 -noout -dates` of the file.',
+      '`refstream_reloads_total` with `result="failed"`.',
+    ],
+    act: [
+      'Renew it. refstream reads a changed file by itself, and at SIGHUP; those of upstream-client-cert and fleet-tls-cert only at a start.',
+      'Take an authority that nothing needs any more out of its file.',
+    ],
   },
 } as const satisfies Readonly<Record<string, Alert>>

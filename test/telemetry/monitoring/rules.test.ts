@@ -115,9 +115,10 @@ const cases: Readonly<Record<AlertName, Case>> = {
     operation: 'write',
   }),
   RefstreamCertificateExpiring: each(
-    'refstream_tls_certificate_expiry_timestamp_seconds',
+    'refstream_tls_certificate_expiry_timestamp_seconds{setting="peer-tls-cert"}',
     `${13 * 86400}x120`,
     `${16 * 86400}x120`,
+    { setting: 'peer-tls-cert' },
   ),
 }
 

@@ -77,7 +77,7 @@ export const availabilityRow: Row = {
       queries: [
         {
           expr: `${selectShown(accessMetrics.tlsExpiry).text} - time()`,
-          legend: '{{instance}}',
+          legend: '{{instance}} {{setting}}',
         },
       ],
     },
