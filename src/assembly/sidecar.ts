@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
 import type { Settings } from '../config/options.js'
+import { readText } from '../config/text-file.js'
 import { packageVersion } from '../config/version.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
@@ -10,6 +11,7 @@ import { RefListings } from '../origin/ref-listings.js'
 import { leaseEvents, openLeases } from './leases.js'
 import { openOrigins } from './origins.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
+import type { CertificateExpiry } from '../server/certificate-expiry.js'
 import { takePassedSockets } from '../server/passed-sockets.js'
 import { LeaseService } from '../service/lease-service.js'
 import { Servers } from '../server/servers.js'
@@ -174,8 +176,12 @@ async function start(
   if (fleet && settings.peerTlsCert !== undefined)
     files.watch('peer-tls', [settings.peerTlsCert, settings.peerTlsKey, settings.peerTlsCa], () => {
       const certificates = readPeerCertificates(settings)
-      if (certificates) fleet.setTls(certificates)
+      if (!certificates) return
+      fleet.setTls(certificates)
+      files.certificates.record('peer-tls-cert', certificates.cert)
+      if (certificates.ca !== undefined) files.certificates.record('peer-tls-ca', certificates.ca)
     })
+  recordFixedCertificates(settings, files.certificates)
   const modes = origins.disk?.modes
   const readiness = new Readiness({ root, disks, limits })
   watchGauges(metrics, {
@@ -234,6 +240,17 @@ async function start(
       await servers.close()
     },
   }
+}
+
+/** Records the certificates that are read at the start only. */
+function recordFixedCertificates(
+  { fleet, fleetTlsCert, upstream, upstreamClientCert }: Settings,
+  certificates: CertificateExpiry,
+): void {
+  if (fleet && fleetTlsCert !== undefined)
+    certificates.record('fleet-tls-cert', readText('fleet-tls-cert', fleetTlsCert))
+  if (upstream && upstreamClientCert !== undefined)
+    certificates.record('upstream-client-cert', readText('upstream-client-cert', upstreamClientCert))
 }
 
 const buildLabels = ({ root, upstream }: Settings, git: string) => ({

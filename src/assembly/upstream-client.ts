@@ -3,7 +3,8 @@ import { ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
 import { UpstreamClient } from '../origin/upstream/client/upstream-client.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
-import type { Metrics } from '../telemetry/metrics.js'
+import { showZeros, type Metrics } from '../telemetry/metrics.js'
+import { upstreamMetrics } from '../telemetry/metrics/upstream.js'
 import { readUpstreamPem } from './upstream-pem.js'
 
 /** Least time in milliseconds between two log lines about an upstream that fails. */
@@ -30,7 +31,11 @@ export function openUpstreamClient(
   const upstream = { upstream: name }
   metrics.upstreamBreakerOpen.set(upstream, 0)
   metrics.upstreamConnections.set(upstream, 0)
-  metrics.upstreamStaleAnswers.inc(upstream, 0)
+  showZeros(metrics.upstreamStaleAnswers, upstreamMetrics.upstreamStaleAnswers, upstream)
+  showZeros(metrics.upstreamShed, upstreamMetrics.upstreamShed, upstream)
+  showZeros(metrics.upstreamReplays, upstreamMetrics.upstreamReplays, upstream)
+  showZeros(metrics.upstreamDeltas, upstreamMetrics.upstreamDeltas, upstream)
+  showZeros(metrics.upstreamDroppedEntries, upstreamMetrics.upstreamDroppedEntries, upstream)
   const failed = atMostEvery(failuresQuietMs, (reason: string) =>
     log.warn({ upstream: name, reason }, 'an upstream request failed'),
   )

@@ -69,7 +69,10 @@ export function openUpstreamOrigin(
     staleMs: settings.upstreamStaleSeconds * 1000,
     events: {
       clientAsked: (upstream) => metrics.upstreamClientRequests.inc({ upstream }),
-      servedStale: (upstream) => metrics.upstreamStaleAnswers.inc({ upstream }),
+      answered: (upstream, ageMs, isStale) => {
+        metrics.upstreamAnswerAge.observe({ upstream }, ageMs / 1000)
+        if (isStale) metrics.upstreamStaleAnswers.inc({ upstream })
+      },
     },
   })
   const source = new UpstreamPacks({

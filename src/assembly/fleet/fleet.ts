@@ -15,7 +15,8 @@ import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
 import { OriginFaults, type FaultKind } from '../../origin/peers/fault-codec.js'
 import type { FleetStatus } from '../../status/model.js'
 import type { Log } from '../../telemetry/log.js'
-import type { Metrics } from '../../telemetry/metrics.js'
+import { showZeros, type Metrics } from '../../telemetry/metrics.js'
+import { fleetMetrics } from '../../telemetry/metrics/fleet.js'
 import type { PeerCertificates } from './files.js'
 import type { FleetPlace } from './place.js'
 import { subjectNames } from './subject-names.js'
@@ -62,6 +63,11 @@ export function openFleet(
   log: Log,
 ): Fleet {
   const { node, members: all, secret, tls, isOneHost, open, listen } = place
+  showZeros(metrics.fleetClaims, fleetMetrics.fleetClaims)
+  showZeros(metrics.fleetBorrowed, fleetMetrics.fleetBorrowed)
+  showZeros(metrics.fleetTakeovers, fleetMetrics.fleetTakeovers)
+  showZeros(metrics.fleetPeerRequests, fleetMetrics.fleetPeerRequests)
+  showZeros(metrics.fleetPeerBytes, fleetMetrics.fleetPeerBytes)
   const names = new FleetNames(place.fleet)
   const gate = new EngineGate({ open, metrics, log })
   const members = new Members({ engine: gate, node, configured: all.map(({ name }) => name), metrics })
