@@ -3,12 +3,11 @@ import { join } from 'node:path'
 import type { Settings } from '../config/options.js'
 import { readText } from '../config/text-file.js'
 import { packageVersion } from '../config/version.js'
-import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
 import { PackReports } from '../origin/packs/pack-reports.js'
 import { PeerAnswers } from '../origin/peers/peer-answers.js'
 import { RefListings } from '../origin/ref-listings.js'
-import { leaseEvents, openLeases } from './leases.js'
+import { openLeases } from './leases.js'
 import { openOrigins } from './origins.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
 import type { CertificateExpiry } from '../server/certificate-expiry.js'
@@ -24,7 +23,7 @@ import { openCache } from './cache.js'
 import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
-import type { Fleet } from './fleet/fleet.js'
+import { reportFilesystems, type FilesystemEventMap } from './filesystem-reports.js'
 import { Activity } from '../status/activity.js'
 import { OwnStatus } from './status/own-status.js'
 import { UpstreamAnswers } from './status/upstreams.js'
@@ -34,6 +33,7 @@ import { fleetParts } from './fleet/origin-runs.js'
 import { checkFileDescriptors } from './file-descriptors.js'
 import { watchGauges } from './gauges.js'
 import { inspectGit, openGit } from './git.js'
+import { openFleetOf } from './open-fleet.js'
 import { openPacks } from './packs.js'
 import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
@@ -258,45 +258,7 @@ const buildLabels = ({ root, upstream }: Settings, git: string) => ({
   mode: root === undefined ? 'upstream' : upstream ? 'both' : 'disk',
 })
 
-/** Loads what fleets need only where there is one. @throws ConfigError */
-async function openFleetOf(
-  settings: Settings,
-  worker: WorkerContext | undefined,
-  root: RepositoriesRoot | undefined,
-  changed: (subject: string) => void,
-  metrics: Metrics,
-  log: Log,
-): Promise<Fleet | undefined> {
-  if (!worker && !settings.fleet) return undefined
-  const { placeOf } = await import('./fleet/place.js')
-  const { openFleet } = await import('./fleet/fleet.js')
-  const place = await placeOf(settings, worker)
-  if (!place) return undefined
-  const faults = settings.upstream
-    ? (await import('../origin/upstream/upstream-faults.js')).upstreamFaults
-    : []
-  return openFleet(settings, place, root, leaseEvents(metrics, log, changed), faults, metrics, log)
-}
-
 /** Events of repositories, with the subject by which leases know them. */
 interface RepositoryEventMap {
   readonly changed: [subject: string]
-}
-
-/** Events of filesystems that may hang, with the points where they are mounted. */
-interface FilesystemEventMap {
-  readonly stopped: [mounts: readonly string[]]
-  readonly resumed: [mounts: readonly string[]]
-  readonly unanswered: []
-}
-
-function reportFilesystems(filesystems: EventEmitter<FilesystemEventMap>, metrics: Metrics, log: Log): void {
-  filesystems.on('unanswered', () => metrics.observations.inc({ result: 'timeout' }))
-  filesystems.on('stopped', (mounts) =>
-    log.error(
-      { mounts },
-      'a filesystem does not answer; requests for repositories on it get 503 until it does',
-    ),
-  )
-  filesystems.on('resumed', (mounts) => log.info({ mounts }, 'the filesystem answers again'))
 }
