@@ -52,6 +52,6 @@ export const innerFloors = {
   fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['revisions'], ['disk'], ['memory']],
-  telemetry: [['.', 'monitoring'], ['metrics']],
+  telemetry: [['tracing'], ['.', 'monitoring'], ['metrics']],
   limits: [['admission', 'connection', 'process'], ['queue'], ['.']],
 }

@@ -2,6 +2,7 @@ import { Git } from '../git/process/git.js'
 import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { HostEnvironment } from './environment.js'
 import type { Limits } from './limits.js'
 
@@ -12,15 +13,18 @@ export function openGit(
   { limiter, adaptive }: Pick<Limits, 'limiter' | 'adaptive'>,
   metrics: Metrics,
   log: Log,
+  tracing?: Tracing,
 ): Git {
   return new Git({
     path: program,
     environment,
     mounts,
     limiter,
+    tracing,
     started: (command) => metrics.processesStarted.inc({ command }),
     filled: (kind, ms) => adaptive?.recordFill(kind, ms),
-    complained: (complaint) => log.warn(complaint, 'a Git process failed or reported an error'),
+    complained: (complaint) =>
+      log.warn({ ...complaint, ...tracing?.ids }, 'a Git process failed or reported an error'),
   })
 }
 

@@ -15,6 +15,7 @@ import { LeaseService } from '../service/lease-service.js'
 import { RequestLog } from '../service/request-log.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { AccessControl } from './access-control.js'
 import type { Origins } from './origins.js'
 import type { Limits } from './limits.js'
@@ -33,6 +34,8 @@ export interface ServerParts {
   readonly webhookSecret: string | undefined
   readonly readiness: Readiness
   readonly metrics: Metrics
+  /** undefined: there are no traces. */
+  readonly tracing: Tracing | undefined
   /** Resolves with the text of a scrape of all workers; undefined: this process is alone. */
   readonly scrape: (() => Promise<string>) | undefined
   readonly log: Log
@@ -40,7 +43,7 @@ export interface ServerParts {
 
 /** Returns the options of the HTTP server for Git clients. */
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
-  const { origins, accessControl, limits, metrics, log } = parts
+  const { origins, accessControl, limits, metrics, tracing, log } = parts
   const { access, clientName, proxies } = accessControl
   const forwardsCredentials =
     origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through'
@@ -54,6 +57,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     // With refstream's own credentials, only what Git's protocol has may reach the upstream.
     anyTarget: forwardsCredentials,
     metrics,
+    tracing,
     log,
     requestLog: requestLog(settings, log),
     remoteUserHeader: settings.remoteUserHeader,
@@ -103,13 +107,14 @@ function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
 
 /** Returns the options of the gRPC server. */
 export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
-  const { origins, leases, freshCache, packCache, accessControl, limits, storages, readiness, metrics, log } =
-    parts
+  const { origins, leases, freshCache, packCache, accessControl, limits, storages, readiness } = parts
+  const { metrics, tracing, log } = parts
   const { grpc } = settings
   return {
     ...limits,
     origin: origins.origin,
     metrics,
+    tracing,
     log,
     requestLog: requestLog(settings, log),
     leases: leaseService(parts),

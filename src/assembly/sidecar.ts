@@ -15,6 +15,7 @@ import { Servers } from '../server/servers.js'
 import { forgetRepository } from '../origin/disk/entry-keys.js'
 import type { Log } from '../telemetry/log.js'
 import { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import { openAccessControl } from './access-control.js'
 import { cacheDirectoryOf } from './cache-directory.js'
 import { openCache } from './cache.js'
@@ -31,6 +32,7 @@ import { openPacks } from './packs.js'
 import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
+import { openTraces } from './traces.js'
 import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
 import { readWebhookSecret } from './webhook-secret.js'
 import type { WorkerContext } from './worker-context/context.js'
@@ -102,12 +104,13 @@ async function start(
   log: Log,
 ): Promise<Sidecar> {
   const { root, storages, disks, helpers } = host
+  const tracing = await openTraces(settings, worker?.index, closers, log)
   const webhookSecret = readWebhookSecret(settings.webhookSecretFile)
   const files = openCredentialFiles(settings, metrics, log)
   closers.add(() => files.close())
   const limits = openLimits(settings, metrics, log)
   closers.add(() => limits.close())
-  const git = openGit(host, environment, limits, metrics, log)
+  const git = openGit(host, environment, limits, metrics, log, tracing)
   closers.add(() => git.close())
   // Requests that wait for Git on such a filesystem fail, and release their permits to others.
   filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
@@ -125,12 +128,12 @@ async function start(
     packCache.forget(subject)
   })
   const changed = (subject: string): void => void repositories.emit('changed', subject)
-  const fleet = await openFleetOf(settings, worker, root, changed, metrics, log)
+  const fleet = await openFleetOf(settings, worker, root, changed, metrics, log, tracing)
   if (fleet) closers.add(() => fleet.close())
   const journal = cache.ownDirectory && join(cache.ownDirectory, 'leases')
   const leases = fleet?.leases ?? openLeases(journal, metrics, log, changed)
   closers.add(() => leases.close())
-  const fillReports = new FillReports({ backOff: limits.backOff, metrics, log })
+  const fillReports = new FillReports({ backOff: limits.backOff, metrics, tracing, log })
   const packReports = new PackReports(metrics)
   const installation = inspectGit(git, log)
   const origins = await openOrigins(settings, environment, host, files.upstreamCredentials, {
@@ -147,13 +150,14 @@ async function start(
       fleet: fleet && fleetParts(fleet, { refs: cache, packs: packs.cache }, limits.backOff),
       limits,
       metrics,
+      tracing,
       log,
     },
   })
   closers.add(() => origins.upstream?.close())
   closers.add(() => origins.disk?.splices.close())
   repositories.on('changed', (subject) => origins.upstream?.changed(subject))
-  const accessControl = openAccessControl(settings, files, origins.locate, metrics, log)
+  const accessControl = openAccessControl(settings, files, origins.locate, metrics, log, tracing)
   closers.add(() => accessControl.close())
   await fleet?.listen(
     new PeerAnswers({
@@ -176,7 +180,7 @@ async function start(
 
   const parts: ServerParts = {
     ...{ origins, leases, freshCache, packCache, accessControl, limits, storages },
-    ...{ webhookSecret, readiness, metrics, scrape: worker?.sumMetrics(metrics.registry), log },
+    ...{ webhookSecret, readiness, metrics, tracing, scrape: worker?.sumMetrics(metrics.registry), log },
   }
   const servers = await Servers.open({
     settings,
@@ -222,6 +226,7 @@ async function openFleetOf(
   changed: (subject: string) => void,
   metrics: Metrics,
   log: Log,
+  tracing: Tracing | undefined,
 ): Promise<Fleet | undefined> {
   if (!worker && !settings.fleet) return undefined
   const { placeOf } = await import('./fleet/place.js')
@@ -231,7 +236,7 @@ async function openFleetOf(
   const faults = settings.upstream
     ? (await import('../origin/upstream/upstream-faults.js')).upstreamFaults
     : []
-  return openFleet(settings, place, root, leaseEvents(metrics, log, changed), faults, metrics, log)
+  return openFleet(settings, place, root, leaseEvents(metrics, log, changed), faults, metrics, log, tracing)
 }
 
 /** Events of repositories, with the subject by which leases know them. */

@@ -4,6 +4,7 @@ import { packageVersion } from '../config/version.js'
 import { UpstreamClient } from '../origin/upstream/client/upstream-client.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import { readUpstreamPem } from './upstream-pem.js'
 
 /** Least time in milliseconds between two log lines about an upstream that fails. */
@@ -18,6 +19,7 @@ export function openUpstreamClient(
   gitVersion: string,
   metrics: Metrics,
   log: Log,
+  tracing?: Tracing,
 ): UpstreamClient {
   const pem = readUpstreamPem(settings)
   const upstream = { upstream: name }
@@ -41,6 +43,7 @@ export function openUpstreamClient(
       environment,
       redirectHosts: settings.upstreamRedirectHosts,
       deny: settings.upstreamDeny?.map(({ address, bits }) => `${address}/${bits}`),
+      tracing,
       userAgent: `git/${gitVersion} refstream/${packageVersion()}`,
       events: {
         failed: (_host, _class, error) => failed(error.message),

@@ -35,13 +35,13 @@ export function openUpstreamOrigin(
   credentialFile: UpstreamCredentialFile | undefined,
   parts: OriginParts,
 ): UpstreamParts {
-  const { leases, packCache, listings, fillReports, packReports, limits, metrics, log } = parts
+  const { leases, packCache, listings, fillReports, packReports, limits, metrics, tracing, log } = parts
   const { backOff } = limits
   const statusOf = (subject: string) => leases.statusOf(subject)
   const refresh = (subject: string) => leases.refresh(subject)
   const opened = (settings.upstream ?? []).map(({ glob, url }) => {
     const name = hostOf(url)
-    const client = openUpstreamClient(settings, url, name, environment, gitVersion, metrics, log)
+    const client = openUpstreamClient(settings, url, name, environment, gitVersion, metrics, log, tracing)
     const service = openUpstreamCredentials(settings, url, credentialFile, parts)
     const isShared = settings.upstreamView === 'shared'
     const followsRenames = service === undefined && settings.access === undefined
@@ -61,7 +61,7 @@ export function openUpstreamOrigin(
   })
   const refs = new UpstreamRefs({
     ...{ requests, cache, listings, fillReports, backOff, refresh },
-    fleet: parts.fleet?.fills,
+    ...{ fleet: parts.fleet?.fills, tracing },
     verdictMs: settings.authCacheSeconds * 1000,
     staleMs: settings.upstreamStaleSeconds * 1000,
     events: {
@@ -85,7 +85,7 @@ export function openUpstreamOrigin(
     enabled: settings.packs,
     source,
     ...{ cache: packCache, fillReports, reports: packReports, backOff },
-    fleet: parts.fleet?.packRuns,
+    ...{ fleet: parts.fleet?.packRuns, tracing },
   })
   const forwardedHeaders = new Set(settings.upstreamForwardHeaders)
   const backend = new UpstreamBackend({ upstreams, requests, leases, forwardedHeaders })

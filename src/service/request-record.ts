@@ -6,8 +6,11 @@ import type { StallableClient, StallDetector } from '../limits/connection/stall-
 import { Overloaded } from '../limits/overloaded.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { RequestTrace } from '../telemetry/tracing/request-trace.js'
+import type { TracedRequest, Tracing } from '../telemetry/tracing/tracing.js'
 import { causeOf } from '../origin/faults/faults.js'
 import { type FailureOutcome, type FailureReport } from './failures.js'
+import { printablePath } from './printable-path.js'
 import type { LoggedRequest, ProtocolDetails, RequestLog } from './request-log.js'
 
 /** The `outcome` label of `refstream_requests_total`. */
@@ -31,6 +34,8 @@ export interface RequestMonitors {
   readonly responseStalls: StallDetector
   /** Told of each request that is shed. */
   readonly shed: (why: Overloaded) => void
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** The client left before the end of its answer. */
@@ -44,7 +49,7 @@ class RequestAborted extends Error {
  * failure, and a line in the log. A protocol's own class extends it, rather than holds one, so that a request costs one
  * object.
  */
-export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
+export abstract class RequestRecord implements AbortableRequest, LoggedRequest, TracedRequest {
   readonly transport: 'http' | 'grpc'
   kind: RequestKind
   version: ProtocolVersion = 0
@@ -57,6 +62,7 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   waitedMs = 0
   /** Milliseconds until the first byte of the answer; undefined: none was sent. */
   firstByteMs: number | undefined
+  trace: RequestTrace | undefined
   /** HTTP's method, or the path of gRPC's. */
   abstract readonly method: string
   readonly #startedAt = performance.now()
@@ -88,10 +94,23 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   async waiting<T>(admission: Promise<T>): Promise<T> {
     const began = this.elapsedMs
     try {
-      return await admission
+      const { tracing } = this.#monitors
+      return await (tracing
+        ? tracing.span('wait', { 'refstream.wait.for': 'admission' }, () => admission)
+        : admission)
     } finally {
       this.waitedMs += this.elapsedMs - began
     }
+  }
+
+  /** Of few values, by OpenTelemetry's conventions. */
+  get spanName(): string {
+    return this.method
+  }
+
+  /** Why the request counts as the server's failure, in few values; undefined: it does not. */
+  get errorType(): string | undefined {
+    return undefined
   }
 
   /** Returns what the log says of the request by its protocol. */
@@ -146,6 +165,7 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
     if (this.#sentBytes === 0) {
       const { transport, kind, elapsedMs } = this
       this.firstByteMs = elapsedMs
+      this.trace?.firstByte()
       this.#monitors.metrics.firstByteSeconds.observe({ transport, kind }, elapsedMs / 1000)
     }
     this.#sentBytes += bytes
@@ -169,7 +189,7 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
     if (logLevel === undefined) return
     const { transport, method, repository } = this
     log[logLevel](
-      { err: error, transport, method, repository, 'refstream.request.id': this.id },
+      { err: error, transport, method, repository, 'refstream.request.id': this.id, ...this.trace?.ids },
       'request failed',
     )
   }
@@ -184,9 +204,27 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
     metrics.requests.inc({ transport, kind, protocol, outcome })
     if (sentBytes > 0) metrics.sentBytes.inc({ transport, kind }, sentBytes)
     requestLog?.ended(this)
+    if (this.trace) this.#endTrace(this.trace)
     if (!log.isLevelEnabled('debug')) return
     const { method, repository } = this
     const ms = Math.round(this.elapsedMs)
-    log.debug({ transport, method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
+    const ids = this.trace?.ids
+    log.debug({ transport, method, repository, kind, protocol, outcome, sentBytes, ms, ...ids }, 'request')
+  }
+
+  #endTrace(trace: RequestTrace): void {
+    const { spanName, errorType, kind, version, repository, outcome = 'error', sentBytes } = this
+    const { attributes } = this.details()
+    trace.end({
+      ...{ spanName, errorType },
+      attributes: {
+        ...attributes,
+        'http.response.body.size': sentBytes,
+        'refstream.request.kind': kind,
+        'refstream.git.protocol': version,
+        'refstream.repository': repository === undefined ? undefined : printablePath(repository),
+        'refstream.outcome': outcome,
+      },
+    })
   }
 }

@@ -15,6 +15,7 @@ import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
 import { OriginFaults, type FaultKind } from '../../origin/peers/fault-codec.js'
 import type { Log } from '../../telemetry/log.js'
 import type { Metrics } from '../../telemetry/metrics.js'
+import type { Tracing } from '../../telemetry/tracing/tracing.js'
 import type { PeerCertificates } from './files.js'
 import type { FleetPlace } from './place.js'
 import { subjectNames } from './subject-names.js'
@@ -58,13 +59,14 @@ export function openFleet(
   faults: readonly FaultKind[],
   metrics: Metrics,
   log: Log,
+  tracing?: Tracing,
 ): Fleet {
   const { node, members: all, secret, tls, isOneHost, open, listen } = place
   const names = new FleetNames(place.fleet)
   const gate = new EngineGate({ open, metrics, log })
   const members = new Members({ engine: gate, node, configured: all.map(({ name }) => name), metrics })
   const codec = new OriginFaults(faults)
-  const shared = { node, secret, tls, codec, metrics, log }
+  const shared = { node, secret, tls, codec, metrics, tracing, log }
   const peers = orConfigError(() => new PeerClient({ ...shared, members: all }))
   const leases = new FleetLeases({
     ...{ engine: gate, events },

@@ -2,6 +2,7 @@ import type { BackOff } from '../../limits/back-off.js'
 import { FillError, type Entry, type FillFault, type FillResult } from '../../streamcache/index.js'
 import type { Log } from '../../telemetry/log.js'
 import type { Metrics } from '../../telemetry/metrics.js'
+import type { Tracing } from '../../telemetry/tracing/tracing.js'
 import { BackingOff, FailedElsewhere } from './errors.js'
 import { causeOf, momentaryFault, refusalOf } from './faults.js'
 import { UpstreamRefusal } from './upstream-errors.js'
@@ -11,6 +12,8 @@ export interface FillReportsOptions {
   readonly backOff: BackOff
   readonly metrics: Metrics
   readonly log: Log
+  /** Names the traces of fills in the log; undefined: there are none. */
+  readonly tracing?: Pick<Tracing, 'ids'> | undefined
 }
 
 /** A fill that has started. */
@@ -53,7 +56,7 @@ export class FillReports {
   }
 
   #learn({ kind, entry: { key, error }, state }: StartedFill, result: FillResult): void {
-    const { backOff, log, metrics } = this.#options
+    const { backOff, log, metrics, tracing } = this.#options
     if (result !== 'failed') {
       backOff.succeeded(key)
       return
@@ -66,7 +69,7 @@ export class FillReports {
       backOff.failedElsewhere(key, error, state, cause.attempt)
     // The client's fault, or the clients'.
     if (momentary !== undefined || fault === 'refused' || fault === 'unread') return
-    log.warn({ err: error, key }, 'a fill failed')
+    log.warn({ err: error, key, ...tracing?.ids }, 'a fill failed')
     // Ended because this process is about to end.
     if (fault === 'closed') return
     if (error instanceof FillError && error.cause instanceof FailedElsewhere)
