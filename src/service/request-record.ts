@@ -95,9 +95,7 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest, 
     const began = this.elapsedMs
     try {
       const { tracing } = this.#monitors
-      return await (tracing
-        ? tracing.span('wait', { 'refstream.wait.for': 'admission' }, () => admission)
-        : admission)
+      return await (tracing ? tracing.span('wait for admission', {}, () => admission) : admission)
     } finally {
       this.waitedMs += this.elapsedMs - began
     }

@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import { loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -34,6 +35,10 @@ export interface OtlpSink {
   find(what: string, matches: (span: ExportedSpan) => boolean): Promise<ExportedSpan>
   /** Resolves with the only child of that name, when it has come. */
   childOf(parent: ExportedSpan, name: string): Promise<ExportedSpan>
+  /** Resolves with the span of a client's only request. */
+  requestOf(client: TracedClient): Promise<ExportedSpan>
+  /** Returns the names of all spans of a client's trace so far, sorted; whether it waits for admission is up to the machine. */
+  namesOf(client: TracedClient): string[]
 }
 
 interface Attribute {
@@ -134,9 +139,23 @@ export async function startOtlpSink(t: Test): Promise<OtlpSink> {
     environment: { OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_BSP_SCHEDULE_DELAY: '20' },
     childOf: (parent, name) =>
       find(`${name} below ${parent.name}`, (span) => span.parentId === parent.spanId && span.name === name),
+    requestOf: (client) => find('the request', ({ parentId }) => parentId === client.spanId),
+    namesOf: ({ traceId }) =>
+      spans
+        .filter((span) => span.traceId === traceId && span.name !== 'wait for admission')
+        .map(({ name }) => name)
+        .sort(),
   }
 }
 
-/** Returns what a sampled client sends. */
-export const traceparent = (traceId: string, spanId: string, isSampled = true): string =>
-  `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`
+/** A client that is part of a trace. */
+export interface TracedClient {
+  readonly traceId: string
+  readonly spanId: string
+  readonly headers: { readonly traceparent: string }
+}
+
+export function tracedClient(isSampled = true): TracedClient {
+  const [traceId, spanId] = [randomBytes(16).toString('hex'), randomBytes(8).toString('hex')]
+  return { traceId, spanId, headers: { traceparent: `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}` } }
+}

@@ -84,7 +84,7 @@ export class Git {
     const { limiter, tracing } = this.#options
     if (!limiter) return unlimitedPermit
     if (!tracing) return limiter.acquire(request)
-    return tracing.span('wait', { 'refstream.wait.for': 'permit' }, () => limiter.acquire(request))
+    return tracing.span('wait for permit', {}, () => limiter.acquire(request))
   }
 
   /** Runs `git COMMAND …`. Never throws: if the program cannot be started, `ended` says so. */

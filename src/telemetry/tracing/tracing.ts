@@ -167,7 +167,7 @@ export class Tracing {
    */
   waiting<T extends Reading>(read: () => T | Promise<T>): T | Promise<T> {
     const scope = this.present
-    const span = this.#child('wait', SpanKind.INTERNAL, { 'refstream.wait.for': 'fill' })
+    const span = this.#child('wait for fill', SpanKind.INTERNAL, {})
     const found = read()
     if (!span) return found
     const waits = (reading: T): T => {

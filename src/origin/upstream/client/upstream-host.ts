@@ -120,7 +120,7 @@ export class UpstreamHost {
     this.#throwIfOpen()
     const { tracing } = this.#options
     const permit = await (tracing
-      ? tracing.span('wait', { 'refstream.wait.for': 'connection' }, () => this.limiter.acquire(request))
+      ? tracing.span('wait for connection', {}, () => this.limiter.acquire(request))
       : this.limiter.acquire(request))
     let attempt: Attempt | undefined
     try {
