@@ -2,6 +2,7 @@ import t from 'tap'
 import { join } from 'node:path'
 import { eventually } from '../support/eventually.js'
 import { makeGitWrapper } from '../support/git-wrapper.js'
+import { GrpcClient } from '../support/grpc-client.js'
 import { infoRefs } from '../support/http-client.js'
 import { startOtlpSink, tracedClient, type TracedClient } from '../support/otlp-sink.js'
 import { git, makeRepository } from '../support/repositories.js'
@@ -111,4 +112,29 @@ t.test('a fill that another worker makes is part of the trace there too', async 
     'node-7-w1',
     'node-7-w2',
   ])
+})
+
+t.test('a gRPC call is part of the trace that its metadata names', async (t) => {
+  const sink = await startOtlpSink(t)
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const sidecar = await startSidecar(t, root, {
+    args: ['--traces', 'otlp', '--grpc', '127.0.0.1:0'],
+    environment: sink.environment,
+  })
+  const [found, missing] = [tracedClient(), tracedClient()]
+  const call = async ({ headers: metadata }: TracedClient, repository: string): Promise<unknown> =>
+    new GrpcClient(t, sidecar.grpcTarget, 'refstream.v1.RefService', {}, { metadata: { ...metadata } }).all(
+      'ListRefs',
+      { repository },
+    )
+  await call(found, 'r.git')
+  await t.rejects(call(missing, 'none.git'))
+  const request = await sink.requestOf(found)
+  t.match(request, {
+    name: 'refstream.v1.RefService/ListRefs',
+    attributes: { 'rpc.system': 'grpc', 'rpc.grpc.status_code': 0, 'refstream.outcome': 'filled' },
+  })
+  await sink.childOf(await sink.childOf(request, 'fill'), 'git upload-pack')
+  t.match(await sink.requestOf(missing), { isError: false, attributes: { 'rpc.grpc.status_code': 5 } })
 })
