@@ -1,4 +1,5 @@
-// Writes docs/settings.md, docs/metrics.md, docs/runbook.md and the rules for Prometheus from the tables of the code in dist/: `npm run docs`.
+// Writes docs/settings.md, docs/metrics.md, docs/runbook.md, the rules for Prometheus and the dashboard for Grafana from the
+// tables of the code in dist/: `npm run docs`.
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
@@ -114,4 +115,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { rulesFile, runbookPage } = await import('../dist/telemetry/monitoring/rules.js')
   write('runbook.md', runbookPage(notice))
   write('../fixtures/prometheus-rules.yml', await formatted('rules.yml', rulesFile()))
+  const { dashboardFile } = await import('../dist/telemetry/monitoring/dashboard/dashboard.js')
+  write('../fixtures/grafana-dashboard.json', await formatted('dashboard.json', dashboardFile()))
 }

@@ -31,5 +31,7 @@ export interface OriginParts {
   readonly metrics: Metrics
   /** undefined: there are no traces. */
   readonly tracing?: Tracing | undefined
+  /** Called when an upstream has answered, in whatever way. */
+  readonly answered?: ((upstream: string) => void) | undefined
   readonly log: Log
 }

@@ -4,6 +4,7 @@ import type { ProtocolVersion } from '../git/protocol/version.js'
 import type { AbortableRequest } from '../limits/admission/admission-gate.js'
 import type { StallableClient, StallDetector } from '../limits/connection/stall-detector.js'
 import { Overloaded } from '../limits/overloaded.js'
+import type { Activity } from '../status/activity.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { RequestTrace } from '../telemetry/tracing/request-trace.js'
@@ -36,6 +37,8 @@ export interface RequestMonitors {
   readonly shed: (why: Overloaded) => void
   /** undefined: there are no traces. */
   readonly tracing?: Tracing | undefined
+  /** What shows requests and failures of late; left out: nothing does. */
+  readonly activity?: Pick<Activity, 'ended' | 'failures'> | undefined
 }
 
 /** The client left before the end of its answer. */
@@ -83,6 +86,11 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest, 
   /** Names the request in the log; made when first asked for. */
   get id(): string {
     return (this.#id ??= randomUUID())
+  }
+
+  /** The repository as it may be shown: clients put URLs with credentials into paths. */
+  get shownRepository(): string | undefined {
+    return this.repository === undefined ? undefined : printablePath(this.repository)
   }
 
   /** Milliseconds since the request arrived. */
@@ -181,11 +189,16 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest, 
   /** Records that the request failed while its client still waited. */
   failed(error: unknown, { outcome, logLevel }: FailureReport): void {
     this.outcome = outcome
-    const { log, shed } = this.#monitors
+    const { log, shed, activity } = this.#monitors
     const cause = causeOf(error)
-    if (cause instanceof Overloaded) shed(cause)
+    const { transport, method, repository, shownRepository = '' } = this
+    if (cause instanceof Overloaded) {
+      shed(cause)
+      activity?.failures.add('shed', shownRepository, cause)
+    }
     if (logLevel === undefined) return
-    const { transport, method, repository } = this
+    // Others are shown where they come from.
+    if (logLevel === 'error') activity?.failures.add('request', shownRepository, error)
     log[logLevel](
       { err: error, transport, method, repository, 'refstream.request.id': this.id, ...this.trace?.ids },
       'request failed',
@@ -196,13 +209,14 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest, 
   finish(): void {
     if (this.#aborted && this.outcome !== 'error') this.outcome = 'aborted'
     const { transport, kind, version, outcome = 'error' } = this
-    const { metrics, log, requestLog } = this.#monitors
+    const { metrics, log, requestLog, activity } = this.#monitors
     const sentBytes = this.#sentBytes
     const protocol = `v${version}`
     metrics.requests.inc({ transport, kind, protocol, outcome })
     if (sentBytes > 0) metrics.sentBytes.inc({ transport, kind }, sentBytes)
     requestLog?.ended(this)
     if (this.trace) this.#endTrace(this.trace)
+    activity?.ended(this)
     if (!log.isLevelEnabled('debug')) return
     const { method, repository } = this
     const ms = Math.round(this.elapsedMs)
