@@ -20,6 +20,7 @@ import type { Activity } from '../status/activity.js'
 import type { StatusSource } from '../status/source.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { AccessControl } from './access-control.js'
 import type { Origins } from './origins.js'
 import type { Limits } from './limits.js'
@@ -40,6 +41,8 @@ export interface ServerParts {
   readonly webhookSecret: string | undefined
   readonly readiness: Readiness
   readonly metrics: Metrics
+  /** undefined: there are no traces. */
+  readonly tracing: Tracing | undefined
   /** Resolves with the text of a scrape of all workers; undefined: this process is alone. */
   readonly scrape: (() => Promise<string>) | undefined
   readonly log: Log
@@ -47,7 +50,7 @@ export interface ServerParts {
 
 /** Returns the options of the HTTP server for Git clients. */
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
-  const { origins, accessControl, limits, activity, metrics, log } = parts
+  const { origins, accessControl, limits, activity, metrics, tracing, log } = parts
   const { access, clientName, proxies } = accessControl
   const forwardsCredentials =
     origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through'
@@ -61,6 +64,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     // With refstream's own credentials, only what Git's protocol has may reach the upstream.
     anyTarget: forwardsCredentials,
     metrics,
+    tracing,
     log,
     requestLog: requestLog(settings, log),
     activity,
@@ -121,12 +125,13 @@ function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
 /** Returns the options of the gRPC server. */
 export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
   const { origins, accessControl, limits, storages, readiness } = parts
-  const { activity, metrics, log } = parts
+  const { activity, metrics, tracing, log } = parts
   const { grpc } = settings
   return {
     ...limits,
     origin: origins.origin,
     metrics,
+    tracing,
     log,
     requestLog: requestLog(settings, log),
     activity,

@@ -9,6 +9,7 @@ import { RequestRecord, type RequestMonitors } from '../service/request-record.j
 import { Connection } from './connection.js'
 import { logDetails } from './log-details.js'
 import type { PeekedBody } from './request-body.js'
+import { errorTypeOf, spanNameOf } from './span-details.js'
 
 /** What exchanges are reported to and bounded by. */
 export interface Monitors extends RequestMonitors {
@@ -63,6 +64,14 @@ export class Exchange extends RequestRecord {
 
   get method(): string {
     return this.request.method ?? ''
+  }
+
+  override get spanName(): string {
+    return spanNameOf(this.method, this.kind)
+  }
+
+  override get errorType(): string | undefined {
+    return errorTypeOf(this.details().status, !this.aborted && this.outcome === 'error')
   }
 
   /** The client that the request comes from, through any trusted proxies; determined when first asked for. */

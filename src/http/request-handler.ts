@@ -41,13 +41,20 @@ export interface RequestHandlerOptions extends AdvertisementOptions, RefsOptions
  * error.
  * @param awaitsContinue whether the client waits for 100 (Continue) before it sends the body
  */
-export async function handleRequest(
+export function handleRequest(
   options: RequestHandlerOptions,
   request: IncomingMessage,
   response: ServerResponse,
   awaitsContinue: boolean,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options, awaitsContinue)
+  const { tracing } = options
+  return tracing
+    ? tracing.serve(exchange, request.headers, answer, options, exchange)
+    : answer(options, exchange)
+}
+
+async function answer(options: RequestHandlerOptions, exchange: Exchange): Promise<void> {
   let releaseAdmission: (() => void) | undefined
   try {
     const route = identify(options, exchange)
@@ -57,7 +64,7 @@ export async function handleRequest(
     releaseAdmission = admitted instanceof Promise ? await exchange.waiting(admitted) : admitted
     await untilUnexchanged(
       () => dispatch(options, exchange, route),
-      () => !response.headersSent,
+      () => !exchange.response.headersSent,
     )
   } catch (error) {
     fail(options, exchange, error)
