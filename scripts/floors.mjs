@@ -13,7 +13,7 @@ export const floors = [
   ['freshness'],
   ['fleet'],
   ['streamcache', 'git', 'access'],
-  ['config', 'telemetry', 'limits'],
+  ['config', 'telemetry', 'limits', 'status'],
 ]
 
 /** Rooms that import no other room at all. */
@@ -37,8 +37,14 @@ export const innerFloors = {
     ],
     ['proxies.ts'],
   ],
-  assembly: [['workers'], ['.'], ['fleet'], ['worker-context']],
-  cli: [['.'], ['doctor']],
+  admin: [
+    ['server.ts'],
+    ['page', 'status', 'lease-api.ts', 'webhooks.ts', 'openapi.ts', 'router.ts', 'audit.ts'],
+    ['bodies.ts', 'hosts.ts', 'problem-of.ts'],
+    ['endpoint.ts'],
+  ],
+  assembly: [['workers'], ['.'], ['status'], ['fleet'], ['worker-context']],
+  cli: [['.'], ['doctor', 'live']],
   grpc: [
     ['server.ts'],
     ['services'],

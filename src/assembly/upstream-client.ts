@@ -10,6 +10,14 @@ import { readUpstreamPem } from './upstream-pem.js'
 /** Least time in milliseconds between two log lines about an upstream that fails. */
 const failuresQuietMs = 10_000
 
+/** What is told of requests to upstreams. */
+export interface UpstreamMonitors {
+  readonly metrics: Metrics
+  /** Called when an upstream has answered, in whatever way. */
+  readonly answered?: ((upstream: string) => void) | undefined
+  readonly log: Log
+}
+
 /** Opens the HTTP client of one upstream. @throws ConfigError */
 export function openUpstreamClient(
   settings: Settings,
@@ -17,8 +25,7 @@ export function openUpstreamClient(
   name: string,
   environment: NodeJS.ProcessEnv,
   gitVersion: string,
-  metrics: Metrics,
-  log: Log,
+  { metrics, answered, log }: UpstreamMonitors,
 ): UpstreamClient {
   const pem = readUpstreamPem(settings)
   const upstream = { upstream: name }
@@ -48,6 +55,7 @@ export function openUpstreamClient(
       deny: settings.upstreamDeny?.map(({ address, bits }) => `${address}/${bits}`),
       userAgent: `git/${gitVersion} refstream/${packageVersion()}`,
       events: {
+        answered: () => answered?.(name),
         failed: (_host, _class, error) => failed(error.message),
         replayed: () => metrics.upstreamReplays.inc(upstream),
         breakerChanged: (host, isOpen) => {

@@ -3,7 +3,10 @@ import { ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
 import { addLeaseCommand } from './lease.js'
 import { addHookCommand } from './hook.js'
+import { AdminFault } from './admin-read.js'
 import { addReadyCommand } from './ready.js'
+import { addTailCommand } from './tail.js'
+import { addTopCommand } from './top.js'
 import { addSettingFlags, parseFlags, type Flags } from './setting-flags.js'
 
 /** Exit code for mistakes in the command line or the configuration. */
@@ -24,6 +27,9 @@ export async function run(argv: readonly string[]): Promise<void> {
     } else if (error instanceof ConfigError) {
       for (const mistake of error.mistakes) process.stderr.write(`refstream: ${mistake}\n`)
       process.exitCode = usageExit
+    } else if (error instanceof AdminFault) {
+      process.stderr.write(`refstream: ${error.message}\n`)
+      process.exitCode = 1
     } else {
       throw error
     }
@@ -63,6 +69,8 @@ function createProgram(mistakes: readonly string[]): Command {
     )
   addReadyCommand(program)
   addLeaseCommand(program)
+  addTopCommand(program)
+  addTailCommand(program)
 
   program
     .command('config')

@@ -152,7 +152,7 @@ export class UpstreamQuestions {
       },
       mayBeStale: isAway,
       fillStarted: ({ entry, ended }: Fill) => {
-        fillReports.started({ kind, entry, state: '', ended })
+        fillReports.started({ kind, producer: () => 'upstream', entry, state: '', ended })
         void ended.then(() => kind === 'listing' && this.#options.listings.holds(entry) && entry.cool())
       },
       isInMemory: kind === 'listing' ? this.#isInMemory : undefined,
