@@ -38,7 +38,7 @@ export const innerFloors = {
     ['proxies.ts'],
   ],
   assembly: [['workers'], ['.'], ['fleet'], ['worker-context']],
-  cli: [['.'], ['doctor']],
+  cli: [['.'], ['completion', 'doctor']],
   grpc: [
     ['server.ts'],
     ['services'],

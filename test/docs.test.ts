@@ -1,10 +1,22 @@
 import t from 'tap'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { createProgram } from '../src/cli/program.js'
+import { wordsOf, type CommandWords } from '../src/cli/completion/words.js'
 import * as optionTable from '../src/config/options.js'
+import { packageVersion } from '../src/config/version.js'
 import { metricSubjects } from '../src/telemetry/metrics/catalog.js'
 import { rulesFile, runbookPage } from '../src/telemetry/monitoring/rules.js'
+import { outputOf, skipReason } from './support/upstreams/programs.js'
 import type { MetricDefinition } from '../src/telemetry/metrics/definition.js'
+
+interface ManGenerator {
+  readonly manPage: (
+    commands: readonly CommandWords[],
+    options: typeof optionTable,
+    version: string,
+  ) => string
+}
 
 interface Generator {
   readonly settingsPage: (options: typeof optionTable) => string
@@ -16,7 +28,10 @@ interface Generator {
 t.test('generated pages are up to date', async (t) => {
   const script = new URL('../scripts/docs.mjs', import.meta.url)
   const { settingsPage, metricsPage, notice, formatted } = (await import(script.href)) as Generator
+  const man = new URL('../scripts/man.mjs', import.meta.url)
+  const { manPage } = (await import(man.href)) as ManGenerator
   const pages = {
+    'man/refstream.1': manPage(wordsOf(createProgram()), optionTable, packageVersion()),
     'docs/settings.md': settingsPage(optionTable),
     'docs/metrics.md': metricsPage(metricSubjects),
     'docs/runbook.md': runbookPage(notice),
@@ -97,4 +112,13 @@ t.test('every metric, label and setting that a page names exists', async (t) => 
 
 t.test('the README is short', async (t) => {
   t.ok(readFileSync('README.md', 'utf8').split('\n').length <= 151, '150 lines at most')
+})
+
+const mandoc = outputOf('mandoc', '-Tlint', '-W', 'warning', 'man/refstream.1')
+const noMandoc = skipReason(
+  'mandoc',
+  outputOf('which', 'mandoc') === undefined ? 'it is not installed' : undefined,
+)
+t.test('mandoc finds nothing wrong with the man page', { skip: noMandoc }, async (t) => {
+  t.equal(mandoc, '')
 })
