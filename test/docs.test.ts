@@ -10,6 +10,10 @@ import { rulesFile, runbookPage } from '../src/telemetry/monitoring/rules.js'
 import { outputOf, skipReason } from './support/upstreams/programs.js'
 import type { MetricDefinition } from '../src/telemetry/metrics/definition.js'
 
+interface RuleGenerator {
+  readonly prometheusRule: (rulesFile: string) => string
+}
+
 interface ManGenerator {
   readonly manPage: (
     commands: readonly CommandWords[],
@@ -30,7 +34,13 @@ t.test('generated pages are up to date', async (t) => {
   const { settingsPage, metricsPage, notice, formatted } = (await import(script.href)) as Generator
   const man = new URL('../scripts/man.mjs', import.meta.url)
   const { manPage } = (await import(man.href)) as ManGenerator
+  const kustomize = new URL('../scripts/kustomize.mjs', import.meta.url)
+  const { prometheusRule } = (await import(kustomize.href)) as RuleGenerator
   const pages = {
+    'fixtures/kustomize/components/monitoring/prometheus-rule.yaml': await formatted(
+      'rule.yaml',
+      prometheusRule(rulesFile()),
+    ),
     'man/refstream.1': manPage(wordsOf(createProgram()), optionTable, packageVersion()),
     'docs/settings.md': settingsPage(optionTable),
     'docs/metrics.md': metricsPage(metricSubjects),
