@@ -1,5 +1,6 @@
-// Writes docs/settings.md, docs/metrics.md, docs/runbook.md, the man page and the rules for Prometheus from the tables of the code in dist/: `npm run docs`.
-import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
+// Writes docs/settings.md, docs/metrics.md, docs/runbook.md, the man page, the rules for Prometheus and the dashboard for Grafana from the
+// tables of the code in dist/: `npm run docs`.
+import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 import { prometheusRule } from './kustomize.mjs'
@@ -116,13 +117,14 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { rulesFile, runbookPage } = await import('../dist/telemetry/monitoring/rules.js')
   write('runbook.md', runbookPage(notice))
   write('../fixtures/prometheus-rules.yml', await formatted('rules.yml', rulesFile()))
+  const { dashboardFile } = await import('../dist/telemetry/monitoring/dashboard/dashboard.js')
+  const dashboard = await formatted('dashboard.json', dashboardFile())
+  write('../fixtures/grafana-dashboard.json', dashboard)
   // kustomize reads no file outside the directory of a component.
   const components = '../fixtures/kustomize/components'
   const rule = await formatted('rule.yaml', prometheusRule(rulesFile()))
   write(`${components}/monitoring/prometheus-rule.yaml`, rule)
-  const dashboard = new URL('../fixtures/grafana-dashboard.json', import.meta.url)
-  const copy = new URL(`../docs/${components}/dashboard/grafana-dashboard.json`, import.meta.url)
-  if (existsSync(dashboard)) copyFileSync(dashboard, copy)
+  write(`${components}/dashboard/grafana-dashboard.json`, dashboard)
   const { createProgram } = await import('../dist/cli/program.js')
   const { wordsOf } = await import('../dist/cli/completion/words.js')
   const { packageVersion } = await import('../dist/config/version.js')

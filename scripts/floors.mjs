@@ -13,7 +13,7 @@ export const floors = [
   ['freshness'],
   ['fleet'],
   ['streamcache', 'git', 'access'],
-  ['config', 'telemetry', 'limits'],
+  ['config', 'telemetry', 'limits', 'status'],
 ]
 
 /** Rooms that import no other room at all. */
@@ -37,8 +37,14 @@ export const innerFloors = {
     ],
     ['proxies.ts'],
   ],
-  assembly: [['workers'], ['.'], ['fleet'], ['worker-context']],
-  cli: [['.'], ['completion', 'doctor']],
+  admin: [
+    ['server.ts'],
+    ['page', 'status', 'lease-api.ts', 'webhooks.ts', 'openapi.ts', 'router.ts', 'audit.ts'],
+    ['bodies.ts', 'hosts.ts', 'problem-of.ts'],
+    ['endpoint.ts'],
+  ],
+  assembly: [['workers'], ['.'], ['status'], ['fleet'], ['worker-context']],
+  cli: [['.'], ['completion', 'doctor', 'live']],
   grpc: [
     ['server.ts'],
     ['services'],
@@ -52,6 +58,6 @@ export const innerFloors = {
   fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['revisions'], ['disk'], ['memory']],
-  telemetry: [['.', 'monitoring'], ['metrics']],
+  telemetry: [['monitoring'], ['.'], ['metrics']],
   limits: [['admission', 'connection', 'process'], ['queue'], ['.']],
 }

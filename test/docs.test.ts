@@ -6,6 +6,7 @@ import { wordsOf, type CommandWords } from '../src/cli/completion/words.js'
 import * as optionTable from '../src/config/options.js'
 import { packageVersion } from '../src/config/version.js'
 import { metricSubjects } from '../src/telemetry/metrics/catalog.js'
+import { dashboardFile } from '../src/telemetry/monitoring/dashboard/dashboard.js'
 import { rulesFile, runbookPage } from '../src/telemetry/monitoring/rules.js'
 import { outputOf, skipReason } from './support/upstreams/programs.js'
 import type { MetricDefinition } from '../src/telemetry/metrics/definition.js'
@@ -46,6 +47,7 @@ t.test('generated pages are up to date', async (t) => {
     'docs/metrics.md': metricsPage(metricSubjects),
     'docs/runbook.md': runbookPage(notice),
     'fixtures/prometheus-rules.yml': await formatted('rules.yml', rulesFile()),
+    'fixtures/grafana-dashboard.json': await formatted('dashboard.json', dashboardFile()),
   }
   for (const [path, expected] of Object.entries(pages)) {
     t.ok(readFileSync(path, 'utf8') === expected, `${path} is up to date; if not, run: npm run docs`)

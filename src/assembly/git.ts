@@ -1,5 +1,6 @@
 import { Git } from '../git/process/git.js'
 import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
+import type { Activity } from '../status/activity.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { HostEnvironment } from './environment.js'
@@ -10,6 +11,7 @@ export function openGit(
   { program, mounts }: Pick<HostEnvironment, 'program' | 'mounts'>,
   environment: NodeJS.ProcessEnv,
   { limiter, adaptive }: Pick<Limits, 'limiter' | 'adaptive'>,
+  activity: Pick<Activity, 'failures'>,
   metrics: Metrics,
   log: Log,
 ): Git {
@@ -20,7 +22,11 @@ export function openGit(
     limiter,
     started: (command) => metrics.processesStarted.inc({ command }),
     filled: (kind, ms) => adaptive?.recordFill(kind, ms),
-    complained: (complaint) => log.warn(complaint, 'a Git process failed or reported an error'),
+    complained: (complaint) => {
+      log.warn(complaint, 'a Git process failed or reported an error')
+      const { command, where, stderr, ending } = complaint
+      activity.failures.add('git', `${command} ${where ?? ''}`.trim(), stderr.trim() || ending)
+    },
   })
 }
 

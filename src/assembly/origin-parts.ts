@@ -28,5 +28,7 @@ export interface OriginParts {
   /** undefined: this process is no node of a fleet. */
   readonly fleet?: FleetParts | undefined
   readonly metrics: Metrics
+  /** Called when an upstream has answered, in whatever way. */
+  readonly answered?: ((upstream: string) => void) | undefined
   readonly log: Log
 }

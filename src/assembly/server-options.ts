@@ -1,4 +1,7 @@
 import { leaseEndpoints } from '../admin/lease-api.js'
+import { repositoryEndpoints } from '../admin/status/repository-api.js'
+import { requestsEndpoints } from '../admin/status/requests-api.js'
+import { statusEndpoints } from '../admin/status/status-api.js'
 import { webhookEndpoints } from '../admin/webhooks.js'
 import { isLocal } from '../config/addresses.js'
 import type { Settings } from '../config/options.js'
@@ -13,6 +16,8 @@ import { CompressedForms } from '../service/compressed-forms.js'
 import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import { LeaseService } from '../service/lease-service.js'
 import { RequestLog } from '../service/request-log.js'
+import type { Activity } from '../status/activity.js'
+import type { StatusSource } from '../status/source.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { AccessControl } from './access-control.js'
@@ -30,6 +35,8 @@ export interface ServerParts {
   readonly accessControl: AccessControl
   readonly limits: Limits
   readonly storages: Storages
+  readonly activity: Activity
+  readonly status: StatusSource
   readonly webhookSecret: string | undefined
   readonly readiness: Readiness
   readonly metrics: Metrics
@@ -40,7 +47,7 @@ export interface ServerParts {
 
 /** Returns the options of the HTTP server for Git clients. */
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
-  const { origins, accessControl, limits, metrics, log } = parts
+  const { origins, accessControl, limits, activity, metrics, log } = parts
   const { access, clientName, proxies } = accessControl
   const forwardsCredentials =
     origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through'
@@ -56,6 +63,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     metrics,
     log,
     requestLog: requestLog(settings, log),
+    activity,
     remoteUserHeader: settings.remoteUserHeader,
     etag: settings.etag,
     requestIdleMs: settings.requestIdleSeconds * 1000,
@@ -73,12 +81,15 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
 const requestLog = ({ accessLog: mode, accessLogSlowSeconds }: Settings, log: Log): RequestLog =>
   new RequestLog({ mode, slowMs: accessLogSlowSeconds * 1000, log })
 
+const inspectorOf = ({ origins, leases, freshCache, packCache }: ServerParts): CacheInspector | undefined =>
+  origins.disk && new CacheInspector({ ...origins.disk, leases, cache: freshCache, packs: packCache })
+
 const leaseService = ({ leases, origins: { subjects } }: ServerParts): LeaseService =>
   new LeaseService({ leases, subjects })
 
 /** Returns the options of the admin servers. */
 export function adminOptions(settings: Settings, parts: ServerParts): ServersOptions['admin'] {
-  const { accessControl, webhookSecret: secret, readiness, metrics, scrape, log } = parts
+  const { origins, accessControl, webhookSecret: secret, readiness, metrics, scrape, log } = parts
   const leases = leaseService(parts)
   const invalidated = countInvalidations(metrics)
   return {
@@ -87,6 +98,12 @@ export function adminOptions(settings: Settings, parts: ServerParts): ServersOpt
     log,
     notReady: () => readiness.reason(),
     endpoints: [
+      ...statusEndpoints(parts.status),
+      ...requestsEndpoints(parts.status),
+      ...repositoryEndpoints({
+        inspector: inspectorOf(parts),
+        upstreamOf: (path) => origins.upstream?.kept.of(path),
+      }),
       ...leaseEndpoints({ leases, maxSeconds: settings.leaseMaxSeconds, invalidated }),
       ...webhookEndpoints({ leases, secret, invalidated }),
     ],
@@ -103,8 +120,8 @@ function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
 
 /** Returns the options of the gRPC server. */
 export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
-  const { origins, leases, freshCache, packCache, accessControl, limits, storages, readiness, metrics, log } =
-    parts
+  const { origins, accessControl, limits, storages, readiness } = parts
+  const { activity, metrics, log } = parts
   const { grpc } = settings
   return {
     ...limits,
@@ -112,9 +129,9 @@ export function grpcOptions(settings: Settings, parts: ServerParts): ServersOpti
     metrics,
     log,
     requestLog: requestLog(settings, log),
+    activity,
     leases: leaseService(parts),
-    inspector:
-      origins.disk && new CacheInspector({ ...origins.disk, leases, cache: freshCache, packs: packCache }),
+    inspector: inspectorOf(parts),
     storages,
     leaseMaxSeconds: settings.leaseMaxSeconds,
     invalidated: countInvalidations(metrics),

@@ -9,6 +9,7 @@ import { UpstreamBackend } from '../origin/upstream/upstream-backend.js'
 import { UpstreamOrigin } from '../origin/upstream/upstream-origin.js'
 import { UpstreamPacks } from '../origin/upstream/upstream-packs.js'
 import { UpstreamPeers } from '../origin/upstream/upstream-peers.js'
+import { KeptAnswers } from '../origin/upstream/refs/kept-answers.js'
 import { UpstreamRefs } from '../origin/upstream/refs/upstream-refs.js'
 import { UpstreamRequests } from '../origin/upstream/upstream-requests.js'
 import { Upstreams } from '../origin/upstream/upstreams.js'
@@ -20,6 +21,8 @@ import { openUpstreamCredentials, type UpstreamCredentialFile } from './upstream
 export interface UpstreamParts {
   readonly origin: UpstreamOrigin
   readonly upstreams: Upstreams
+  /** Tells what is kept. */
+  readonly kept: KeptAnswers
   /** Answers other nodes of a fleet. */
   readonly peers: UpstreamPeers
   /** Called with the subject of a repository that may have changed. */
@@ -41,7 +44,7 @@ export function openUpstreamOrigin(
   const refresh = (subject: string) => leases.refresh(subject)
   const opened = (settings.upstream ?? []).map(({ glob, url }) => {
     const name = hostOf(url)
-    const client = openUpstreamClient(settings, url, name, environment, gitVersion, metrics, log)
+    const client = openUpstreamClient(settings, url, name, environment, gitVersion, parts)
     const service = openUpstreamCredentials(settings, url, credentialFile, parts)
     const isShared = settings.upstreamView === 'shared'
     const followsRenames = service === undefined && settings.access === undefined
@@ -66,7 +69,10 @@ export function openUpstreamOrigin(
     staleMs: settings.upstreamStaleSeconds * 1000,
     events: {
       clientAsked: (upstream) => metrics.upstreamClientRequests.inc({ upstream }),
-      servedStale: (upstream) => metrics.upstreamStaleAnswers.inc({ upstream }),
+      answered: (upstream, ageMs, isStale) => {
+        metrics.upstreamAnswerAge.observe({ upstream }, ageMs / 1000)
+        if (isStale) metrics.upstreamStaleAnswers.inc({ upstream })
+      },
     },
   })
   const source = new UpstreamPacks({
@@ -84,6 +90,7 @@ export function openUpstreamOrigin(
   const packs = new PackService({
     enabled: settings.packs,
     source,
+    producer: 'upstream',
     ...{ cache: packCache, fillReports, reports: packReports, backOff },
     fleet: parts.fleet?.packRuns,
   })
@@ -92,6 +99,7 @@ export function openUpstreamOrigin(
   return {
     origin: new UpstreamOrigin({ upstreams, refs, packs, backend }),
     upstreams,
+    kept: new KeptAnswers({ upstreams, aged: cache, cache: parts.cache, statusOf }),
     peers: new UpstreamPeers({ upstreams, refs, packs }),
     changed: (subject) => cache.changed(subject),
     close: async () => {

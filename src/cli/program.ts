@@ -5,7 +5,10 @@ import { addLeaseCommand } from './lease.js'
 import { addCompletionCommand } from './completion/completion.js'
 import { firstSteps } from './first-steps.js'
 import { addHookCommand } from './hook.js'
+import { AdminFault } from './admin-read.js'
 import { addReadyCommand } from './ready.js'
+import { addTailCommand } from './tail.js'
+import { addTopCommand } from './top.js'
 import { addSettingFlags, parseFlags, type Flags } from './setting-flags.js'
 
 /** Exit code for mistakes in the command line or the configuration. */
@@ -27,6 +30,9 @@ export async function run(argv: readonly string[]): Promise<void> {
       for (const mistake of error.mistakes) process.stderr.write(`refstream: ${mistake}\n`)
       if (command === 'serve' && rest.length === 0) process.stderr.write(firstSteps(process.env))
       process.exitCode = usageExit
+    } else if (error instanceof AdminFault) {
+      process.stderr.write(`refstream: ${error.message}\n`)
+      process.exitCode = 1
     } else {
       throw error
     }
@@ -69,6 +75,8 @@ export function createProgram(mistakes: readonly string[] = []): Command {
     )
   addReadyCommand(program)
   addLeaseCommand(program)
+  addTopCommand(program)
+  addTailCommand(program)
 
   program
     .command('config')

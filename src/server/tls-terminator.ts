@@ -4,12 +4,14 @@ import { createServer, type Server as TlsServer, type TLSSocket } from 'node:tls
 import { allowedName } from '../access/client-certificate.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { CertificateExpiry } from './certificate-expiry.js'
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls-material.js'
 
 export interface TlsTerminatorOptions {
   readonly files: TlsFiles
   /** Time limit of a handshake in milliseconds. */
   readonly handshakeMs: number
+  readonly certificates: CertificateExpiry
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -128,7 +130,10 @@ export class TlsTerminator {
   }
 
   #recordExpiry(): void {
-    this.#options.metrics.tlsExpiry.set(this.#material.expires.getTime() / 1000)
+    const { certificates } = this.#options
+    const { cert, ca } = this.#material.context
+    certificates.record('tls-cert', cert)
+    if (ca !== undefined) certificates.record('tls-client-ca', ca)
   }
 }
 

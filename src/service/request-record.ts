@@ -4,10 +4,12 @@ import type { ProtocolVersion } from '../git/protocol/version.js'
 import type { AbortableRequest } from '../limits/admission/admission-gate.js'
 import type { StallableClient, StallDetector } from '../limits/connection/stall-detector.js'
 import { Overloaded } from '../limits/overloaded.js'
+import type { Activity } from '../status/activity.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import { causeOf } from '../origin/faults/faults.js'
 import { type FailureOutcome, type FailureReport } from './failures.js'
+import { printablePath } from './printable-path.js'
 import type { LoggedRequest, ProtocolDetails, RequestLog } from './request-log.js'
 
 /** The `outcome` label of `refstream_requests_total`. */
@@ -31,6 +33,8 @@ export interface RequestMonitors {
   readonly responseStalls: StallDetector
   /** Told of each request that is shed. */
   readonly shed: (why: Overloaded) => void
+  /** What shows requests and failures of late; left out: nothing does. */
+  readonly activity?: Pick<Activity, 'ended' | 'failures'> | undefined
 }
 
 /** The client left before the end of its answer. */
@@ -77,6 +81,11 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   /** Names the request in the log; made when first asked for. */
   get id(): string {
     return (this.#id ??= randomUUID())
+  }
+
+  /** The repository as it may be shown: clients put URLs with credentials into paths. */
+  get shownRepository(): string | undefined {
+    return this.repository === undefined ? undefined : printablePath(this.repository)
   }
 
   /** Milliseconds since the request arrived. */
@@ -163,11 +172,16 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   /** Records that the request failed while its client still waited. */
   failed(error: unknown, { outcome, logLevel }: FailureReport): void {
     this.outcome = outcome
-    const { log, shed } = this.#monitors
+    const { log, shed, activity } = this.#monitors
     const cause = causeOf(error)
-    if (cause instanceof Overloaded) shed(cause)
+    const { transport, method, repository, shownRepository = '' } = this
+    if (cause instanceof Overloaded) {
+      shed(cause)
+      activity?.failures.add('shed', shownRepository, cause)
+    }
     if (logLevel === undefined) return
-    const { transport, method, repository } = this
+    // Others are shown where they come from.
+    if (logLevel === 'error') activity?.failures.add('request', shownRepository, error)
     log[logLevel](
       { err: error, transport, method, repository, 'refstream.request.id': this.id },
       'request failed',
@@ -178,12 +192,13 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   finish(): void {
     if (this.#aborted && this.outcome !== 'error') this.outcome = 'aborted'
     const { transport, kind, version, outcome = 'error' } = this
-    const { metrics, log, requestLog } = this.#monitors
+    const { metrics, log, requestLog, activity } = this.#monitors
     const sentBytes = this.#sentBytes
     const protocol = `v${version}`
     metrics.requests.inc({ transport, kind, protocol, outcome })
     if (sentBytes > 0) metrics.sentBytes.inc({ transport, kind }, sentBytes)
     requestLog?.ended(this)
+    activity?.ended(this)
     if (!log.isLevelEnabled('debug')) return
     const { method, repository } = this
     const ms = Math.round(this.elapsedMs)

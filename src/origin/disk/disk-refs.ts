@@ -179,7 +179,8 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
         producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer(seen)),
         observe: async () => stateFor(await served.observe(target)),
         fillStarted: (entry, seen, ended) => {
-          fillReports.started({ kind, entry, state: nameOf(seen), ended })
+          const producer = () => (fleet?.isBorrowed(entry) ? 'peer' : 'git')
+          fillReports.started({ kind, producer, entry, state: nameOf(seen), ended })
           void ended.then((result) => {
             if (result === 'committed')
               splices.committed({ ...common, seen, inheritance, isRetry: false }, asked, entry)

@@ -23,6 +23,8 @@ export interface PackServiceOptions {
   /** false: every fetch passes through. */
   readonly enabled: boolean
   readonly source: PackSource
+  /** What makes the packs; left out: Git. */
+  readonly producer?: 'upstream' | undefined
   readonly cache: PackCache
   readonly fillReports: FillReports
   readonly reports: PackReports
@@ -168,7 +170,9 @@ export class PackService {
       fillStarted: (fill: Fill) => {
         entry = fill.entry
         if (fleet) this.#sound.set(entry, isSound)
-        fillReports.started({ kind: 'pack', entry, state: name, ended: fill.ended })
+        const { entry: filled, ended } = fill
+        const producer = () => (fleet?.isBorrowed(filled) ? 'peer' : (this.#options.producer ?? 'git'))
+        fillReports.started({ kind: 'pack', producer, entry: filled, state: name, ended })
       },
     }
     return fleet ? sharedPackRequest(fleet, request, { state, make, ended, admitted, isForPeer }) : request

@@ -31,8 +31,8 @@ export interface UpstreamQuestionsOptions {
   readonly events?: {
     /** A client has asked a question. */
     clientAsked?(upstream: string): void
-    /** A client was answered from an entry older than its bound. */
-    servedStale?(upstream: string): void
+    /** A client was answered with what was known that many milliseconds ago; stale: it is older than its bound. */
+    answered?(upstream: string, ageMs: number, isStale: boolean): void
   }
 }
 
@@ -83,7 +83,7 @@ export class UpstreamQuestions {
     const refreshing = asking.maxAgeMs > 0 ? this.#options.refresh?.(repository.subject) : undefined
     if (refreshing) await refreshing
     const reading = await cache.read(this.#request(repository, asking))
-    if (reading.isStale) events?.servedStale?.(name)
+    if (!asking.isForPeer || reading.isStale) events?.answered?.(name, reading.ageMs, reading.isStale)
     return reading
   }
 
@@ -152,7 +152,7 @@ export class UpstreamQuestions {
       },
       mayBeStale: isAway,
       fillStarted: ({ entry, ended }: Fill) => {
-        fillReports.started({ kind, entry, state: '', ended })
+        fillReports.started({ kind, producer: () => 'upstream', entry, state: '', ended })
         void ended.then(() => kind === 'listing' && this.#options.listings.holds(entry) && entry.cool())
       },
       isInMemory: kind === 'listing' ? this.#isInMemory : undefined,
