@@ -44,7 +44,7 @@ export const innerFloors = {
     ['endpoint.ts'],
   ],
   assembly: [['workers'], ['.'], ['status'], ['fleet'], ['worker-context']],
-  cli: [['.'], ['doctor', 'live']],
+  cli: [['.'], ['completion', 'doctor', 'live']],
   grpc: [
     ['server.ts'],
     ['services'],

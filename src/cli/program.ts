@@ -2,6 +2,8 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
 import { addLeaseCommand } from './lease.js'
+import { addCompletionCommand } from './completion/completion.js'
+import { firstSteps } from './first-steps.js'
 import { addHookCommand } from './hook.js'
 import { AdminFault } from './admin-read.js'
 import { addReadyCommand } from './ready.js'
@@ -26,6 +28,7 @@ export async function run(argv: readonly string[]): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : usageExit
     } else if (error instanceof ConfigError) {
       for (const mistake of error.mistakes) process.stderr.write(`refstream: ${mistake}\n`)
+      if (command === 'serve' && rest.length === 0) process.stderr.write(firstSteps(process.env))
       process.exitCode = usageExit
     } else if (error instanceof AdminFault) {
       process.stderr.write(`refstream: ${error.message}\n`)
@@ -48,8 +51,11 @@ const serveExamples = [
   ],
 ] as const
 
-/** @param mistakes in the command's flags, reported with those in other places */
-function createProgram(mistakes: readonly string[]): Command {
+/**
+ * Returns all commands; the man page and the completions are made from them, too.
+ * @param mistakes in the command's flags, reported with those in other places
+ */
+export function createProgram(mistakes: readonly string[] = []): Command {
   const program = new Command('refstream')
     .description('A streaming info-refs cache beside a Git server.')
     .version(packageVersion())
@@ -82,5 +88,6 @@ function createProgram(mistakes: readonly string[]): Command {
     .argument('<FILE>')
     .action(async (file: string) => (await import('./config-check.js')).checkConfig(file))
   addHookCommand(program)
+  addCompletionCommand(program)
   return program
 }
