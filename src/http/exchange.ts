@@ -9,7 +9,7 @@ import { RequestRecord, type RequestMonitors } from '../service/request-record.j
 import { Connection } from './connection.js'
 import { logDetails } from './log-details.js'
 import type { PeekedBody } from './request-body.js'
-import { errorTypeOf, spanNameOf } from './span-details.js'
+import { errorTypeOf, routeOf, spanNameOf } from './span-details.js'
 
 /** What exchanges are reported to and bounded by. */
 export interface Monitors extends RequestMonitors {
@@ -67,7 +67,11 @@ export class Exchange extends RequestRecord {
   }
 
   override get spanName(): string {
-    return spanNameOf(this.method, this.kind)
+    return spanNameOf(this.method, this.route)
+  }
+
+  override get route(): string | undefined {
+    return routeOf(this.kind)
   }
 
   override get errorType(): string | undefined {

@@ -13,10 +13,12 @@ const routes: Readonly<Partial<Record<RequestKind, string>>> = {
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'CONNECT', 'TRACE'])
 
+/** Returns the route of a request; undefined: it has none of Git's. */
+export const routeOf = (kind: RequestKind): string | undefined => routes[kind]
+
 /** Returns the name of a request's span, of few values: methods that HTTP does not know are HTTP. */
-export function spanNameOf(method: string, kind: RequestKind): string {
+export function spanNameOf(method: string, route: string | undefined): string {
   const known = methods.has(method) ? method : 'HTTP'
-  const route = routes[kind]
   return route === undefined ? known : `${known} ${route}`
 }
 

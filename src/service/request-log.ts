@@ -1,6 +1,6 @@
 import type { Log } from '../telemetry/log.js'
 import type { LogIds } from '../telemetry/tracing/scope.js'
-import { printablePath } from './printable-path.js'
+import { printablePath } from '../telemetry/printable-path.js'
 
 /** Which requests have a line in the access log. `slow` includes `errors`. */
 export type AccessLogMode = 'off' | 'errors' | 'slow' | 'all'

@@ -11,7 +11,7 @@ import type { RequestTrace } from '../telemetry/tracing/request-trace.js'
 import type { TracedRequest, Tracing } from '../telemetry/tracing/tracing.js'
 import { causeOf } from '../origin/faults/faults.js'
 import { type FailureOutcome, type FailureReport } from './failures.js'
-import { printablePath } from './printable-path.js'
+import { printablePath } from '../telemetry/printable-path.js'
 import type { LoggedRequest, ProtocolDetails, RequestLog } from './request-log.js'
 
 /** The `outcome` label of `refstream_requests_total`. */
@@ -112,6 +112,11 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest, 
   /** Of few values, by OpenTelemetry's conventions. */
   get spanName(): string {
     return this.method
+  }
+
+  /** HTTP's route, of few values; undefined: it has none. */
+  get route(): string | undefined {
+    return undefined
   }
 
   /** Why the request counts as the server's failure, in few values; undefined: it does not. */
@@ -225,12 +230,13 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest, 
   }
 
   #endTrace(trace: RequestTrace): void {
-    const { spanName, errorType, kind, version, repository, outcome = 'error', sentBytes } = this
+    const { spanName, route, errorType, kind, version, repository, outcome = 'error', sentBytes } = this
     const { attributes } = this.details()
     trace.end({
       ...{ spanName, errorType },
       attributes: {
         ...attributes,
+        'http.route': route,
         'http.response.body.size': sentBytes,
         'refstream.request.kind': kind,
         'refstream.git.protocol': version,

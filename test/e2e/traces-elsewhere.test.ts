@@ -62,6 +62,7 @@ t.test('a clone through another refstream is one trace of two processes', async 
   t.match(asked.attributes, { 'refstream.fill.kind': 'listing', 'refstream.fill.result': 'whole' })
   await sink.childOf(asked, 'POST upstream')
   t.same(sink.namesOf(unsampled), [], 'what is not sampled below is not sampled above')
+  t.notMatch(JSON.stringify(sink.spans), /\?service/, 'no query is told')
   const traces = new Set(sink.spans.map(({ traceId }) => traceId))
   t.same([...traces], [client.traceId])
 })

@@ -33,6 +33,7 @@ t.test('a clone is one trace, from the request to what Git itself tells of its w
     isError: false,
     attributes: {
       'http.request.method': 'POST',
+      'http.route': '/{repository}/git-upload-pack',
       'http.response.status_code': 200,
       'url.path': '/r.git/git-upload-pack',
       'refstream.repository': 'r.git',

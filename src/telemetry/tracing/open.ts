@@ -38,8 +38,6 @@ export async function openTracing({ version, worker, log, load }: OpenTracingOpt
   const provider = new sdk.trace.BasicTracerProvider({
     resource: resourceOf(sdk, version, worker),
     spanProcessors: [new sdk.trace.BatchSpanProcessor(exporter)],
-    // Paths and user agents are what clients send.
-    generalLimits: { attributeValueLengthLimit: 1024 },
   })
   const trace2 = await Trace2Files.open().catch((err: unknown) => {
     log.warn(

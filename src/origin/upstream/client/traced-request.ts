@@ -1,5 +1,7 @@
+import { printablePath } from '../../../telemetry/printable-path.js'
 import { errorTypeOf } from '../../../telemetry/tracing/error-type.js'
 import type { Tracing } from '../../../telemetry/tracing/tracing.js'
+import { UpstreamUnavailable } from './errors.js'
 import type { ExchangeResponse } from './exchange.js'
 import type { Target } from './targets.js'
 
@@ -18,10 +20,14 @@ export function tracedRequest(
     'http.request.method': method,
     'server.address': url.hostname,
     'server.port': Number(url.port || (url.protocol === 'https:' ? 443 : 80)),
-    'url.full': url.origin + (path.split('?')[0] ?? ''),
+    'url.full': url.origin + printablePath(path),
   }
   return tracing.client(`${method} upstream`, attributes, async (headers, span) => {
-    const response = await send(headers)
+    const response = await send(headers).catch((error: unknown) => {
+      const status = error instanceof UpstreamUnavailable ? error.status : undefined
+      if (status !== undefined) span?.set({ 'http.response.status_code': status })
+      throw error
+    })
     if (!span) return response
     const { status, body } = response
     span.set({ 'http.response.status_code': status })

@@ -90,7 +90,8 @@ function childName({ child_class: kind, hook_name: hook, argv }: Trace2Event['fi
   return command === undefined ? 'child process' : `git ${command}`
 }
 
-const isCommand = (word: unknown): word is string => typeof word === 'string' && /^[a-z][a-z-]{0,40}$/.test(word)
+const isCommand = (word: unknown): word is string =>
+  typeof word === 'string' && /^[a-z][a-z-]{0,40}$/.test(word)
 
 const nameOf = (...parts: readonly unknown[]): string =>
   parts
