@@ -127,6 +127,12 @@ export const timerMax = 2_000_000
 export const positiveSeconds = seconds.pipe(z.number().positive())
 export const timerSeconds = positiveSeconds.pipe(z.number().max(timerMax))
 
+/** Something per second. */
+export const rate = z
+  .union([z.number(), z.string().regex(/^\d{1,9}(\.\d{1,3})?$/)])
+  .transform(Number)
+  .pipe(z.number().positive().max(1e9))
+
 export const countOrZero = z
   .union([z.number(), z.string().regex(/^\d{1,9}$/)])
   .transform(Number)
