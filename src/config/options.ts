@@ -8,6 +8,7 @@ import {
   accessRule,
   address,
   bytes,
+  corsOrigin,
   count,
   countOrZero,
   freshnessRule,
@@ -132,6 +133,17 @@ export const options = [
       'addresses, networks such as 10.0.0.0/8 or fd00::/8, or unix for Unix sockets; separated by commas',
     schema: list(trustedProxy).optional(),
     defaultText: 'none: the client is the peer of the connection',
+  },
+  {
+    key: 'corsOrigins',
+    name: 'cors-origins',
+    value: 'ORIGINS',
+    group: 'Listeners',
+    help: 'origins of web pages that may read answers for Git clients (CORS), separated by commas; * allows any, without the credentials that its browser holds',
+    allowed:
+      'origins as browsers send them, such as https://app.example.com or http://localhost:3000, without a path and without a default port; or *; separated by commas',
+    schema: list(corsOrigin).optional(),
+    defaultText: 'none: pages of other origins read nothing',
   },
   {
     key: 'drainSeconds',

@@ -14,6 +14,7 @@ import { untilUnexchanged, type Target } from '../origin/target.js'
 import { withinRate } from '../service/rate-limit.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
+import type { CrossOrigin } from './cross-origin.js'
 import { Exchange, type Monitors } from './exchange.js'
 import { sendRefs, type RefsOptions } from './ls-refs.js'
 import { sendPack, sendRefusal } from './pack.js'
@@ -35,6 +36,8 @@ export interface RequestHandlerOptions extends AdvertisementOptions, RefsOptions
   readonly rates?: ClientRates | undefined
   /** Bytes of request bodies that may be in memory, by clients. */
   readonly bodies: FairShares
+  /** Lets web pages of other origins read answers; undefined: none. */
+  readonly crossOrigin?: CrossOrigin | undefined
   /** Is another server behind, which may serve more than Git's protocol has? */
   readonly anyTarget: boolean
   /** The status of requests that are shed. */
@@ -53,6 +56,7 @@ export async function handleRequest(
   awaitsContinue: boolean,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options, awaitsContinue)
+  if (options.crossOrigin?.take(exchange)) return exchange.finish()
   let releaseAdmission: (() => void) | undefined
   try {
     const route = identify(options, exchange)

@@ -37,6 +37,8 @@ export const requestMetrics = {
         gathered: 'the request waited for the next fill, which requests share while refs are changing.',
         revalidated: 'a committed entry answered, after the upstream had confirmed that it is unchanged.',
         passthrough: 'Git answered the request itself.',
+        preflight:
+          'a browser asked whether a page of another origin may send a request (`--cors-origins`): it may.',
         not_found: 'no such repository, or it is not exported.',
         unauthenticated: 'credentials are required and were missing or wrong.',
         forbidden: 'permission denied.',
