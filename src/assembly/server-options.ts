@@ -8,6 +8,8 @@ import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
 import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
+import { CrossOrigin } from '../http/cross-origin.js'
+import { gitMethods, passedMethods } from '../http/route.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { AnswerDigests } from '../service/answer-digests.js'
@@ -52,6 +54,7 @@ export interface ServerParts {
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
   const { origins, accessControl, limits, activity, metrics, tracing, log } = parts
   const { access, clientName, proxies } = accessControl
+  const { corsOrigins } = settings
   const forwardsCredentials =
     origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through'
   return {
@@ -63,6 +66,8 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     forwardsCredentials,
     // With refstream's own credentials, only what Git's protocol has may reach the upstream.
     anyTarget: forwardsCredentials,
+    crossOrigin:
+      corsOrigins && new CrossOrigin(corsOrigins, forwardsCredentials ? passedMethods : gitMethods),
     metrics,
     tracing,
     log,

@@ -4,12 +4,15 @@ import type {
   ServerUnaryCall,
   ServerWritableStream,
 } from '@grpc/grpc-js'
+import type { Grant } from '../access/access-request.js'
 import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
+import type { ClientRates } from '../limits/admission/client-rates.js'
 import { callAfter } from '../limits/clock.js'
 import { agentMax, type ProtocolDetails } from '../service/request-log.js'
 import { RequestRecord, type RequestKind, type RequestMonitors } from '../service/request-record.js'
 import { untilUnexchanged, type Target } from '../origin/target.js'
+import { withinRate } from '../service/rate-limit.js'
 import { toRpcFailure } from './status.js'
 import { Sender } from './transport/sender.js'
 
@@ -26,11 +29,16 @@ export interface CallTarget {
 
 export interface CallOptions extends RequestMonitors {
   /** Checks access before any repository is touched. @throws RpcError, and what Access.check throws */
-  readonly authorize: (caller: Caller, wanted: CallTarget) => Promise<Pick<Target, 'identity'>>
+  readonly authorize: (
+    caller: Caller,
+    wanted: CallTarget,
+  ) => Promise<Pick<Grant, 'identity'> & Partial<Grant>>
   /** Returns the address of a call's client, whose share of the admitted requests it takes; empty: unknown. */
   readonly clientOf: (caller: Caller) => string
   /** Bounds the requests that are answered at once, by all servers. */
   readonly gate: AdmissionGate
+  /** Limits the requests of each client; undefined: there is no limit. */
+  readonly rates?: ClientRates | undefined
 }
 
 type Work<Request, Response> = (call: DataCall<Request, Response>) => Promise<void>
@@ -127,19 +135,27 @@ export class DataCall<Request, Response> extends RequestRecord {
    */
   async run(repository: string, work: (target: Target) => Promise<void>): Promise<void> {
     this.repository = repository
-    const { authorize, clientOf, gate } = this.#options
+    const { authorize, clientOf, gate, rates } = this.#options
     const address = clientOf(this.#stream)
     this.#address = address
     // Clients of a Unix socket cannot be told apart.
     const share = address === '' ? {} : { client: clientGroup(address) }
     const admission = gate.admit({ group: repository, ...share }, this)
     this.#releaseAdmission = admission instanceof Promise ? await this.waiting(admission) : admission
+    const check = () => authorize(this.#stream, { repository, service: 'upload-pack' })
+    let isRated = false
     const attempt = async (): Promise<void> => {
-      const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
+      const { identity } = await (rates && !isRated ? this.#withinRate(rates, check) : check())
+      isRated = true
       this.throwIfAborted()
       await work({ path: repository, identity, client: this })
     }
     await untilUnexchanged(attempt, () => this.sentBytes === 0)
+  }
+
+  #withinRate(rates: ClientRates, check: () => Promise<Partial<Grant>>): Promise<Partial<Grant>> {
+    const hasCredentials = this.#stream.metadata.get('authorization').length > 0
+    return withinRate(rates, { address: this.#address, hasCredentials }, check)
   }
 
   /**

@@ -36,6 +36,8 @@ export class Exchange extends RequestRecord {
   /** What has been read of the body, and the memory that it takes from the share of its client. */
   peeked: PeekedBody | undefined
   memory: ShareHolding | undefined
+  /** Has its client's rate been checked? */
+  isRated = false
   readonly #monitors: Monitors
   #client: Client | undefined
   #abortedEarly: AbortSignal | undefined

@@ -46,7 +46,7 @@ export interface LoggedRequest {
 export const agentMax = 256
 
 /** Outcomes of requests that were not answered as they should be. */
-const failures = new Set(['aborted', 'error', 'forbidden', 'not_found', 'rejected', 'shed'])
+const failures = new Set(['aborted', 'error', 'forbidden', 'not_found', 'rate_limited', 'rejected', 'shed'])
 
 /**
  * Writes the access log, and the audit trail of pushes and refused logins. Fields are flat and have the names of
