@@ -1,4 +1,5 @@
 import { Htpasswd } from '../access/passwords/htpasswd.js'
+import { readRules, Rules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
@@ -9,15 +10,18 @@ import { WatchedFiles } from '../server/watched-files.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
-/** Certificates, tokens and passwords, read again when their files change. What is undefined is not configured. */
+/** Certificates, tokens, passwords and access rules, read again when their files change. What is undefined is not configured. */
 export interface CredentialFiles {
   readonly tls: TlsTerminator | undefined
   readonly adminTokens: (() => Tokens) | undefined
   readonly tokens: (() => Tokens) | undefined
   readonly passwords: (() => Htpasswd) | undefined
+  readonly rules: (() => Rules) | undefined
   readonly upstreamCredentials: (() => CredentialFile) | undefined
   /** Reads further files, now and when they change. @param read throws if they cannot be used, and then changes nothing */
   watch(what: string, paths: readonly (string | undefined)[], read: () => void): void
+  /** Calls back after each time that changed files have been read. @param what the files' name in the metrics */
+  onReloaded(call: (what: string) => void): void
   /** Reads all files again, changed or not. */
   reload(): void
   close(): void
@@ -47,11 +51,13 @@ export function unusableFiles(
  * @throws ConfigError if one of them cannot be used; later, the content that was read before stays in force
  */
 export function openCredentialFiles(settings: Settings, metrics: Metrics, log: Log): CredentialFiles {
+  const callbacks: ((what: string) => void)[] = []
   const files = new WatchedFiles({
     pollMs,
     reloaded: (what) => {
       metrics.reloads.inc({ what, result: 'ok' })
       log.info({ what }, 'files reloaded')
+      for (const call of callbacks) call(what)
     },
     failed: (what, err) => {
       metrics.reloads.inc({ what, result: 'failed' })
@@ -86,6 +92,7 @@ export function openCredentialFiles(settings: Settings, metrics: Metrics, log: L
       adminTokens: watchOne('admin-tokens', settings.adminTokenFile, (path) => Tokens.read(path)),
       tokens: watchOne('auth-tokens', settings.authTokens, (path) => Tokens.read(path)),
       passwords: watchOne('auth-htpasswd', settings.authHtpasswd, (path) => Htpasswd.read(path)),
+      rules: watchOne('access', settings.accessFile, (path) => new Rules(readRules(path))),
       upstreamCredentials: watchOne('upstream-credentials', settings.upstreamCredentialFile, (path) => {
         const file = readUpstreamCredentials(settings, path)
         if (file.isPublic)
@@ -93,6 +100,7 @@ export function openCredentialFiles(settings: Settings, metrics: Metrics, log: L
         return file
       }),
       watch: (what, paths, read) => void watch(what, paths, read),
+      onReloaded: (call) => void callbacks.push(call),
       reload: () => files.reload(),
       close: () => files.close(),
     }

@@ -49,7 +49,10 @@ export interface Sidecar {
    * their connections are closed and their Git processes are ended. Resolves when all are gone.
    */
   close(): Promise<void>
-  /** Reads certificates, tokens and passwords again. Files that cannot be used change nothing, and are logged. */
+  /**
+   * Reads certificates, tokens, passwords and access rules again, and forgets what was decided by credentials. Files that
+   * cannot be used change nothing, and are logged.
+   */
   reload(): void
   /** Kills every Git process at once, for a program that is about to exit. */
   killProcesses(): void
@@ -192,7 +195,10 @@ async function start(
     url: servers.url,
     adminUrl: servers.adminUrl,
     grpcTarget: servers.grpcTarget,
-    reload: () => files.reload(),
+    reload: () => {
+      files.reload()
+      accessControl.forgetDecisions()
+    },
     killProcesses: () => git.killAll(),
     close: async () => {
       const until = performance.now() + settings.drainSeconds * 1000

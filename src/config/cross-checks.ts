@@ -61,6 +61,9 @@ function* accessMistakes(settings: Settings): Generator<string> {
   if (remoteUserHeader !== undefined && (authUrl ?? files) !== undefined) {
     yield '--remote-user-header cannot be combined with --auth-…; choose one source of user names'
   }
+  if (settings.access !== undefined && settings.accessFile !== undefined) {
+    yield '--access and --access-file cannot be combined; write all rules into one of them'
+  }
   if ((authUrl ?? files) !== undefined || settings.insecureNoAuth) return
   const byUpstream = upstreamAuthenticates(settings)
   for (const [option, address] of Object.entries({ listen, ...(grpc ? { grpc } : {}) })) {

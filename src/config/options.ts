@@ -275,6 +275,16 @@ export const options = [
     defaultText: 'none: Git’s configuration decides',
   },
   {
+    key: 'accessFile',
+    name: 'access-file',
+    value: 'FILE',
+    group: 'Authentication and authorization',
+    help: 'authorization rules as for --access, one per line; read again when it changes',
+    allowed: 'the path of a file',
+    schema: text.optional(),
+    defaultText: 'none',
+  },
+  {
     key: 'insecureNoAuth',
     name: 'insecure-no-auth',
     group: 'Authentication and authorization',

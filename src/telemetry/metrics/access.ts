@@ -38,7 +38,7 @@ export const accessMetrics = {
     name: 'refstream_reloads_total',
     help: 'Reloads of certificate, token and password files.',
     labels: {
-      what: '`tls`, `peer-tls`, `auth-tokens`, `auth-htpasswd`, `admin-tokens` or `upstream-credentials`.',
+      what: '`tls`, `peer-tls`, `auth-tokens`, `auth-htpasswd`, `access`, `admin-tokens` or `upstream-credentials`.',
       result: {
         ok: 'the new content is in use.',
         failed: 'the new content is invalid, and the previous content stays in use; the log says why.',
