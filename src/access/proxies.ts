@@ -18,6 +18,8 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>
 export interface Client {
   /** In canonical form, an IPv4 address never as IPv6; undefined: it has none, or its connection is closed. */
   readonly address: string | undefined
+  /** The other end of the connection, in the same form; undefined: it has no address. */
+  readonly peer: string | undefined
   /** The client's address, then those of the trusted proxies on the way; the last is the connection's peer. */
   readonly route: readonly string[]
   readonly scheme: 'http' | 'https'
@@ -56,7 +58,7 @@ export class TrustedProxies {
     const scheme = peer.encrypted ? 'https' : 'http'
     const ends = last === undefined ? [] : [last]
     if (this.#none || !(last === undefined ? peer.unix && this.#unix : this.#trusts(last)))
-      return { address: last, route: ends, scheme, host: hostIn(one(headers['host'])) }
+      return { address: last, peer: last, route: ends, scheme, host: hostIn(one(headers['host'])) }
     const forwarded = listed(headers['x-forwarded-for'])
     let [address, hops] = [last, 0]
     const route = [...ends]
@@ -74,6 +76,7 @@ export class TrustedProxies {
     const proto = first(listed(headers['x-forwarded-proto']))?.toLowerCase()
     return {
       address,
+      peer: last,
       route,
       scheme: proto === 'http' || proto === 'https' ? proto : scheme,
       host: hostIn(first(listed(headers['x-forwarded-host']))) ?? hostIn(one(headers['host'])),
@@ -85,10 +88,11 @@ export class TrustedProxies {
   }
 }
 
-/** Returns the peer of a connection. */
-export const peerOf = (socket: Socket): Peer => ({
+/** Returns the peer of a connection. @param unix was it accepted on a Unix socket? */
+export const peerOf = (socket: Socket, unix = false): Peer => ({
   remoteAddress: socket.remoteAddress,
   encrypted: (socket as Partial<TLSSocket>).encrypted,
+  unix,
 })
 
 /**

@@ -49,6 +49,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     access,
     clientName,
     proxies,
+    unix: 'path' in settings.listen,
     origin: origins.origin,
     forwardsCredentials,
     // With refstream's own credentials, only what Git's protocol has may reach the upstream.

@@ -1,4 +1,4 @@
-import { isLocal, type Address, type UnixAddress } from './addresses.js'
+import { isLocal, socketMode, type Address, type UnixAddress } from './addresses.js'
 import type { Settings } from './options.js'
 import { ConfigError } from './settings.js'
 import { fleetMistakes } from './fleet-cross-checks.js'
@@ -85,6 +85,9 @@ function waysToLock({ upstream, upstreamCredentials }: Settings, option: string)
 
 /** Each address can be listened on once. */
 function* addressMistakes(settings: Settings): Generator<string> {
+  if (!('path' in settings.listen) && settings.listenMode !== socketMode) {
+    yield '--listen-mode is for --listen unix:/PATH; leave it out'
+  }
   const seen: (readonly [string, Address | UnixAddress])[] = []
   const { peer } = settings
   const all = [...addressesOf(settings), ...(peer ? [['peer', peer] as const] : [])]

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
+import { socketMode } from './addresses.js'
 import { positiveAllowed, secondsAllowed, sizeAllowed, timerAllowed, type Option } from './option.js'
 import { fleetOptions } from './fleet-options.js'
 import { loggingOptions } from './logging-options.js'
@@ -10,6 +11,7 @@ import {
   bytes,
   count,
   countOrZero,
+  fileMode,
   freshnessRule,
   forwardedHeader,
   headerName,
@@ -76,10 +78,20 @@ export const options = [
     name: 'listen',
     value: 'ADDRESS',
     group: 'Listeners',
-    help: 'address for Git clients: HOST:PORT, or tls:HOST:PORT',
-    allowed: 'HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or tls:HOST:PORT',
-    schema: address.prefault('127.0.0.1:8080'),
+    help: 'address for Git clients: HOST:PORT, tls:HOST:PORT, or unix:/PATH',
+    allowed: 'HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:HOST:PORT, or unix:/path/of/a/socket',
+    schema: z.union([unixAddress, address]).prefault('127.0.0.1:8080'),
     defaultText: '127.0.0.1:8080',
+  },
+  {
+    key: 'listenMode',
+    name: 'listen-mode',
+    value: 'MODE',
+    group: 'Listeners',
+    help: 'permissions of the socket file of --listen unix:/PATH; connecting needs the permission to write',
+    allowed: 'an octal number, such as 0660 (owner and group) or 0666 (every user)',
+    schema: fileMode.default(socketMode),
+    defaultText: '0660',
   },
   {
     key: 'grpc',

@@ -43,7 +43,7 @@ function clientOf(
   socket: Socket | undefined,
   headers: Headers,
 ): ReturnType<TrustedProxies['clientOf']> {
-  const peer = socket ? { ...peerOf(socket), unix } : { remoteAddress: undefined }
+  const peer = socket ? peerOf(socket, unix) : { remoteAddress: undefined }
   return proxies.clientOf(peer, { ...headers, host: caller.getHost?.() })
 }
 

@@ -19,7 +19,7 @@ type GrpcOptions = Omit<GrpcServerOptions, 'authorize' | 'clientOf'> & {
 }
 
 export interface ServersOptions {
-  readonly settings: Pick<Settings, 'listen' | 'admin' | 'grpc'>
+  readonly settings: Pick<Settings, 'listen' | 'listenMode' | 'admin' | 'grpc'>
   readonly http: HttpServerOptions
   readonly admin: AdminServerOptions
   readonly grpc: GrpcOptions
@@ -137,7 +137,8 @@ export class Servers {
   ): Promise<string> {
     const descriptor = this.#passed[option].shift()
     const front = 'tls' in address ? this.#options.tls!.inFrontOf(server, protocol) : server
-    const url = await listen(front, address, option, this.#options.hasSiblings, descriptor)
+    const mode = option === 'listen' ? this.#options.settings.listenMode : undefined
+    const url = await listen(front, address, option, this.#options.hasSiblings, descriptor, mode)
     this.#listeners.push({ server, front, isHeld: descriptor !== undefined })
     // accept(2) fails when file descriptors run out; open connections are not affected.
     front.on('error', (err) => this.#options.log.error({ err }, 'cannot accept a connection'))
