@@ -39,6 +39,7 @@ export const innerFloors = {
   ],
   assembly: [['workers'], ['.'], ['fleet'], ['worker-context']],
   cli: [['.'], ['doctor']],
+  server: [['.'], ['proxy-protocol']],
   grpc: [
     ['server.ts'],
     ['services'],

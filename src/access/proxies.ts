@@ -8,6 +8,8 @@ export type TrustedProxy = { readonly address: string; readonly bits: number } |
 /** The other end of a connection. */
 export type Peer = Pick<Socket, 'remoteAddress'> & {
   readonly encrypted?: boolean | undefined
+  /** Does another proxy in front (PROXY protocol) name no client? Then nothing is known of who has written the headers. */
+  readonly unnamed?: boolean | undefined
   /** A Unix socket. A peer without an address may also be a connection that is closed. */
   readonly unix?: boolean | undefined
 }
@@ -57,7 +59,7 @@ export class TrustedProxies {
     const last = peerAddress(peer.remoteAddress)
     const scheme = peer.encrypted ? 'https' : 'http'
     const ends = last === undefined ? [] : [last]
-    if (this.#none || !(last === undefined ? peer.unix && this.#unix : this.#trusts(last)))
+    if (this.#none || !this.trusts(peer))
       return { address: last, peer: last, route: ends, scheme, host: hostIn(one(headers['host'])) }
     const forwarded = listed(headers['x-forwarded-for'])
     let [address, hops] = [last, 0]
@@ -83,17 +85,48 @@ export class TrustedProxies {
     }
   }
 
+  /** Returns whether the other end of a connection is a proxy whose headers are trusted. */
+  trusts(peer: Peer): boolean {
+    if (peer.unnamed) return false
+    const address = peerAddress(peer.remoteAddress)
+    return address === undefined ? peer.unix === true && this.#unix : this.#trusts(address)
+  }
+
   #trusts(address: string): boolean {
     return this.#trusted.memo(address)
   }
 }
 
+/** What a proxy has said of a connection before its first byte (PROXY protocol). */
+interface ReportedPeer {
+  /** undefined: it names no client. */
+  readonly address: string | undefined
+}
+
+const reportedPeer = Symbol('reported peer')
+type Reported = Socket & { [reportedPeer]?: ReportedPeer | undefined }
+
+/** Records the client that a proxy has named for a connection, in place of the other end. @param address undefined: none */
+export function setReportedPeer(socket: Socket, address: string | undefined): void {
+  ;(socket as Reported)[reportedPeer] = { address }
+}
+
+/** Has a connection inherit the client from the one that carries it. */
+export function copyReportedPeer(from: Socket, to: Socket): void {
+  const reported = (from as Reported)[reportedPeer]
+  if (reported) (to as Reported)[reportedPeer] = reported
+}
+
 /** Returns the peer of a connection. @param unix was it accepted on a Unix socket? */
-export const peerOf = (socket: Socket, unix = false): Peer => ({
-  remoteAddress: socket.remoteAddress,
-  encrypted: (socket as Partial<TLSSocket>).encrypted,
-  unix,
-})
+export function peerOf(socket: Socket, unix = false): Peer {
+  const reported = (socket as Reported)[reportedPeer]
+  return {
+    remoteAddress: reported?.address ?? socket.remoteAddress,
+    encrypted: (socket as Partial<TLSSocket>).encrypted,
+    unnamed: reported && reported.address === undefined,
+    unix,
+  }
+}
 
 /**
  * Parses an entry of X-Forwarded-For: an address, perhaps with a port; an IPv6 address with a port is in brackets.

@@ -31,6 +31,10 @@ const pollMs = 5000
 /** Time limit of a TLS handshake in milliseconds, unless `request-idle-seconds` is shorter. */
 const handshakeMaxMs = 10_000
 
+/** Returns the milliseconds in which a connection must get ready for its first request. */
+export const handshakeMsOf = ({ requestIdleSeconds }: Settings): number =>
+  Math.min(requestIdleSeconds * 1000, handshakeMaxMs)
+
 /** Returns the files for TLS; undefined: there is no certificate. */
 export function tlsFilesOf(settings: Settings): TlsFiles | undefined {
   const { tlsCert: cert, tlsKey: key, tlsClientCa: clientCa, tlsClientNames: clientNames } = settings
@@ -129,9 +133,11 @@ type Watch = (
 function openTls(settings: Settings, metrics: Metrics, log: Log, watch: Watch): TlsTerminator | undefined {
   const files = tlsFilesOf(settings)
   if (!files) return undefined
-  const handshakeMs = Math.min(settings.requestIdleSeconds * 1000, handshakeMaxMs)
+  const handshakeMs = handshakeMsOf(settings)
   return watch('tls', Object.values(files), (earlier) => {
     earlier?.reload()
-    return earlier ?? new TlsTerminator({ files, handshakeMs, metrics, log })
+    return (
+      earlier ?? new TlsTerminator({ files, handshakeMs, isProxied: settings.proxyProtocol, metrics, log })
+    )
   })()
 }

@@ -5,6 +5,7 @@ import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
 import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
+import { ProxyProtocol } from '../server/proxy-protocol/proxy-protocol.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { AnswerDigests } from '../service/answer-digests.js'
@@ -16,6 +17,7 @@ import { RequestLog } from '../service/request-log.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { AccessControl } from './access-control.js'
+import { handshakeMsOf } from './credential-files.js'
 import type { Origins } from './origins.js'
 import type { Limits } from './limits.js'
 import type { Readiness } from './readiness.js'
@@ -76,6 +78,16 @@ const requestLog = ({ accessLog: mode, accessLogSlowSeconds }: Settings, log: Lo
 
 const leaseService = ({ leases, origins: { subjects } }: ServerParts): LeaseService =>
   new LeaseService({ leases, subjects })
+
+/** Returns what reads the PROXY protocol on the address for Git clients; undefined: it is not spoken there. */
+export function proxyProtocolOf(
+  settings: Settings,
+  { accessControl: { proxies }, metrics, log }: Pick<ServerParts, 'accessControl' | 'metrics' | 'log'>,
+): ProxyProtocol | undefined {
+  if (!settings.proxyProtocol) return undefined
+  const unix = 'path' in settings.listen
+  return new ProxyProtocol({ proxies, unix, headerMs: handshakeMsOf(settings), metrics, log })
+}
 
 /** Returns the options of the admin servers. */
 export function adminOptions(settings: Settings, parts: ServerParts): ServersOptions['admin'] {

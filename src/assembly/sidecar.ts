@@ -31,7 +31,13 @@ import { openPacks } from './packs.js'
 import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
-import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
+import {
+  adminOptions,
+  grpcOptions,
+  httpOptions,
+  proxyProtocolOf,
+  type ServerParts,
+} from './server-options.js'
 import { readWebhookSecret } from './webhook-secret.js'
 import type { WorkerContext } from './worker-context/context.js'
 import { shareOf } from './worker-context/share-of.js'
@@ -187,6 +193,7 @@ async function start(
     admin: adminOptions(settings, parts),
     grpc: grpcOptions(settings, parts),
     tls: files.tls,
+    proxyProtocol: proxyProtocolOf(settings, parts),
     hasSiblings: worker && !worker.isFirst,
     passed: worker ? worker.passed : takePassedSockets(environment),
     log,

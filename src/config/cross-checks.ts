@@ -88,6 +88,9 @@ function* addressMistakes(settings: Settings): Generator<string> {
   if (!('path' in settings.listen) && settings.listenMode !== socketMode) {
     yield '--listen-mode is for --listen unix:/PATH; leave it out'
   }
+  if (settings.proxyProtocol && !settings.trustedProxies) {
+    yield '--proxy-protocol needs --trusted-proxies, whose connections begin with its header'
+  }
   const seen: (readonly [string, Address | UnixAddress])[] = []
   const { peer } = settings
   const all = [...addressesOf(settings), ...(peer ? [['peer', peer] as const] : [])]

@@ -145,6 +145,15 @@ export const options = [
     defaultText: 'none: the client is the peer of the connection',
   },
   {
+    key: 'proxyProtocol',
+    name: 'proxy-protocol',
+    group: 'Listeners',
+    help: 'expect a header of the PROXY protocol, version 1 or 2, at the start of each connection to --listen that comes from --trusted-proxies',
+    allowed: 'true or false',
+    schema: toggle.default(false),
+    defaultText: 'false',
+  },
+  {
     key: 'drainSeconds',
     name: 'drain-seconds',
     value: 'SECONDS',

@@ -9,6 +9,7 @@ export const contradictions: readonly (readonly [flags: Flags, message: RegExp])
   [{ listen: 'git.example:0' }, /--listen: .*--insecure-no-auth/],
   [{ listen: 'tls:0.0.0.0:0', ...tls }, /--listen: .*--insecure-no-auth/],
   [{ listen: '0.0.0.0:0', ...tls, tlsClientCa: '/ca' }, /--listen: .*--insecure-no-auth/],
+  [{ proxyProtocol: 'true' }, /^--proxy-protocol needs --trusted-proxies/],
   [{ listenMode: '0600' }, /^--listen-mode is for --listen unix:/],
   [{ access: '**=read:*', accessFile: '/r' }, /^--access and --access-file cannot be combined/],
   [{ listen: '0.0.0.0:0', remoteUserHeader: 'X' }, /--listen: .*--insecure-no-auth/],
