@@ -36,6 +36,7 @@ export const innerFloors = {
       'upstream-names.ts',
     ],
     ['proxies.ts'],
+    ['forwarded.ts'],
   ],
   assembly: [['workers'], ['.'], ['fleet'], ['worker-context']],
   cli: [['.'], ['doctor']],

@@ -66,7 +66,7 @@ export function openAccessControl(
     access,
     adminTokens: files.adminTokens,
     clientName: (socket) => files.tls?.nameOf(socket),
-    proxies: new TrustedProxies(settings.trustedProxies ?? []),
+    proxies: new TrustedProxies(settings.trustedProxies ?? [], settings.forwardedHeader),
     forgetDecisions: () => {
       passwordDecisions.clear()
       authorizerDecisions.clear()

@@ -138,11 +138,21 @@ export const options = [
     name: 'trusted-proxies',
     value: 'ADDRESSES',
     group: 'Listeners',
-    help: 'proxies whose X-Forwarded-For, -Proto and -Host headers are trusted, separated by commas',
+    help: 'proxies whose forwarding headers are trusted, see --forwarded-header; separated by commas',
     allowed:
       'addresses, networks such as 10.0.0.0/8 or fd00::/8, or unix for Unix sockets; separated by commas',
     schema: list(trustedProxy).optional(),
     defaultText: 'none: the client is the peer of the connection',
+  },
+  {
+    key: 'forwardedHeader',
+    name: 'forwarded-header',
+    value: 'NAME',
+    group: 'Listeners',
+    help: 'header to which the trusted proxies append their client: x-forwarded-for, with X-Forwarded-Proto and -Host, or forwarded (RFC 7239); the other one is not read',
+    allowed: 'x-forwarded-for or forwarded',
+    schema: z.enum(['x-forwarded-for', 'forwarded']).default('x-forwarded-for'),
+    defaultText: 'x-forwarded-for',
   },
   {
     key: 'proxyProtocol',

@@ -105,3 +105,13 @@ t.test('forgotten decisions are made again', async (t) => {
   await check()
   t.equal(asked.length, 2)
 })
+
+t.test('proxies are believed by the header that they write', async (t) => {
+  const clientBy = (flags: Record<string, unknown>) => {
+    const { proxies } = open(t, { trustedProxies: '10.0.0.1', ...flags })
+    const headers = { 'x-forwarded-for': '192.0.2.1', forwarded: 'for=192.0.2.2' }
+    return proxies.clientOf({ remoteAddress: '10.0.0.1' }, headers).address
+  }
+  t.equal(clientBy({}), '192.0.2.1')
+  t.equal(clientBy({ forwardedHeader: 'forwarded' }), '192.0.2.2')
+})
