@@ -45,6 +45,7 @@ export const innerFloors = {
     ['server.ts'],
     ['services'],
     ['admin-call.ts', 'authorize.ts'],
+    ['audit.ts'],
     ['call.ts'],
     ['status.ts'],
     ['transport', 'proto'],

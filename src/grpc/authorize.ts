@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
+import { parseCredentials } from '../access/credentials.js'
 import { peerOf, TrustedProxies } from '../access/proxies.js'
 import type { Tokens } from '../access/tokens.js'
 import type { Caller, CallTarget } from './call.js'
@@ -26,7 +27,7 @@ export type Authorize = (
   caller: Caller,
   wanted: CallTarget,
   socket: Socket | undefined,
-) => Promise<Pick<Grant, 'identity'>>
+) => Promise<Partial<Grant>>
 
 /** Returns the address of a call's client, through any trusted proxies; empty: unknown. */
 export type ClientOf = (caller: Caller, socket: Socket | undefined) => string
@@ -34,6 +35,16 @@ export type ClientOf = (caller: Caller, socket: Socket | undefined) => string
 export function clientBy(options: AuthorizeOptions): ClientOf {
   return (caller, socket) => clientOf(options, caller, socket, headersOf(caller.metadata)).address ?? ''
 }
+
+/** Returns the name of the admin token that a call brings; undefined: none that is known. */
+export type AdminOf = (caller: Caller) => string | undefined
+
+export const adminBy =
+  ({ adminTokens }: AuthorizeOptions): AdminOf =>
+  (caller) => {
+    const credentials = parseCredentials(headersOf(caller.metadata)['authorization'])
+    return credentials?.scheme === 'bearer' ? adminTokens?.().nameOf(credentials.token) : undefined
+  }
 
 const noProxies = new TrustedProxies([])
 

@@ -1,4 +1,5 @@
 import type { handleServerStreamingCall, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
+import type { Grant } from '../access/access-request.js'
 import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
 import { callAfter } from '../limits/clock.js'
@@ -21,7 +22,7 @@ export interface CallTarget {
 
 export interface CallOptions extends RequestMonitors {
   /** Checks access before any repository is touched. @throws RpcError, and what Access.check throws */
-  readonly authorize: (caller: Caller, wanted: CallTarget) => Promise<Pick<Target, 'identity'>>
+  readonly authorize: (caller: Caller, wanted: CallTarget) => Promise<Partial<Grant>>
   /** Returns the address of a call's client, whose share of the admitted requests it takes; empty: unknown. */
   readonly clientOf: (caller: Caller) => string
   /** Bounds the requests that are answered at once, by all servers. */
@@ -108,7 +109,8 @@ export class DataCall<Request, Response> extends RequestRecord {
     const admission = gate.admit({ group: repository, ...share }, this)
     this.#releaseAdmission = admission instanceof Promise ? await this.waiting(admission) : admission
     const attempt = async (): Promise<void> => {
-      const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
+      const { identity, user } = await authorize(this.#stream, { repository, service: 'upload-pack' })
+      this.user = user
       this.throwIfAborted()
       await work({ path: repository, identity, client: this })
     }

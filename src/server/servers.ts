@@ -15,7 +15,7 @@ import type { PassedSocketName, PassedSockets } from './passed-sockets.js'
 import type { ProxyProtocol } from './proxy-protocol/proxy-protocol.js'
 import type { TlsTerminator } from './tls-terminator.js'
 
-type GrpcOptions = Omit<GrpcServerOptions, 'authorize' | 'clientOf'> & {
+type GrpcOptions = Omit<GrpcServerOptions, 'authorize' | 'clientOf' | 'adminOf'> & {
   readonly authorize: AuthorizeOptions
 }
 
@@ -205,8 +205,13 @@ export class Servers {
 /** Loads the gRPC libraries, which take long, only where a gRPC server is configured. */
 async function makeGrpcServer({ authorize, ...options }: GrpcOptions): Promise<GrpcServer> {
   const { GrpcServer } = await import('../grpc/server.js')
-  const { authorizeBy, clientBy } = await import('../grpc/authorize.js')
-  return new GrpcServer({ ...options, authorize: authorizeBy(authorize), clientOf: clientBy(authorize) })
+  const { adminBy, authorizeBy, clientBy } = await import('../grpc/authorize.js')
+  return new GrpcServer({
+    ...options,
+    authorize: authorizeBy(authorize),
+    clientOf: clientBy(authorize),
+    adminOf: adminBy(authorize),
+  })
 }
 
 const isInUse = (cause: unknown): boolean =>
