@@ -60,6 +60,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     log,
     requestLog: requestLog(settings, log),
     remoteUserHeader: settings.remoteUserHeader,
+    requestIdHeader: settings.requestIdHeader,
     etag: settings.etag,
     requestIdleMs: settings.requestIdleSeconds * 1000,
     maxHeaderBytes: settings.maxHeaderBytes,

@@ -79,6 +79,11 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
     return (this.#id ??= randomUUID())
   }
 
+  /** Takes over the name that a proxy in front has given to the request. */
+  protected nameAs(id: string): void {
+    this.#id = id
+  }
+
   /** Milliseconds since the request arrived. */
   get elapsedMs(): number {
     return performance.now() - this.#startedAt
