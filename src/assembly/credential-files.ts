@@ -5,6 +5,7 @@ import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
 import { CredentialFile } from '../origin/upstream/credentials/credential-file.js'
 import type { TlsFiles } from '../server/tls-material.js'
+import { CertificateExpiry } from '../server/certificate-expiry.js'
 import { TlsTerminator } from '../server/tls-terminator.js'
 import { WatchedFiles } from '../server/watched-files.js'
 import type { Log } from '../telemetry/log.js'
@@ -12,6 +13,8 @@ import type { Metrics } from '../telemetry/metrics.js'
 
 /** Certificates, tokens, passwords and access rules, read again when their files change. What is undefined is not configured. */
 export interface CredentialFiles {
+  /** When the certificates expire that are in use. */
+  readonly certificates: CertificateExpiry
   readonly tls: TlsTerminator | undefined
   readonly adminTokens: (() => Tokens) | undefined
   readonly tokens: (() => Tokens) | undefined
@@ -56,6 +59,7 @@ export function unusableFiles(
  */
 export function openCredentialFiles(settings: Settings, metrics: Metrics, log: Log): CredentialFiles {
   const callbacks: ((what: string) => void)[] = []
+  const certificates = new CertificateExpiry({ metrics, log })
   const files = new WatchedFiles({
     pollMs,
     reloaded: (what) => {
@@ -90,9 +94,15 @@ export function openCredentialFiles(settings: Settings, metrics: Metrics, log: L
     read: (path: string) => T,
   ): (() => T) | undefined => (path === undefined ? undefined : watch(what, [path], () => read(path)))
 
+  const close = (): void => {
+    files.close()
+    certificates.close()
+  }
+
   try {
     return {
-      tls: openTls(settings, metrics, log, watch),
+      certificates,
+      tls: openTls(settings, certificates, metrics, log, watch),
       adminTokens: watchOne('admin-tokens', settings.adminTokenFile, (path) => Tokens.read(path)),
       tokens: watchOne('auth-tokens', settings.authTokens, (path) => Tokens.read(path)),
       passwords: watchOne('auth-htpasswd', settings.authHtpasswd, (path) => Htpasswd.read(path)),
@@ -106,10 +116,10 @@ export function openCredentialFiles(settings: Settings, metrics: Metrics, log: L
       watch: (what, paths, read) => void watch(what, paths, read),
       onReloaded: (call) => void callbacks.push(call),
       reload: () => files.reload(),
-      close: () => files.close(),
+      close,
     }
   } catch (error) {
-    files.close()
+    close()
     throw error
   }
 }
@@ -130,14 +140,21 @@ type Watch = (
 ) => () => TlsTerminator
 
 /** Connections refer to one terminator, so it is kept and reloads itself. */
-function openTls(settings: Settings, metrics: Metrics, log: Log, watch: Watch): TlsTerminator | undefined {
+function openTls(
+  settings: Settings,
+  certificates: CertificateExpiry,
+  metrics: Metrics,
+  log: Log,
+  watch: Watch,
+): TlsTerminator | undefined {
   const files = tlsFilesOf(settings)
   if (!files) return undefined
   const handshakeMs = handshakeMsOf(settings)
   return watch('tls', Object.values(files), (earlier) => {
     earlier?.reload()
     return (
-      earlier ?? new TlsTerminator({ files, handshakeMs, isProxied: settings.proxyProtocol, metrics, log })
+      earlier ??
+      new TlsTerminator({ files, handshakeMs, isProxied: settings.proxyProtocol, certificates, metrics, log })
     )
   })()
 }

@@ -6,6 +6,7 @@ import { copyReportedPeer, setReportedPeer } from '../access/proxies.js'
 import { carrierOf } from '../http/reset.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { CertificateExpiry } from './certificate-expiry.js'
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls-material.js'
 
 export interface TlsTerminatorOptions {
@@ -14,6 +15,7 @@ export interface TlsTerminatorOptions {
   readonly handshakeMs: number
   /** Are there connections on which a proxy names the client before the handshake? */
   readonly isProxied?: boolean
+  readonly certificates: CertificateExpiry
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -140,7 +142,10 @@ export class TlsTerminator {
   }
 
   #recordExpiry(): void {
-    this.#options.metrics.tlsExpiry.set(this.#material.expires.getTime() / 1000)
+    const { certificates } = this.#options
+    const { cert, ca } = this.#material.context
+    certificates.record('tls-cert', cert)
+    if (ca !== undefined) certificates.record('tls-client-ca', ca)
   }
 }
 

@@ -19,6 +19,9 @@ const kind = {
   other: 'none of these.',
 }
 
+/** Those that are about refs. */
+const refsKind = { advertisement: kind.advertisement, 'ls-refs': kind['ls-refs'] }
+
 export const requestMetrics = {
   requests: {
     type: 'counter',
@@ -37,10 +40,13 @@ export const requestMetrics = {
         gathered: 'the request waited for the next fill, which requests share while refs are changing.',
         revalidated: 'a committed entry answered, after the upstream had confirmed that it is unchanged.',
         passthrough: 'Git answered the request itself.',
+        preflight:
+          'a browser asked whether a page of another origin may send a request (`--cors-origins`): it may.',
         not_found: 'no such repository, or it is not exported.',
         unauthenticated: 'credentials are required and were missing or wrong.',
         forbidden: 'permission denied.',
         rejected: 'the request was malformed or too large.',
+        rate_limited: 'the client has sent more than `--client-rate-limit`: 429 with `Retry-After`.',
         shed: 'overload: the request was answered with `--shed-status` and `Retry-After`.',
         aborted: 'the client disconnected before the end of its answer.',
         error: 'the answer failed; the log says why.',
@@ -63,20 +69,26 @@ export const requestMetrics = {
   compressionSaved: {
     type: 'counter',
     name: 'refstream_compression_saved_bytes_total',
+    fromZero: true,
     help: 'Body bytes saved because clients accepted a compressed form.',
-    labels: { transport, encoding: '`gzip` or `zstd`: the content coding (RFC 9110, section 8.4).' },
+    labels: {
+      transport,
+      encoding: { gzip: 'the content coding of RFC 9110, section 8.4.1.3.', zstd: 'that of RFC 8878.' },
+    },
   },
   deltaAnswers: {
     type: 'counter',
     name: 'refstream_delta_answers_total',
+    fromZero: true,
     help: 'Answers to a refstream above this one that were sent as their differences from an answer that it holds.',
-    labels: { kind },
+    labels: { kind: refsKind },
   },
   deltaSaved: {
     type: 'counter',
     name: 'refstream_delta_saved_bytes_total',
+    fromZero: true,
     help: 'Body bytes saved because only the differences from an earlier answer were sent, compared with the plain answer.',
-    labels: { kind },
+    labels: { kind: refsKind },
   },
   requestsUnderWay: {
     type: 'gauge',
@@ -122,12 +134,31 @@ export const requestMetrics = {
       },
     },
   },
+  rateLimited: {
+    type: 'counter',
+    name: 'refstream_rate_limited_total',
+    fromZero: true,
+    help: 'Requests refused because their client has sent more than client-rate-limit.',
+    labels: {
+      by: {
+        user: 'the limit of an authenticated user was reached.',
+        address:
+          'the limit of an address was reached, of clients without a name or whose credentials are wrong.',
+      },
+    },
+  },
+  rateLimitClients: {
+    type: 'gauge',
+    name: 'refstream_rate_limit_clients',
+    help: 'Clients whose requests are counted for client-rate-limit; at most 100000.',
+  },
 } as const satisfies Definitions
 
 export const connectionMetrics = {
   clientsCut: {
     type: 'counter',
     name: 'refstream_clients_cut_total',
+    fromZero: true,
     help: 'Connections and gRPC calls ended because their client was too slow or had too many requests waiting.',
     labels: {
       reason: {
@@ -142,6 +173,7 @@ export const connectionMetrics = {
   incomingCut: {
     type: 'counter',
     name: 'refstream_grpc_requests_cut_total',
+    fromZero: true,
     help: 'gRPC calls ended before their request had arrived completely.',
     labels: {
       reason: {
