@@ -33,6 +33,7 @@ async function openServer(t: Test, authorize: GrpcServerOptions['authorize'], ho
     ...{ origin: recorder, leases: recorder, inspector: recorder },
     authorize,
     clientOf: () => '',
+    adminOf: () => undefined,
     metrics: new Metrics(),
     log: createLog('silent'),
     responseStalls: new StallDetector({ idleMs: 0, minRate: 0, windowMs: 0 }),

@@ -86,7 +86,10 @@ t.test('a refstream that holds an answer is told how the newest one differs', as
     t.equal((await post(query, { ...accepting, 'If-None-Match': tag(plain.body) })).status, 412)
   }
   const { values } = await metrics.deltaAnswers.get()
-  t.match(values, [{ labels: { kind: 'ls-refs' }, value: 2 }])
+  t.match(
+    values.filter(({ value }) => value > 0),
+    [{ labels: { kind: 'ls-refs' }, value: 2 }],
+  )
 })
 
 t.test('all else is answered as a whole', async (t) => {

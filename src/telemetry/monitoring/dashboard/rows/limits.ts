@@ -58,6 +58,18 @@ export const limitsRow: Row = {
       ],
     },
     {
+      title: 'Rate limits of clients',
+      description: 'Requests of clients that sent more than client-rate-limit, answered with 429.',
+      unit: 'reqps',
+      queries: [rates(requestMetrics.rateLimited, ['by'])],
+    },
+    {
+      title: 'Clients whose requests are counted',
+      description: 'For client-rate-limit; 0 without one.',
+      unit: 'short',
+      queries: [values(requestMetrics.rateLimitClients, ['instance'])],
+    },
+    {
       title: 'Memory for request bodies',
       description: 'Bounded by max-body-memory-bytes.',
       unit: 'bytes',
