@@ -1,5 +1,5 @@
 import t from 'tap'
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../support/eventually.js'
@@ -187,4 +187,34 @@ t.test('Git is asked for its own trace only if the request is sampled', async (t
   )
   t.equal(await sidecar.stop(), 0)
   t.same(readdirSync(temporary), [], 'nothing is left')
+})
+
+t.test('a push is traced down to the hooks that Git runs', async (t) => {
+  const sink = await startOtlpSink(t)
+  const root = tempDir(t)
+  const repository = makeRepository(root, 'r.git')
+  git(repository, 'config', 'http.receivepack', 'true')
+  const hook = join(repository, 'hooks', 'pre-receive')
+  mkdirSync(join(repository, 'hooks'), { recursive: true })
+  writeFileSync(hook, '#!/bin/sh\ncat >/dev/null\nexit 1\n', { mode: 0o755 })
+  const sidecar = await startSidecar(t, root, {
+    args: ['--traces', 'otlp'],
+    environment: sink.environment,
+  })
+  const clone = join(tempDir(t), 'clone')
+  git(root, 'clone', '--quiet', repository, clone)
+  const client = tracedClient()
+  const header = `http.extraHeader=traceparent: ${client.headers.traceparent}`
+  t.throws(() => git(clone, '-c', header, 'push', '--quiet', `${sidecar.url}/r.git`, 'HEAD:refs/heads/new'))
+  const request = await sink.find(
+    'the push',
+    ({ attributes }) => attributes['refstream.request.kind'] === 'receive-pack',
+  )
+  await sink.childOf(request, 'wait for permit')
+  const backend = await sink.childOf(request, 'git http-backend')
+  const receive = await sink.childOf(backend, 'git receive-pack')
+  t.match(await sink.childOf(receive, 'hook/pre-receive'), {
+    isError: true,
+    attributes: { 'process.exit.code': 1 },
+  })
 })
