@@ -36,6 +36,7 @@ export const innerFloors = {
       'upstream-names.ts',
     ],
     ['proxies.ts'],
+    ['forwarded.ts'],
   ],
   admin: [
     ['server.ts'],
@@ -45,10 +46,12 @@ export const innerFloors = {
   ],
   assembly: [['workers'], ['.'], ['status'], ['fleet'], ['worker-context']],
   cli: [['.'], ['completion', 'doctor', 'live']],
+  server: [['.'], ['proxy-protocol']],
   grpc: [
     ['server.ts'],
     ['services'],
     ['admin-call.ts', 'authorize.ts'],
+    ['audit.ts'],
     ['call.ts'],
     ['status.ts'],
     ['transport', 'proto'],

@@ -1,3 +1,4 @@
+import { hasAccessRules } from '../config/given.js'
 import type { Settings } from '../config/options.js'
 import { isForAll } from '../config/upstream-cross-checks.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
@@ -112,7 +113,7 @@ function openObserver(
     settings: installation.then((found) => ({ root, ...found })),
     directoriesMax: settings.maxRefDirectories,
     looseRefsMax: settings.maxLooseRefs,
-    linksAnywhere: settings.access === undefined,
+    linksAnywhere: !hasAccessRules(settings),
     unleasedMaxAgeMs: settings.unleasedMaxAgeSeconds * 1000,
     observed: (result) => metrics.observations.inc({ result }),
     refused: (path, why) => notices.tell(path || '.', why === 'outside' ? 'outside-root' : why),

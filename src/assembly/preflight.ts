@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Htpasswd } from '../access/passwords/htpasswd.js'
+import { readRules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
 import { addressesOf, crossCheck } from '../config/cross-checks.js'
 import type { Settings } from '../config/options.js'
@@ -68,6 +69,7 @@ function fileChecks(settings: Settings): (() => void)[] {
   addFile('admin-tokens', settings.adminTokenFile, (path) => Tokens.read(path))
   addFile('auth-tokens', settings.authTokens, (path) => Tokens.read(path))
   addFile('auth-htpasswd', settings.authHtpasswd, (path) => Htpasswd.read(path))
+  addFile('access', settings.accessFile, (path) => readRules(path))
   addFile('upstream-credentials', settings.upstreamCredentialFile, (path) =>
     readUpstreamCredentials(settings, path),
   )

@@ -10,6 +10,7 @@ import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
 import { CrossOrigin } from '../http/cross-origin.js'
 import { gitMethods, passedMethods } from '../http/route.js'
+import { ProxyProtocol } from '../server/proxy-protocol/proxy-protocol.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { AnswerDigests } from '../service/answer-digests.js'
@@ -24,6 +25,7 @@ import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { AccessControl } from './access-control.js'
+import { handshakeMsOf } from './credential-files.js'
 import type { Origins } from './origins.js'
 import type { Limits } from './limits.js'
 import type { Readiness } from './readiness.js'
@@ -62,6 +64,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     access,
     clientName,
     proxies,
+    unix: 'path' in settings.listen,
     origin: origins.origin,
     forwardsCredentials,
     // With refstream's own credentials, only what Git's protocol has may reach the upstream.
@@ -95,6 +98,16 @@ const inspectorOf = ({ origins, leases, freshCache, packCache }: ServerParts): C
 
 const leaseService = ({ leases, origins: { subjects } }: ServerParts): LeaseService =>
   new LeaseService({ leases, subjects })
+
+/** Returns what reads the PROXY protocol on the address for Git clients; undefined: it is not spoken there. */
+export function proxyProtocolOf(
+  settings: Settings,
+  { accessControl: { proxies }, metrics, log }: Pick<ServerParts, 'accessControl' | 'metrics' | 'log'>,
+): ProxyProtocol | undefined {
+  if (!settings.proxyProtocol) return undefined
+  const unix = 'path' in settings.listen
+  return new ProxyProtocol({ proxies, unix, headerMs: handshakeMsOf(settings), metrics, log })
+}
 
 /** Returns the options of the admin servers. */
 export function adminOptions(settings: Settings, parts: ServerParts): ServersOptions['admin'] {

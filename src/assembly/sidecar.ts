@@ -39,7 +39,13 @@ import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
 import { openTraces } from './traces.js'
-import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
+import {
+  adminOptions,
+  grpcOptions,
+  httpOptions,
+  proxyProtocolOf,
+  type ServerParts,
+} from './server-options.js'
 import { readWebhookSecret } from './webhook-secret.js'
 import type { WorkerContext } from './worker-context/context.js'
 import { shareOf } from './worker-context/share-of.js'
@@ -57,7 +63,10 @@ export interface Sidecar {
    * their connections are closed and their Git processes are ended. Resolves when all are gone.
    */
   close(): Promise<void>
-  /** Reads certificates, tokens and passwords again. Files that cannot be used change nothing, and are logged. */
+  /**
+   * Reads certificates, tokens, passwords and access rules again, and forgets what was decided by credentials. Files that
+   * cannot be used change nothing, and are logged.
+   */
   reload(): void
   /** Kills every Git process at once, for a program that is about to exit. */
   killProcesses(): void
@@ -221,6 +230,7 @@ async function start(
     admin: adminOptions(settings, parts),
     grpc: grpcOptions(settings, parts),
     tls: files.tls,
+    proxyProtocol: proxyProtocolOf(settings, parts),
     hasSiblings: worker && !worker.isFirst,
     passed: worker ? worker.passed : takePassedSockets(environment),
     log,
@@ -229,7 +239,10 @@ async function start(
     url: servers.url,
     adminUrl: servers.adminUrl,
     grpcTarget: servers.grpcTarget,
-    reload: () => files.reload(),
+    reload: () => {
+      files.reload()
+      accessControl.forgetDecisions()
+    },
     killProcesses: () => git.killAll(),
     close: async () => {
       const until = performance.now() + settings.drainSeconds * 1000

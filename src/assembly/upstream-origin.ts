@@ -1,3 +1,4 @@
+import { hasAccessRules } from '../config/given.js'
 import type { Settings } from '../config/options.js'
 import { repositoryMatcher } from '../config/repository-glob.js'
 import { AgedCache } from '../freshness/aged/aged-cache.js'
@@ -47,7 +48,7 @@ export function openUpstreamOrigin(
     const client = openUpstreamClient(settings, url, name, environment, gitVersion, parts)
     const service = openUpstreamCredentials(settings, url, credentialFile, parts)
     const isShared = settings.upstreamView === 'shared'
-    const followsRenames = service === undefined && settings.access === undefined
+    const followsRenames = service === undefined && !hasAccessRules(settings)
     const upstream: Upstream = { name, url, client, service, isShared, followsRenames }
     return { matches: pathMatcher(glob ?? '**'), upstream, client }
   })

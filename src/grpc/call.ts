@@ -145,8 +145,9 @@ export class DataCall<Request, Response> extends RequestRecord {
     const check = () => authorize(this.#stream, { repository, service: 'upload-pack' })
     let isRated = false
     const attempt = async (): Promise<void> => {
-      const { identity } = await (rates && !isRated ? this.#withinRate(rates, check) : check())
+      const { identity, user } = await (rates && !isRated ? this.#withinRate(rates, check) : check())
       isRated = true
+      this.user = user
       this.throwIfAborted()
       await work({ path: repository, identity, client: this })
     }

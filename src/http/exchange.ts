@@ -19,6 +19,8 @@ export interface Monitors extends RequestMonitors {
   readonly writeBudget: WriteBudget
   /** Proxies that are trusted to name the client; undefined: none. */
   readonly proxies?: TrustedProxies | undefined
+  /** Do clients connect to a Unix socket? Then they have no address, unless a proxy names one. */
+  readonly unix?: boolean
 }
 
 /** Most bytes from shared memory that wait for a client: one that stops reading holds no more. */
@@ -83,7 +85,8 @@ export class Exchange extends RequestRecord {
   /** The client that the request comes from, through any trusted proxies; determined when first asked for. */
   get client(): Client {
     const { socket, headers } = this.request
-    return (this.#client ??= (this.#monitors.proxies ?? noProxies).clientOf(peerOf(socket), headers))
+    const { proxies = noProxies, unix } = this.#monitors
+    return (this.#client ??= proxies.clientOf(peerOf(socket, unix), headers))
   }
 
   /** The client's address; empty if the connection has gone. */

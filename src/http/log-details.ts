@@ -21,7 +21,7 @@ export function logDetails(
       'url.path': printablePath(originForm(url)),
       'url.scheme': client.scheme,
       'client.address': client.address,
-      'network.peer.address': client.route.at(-1),
+      'network.peer.address': client.peer,
       'network.protocol.version': httpVersion,
       'user_agent.original': headers['user-agent']?.slice(0, agentMax),
     },

@@ -140,6 +140,7 @@ export class Metrics {
 
   readonly authChecks = this.#counter(accessMetrics.authChecks)
   readonly tlsRefused = this.#counter(accessMetrics.tlsRefused)
+  readonly proxyHeadersRefused = this.#counter(accessMetrics.proxyHeadersRefused)
   readonly tlsExpiry = this.#gauge(accessMetrics.tlsExpiry)
   readonly reloads = this.#counter(accessMetrics.reloads)
   readonly adminRefused = this.#counter(accessMetrics.adminRefused)

@@ -32,6 +32,18 @@ export const accessMetrics = {
       },
     },
   },
+  proxyHeadersRefused: {
+    type: 'counter',
+    name: 'refstream_proxy_headers_refused_total',
+    help: 'Connections of trusted proxies that were closed because their PROXY protocol header could not be used.',
+    labels: {
+      reason: {
+        malformed: 'the bytes are not a header, or one that is too long.',
+        incomplete: 'the connection ended within the header.',
+        late: 'the header did not come in time: 10 s, or `--request-idle-seconds` if that is shorter.',
+      },
+    },
+  },
   tlsExpiry: {
     type: 'gauge',
     name: 'refstream_tls_certificate_expiry_timestamp_seconds',
@@ -54,7 +66,7 @@ export const accessMetrics = {
     name: 'refstream_reloads_total',
     help: 'Reloads of certificate, token and password files.',
     labels: {
-      what: '`tls`, `peer-tls`, `auth-tokens`, `auth-htpasswd`, `admin-tokens` or `upstream-credentials`.',
+      what: '`tls`, `peer-tls`, `auth-tokens`, `auth-htpasswd`, `access`, `admin-tokens` or `upstream-credentials`.',
       result: {
         ok: 'the new content is in use.',
         failed: 'the new content is invalid, and the previous content stays in use; the log says why.',
