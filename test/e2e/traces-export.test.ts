@@ -113,6 +113,18 @@ t.test('no credential and no query is in a span, and the authorizer is part of t
   t.notMatch(JSON.stringify(sink.spans), encoded)
 })
 
+t.test('without a temporary directory, traces go without what Git tells', async (t) => {
+  const sink = await startOtlpSink(t)
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const environment = { ...sink.environment, TMPDIR: '/nowhere/at/all' }
+  const sidecar = await startSidecar(t, root, { args: ['--traces', 'otlp'], environment })
+  const client = tracedClient()
+  t.equal((await ask(infoRefs(sidecar.url, 'r.git'), { headers: client.headers })).status, 200)
+  await sink.childOf(await sink.childOf(await sink.requestOf(client), 'fill'), 'git upload-pack')
+  t.ok(sidecar.log.some(({ msg }) => String(msg).startsWith('there is no temporary directory')))
+})
+
 t.test('variables that the SDK would ignore keep refstream from starting', async (t) => {
   const root = tempDir(t)
   const { status, stderr } = spawnSync(

@@ -17,6 +17,11 @@ function setUp() {
   return { tracing, spans, named }
 }
 
+interface Reading {
+  readonly entry: object
+  readonly reuse: string
+}
+
 const newRequest = (): TracedRequest => ({ method: 'GET', trace: undefined })
 const ended = { spanName: 'ended', attributes: { 'a.b': 1 }, errorType: undefined }
 const idOf = (span: ReadableSpan): string => span.spanContext().spanId
@@ -93,8 +98,8 @@ t.test('a fill belongs to its own request, whoever goes on with it', async (t) =
       yield 2
     }
     // Each step is asked for by other code.
-    for await (const _ of fill.producing(produce)(new AbortController().signal))
-      t.equal(tracing.present, other.trace?.scope)
+    const steps = fill.producing(produce)(new AbortController().signal)[Symbol.asyncIterator]()
+    while (!(await steps.next()).done) t.equal(tracing.present, other.trace?.scope)
     fill.endsWith(entry, Promise.resolve('committed'))
     await Promise.resolve()
     const reading = await tracing.waiting(() => ({ entry, reuse: 'joined' }))
@@ -117,10 +122,8 @@ t.test('a wait ends with the first byte, with its error, or with the request', a
   const request = newRequest()
   await tracing.serve(request, {}, async () => {
     await tracing.waiting(() => ({ entry: {}, reuse: 'hit' }))
-    t.rejects(
-      tracing.waiting(() => Promise.reject(Object.assign(new Error(), { code: 'ENOENT' }))) as Promise<never>,
-    )
-    await new Promise(setImmediate)
+    const error = Object.assign(new Error(), { code: 'ENOENT' })
+    await t.rejects(async () => tracing.waiting(() => Promise.reject<Reading>(error)), error)
     t.match(named('wait for fill'), { attributes: { 'error.type': 'ENOENT' } })
     t.equal(spans().length, 1, 'a hit is no wait')
     await tracing.waiting(() => ({ entry: {}, reuse: 'filled' }))

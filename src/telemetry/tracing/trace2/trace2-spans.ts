@@ -27,6 +27,8 @@ export function trace2Spans(events: readonly Trace2Event[]): { spans: Trace2Span
   /** What runs, by process and thread: the outer regions before the inner ones. undefined: there were too many spans. */
   const open = new Map<string, (Trace2Span | undefined)[]>()
   const running = new Map<string, Trace2Span>()
+  /** What children are below that have no span of their own. */
+  const above = new Map<string, Trace2Span | undefined>()
   const begin = (name: string, parent: Trace2Span | undefined, time: Time): Trace2Span | undefined => {
     if (spans.length >= trace2MaxSpans) {
       dropped++
@@ -40,13 +42,17 @@ export function trace2Spans(events: readonly Trace2Event[]): { spans: Trace2Span
     const regions = open.get(`${sid} ${thread}`) ?? []
     const process = children.childOf(sid)
     const parent =
-      regions.findLast((region) => region) ?? (process === undefined ? undefined : running.get(process))
+      regions.findLast((region) => region) ??
+      (process === undefined ? undefined : (running.get(process) ?? above.get(process)))
     if (event === 'region_enter') {
       regions.push(begin(nameOf(fields['category'], fields['label']), parent, time))
       open.set(`${sid} ${thread}`, regions)
     } else if (event === 'region_leave') {
       const region = regions.pop()
       if (region) region.end = time
+    } else if (event === 'child_start' && fields['child_class'] === 'dashed') {
+      // `git http-backend` runs `git-http-backend`, which does the work: one command.
+      above.set(childKey(sid, fields), parent)
     } else if (event === 'child_start') {
       const child = begin(childName(fields), parent, time)
       if (child) running.set(childKey(sid, fields), child)

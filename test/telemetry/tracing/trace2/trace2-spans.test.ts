@@ -65,6 +65,23 @@ t.test('child processes and regions become spans below one another', async (t) =
   t.notMatch(JSON.stringify(spans.map(({ name }) => name)), 'S3CRET')
 })
 
+t.test('a command that runs as a program of its own is one', async (t) => {
+  const grandchildSid = `${childSid}/20261129T095004.293824Z-H0a7c9cdf-P0000070b`
+  const { spans } = spansOf([
+    line('region_enter', { category: 'own', label: 'outer' }),
+    line('child_start', { child_id: 0, child_class: 'dashed', argv: ['git-http-backend'] }),
+    line('child_start', { child_id: 0, child_class: '?', argv: ['git', 'receive-pack'] }, childSid),
+    line('region_enter', { category: 'c', label: 'l' }, grandchildSid),
+    line('child_exit', { child_id: 0, pid: 0x70b, code: 0 }, childSid),
+    line('child_exit', { child_id: 0, pid: 0x70a, code: 0 }),
+  ])
+  t.same(spans.map(pathOf), [
+    'own/outer',
+    'own/outer > git receive-pack',
+    'own/outer > git receive-pack > c/l',
+  ])
+})
+
 t.test('there are at most so many spans', async (t) => {
   const lines = Array.from({ length: trace2MaxSpans + 10 }, (_, at) => [
     line('region_enter', { category: 'c', label: String(at) }),
