@@ -58,6 +58,6 @@ export const innerFloors = {
   fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['revisions'], ['disk'], ['memory']],
-  telemetry: [['monitoring'], ['.'], ['metrics']],
+  telemetry: [['monitoring', 'tracing'], ['.'], ['metrics']],
   limits: [['admission', 'connection', 'process'], ['queue'], ['.']],
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parseCredentials } from '../access/credentials.js'
 import type { Tokens } from '../access/tokens.js'
-import { printablePath } from '../service/printable-path.js'
+import { printablePath } from '../telemetry/printable-path.js'
 import type { Log } from '../telemetry/log.js'
 import type { Reply } from './endpoint.js'
 

@@ -9,6 +9,7 @@ import type { Tokens } from '../access/tokens.js'
 import type { Settings } from '../config/options.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { CredentialFiles } from './credential-files.js'
 
 /** Authentication and authorization, as the servers use them. */
@@ -35,11 +36,12 @@ export function openAccessControl(
   locate: Locate,
   metrics: Metrics,
   log: Log,
+  tracing?: Tracing,
 ): AccessControl {
   const checks = new PasswordChecks(passwordQueueMax, (isCorrect) =>
     metrics.authChecks.inc({ by: 'password', result: isCorrect ? 'allowed' : 'denied' }),
   )
-  const authorizer = openAuthorizer(settings, metrics, log)
+  const authorizer = openAuthorizer(settings, metrics, log, tracing)
   const caching = { forMs: settings.authCacheSeconds * 1000, max: decisionsMax }
   const { passwords } = files
   const access = new Access({
@@ -65,7 +67,12 @@ export function openAccessControl(
   }
 }
 
-function openAuthorizer(settings: Settings, metrics: Metrics, log: Log): ExternalAuthorizer | undefined {
+function openAuthorizer(
+  settings: Settings,
+  metrics: Metrics,
+  log: Log,
+  tracing?: Tracing,
+): ExternalAuthorizer | undefined {
   const { authUrl: url, authForwardHeaders: headers, authUserHeader: userHeader } = settings
   if (url === undefined) return undefined
   return new ExternalAuthorizer({
@@ -73,6 +80,7 @@ function openAuthorizer(settings: Settings, metrics: Metrics, log: Log): Externa
     headers,
     userHeader,
     timeoutMs: settings.authTimeoutSeconds * 1000,
+    tracing,
     answered: (result) => metrics.authChecks.inc({ by: 'url', result }),
     failed: atMostEvery(authorizerQuietMs, (reason) =>
       log.error({ url, reason }, 'auth-url unavailable; denying all requests'),

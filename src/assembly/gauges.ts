@@ -50,6 +50,7 @@ export function watchGauges(metrics: Metrics, parts: GaugeParts): void {
     requestsWaiting: () => gate.waiting,
     requestsPipelined: () => limits.pipelined.taken,
     requestBodyBytes: () => limits.bodies.taken,
+    rateLimitClients: () => limits.rates?.size ?? 0,
     processLimit: () => limiter.limit,
     processClasses: () =>
       processClasses.map((each) => ({

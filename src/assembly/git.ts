@@ -3,6 +3,7 @@ import { inspectInstallation, oldestGit, type Installation } from '../git/proces
 import type { Activity } from '../status/activity.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { HostEnvironment } from './environment.js'
 import type { Limits } from './limits.js'
 
@@ -14,16 +15,18 @@ export function openGit(
   activity: Pick<Activity, 'failures'>,
   metrics: Metrics,
   log: Log,
+  tracing?: Tracing,
 ): Git {
   return new Git({
     path: program,
     environment,
     mounts,
     limiter,
+    tracing,
     started: (command) => metrics.processesStarted.inc({ command }),
     filled: (kind, ms) => adaptive?.recordFill(kind, ms),
     complained: (complaint) => {
-      log.warn(complaint, 'a Git process failed or reported an error')
+      log.warn({ ...complaint, ...tracing?.ids }, 'a Git process failed or reported an error')
       const { command, where, stderr, ending } = complaint
       activity.failures.add('git', `${command} ${where ?? ''}`.trim(), stderr.trim() || ending)
     },

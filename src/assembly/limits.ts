@@ -6,6 +6,7 @@ import { StallDetector } from '../limits/connection/stall-detector.js'
 import type { Overloaded } from '../limits/overloaded.js'
 import { readPressure } from '../limits/process/pressure.js'
 import { AdmissionGate } from '../limits/admission/admission-gate.js'
+import { ClientRates } from '../limits/admission/client-rates.js'
 import { FairShares } from '../limits/admission/shares.js'
 import { ProcessLimiter } from '../limits/process/process-limiter.js'
 import { Episode } from '../limits/episode.js'
@@ -22,6 +23,8 @@ export interface Limits {
   readonly gate: AdmissionGate
   /** Pipelined requests that wait for an earlier one on their connection, by client. */
   readonly pipelined: FairShares
+  /** Limits the requests of each client; undefined: there is no limit. */
+  readonly rates: ClientRates | undefined
   /** Bytes of request bodies in memory, by client. */
   readonly bodies: FairShares
   /** Detects clients that receive their responses too slowly. */
@@ -54,6 +57,11 @@ const bytesPerIteration = 4 * 1024 * 1024
 /** Milliseconds of shedding without a pause after which this process is not ready, and the length of a pause. */
 const sheddingLastsMs = 10_000
 const sheddingPauseMs = 5000
+
+/** Most clients whose rate is limited that are remembered. */
+const ratedClients = 100_000
+/** The burst of a client by default: seconds of its rate, and the least. */
+const burst = { seconds: 10, least: 20 }
 
 /** Creates the limits; their events are counted and logged. */
 export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limits {
@@ -98,6 +106,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
       },
     }),
     pipelined: new FairShares(settings.maxRequests, clientFactor),
+    rates: clientRates(settings, metrics),
     bodies: new FairShares(settings.maxBodyMemoryBytes, clientFactor),
     responseStalls: new StallDetector({
       idleMs: settings.clientIdleSeconds * 1000,
@@ -121,4 +130,17 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
     shedding: () => shedding.lasts,
     close: () => stopAdaptive?.(),
   }
+}
+
+function clientRates(
+  { clientRateLimit: perSecond, clientRateBurst }: Settings,
+  metrics: Metrics,
+): ClientRates | undefined {
+  if (perSecond === undefined) return undefined
+  return new ClientRates({
+    perSecond,
+    burst: clientRateBurst ?? Math.max(burst.least, perSecond * burst.seconds),
+    max: ratedClients,
+    limited: (by) => metrics.rateLimited.inc({ by }),
+  })
 }

@@ -2,6 +2,7 @@ import type { Settings } from '../config/options.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { Fleet } from './fleet/fleet.js'
 import { leaseEvents } from './leases.js'
 import type { WorkerContext } from './worker-context/context.js'
@@ -14,6 +15,7 @@ export async function openFleetOf(
   changed: (subject: string) => void,
   metrics: Metrics,
   log: Log,
+  tracing: Tracing | undefined,
 ): Promise<Fleet | undefined> {
   if (!worker && !settings.fleet) return undefined
   const { placeOf } = await import('./fleet/place.js')
@@ -23,5 +25,5 @@ export async function openFleetOf(
   const faults = settings.upstream
     ? (await import('../origin/upstream/upstream-faults.js')).upstreamFaults
     : []
-  return openFleet(settings, place, root, leaseEvents(metrics, log, changed), faults, metrics, log)
+  return openFleet(settings, place, root, leaseEvents(metrics, log, changed), faults, metrics, log, tracing)
 }

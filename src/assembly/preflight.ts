@@ -9,6 +9,7 @@ import { readTlsMaterial } from '../server/tls-material.js'
 import { findHostEnvironment, type FilesystemEvents, type HostEnvironment } from './environment.js'
 import { readUpstreamCredentials, tlsFilesOf, unusableFiles } from './credential-files.js'
 import { readEngineCertificates, readFleetFiles } from './fleet/files.js'
+import { checkTraces } from './traces.js'
 import { readUpstreamPem } from './upstream-pem.js'
 import { readWebhookSecret } from './webhook-secret.js'
 
@@ -31,6 +32,7 @@ export async function preflight(
       () => readWebhookSecret(settings.webhookSecretFile),
       () => readUpstreamPem(settings),
       ...fleetChecks(settings),
+      () => checkTraces(settings),
       ...fileChecks(settings),
       ...socketChecks(settings),
     ])

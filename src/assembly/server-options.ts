@@ -8,6 +8,8 @@ import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
 import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
+import { CrossOrigin } from '../http/cross-origin.js'
+import { gitMethods, passedMethods } from '../http/route.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { AnswerDigests } from '../service/answer-digests.js'
@@ -20,6 +22,7 @@ import type { Activity } from '../status/activity.js'
 import type { StatusSource } from '../status/source.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { AccessControl } from './access-control.js'
 import type { Origins } from './origins.js'
 import type { Limits } from './limits.js'
@@ -40,6 +43,8 @@ export interface ServerParts {
   readonly webhookSecret: string | undefined
   readonly readiness: Readiness
   readonly metrics: Metrics
+  /** undefined: there are no traces. */
+  readonly tracing: Tracing | undefined
   /** Resolves with the text of a scrape of all workers; undefined: this process is alone. */
   readonly scrape: (() => Promise<string>) | undefined
   readonly log: Log
@@ -47,8 +52,9 @@ export interface ServerParts {
 
 /** Returns the options of the HTTP server for Git clients. */
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
-  const { origins, accessControl, limits, activity, metrics, log } = parts
+  const { origins, accessControl, limits, activity, metrics, tracing, log } = parts
   const { access, clientName, proxies } = accessControl
+  const { corsOrigins } = settings
   const forwardsCredentials =
     origins.upstream !== undefined && settings.upstreamCredentials === 'pass-through'
   return {
@@ -60,7 +66,10 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     forwardsCredentials,
     // With refstream's own credentials, only what Git's protocol has may reach the upstream.
     anyTarget: forwardsCredentials,
+    crossOrigin:
+      corsOrigins && new CrossOrigin(corsOrigins, forwardsCredentials ? passedMethods : gitMethods),
     metrics,
+    tracing,
     log,
     requestLog: requestLog(settings, log),
     activity,
@@ -121,12 +130,13 @@ function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
 /** Returns the options of the gRPC server. */
 export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
   const { origins, accessControl, limits, storages, readiness } = parts
-  const { activity, metrics, log } = parts
+  const { activity, metrics, tracing, log } = parts
   const { grpc } = settings
   return {
     ...limits,
     origin: origins.origin,
     metrics,
+    tracing,
     log,
     requestLog: requestLog(settings, log),
     activity,

@@ -38,6 +38,7 @@ import { openPacks } from './packs.js'
 import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
+import { openTraces } from './traces.js'
 import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
 import { readWebhookSecret } from './webhook-secret.js'
 import type { WorkerContext } from './worker-context/context.js'
@@ -110,13 +111,14 @@ async function start(
   log: Log,
 ): Promise<Sidecar> {
   const { root, storages, disks, helpers } = host
+  const tracing = await openTraces(settings, worker?.index, closers, log)
   const webhookSecret = readWebhookSecret(settings.webhookSecretFile)
   const files = openCredentialFiles(settings, metrics, log)
   closers.add(() => files.close())
   const limits = openLimits(settings, metrics, log)
   closers.add(() => limits.close())
   const activity = new Activity()
-  const git = openGit(host, environment, limits, activity, metrics, log)
+  const git = openGit(host, environment, limits, activity, metrics, log, tracing)
   closers.add(() => git.close())
   // Requests that wait for Git on such a filesystem fail, and release their permits to others.
   filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
@@ -134,12 +136,12 @@ async function start(
     packCache.forget(subject)
   })
   const changed = (subject: string): void => void repositories.emit('changed', subject)
-  const fleet = await openFleetOf(settings, worker, root, changed, metrics, log)
+  const fleet = await openFleetOf(settings, worker, root, changed, metrics, log, tracing)
   if (fleet) closers.add(() => fleet.close())
   const journal = cache.ownDirectory && join(cache.ownDirectory, 'leases')
   const leases = fleet?.leases ?? openLeases(journal, metrics, log, changed)
   closers.add(() => leases.close())
-  const fillReports = new FillReports({ backOff: limits.backOff, metrics, log, activity })
+  const fillReports = new FillReports({ backOff: limits.backOff, metrics, tracing, log, activity })
   const packReports = new PackReports(metrics)
   const installation = inspectGit(git, log)
   const answers = new UpstreamAnswers()
@@ -157,6 +159,7 @@ async function start(
       fleet: fleet && fleetParts(fleet, { refs: cache, packs: packs.cache }, limits.backOff),
       limits,
       metrics,
+      tracing,
       answered: answers.answered,
       log,
     },
@@ -164,7 +167,7 @@ async function start(
   closers.add(() => origins.upstream?.close())
   closers.add(() => origins.disk?.splices.close())
   repositories.on('changed', (subject) => origins.upstream?.changed(subject))
-  const accessControl = openAccessControl(settings, files, origins.locate, metrics, log)
+  const accessControl = openAccessControl(settings, files, origins.locate, metrics, log, tracing)
   closers.add(() => accessControl.close())
   await fleet?.listen(
     new PeerAnswers({
@@ -207,6 +210,7 @@ async function start(
       webhookSecret,
       readiness,
       metrics,
+      tracing,
       scrape: worker?.sumMetrics(metrics.registry),
       log,
     },

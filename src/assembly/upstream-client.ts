@@ -5,6 +5,7 @@ import { UpstreamClient } from '../origin/upstream/client/upstream-client.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
 import { showZeros, type Metrics } from '../telemetry/metrics.js'
 import { upstreamMetrics } from '../telemetry/metrics/upstream.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import { readUpstreamPem } from './upstream-pem.js'
 
 /** Least time in milliseconds between two log lines about an upstream that fails. */
@@ -15,6 +16,8 @@ export interface UpstreamMonitors {
   readonly metrics: Metrics
   /** Called when an upstream has answered, in whatever way. */
   readonly answered?: ((upstream: string) => void) | undefined
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
   readonly log: Log
 }
 
@@ -25,7 +28,7 @@ export function openUpstreamClient(
   name: string,
   environment: NodeJS.ProcessEnv,
   gitVersion: string,
-  { metrics, answered, log }: UpstreamMonitors,
+  { metrics, answered, tracing, log }: UpstreamMonitors,
 ): UpstreamClient {
   const pem = readUpstreamPem(settings)
   const upstream = { upstream: name }
@@ -53,6 +56,7 @@ export function openUpstreamClient(
       environment,
       redirectHosts: settings.upstreamRedirectHosts,
       deny: settings.upstreamDeny?.map(({ address, bits }) => `${address}/${bits}`),
+      tracing,
       userAgent: `git/${gitVersion} refstream/${packageVersion()}`,
       events: {
         answered: () => answered?.(name),

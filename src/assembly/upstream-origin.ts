@@ -38,7 +38,7 @@ export function openUpstreamOrigin(
   credentialFile: UpstreamCredentialFile | undefined,
   parts: OriginParts,
 ): UpstreamParts {
-  const { leases, packCache, listings, fillReports, packReports, limits, metrics, log } = parts
+  const { leases, packCache, listings, fillReports, packReports, limits, metrics, tracing, log } = parts
   const { backOff } = limits
   const statusOf = (subject: string) => leases.statusOf(subject)
   const refresh = (subject: string) => leases.refresh(subject)
@@ -64,7 +64,7 @@ export function openUpstreamOrigin(
   })
   const refs = new UpstreamRefs({
     ...{ requests, cache, listings, fillReports, backOff, refresh },
-    fleet: parts.fleet?.fills,
+    ...{ fleet: parts.fleet?.fills, tracing },
     verdictMs: settings.authCacheSeconds * 1000,
     staleMs: settings.upstreamStaleSeconds * 1000,
     events: {
@@ -92,7 +92,7 @@ export function openUpstreamOrigin(
     source,
     producer: 'upstream',
     ...{ cache: packCache, fillReports, reports: packReports, backOff },
-    fleet: parts.fleet?.packRuns,
+    ...{ fleet: parts.fleet?.packRuns, tracing },
   })
   const forwardedHeaders = new Set(settings.upstreamForwardHeaders)
   const backend = new UpstreamBackend({ upstreams, requests, leases, forwardedHeaders })

@@ -17,6 +17,7 @@ export function crossCheck(settings: Settings): void {
     ...accessMistakes(settings),
     ...addressMistakes(settings),
     ...loopMistakes(settings),
+    ...rateMistakes(settings),
   ]
   if (mistakes.length > 0) throw new ConfigError(mistakes)
 }
@@ -78,6 +79,11 @@ function waysToLock({ upstream, upstreamCredentials }: Settings, option: string)
   return option === 'listen'
     ? '--auth-url, tls: with --tls-client-ca, or an --upstream for all repositories and no --upstream-client-cert'
     : '--auth-url, or tls: with --tls-client-ca'
+}
+
+function* rateMistakes({ clientRateLimit, clientRateBurst }: Settings): Generator<string> {
+  if (clientRateBurst !== undefined && clientRateLimit === undefined)
+    yield '--client-rate-burst needs --client-rate-limit, which says how fast the burst is given back'
 }
 
 /** Each address can be listened on once. */

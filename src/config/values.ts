@@ -94,6 +94,20 @@ export const trustedProxy = z.string().transform((value, context): 'unix' | Netw
   return z.NEVER
 })
 
+/**
+ * An origin as browsers send it in the header of that name (RFC 6454, section 6.2), or `*`. Not `null`, which every sandboxed
+ * page has.
+ */
+export const corsOrigin = z
+  .string()
+  .regex(/^(?:\*|[a-z][a-z\d+.-]*:\/\/[^\s/?#@,*]+)$/)
+  .transform((value, context) => {
+    const { protocol, origin } = URL.canParse(value) ? new URL(value) : { protocol: '', origin: value }
+    // Of other schemes, such as app: and chrome-extension:, Node knows no origin.
+    if (!/^https?:$/.test(protocol) || origin === value) return value
+    return explain(context, `browsers write the origin ${value} as ${origin}`)
+  })
+
 /** A URL without credentials: they would be logged, and would be sent instead of the client's. */
 export const httpUrl = z
   .url({ protocol: /^https?$/ })
@@ -126,6 +140,12 @@ export const seconds = z
 export const timerMax = 2_000_000
 export const positiveSeconds = seconds.pipe(z.number().positive())
 export const timerSeconds = positiveSeconds.pipe(z.number().max(timerMax))
+
+/** Something per second. */
+export const rate = z
+  .union([z.number(), z.string().regex(/^\d{1,9}(\.\d{1,3})?$/)])
+  .transform(Number)
+  .pipe(z.number().positive().max(1e9))
 
 export const countOrZero = z
   .union([z.number(), z.string().regex(/^\d{1,9}$/)])

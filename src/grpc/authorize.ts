@@ -26,7 +26,7 @@ export type Authorize = (
   caller: Caller,
   wanted: CallTarget,
   socket: Socket | undefined,
-) => Promise<Pick<Grant, 'identity'>>
+) => Promise<Pick<Grant, 'identity'> & Partial<Grant>>
 
 /** Returns the address of a call's client, through any trusted proxies; empty: unknown. */
 export type ClientOf = (caller: Caller, socket: Socket | undefined) => string

@@ -1,10 +1,18 @@
-import type { handleServerStreamingCall, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
+import type {
+  handleServerStreamingCall,
+  Metadata,
+  ServerUnaryCall,
+  ServerWritableStream,
+} from '@grpc/grpc-js'
+import type { Grant } from '../access/access-request.js'
 import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
+import type { ClientRates } from '../limits/admission/client-rates.js'
 import { callAfter } from '../limits/clock.js'
 import { agentMax, type ProtocolDetails } from '../service/request-log.js'
 import { RequestRecord, type RequestKind, type RequestMonitors } from '../service/request-record.js'
 import { untilUnexchanged, type Target } from '../origin/target.js'
+import { withinRate } from '../service/rate-limit.js'
 import { toRpcFailure } from './status.js'
 import { Sender } from './transport/sender.js'
 
@@ -21,11 +29,16 @@ export interface CallTarget {
 
 export interface CallOptions extends RequestMonitors {
   /** Checks access before any repository is touched. @throws RpcError, and what Access.check throws */
-  readonly authorize: (caller: Caller, wanted: CallTarget) => Promise<Pick<Target, 'identity'>>
+  readonly authorize: (
+    caller: Caller,
+    wanted: CallTarget,
+  ) => Promise<Pick<Grant, 'identity'> & Partial<Grant>>
   /** Returns the address of a call's client, whose share of the admitted requests it takes; empty: unknown. */
   readonly clientOf: (caller: Caller) => string
   /** Bounds the requests that are answered at once, by all servers. */
   readonly gate: AdmissionGate
+  /** Limits the requests of each client; undefined: there is no limit. */
+  readonly rates?: ClientRates | undefined
 }
 
 type Work<Request, Response> = (call: DataCall<Request, Response>) => Promise<void>
@@ -36,8 +49,22 @@ export function answerBy<Request, Response>(
   kind: RequestKind,
   work: Work<Request, Response>,
 ): handleServerStreamingCall<Request, Response> {
-  return (stream) => void answer(new DataCall(stream, kind, options), work)
+  return (stream) => {
+    const call = new DataCall(stream, kind, options)
+    const { tracing } = options
+    if (tracing) void tracing.serve(call, traceOf(stream.metadata), answer<Request, Response>, call, work)
+    else void answer(call, work)
+  }
 }
+
+/** Returns the headers by which a call is part of a trace. */
+function traceOf(metadata: Metadata): Record<string, string | undefined> {
+  const value = (name: string): string | undefined => metadata.get(name)[0]?.toString()
+  return { traceparent: value('traceparent'), tracestate: value('tracestate') }
+}
+
+/** Codes that are the server's fault: unknown, deadline, unimplemented, internal, unavailable, data loss. */
+const serverFaults = new Set([2, 4, 12, 13, 14, 15])
 
 async function answer<Request, Response>(
   call: DataCall<Request, Response>,
@@ -88,6 +115,14 @@ export class DataCall<Request, Response> extends RequestRecord {
     return this.#stream.getPath()
   }
 
+  override get spanName(): string {
+    return this.method.slice(1)
+  }
+
+  override get errorType(): string | undefined {
+    return this.#code !== undefined && serverFaults.has(this.#code) ? String(this.#code) : undefined
+  }
+
   /** Bytes that the next message of the answer should have. */
   get messageSize(): number {
     return this.#sender.messageSize
@@ -100,19 +135,27 @@ export class DataCall<Request, Response> extends RequestRecord {
    */
   async run(repository: string, work: (target: Target) => Promise<void>): Promise<void> {
     this.repository = repository
-    const { authorize, clientOf, gate } = this.#options
+    const { authorize, clientOf, gate, rates } = this.#options
     const address = clientOf(this.#stream)
     this.#address = address
     // Clients of a Unix socket cannot be told apart.
     const share = address === '' ? {} : { client: clientGroup(address) }
     const admission = gate.admit({ group: repository, ...share }, this)
     this.#releaseAdmission = admission instanceof Promise ? await this.waiting(admission) : admission
+    const check = () => authorize(this.#stream, { repository, service: 'upload-pack' })
+    let isRated = false
     const attempt = async (): Promise<void> => {
-      const { identity } = await authorize(this.#stream, { repository, service: 'upload-pack' })
+      const { identity } = await (rates && !isRated ? this.#withinRate(rates, check) : check())
+      isRated = true
       this.throwIfAborted()
       await work({ path: repository, identity, client: this })
     }
     await untilUnexchanged(attempt, () => this.sentBytes === 0)
+  }
+
+  #withinRate(rates: ClientRates, check: () => Promise<Partial<Grant>>): Promise<Partial<Grant>> {
+    const hasCredentials = this.#stream.metadata.get('authorization').length > 0
+    return withinRate(rates, { address: this.#address, hasCredentials }, check)
   }
 
   /**

@@ -5,6 +5,7 @@ import { encode, toDuration } from './proto/definitions.js'
 /** Status codes of failures. */
 const codes: Readonly<Record<FailureKind, status>> = {
   overloaded: status.RESOURCE_EXHAUSTED,
+  'rate-limited': status.RESOURCE_EXHAUSTED,
   'too-many-leases': status.RESOURCE_EXHAUSTED,
   unauthenticated: status.UNAUTHENTICATED,
   forbidden: status.PERMISSION_DENIED,

@@ -9,6 +9,7 @@ import { RequestRecord, type RequestMonitors } from '../service/request-record.j
 import { Connection } from './connection.js'
 import { logDetails } from './log-details.js'
 import type { PeekedBody } from './request-body.js'
+import { errorTypeOf, routeOf, spanNameOf } from './span-details.js'
 
 /** What exchanges are reported to and bounded by. */
 export interface Monitors extends RequestMonitors {
@@ -35,6 +36,8 @@ export class Exchange extends RequestRecord {
   /** What has been read of the body, and the memory that it takes from the share of its client. */
   peeked: PeekedBody | undefined
   memory: ShareHolding | undefined
+  /** Has its client's rate been checked? */
+  isRated = false
   readonly #monitors: Monitors
   #client: Client | undefined
   #abortedEarly: AbortSignal | undefined
@@ -63,6 +66,18 @@ export class Exchange extends RequestRecord {
 
   get method(): string {
     return this.request.method ?? ''
+  }
+
+  override get spanName(): string {
+    return spanNameOf(this.method, this.route)
+  }
+
+  override get route(): string | undefined {
+    return routeOf(this.kind)
+  }
+
+  override get errorType(): string | undefined {
+    return errorTypeOf(this.details().status, !this.aborted && this.outcome === 'error')
   }
 
   /** The client that the request comes from, through any trusted proxies; determined when first asked for. */

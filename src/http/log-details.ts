@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Client } from '../access/proxies.js'
-import { printablePath } from '../service/printable-path.js'
+import { printablePath } from '../telemetry/printable-path.js'
 import { agentMax, type ProtocolDetails } from '../service/request-log.js'
 import { originForm } from './route.js'
 

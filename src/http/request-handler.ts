@@ -1,16 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Grant } from '../access/access-request.js'
 import type { FetchRequest } from '../git/protocol/fetch-request.js'
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
 import { protocolVersion } from '../git/protocol/version.js'
 import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
+import type { ClientRates } from '../limits/admission/client-rates.js'
 import type { RecentAdmissions } from '../limits/admission/recent-admissions.js'
 import { ShareHolding, type FairShares } from '../limits/admission/shares.js'
 import { refusalOf } from '../origin/faults/faults.js'
 import type { Origin } from '../origin/origin.js'
 import { untilUnexchanged, type Target } from '../origin/target.js'
+import { withinRate } from '../service/rate-limit.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
+import type { CrossOrigin } from './cross-origin.js'
 import { Exchange, type Monitors } from './exchange.js'
 import { sendRefs, type RefsOptions } from './ls-refs.js'
 import { sendPack, sendRefusal } from './pack.js'
@@ -28,8 +32,12 @@ export interface RequestHandlerOptions extends AdvertisementOptions, RefsOptions
   readonly gate: AdmissionGate
   /** Clients that were admitted lately: their POSTs are queued where others are shed. */
   readonly admissions: RecentAdmissions
+  /** Limits the requests of each client; undefined: there is no limit. */
+  readonly rates?: ClientRates | undefined
   /** Bytes of request bodies that may be in memory, by clients. */
   readonly bodies: FairShares
+  /** Lets web pages of other origins read answers; undefined: none. */
+  readonly crossOrigin?: CrossOrigin | undefined
   /** Is another server behind, which may serve more than Git's protocol has? */
   readonly anyTarget: boolean
   /** The status of requests that are shed. */
@@ -41,13 +49,21 @@ export interface RequestHandlerOptions extends AdvertisementOptions, RefsOptions
  * error.
  * @param awaitsContinue whether the client waits for 100 (Continue) before it sends the body
  */
-export async function handleRequest(
+export function handleRequest(
   options: RequestHandlerOptions,
   request: IncomingMessage,
   response: ServerResponse,
   awaitsContinue: boolean,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options, awaitsContinue)
+  const { tracing } = options
+  return tracing
+    ? tracing.serve(exchange, request.headers, answer, options, exchange)
+    : answer(options, exchange)
+}
+
+async function answer(options: RequestHandlerOptions, exchange: Exchange): Promise<void> {
+  if (options.crossOrigin?.take(exchange)) return exchange.finish()
   let releaseAdmission: (() => void) | undefined
   try {
     const route = identify(options, exchange)
@@ -57,7 +73,7 @@ export async function handleRequest(
     releaseAdmission = admitted instanceof Promise ? await exchange.waiting(admitted) : admitted
     await untilUnexchanged(
       () => dispatch(options, exchange, route),
-      () => !response.headersSent,
+      () => !exchange.response.headersSent,
     )
   } catch (error) {
     fail(options, exchange, error)
@@ -80,7 +96,7 @@ function identify(options: RequestHandlerOptions, exchange: Exchange): Route {
 
 /** Checks access, and then answers from the cache if possible, and else by Git. */
 async function dispatch(options: RequestHandlerOptions, exchange: Exchange, route: Route): Promise<void> {
-  const granted = authorize(options, exchange, route)
+  const granted = authorizeWithinRate(options, exchange, route)
   const { user, identity } = granted instanceof Promise ? await granted : granted
   exchange.user = user
   exchange.throwIfAborted()
@@ -94,6 +110,23 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
     if (asks && (await answerAsked(options, exchange, target, asks))) return
   }
   await passThrough(options, exchange, target, route, user)
+}
+
+/** Once for each request, however often its repository is exchanged for another one meanwhile. */
+function authorizeWithinRate(
+  options: RequestHandlerOptions,
+  exchange: Exchange,
+  route: Route,
+): Grant | Promise<Grant> {
+  const { rates } = options
+  if (!rates || exchange.isRated) return authorize(options, exchange, route)
+  exchange.isRated = true
+  const client = {
+    address: exchange.clientAddress,
+    isAdmitted: isAdmitted(options, exchange),
+    hasCredentials: exchange.request.headers.authorization !== undefined,
+  }
+  return withinRate(rates, client, () => authorize(options, exchange, route))
 }
 
 function targetOf(

@@ -99,8 +99,9 @@ function parse(target: string): Route | RouteError | undefined {
   return undefined
 }
 
-/** Methods that are passed on to another server, for the header Allow. */
-const passedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+/** Methods of Git's protocol, and those that are passed on to another server. */
+export const gitMethods = 'GET, HEAD, POST'
+export const passedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 /**
  * Returns the route of a request that Git's protocol does not have: for LFS, a web page, an API. What is not known to read

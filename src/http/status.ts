@@ -5,6 +5,7 @@ import { HttpError, type ErrorResponse } from './responses.js'
 /** Status codes of failures made here. `shed`: as the operator has set. */
 const statuses: Readonly<Record<FailureKind, number | 'shed'>> = {
   overloaded: 'shed',
+  'rate-limited': 429,
   'too-many-leases': 429,
   unauthenticated: 401,
   forbidden: 403,

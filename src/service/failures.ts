@@ -6,6 +6,7 @@ import { isSystemError } from '../git/filesystem/system-errors.js'
 import { GitError } from '../git/process/git-error.js'
 import { RepositoryExchanged } from '../git/state/reopen-repository.js'
 import { Overloaded } from '../limits/overloaded.js'
+import { RateLimited } from '../limits/rate-limited.js'
 import { FillError } from '../streamcache/index.js'
 import {
   BackingOff,
@@ -22,7 +23,8 @@ import { printableLine } from '../origin/faults/printable-line.js'
 import { UpstreamRefusal, UpstreamUnavailable } from '../origin/faults/upstream-errors.js'
 
 /** The `outcome` label of a request that was not answered, in `refstream_requests_total`. */
-export type FailureOutcome = 'not_found' | 'unauthenticated' | 'forbidden' | 'rejected' | 'shed' | 'error'
+export type FailureOutcome =
+  'not_found' | 'unauthenticated' | 'forbidden' | 'rejected' | 'rate_limited' | 'shed' | 'error'
 
 /** How a failed request is counted and logged. Errors of a protocol itself have this too: HttpError, RpcError. */
 export interface FailureReport {
@@ -37,6 +39,7 @@ export interface FailureReport {
  */
 const reports = {
   overloaded: { outcome: 'shed', logLevel: undefined },
+  'rate-limited': { outcome: 'rate_limited', logLevel: undefined },
   'too-many-leases': { outcome: 'shed', logLevel: undefined },
   unauthenticated: { outcome: 'unauthenticated', logLevel: undefined },
   forbidden: { outcome: 'forbidden', logLevel: undefined },
@@ -106,6 +109,10 @@ function explanationOf(error: unknown): Explanation {
   if (error instanceof Overloaded) {
     const message = `overloaded: ${error.message}; try again later`
     return { kind: 'overloaded', message, retryAfterMs: error.retryAfterSeconds * 1000 }
+  }
+  if (error instanceof RateLimited) {
+    const { message, retryAfterMs } = error
+    return { kind: 'rate-limited', message: `${message}; try again later`, retryAfterMs }
   }
   if (error instanceof BackingOff) {
     return { kind: 'backing-off', message: error.message, retryAfterMs: error.retryAfterMs }

@@ -35,6 +35,7 @@ const scraped = {
   requestsWaiting: requestMetrics.requestsWaiting,
   requestsPipelined: requestMetrics.requestsPipelined,
   requestBodyBytes: requestMetrics.requestBodyBytes,
+  rateLimitClients: requestMetrics.rateLimitClients,
 }
 
 /** What gauges read at the moment of a scrape. */
@@ -74,6 +75,7 @@ export class Metrics {
   readonly deltaSaved = this.#counter(requestMetrics.deltaSaved)
   readonly admissionWaitSeconds = this.#histogram(requestMetrics.admissionWaitSeconds)
   readonly requestsShed = this.#counter(requestMetrics.requestsShed)
+  readonly rateLimited = this.#counter(requestMetrics.rateLimited)
 
   readonly clientsCut = this.#counter(connectionMetrics.clientsCut)
   readonly incomingCut = this.#counter(connectionMetrics.incomingCut)

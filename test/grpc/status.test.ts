@@ -5,6 +5,7 @@ import { TooManyLeases } from '../../src/freshness/leases.js'
 import { GitError } from '../../src/git/process/git-error.js'
 import { toRpcFailure, RpcError } from '../../src/grpc/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
+import { RateLimited } from '../../src/limits/rate-limited.js'
 import {
   BackingOff,
   InvalidGitOverrides,
@@ -23,6 +24,7 @@ t.test('each error has its status, and counts as one outcome', async (t) => {
   for (const [error, code, outcome, retry] of [
     [overloaded, 'RESOURCE_EXHAUSTED', 'shed', 7],
     [of(overloaded), 'RESOURCE_EXHAUSTED', 'shed', 7],
+    [new RateLimited('user', 5, 1500), 'RESOURCE_EXHAUSTED', 'rate_limited', 1.5],
     [backingOff, 'UNAVAILABLE', 'error', 1.5],
     [of(backingOff), 'UNAVAILABLE', 'error', 1.5],
     [of(new GitError('x')), 'UNAVAILABLE', 'error'],

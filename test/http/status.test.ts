@@ -6,6 +6,7 @@ import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
 import { HttpError } from '../../src/http/responses.js'
 import { toHttpFailure } from '../../src/http/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
+import { RateLimited } from '../../src/limits/rate-limited.js'
 import { BackingOff, RepositoryNotFound, ServiceDisabled } from '../../src/origin/faults/errors.js'
 import { UpstreamRefusal, UpstreamUnavailable } from '../../src/origin/faults/upstream-errors.js'
 import { FillError } from '../../src/streamcache/index.js'
@@ -16,6 +17,7 @@ const ofRepository = ['Refstream-Scope', 'repository']
 t.test('each error has its status and headers', async (t) => {
   const overloaded = new Overloaded('wait', 7)
   for (const [error, status, headers] of [
+    [new RateLimited('user', 5, 1500), 429, ['Retry-After', '2']],
     [overloaded, 429, ['Retry-After', '7']],
     [new FillError('producer', 'x', { cause: overloaded }), 429, ['Retry-After', '7']],
     [new BackingOff(1001, new Error('x')), 503, ['Retry-After', '2', ...ofRepository]],

@@ -5,6 +5,7 @@ import { FilesystemUnanswered } from '../../src/git/filesystem/filesystem-unansw
 import { GitError } from '../../src/git/process/git-error.js'
 import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'
 import { Overloaded } from '../../src/limits/overloaded.js'
+import { RateLimited } from '../../src/limits/rate-limited.js'
 import {
   BackingOff,
   InvalidGitOverrides,
@@ -29,6 +30,7 @@ const systemError = Object.assign(new Error('EMFILE: too many open files, /srv/g
 t.test('each error has one kind, outcome and log level', async (t) => {
   for (const [error, kind, outcome, logLevel] of [
     [new Overloaded('wait', 7), 'overloaded', 'shed', undefined],
+    [new RateLimited('user', 5, 1500), 'rate-limited', 'rate_limited', undefined],
     [new TooManyLeases('10000 leases are open'), 'too-many-leases', 'shed', undefined],
     [new Unauthenticated(['Basic']), 'unauthenticated', 'unauthenticated', undefined],
     [new Forbidden(), 'forbidden', 'forbidden', undefined],

@@ -30,5 +30,6 @@ export const contradictions: readonly (readonly [flags: Flags, message: RegExp])
     { upstream: 'https://git.example', authTokens: '/t' },
     /--auth-tokens: .*give --upstream-credentials service/,
   ],
+  [{ clientRateBurst: '5' }, /--client-rate-burst needs --client-rate-limit/],
   [{ admin: 'unix:/s,unix:/s' }, /--admin: unix:\/s is taken by --admin/],
 ]

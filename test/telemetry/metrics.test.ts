@@ -24,6 +24,7 @@ function everyMetric(): Metrics {
     helpers: () => ({ running: 2, stuck: 1 }),
     leasesOpen: zero,
     requestsUnderWay: zero,
+    rateLimitClients: zero,
     requestBodyBytes: zero,
     requestsPipelined: zero,
     requestsWaiting: zero,

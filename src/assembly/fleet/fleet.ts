@@ -17,6 +17,7 @@ import type { FleetStatus } from '../../status/model.js'
 import type { Log } from '../../telemetry/log.js'
 import { showZeros, type Metrics } from '../../telemetry/metrics.js'
 import { fleetMetrics } from '../../telemetry/metrics/fleet.js'
+import type { Tracing } from '../../telemetry/tracing/tracing.js'
 import type { PeerCertificates } from './files.js'
 import type { FleetPlace } from './place.js'
 import { subjectNames } from './subject-names.js'
@@ -61,6 +62,7 @@ export function openFleet(
   faults: readonly FaultKind[],
   metrics: Metrics,
   log: Log,
+  tracing?: Tracing,
 ): Fleet {
   const { node, members: all, secret, tls, isOneHost, open, listen } = place
   showZeros(metrics.fleetClaims, fleetMetrics.fleetClaims)
@@ -72,7 +74,7 @@ export function openFleet(
   const gate = new EngineGate({ open, metrics, log })
   const members = new Members({ engine: gate, node, configured: all.map(({ name }) => name), metrics })
   const codec = new OriginFaults(faults)
-  const shared = { node, secret, tls, codec, metrics, log }
+  const shared = { node, secret, tls, codec, metrics, tracing, log }
   const peers = orConfigError(() => new PeerClient({ ...shared, members: all }))
   const leases = new FleetLeases({
     ...{ engine: gate, events },

@@ -4,6 +4,7 @@ import type { Activity } from '../../status/activity.js'
 import type { FillProducer } from '../../status/running-fills.js'
 import type { Log } from '../../telemetry/log.js'
 import type { Metrics } from '../../telemetry/metrics.js'
+import type { Tracing } from '../../telemetry/tracing/tracing.js'
 import { BackingOff, FailedElsewhere } from './errors.js'
 import { causeOf, momentaryFault, refusalOf } from './faults.js'
 import { UpstreamRefusal } from './upstream-errors.js'
@@ -13,6 +14,8 @@ export interface FillReportsOptions {
   readonly backOff: BackOff
   readonly metrics: Metrics
   readonly log: Log
+  /** Names the traces of fills in the log; undefined: there are none. */
+  readonly tracing?: Pick<Tracing, 'ids'> | undefined
   /** What shows the fills under way and their failures; left out: nothing does. */
   readonly activity?: Pick<Activity, 'fills' | 'byFills' | 'failures'> | undefined
 }
@@ -63,7 +66,7 @@ export class FillReports {
   }
 
   #learn({ kind, entry: { key, error }, state }: StartedFill, result: FillResult): void {
-    const { backOff, log, metrics, activity } = this.#options
+    const { backOff, log, metrics, activity, tracing } = this.#options
     if (result !== 'failed') {
       backOff.succeeded(key)
       return
@@ -76,7 +79,7 @@ export class FillReports {
       backOff.failedElsewhere(key, error, state, cause.attempt)
     // The client's fault, or the clients'.
     if (momentary !== undefined || fault === 'refused' || fault === 'unread') return
-    log.warn({ err: error, key }, 'a fill failed')
+    log.warn({ err: error, key, ...tracing?.ids }, 'a fill failed')
     if (fault !== 'closed') activity?.failures.add('fill', key, error)
     // Ended because this process is about to end.
     if (fault === 'closed') return

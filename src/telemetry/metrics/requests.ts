@@ -40,10 +40,13 @@ export const requestMetrics = {
         gathered: 'the request waited for the next fill, which requests share while refs are changing.',
         revalidated: 'a committed entry answered, after the upstream had confirmed that it is unchanged.',
         passthrough: 'Git answered the request itself.',
+        preflight:
+          'a browser asked whether a page of another origin may send a request (`--cors-origins`): it may.',
         not_found: 'no such repository, or it is not exported.',
         unauthenticated: 'credentials are required and were missing or wrong.',
         forbidden: 'permission denied.',
         rejected: 'the request was malformed or too large.',
+        rate_limited: 'the client has sent more than `--client-rate-limit`: 429 with `Retry-After`.',
         shed: 'overload: the request was answered with `--shed-status` and `Retry-After`.',
         aborted: 'the client disconnected before the end of its answer.',
         error: 'the answer failed; the log says why.',
@@ -130,6 +133,24 @@ export const requestMetrics = {
         wait: 'the request was queued for longer than `--queue-wait-seconds`.',
       },
     },
+  },
+  rateLimited: {
+    type: 'counter',
+    name: 'refstream_rate_limited_total',
+    fromZero: true,
+    help: 'Requests refused because their client has sent more than client-rate-limit.',
+    labels: {
+      by: {
+        user: 'the limit of an authenticated user was reached.',
+        address:
+          'the limit of an address was reached, of clients without a name or whose credentials are wrong.',
+      },
+    },
+  },
+  rateLimitClients: {
+    type: 'gauge',
+    name: 'refstream_rate_limit_clients',
+    help: 'Clients whose requests are counted for client-rate-limit; at most 100000.',
   },
 } as const satisfies Definitions
 

@@ -61,6 +61,8 @@ export async function startPrometheus(t: Test, adminUrls: readonly string[]): Pr
   const environment = { PATH: process.env['PATH'] }
   const server = startProcess(t, 'prometheus', args, { environment, cwd: directory })
   await server.listensOn({ port: port! })
+  // It listens before it has opened its storage.
+  await eventually('Prometheus is ready', async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok)
   const get = async (path: string): Promise<unknown> => {
     const response = await fetch(`http://127.0.0.1:${port}/api/v1/${path}`)
     const answer = (await response.json()) as { status: string; error?: string; data: unknown }
