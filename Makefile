@@ -4,6 +4,7 @@
 # make soak   real writers and readers for MINUTES; fails if an answer was stale
 # make chaos  the same while Git, disk, clients and refstream itself fail; fails if an answer was stale or cut short
 # make gitea  build Gitea for the tests that put it behind refstream, once; without it they are skipped
+# make kubernetes-schemas  get the schemas of Kubernetes' objects for the tests of fixtures/kustomize, once; skipped without them
 # make ref-writers  get the libraries with which tests change refs (go-git, JGit, libgit2, dulwich), once; skipped without them
 # make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under four minutes
 # make bench-refill measure what a push costs with splices and without, by number of refs; with QUICK=1 in two minutes
@@ -20,7 +21,7 @@ NODE   ?=
 MINUTES ?= 10
 QUICK  ?=
 
-.PHONY: all run build test smoke soak chaos gitea ref-writers bench bench-refill bench-fleet clean
+.PHONY: all run build test smoke soak chaos gitea kubernetes-schemas ref-writers bench bench-refill bench-fleet clean
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -51,6 +52,9 @@ chaos: build
 
 gitea:
 	@node test/support/upstreams/gitea-build.mjs
+
+kubernetes-schemas:
+	@node test/support/kubernetes/schemas.mjs
 
 ref-writers:
 	@node test/support/splices/writers/build.mjs

@@ -73,6 +73,16 @@ export default defineConfig(
   },
   ...walls,
   {
+    files: ['src/admin/page/*.js'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        ['AbortController', 'TextDecoderStream', 'document', 'fetch', 'sessionStorage', 'setTimeout'].map(
+          (name) => [name, 'readonly'],
+        ),
+      ),
+    },
+  },
+  {
     files: ['**/*.mjs'],
     languageOptions: {
       globals: Object.fromEntries(

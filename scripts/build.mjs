@@ -37,7 +37,7 @@ function build() {
   utimesSync(`${top}dist`, began, began)
 }
 
-/** Shell scripts and protocol definitions; they are copied with their modes. */
+/** Shell scripts, protocol definitions, the files of the live page; they are copied with their modes. */
 function isAsset(path) {
   return statSync(path).isDirectory() || !/\.c?ts$/.test(path)
 }

@@ -13,7 +13,7 @@ export const floors = [
   ['freshness'],
   ['fleet'],
   ['streamcache', 'git', 'access'],
-  ['config', 'telemetry', 'limits'],
+  ['config', 'telemetry', 'limits', 'status'],
 ]
 
 /** Rooms that import no other room at all. */
@@ -36,13 +36,22 @@ export const innerFloors = {
       'upstream-names.ts',
     ],
     ['proxies.ts'],
+    ['forwarded.ts'],
   ],
-  assembly: [['workers'], ['.'], ['fleet'], ['worker-context']],
-  cli: [['.'], ['doctor']],
+  admin: [
+    ['server.ts'],
+    ['page', 'status', 'lease-api.ts', 'webhooks.ts', 'openapi.ts', 'router.ts', 'audit.ts'],
+    ['bodies.ts', 'hosts.ts', 'problem-of.ts'],
+    ['endpoint.ts'],
+  ],
+  assembly: [['workers'], ['.'], ['status'], ['fleet'], ['worker-context']],
+  cli: [['.'], ['completion', 'doctor', 'live']],
+  server: [['.'], ['proxy-protocol']],
   grpc: [
     ['server.ts'],
     ['services'],
     ['admin-call.ts', 'authorize.ts'],
+    ['audit.ts'],
     ['call.ts'],
     ['status.ts'],
     ['transport', 'proto'],
@@ -52,6 +61,6 @@ export const innerFloors = {
   fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['revisions'], ['disk'], ['memory']],
-  telemetry: [['.', 'monitoring'], ['metrics']],
+  telemetry: [['monitoring', 'tracing'], ['.'], ['metrics']],
   limits: [['admission', 'connection', 'process'], ['queue'], ['.']],
 }

@@ -1,10 +1,27 @@
 import t from 'tap'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { createProgram } from '../src/cli/program.js'
+import { wordsOf, type CommandWords } from '../src/cli/completion/words.js'
 import * as optionTable from '../src/config/options.js'
+import { packageVersion } from '../src/config/version.js'
 import { metricSubjects } from '../src/telemetry/metrics/catalog.js'
+import { dashboardFile } from '../src/telemetry/monitoring/dashboard/dashboard.js'
 import { rulesFile, runbookPage } from '../src/telemetry/monitoring/rules.js'
+import { outputOf, skipReason } from './support/upstreams/programs.js'
 import type { MetricDefinition } from '../src/telemetry/metrics/definition.js'
+
+interface RuleGenerator {
+  readonly prometheusRule: (rulesFile: string) => string
+}
+
+interface ManGenerator {
+  readonly manPage: (
+    commands: readonly CommandWords[],
+    options: typeof optionTable,
+    version: string,
+  ) => string
+}
 
 interface Generator {
   readonly settingsPage: (options: typeof optionTable) => string
@@ -16,11 +33,21 @@ interface Generator {
 t.test('generated pages are up to date', async (t) => {
   const script = new URL('../scripts/docs.mjs', import.meta.url)
   const { settingsPage, metricsPage, notice, formatted } = (await import(script.href)) as Generator
+  const man = new URL('../scripts/man.mjs', import.meta.url)
+  const { manPage } = (await import(man.href)) as ManGenerator
+  const kustomize = new URL('../scripts/kustomize.mjs', import.meta.url)
+  const { prometheusRule } = (await import(kustomize.href)) as RuleGenerator
   const pages = {
+    'fixtures/kustomize/components/monitoring/prometheus-rule.yaml': await formatted(
+      'rule.yaml',
+      prometheusRule(rulesFile()),
+    ),
+    'man/refstream.1': manPage(wordsOf(createProgram()), optionTable, packageVersion()),
     'docs/settings.md': settingsPage(optionTable),
     'docs/metrics.md': metricsPage(metricSubjects),
     'docs/runbook.md': runbookPage(notice),
     'fixtures/prometheus-rules.yml': await formatted('rules.yml', rulesFile()),
+    'fixtures/grafana-dashboard.json': await formatted('dashboard.json', dashboardFile()),
   }
   for (const [path, expected] of Object.entries(pages)) {
     t.ok(readFileSync(path, 'utf8') === expected, `${path} is up to date; if not, run: npm run docs`)
@@ -97,4 +124,13 @@ t.test('every metric, label and setting that a page names exists', async (t) => 
 
 t.test('the README is short', async (t) => {
   t.ok(readFileSync('README.md', 'utf8').split('\n').length <= 151, '150 lines at most')
+})
+
+const mandoc = outputOf('mandoc', '-Tlint', '-W', 'warning', 'man/refstream.1')
+const noMandoc = skipReason(
+  'mandoc',
+  outputOf('which', 'mandoc') === undefined ? 'it is not installed' : undefined,
+)
+t.test('mandoc finds nothing wrong with the man page', { skip: noMandoc }, async (t) => {
+  t.equal(mandoc, '')
 })

@@ -17,6 +17,7 @@ t.test('npm publishes the command and its assets, and no source map', async (t) 
   const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }]
   const paths = files.map(({ path }) => path)
   const assets = [
+    'dist/admin/page/index.html',
     'dist/git/hook/reference-transaction',
     'dist/grpc/proto/ref_service.proto',
     'docs/settings.md',

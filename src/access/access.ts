@@ -22,7 +22,7 @@ export interface AccessOptions {
     | { readonly service: ExternalAuthorizer; readonly decisions: DecisionCache<AuthorizerDecision> }
     | undefined
   /** Authorization rules; undefined: allow every client that is authenticated, or does not have to be. */
-  readonly rules?: Rules | undefined
+  readonly rules?: (() => Rules) | undefined
   readonly locate: Locate
 }
 
@@ -104,7 +104,9 @@ export class Access {
   }
 
   #authorize(request: AccessRequest, user: string | undefined): Grant | Promise<Grant> {
-    const { rules, locate } = this.#options
+    const { locate } = this.#options
+    // One set of rules decides the whole request, also if other rules are read while a filesystem is waited for.
+    const rules = this.#options.rules?.()
     const name = user === '' ? undefined : user
     if (!rules) {
       if (user === undefined && this.#takesCredentials) throw this.#denial(undefined)

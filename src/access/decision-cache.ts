@@ -52,14 +52,21 @@ export class DecisionCache<D extends object> {
     return flight.next.decision
   }
 
+  /** Forgets all decisions. Those of checks that are running answer the requests that wait for them, and no others. */
+  clear(): void {
+    this.#cached.clear()
+    this.#flights.clear()
+  }
+
   #start(key: string, decide: () => Promise<D>): Promise<D> {
     const flight: Flight<D> = { startedAt: performance.now(), decision: decide() }
     this.#flights.set(key, flight)
     const finish = (decision?: D): void => {
-      if (decision) this.#store(key, decision, flight.startedAt)
+      const isCurrent = this.#flights.get(key) === flight
+      if (decision && isCurrent) this.#store(key, decision, flight.startedAt)
       // The next flight replaces this one; requests that arrive until then share it.
       if (flight.next) flight.next.start()
-      else this.#flights.delete(key)
+      else if (isCurrent) this.#flights.delete(key)
     }
     flight.decision.then(finish, () => finish())
     return flight.decision

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, request as requestHttp, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { timerMaxMs } from '../limits/clock.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { AccessRequest } from './access-request.js'
 import { AuthorizerUnavailable } from './errors.js'
 
@@ -14,6 +15,8 @@ export interface ExternalAuthorizerOptions {
   readonly answered?: (result: 'allowed' | 'denied' | 'failed') => void
   /** Called with the reason if there was no usable response. */
   readonly failed?: (reason: string) => void
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 export type AuthorizerDecision =
@@ -75,7 +78,15 @@ export class ExternalAuthorizer {
   /** @throws AuthorizerUnavailable if there is no response in time, or one that neither allows nor denies */
   async decide(request: AccessRequest): Promise<AuthorizerDecision> {
     try {
-      const decision = await this.#decide(request)
+      const { tracing } = this.#options
+      const decision = await (tracing
+        ? tracing.client('GET authorizer', {}, async (traced, span) => {
+            const made = await this.#decide(request, traced)
+            span?.set({ 'refstream.authorizer.outcome': made.outcome })
+            span?.end()
+            return made
+          })
+        : this.#decide(request))
       this.#options.answered?.(decision.outcome === 'allowed' ? 'allowed' : 'denied')
       return decision
     } catch (error) {
@@ -87,11 +98,16 @@ export class ExternalAuthorizer {
     }
   }
 
-  async #decide(request: AccessRequest): Promise<AuthorizerDecision> {
+  /** @param traced headers that are no part of what is decided */
+  async #decide(
+    request: AccessRequest,
+    traced: Readonly<Record<string, string>> = {},
+  ): Promise<AuthorizerDecision> {
     const { method, uri, via } = request
     // Two families of names: those documented for nginx's auth_request, and those of Traefik's ForwardAuth.
     const headers = {
       ...this.requestHeaders(request),
+      ...traced,
       'x-original-method': method,
       'x-original-uri': uri,
       ...(via?.host === undefined ? {} : { 'x-original-url': `${via.scheme}://${via.host}${uri}` }),

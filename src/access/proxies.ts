@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { BlockList, isIP, SocketAddress, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { parseForwarded } from './forwarded.js'
 
 /** A proxy whose forwarding headers are trusted: a network, an address (all of its bits), or any peer on a Unix socket. */
 export type TrustedProxy = { readonly address: string; readonly bits: number } | 'unix'
@@ -8,16 +9,42 @@ export type TrustedProxy = { readonly address: string; readonly bits: number } |
 /** The other end of a connection. */
 export type Peer = Pick<Socket, 'remoteAddress'> & {
   readonly encrypted?: boolean | undefined
+  /** Does another proxy in front (PROXY protocol) name no client? Then nothing is known of who has written the headers. */
+  readonly unnamed?: boolean | undefined
   /** A Unix socket. A peer without an address may also be a connection that is closed. */
   readonly unix?: boolean | undefined
 }
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
+/** A header to which proxies append the address of their client. */
+export type ForwardingHeader = 'x-forwarded-for' | 'forwarded'
+
+/** What proxies say, in the order in which they have appended it; a value that one has left out is undefined. */
+interface Said {
+  readonly clients: (string | undefined)[]
+  readonly schemes: readonly (string | undefined)[]
+  readonly hosts: readonly (string | undefined)[]
+}
+
+const inXForwarded = (headers: Headers): Said => ({
+  clients: listed(headers['x-forwarded-for']),
+  schemes: listed(headers['x-forwarded-proto']),
+  hosts: listed(headers['x-forwarded-host']),
+})
+
+function inForwarded({ forwarded = '' }: Headers): Said {
+  const elements = parseForwarded([forwarded].flat().join(',')) ?? []
+  const values = (name: string) => elements.map((element) => element.get(name))
+  return { clients: values('for'), schemes: values('proto'), hosts: values('host') }
+}
+
 /** The client of a request, by its connection and by what trusted proxies report. */
 export interface Client {
   /** In canonical form, an IPv4 address never as IPv6; undefined: it has none, or its connection is closed. */
   readonly address: string | undefined
+  /** The other end of the connection, in the same form; undefined: it has no address. */
+  readonly peer: string | undefined
   /** The client's address, then those of the trusted proxies on the way; the last is the connection's peer. */
   readonly route: readonly string[]
   readonly scheme: 'http' | 'https'
@@ -28,9 +55,10 @@ export interface Client {
 /**
  * The proxies in front whose forwarding headers are trusted; those of other peers are ignored.
  *
- * Each proxy appends the address of its own client to X-Forwarded-For. So the entries are true from the end up to the first
- * address that is not a trusted proxy: the client. The client itself may have written the entries before that. The
- * `Forwarded` header (RFC 7239) is not read: a proxy that does not know it passes on what a client has put there.
+ * Each proxy appends the address of its own client to X-Forwarded-For, or to `Forwarded` (RFC 7239). So the entries are true
+ * from the end up to the first address that is not a trusted proxy: the client. The client itself may have written the
+ * entries before that. Only the one header is read that the proxies are said to write: a proxy passes on the other one as
+ * a client has written it.
  */
 export class TrustedProxies {
   readonly #list = new BlockList()
@@ -41,8 +69,11 @@ export class TrustedProxies {
   })
   readonly #unix: boolean
   readonly #none: boolean
+  readonly #header: ForwardingHeader
 
-  constructor(proxies: readonly TrustedProxy[]) {
+  /** @param header the one that the proxies write */
+  constructor(proxies: readonly TrustedProxy[], header: ForwardingHeader = 'x-forwarded-for') {
+    this.#header = header
     this.#unix = proxies.includes('unix')
     this.#none = proxies.length === 0
     for (const proxy of proxies) {
@@ -55,13 +86,13 @@ export class TrustedProxies {
     const last = peerAddress(peer.remoteAddress)
     const scheme = peer.encrypted ? 'https' : 'http'
     const ends = last === undefined ? [] : [last]
-    if (this.#none || !(last === undefined ? peer.unix && this.#unix : this.#trusts(last)))
-      return { address: last, route: ends, scheme, host: hostIn(one(headers['host'])) }
-    const forwarded = listed(headers['x-forwarded-for'])
+    if (this.#none || !this.trusts(peer))
+      return { address: last, peer: last, route: ends, scheme, host: hostIn(one(headers['host'])) }
+    const said = this.#header === 'forwarded' ? inForwarded(headers) : inXForwarded(headers)
     let [address, hops] = [last, 0]
     const route = [...ends]
-    for (const entry of forwarded.reverse()) {
-      const found = addressIn(entry)
+    for (const entry of said.clients.reverse()) {
+      const found = entry === undefined ? undefined : addressIn(entry)
       // A proxy that does not know its client's address counts as the client.
       if (found === undefined) break
       address = found
@@ -69,15 +100,25 @@ export class TrustedProxies {
       route.unshift(found)
       if (!this.#trusts(found)) break
     }
-    // The value of the first proxy on the way, if all have appended to the list.
-    const first = (values: string[]): string | undefined => values.at(-Math.max(hops, 1)) ?? values[0]
-    const proto = first(listed(headers['x-forwarded-proto']))?.toLowerCase()
+    // The value of the first proxy on the way, if all have appended to the list; if it has left it out, no other counts.
+    const back = Math.max(hops, 1)
+    const first = (values: readonly (string | undefined)[]): string | undefined =>
+      values.length < back ? values[0] : values.at(-back)
+    const proto = first(said.schemes)?.toLowerCase()
     return {
       address,
+      peer: last,
       route,
       scheme: proto === 'http' || proto === 'https' ? proto : scheme,
-      host: hostIn(first(listed(headers['x-forwarded-host']))) ?? hostIn(one(headers['host'])),
+      host: hostIn(first(said.hosts)) ?? hostIn(one(headers['host'])),
     }
+  }
+
+  /** Returns whether the other end of a connection is a proxy whose headers are trusted. */
+  trusts(peer: Peer): boolean {
+    if (peer.unnamed) return false
+    const address = peerAddress(peer.remoteAddress)
+    return address === undefined ? peer.unix === true && this.#unix : this.#trusts(address)
   }
 
   #trusts(address: string): boolean {
@@ -85,11 +126,36 @@ export class TrustedProxies {
   }
 }
 
-/** Returns the peer of a connection. */
-export const peerOf = (socket: Socket): Peer => ({
-  remoteAddress: socket.remoteAddress,
-  encrypted: (socket as Partial<TLSSocket>).encrypted,
-})
+/** What a proxy has said of a connection before its first byte (PROXY protocol). */
+interface ReportedPeer {
+  /** undefined: it names no client. */
+  readonly address: string | undefined
+}
+
+const reportedPeer = Symbol('reported peer')
+type Reported = Socket & { [reportedPeer]?: ReportedPeer | undefined }
+
+/** Records the client that a proxy has named for a connection, in place of the other end. @param address undefined: none */
+export function setReportedPeer(socket: Socket, address: string | undefined): void {
+  ;(socket as Reported)[reportedPeer] = { address }
+}
+
+/** Has a connection inherit the client from the one that carries it. */
+export function copyReportedPeer(from: Socket, to: Socket): void {
+  const reported = (from as Reported)[reportedPeer]
+  if (reported) (to as Reported)[reportedPeer] = reported
+}
+
+/** Returns the peer of a connection. @param unix was it accepted on a Unix socket? */
+export function peerOf(socket: Socket, unix = false): Peer {
+  const reported = (socket as Reported)[reportedPeer]
+  return {
+    remoteAddress: reported?.address ?? socket.remoteAddress,
+    encrypted: (socket as Partial<TLSSocket>).encrypted,
+    unnamed: reported && reported.address === undefined,
+    unix,
+  }
+}
 
 /**
  * Parses an entry of X-Forwarded-For: an address, perhaps with a port; an IPv6 address with a port is in brackets.

@@ -1,5 +1,6 @@
 import { repositoryMatcher, type RuledRepository } from '../config/repository-glob.js'
-import { matchesName } from './names.js'
+import { accessRule } from '../config/values.js'
+import { BadLine, linesOf, matchesName } from './names.js'
 import { readingsOf } from './upstream-names.js'
 
 /** Allows users to read, or to push to, the repositories whose path below the root matches. */
@@ -8,6 +9,22 @@ export interface AccessRule {
   readonly action: 'read' | 'push'
   /** Patterns for user names, see `matchesName`; `anyone` matches anonymous clients too. */
   readonly names: readonly string[]
+}
+
+/**
+ * Reads rules from a file, one per line. A file without a rule is rejected: a program that rewrites it in place may have
+ * emptied it a moment ago, and no rule would mean that all access is denied.
+ * @throws BadLine, an Error that names the file, or the system's error
+ */
+export function readRules(path: string): AccessRule[] {
+  const rules = linesOf(path).map(({ line, number }) => {
+    const { success, data, error } = accessRule.safeParse(line)
+    if (success) return data
+    const form = 'expected GLOB=read:NAMES or GLOB=push:NAMES, with + between names'
+    throw new BadLine(path, number, `${error.issues[0]?.message}; ${form}`)
+  })
+  if (rules.length === 0) throw new Error(`${path}: there is no rule in it`)
+  return rules
 }
 
 /** Authorization rules: the first rule for the action whose glob matches decides; without one, access is denied. */

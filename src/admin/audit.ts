@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parseCredentials } from '../access/credentials.js'
 import type { Tokens } from '../access/tokens.js'
-import { printablePath } from '../service/printable-path.js'
+import { leaseDigest } from '../service/lease-digest.js'
+import { printablePath } from '../telemetry/printable-path.js'
 import type { Log } from '../telemetry/log.js'
 import type { Reply } from './endpoint.js'
 
@@ -16,9 +17,6 @@ function eventOf(method: string, path: string, status: number): string | undefin
   const change = /^\/v1\/leases(?:\/[^/]*)?$/.test(path) ? leaseEvents[method] : undefined
   return change && `refstream.lease.${change}`
 }
-
-/** Returns what stands for a lease in the log: its id is a secret. */
-const digestOf = (id: string): string => createHash('sha256').update(id).digest('hex').slice(0, 16)
 
 const lineOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
@@ -48,8 +46,9 @@ export function audit(
       'url.path': isLease ? '/v1/leases' : printablePath(path).slice(0, 256),
       'client.address': socket.remoteAddress,
       'user.name': credentials?.scheme === 'bearer' ? tokens?.nameOf(credentials.token) : undefined,
+      'refstream.request.id': randomUUID(),
       'refstream.repository': lineOf(body?.['repository']) ?? reply?.repository,
-      'refstream.lease': isLease && id !== undefined ? digestOf(id) : undefined,
+      'refstream.lease': isLease && id !== undefined ? leaseDigest(id) : undefined,
     },
     'admin request',
   )

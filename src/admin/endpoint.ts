@@ -1,9 +1,11 @@
+import type { ServerResponse } from 'node:http'
 import type { z } from 'zod'
 
 /** A request as the router passes it to an endpoint. */
 export interface Call {
   /** Values of the path's `{names}`. */
   readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
   /** Header fields, names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   /** The body, unparsed. */
@@ -25,6 +27,8 @@ export interface Reply {
   readonly body?: unknown
   /** The repository that was changed, if the body does not name it. */
   readonly repository?: string
+  /** Sends the answer itself, and ends it. `status` and `body` do not count then. */
+  readonly stream?: (response: ServerResponse) => void
 }
 
 /** One operation of the admin API. */
@@ -33,6 +37,8 @@ export interface Endpoint {
   /** A path template as in OpenAPI, such as `/v1/leases/{id}`. */
   readonly path: string
   readonly summary: string
+  /** Parameters in the query, with what they mean. */
+  readonly query?: Readonly<Record<string, string>>
   /** Schema of the JSON body; undefined: there is none, or the endpoint parses `raw` itself. */
   readonly body?: z.ZodType
   /** The body may be left out; it counts as `{}` then. */
@@ -41,8 +47,10 @@ export interface Endpoint {
   readonly bodyMax?: number
   /** Called with the head of a request, before its body is read. @throws Problem to reject the request */
   readonly admit?: (headers: Call['headers']) => BodyCheck | undefined
-  /** The possible responses by status, with the schema of their JSON. */
-  readonly answers: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>
+  /** The possible responses by status, with the schema of their JSON, or of what has another media type. */
+  readonly answers: Readonly<
+    Record<number, { readonly description: string; readonly schema?: z.ZodType; readonly type?: string }>
+  >
   handle(call: Call): Reply | Promise<Reply>
 }
 

@@ -17,15 +17,21 @@ export function openApi(endpoints: readonly Endpoint[], version: string): object
   return { openapi: '3.1.0', info: { title: 'refstream admin API', version }, paths }
 }
 
-function operation({ path, summary, body, bodyOptional, answers }: Endpoint): object {
+function operation({ path, summary, query = {}, body, bodyOptional, answers }: Endpoint): object {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
-  const responses = Object.entries(answers).map(([status, { description, schema }]) => {
-    const content = Number(status) >= 400 ? json(problem, 'application/problem+json') : schema && json(schema)
+  const responses = Object.entries(answers).map(([status, { description, schema, type }]) => {
+    const content =
+      Number(status) >= 400 ? json(problem, 'application/problem+json') : schema && json(schema, type)
     return [status, { description, ...(content ? { content } : {}) }]
   })
   return {
     summary,
-    parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+    parameters: [
+      ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+      ...Object.entries(query).map(([name, description]) => ({
+        ...{ name, in: 'query', required: false, description, schema: { type: 'string' } },
+      })),
+    ],
     ...(body ? { requestBody: { required: !bodyOptional, content: json(body) } } : {}),
     responses: Object.fromEntries(responses) as object,
   }

@@ -21,7 +21,7 @@ export async function route(
   bodies = new RequestBodies(bodiesMax),
   replied: (reply: Reply) => void = () => {},
 ): Promise<boolean> {
-  const path = request.url?.split('?', 1)[0] ?? ''
+  const [path, query] = split(request.url)
   const here = endpoints.flatMap((endpoint) => {
     const params = match(endpoint.path, path)
     return params ? [{ endpoint, params }] : []
@@ -34,8 +34,9 @@ export async function route(
       response.setHeader('Allow', allowed)
       throw new Problem(405, `allowed methods for ${path}: ${allowed}`)
     }
-    const call = await readCall(found.endpoint, found.params, request, bodies)
-    const reply = await found.endpoint.handle(call)
+    const { endpoint, params } = found
+    const call = await readCall(endpoint, params, new URLSearchParams(query), request, bodies)
+    const reply = await endpoint.handle(call)
     replied(reply)
     send(response, reply)
   } catch (error) {
@@ -44,6 +45,12 @@ export async function route(
     sendProblem(response, status, message)
   }
   return true
+}
+
+/** Splits a request's target into its path and its query. */
+function split(target = ''): [path: string, query: string] {
+  const at = target.indexOf('?')
+  return at < 0 ? [target, ''] : [target.slice(0, at), target.slice(at + 1)]
 }
 
 /** Returns the values of a path template's `{names}`; undefined: the path does not match it. */
@@ -64,13 +71,14 @@ function match(pattern: string, path: string): Record<string, string> | undefine
 async function readCall(
   endpoint: Endpoint,
   params: Record<string, string>,
+  query: URLSearchParams,
   request: IncomingMessage,
   bodies: RequestBodies,
 ): Promise<Call> {
   const { headers } = request
   const check = endpoint.admit?.(headers)
   const raw = await bodies.read(request, endpoint.bodyMax ?? bodyMax, check)
-  return { params, headers, raw, body: endpoint.body && parse(endpoint, headers['content-type'], raw) }
+  return { params, query, headers, raw, body: endpoint.body && parse(endpoint, headers['content-type'], raw) }
 }
 
 /** Requires JSON's content type: a web page can make a browser post forms and plain text to another origin, but not JSON. */
@@ -91,7 +99,8 @@ function parse({ body, bodyOptional }: Endpoint, type: string | undefined, raw: 
   throw new Problem(400, `${where ? `${where}: ` : ''}${issue?.message ?? 'bad value'}`)
 }
 
-function send(response: ServerResponse, { status, body }: Reply): void {
+function send(response: ServerResponse, { status, body, stream }: Reply): void {
+  if (stream) return stream(response)
   if (body === undefined) response.writeHead(status).end()
   else sendJson(response, status, 'application/json', body)
 }

@@ -6,6 +6,7 @@ import { audit } from './audit.js'
 import type { Endpoint, Reply } from './endpoint.js'
 import { RequestBodies } from './bodies.js'
 import { Hosts } from './hosts.js'
+import { isPage, sendPage } from './page/page.js'
 import { openApi } from './openapi.js'
 import { bodiesMax, route, sendProblem } from './router.js'
 
@@ -45,16 +46,13 @@ export function createAdminServer(options: AdminServerOptions): Server {
       sendProblem(response, 403, rejection)
       return
     }
-    // Browsers send Origin with all but simple GET requests.
-    if (request.headers.origin !== undefined)
+    // Browsers send Origin with all but simple GET requests, and with those for modules, of which the page is made.
+    if (request.headers.origin !== undefined && !isPage(pathOf(request)))
       return sendProblem(response, 403, 'requests of web pages are not accepted')
     let reply: Reply | undefined
     const replied = (given: Reply): void => void (reply = given)
     const answered = answer(options, document, bodies, request, response, replied).catch((err: unknown) => {
-      log.error(
-        { err, method: request.method, url: request.url?.split('?', 1)[0] },
-        'an admin request failed',
-      )
+      log.error({ err, method: request.method, url: pathOf(request) }, 'an admin request failed')
       if (!response.headersSent) sendProblem(response, 500, 'internal error; see the log of refstream')
       else response.destroy()
     })
@@ -71,7 +69,9 @@ async function answer(
   response: ServerResponse,
   replied: (reply: Reply) => void,
 ): Promise<void> {
-  const path = request.url?.split('?', 1)[0] ?? ''
+  if (isCrossSite(request))
+    return sendProblem(response, 403, 'requests of web pages of other sites are not accepted')
+  const path = pathOf(request)
   if (tokens && !isPublic(path) && !tokens().matchAnyOf(request.headers.authorization)) {
     response.setHeader('WWW-Authenticate', 'Bearer realm="refstream admin"')
     return sendProblem(response, 401, 'a token of admin-token-file is required: Authorization: Bearer TOKEN')
@@ -80,7 +80,8 @@ async function answer(
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD')
     text(response, 405, 'use GET')
-  } else if (path === '/healthz') text(response, 200, 'ok')
+  } else if (isPage(path)) sendPage(path, tokens !== undefined, response)
+  else if (path === '/healthz') text(response, 200, 'ok')
   else if (path === '/readyz') {
     const reason = await notReady()
     text(response, reason === undefined ? 200 : 503, reason ?? 'ready')
@@ -92,12 +93,27 @@ async function answer(
     response.writeHead(200, { 'Content-Type': 'application/json' })
     response.end(JSON.stringify(document))
   } else
-    text(response, 404, 'not found; see /metrics, /healthz, /readyz, and the API described by /openapi.json')
+    text(
+      response,
+      404,
+      'not found; see /, /metrics, /healthz, /readyz, and the API described by /openapi.json',
+    )
 }
 
-/** Needs no token: health checks, which reveal little, and webhooks, which are signed. */
+/**
+ * A page of another site can have a browser send simple GET requests too, which name no Origin: they could take the places of
+ * listeners. Browsers say where requests come from (Fetch Metadata); a link that somebody follows is no such request.
+ */
+function isCrossSite({ headers }: IncomingMessage): boolean {
+  const { 'sec-fetch-site': site, 'sec-fetch-mode': mode } = headers
+  return mode !== 'navigate' && (site === 'cross-site' || site === 'same-site')
+}
+
+/** Needs no token: health checks and the page, which reveal little, and webhooks, which are signed. */
 const isPublic = (path: string): boolean =>
-  path === '/healthz' || path === '/readyz' || path.startsWith('/v1/webhooks/')
+  isPage(path) || path === '/healthz' || path === '/readyz' || path.startsWith('/v1/webhooks/')
+
+const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?', 1)[0] ?? ''
 
 function text(response: ServerResponse, status: number, line: string): void {
   response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' })

@@ -1,23 +1,30 @@
 import { Htpasswd } from '../access/passwords/htpasswd.js'
+import { readRules, Rules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
 import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/settings.js'
 import { CredentialFile } from '../origin/upstream/credentials/credential-file.js'
 import type { TlsFiles } from '../server/tls-material.js'
+import { CertificateExpiry } from '../server/certificate-expiry.js'
 import { TlsTerminator } from '../server/tls-terminator.js'
 import { WatchedFiles } from '../server/watched-files.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 
-/** Certificates, tokens and passwords, read again when their files change. What is undefined is not configured. */
+/** Certificates, tokens, passwords and access rules, read again when their files change. What is undefined is not configured. */
 export interface CredentialFiles {
+  /** When the certificates expire that are in use. */
+  readonly certificates: CertificateExpiry
   readonly tls: TlsTerminator | undefined
   readonly adminTokens: (() => Tokens) | undefined
   readonly tokens: (() => Tokens) | undefined
   readonly passwords: (() => Htpasswd) | undefined
+  readonly rules: (() => Rules) | undefined
   readonly upstreamCredentials: (() => CredentialFile) | undefined
   /** Reads further files, now and when they change. @param read throws if they cannot be used, and then changes nothing */
   watch(what: string, paths: readonly (string | undefined)[], read: () => void): void
+  /** Calls back after each time that changed files have been read. @param what the files' name in the metrics */
+  onReloaded(call: (what: string) => void): void
   /** Reads all files again, changed or not. */
   reload(): void
   close(): void
@@ -26,6 +33,10 @@ export interface CredentialFiles {
 const pollMs = 5000
 /** Time limit of a TLS handshake in milliseconds, unless `request-idle-seconds` is shorter. */
 const handshakeMaxMs = 10_000
+
+/** Returns the milliseconds in which a connection must get ready for its first request. */
+export const handshakeMsOf = ({ requestIdleSeconds }: Settings): number =>
+  Math.min(requestIdleSeconds * 1000, handshakeMaxMs)
 
 /** Returns the files for TLS; undefined: there is no certificate. */
 export function tlsFilesOf(settings: Settings): TlsFiles | undefined {
@@ -47,11 +58,14 @@ export function unusableFiles(
  * @throws ConfigError if one of them cannot be used; later, the content that was read before stays in force
  */
 export function openCredentialFiles(settings: Settings, metrics: Metrics, log: Log): CredentialFiles {
+  const certificates = new CertificateExpiry({ metrics, log })
+  const callbacks: ((what: string) => void)[] = []
   const files = new WatchedFiles({
     pollMs,
     reloaded: (what) => {
       metrics.reloads.inc({ what, result: 'ok' })
       log.info({ what }, 'files reloaded')
+      for (const call of callbacks) call(what)
     },
     failed: (what, err) => {
       metrics.reloads.inc({ what, result: 'failed' })
@@ -80,12 +94,19 @@ export function openCredentialFiles(settings: Settings, metrics: Metrics, log: L
     read: (path: string) => T,
   ): (() => T) | undefined => (path === undefined ? undefined : watch(what, [path], () => read(path)))
 
+  const close = (): void => {
+    files.close()
+    certificates.close()
+  }
+
   try {
     return {
-      tls: openTls(settings, metrics, log, watch),
+      certificates,
+      tls: openTls(settings, certificates, metrics, log, watch),
       adminTokens: watchOne('admin-tokens', settings.adminTokenFile, (path) => Tokens.read(path)),
       tokens: watchOne('auth-tokens', settings.authTokens, (path) => Tokens.read(path)),
       passwords: watchOne('auth-htpasswd', settings.authHtpasswd, (path) => Htpasswd.read(path)),
+      rules: watchOne('access', settings.accessFile, (path) => new Rules(readRules(path))),
       upstreamCredentials: watchOne('upstream-credentials', settings.upstreamCredentialFile, (path) => {
         const file = readUpstreamCredentials(settings, path)
         if (file.isPublic)
@@ -93,11 +114,12 @@ export function openCredentialFiles(settings: Settings, metrics: Metrics, log: L
         return file
       }),
       watch: (what, paths, read) => void watch(what, paths, read),
+      onReloaded: (call) => void callbacks.push(call),
       reload: () => files.reload(),
-      close: () => files.close(),
+      close,
     }
   } catch (error) {
-    files.close()
+    close()
     throw error
   }
 }
@@ -118,12 +140,19 @@ type Watch = (
 ) => () => TlsTerminator
 
 /** Connections refer to one terminator, so it is kept and reloads itself. */
-function openTls(settings: Settings, metrics: Metrics, log: Log, watch: Watch): TlsTerminator | undefined {
+function openTls(
+  settings: Settings,
+  certificates: CertificateExpiry,
+  metrics: Metrics,
+  log: Log,
+  watch: Watch,
+): TlsTerminator | undefined {
   const files = tlsFilesOf(settings)
   if (!files) return undefined
-  const handshakeMs = Math.min(settings.requestIdleSeconds * 1000, handshakeMaxMs)
+  const handshakeMs = handshakeMsOf(settings)
   return watch('tls', Object.values(files), (earlier) => {
     earlier?.reload()
-    return earlier ?? new TlsTerminator({ files, handshakeMs, metrics, log })
+    const isProxied = settings.proxyProtocol
+    return earlier ?? new TlsTerminator({ files, handshakeMs, isProxied, certificates, metrics, log })
   })()
 }

@@ -1,3 +1,4 @@
+import { hasAccessRules } from '../config/given.js'
 import type { Settings } from '../config/options.js'
 import { isForAll } from '../config/upstream-cross-checks.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
@@ -9,7 +10,8 @@ import { DiskRefs } from '../origin/disk/disk-refs.js'
 import { DiskSubjects } from '../origin/disk/disk-subjects.js'
 import { GitBackend } from '../origin/disk/backend/git-backend.js'
 import { Modes } from '../origin/disk/observation/modes.js'
-import { Observer } from '../origin/disk/observation/observer.js'
+import { Observer, type ObserverOptions } from '../origin/disk/observation/observer.js'
+import { TracedObserver } from '../origin/disk/observation/traced-observer.js'
 import { PackNames } from '../origin/disk/pack-names.js'
 import { ServedRepositories } from '../origin/disk/served-repositories.js'
 import { ServingConfigs } from '../origin/disk/serving-configs.js'
@@ -45,7 +47,7 @@ export function openDiskOrigin(
 ): DiskParts {
   const { git, leases, freshCache, packCache, listings, fillReports, packReports, limits, metrics, log } =
     parts
-  const { refRuns, packRuns } = parts.fleet ?? {}
+  const { fleet: { refRuns, packRuns } = {}, tracing } = parts
   const { limiter, backOff, processStalls } = limits
   const notices = new UnservedNotices({ log })
   const modes = openModes(settings, host, log)
@@ -66,13 +68,13 @@ export function openDiskOrigin(
   })
   const refs = new DiskRefs({
     ...{ git, observer, served, cache: freshCache, listings, fillReports, splices, limiter, backOff },
-    fleet: refRuns,
+    ...{ fleet: refRuns, tracing },
   })
   const packs = new PackService({
     enabled: settings.packs,
     source: new DiskPacks({ git, served, names: new PackNames({ served, refs }) }),
     ...{ cache: packCache, fillReports, reports: packReports, backOff },
-    fleet: packRuns,
+    ...{ fleet: packRuns, tracing },
   })
   const diskLeases = new DiskLeases({ leases, modes })
   const backend = new GitBackend({ exportAll, git, observer, leases: diskLeases, processStalls, metrics })
@@ -104,14 +106,14 @@ function openObserver(
   root: RepositoriesRoot,
   modes: Modes,
   notices: UnservedNotices,
-  { installation, leases, metrics, log }: OriginParts,
+  { installation, leases, metrics, tracing, log }: OriginParts,
 ): Observer {
-  return new Observer({
+  const options: ObserverOptions = {
     ...{ root, disks, leases, modes },
     settings: installation.then((found) => ({ root, ...found })),
     directoriesMax: settings.maxRefDirectories,
     looseRefsMax: settings.maxLooseRefs,
-    linksAnywhere: settings.access === undefined,
+    linksAnywhere: !hasAccessRules(settings),
     unleasedMaxAgeMs: settings.unleasedMaxAgeSeconds * 1000,
     observed: (result) => metrics.observations.inc({ result }),
     refused: (path, why) => notices.tell(path || '.', why === 'outside' ? 'outside-root' : why),
@@ -121,5 +123,6 @@ function openObserver(
         'files have timestamps in the future: the system clock was set back; answers stay fresh by the monotonic clock',
       ),
     ),
-  })
+  }
+  return tracing ? new TracedObserver(options, tracing) : new Observer(options)
 }

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { hasAccessRules } from '../config/given.js'
 import type { Settings } from '../config/options.js'
 import { checkAll, ConfigError } from '../config/settings.js'
 import { Disk } from '../origin/disk/observation/disk.js'
@@ -33,6 +34,7 @@ type HostSettings = Pick<
   | 'maxRefDirectories'
   | 'maxLooseRefs'
   | 'access'
+  | 'accessFile'
   | 'observeTimeoutSeconds'
 >
 
@@ -55,7 +57,7 @@ export async function findHostEnvironment(
   const limits = {
     directoriesMax: settings.maxRefDirectories,
     looseRefsMax: settings.maxLooseRefs,
-    linksAnywhere: settings.access === undefined,
+    linksAnywhere: !hasAccessRules(settings),
   }
   const limitMs = settings.observeTimeoutSeconds * 1000
   const config = { ...limits, root: root.path, rules: settings.freshness }

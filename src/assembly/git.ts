@@ -1,7 +1,9 @@
 import { Git } from '../git/process/git.js'
 import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
+import type { Activity } from '../status/activity.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { HostEnvironment } from './environment.js'
 import type { Limits } from './limits.js'
 
@@ -10,17 +12,24 @@ export function openGit(
   { program, mounts }: Pick<HostEnvironment, 'program' | 'mounts'>,
   environment: NodeJS.ProcessEnv,
   { limiter, adaptive }: Pick<Limits, 'limiter' | 'adaptive'>,
+  activity: Pick<Activity, 'failures'>,
   metrics: Metrics,
   log: Log,
+  tracing?: Tracing,
 ): Git {
   return new Git({
     path: program,
     environment,
     mounts,
     limiter,
+    tracing,
     started: (command) => metrics.processesStarted.inc({ command }),
     filled: (kind, ms) => adaptive?.recordFill(kind, ms),
-    complained: (complaint) => log.warn(complaint, 'a Git process failed or reported an error'),
+    complained: (complaint) => {
+      log.warn({ ...complaint, ...tracing?.ids }, 'a Git process failed or reported an error')
+      const { command, where, stderr, ending } = complaint
+      activity.failures.add('git', `${command} ${where ?? ''}`.trim(), stderr.trim() || ending)
+    },
   })
 }
 

@@ -9,6 +9,7 @@ import type { RefListings } from '../origin/ref-listings.js'
 import type { StreamCache } from '../streamcache/index.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { FleetParts } from './fleet/origin-runs.js'
 import type { Limits } from './limits.js'
 
@@ -28,5 +29,9 @@ export interface OriginParts {
   /** undefined: this process is no node of a fleet. */
   readonly fleet?: FleetParts | undefined
   readonly metrics: Metrics
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
+  /** Called when an upstream has answered, in whatever way. */
+  readonly answered?: ((upstream: string) => void) | undefined
   readonly log: Log
 }

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Htpasswd } from '../access/passwords/htpasswd.js'
+import { readRules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
 import { addressesOf, crossCheck } from '../config/cross-checks.js'
 import type { Settings } from '../config/options.js'
@@ -9,6 +10,7 @@ import { readTlsMaterial } from '../server/tls-material.js'
 import { findHostEnvironment, type FilesystemEvents, type HostEnvironment } from './environment.js'
 import { readUpstreamCredentials, tlsFilesOf, unusableFiles } from './credential-files.js'
 import { readEngineCertificates, readFleetFiles } from './fleet/files.js'
+import { checkTraces } from './traces.js'
 import { readUpstreamPem } from './upstream-pem.js'
 import { readWebhookSecret } from './webhook-secret.js'
 
@@ -31,6 +33,7 @@ export async function preflight(
       () => readWebhookSecret(settings.webhookSecretFile),
       () => readUpstreamPem(settings),
       ...fleetChecks(settings),
+      () => checkTraces(settings),
       ...fileChecks(settings),
       ...socketChecks(settings),
     ])
@@ -66,6 +69,7 @@ function fileChecks(settings: Settings): (() => void)[] {
   addFile('admin-tokens', settings.adminTokenFile, (path) => Tokens.read(path))
   addFile('auth-tokens', settings.authTokens, (path) => Tokens.read(path))
   addFile('auth-htpasswd', settings.authHtpasswd, (path) => Htpasswd.read(path))
+  addFile('access', settings.accessFile, (path) => readRules(path))
   addFile('upstream-credentials', settings.upstreamCredentialFile, (path) =>
     readUpstreamCredentials(settings, path),
   )

@@ -1,4 +1,7 @@
 import { leaseEndpoints } from '../admin/lease-api.js'
+import { repositoryEndpoints } from '../admin/status/repository-api.js'
+import { requestsEndpoints } from '../admin/status/requests-api.js'
+import { statusEndpoints } from '../admin/status/status-api.js'
 import { webhookEndpoints } from '../admin/webhooks.js'
 import { isLocal } from '../config/addresses.js'
 import type { Settings } from '../config/options.js'
@@ -7,6 +10,7 @@ import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
 import { CrossOrigin } from '../http/cross-origin.js'
 import { gitMethods, passedMethods } from '../http/route.js'
+import { ProxyProtocol } from '../server/proxy-protocol/proxy-protocol.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { AnswerDigests } from '../service/answer-digests.js'
@@ -15,9 +19,13 @@ import { CompressedForms } from '../service/compressed-forms.js'
 import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import { LeaseService } from '../service/lease-service.js'
 import { RequestLog } from '../service/request-log.js'
+import type { Activity } from '../status/activity.js'
+import type { StatusSource } from '../status/source.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import type { AccessControl } from './access-control.js'
+import { handshakeMsOf } from './credential-files.js'
 import type { Origins } from './origins.js'
 import type { Limits } from './limits.js'
 import type { Readiness } from './readiness.js'
@@ -32,9 +40,13 @@ export interface ServerParts {
   readonly accessControl: AccessControl
   readonly limits: Limits
   readonly storages: Storages
+  readonly activity: Activity
+  readonly status: StatusSource
   readonly webhookSecret: string | undefined
   readonly readiness: Readiness
   readonly metrics: Metrics
+  /** undefined: there are no traces. */
+  readonly tracing: Tracing | undefined
   /** Resolves with the text of a scrape of all workers; undefined: this process is alone. */
   readonly scrape: (() => Promise<string>) | undefined
   readonly log: Log
@@ -42,7 +54,7 @@ export interface ServerParts {
 
 /** Returns the options of the HTTP server for Git clients. */
 export function httpOptions(settings: Settings, parts: ServerParts): ServersOptions['http'] {
-  const { origins, accessControl, limits, metrics, log } = parts
+  const { origins, accessControl, limits, activity, metrics, tracing, log } = parts
   const { access, clientName, proxies } = accessControl
   const { corsOrigins } = settings
   const forwardsCredentials =
@@ -52,6 +64,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     access,
     clientName,
     proxies,
+    unix: 'path' in settings.listen,
     origin: origins.origin,
     forwardsCredentials,
     // With refstream's own credentials, only what Git's protocol has may reach the upstream.
@@ -60,8 +73,10 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     crossOrigin:
       corsOrigins && new CrossOrigin(corsOrigins, forwardsCredentials ? passedMethods : gitMethods),
     metrics,
+    tracing,
     log,
     requestLog: requestLog(settings, log),
+    activity,
     remoteUserHeader: settings.remoteUserHeader,
     etag: settings.etag,
     requestIdleMs: settings.requestIdleSeconds * 1000,
@@ -79,12 +94,25 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
 const requestLog = ({ accessLog: mode, accessLogSlowSeconds }: Settings, log: Log): RequestLog =>
   new RequestLog({ mode, slowMs: accessLogSlowSeconds * 1000, log })
 
+const inspectorOf = ({ origins, leases, freshCache, packCache }: ServerParts): CacheInspector | undefined =>
+  origins.disk && new CacheInspector({ ...origins.disk, leases, cache: freshCache, packs: packCache })
+
 const leaseService = ({ leases, origins: { subjects } }: ServerParts): LeaseService =>
   new LeaseService({ leases, subjects })
 
+/** Returns what reads the PROXY protocol on the address for Git clients; undefined: it is not spoken there. */
+export function proxyProtocolOf(
+  settings: Settings,
+  { accessControl: { proxies }, metrics, log }: Pick<ServerParts, 'accessControl' | 'metrics' | 'log'>,
+): ProxyProtocol | undefined {
+  if (!settings.proxyProtocol) return undefined
+  const unix = 'path' in settings.listen
+  return new ProxyProtocol({ proxies, unix, headerMs: handshakeMsOf(settings), metrics, log })
+}
+
 /** Returns the options of the admin servers. */
 export function adminOptions(settings: Settings, parts: ServerParts): ServersOptions['admin'] {
-  const { accessControl, webhookSecret: secret, readiness, metrics, scrape, log } = parts
+  const { origins, accessControl, webhookSecret: secret, readiness, metrics, scrape, log } = parts
   const leases = leaseService(parts)
   const invalidated = countInvalidations(metrics)
   return {
@@ -93,6 +121,12 @@ export function adminOptions(settings: Settings, parts: ServerParts): ServersOpt
     log,
     notReady: () => readiness.reason(),
     endpoints: [
+      ...statusEndpoints(parts.status),
+      ...requestsEndpoints(parts.status),
+      ...repositoryEndpoints({
+        inspector: inspectorOf(parts),
+        upstreamOf: (path) => origins.upstream?.kept.of(path),
+      }),
       ...leaseEndpoints({ leases, maxSeconds: settings.leaseMaxSeconds, invalidated }),
       ...webhookEndpoints({ leases, secret, invalidated }),
     ],
@@ -109,18 +143,19 @@ function adminHosts({ admin = [], adminHosts = [] }: Settings): string[] {
 
 /** Returns the options of the gRPC server. */
 export function grpcOptions(settings: Settings, parts: ServerParts): ServersOptions['grpc'] {
-  const { origins, leases, freshCache, packCache, accessControl, limits, storages, readiness, metrics, log } =
-    parts
+  const { origins, accessControl, limits, storages, readiness } = parts
+  const { activity, metrics, tracing, log } = parts
   const { grpc } = settings
   return {
     ...limits,
     origin: origins.origin,
     metrics,
+    tracing,
     log,
     requestLog: requestLog(settings, log),
+    activity,
     leases: leaseService(parts),
-    inspector:
-      origins.disk && new CacheInspector({ ...origins.disk, leases, cache: freshCache, packs: packCache }),
+    inspector: inspectorOf(parts),
     storages,
     leaseMaxSeconds: settings.leaseMaxSeconds,
     invalidated: countInvalidations(metrics),

@@ -1,16 +1,18 @@
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
 import type { Settings } from '../config/options.js'
+import { readText } from '../config/text-file.js'
 import { packageVersion } from '../config/version.js'
-import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import { FillReports } from '../origin/faults/fill-reports.js'
 import { PackReports } from '../origin/packs/pack-reports.js'
 import { PeerAnswers } from '../origin/peers/peer-answers.js'
 import { RefListings } from '../origin/ref-listings.js'
-import { leaseEvents, openLeases } from './leases.js'
+import { openLeases } from './leases.js'
 import { openOrigins } from './origins.js'
 import { FreshCache } from '../freshness/fresh-cache.js'
+import type { CertificateExpiry } from '../server/certificate-expiry.js'
 import { takePassedSockets } from '../server/passed-sockets.js'
+import { LeaseService } from '../service/lease-service.js'
 import { Servers } from '../server/servers.js'
 import { forgetRepository } from '../origin/disk/entry-keys.js'
 import type { Log } from '../telemetry/log.js'
@@ -21,17 +23,29 @@ import { openCache } from './cache.js'
 import { Closers } from './closers.js'
 import { openCredentialFiles } from './credential-files.js'
 import type { HostEnvironment } from './environment.js'
-import type { Fleet } from './fleet/fleet.js'
+import { reportFilesystems, type FilesystemEventMap } from './filesystem-reports.js'
+import { Activity } from '../status/activity.js'
+import { OwnStatus } from './status/own-status.js'
+import { UpstreamAnswers } from './status/upstreams.js'
+import { WholeStatus } from './status/whole-status.js'
 import { readPeerCertificates } from './fleet/files.js'
 import { fleetParts } from './fleet/origin-runs.js'
 import { checkFileDescriptors } from './file-descriptors.js'
 import { watchGauges } from './gauges.js'
 import { inspectGit, openGit } from './git.js'
+import { openFleetOf } from './open-fleet.js'
 import { openPacks } from './packs.js'
 import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
-import { adminOptions, grpcOptions, httpOptions, type ServerParts } from './server-options.js'
+import { openTraces } from './traces.js'
+import {
+  adminOptions,
+  grpcOptions,
+  httpOptions,
+  proxyProtocolOf,
+  type ServerParts,
+} from './server-options.js'
 import { readWebhookSecret } from './webhook-secret.js'
 import type { WorkerContext } from './worker-context/context.js'
 import { shareOf } from './worker-context/share-of.js'
@@ -49,7 +63,10 @@ export interface Sidecar {
    * their connections are closed and their Git processes are ended. Resolves when all are gone.
    */
   close(): Promise<void>
-  /** Reads certificates, tokens and passwords again. Files that cannot be used change nothing, and are logged. */
+  /**
+   * Reads certificates, tokens, passwords and access rules again, and forgets what was decided by credentials. Files that
+   * cannot be used change nothing, and are logged.
+   */
   reload(): void
   /** Kills every Git process at once, for a program that is about to exit. */
   killProcesses(): void
@@ -80,7 +97,7 @@ export async function startSidecar(
   })
   const closers = new Closers()
   closers.add(() => host.helpers.close())
-  return start(own, environment, worker, host, filesystems, closers, metrics, log).catch(
+  return start(own, settings, environment, worker, host, filesystems, closers, metrics, log).catch(
     async (error: unknown) => {
       // Why the start failed matters more than a part that cannot be closed.
       await closers
@@ -93,6 +110,7 @@ export async function startSidecar(
 
 async function start(
   settings: Settings,
+  given: Settings,
   environment: NodeJS.ProcessEnv,
   worker: WorkerContext | undefined,
   host: HostEnvironment,
@@ -102,12 +120,14 @@ async function start(
   log: Log,
 ): Promise<Sidecar> {
   const { root, storages, disks, helpers } = host
+  const tracing = await openTraces(settings, worker?.index, closers, log)
   const webhookSecret = readWebhookSecret(settings.webhookSecretFile)
   const files = openCredentialFiles(settings, metrics, log)
   closers.add(() => files.close())
   const limits = openLimits(settings, metrics, log)
   closers.add(() => limits.close())
-  const git = openGit(host, environment, limits, metrics, log)
+  const activity = new Activity()
+  const git = openGit(host, environment, limits, activity, metrics, log, tracing)
   closers.add(() => git.close())
   // Requests that wait for Git on such a filesystem fail, and release their permits to others.
   filesystems.on('stopped', (mounts) => git.giveUpOn(mounts))
@@ -125,14 +145,15 @@ async function start(
     packCache.forget(subject)
   })
   const changed = (subject: string): void => void repositories.emit('changed', subject)
-  const fleet = await openFleetOf(settings, worker, root, changed, metrics, log)
+  const fleet = await openFleetOf(settings, worker, root, changed, metrics, log, tracing)
   if (fleet) closers.add(() => fleet.close())
   const journal = cache.ownDirectory && join(cache.ownDirectory, 'leases')
   const leases = fleet?.leases ?? openLeases(journal, metrics, log, changed)
   closers.add(() => leases.close())
-  const fillReports = new FillReports({ backOff: limits.backOff, metrics, log })
+  const fillReports = new FillReports({ backOff: limits.backOff, metrics, tracing, log, activity })
   const packReports = new PackReports(metrics)
   const installation = inspectGit(git, log)
+  const answers = new UpstreamAnswers()
   const origins = await openOrigins(settings, environment, host, files.upstreamCredentials, {
     ...{
       git,
@@ -147,13 +168,15 @@ async function start(
       fleet: fleet && fleetParts(fleet, { refs: cache, packs: packs.cache }, limits.backOff),
       limits,
       metrics,
+      tracing,
+      answered: answers.answered,
       log,
     },
   })
   closers.add(() => origins.upstream?.close())
   closers.add(() => origins.disk?.splices.close())
   repositories.on('changed', (subject) => origins.upstream?.changed(subject))
-  const accessControl = openAccessControl(settings, files, origins.locate, metrics, log)
+  const accessControl = openAccessControl(settings, files, origins.locate, metrics, log, tracing)
   closers.add(() => accessControl.close())
   await fleet?.listen(
     new PeerAnswers({
@@ -165,8 +188,12 @@ async function start(
   if (fleet && settings.peerTlsCert !== undefined)
     files.watch('peer-tls', [settings.peerTlsCert, settings.peerTlsKey, settings.peerTlsCa], () => {
       const certificates = readPeerCertificates(settings)
-      if (certificates) fleet.setTls(certificates)
+      if (!certificates) return
+      fleet.setTls(certificates)
+      files.certificates.record('peer-tls-cert', certificates.cert)
+      if (certificates.ca !== undefined) files.certificates.record('peer-tls-ca', certificates.ca)
     })
+  recordFixedCertificates(settings, files.certificates)
   const modes = origins.disk?.modes
   const readiness = new Readiness({ root, disks, limits })
   watchGauges(metrics, {
@@ -174,9 +201,28 @@ async function start(
   })
   void installation.then(({ version }) => metrics.buildInfo.set(buildLabels(settings, version), 1))
 
+  const own = new OwnStatus({
+    ...{ settings: given, activity, cache, packs: packs.cache, listings, git, metrics, answers },
+    ...{ limiter: limits.limiter, gate: limits.gate, leasesOpen: () => leases.size },
+    leases: new LeaseService({ leases, subjects: origins.subjects }),
+    gitVersion: installation.then(({ version }) => version),
+    notReady: () => readiness.reason(),
+    fleet: fleet && (() => fleet.status()),
+  })
+  const status = new WholeStatus(own, activity, worker)
+
   const parts: ServerParts = {
     ...{ origins, leases, freshCache, packCache, accessControl, limits, storages },
-    ...{ webhookSecret, readiness, metrics, scrape: worker?.sumMetrics(metrics.registry), log },
+    ...{
+      activity,
+      status,
+      webhookSecret,
+      readiness,
+      metrics,
+      tracing,
+      scrape: worker?.sumMetrics(metrics.registry),
+      log,
+    },
   }
   const servers = await Servers.open({
     settings,
@@ -184,6 +230,7 @@ async function start(
     admin: adminOptions(settings, parts),
     grpc: grpcOptions(settings, parts),
     tls: files.tls,
+    proxyProtocol: proxyProtocolOf(settings, parts),
     hasSiblings: worker && !worker.isFirst,
     passed: worker ? worker.passed : takePassedSockets(environment),
     log,
@@ -192,7 +239,10 @@ async function start(
     url: servers.url,
     adminUrl: servers.adminUrl,
     grpcTarget: servers.grpcTarget,
-    reload: () => files.reload(),
+    reload: () => {
+      files.reload()
+      accessControl.forgetDecisions()
+    },
     killProcesses: () => git.killAll(),
     close: async () => {
       const until = performance.now() + settings.drainSeconds * 1000
@@ -209,50 +259,23 @@ async function start(
   }
 }
 
+/** Records the certificates that are read at the start only. */
+function recordFixedCertificates(
+  { fleet, fleetTlsCert, upstream, upstreamClientCert }: Settings,
+  certificates: CertificateExpiry,
+): void {
+  if (fleet && fleetTlsCert !== undefined)
+    certificates.record('fleet-tls-cert', readText('fleet-tls-cert', fleetTlsCert))
+  if (upstream && upstreamClientCert !== undefined)
+    certificates.record('upstream-client-cert', readText('upstream-client-cert', upstreamClientCert))
+}
+
 const buildLabels = ({ root, upstream }: Settings, git: string) => ({
   ...{ version: packageVersion(), node: process.versions.node, git },
   mode: root === undefined ? 'upstream' : upstream ? 'both' : 'disk',
 })
 
-/** Loads what fleets need only where there is one. @throws ConfigError */
-async function openFleetOf(
-  settings: Settings,
-  worker: WorkerContext | undefined,
-  root: RepositoriesRoot | undefined,
-  changed: (subject: string) => void,
-  metrics: Metrics,
-  log: Log,
-): Promise<Fleet | undefined> {
-  if (!worker && !settings.fleet) return undefined
-  const { placeOf } = await import('./fleet/place.js')
-  const { openFleet } = await import('./fleet/fleet.js')
-  const place = await placeOf(settings, worker)
-  if (!place) return undefined
-  const faults = settings.upstream
-    ? (await import('../origin/upstream/upstream-faults.js')).upstreamFaults
-    : []
-  return openFleet(settings, place, root, leaseEvents(metrics, log, changed), faults, metrics, log)
-}
-
 /** Events of repositories, with the subject by which leases know them. */
 interface RepositoryEventMap {
   readonly changed: [subject: string]
-}
-
-/** Events of filesystems that may hang, with the points where they are mounted. */
-interface FilesystemEventMap {
-  readonly stopped: [mounts: readonly string[]]
-  readonly resumed: [mounts: readonly string[]]
-  readonly unanswered: []
-}
-
-function reportFilesystems(filesystems: EventEmitter<FilesystemEventMap>, metrics: Metrics, log: Log): void {
-  filesystems.on('unanswered', () => metrics.observations.inc({ result: 'timeout' }))
-  filesystems.on('stopped', (mounts) =>
-    log.error(
-      { mounts },
-      'a filesystem does not answer; requests for repositories on it get 503 until it does',
-    ),
-  )
-  filesystems.on('resumed', (mounts) => log.info({ mounts }, 'the filesystem answers again'))
 }

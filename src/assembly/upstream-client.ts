@@ -3,11 +3,23 @@ import { ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
 import { UpstreamClient } from '../origin/upstream/client/upstream-client.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'
-import type { Metrics } from '../telemetry/metrics.js'
+import { showZeros, type Metrics } from '../telemetry/metrics.js'
+import { upstreamMetrics } from '../telemetry/metrics/upstream.js'
+import type { Tracing } from '../telemetry/tracing/tracing.js'
 import { readUpstreamPem } from './upstream-pem.js'
 
 /** Least time in milliseconds between two log lines about an upstream that fails. */
 const failuresQuietMs = 10_000
+
+/** What is told of requests to upstreams. */
+export interface UpstreamMonitors {
+  readonly metrics: Metrics
+  /** Called when an upstream has answered, in whatever way. */
+  readonly answered?: ((upstream: string) => void) | undefined
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
+  readonly log: Log
+}
 
 /** Opens the HTTP client of one upstream. @throws ConfigError */
 export function openUpstreamClient(
@@ -16,14 +28,17 @@ export function openUpstreamClient(
   name: string,
   environment: NodeJS.ProcessEnv,
   gitVersion: string,
-  metrics: Metrics,
-  log: Log,
+  { metrics, answered, tracing, log }: UpstreamMonitors,
 ): UpstreamClient {
   const pem = readUpstreamPem(settings)
   const upstream = { upstream: name }
   metrics.upstreamBreakerOpen.set(upstream, 0)
   metrics.upstreamConnections.set(upstream, 0)
-  metrics.upstreamStaleAnswers.inc(upstream, 0)
+  showZeros(metrics.upstreamStaleAnswers, upstreamMetrics.upstreamStaleAnswers, upstream)
+  showZeros(metrics.upstreamShed, upstreamMetrics.upstreamShed, upstream)
+  showZeros(metrics.upstreamReplays, upstreamMetrics.upstreamReplays, upstream)
+  showZeros(metrics.upstreamDeltas, upstreamMetrics.upstreamDeltas, upstream)
+  showZeros(metrics.upstreamDroppedEntries, upstreamMetrics.upstreamDroppedEntries, upstream)
   const failed = atMostEvery(failuresQuietMs, (reason: string) =>
     log.warn({ upstream: name, reason }, 'an upstream request failed'),
   )
@@ -41,8 +56,10 @@ export function openUpstreamClient(
       environment,
       redirectHosts: settings.upstreamRedirectHosts,
       deny: settings.upstreamDeny?.map(({ address, bits }) => `${address}/${bits}`),
+      tracing,
       userAgent: `git/${gitVersion} refstream/${packageVersion()}`,
       events: {
+        answered: () => answered?.(name),
         failed: (_host, _class, error) => failed(error.message),
         replayed: () => metrics.upstreamReplays.inc(upstream),
         breakerChanged: (host, isOpen) => {

@@ -1,3 +1,4 @@
+import { hasAccessRules } from '../config/given.js'
 import type { Settings } from '../config/options.js'
 import { repositoryMatcher } from '../config/repository-glob.js'
 import { AgedCache } from '../freshness/aged/aged-cache.js'
@@ -9,6 +10,7 @@ import { UpstreamBackend } from '../origin/upstream/upstream-backend.js'
 import { UpstreamOrigin } from '../origin/upstream/upstream-origin.js'
 import { UpstreamPacks } from '../origin/upstream/upstream-packs.js'
 import { UpstreamPeers } from '../origin/upstream/upstream-peers.js'
+import { KeptAnswers } from '../origin/upstream/refs/kept-answers.js'
 import { UpstreamRefs } from '../origin/upstream/refs/upstream-refs.js'
 import { UpstreamRequests } from '../origin/upstream/upstream-requests.js'
 import { Upstreams } from '../origin/upstream/upstreams.js'
@@ -20,6 +22,8 @@ import { openUpstreamCredentials, type UpstreamCredentialFile } from './upstream
 export interface UpstreamParts {
   readonly origin: UpstreamOrigin
   readonly upstreams: Upstreams
+  /** Tells what is kept. */
+  readonly kept: KeptAnswers
   /** Answers other nodes of a fleet. */
   readonly peers: UpstreamPeers
   /** Called with the subject of a repository that may have changed. */
@@ -35,16 +39,16 @@ export function openUpstreamOrigin(
   credentialFile: UpstreamCredentialFile | undefined,
   parts: OriginParts,
 ): UpstreamParts {
-  const { leases, packCache, listings, fillReports, packReports, limits, metrics, log } = parts
+  const { leases, packCache, listings, fillReports, packReports, limits, metrics, tracing, log } = parts
   const { backOff } = limits
   const statusOf = (subject: string) => leases.statusOf(subject)
   const refresh = (subject: string) => leases.refresh(subject)
   const opened = (settings.upstream ?? []).map(({ glob, url }) => {
     const name = hostOf(url)
-    const client = openUpstreamClient(settings, url, name, environment, gitVersion, metrics, log)
+    const client = openUpstreamClient(settings, url, name, environment, gitVersion, parts)
     const service = openUpstreamCredentials(settings, url, credentialFile, parts)
     const isShared = settings.upstreamView === 'shared'
-    const followsRenames = service === undefined && settings.access === undefined
+    const followsRenames = service === undefined && !hasAccessRules(settings)
     const upstream: Upstream = { name, url, client, service, isShared, followsRenames }
     return { matches: pathMatcher(glob ?? '**'), upstream, client }
   })
@@ -61,12 +65,15 @@ export function openUpstreamOrigin(
   })
   const refs = new UpstreamRefs({
     ...{ requests, cache, listings, fillReports, backOff, refresh },
-    fleet: parts.fleet?.fills,
+    ...{ fleet: parts.fleet?.fills, tracing },
     verdictMs: settings.authCacheSeconds * 1000,
     staleMs: settings.upstreamStaleSeconds * 1000,
     events: {
       clientAsked: (upstream) => metrics.upstreamClientRequests.inc({ upstream }),
-      servedStale: (upstream) => metrics.upstreamStaleAnswers.inc({ upstream }),
+      answered: (upstream, ageMs, isStale) => {
+        metrics.upstreamAnswerAge.observe({ upstream }, ageMs / 1000)
+        if (isStale) metrics.upstreamStaleAnswers.inc({ upstream })
+      },
     },
   })
   const source = new UpstreamPacks({
@@ -84,14 +91,16 @@ export function openUpstreamOrigin(
   const packs = new PackService({
     enabled: settings.packs,
     source,
+    producer: 'upstream',
     ...{ cache: packCache, fillReports, reports: packReports, backOff },
-    fleet: parts.fleet?.packRuns,
+    ...{ fleet: parts.fleet?.packRuns, tracing },
   })
   const forwardedHeaders = new Set(settings.upstreamForwardHeaders)
   const backend = new UpstreamBackend({ upstreams, requests, leases, forwardedHeaders })
   return {
     origin: new UpstreamOrigin({ upstreams, refs, packs, backend }),
     upstreams,
+    kept: new KeptAnswers({ upstreams, aged: cache, cache: parts.cache, statusOf }),
     peers: new UpstreamPeers({ upstreams, refs, packs }),
     changed: (subject) => cache.changed(subject),
     close: async () => {

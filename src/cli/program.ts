@@ -2,8 +2,13 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
 import { addLeaseCommand } from './lease.js'
+import { addCompletionCommand } from './completion/completion.js'
+import { firstSteps } from './first-steps.js'
 import { addHookCommand } from './hook.js'
+import { AdminFault } from './admin-read.js'
 import { addReadyCommand } from './ready.js'
+import { addTailCommand } from './tail.js'
+import { addTopCommand } from './top.js'
 import { addSettingFlags, parseFlags, type Flags } from './setting-flags.js'
 
 /** Exit code for mistakes in the command line or the configuration. */
@@ -23,7 +28,11 @@ export async function run(argv: readonly string[]): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : usageExit
     } else if (error instanceof ConfigError) {
       for (const mistake of error.mistakes) process.stderr.write(`refstream: ${mistake}\n`)
+      if (command === 'serve' && rest.length === 0) process.stderr.write(firstSteps(process.env))
       process.exitCode = usageExit
+    } else if (error instanceof AdminFault) {
+      process.stderr.write(`refstream: ${error.message}\n`)
+      process.exitCode = 1
     } else {
       throw error
     }
@@ -42,8 +51,11 @@ const serveExamples = [
   ],
 ] as const
 
-/** @param mistakes in the command's flags, reported with those in other places */
-function createProgram(mistakes: readonly string[]): Command {
+/**
+ * Returns all commands; the man page and the completions are made from them, too.
+ * @param mistakes in the command's flags, reported with those in other places
+ */
+export function createProgram(mistakes: readonly string[] = []): Command {
   const program = new Command('refstream')
     .description('A streaming info-refs cache beside a Git server.')
     .version(packageVersion())
@@ -63,6 +75,8 @@ function createProgram(mistakes: readonly string[]): Command {
     )
   addReadyCommand(program)
   addLeaseCommand(program)
+  addTopCommand(program)
+  addTailCommand(program)
 
   program
     .command('config')
@@ -74,5 +88,6 @@ function createProgram(mistakes: readonly string[]): Command {
     .argument('<FILE>')
     .action(async (file: string) => (await import('./config-check.js')).checkConfig(file))
   addHookCommand(program)
+  addCompletionCommand(program)
   return program
 }

@@ -16,6 +16,9 @@ export interface UnixAddress {
 /** Longest path of a Unix socket in bytes: `sun_path` has 108, of which the last is zero (unix(7)). */
 export const socketPathMax = 107
 
+/** Permissions of sockets: those who can connect to an admin API can open leases, so they are owner and group only. */
+export const socketMode = 0o660
+
 /** Where the admin API listens if `--admin` is not given; `serve` takes a free port if this one is in use. */
 export const defaultAdminAddress: Address = { host: '127.0.0.1', port: 8081 }
 

@@ -1,4 +1,4 @@
-import { isLocal, type Address, type UnixAddress } from './addresses.js'
+import { isLocal, socketMode, type Address, type UnixAddress } from './addresses.js'
 import type { Settings } from './options.js'
 import { ConfigError } from './settings.js'
 import { fleetMistakes } from './fleet-cross-checks.js'
@@ -62,6 +62,9 @@ function* accessMistakes(settings: Settings): Generator<string> {
   if (remoteUserHeader !== undefined && (authUrl ?? files) !== undefined) {
     yield '--remote-user-header cannot be combined with --auth-…; choose one source of user names'
   }
+  if (settings.access !== undefined && settings.accessFile !== undefined) {
+    yield '--access and --access-file cannot be combined; write all rules into one of them'
+  }
   if ((authUrl ?? files) !== undefined || settings.insecureNoAuth) return
   const byUpstream = upstreamAuthenticates(settings)
   for (const [option, address] of Object.entries({ listen, ...(grpc ? { grpc } : {}) })) {
@@ -88,6 +91,12 @@ function* rateMistakes({ clientRateLimit, clientRateBurst }: Settings): Generato
 
 /** Each address can be listened on once. */
 function* addressMistakes(settings: Settings): Generator<string> {
+  if (!('path' in settings.listen) && settings.listenMode !== socketMode) {
+    yield '--listen-mode is for --listen unix:/PATH; leave it out'
+  }
+  if (settings.proxyProtocol && !settings.trustedProxies) {
+    yield '--proxy-protocol needs --trusted-proxies, whose connections begin with its header'
+  }
   const seen: (readonly [string, Address | UnixAddress])[] = []
   const { peer } = settings
   const all = [...addressesOf(settings), ...(peer ? [['peer', peer] as const] : [])]

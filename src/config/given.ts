@@ -5,3 +5,7 @@ import type { Settings } from './options.js'
 export function isGiven(settings: Settings, { key, schema }: Pick<Option, 'key' | 'schema'>): boolean {
   return JSON.stringify(settings[key as keyof Settings]) !== JSON.stringify(schema.parse(undefined))
 }
+
+/** Are there access rules, in whatever file? What may be served then depends on paths below the root. */
+export const hasAccessRules = ({ access, accessFile }: Pick<Settings, 'access' | 'accessFile'>): boolean =>
+  access !== undefined || accessFile !== undefined

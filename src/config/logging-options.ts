@@ -53,4 +53,14 @@ export const loggingOptions = [
     schema: seconds.prefault(5),
     defaultText: '5',
   },
+  {
+    key: 'traces',
+    name: 'traces',
+    value: 'EXPORT',
+    group: 'Logging',
+    help: 'traces of requests for OpenTelemetry: off, or otlp, which sends them as OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER and the other variables of its SDK say',
+    allowed: 'off or otlp',
+    schema: z.enum(['off', 'otlp']).default('off'),
+    defaultText: 'off',
+  },
 ] as const satisfies readonly Option[]

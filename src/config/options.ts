@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
+import { socketMode } from './addresses.js'
 import { positiveAllowed, secondsAllowed, sizeAllowed, timerAllowed, type Option } from './option.js'
 import { fleetOptions } from './fleet-options.js'
 import { loggingOptions } from './logging-options.js'
@@ -11,6 +12,7 @@ import {
   corsOrigin,
   count,
   countOrZero,
+  fileMode,
   freshnessRule,
   forwardedHeader,
   headerName,
@@ -90,10 +92,20 @@ export const options = [
     name: 'listen',
     value: 'ADDRESS',
     group: 'Listeners',
-    help: 'address for Git clients: HOST:PORT, or tls:HOST:PORT',
-    allowed: 'HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or tls:HOST:PORT',
-    schema: address.prefault('127.0.0.1:8080'),
+    help: 'address for Git clients: HOST:PORT, tls:HOST:PORT, or unix:/PATH',
+    allowed: 'HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:HOST:PORT, or unix:/path/of/a/socket',
+    schema: z.union([unixAddress, address]).prefault('127.0.0.1:8080'),
     defaultText: '127.0.0.1:8080',
+  },
+  {
+    key: 'listenMode',
+    name: 'listen-mode',
+    value: 'MODE',
+    group: 'Listeners',
+    help: 'permissions of the socket file of --listen unix:/PATH; connecting needs the permission to write',
+    allowed: 'an octal number, such as 0660 (owner and group) or 0666 (every user)',
+    schema: fileMode.default(socketMode),
+    defaultText: '0660',
   },
   {
     key: 'grpc',
@@ -140,7 +152,7 @@ export const options = [
     name: 'trusted-proxies',
     value: 'ADDRESSES',
     group: 'Listeners',
-    help: 'proxies whose X-Forwarded-For, -Proto and -Host headers are trusted, separated by commas',
+    help: 'proxies whose forwarding headers are trusted, see --forwarded-header; separated by commas',
     allowed:
       'addresses, networks such as 10.0.0.0/8 or fd00::/8, or unix for Unix sockets; separated by commas',
     schema: list(trustedProxy).optional(),
@@ -156,6 +168,25 @@ export const options = [
       'origins as browsers send them, such as https://app.example.com or http://localhost:3000, without a path and without a default port; or *; separated by commas',
     schema: list(corsOrigin).optional(),
     defaultText: 'none: pages of other origins read nothing',
+  },
+  {
+    key: 'forwardedHeader',
+    name: 'forwarded-header',
+    value: 'NAME',
+    group: 'Listeners',
+    help: 'header to which the trusted proxies append their client: x-forwarded-for, with X-Forwarded-Proto and -Host, or forwarded (RFC 7239); the other one is not read',
+    allowed: 'x-forwarded-for or forwarded',
+    schema: z.enum(['x-forwarded-for', 'forwarded']).default('x-forwarded-for'),
+    defaultText: 'x-forwarded-for',
+  },
+  {
+    key: 'proxyProtocol',
+    name: 'proxy-protocol',
+    group: 'Listeners',
+    help: 'expect a header of the PROXY protocol, version 1 or 2, at the start of each connection to --listen that comes from --trusted-proxies',
+    allowed: 'true or false',
+    schema: toggle.default(false),
+    defaultText: 'false',
   },
   {
     key: 'drainSeconds',
@@ -298,6 +329,16 @@ export const options = [
       'rules separated by commas, such as "pub/**=read:anyone, **=read:*, **=push:alice+ci-*"; in names, * matches any characters; in globs, *, **, ?, [a-z], {a,b} work as in the shell, and \\ goes before a literal ( ) or "',
     schema: list(accessRule).optional(),
     defaultText: 'none: Git’s configuration decides',
+  },
+  {
+    key: 'accessFile',
+    name: 'access-file',
+    value: 'FILE',
+    group: 'Authentication and authorization',
+    help: 'authorization rules as for --access, one per line; read again when it changes',
+    allowed: 'the path of a file',
+    schema: text.optional(),
+    defaultText: 'none',
   },
   {
     key: 'insecureNoAuth',

@@ -22,6 +22,12 @@ export const unixAddress = z
   .refine((value) => Buffer.byteLength(value) <= 'unix:'.length + socketPathMax)
   .transform((value): UnixAddress => ({ path: value.slice('unix:'.length) }))
 
+/** Permissions of a file for owner, group and others, in octal. */
+export const fileMode = z
+  .string()
+  .regex(/^0?[0-7]{3}$/)
+  .transform((value) => Number.parseInt(value, 8))
+
 /** A list: items separated by commas, or an array in TOML. */
 export const list = <T extends z.ZodType<unknown, string>>(item: T) =>
   z

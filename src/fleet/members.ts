@@ -65,6 +65,11 @@ export class Members {
     }
   }
 
+  /** Names of all nodes that the fleet may have. */
+  get configured(): readonly string[] {
+    return this.#options.configured
+  }
+
   /** Names of the live nodes, as last known. */
   get live(): readonly string[] {
     return this.#live

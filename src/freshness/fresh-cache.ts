@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Entry, Follower, StreamCache } from '../streamcache/index.js'
 import type { FillRequest, IsInMemory, PendingFillRequest } from './fill-request.js'
+import { ageMsOf, beforeThisProcess, type FillOrigin } from './fill-origin.js'
 import { decide, gather, type FillRound, type RoundStart } from './fill-round.js'
 import { settleWaitMaxMs, type ObservedState } from './observed-state.js'
+import type { Prospect } from './prospect.js'
 
 /**
  * How a request was answered. `hit`: by a committed entry; `joined`: by a running fill; `filled`: by a fill of its own;
@@ -22,18 +24,6 @@ export interface Reading {
 }
 
 type Hit = Omit<Reading, 'reuse'>
-
-/** The state in which a fill began, and when, in milliseconds of performance.now(). */
-interface FillOrigin {
-  readonly generation: number
-  readonly openings: number
-  readonly atMs: number
-  /** As in `FillRequest`, while the fill runs. */
-  readonly ageMs?: (() => number) | undefined
-}
-
-/** The origin of entries that an earlier process made. */
-const beforeThisProcess: FillOrigin = { generation: 0, openings: 0, atMs: -Infinity }
 
 /**
  * Decides whether an entry may answer (R2): observe, compare, fill, observe again, commit.
@@ -137,6 +127,17 @@ export class FreshCache {
   /** Returns what is committed under a key, fresh or not. */
   committed(key: string): Entry | undefined {
     return this.#cache.get(key)
+  }
+
+  /** Returns how a request would be answered that has observed this state, for display. */
+  explain(key: string, state: ObservedState): Prospect {
+    const entry = this.#cache.get(key)
+    if (entry && this.#matches(entry, state)) return 'hit'
+    const round = this.#rounds.get(key)
+    if (round) return round.entry?.joinable && this.mayJoin(round.entry, state) ? 'join' : 'gather'
+    if (state.unsettledMs > 0) return 'unsettled'
+    if (!entry) return 'nothing-kept'
+    return entry.token === state.token ? 'outdated' : 'changed'
   }
 
   /** Removes what is committed under a key, so that it does not come back after a restart either. */
@@ -275,8 +276,6 @@ export class FreshCache {
     }
   }
 }
-
-const ageMsOf = ({ atMs, ageMs }: FillOrigin): number => performance.now() - atMs + (ageMs?.() ?? 0)
 
 /** May another process have made an entry of this state, so that it is looked for before a fill begins? */
 const isFindable = ({ find }: PendingFillRequest, { unsettledMs, maxAgeMs }: ObservedState): boolean =>

@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
+import { parseCredentials } from '../access/credentials.js'
 import { peerOf, TrustedProxies } from '../access/proxies.js'
 import type { Tokens } from '../access/tokens.js'
 import type { Caller, CallTarget } from './call.js'
@@ -35,6 +36,16 @@ export function clientBy(options: AuthorizeOptions): ClientOf {
   return (caller, socket) => clientOf(options, caller, socket, headersOf(caller.metadata)).address ?? ''
 }
 
+/** Returns the name of the admin token that a call brings; undefined: none that is known. */
+export type AdminOf = (caller: Caller) => string | undefined
+
+export const adminBy =
+  ({ adminTokens }: AuthorizeOptions): AdminOf =>
+  (caller) => {
+    const credentials = parseCredentials(headersOf(caller.metadata)['authorization'])
+    return credentials?.scheme === 'bearer' ? adminTokens?.().nameOf(credentials.token) : undefined
+  }
+
 const noProxies = new TrustedProxies([])
 
 function clientOf(
@@ -43,7 +54,7 @@ function clientOf(
   socket: Socket | undefined,
   headers: Headers,
 ): ReturnType<TrustedProxies['clientOf']> {
-  const peer = socket ? { ...peerOf(socket), unix } : { remoteAddress: undefined }
+  const peer = socket ? peerOf(socket, unix) : { remoteAddress: undefined }
   return proxies.clientOf(peer, { ...headers, host: caller.getHost?.() })
 }
 

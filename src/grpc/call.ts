@@ -1,4 +1,9 @@
-import type { handleServerStreamingCall, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
+import type {
+  handleServerStreamingCall,
+  Metadata,
+  ServerUnaryCall,
+  ServerWritableStream,
+} from '@grpc/grpc-js'
 import type { Grant } from '../access/access-request.js'
 import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
@@ -44,8 +49,22 @@ export function answerBy<Request, Response>(
   kind: RequestKind,
   work: Work<Request, Response>,
 ): handleServerStreamingCall<Request, Response> {
-  return (stream) => void answer(new DataCall(stream, kind, options), work)
+  return (stream) => {
+    const call = new DataCall(stream, kind, options)
+    const { tracing } = options
+    if (tracing) void tracing.serve(call, traceOf(stream.metadata), answer<Request, Response>, call, work)
+    else void answer(call, work)
+  }
 }
+
+/** Returns the headers by which a call is part of a trace. */
+function traceOf(metadata: Metadata): Record<string, string | undefined> {
+  const value = (name: string): string | undefined => metadata.get(name)[0]?.toString()
+  return { traceparent: value('traceparent'), tracestate: value('tracestate') }
+}
+
+/** Codes that are the server's fault: unknown, deadline, unimplemented, internal, unavailable, data loss. */
+const serverFaults = new Set([2, 4, 12, 13, 14, 15])
 
 async function answer<Request, Response>(
   call: DataCall<Request, Response>,
@@ -96,6 +115,14 @@ export class DataCall<Request, Response> extends RequestRecord {
     return this.#stream.getPath()
   }
 
+  override get spanName(): string {
+    return this.method.slice(1)
+  }
+
+  override get errorType(): string | undefined {
+    return this.#code !== undefined && serverFaults.has(this.#code) ? String(this.#code) : undefined
+  }
+
   /** Bytes that the next message of the answer should have. */
   get messageSize(): number {
     return this.#sender.messageSize
@@ -118,8 +145,9 @@ export class DataCall<Request, Response> extends RequestRecord {
     const check = () => authorize(this.#stream, { repository, service: 'upload-pack' })
     let isRated = false
     const attempt = async (): Promise<void> => {
-      const { identity } = await (rates && !isRated ? this.#withinRate(rates, check) : check())
+      const { identity, user } = await (rates && !isRated ? this.#withinRate(rates, check) : check())
       isRated = true
+      this.user = user
       this.throwIfAborted()
       await work({ path: repository, identity, client: this })
     }

@@ -11,7 +11,7 @@ import { HealthImplementation } from 'grpc-health-check'
 import type { CacheInspector } from '../service/cache-inspector.js'
 import { callAfter, timerMaxMs } from '../limits/clock.js'
 import type { LeaseService } from '../service/lease-service.js'
-import type { Authorize, ClientOf } from './authorize.js'
+import type { AdminOf, Authorize, ClientOf } from './authorize.js'
 import type { Caller, CallTarget } from './call.js'
 import { cacheService } from './services/cache-service.js'
 import { LeaseCalls } from './services/lease-service.js'
@@ -27,6 +27,7 @@ export interface GrpcServerOptions extends Omit<SmartHttpOptions, 'authorize' | 
   /** Checks access before any repository is touched. */
   readonly authorize: Authorize
   readonly clientOf: ClientOf
+  readonly adminOf: AdminOf
   readonly leases: LeaseService
   readonly inspector: CacheInspector | undefined
   /** Longest time limit of a lease, in seconds. */

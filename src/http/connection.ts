@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { peerOf } from '../access/proxies.js'
 import { clientGroup } from '../limits/admission/client-group.js'
 import type { FairShares } from '../limits/admission/shares.js'
 import { reset } from './reset.js'
@@ -59,7 +60,7 @@ export class Connection {
   constructor(socket: Socket, options: ConnectionsOptions) {
     this.#socket = socket
     this.#options = options
-    this.#client = clientGroup(socket.remoteAddress ?? '')
+    this.#client = clientGroup(peerOf(socket).remoteAddress ?? '')
     connections.set(socket, this)
     // Node calls this to end a connection after its last response.
     socket.destroySoon = () => this.#end()

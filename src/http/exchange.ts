@@ -9,6 +9,7 @@ import { RequestRecord, type RequestMonitors } from '../service/request-record.j
 import { Connection } from './connection.js'
 import { logDetails } from './log-details.js'
 import type { PeekedBody } from './request-body.js'
+import { errorTypeOf, routeOf, spanNameOf } from './span-details.js'
 
 /** What exchanges are reported to and bounded by. */
 export interface Monitors extends RequestMonitors {
@@ -18,6 +19,8 @@ export interface Monitors extends RequestMonitors {
   readonly writeBudget: WriteBudget
   /** Proxies that are trusted to name the client; undefined: none. */
   readonly proxies?: TrustedProxies | undefined
+  /** Do clients connect to a Unix socket? Then they have no address, unless a proxy names one. */
+  readonly unix?: boolean
 }
 
 /** Most bytes from shared memory that wait for a client: one that stops reading holds no more. */
@@ -67,10 +70,23 @@ export class Exchange extends RequestRecord {
     return this.request.method ?? ''
   }
 
+  override get spanName(): string {
+    return spanNameOf(this.method, this.route)
+  }
+
+  override get route(): string | undefined {
+    return routeOf(this.kind)
+  }
+
+  override get errorType(): string | undefined {
+    return errorTypeOf(this.details().status, !this.aborted && this.outcome === 'error')
+  }
+
   /** The client that the request comes from, through any trusted proxies; determined when first asked for. */
   get client(): Client {
     const { socket, headers } = this.request
-    return (this.#client ??= (this.#monitors.proxies ?? noProxies).clientOf(peerOf(socket), headers))
+    const { proxies = noProxies, unix } = this.#monitors
+    return (this.#client ??= proxies.clientOf(peerOf(socket, unix), headers))
   }
 
   /** The client's address; empty if the connection has gone. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Client } from '../access/proxies.js'
-import { printablePath } from '../service/printable-path.js'
+import { printablePath } from '../telemetry/printable-path.js'
 import { agentMax, type ProtocolDetails } from '../service/request-log.js'
 import { originForm } from './route.js'
 
@@ -21,7 +21,7 @@ export function logDetails(
       'url.path': printablePath(originForm(url)),
       'url.scheme': client.scheme,
       'client.address': client.address,
-      'network.peer.address': client.route.at(-1),
+      'network.peer.address': client.peer,
       'network.protocol.version': httpVersion,
       'user_agent.original': headers['user-agent']?.slice(0, agentMax),
     },

@@ -49,13 +49,20 @@ export interface RequestHandlerOptions
  * error.
  * @param awaitsContinue whether the client waits for 100 (Continue) before it sends the body
  */
-export async function handleRequest(
+export function handleRequest(
   options: RequestHandlerOptions,
   request: IncomingMessage,
   response: ServerResponse,
   awaitsContinue: boolean,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options, awaitsContinue)
+  const { tracing } = options
+  return tracing
+    ? tracing.serve(exchange, request.headers, answer, options, exchange)
+    : answer(options, exchange)
+}
+
+async function answer(options: RequestHandlerOptions, exchange: Exchange): Promise<void> {
   if (options.crossOrigin?.take(exchange) || takeLfs(options, exchange)) return exchange.finish()
   let releaseAdmission: (() => void) | undefined
   try {
@@ -66,7 +73,7 @@ export async function handleRequest(
     releaseAdmission = admitted instanceof Promise ? await exchange.waiting(admitted) : admitted
     await untilUnexchanged(
       () => dispatch(options, exchange, route),
-      () => !response.headersSent,
+      () => !exchange.response.headersSent,
     )
   } catch (error) {
     fail(options, exchange, error)

@@ -1,13 +1,14 @@
 import { chmodSync, rmSync, statSync } from 'node:fs'
 import { lookup } from 'node:dns/promises'
 import { createConnection, type AddressInfo, type Server } from 'node:net'
-import { urlOf, type Address, type UnixAddress } from '../config/addresses.js'
+import { socketMode, urlOf, type Address, type UnixAddress } from '../config/addresses.js'
 import { ConfigError } from '../config/settings.js'
 
 /**
  * Makes a server listen on an address. In a worker of Node's cluster, its siblings listen there too. For a `tls:` address, the server is one that accepts TLS (tls-terminator.ts).
  * @param hasSiblings are there workers already that listen there, or have done so?
  * @param descriptor that of a socket which listens there already (passed-sockets.ts); undefined: there is none
+ * @param mode permissions of the file of a Unix socket
  * @returns the URL at which it listens, or `unix:/path`
  * @throws ConfigError that names the option if the server cannot listen there
  */
@@ -17,11 +18,12 @@ export async function listen(
   option: string,
   hasSiblings = false,
   descriptor?: number,
+  mode = socketMode,
 ): Promise<string> {
   try {
     if (descriptor !== undefined) return await listenOnPassed(server, address, descriptor)
     if ('path' in address) {
-      await listenOnSocket(server, address, hasSiblings)
+      await listenOnSocket(server, address, hasSiblings, mode)
       return urlOf(address)
     }
     await started(server, () => server.listen(address.port, address.host))
@@ -69,17 +71,23 @@ async function listenOnPassed(
 const socketText = ({ address, port }: AddressInfo): string =>
   `${address.includes(':') ? `[${address}]` : address}:${port}`
 
-async function listenOnSocket(server: Server, { path }: UnixAddress, hasSiblings: boolean): Promise<void> {
+async function listenOnSocket(
+  server: Server,
+  { path }: UnixAddress,
+  hasSiblings: boolean,
+  mode: number,
+): Promise<void> {
+  const existing = statSync(path, { throwIfNoEntry: false })
+  if (existing && !existing.isSocket()) throw new Error('a file that is not a socket is there')
   // A sibling's socket is in use, and is not another process's.
-  if (!hasSiblings && statSync(path, { throwIfNoEntry: false })?.isSocket()) {
+  if (!hasSiblings && existing) {
     if (await isInUse(path)) throw new Error('another process listens there')
     // Left over by a process that was killed.
     rmSync(path)
   }
   await started(server, () => server.listen(path))
   try {
-    // For the owner and the group only: a process that can connect can open leases.
-    chmodSync(path, 0o660)
+    chmodSync(path, mode)
   } catch (error) {
     server.close()
     throw error

@@ -12,19 +12,22 @@ import { callAfter } from '../limits/clock.js'
 import type { Log } from '../telemetry/log.js'
 import { listen } from './listen.js'
 import type { PassedSocketName, PassedSockets } from './passed-sockets.js'
+import type { ProxyProtocol } from './proxy-protocol/proxy-protocol.js'
 import type { TlsTerminator } from './tls-terminator.js'
 
-type GrpcOptions = Omit<GrpcServerOptions, 'authorize' | 'clientOf'> & {
+type GrpcOptions = Omit<GrpcServerOptions, 'authorize' | 'clientOf' | 'adminOf'> & {
   readonly authorize: AuthorizeOptions
 }
 
 export interface ServersOptions {
-  readonly settings: Pick<Settings, 'listen' | 'admin' | 'grpc'>
+  readonly settings: Pick<Settings, 'listen' | 'listenMode' | 'admin' | 'grpc'>
   readonly http: HttpServerOptions
   readonly admin: AdminServerOptions
   readonly grpc: GrpcOptions
   /** undefined: there are no `tls:` addresses. */
   readonly tls: TlsTerminator | undefined
+  /** undefined: connections begin with the client's first byte. */
+  readonly proxyProtocol: ProxyProtocol | undefined
   /** Are there workers already that listen on the same addresses? */
   readonly hasSiblings?: boolean | undefined
   /** Sockets that listen already, for the first addresses of their names; the other addresses are opened here. */
@@ -136,8 +139,12 @@ export class Servers {
     protocol = 'http/1.1',
   ): Promise<string> {
     const descriptor = this.#passed[option].shift()
-    const front = 'tls' in address ? this.#options.tls!.inFrontOf(server, protocol) : server
-    const url = await listen(front, address, option, this.#options.hasSiblings, descriptor)
+    const plain = 'tls' in address ? this.#options.tls!.inFrontOf(server, protocol) : server
+    const proxyProtocol = option === 'listen' ? this.#options.proxyProtocol : undefined
+    // Node's HTTP server alone lets clients close their side first.
+    const front = proxyProtocol?.inFrontOf(plain, plain === server) ?? plain
+    const mode = option === 'listen' ? this.#options.settings.listenMode : undefined
+    const url = await listen(front, address, option, this.#options.hasSiblings, descriptor, mode)
     this.#listeners.push({ server, front, isHeld: descriptor !== undefined })
     // accept(2) fails when file descriptors run out; open connections are not affected.
     front.on('error', (err) => this.#options.log.error({ err }, 'cannot accept a connection'))
@@ -170,7 +177,7 @@ export class Servers {
   }
 
   async #end(closed: readonly Promise<void>[], seconds: number): Promise<void> {
-    this.#options.tls?.endHandshakes()
+    this.#endBeginnings()
     for (const socket of this.#unused) socket.destroy()
     const stopTimer = callAfter(seconds * 1000, () => this.#http.closeAllConnections())
     // A kept-alive connection becomes idle when its response ends.
@@ -180,9 +187,15 @@ export class Servers {
     clearInterval(idle)
   }
 
+  /** Closes connections that cannot have a request yet. */
+  #endBeginnings(): void {
+    this.#options.proxyProtocol?.endWaiting()
+    this.#options.tls?.endHandshakes()
+  }
+
   /** Closes all servers and connections at once. */
   async close(): Promise<void> {
-    this.#options.tls?.endHandshakes()
+    this.#endBeginnings()
     this.#grpc?.close()
     for (const server of [this.#http, ...this.#admins]) server.closeAllConnections()
     await Promise.all(this.#listeners.map(closeListener))
@@ -192,8 +205,13 @@ export class Servers {
 /** Loads the gRPC libraries, which take long, only where a gRPC server is configured. */
 async function makeGrpcServer({ authorize, ...options }: GrpcOptions): Promise<GrpcServer> {
   const { GrpcServer } = await import('../grpc/server.js')
-  const { authorizeBy, clientBy } = await import('../grpc/authorize.js')
-  return new GrpcServer({ ...options, authorize: authorizeBy(authorize), clientOf: clientBy(authorize) })
+  const { adminBy, authorizeBy, clientBy } = await import('../grpc/authorize.js')
+  return new GrpcServer({
+    ...options,
+    authorize: authorizeBy(authorize),
+    clientOf: clientBy(authorize),
+    adminOf: adminBy(authorize),
+  })
 }
 
 const isInUse = (cause: unknown): boolean =>

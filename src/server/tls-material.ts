@@ -15,11 +15,9 @@ export interface TlsFiles {
 
 /** What was read from the files. */
 export interface TlsMaterial {
-  readonly context: SecureContextOptions
+  readonly context: SecureContextOptions & { readonly cert: string; readonly ca?: string }
   readonly clients:
     { readonly authorities: readonly X509Certificate[]; readonly names: string[] | undefined } | undefined
-  /** When the server's own certificate expires. */
-  readonly expires: Date
 }
 
 /**
@@ -34,7 +32,7 @@ export function readTlsMaterial({ cert, key, clientCa, clientNames }: TlsFiles):
   const keyPem = readSettingFile(key)
   const privateKey = privateKeyIn(key, keyPem.toString('latin1'))
   checkKey({ cert, key }, certificates, privateKey)
-  const context: SecureContextOptions = {
+  const context: TlsMaterial['context'] = {
     cert: pem,
     key: keyPem,
     // The client certificate is not verified again when a session is resumed.
@@ -43,7 +41,6 @@ export function readTlsMaterial({ cert, key, clientCa, clientNames }: TlsFiles):
   createSecureContext(context)
   return {
     context,
-    expires: new Date(certificates[0]!.validTo),
     clients:
       authorities === undefined
         ? undefined

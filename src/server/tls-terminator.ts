@@ -2,14 +2,20 @@ import type { X509Certificate } from 'node:crypto'
 import type { Server, Socket } from 'node:net'
 import { createServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
 import { allowedName } from '../access/client-certificate.js'
+import { copyReportedPeer, setReportedPeer } from '../access/proxies.js'
+import { carrierOf } from '../http/reset.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { CertificateExpiry } from './certificate-expiry.js'
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from './tls-material.js'
 
 export interface TlsTerminatorOptions {
   readonly files: TlsFiles
   /** Time limit of a handshake in milliseconds. */
   readonly handshakeMs: number
+  readonly certificates: CertificateExpiry
+  /** Are there connections on which a proxy names the client before the handshake? */
+  readonly isProxied?: boolean
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -96,6 +102,7 @@ export class TlsTerminator {
         reject('client', rejection, socket)
         return
       }
+      this.#inheritPeer(socket)
       front.sockets.add(socket)
       socket.once('close', () => front.sockets.delete(socket))
       target.emit('connection', socket)
@@ -127,8 +134,18 @@ export class TlsTerminator {
     return undefined
   }
 
+  /** Takes over the client that a proxy has named before the handshake (proxy-protocol/). */
+  #inheritPeer(socket: TLSSocket): void {
+    const carrier = carrierOf(socket)
+    if (carrier) copyReportedPeer(carrier, socket)
+    else if (this.#options.isProxied) setReportedPeer(socket, undefined)
+  }
+
   #recordExpiry(): void {
-    this.#options.metrics.tlsExpiry.set(this.#material.expires.getTime() / 1000)
+    const { certificates } = this.#options
+    const { cert, ca } = this.#material.context
+    certificates.record('tls-cert', cert)
+    if (ca !== undefined) certificates.record('tls-client-ca', ca)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { FreshCache } from '../freshness/fresh-cache.js'
+import type { Prospect } from '../freshness/prospect.js'
 import type { PackCache } from '../freshness/pack-cache.js'
 import type { MutatorLeases } from '../freshness/mutator-leases.js'
 import type { ModeDecision, Modes } from '../origin/disk/observation/modes.js'
@@ -17,10 +18,15 @@ export interface RepositoryStat {
   readonly leasesOpen: number
   /** What is committed for it, fresh or not: kind and variant, and bytes. */
   readonly entries: readonly { readonly kind: string; readonly bytes: number }[]
+  /** How the next request for each kind and variant would be answered. */
+  readonly prospects: readonly { readonly kind: string; readonly prospect: Prospect }[]
   /** Packs that are kept for it, and their bytes. */
   readonly packs: number
   readonly packBytes: number
 }
+
+/** The one kind of entry that has no refs in it. */
+const capabilityKind = 'advertisement v2'
 
 export interface CacheInspectorOptions {
   readonly observer: Observer
@@ -41,12 +47,16 @@ export class CacheInspector {
   /** @param path decoded and relative to the root @throws RepositoryNotFound, FilesystemUnanswered */
   async stat(path: string): Promise<RepositoryStat> {
     const { observer, modes, leases, cache, packs } = this.#options
-    const { repository, exported, refs } = await observeTarget(observer, { path })
+    const { repository, exported, refs, capabilities } = await observeTarget(observer, { path })
     const { gitDir, gitName, commonDir } = repository
     await leases.refresh(commonDir)
     const entries = keysOf(gitDir).flatMap((key) => {
       const entry = cache.committed(key)
       return entry ? [{ kind: key.slice(0, -gitDir.length - 1), bytes: entry.length }] : []
+    })
+    const prospects = keysOf(gitDir).map((key) => {
+      const kind = key.slice(0, -gitDir.length - 1)
+      return { kind, prospect: cache.explain(key, kind === capabilityKind ? capabilities : refs) }
     })
     const { count, bytes: packBytes } = packs.kept(commonDir)
     return {
@@ -56,6 +66,7 @@ export class CacheInspector {
       settled: refs.unsettledMs === 0,
       leasesOpen: leases.statusOf(commonDir).open,
       entries,
+      prospects,
       packs: count,
       packBytes,
     }

@@ -1,5 +1,6 @@
 import type { Log } from '../telemetry/log.js'
-import { printablePath } from './printable-path.js'
+import type { LogIds } from '../telemetry/tracing/scope.js'
+import { printablePath } from '../telemetry/printable-path.js'
 
 /** Which requests have a line in the access log. `slow` includes `errors`. */
 export type AccessLogMode = 'off' | 'errors' | 'slow' | 'all'
@@ -36,6 +37,8 @@ export interface LoggedRequest {
   readonly firstByteMs: number | undefined
   /** The name that its client was authenticated as. */
   readonly user: string | undefined
+  /** undefined: it is not sampled. */
+  readonly trace?: { readonly ids: LogIds } | undefined
   readonly details: () => ProtocolDetails
 }
 
@@ -95,6 +98,7 @@ function fieldsOf(
     waitedMs,
     firstByteMs,
     user,
+    trace,
   }: LoggedRequest,
   { attributes }: ProtocolDetails,
 ): object {
@@ -103,6 +107,7 @@ function fieldsOf(
     ...attributes,
     'user.name': user,
     'http.response.body.size': sentBytes,
+    ...trace?.ids,
     'refstream.request.id': id,
     'refstream.request.kind': kind,
     'refstream.repository': repository === undefined ? undefined : printablePath(repository),

@@ -4,10 +4,14 @@ import type { ProtocolVersion } from '../git/protocol/version.js'
 import type { AbortableRequest } from '../limits/admission/admission-gate.js'
 import type { StallableClient, StallDetector } from '../limits/connection/stall-detector.js'
 import { Overloaded } from '../limits/overloaded.js'
+import type { Activity } from '../status/activity.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
+import type { RequestTrace } from '../telemetry/tracing/request-trace.js'
+import type { TracedRequest, Tracing } from '../telemetry/tracing/tracing.js'
 import { causeOf } from '../origin/faults/faults.js'
 import { type FailureOutcome, type FailureReport } from './failures.js'
+import { printablePath } from '../telemetry/printable-path.js'
 import type { LoggedRequest, ProtocolDetails, RequestLog } from './request-log.js'
 
 /** The `outcome` label of `refstream_requests_total`. */
@@ -31,6 +35,10 @@ export interface RequestMonitors {
   readonly responseStalls: StallDetector
   /** Told of each request that is shed. */
   readonly shed: (why: Overloaded) => void
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
+  /** What shows requests and failures of late; left out: nothing does. */
+  readonly activity?: Pick<Activity, 'ended' | 'failures'> | undefined
 }
 
 /** The client left before the end of its answer. */
@@ -44,7 +52,7 @@ class RequestAborted extends Error {
  * failure, and a line in the log. A protocol's own class extends it, rather than holds one, so that a request costs one
  * object.
  */
-export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
+export abstract class RequestRecord implements AbortableRequest, LoggedRequest, TracedRequest {
   readonly transport: 'http' | 'grpc'
   kind: RequestKind
   version: ProtocolVersion = 0
@@ -57,6 +65,7 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   waitedMs = 0
   /** Milliseconds until the first byte of the answer; undefined: none was sent. */
   firstByteMs: number | undefined
+  trace: RequestTrace | undefined
   /** HTTP's method, or the path of gRPC's. */
   abstract readonly method: string
   readonly #startedAt = performance.now()
@@ -79,6 +88,11 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
     return (this.#id ??= randomUUID())
   }
 
+  /** The repository as it may be shown: clients put URLs with credentials into paths. */
+  get shownRepository(): string | undefined {
+    return this.repository === undefined ? undefined : printablePath(this.repository)
+  }
+
   /** Milliseconds since the request arrived. */
   get elapsedMs(): number {
     return performance.now() - this.#startedAt
@@ -88,10 +102,26 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   async waiting<T>(admission: Promise<T>): Promise<T> {
     const began = this.elapsedMs
     try {
-      return await admission
+      const { tracing } = this.#monitors
+      return await (tracing ? tracing.span('wait for admission', {}, () => admission) : admission)
     } finally {
       this.waitedMs += this.elapsedMs - began
     }
+  }
+
+  /** Of few values, by OpenTelemetry's conventions. */
+  get spanName(): string {
+    return this.method
+  }
+
+  /** HTTP's route, of few values; undefined: it has none. */
+  get route(): string | undefined {
+    return undefined
+  }
+
+  /** Why the request counts as the server's failure, in few values; undefined: it does not. */
+  get errorType(): string | undefined {
+    return undefined
   }
 
   /** Returns what the log says of the request by its protocol. */
@@ -146,6 +176,7 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
     if (this.#sentBytes === 0) {
       const { transport, kind, elapsedMs } = this
       this.firstByteMs = elapsedMs
+      this.trace?.firstByte()
       this.#monitors.metrics.firstByteSeconds.observe({ transport, kind }, elapsedMs / 1000)
     }
     this.#sentBytes += bytes
@@ -163,13 +194,18 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   /** Records that the request failed while its client still waited. */
   failed(error: unknown, { outcome, logLevel }: FailureReport): void {
     this.outcome = outcome
-    const { log, shed } = this.#monitors
+    const { log, shed, activity } = this.#monitors
     const cause = causeOf(error)
-    if (cause instanceof Overloaded) shed(cause)
+    const { transport, method, repository, shownRepository = '' } = this
+    if (cause instanceof Overloaded) {
+      shed(cause)
+      activity?.failures.add('shed', shownRepository, cause)
+    }
     if (logLevel === undefined) return
-    const { transport, method, repository } = this
+    // Others are shown where they come from.
+    if (logLevel === 'error') activity?.failures.add('request', shownRepository, error)
     log[logLevel](
-      { err: error, transport, method, repository, 'refstream.request.id': this.id },
+      { err: error, transport, method, repository, 'refstream.request.id': this.id, ...this.trace?.ids },
       'request failed',
     )
   }
@@ -178,15 +214,35 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest {
   finish(): void {
     if (this.#aborted && this.outcome !== 'error') this.outcome = 'aborted'
     const { transport, kind, version, outcome = 'error' } = this
-    const { metrics, log, requestLog } = this.#monitors
+    const { metrics, log, requestLog, activity } = this.#monitors
     const sentBytes = this.#sentBytes
     const protocol = `v${version}`
     metrics.requests.inc({ transport, kind, protocol, outcome })
     if (sentBytes > 0) metrics.sentBytes.inc({ transport, kind }, sentBytes)
     requestLog?.ended(this)
+    if (this.trace) this.#endTrace(this.trace)
+    activity?.ended(this)
     if (!log.isLevelEnabled('debug')) return
     const { method, repository } = this
     const ms = Math.round(this.elapsedMs)
-    log.debug({ transport, method, repository, kind, protocol, outcome, sentBytes, ms }, 'request')
+    const ids = this.trace?.ids
+    log.debug({ transport, method, repository, kind, protocol, outcome, sentBytes, ms, ...ids }, 'request')
+  }
+
+  #endTrace(trace: RequestTrace): void {
+    const { spanName, route, errorType, kind, version, repository, outcome = 'error', sentBytes } = this
+    const { attributes } = this.details()
+    trace.end({
+      ...{ spanName, errorType },
+      attributes: {
+        ...attributes,
+        'http.route': route,
+        'http.response.body.size': sentBytes,
+        'refstream.request.kind': kind,
+        'refstream.git.protocol': version,
+        'refstream.repository': repository === undefined ? undefined : printablePath(repository),
+        'refstream.outcome': outcome,
+      },
+    })
   }
 }

@@ -133,6 +133,11 @@ export class Entry {
     return this.file.followed
   }
 
+  /** Followers attached now. */
+  get followers(): number {
+    return this.file.followerCount
+  }
+
   /** Hurries the fill, and resolves when it has succeeded. @throws FillError if it failed */
   end(): Promise<void> {
     this.hurry()

@@ -54,6 +54,11 @@ export abstract class FollowedFile implements Followed {
     return this.followers.count > 0
   }
 
+  /** Followers attached now. */
+  get followerCount(): number {
+    return this.followers.count
+  }
+
   /** May a new follower attach? Not if the first bytes are gone. */
   get joinable(): boolean {
     return this.#state !== 'failed' && !this.trimmed

@@ -49,6 +49,18 @@ export interface GaugeSources extends Readonly<Record<keyof typeof scraped, () =
 /** Upper bounds of the histograms' buckets, in seconds. */
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
 
+/**
+ * Makes every series of a counter exist at 0, since Prometheus sees no increase in a series that begins above 0.
+ * @param given values of labels whose values the definition does not list
+ */
+export function showZeros(
+  counter: Counter,
+  definition: MetricDefinition,
+  given?: Readonly<Record<string, string>>,
+): void {
+  for (const labels of everySeries(definition, given)) counter.inc(labels, 0)
+}
+
 /** Every metric of refstream, and the registry that prints them. `metrics/` defines them. */
 export class Metrics {
   readonly registry = new Registry()
@@ -87,6 +99,7 @@ export class Metrics {
   readonly upstreamDeltaSaved = this.#counter(upstreamMetrics.upstreamDeltaSaved)
   readonly upstreamClientRequests = this.#counter(upstreamMetrics.upstreamClientRequests)
   readonly upstreamStaleAnswers = this.#counter(upstreamMetrics.upstreamStaleAnswers)
+  readonly upstreamAnswerAge = this.#histogram(upstreamMetrics.upstreamAnswerAge)
   readonly upstreamDroppedEntries = this.#counter(upstreamMetrics.upstreamDroppedEntries)
   readonly upstreamReplays = this.#counter(upstreamMetrics.upstreamReplays)
   readonly upstreamWaitSeconds = this.#histogram(upstreamMetrics.upstreamWaitSeconds)
@@ -127,13 +140,13 @@ export class Metrics {
 
   readonly authChecks = this.#counter(accessMetrics.authChecks)
   readonly tlsRefused = this.#counter(accessMetrics.tlsRefused)
+  readonly proxyHeadersRefused = this.#counter(accessMetrics.proxyHeadersRefused)
   readonly tlsExpiry = this.#gauge(accessMetrics.tlsExpiry)
   readonly reloads = this.#counter(accessMetrics.reloads)
   readonly adminRefused = this.#counter(accessMetrics.adminRefused)
 
   constructor() {
-    // Absent where there is no certificate or no fleet; prom-client begins with 0.
-    this.tlsExpiry.remove()
+    // Absent where there is no fleet; prom-client begins with 0.
     this.fleetEngineUp.remove()
     // This process alone; with workers, the primary's values are shown.
     this.workers.set({ state: 'up' }, 1)
@@ -173,9 +186,7 @@ export class Metrics {
       ...this.#common(definition),
       ...(read && { collect: () => read(counter) }),
     })
-    if (definition.fromZero) {
-      for (const labels of everySeries(definition)) (counter as Counter).inc(labels, 0)
-    }
+    if (definition.fromZero) showZeros(counter, definition)
     return counter
   }
 

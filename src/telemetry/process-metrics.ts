@@ -1,10 +1,11 @@
+import { readdir, stat } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
-import { collectDefaultMetrics, Counter, type Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, type Registry } from 'prom-client'
 import { nodeMetrics } from './metrics/program.js'
 
 /**
  * Metrics of prom-client that cost too much. Some walk through all open handles at each scrape: with 5000 connections
- * they delay every answer by some 40 ms. Others wake the process a hundred times a second to take samples, which is 1.6 %
+ * they delay every answer by some 40 ms. (That of file descriptors is replaced by one that blocks nothing.) Others wake the process a hundred times a second to take samples, which is 1.6 %
  * of a processor while there are no requests; nodejs_eventloop_lag_seconds, measured at each scrape, stays.
  */
 const costlyMetrics = [
@@ -34,4 +35,25 @@ export function collectProcessMetrics(register: Registry): void {
       time.inc({ state: 'idle' }, idle / 1000)
     },
   })
+  const openFds: Gauge = new Gauge({
+    ...{ name: nodeMetrics.openFds.name, help: nodeMetrics.openFds.help, registers: [register] },
+    collect: async () => {
+      const count = await countFileDescriptors()
+      if (count === undefined) openFds.remove()
+      else openFds.set(count)
+    },
+  })
+}
+
+const descriptors = '/proc/self/fd'
+
+/** Resolves with the number of open file descriptors; undefined if the system does not tell. */
+async function countFileDescriptors(): Promise<number | undefined> {
+  try {
+    const { size } = await stat(descriptors)
+    // Linux tells their number as the size from 6.2 on; before, it is 0.
+    return size > 0 ? size : (await readdir(descriptors)).length
+  } catch {
+    return undefined
+  }
 }

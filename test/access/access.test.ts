@@ -10,7 +10,7 @@ import { DecisionCache } from '../../src/access/decision-cache.js'
 import { ExternalAuthorizer, type AuthorizerDecision } from '../../src/access/external-authorizer.js'
 import { Htpasswd } from '../../src/access/passwords/htpasswd.js'
 import { PasswordChecks } from '../../src/access/passwords/password-checks.js'
-import { Rules } from '../../src/access/rules.js'
+import { Rules, type AccessRule } from '../../src/access/rules.js'
 import { Tokens } from '../../src/access/tokens.js'
 import { serveAuthorizer } from '../support/authorizer.js'
 import { makeRequest } from '../support/access-request.js'
@@ -18,6 +18,11 @@ import { tempDir } from '../support/temp-dir.js'
 
 const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+
+const theseRules = (list: readonly AccessRule[]): (() => Rules) => {
+  const rules = new Rules(list)
+  return () => rules
+}
 
 /** Returns `as USER` if a request is allowed, otherwise the error's name. */
 const outcome = async (access: Access, request: AccessRequest): Promise<string> => {
@@ -42,7 +47,7 @@ t.test('transports × credentials × repositories × services', async (t) => {
       checks,
       decisions: new DecisionCache({ forMs: 1000, max: 10 }),
     },
-    rules: new Rules([
+    rules: theseRules([
       { glob: 'pub/**', action: 'read', names: ['anyone'] },
       { glob: 'secret.git', action: 'read', names: ['alice'] },
       { glob: '**', action: 'read', names: ['*'] },
@@ -110,7 +115,7 @@ t.test('a rule applies to a repository by any of its names, and to no other repo
       return name === undefined ? undefined : { names: [name], identity: name }
     }
   }
-  const rules = new Rules([
+  const rules = theseRules([
     { glob: 'a', action: 'read', names: ['ci'] },
     { glob: 'b.git', action: 'read', names: ['ci'] },
     { glob: 'z*', action: 'read', names: ['anyone'] },
@@ -140,7 +145,7 @@ t.test('a rule applies to a repository by any of its names, and to no other repo
 })
 
 t.test('rules apply to the name that the connection brings', async (t) => {
-  const rules = new Rules([{ glob: '**', action: 'read', names: ['ci-*'] }])
+  const rules = theseRules([{ glob: '**', action: 'read', names: ['ci-*'] }])
   const access = new Access({ rules, locate: () => undefined })
   t.equal(await outcome(access, makeRequest({ knownAs: 'ci-1' })), 'as ci-1')
   t.equal(await outcome(access, makeRequest({ knownAs: 'x' })), 'Forbidden')
@@ -193,4 +198,17 @@ t.test('a cached decision is never used for other credentials', async (t) => {
     }),
     { numRuns: 30 },
   )
+})
+
+t.test('a request that waits for a filesystem is decided by the rules of its beginning', async (t) => {
+  let names = ['ci']
+  let found = (): void => {}
+  const located = new Promise<undefined>((resolve) => (found = () => resolve(undefined)))
+  const rules = () => new Rules([{ glob: 'a', action: 'read', names }])
+  const access = new Access({ rules, locate: () => located })
+  const first = outcome(access, makeRequest({ repository: 'a', knownAs: 'ci' }))
+  names = ['other']
+  const later = outcome(access, makeRequest({ repository: 'a', knownAs: 'ci' }))
+  found()
+  t.same(await Promise.all([first, later]), ['as ci', 'Forbidden'])
 })

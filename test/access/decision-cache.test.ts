@@ -97,3 +97,19 @@ t.test(
     )
   },
 )
+
+t.test('after clear(), no decision is used that was begun before', async (t) => {
+  const { opinion, ask, answer } = makeDecider()
+  const decisions = new DecisionCache<Opinion>({ forMs: 60_000, max: 10, timeIndependent: true })
+  const kept = decisions.get(['kept'], ask)
+  await answer()
+  const running = decisions.get(['running'], ask)
+  opinion.is = 1
+  decisions.clear()
+  const later = [decisions.get(['kept'], ask), decisions.get(['running'], ask)]
+  for (let count = 0; count < 3; count++) await answer()
+  t.same([await kept, await running], [{ is: 0 }, { is: 0 }])
+  t.same(await Promise.all(later), [{ is: 1 }, { is: 1 }])
+  opinion.is = 2
+  t.same(await decisions.get(['running'], ask), { is: 1 }, 'what was decided after it is kept')
+})

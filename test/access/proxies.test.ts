@@ -183,3 +183,73 @@ t.test('an address has one form', async () => {
     }),
   )
 })
+
+const byForwarded = new TrustedProxies(
+  ['10.0.0.0/8', 'fd00::/8'].map((text): TrustedProxy => trustedProxy.parse(text)),
+  'forwarded',
+)
+
+t.test('Forwarded is read in the place of X-Forwarded-*, if the proxies write it', async (t) => {
+  const rows: [header: string | string[], address: string, scheme: string, host: string][] = [
+    ['for=203.0.113.9', '203.0.113.9', 'http', 'inner:80'],
+    [
+      'For="[2001:DB8::9]:4711";Proto=https;host=git.example.com;by=_x',
+      '2001:db8::9',
+      'https',
+      'git.example.com',
+    ],
+    ['for=1.1.1.1;proto=https;host=evil, for=203.0.113.9', '203.0.113.9', 'http', 'inner:80'],
+    ['for=203.0.113.9;host="a:81";proto=https, for=10.0.0.2;proto=http', '203.0.113.9', 'https', 'a:81'],
+    [['for=1.1.1.1', 'for=203.0.113.9,for="10.0.0.2:99"'], '203.0.113.9', 'http', 'inner:80'],
+    ['for=203.0.113.9, for=unknown;host=a', '10.0.0.1', 'http', 'a'],
+    ['for=203.0.113.9, for=_hidden', '10.0.0.1', 'http', 'inner:80'],
+    ['for=203.0.113.9, by=10.0.0.1', '10.0.0.1', 'http', 'inner:80'],
+    ['for=", for=203.0.113.9', '10.0.0.1', 'http', 'inner:80'],
+    ['', '10.0.0.1', 'http', 'inner:80'],
+  ]
+  const headers = {
+    'x-forwarded-for': '1.1.1.1',
+    'x-forwarded-proto': 'https',
+    'x-forwarded-host': 'evil',
+    host: 'inner:80',
+  }
+  for (const [forwarded, address, scheme, host] of rows) {
+    const client = byForwarded.clientOf(from('10.0.0.1'), { ...headers, forwarded })
+    t.match(client, { address, scheme, host }, String(forwarded))
+  }
+  t.equal(byForwarded.clientOf(from('10.0.0.1'), headers).address, '10.0.0.1', 'the other header alone')
+  t.equal(byForwarded.clientOf(from('192.0.2.9'), { forwarded: 'for=1.1.1.1' }).address, '192.0.2.9')
+})
+
+t.test('whatever a client writes into Forwarded, it is itself or the proxy', async () => {
+  const pieces = [
+    'for=',
+    '9.9.9.9',
+    '"',
+    '\\',
+    ',',
+    ';',
+    ' ',
+    'host=',
+    'x',
+    '=',
+    '[',
+    ']',
+    'for="9.9.9.9"',
+    '10.0.0.7',
+  ]
+  const text = fc.array(fc.constantFrom(...pieces), { maxLength: 12 }).map((parts) => parts.join(''))
+  const quoted = (value: string): string => `"${value.replaceAll(/["\\]/g, '\\$&')}"`
+  fc.assert(
+    fc.property(text, text, fc.boolean(), (before, host, inFields) => {
+      // The client chooses the host too.
+      const own = `for="203.0.113.9:1234";host=${quoted(host)};proto=https`
+      const forwarded = inFields ? [before, own] : `${before}, ${own}`
+      const { address, route } = byForwarded.clientOf(from('10.0.0.1'), { forwarded })
+      return (
+        (address === '203.0.113.9' && route.length === 2) || (address === '10.0.0.1' && route.length === 1)
+      )
+    }),
+    { numRuns: 5000 },
+  )
+})

@@ -1,5 +1,8 @@
 import t from 'tap'
-import { Rules } from '../../src/access/rules.js'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readRules, Rules } from '../../src/access/rules.js'
+import { tempDir } from '../support/temp-dir.js'
 
 const repository = (path: string) => ({ path, refersTo: () => true })
 
@@ -30,4 +33,24 @@ t.test('without a rule for the action, access is denied', async (t) => {
   const rules = new Rules([{ glob: '**', action: 'read', names: ['anyone'] }])
   t.notOk(rules.allow('push', repository('a'), 'alice'))
   t.notOk(new Rules([]).allow('read', repository('a'), 'alice'))
+})
+
+t.test('a file has a rule on each line; one that cannot be used is named by its line', async (t) => {
+  const path = join(tempDir(t), 'rules')
+  const read = (text: string) => {
+    writeFileSync(path, text)
+    return readRules(path)
+  }
+  t.same(read('# public\n\n  pub/{a,b}=read:anyone\n**=push:alice + ci-*'), [
+    { glob: 'pub/{a,b}', action: 'read', names: ['anyone'] },
+    { glob: '**', action: 'push', names: ['alice', 'ci-*'] },
+  ])
+  const bad: [string, RegExp][] = [
+    ['a=read:x\na=write:x', /rules:2: .*expected GLOB=read:NAMES/],
+    ['a=read:', /rules:1: /],
+    ['a(b=read:x', /rules:1: .*not a glob/],
+    ['', /rules: there is no rule/],
+    ['# none\n', /rules: there is no rule/],
+  ]
+  for (const [text, message] of bad) t.throws(() => read(text), { message }, JSON.stringify(text))
 })

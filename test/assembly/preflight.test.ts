@@ -30,6 +30,7 @@ t.test('settings that serve refuses are refused, with all mistakes at once', asy
     [{ adminTokenFile: none }, /^admin-tokens: cannot use .*ENOENT/],
     [{ authTokens: file('tokens', 'ops:secret') }, /^auth-tokens: .*tokens:1: /],
     [{ authHtpasswd: directory }, /^auth-htpasswd: cannot use .*EISDIR/],
+    [{ accessFile: file('rules', '**=write:x') }, /^access: cannot use .*rules:1: /],
     [{ tlsCert: none, tlsKey: none }, /^tls: cannot use .*ENOENT/],
     [{ admin: `unix:${none}/socket` }, /^--admin: cannot listen on unix:.*ENOENT/],
     [{ grpc: `unix:${directory}` }, /^--grpc: cannot listen on unix:.*not a socket/],

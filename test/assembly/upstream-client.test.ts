@@ -19,7 +19,7 @@ function open(t: Parameters<typeof serve>[0], url: string, flags: Readonly<Recor
     ]),
   ) as unknown as Log
   const settings = resolveSettings(readFlags({ upstream: url, ...flags }))
-  const client = openUpstreamClient(settings, url, 'name', {}, '2.55.0', metrics, log)
+  const client = openUpstreamClient(settings, url, 'name', {}, '2.55.0', { metrics, log })
   t.teardown(() => client.close())
   return { client, metrics, lines }
 }

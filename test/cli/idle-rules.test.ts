@@ -1,6 +1,9 @@
 import t from 'tap'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describeIdleRules } from '../../src/cli/idle-rules.js'
 import { readFlags, resolveSettings } from '../../src/config/settings.js'
+import { tempDir } from '../support/temp-dir.js'
 
 const settings = (flags: Record<string, unknown>) => resolveSettings(readFlags({ root: '/r', ...flags }))
 
@@ -16,4 +19,12 @@ t.test('each rule that applies to no repository has a line', async (t) => {
 
 t.test('without repositories, no rule is reported', async (t) => {
   t.same(describeIdleRules(settings({ access: 'a=read:x' }), []), [])
+})
+
+t.test('so has each rule of a file', async (t) => {
+  const accessFile = join(tempDir(t), 'rules')
+  writeFileSync(accessFile, 'a=read:x\nb=read:y\n')
+  t.match(describeIdleRules(settings({ accessFile }), ['a.git']), [
+    /^--access-file: the rule b=read:y matches no/,
+  ])
 })

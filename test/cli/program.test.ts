@@ -64,6 +64,28 @@ t.test('config check', async (t) => {
   )
 })
 
+t.test('serve without any setting says what to do next', async (t) => {
+  const { status, stdout, stderr } = refstream(['serve'])
+  t.same([status, stdout], [2, ''])
+  const [mistake = '', ...steps] = stderr.split('\n')
+  t.match(mistake, /^refstream: neither --root nor --upstream is given/)
+  const commands = steps
+    .filter((line) => line.startsWith('  refstream '))
+    .map((line) => line.trim().split(' ').slice(1))
+  t.equal(commands.length, 2)
+  for (const command of commands) {
+    const { stderr } = refstream([...command, '--listen', 'nowhere'])
+    t.match(stderr, 'bad value "nowhere"', 'a command that refstream takes')
+    t.notMatch(stderr, 'unknown flag')
+  }
+  const environment = { REFSTREAM_LOG_LEVEL: 'debug' }
+  t.equal(
+    refstream(['serve'], environment).stderr.trimEnd().split('\n').length,
+    1,
+    'with a setting: the mistake',
+  )
+})
+
 t.test('a mistake is one line and exit code 2', async (t) => {
   const root = tempDir(t)
   const taken = createServer().listen(0, '127.0.0.1')
@@ -71,7 +93,7 @@ t.test('a mistake is one line and exit code 2', async (t) => {
   t.teardown(() => taken.close())
   const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`
   const mistakes: [string[], RegExp, NodeJS.ProcessEnv?][] = [
-    [['serve'], /--root/],
+    [['serve', '--export-all'], /--root/],
     [['serve', '--root', join(root, 'nothing')], /--root.*nothing.*directory/],
     [['serve', '--root', root, '--listen', 'nowhere'], /--listen.*"nowhere".*HOST:PORT/],
     [['serve', '--root', root, '--listen', address], /--listen.*in use/],

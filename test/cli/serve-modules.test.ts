@@ -23,6 +23,9 @@ const dataUrl = (source: string): string => `data:text/javascript,${encodeURICom
 const ofFleets =
   /dist\/(?:assembly\/workers|fleet\/(?:engines|fills|peers\/\w+)|freshness\/fleet)\/|@redis|^node:cluster$/
 
+/** What only `npm run docs` needs. */
+const ofScripts = /dist\/telemetry\/monitoring\//
+
 void t.test('without settings of a fleet, nothing is loaded that only fleets need', async (t) => {
   const modules = async (args: readonly string[]): Promise<string[]> => {
     const file = join(tempDir(t), 'modules')
@@ -40,6 +43,11 @@ void t.test('without settings of a fleet, nothing is loaded that only fleets nee
     [],
   )
   const primary = await modules(['--workers', '2'])
+  t.strictSame(
+    [...alone, ...primary].filter((url) => ofScripts.test(url)),
+    [],
+    'alerts and dashboards are loaded by scripts only',
+  )
   t.ok(
     primary.some((url) => ofFleets.test(url)),
     'those of a fleet are known by their names',

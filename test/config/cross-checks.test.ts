@@ -18,6 +18,7 @@ t.test('contradictions, and public addresses without authentication, are refused
     { listen: 'tls:0.0.0.0:0', ...tls, tlsClientCa: '/ca', remoteUserHeader: 'X' },
     { admin: '0.0.0.0:0', adminTokenFile: '/t' },
     { grpc: 'unix:/s' },
+    { listen: 'unix:/l', listenMode: '600' },
     { grpc: 'tls:0.0.0.0:0', ...tls, tlsClientCa: '/ca' },
     { grpc: '0.0.0.0:0', authUrl: 'http://127.0.0.1/' },
     { listen: '127.0.0.1:81', admin: '[::1]:81,127.0.0.1:82', grpc: 'unix:/s' },

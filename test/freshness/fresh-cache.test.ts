@@ -155,6 +155,40 @@ t.test('while unsettled: one fill runs and one round gathers, whatever arrives',
   t.equal(world.cache.storeEntries, 0)
 })
 
+t.test('what is told of the next request is how it is answered', async (t) => {
+  const world = await World.make(t)
+  const told = (): string => world.fresh.explain('key', world.state)
+  t.equal(told(), 'nothing-kept')
+  const first = world.ask()
+  await world.started(1)
+  t.equal(told(), 'join')
+  const joined = world.ask()
+  await turns()
+  world.state = settled('two')
+  t.equal(told(), 'gather')
+  const gathered = world.ask()
+  await turns()
+  world.state = settled('one')
+  await world.finish(0, 'text')
+  t.same(await Promise.all([first, joined, gathered]), [
+    ['filled', 'text'],
+    ['joined', 'text'],
+    ['gathered', 'text'],
+  ])
+  t.equal(told(), 'hit')
+  t.same(await world.ask(), ['hit', 'text'])
+  for (const [state, why] of [
+    [settled('two'), 'changed'],
+    [unsettled, 'unsettled'],
+    [settled('one', { generation: 1 }), 'outdated'],
+    [settled('one', { maxAgeMs: -1 }), 'outdated'],
+  ] as const) {
+    world.state = state
+    t.equal(told(), why)
+  }
+  t.equal(world.producers.length, 1, 'nothing was filled for it')
+})
+
 t.test('an unsettled time leaves nothing behind', async (t) => {
   const world = await World.make(t)
   world.state = unsettled

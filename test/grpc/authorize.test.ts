@@ -58,7 +58,13 @@ t.test('a call for data is checked like an HTTP request', async (t) => {
     ...{ transport: 'grpc', service: 'git-upload-pack', repository: 'team/r.git' },
     ...{ headers, method: 'POST', uri: path },
   }
-  const via = { address: '192.0.2.1', route: ['192.0.2.1'], scheme: 'http', host: undefined }
+  const via = {
+    address: '192.0.2.1',
+    peer: '192.0.2.1',
+    route: ['192.0.2.1'],
+    scheme: 'http',
+    host: undefined,
+  }
   t.same(asked, [{ ...askedRequest, remoteAddress: '192.0.2.1', knownAs: 'ci-1', via }])
   await authorize(callerWith(...fields), data, undefined)
   t.same(
@@ -67,7 +73,7 @@ t.test('a call for data is checked like an HTTP request', async (t) => {
       ...askedRequest,
       remoteAddress: undefined,
       knownAs: undefined,
-      via: { ...via, address: undefined, route: [] },
+      via: { ...via, address: undefined, peer: undefined, route: [] },
     },
     'a client that disconnected, or that uses a Unix socket, has no address',
   )

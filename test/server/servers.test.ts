@@ -23,6 +23,7 @@ function open(flags: Record<string, unknown>): Promise<Servers> {
     admin,
     grpc: {} as never,
     tls: undefined,
+    proxyProtocol: undefined,
     log,
   })
 }

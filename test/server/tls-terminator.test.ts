@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import { connect as connectPlain, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { connect, type ConnectionOptions } from 'node:tls'
+import { CertificateExpiry } from '../../src/server/certificate-expiry.js'
 import type { TlsFiles } from '../../src/server/tls-material.js'
 import { TlsTerminator } from '../../src/server/tls-terminator.js'
 import { createLog } from '../../src/telemetry/log.js'
@@ -17,7 +18,10 @@ import { tempDir } from '../support/temp-dir.js'
 async function serve(t: Test, files: Pair & Partial<TlsFiles>, handshakeMs = 60_000) {
   const metrics = new Metrics()
   const all = { clientCa: undefined, clientNames: undefined, ...files }
-  const tls = new TlsTerminator({ files: all, handshakeMs, metrics, log: createLog('silent') })
+  const log = createLog('silent')
+  const certificates = new CertificateExpiry({ metrics, log })
+  t.teardown(() => certificates.close())
+  const tls = new TlsTerminator({ files: all, handshakeMs, certificates, metrics, log })
   const server = createServer((request, response) => {
     response.end(`hello ${tls.nameOf(request.socket)}`)
   })

@@ -22,6 +22,7 @@ import { PackReports } from '../../src/origin/packs/pack-reports.js'
 import { RefListings } from '../../src/origin/ref-listings.js'
 import type { StreamCache } from '../../src/streamcache/index.js'
 import { createLog } from '../../src/telemetry/log.js'
+import { Activity } from '../../src/status/activity.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
 import { gitEnvironment } from './repositories.js'
 import { tempDir } from './temp-dir.js'
@@ -76,7 +77,7 @@ export async function openOriginsOf<L extends MutatorLeases = Leases>(
   t.teardown(() => host.helpers.close())
   const limits = openLimits(settings, metrics, log)
   t.teardown(() => limits.close())
-  const git = openGit(host, environment, limits, metrics, log)
+  const git = openGit(host, environment, limits, new Activity(), metrics, log)
   t.teardown(() => git.close())
   const directory = join(tempDir(t), 'cache')
   const cache = await openCache(settings, directory, metrics, log)

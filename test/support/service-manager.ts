@@ -65,7 +65,11 @@ export async function startServiceManager(
   })
   let pid = 0
   t.teardown(() => {
-    if (pid !== 0) process.kill(pid, 'SIGKILL')
+    try {
+      if (pid !== 0) process.kill(pid, 'SIGKILL')
+    } catch {
+      // It has ended, which was not told yet.
+    }
     child.kill('SIGKILL')
   })
   const waiting: { key: string; resolve: (value: unknown) => void }[] = []

@@ -13,8 +13,11 @@ import type { LeaseEvents } from '../../freshness/leases.js'
 import { ConfigError } from '../../config/settings.js'
 import type { RepositoriesRoot } from '../../git/state/repositories-root.js'
 import { OriginFaults, type FaultKind } from '../../origin/peers/fault-codec.js'
+import type { FleetStatus } from '../../status/model.js'
 import type { Log } from '../../telemetry/log.js'
-import type { Metrics } from '../../telemetry/metrics.js'
+import { showZeros, type Metrics } from '../../telemetry/metrics.js'
+import { fleetMetrics } from '../../telemetry/metrics/fleet.js'
+import type { Tracing } from '../../telemetry/tracing/tracing.js'
 import type { PeerCertificates } from './files.js'
 import type { FleetPlace } from './place.js'
 import { subjectNames } from './subject-names.js'
@@ -27,6 +30,7 @@ export interface Fleet {
   readonly isOneHost: boolean
   /** The same on all nodes: what the views of an upstream's clients are hashed with. */
   readonly viewKey: Buffer
+  status(): FleetStatus
   /** Answers other nodes from now on. @throws ConfigError if the address cannot be listened on */
   listen(answerer: PeerAnswerer): Promise<void>
   /** Takes new certificates for connections that are made from now on. @throws Error if they cannot be used */
@@ -58,13 +62,19 @@ export function openFleet(
   faults: readonly FaultKind[],
   metrics: Metrics,
   log: Log,
+  tracing?: Tracing,
 ): Fleet {
   const { node, members: all, secret, tls, isOneHost, open, listen } = place
+  showZeros(metrics.fleetClaims, fleetMetrics.fleetClaims)
+  showZeros(metrics.fleetBorrowed, fleetMetrics.fleetBorrowed)
+  showZeros(metrics.fleetTakeovers, fleetMetrics.fleetTakeovers)
+  showZeros(metrics.fleetPeerRequests, fleetMetrics.fleetPeerRequests)
+  showZeros(metrics.fleetPeerBytes, fleetMetrics.fleetPeerBytes)
   const names = new FleetNames(place.fleet)
   const gate = new EngineGate({ open, metrics, log })
   const members = new Members({ engine: gate, node, configured: all.map(({ name }) => name), metrics })
   const codec = new OriginFaults(faults)
-  const shared = { node, secret, tls, codec, metrics, log }
+  const shared = { node, secret, tls, codec, metrics, tracing, log }
   const peers = orConfigError(() => new PeerClient({ ...shared, members: all }))
   const leases = new FleetLeases({
     ...{ engine: gate, events },
@@ -81,6 +91,10 @@ export function openFleet(
   let server: PeerServer | undefined
   return {
     ...{ fills, leases, isOneHost, viewKey: viewKeyOf(place) },
+    status: () => ({
+      ...{ node, isEngineUp: gate.isUp },
+      ...{ live: members.live, configured: members.configured },
+    }),
     listen: async (answerer) => {
       server = orConfigError(() => new PeerServer({ ...shared, answerer, isLocal: isOneHost }))
       await server.listen(listen).catch((error: unknown) => {

@@ -4,7 +4,14 @@ import type { FleetEngine } from '../../fleet/engine.js'
 import { WorkerEngine } from '../../fleet/engines/workers/worker-engine.js'
 import type { Channel } from '../../fleet/engines/workers/channel.js'
 import type { PassedSockets } from '../../server/passed-sockets.js'
-import { nodeName, type MetricValues, type Order, type Place, type Report } from './messages.js'
+import {
+  nodeName,
+  type MetricValues,
+  type Order,
+  type Place,
+  type Report,
+  type WorkerAnswer,
+} from './messages.js'
 
 /** What a worker is given by its primary. */
 export interface WorkerContext {
@@ -33,6 +40,13 @@ export interface WorkerContext {
    * @returns resolves with the text of a scrape of the whole; to be called for each scrape
    */
   sumMetrics(registry: Registry): () => Promise<string>
+  /**
+   * Answers the questions of all workers, this one included.
+   * @returns asks all workers; resolves with the answers of those that answer in time
+   */
+  shareAnswers(
+    answer: (question: unknown) => Promise<unknown>,
+  ): (question: object) => Promise<readonly WorkerAnswer[]>
 }
 
 /** @param channels the conversations with the primary */
@@ -52,6 +66,7 @@ export function workerContext(
     passed,
     drained: () => drained(channels.control),
     sumMetrics: (registry) => sumMetrics(registry, channels.control),
+    shareAnswers: (answer) => shareAnswers(answer, channels.control),
   }
 }
 
@@ -86,5 +101,34 @@ function sumMetrics(registry: Registry, control: Channel): () => Promise<string>
       const id = ++count
       scrapes.set(id, resolve)
       tell({ kind: 'scrape', id })
+    })
+}
+
+function shareAnswers(
+  answer: (question: unknown) => Promise<unknown>,
+  control: Channel,
+): ReturnType<WorkerContext['shareAnswers']> {
+  const waiting = new Map<number, (answers: readonly WorkerAnswer[]) => void>()
+  let count = 0
+  const tell = (report: Report): unknown => control.send(report)
+  control.onMessage((message) => {
+    const order = message as Order
+    if (order.kind === 'answers') {
+      waiting.get(order.id)?.(order.answers)
+      waiting.delete(order.id)
+    } else if (order.kind === 'ask') {
+      const { id } = order
+      // One that cannot be answered counts as one that is not answered in time.
+      answer(order.question).then(
+        (told) => tell({ kind: 'answer', id, answer: told }),
+        () => {},
+      )
+    }
+  })
+  return (question) =>
+    new Promise((resolve) => {
+      const id = ++count
+      waiting.set(id, resolve)
+      tell({ kind: 'ask', id, question })
     })
 }

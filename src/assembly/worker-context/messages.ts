@@ -7,6 +7,10 @@ export type Order =
   | { readonly kind: 'metrics'; readonly id: number }
   /** The text of a scrape that the worker has asked for. */
   | { readonly kind: 'scrape'; readonly id: number; readonly text: string }
+  /** Asks for an answer to a question of a worker. */
+  | { readonly kind: 'ask'; readonly id: number; readonly question: unknown }
+  /** The answers of all workers to a question of this one. */
+  | { readonly kind: 'answers'; readonly id: number; readonly answers: readonly WorkerAnswer[] }
   | { readonly kind: 'reload' }
   /** Drain, report that, and end when `end` comes. */
   | { readonly kind: 'stop' }
@@ -38,8 +42,18 @@ export type Report =
   | { readonly kind: 'failed'; readonly mistakes?: readonly string[]; readonly stack?: string }
   | { readonly kind: 'metrics'; readonly id: number; readonly values: readonly MetricValues[] }
   | { readonly kind: 'scrape'; readonly id: number }
+  /** Asks all workers. */
+  | { readonly kind: 'ask'; readonly id: number; readonly question: unknown }
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
   /** It has no clients any more. */
   | { readonly kind: 'drained' }
+
+/** What a worker has answered, as JSON can hold it. */
+export interface WorkerAnswer {
+  /** From 1 on. */
+  readonly worker: number
+  readonly answer: unknown
+}
 
 export interface ListeningAt {
   readonly url: string

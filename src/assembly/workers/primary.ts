@@ -16,6 +16,7 @@ import { cacheDirectoryOf } from '../cache-directory.js'
 import type { Sidecar } from '../sidecar.js'
 import { Crew } from './crew.js'
 import { openLeaseJournal } from './lease-journal.js'
+import { GatheredAnswers } from './gathered-answers.js'
 import { SummedMetrics } from './summed-metrics.js'
 
 const program = fileURLToPath(new URL('worker.js', import.meta.url))
@@ -47,6 +48,7 @@ export async function startWorkers(
   const engine = new TableEngine(journal)
   const server = new EngineServer(engine)
   const metrics = new SummedMetrics({ count, leasesOpen: () => engine.leasesOpen })
+  const answers = new GatheredAnswers()
   const crew = new Crew({
     settings,
     directory,
@@ -56,6 +58,7 @@ export async function startWorkers(
     fork: () => cluster.fork(shareConnections),
     joined: (index, node, { control, fleet }) => {
       metrics.add(index, control)
+      answers.add(index, control)
       server.serve(node, fleet)
     },
     restarted: () => metrics.restarted(),

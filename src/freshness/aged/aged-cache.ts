@@ -24,6 +24,9 @@ export interface AgedCacheOptions {
   readonly events?: AgedCacheEvents
 }
 
+/** What decides whether an age satisfies a request. */
+type Asked = Pick<AgedRequest, 'subject' | 'arrivedAtMs' | 'maxAgeMs'>
+
 /**
  * Decides whether an entry may answer where an origin does not tell when its answers change. One rule: an answer may come
  * from a question to the origin that began at or after (arrival of the client's request − bound), and after the last
@@ -109,14 +112,20 @@ export class AgedCache {
   }
 
   /** Returns whether a committed entry would answer without a question. */
-  mayAnswer(request: AgedRequest): boolean {
+  mayAnswer(request: Asked & Pick<AgedRequest, 'key'>): boolean {
     const entry = this.#cache.get(request.key)
     const age = entry && this.#ages.get(entry)
     return age !== undefined && this.#maySatisfy(age, request)
   }
 
+  /** Returns the milliseconds since the question for an entry; undefined: an earlier process has asked it. */
+  ageMsOf(entry: Entry): number | undefined {
+    const age = this.#ages.get(entry)
+    return age && this.#clock.now() - age.atMs
+  }
+
   /** May an answer of this age be given to a request, by the rule? */
-  #maySatisfy({ atMs, generation }: AgeStart, { subject, arrivedAtMs, maxAgeMs }: AgedRequest): boolean {
+  #maySatisfy({ atMs, generation }: AgeStart, { subject, arrivedAtMs, maxAgeMs }: Asked): boolean {
     const { open, changes } = this.#statusOf(subject)
     return generation >= changes && atMs >= arrivedAtMs - (open > 0 ? 0 : maxAgeMs)
   }

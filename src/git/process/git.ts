@@ -1,4 +1,5 @@
 import type { Permit, PermitRequest, ProcessLimiter } from '../../limits/process/process-limiter.js'
+import type { Tracing } from '../../telemetry/tracing/tracing.js'
 import type { MountTable } from '../filesystem/mount-table.js'
 import { RemotePath, type PathGuard } from '../filesystem/path-guard.js'
 import { inheritedEnvironment } from './environment.js'
@@ -19,6 +20,8 @@ export interface GitOptions {
   readonly filled?: (kind: string, ms: number) => void
   /** Called when a process wrote to standard error or failed without having been asked to end. */
   readonly complained?: (complaint: Complaint) => void
+  /** Has a span for each process, and for each wait for a permit; undefined: there are no traces. */
+  readonly tracing?: Pick<Tracing, 'process' | 'span'> | undefined
 }
 
 export interface Complaint {
@@ -78,7 +81,10 @@ export class Git {
    * @throws Overloaded, or the signal's reason
    */
   async acquirePermit(request: PermitRequest): Promise<Permit> {
-    return (await this.#options.limiter?.acquire(request)) ?? unlimitedPermit
+    const { limiter, tracing } = this.#options
+    if (!limiter) return unlimitedPermit
+    if (!tracing) return limiter.acquire(request)
+    return tracing.span('wait for permit', {}, () => limiter.acquire(request))
   }
 
   /** Runs `git COMMAND …`. Never throws: if the program cannot be started, `ended` says so. */
@@ -86,7 +92,10 @@ export class Git {
     const command = args[0]
     const launcher = options.launcher ?? (this.#isRemote ? remoteProgram : undefined)
     const mayGiveUp = (): boolean => this.#closing || this.#stuck < stuckMax
-    const process = new GitProcess(this.path, args, { ...options, launcher }, mayGiveUp, (ending) => {
+    const trace = this.#options.tracing?.process(command, options.environment, options.hidesStderr ?? false)
+    const environment = trace ? { ...options.environment, ...trace.environment } : options.environment
+    const run = { ...options, launcher, environment }
+    const process = new GitProcess(this.path, args, run, mayGiveUp, (ending) => {
       this.#running.delete(process)
       if (!process.isGone) {
         this.#stuck++
@@ -100,6 +109,7 @@ export class Git {
       }
     })
     this.#running.add(process)
+    if (trace) void process.ended.then((ending) => trace.ended(ending, process.endRequested))
     this.#options.started?.(command)
     return process
   }

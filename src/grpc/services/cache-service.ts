@@ -2,6 +2,7 @@ import type { UntypedServiceImplementation } from '@grpc/grpc-js'
 import { RepositoryNotFound } from '../../origin/faults/errors.js'
 import type { CacheInspector } from '../../service/cache-inspector.js'
 import type { LeaseService } from '../../service/lease-service.js'
+import type { AuditOptions } from '../audit.js'
 import { replyBy } from '../admin-call.js'
 import type { CallOptions } from '../call.js'
 import { mutatorPath, repositoryPath } from './requests.js'
@@ -10,7 +11,7 @@ interface RepositoryRequest {
   readonly repository: string
 }
 
-export interface CacheServiceOptions extends Pick<CallOptions, 'authorize' | 'log'> {
+export interface CacheServiceOptions extends Pick<CallOptions, 'authorize'>, AuditOptions {
   readonly leases: LeaseService
   /** undefined: there are no repositories here to look at. */
   readonly inspector: CacheInspector | undefined
@@ -19,16 +20,20 @@ export interface CacheServiceOptions extends Pick<CallOptions, 'authorize' | 'lo
 
 /** Serves refstream.v1.CacheService. */
 export function cacheService(options: CacheServiceOptions): UntypedServiceImplementation {
-  const { leases, inspector, invalidated, authorize, log } = options
+  const { leases, inspector, invalidated, authorize } = options
   return {
-    Invalidate: replyBy<RepositoryRequest, object>(log, async (call) => {
-      const repository = mutatorPath(call.request.repository)
-      await authorize(call, { repository, service: 'admin' })
-      await leases.invalidate(repository)
-      invalidated('grpc')
-      return {}
-    }),
-    Stat: replyBy<RepositoryRequest, object>(log, async (call) => {
+    Invalidate: replyBy<RepositoryRequest, object>(
+      options,
+      async (call) => {
+        const repository = mutatorPath(call.request.repository)
+        await authorize(call, { repository, service: 'admin' })
+        await leases.invalidate(repository)
+        invalidated('grpc')
+        return {}
+      },
+      ({ repository }) => ({ event: 'refstream.invalidate', repository }),
+    ),
+    Stat: replyBy<RepositoryRequest, object>(options, async (call) => {
       const repository = repositoryPath(call.request.repository)
       await authorize(call, { repository, service: 'admin' })
       if (!inspector) throw new RepositoryNotFound(repository)

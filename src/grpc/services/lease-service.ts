@@ -1,8 +1,9 @@
-import type { ServerWritableStream, UntypedServiceImplementation } from '@grpc/grpc-js'
+import { status, type ServerWritableStream, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import { changedRefs, MalformedRefName } from '../../service/changed-refs.js'
 import type { LeaseService, LeaseView } from '../../service/lease-service.js'
 import { heldLeaseMs, renewalIntervalMs } from '../../freshness/lease-renewal.js'
 import { UnknownLease } from '../../origin/faults/errors.js'
+import { CallAudit, type AuditedChange, type AuditOptions } from '../audit.js'
 import { replyBy, statusOf } from '../admin-call.js'
 import type { CallOptions } from '../call.js'
 import { toDuration, toMs, toTimestamp, type Duration } from '../proto/definitions.js'
@@ -34,7 +35,7 @@ interface ReleaseRequest extends Pick<LeaseMessage, 'id'> {
 }
 type HoldStream = ServerWritableStream<HoldRequest, LeaseMessage>
 
-export interface GrpcLeaseServiceOptions extends Pick<CallOptions, 'authorize' | 'log'> {
+export interface GrpcLeaseServiceOptions extends Pick<CallOptions, 'authorize'>, AuditOptions {
   readonly leases: LeaseService
   /** Longest time limit of a lease, in seconds. */
   readonly leaseMaxSeconds: number
@@ -51,34 +52,50 @@ export class LeaseCalls {
   }
 
   get handlers(): UntypedServiceImplementation {
-    const { leases, log } = this.#options
+    const { leases } = this.#options
     return {
-      Acquire: replyBy<AcquireRequest, LeaseMessage>(log, async (call) => {
-        const { reason, ttl } = call.request
-        const repository = mutatorPath(call.request.repository)
-        const ms = this.#checkTtl(ttl)
-        if (ms === undefined) throw new RpcError('invalid', 'ttl is missing')
-        await this.#options.authorize(call, { repository, service: 'admin' })
-        return toMessage(await leases.open(repository, ms, checkReason(reason)))
-      }),
-      Renew: replyBy<RenewRequest, LeaseMessage>(log, async (call) => {
-        const { id, ttl } = call.request
-        const ms = this.#checkTtl(ttl)
-        await this.#options.authorize(call, { repository: undefined, service: 'admin' })
-        return toMessage(await leases.renew(id, ms))
-      }),
-      Release: replyBy<ReleaseRequest, object>(log, async (call) => {
-        const { id, unchanged, refs } = call.request
-        const names = checkRefs(refs)
-        await this.#options.authorize(call, { repository: undefined, service: 'admin' })
-        await leases.end(id, !unchanged, names)
-        this.#holds.get(id)?.()
-        return {}
-      }),
+      Acquire: replyBy<AcquireRequest, LeaseMessage>(
+        this.#options,
+        async (call) => {
+          const { reason, ttl } = call.request
+          const repository = mutatorPath(call.request.repository)
+          const ms = this.#checkTtl(ttl)
+          if (ms === undefined) throw new RpcError('invalid', 'ttl is missing')
+          await this.#options.authorize(call, { repository, service: 'admin' })
+          return toMessage(await leases.open(repository, ms, checkReason(reason)))
+        },
+        ({ repository }, lease) => ({ event: 'refstream.lease.open', repository, ...named(lease) }),
+      ),
+      Renew: replyBy<RenewRequest, LeaseMessage>(
+        this.#options,
+        async (call) => {
+          const { id, ttl } = call.request
+          const ms = this.#checkTtl(ttl)
+          await this.#options.authorize(call, { repository: undefined, service: 'admin' })
+          return toMessage(await leases.renew(id, ms))
+        },
+        ({ id }, lease) => ({ event: 'refstream.lease.renew', lease: id, ...named(lease) }),
+      ),
+      Release: replyBy<ReleaseRequest, object>(
+        this.#options,
+        async (call) => {
+          const { id, unchanged, refs } = call.request
+          const names = checkRefs(refs)
+          await this.#options.authorize(call, { repository: undefined, service: 'admin' })
+          await leases.end(id, !unchanged, names)
+          this.#holds.get(id)?.()
+          return {}
+        },
+        ({ id }) => ({ event: 'refstream.lease.end', lease: id }),
+      ),
       Hold: (stream: HoldStream) => {
-        this.#hold(stream).catch((error: unknown) =>
-          stream.emit('error', statusOf(error, stream.getPath(), log)),
-        )
+        const audit = new CallAudit(this.#options, stream)
+        this.#hold(stream, audit).catch((error: unknown) => {
+          const failure = statusOf(error, stream.getPath(), this.#options.log)
+          const { repository } = stream.request
+          audit.write(failure.code, { event: 'refstream.lease.open', repository })
+          stream.emit('error', failure)
+        })
       },
     }
   }
@@ -89,7 +106,7 @@ export class LeaseCalls {
       end(new RpcError('closing', 'refstream is shutting down; hold again'))
   }
 
-  async #hold(stream: HoldStream): Promise<void> {
+  async #hold(stream: HoldStream, audit: CallAudit): Promise<void> {
     const { leases, authorize } = this.#options
     const repository = mutatorPath(stream.request.repository)
     const reason = checkReason(stream.request.reason)
@@ -98,7 +115,10 @@ export class LeaseCalls {
     if (hasLeft()) return
     const lease = await leases.open(repository, heldLeaseMs, reason)
     const { id } = lease
+    audit.write(status.OK, { event: 'refstream.lease.open', ...named(lease) })
+    const ended = { event: 'refstream.lease.end', ...named(lease) }
     if (hasLeft()) {
+      audit.write(status.CANCELLED, ended)
       await this.#endIfOpen(id)
       return
     }
@@ -117,7 +137,9 @@ export class LeaseCalls {
     const renewal = setInterval(() => void renew(), renewalIntervalMs(heldLeaseMs)).unref()
     this.#holds.set(id, end)
     stream.once('cancelled', () => {
-      if (this.#forget(id, renewal)) void this.#endIfOpen(id)
+      if (!this.#forget(id, renewal)) return
+      audit.write(status.CANCELLED, ended)
+      void this.#endIfOpen(id)
     })
     stream.write(toMessage(lease))
   }
@@ -147,6 +169,10 @@ export class LeaseCalls {
     throw new RpcError('invalid', `ttl must be more than 0 and at most ${leaseMaxSeconds} seconds`)
   }
 }
+
+/** Returns what the audit trail says of a lease. */
+const named = (lease?: Pick<LeaseMessage, 'id' | 'repository'>): Omit<AuditedChange, 'event'> =>
+  lease ? { repository: lease.repository, lease: lease.id } : {}
 
 /** @throws RpcError */
 function checkReason(reason: string): string | undefined {

@@ -1,5 +1,6 @@
 import type { FillRequest } from '../../freshness/fill-request.js'
 import type { FreshCache, Reading } from '../../freshness/fresh-cache.js'
+import { tracedFill } from '../../freshness/traced-requests.js'
 import type { ObservedState } from '../../freshness/observed-state.js'
 import type { Observation, Observer } from './observation/observer.js'
 import type { Git } from '../../git/process/git.js'
@@ -11,6 +12,7 @@ import { identityOf, type Repository } from '../../git/state/repository.js'
 import type { BackOff } from '../../limits/back-off.js'
 import type { ProcessClass, ProcessLimiter } from '../../limits/process/process-limiter.js'
 import type { Entry, Produce, RevisingProducer } from '../../streamcache/index.js'
+import type { Tracing } from '../../telemetry/tracing/tracing.js'
 import { unlessBackingOff } from '../faults/backing-off.js'
 import { keyOf, type EntryKind } from './entry-keys.js'
 import type { FillReports } from '../faults/fill-reports.js'
@@ -40,6 +42,8 @@ export interface DiskRefsOptions {
   readonly backOff: BackOff
   /** The fills that other nodes may make instead; left out: there are no other nodes. */
   readonly fleet?: FleetRuns | undefined
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** A kind of entry of a repository, and how it is made. The same for all requests: a hit must not allocate what only fills need. */
@@ -156,7 +160,7 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     read: RefsRead,
     peer?: { readonly askedMs: number | undefined },
   ): Reading | Promise<Reading> {
-    const { served, cache, backOff, fillReports, listings, splices, fleet } = this.#options
+    const { served, cache, backOff, fillReports, listings, splices, fleet, tracing } = this.#options
     const { kind, variant, asked } = read
     const { repository } = state
     const key = keyOf(kind, variant, repository.gitDir)
@@ -179,7 +183,8 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
         producer: (seen) => unlessBackingOff(backOff, key, nameOf(seen), producer(seen)),
         observe: async () => stateFor(await served.observe(target)),
         fillStarted: (entry, seen, ended) => {
-          fillReports.started({ kind, entry, state: nameOf(seen), ended })
+          const producer = () => (fleet?.isBorrowed(entry) ? 'peer' : 'git')
+          fillReports.started({ kind, producer, entry, state: nameOf(seen), ended })
           void ended.then((result) => {
             if (result === 'committed')
               splices.committed({ ...common, seen, inheritance, isRetry: false }, asked, entry)
@@ -188,11 +193,16 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
           })
         },
       }
-      return fleet
+      const made = fleet
         ? sharedRequest(fleet, own, { key, path, repository, serving, ...read, producer, isForPeer })
         : own
+      return tracing ? tracedFill(made, kind, tracing) : made
     }
-    return cache.read(key, stateFor(state), request, kind === 'listing' ? this.#isInMemory : undefined)
+    const isInMemory = kind === 'listing' ? this.#isInMemory : undefined
+    const now = stateFor(state)
+    return tracing
+      ? tracing.waiting(() => cache.read(key, now, request, isInMemory))
+      : cache.read(key, now, request, isInMemory)
   }
 
   /** Makes an advertisement, if possible from the listing of the same state. */

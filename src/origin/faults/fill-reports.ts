@@ -1,7 +1,10 @@
 import type { BackOff } from '../../limits/back-off.js'
 import { FillError, type Entry, type FillFault, type FillResult } from '../../streamcache/index.js'
+import type { Activity } from '../../status/activity.js'
+import type { FillProducer } from '../../status/running-fills.js'
 import type { Log } from '../../telemetry/log.js'
 import type { Metrics } from '../../telemetry/metrics.js'
+import type { Tracing } from '../../telemetry/tracing/tracing.js'
 import { BackingOff, FailedElsewhere } from './errors.js'
 import { causeOf, momentaryFault, refusalOf } from './faults.js'
 import { UpstreamRefusal } from './upstream-errors.js'
@@ -11,11 +14,17 @@ export interface FillReportsOptions {
   readonly backOff: BackOff
   readonly metrics: Metrics
   readonly log: Log
+  /** Names the traces of fills in the log; undefined: there are none. */
+  readonly tracing?: Pick<Tracing, 'ids'> | undefined
+  /** What shows the fills under way and their failures; left out: nothing does. */
+  readonly activity?: Pick<Activity, 'fills' | 'byFills' | 'failures'> | undefined
 }
 
 /** A fill that has started. */
 export interface StartedFill {
   readonly kind: 'advertisement' | 'listing' | 'pack'
+  /** Tells what makes its bytes, as far as is known; left out: Git does. */
+  readonly producer?: (() => FillProducer) | undefined
   readonly entry: Entry
   /** What must change before a new try may succeed at once, if this one fails. */
   readonly state: string
@@ -33,10 +42,14 @@ export class FillReports {
 
   /** Reports a fill when it ends. */
   started(fill: StartedFill): void {
-    const { kind } = fill
+    const { kind, entry, producer = () => 'git' } = fill
+    const { activity } = this.#options
+    activity?.byFills.add(entry.key)
+    const remove = activity?.fills.add(kind, producer, entry)
     const stop = this.#options.metrics.fillSeconds.startTimer({ kind })
     void fill.ended.then((result) => {
       stop()
+      remove?.()
       this.#count(fill, result)
       this.#learn(fill, result)
     })
@@ -53,7 +66,7 @@ export class FillReports {
   }
 
   #learn({ kind, entry: { key, error }, state }: StartedFill, result: FillResult): void {
-    const { backOff, log, metrics } = this.#options
+    const { backOff, log, metrics, activity, tracing } = this.#options
     if (result !== 'failed') {
       backOff.succeeded(key)
       return
@@ -66,7 +79,8 @@ export class FillReports {
       backOff.failedElsewhere(key, error, state, cause.attempt)
     // The client's fault, or the clients'.
     if (momentary !== undefined || fault === 'refused' || fault === 'unread') return
-    log.warn({ err: error, key }, 'a fill failed')
+    log.warn({ err: error, key, ...tracing?.ids }, 'a fill failed')
+    if (fault !== 'closed') activity?.failures.add('fill', key, error)
     // Ended because this process is about to end.
     if (fault === 'closed') return
     if (error instanceof FillError && error.cause instanceof FailedElsewhere)

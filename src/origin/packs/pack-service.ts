@@ -3,10 +3,12 @@ import { settleWaitMaxMs } from '../../freshness/observed-state.js'
 import type { Reading } from '../../freshness/fresh-cache.js'
 import { PeerRefused } from '../../fleet/peers/peer.js'
 import { packKey, type PackCache, type PackRequest } from '../../freshness/pack-cache.js'
+import { tracedPack } from '../../freshness/traced-requests.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { BackOff } from '../../limits/back-off.js'
 import { Overloaded } from '../../limits/overloaded.js'
 import type { Entry, Fill, Producer } from '../../streamcache/index.js'
+import type { Tracing } from '../../telemetry/tracing/tracing.js'
 import { unlessBackingOff } from '../faults/backing-off.js'
 import { causeOf, refusalOf } from '../faults/faults.js'
 import type { FillReports } from '../faults/fill-reports.js'
@@ -23,6 +25,8 @@ export interface PackServiceOptions {
   /** false: every fetch passes through. */
   readonly enabled: boolean
   readonly source: PackSource
+  /** What makes the packs; left out: Git. */
+  readonly producer?: 'upstream' | undefined
   readonly cache: PackCache
   readonly fillReports: FillReports
   readonly reports: PackReports
@@ -30,6 +34,8 @@ export interface PackServiceOptions {
   readonly backOff: BackOff
   /** The fills that other nodes may make instead; left out: there are no other nodes. */
   readonly fleet?: FleetRuns | undefined
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** What another node says of a fetch besides the fetch itself. */
@@ -99,7 +105,7 @@ export class PackService {
       const { unsettledMs, maxAgeMs } = state
       if (unsettledMs === 0) {
         const forPeer = { ...state, maxAgeMs: ageForPeer(state, askedMs) }
-        const reading = await cache.read(this.#requestFor(forPeer, { admitted }, true))
+        const reading = await this.#readFrom(cache, this.#requestFor(forPeer, { admitted }, true))
         const { entry } = reading
         const ageMs = maxAgeMs === Infinity ? 0 : cache.ageMsOf(entry)
         return { reading, notes: () => ({ sound: this.#sound.get(entry) ?? true, ageMs }) }
@@ -123,7 +129,7 @@ export class PackService {
   async #read(state: PackState, client: PackClient): Promise<PackAnswer> {
     const { cache, reports } = this.#options
     for (let tries = 1; ; tries++) {
-      const reading = await cache.read(this.#requestFor(state, client))
+      const reading = await this.#readFrom(cache, this.#requestFor(state, client))
       const { entry, follower, reuse } = reading
       client.attached(follower)
       try {
@@ -140,6 +146,11 @@ export class PackService {
         throw error
       }
     }
+  }
+
+  #readFrom(cache: PackCache, request: PackRequest): Reading | Promise<Reading> {
+    const { tracing } = this.#options
+    return tracing ? tracing.waiting(() => cache.read(tracedPack(request, tracing))) : cache.read(request)
   }
 
   #requestFor(state: PackState, { admitted }: Pick<PackClient, 'admitted'>, isForPeer = false): PackRequest {
@@ -168,7 +179,9 @@ export class PackService {
       fillStarted: (fill: Fill) => {
         entry = fill.entry
         if (fleet) this.#sound.set(entry, isSound)
-        fillReports.started({ kind: 'pack', entry, state: name, ended: fill.ended })
+        const { entry: filled, ended } = fill
+        const producer = () => (fleet?.isBorrowed(filled) ? 'peer' : (this.#options.producer ?? 'git'))
+        fillReports.started({ kind: 'pack', producer, entry: filled, state: name, ended })
       },
     }
     return fleet ? sharedPackRequest(fleet, request, { state, make, ended, admitted, isForPeer }) : request

@@ -60,6 +60,11 @@ export class FleetRun {
     })
   }
 
+  /** Does another node make its bytes, as far as is known? */
+  get isBorrowed(): boolean {
+    return this.#shared.isBorrowed
+  }
+
   /**
    * Notes that a request is about to wait for it. false: it has just been refused, since only another node had asked for it.
    * @throws PeerRefused if that is another node's, and a third node makes the bytes

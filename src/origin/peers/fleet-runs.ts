@@ -86,6 +86,11 @@ export class FleetRuns {
     void ended.then((result) => run.ended(this.#endOf(entry, result, key, state)))
   }
 
+  /** Does another node make the bytes of a fill, as far as is known? */
+  isBorrowed(entry: Entry): boolean {
+    return this.#runs.get(entry)?.isBorrowed ?? false
+  }
+
   /** As `FillRequest.mayWaitFor`. @throws PeerRefused */
   mayWaitFor(entry: Entry, isForPeer: boolean): boolean {
     return this.#runs.get(entry)?.mayWaitFor(isForPeer) ?? true

@@ -23,10 +23,17 @@ export interface MetricDefinition {
 
 export type Definitions = Readonly<Record<string, MetricDefinition>>
 
-/** Returns the labels of every series of a definition whose label values are all listed. */
-export function everySeries({ labels = {} }: MetricDefinition): Record<string, string>[] {
-  let all: Record<string, string>[] = [{}]
+/**
+ * Returns the labels of every series of a definition.
+ * @param given values of labels, for those whose values are not listed
+ */
+export function everySeries(
+  { labels = {} }: MetricDefinition,
+  given: Readonly<Record<string, string>> = {},
+): Record<string, string>[] {
+  let all: Record<string, string>[] = [given]
   for (const [label, values] of Object.entries(labels)) {
+    if (label in given) continue
     if (typeof values === 'string') throw new Error(`the values of the label ${label} are not listed`)
     all = all.flatMap((each) => Object.keys(values).map((value) => ({ ...each, [label]: value })))
   }

@@ -4,6 +4,7 @@ export const packMetrics = {
   packs: {
     type: 'counter',
     name: 'refstream_packs_total',
+    fromZero: true,
     help: 'Fetches (POSTs to git-upload-pack that are not ls-refs), by how they were answered.',
     details:
       'A round of a negotiation counts like the request that gets the pack. `filled` is the number of Git processes that were started for them.',
@@ -20,6 +21,7 @@ export const packMetrics = {
   packsPassed: {
     type: 'counter',
     name: 'refstream_packs_passed_total',
+    fromZero: true,
     help: 'Fetches that passed through to `git http-backend`, by why they are not shared.',
     labels: {
       reason: {

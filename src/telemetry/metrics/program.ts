@@ -47,6 +47,21 @@ export const nodeMetrics = {
     name: 'process_resident_memory_bytes',
     help: 'Resident memory, in bytes.',
   },
+  heapUsed: {
+    type: 'gauge',
+    name: 'nodejs_heap_size_used_bytes',
+    help: 'Memory of JavaScript objects, in bytes.',
+  },
+  openFds: {
+    type: 'gauge',
+    name: 'process_open_fds',
+    help: 'Open file descriptors; Linux only.',
+  },
+  maxFds: {
+    type: 'gauge',
+    name: 'process_max_fds',
+    help: 'Most file descriptors that may be open; Linux only.',
+  },
   startTime: {
     type: 'gauge',
     name: 'process_start_time_seconds',

@@ -19,6 +19,9 @@ const kind = {
   other: 'none of these.',
 }
 
+/** Those that are about refs. */
+const refsKind = { advertisement: kind.advertisement, 'ls-refs': kind['ls-refs'] }
+
 export const requestMetrics = {
   requests: {
     type: 'counter',
@@ -67,20 +70,26 @@ export const requestMetrics = {
   compressionSaved: {
     type: 'counter',
     name: 'refstream_compression_saved_bytes_total',
+    fromZero: true,
     help: 'Body bytes saved because clients accepted a compressed form.',
-    labels: { transport, encoding: '`gzip` or `zstd`: the content coding (RFC 9110, section 8.4).' },
+    labels: {
+      transport,
+      encoding: { gzip: 'the content coding of RFC 9110, section 8.4.1.3.', zstd: 'that of RFC 8878.' },
+    },
   },
   deltaAnswers: {
     type: 'counter',
     name: 'refstream_delta_answers_total',
+    fromZero: true,
     help: 'Answers to a refstream above this one that were sent as their differences from an answer that it holds.',
-    labels: { kind },
+    labels: { kind: refsKind },
   },
   deltaSaved: {
     type: 'counter',
     name: 'refstream_delta_saved_bytes_total',
+    fromZero: true,
     help: 'Body bytes saved because only the differences from an earlier answer were sent, compared with the plain answer.',
-    labels: { kind },
+    labels: { kind: refsKind },
   },
   requestsUnderWay: {
     type: 'gauge',
@@ -150,6 +159,7 @@ export const connectionMetrics = {
   clientsCut: {
     type: 'counter',
     name: 'refstream_clients_cut_total',
+    fromZero: true,
     help: 'Connections and gRPC calls ended because their client was too slow or had too many requests waiting.',
     labels: {
       reason: {
@@ -164,6 +174,7 @@ export const connectionMetrics = {
   incomingCut: {
     type: 'counter',
     name: 'refstream_grpc_requests_cut_total',
+    fromZero: true,
     help: 'gRPC calls ended before their request had arrived completely.',
     labels: {
       reason: {

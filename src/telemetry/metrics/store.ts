@@ -36,6 +36,7 @@ export const storeMetrics = {
   evictions: {
     type: 'counter',
     name: 'refstream_store_evictions_total',
+    fromZero: true,
     help: 'Intact committed entries evicted.',
     labels: {
       reason: {
@@ -61,6 +62,7 @@ export const storeMetrics = {
   discarded: {
     type: 'counter',
     name: 'refstream_store_discarded_total',
+    fromZero: true,
     help: 'Files in the cache directory that could not be used.',
     labels: {
       reason: {

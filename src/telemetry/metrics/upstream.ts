@@ -64,6 +64,14 @@ export const upstreamMetrics = {
     help: 'Answers older than their bound, given because the upstream could not be asked; see upstream-stale-seconds.',
     labels: { upstream },
   },
+  upstreamAnswerAge: {
+    type: 'histogram',
+    name: 'refstream_upstream_answer_age_seconds',
+    help: 'Age of what is known of an upstream’s refs when a client is answered, in seconds.',
+    details:
+      'The age begins with the question to the upstream that made the answer, or confirmed it. Bounded by upstream-freshness, and by upstream-stale-seconds while the upstream cannot be asked.',
+    labels: { upstream },
+  },
   upstreamDroppedEntries: {
     type: 'counter',
     name: 'refstream_upstream_dropped_entries_total',

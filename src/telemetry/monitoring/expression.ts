@@ -15,7 +15,7 @@ export type Matchers<D extends MetricDefinition> = {
 }
 
 /** Labels that Prometheus adds to every series that it scrapes. */
-type TargetLabels = 'job' | 'instance' | 'worker'
+export type TargetLabels = 'job' | 'instance' | 'worker'
 
 /**
  * A selector of a metric of the catalogue, for PromQL: the compiler refuses labels, and values of labels, that the metric
@@ -53,23 +53,23 @@ export class Selector<D extends MetricDefinition> {
 
   /** Returns PromQL for the increase per second, summed by labels. */
   rateBy(window: string, ...labels: (LabelsOf<D> | TargetLabels)[]): string {
-    return `sum by (${labels.join(', ')}) (${this.rate(window)})`
+    return sumBy(labels, this.rate(window))
   }
 
   /** Returns PromQL for the increase over a time, summed by labels. */
   increaseBy(window: string, ...labels: (LabelsOf<D> | TargetLabels)[]): string {
-    return `sum by (${labels.join(', ')}) (${this.increase(window)})`
+    return sumBy(labels, this.increase(window))
   }
 
   /** Returns PromQL for a sum by labels. */
   sumBy(...labels: (LabelsOf<D> | TargetLabels)[]): string {
-    return `sum by (${labels.join(', ')}) (${this.text})`
+    return sumBy(labels, this.text)
   }
 
   /** Returns PromQL for a quantile of a histogram. */
   quantile(quantile: number, window: string, ...labels: (LabelsOf<D> | TargetLabels)[]): string {
     const buckets = `rate(${this.#named('_bucket')}[${window}])`
-    return `histogram_quantile(${quantile}, sum by (${['le', ...labels].join(', ')}) (${buckets}))`
+    return `histogram_quantile(${quantile}, ${sumBy(['le', ...labels], buckets)})`
   }
 
   #named(suffix: string): string {
@@ -78,14 +78,17 @@ export class Selector<D extends MetricDefinition> {
   }
 }
 
+const sumBy = (labels: readonly string[], text: string): string =>
+  labels.length > 0 ? `sum by (${labels.join(', ')}) (${text})` : `sum(${text})`
+
+/** Makes a selector. */
+export type Select = <const D extends MetricDefinition>(definition: D, matchers?: Matchers<D>) => Selector<D>
+
 /** Selects series of a metric, for rules. */
-export const select = <const D extends MetricDefinition>(
-  definition: D,
-  matchers?: Matchers<D>,
-): Selector<D> => new Selector(definition, matchers)
+export const select: Select = (definition, matchers) => new Selector(definition, matchers)
+
+/** Matchers for the instances that are chosen on the dashboard. */
+export const shown = ['job=~"$job"', 'instance=~"$instance"'] as const
 
 /** Selects series of a metric of the instances that are chosen on the dashboard. */
-export const selectShown = <const D extends MetricDefinition>(
-  definition: D,
-  matchers?: Matchers<D>,
-): Selector<D> => new Selector(definition, matchers, ['instance=~"$instance"'])
+export const selectShown: Select = (definition, matchers) => new Selector(definition, matchers, shown)

@@ -1,4 +1,4 @@
-import type { Alert } from './alert.js'
+import { exprOf, type Alert } from './alert.js'
 import { recordings } from './recordings.js'
 import { servingAlerts } from './serving-alerts.js'
 import { stateAlerts } from './state-alerts.js'
@@ -17,9 +17,10 @@ function recordingRule({ record, comment, expr }: (typeof recordings)[keyof type
   return `      # ${comment}\n      - record: ${record}\n        expr: ${block(expr)}\n`
 }
 
-function alertingRule(name: string, { expr, for: time, severity, summary, description }: Alert): string {
+function alertingRule(name: string, alert: Alert): string {
+  const { for: time, severity, summary, description } = alert
   return `      - alert: ${name}
-        expr: ${block(expr)}
+        expr: ${block(exprOf(alert))}
         for: ${time}
         labels:
           severity: ${severity}
@@ -52,23 +53,23 @@ const list = (items: readonly string[]): string => items.map((item) => `- ${item
 /** Returns docs/runbook.md: a section for each alert. */
 export function runbookPage(notice: string): string {
   const sections = Object.entries(alerts as Readonly<Record<string, Alert>>).map(
-    ([name, { severity, for: time, expr, description, meaning, look, act }]) => `## ${name}
+    ([name, alert]) => `## ${name}
 
-${meaning} ${description}
+${alert.meaning} ${alert.description}
 
-Severity \`${severity}\`, after ${time}:
+Severity \`${alert.severity}\`, after ${alert.for}:
 
 \`\`\`
-${expr}
+${exprOf(alert)}
 \`\`\`
 
 Look at:
 
-${list(look)}
+${list(alert.look)}
 
 Do:
 
-${list(act)}
+${list(alert.act)}
 `,
   )
   return `# Runbook

@@ -22,7 +22,8 @@ const shed = [
 /** Alerts about requests that are not answered, or late. */
 export const servingAlerts = {
   RefstreamDown: {
-    expr: 'up{job="refstream"} == 0',
+    value: 'up{job="refstream"}',
+    condition: '== 0',
     for: '2m',
     severity: 'page',
     summary: 'refstream on {{ $labels.instance }} cannot be scraped',
@@ -36,7 +37,8 @@ export const servingAlerts = {
     act: ['Start it again. An exit code of 2 means that a setting is wrong; the log names it.'],
   },
   RefstreamNotReady: {
-    expr: `${select(programMetrics.ready).text} == 0`,
+    value: select(programMetrics.ready).text,
+    condition: '== 0',
     for: '2m',
     severity: 'page',
     summary: 'refstream on {{ $labels.instance }} is not ready',
@@ -50,7 +52,8 @@ export const servingAlerts = {
     act: ['Mount the root, or give back the permission. For overload see RefstreamShedding.'],
   },
   RefstreamShedding: {
-    expr: `sum by (job, instance) (\n  ${shed.join('\n  or\n  ')}\n) > 0`,
+    value: `sum by (job, instance) (\n  ${shed.join('\n  or\n  ')}\n)`,
+    condition: '> 0',
     for: '5m',
     severity: 'page',
     summary: 'refstream on {{ $labels.instance }} sheds requests',
@@ -63,10 +66,10 @@ export const servingAlerts = {
     act: ['Add capacity, or raise the limit that is named: [limits.md](limits.md).'],
   },
   RefstreamErrors: {
-    expr: `${select(requestMetrics.requests, { outcome: 'error' }).rateBy('10m', 'job', 'instance')}
+    value: `${select(requestMetrics.requests, { outcome: 'error' }).rateBy('10m', 'job', 'instance')}
 /
-${select(requestMetrics.requests).rateBy('10m', 'job', 'instance')}
-> 0.01`,
+${select(requestMetrics.requests).rateBy('10m', 'job', 'instance')}`,
+    condition: '> 0.01',
     for: '10m',
     severity: 'page',
     summary: 'refstream on {{ $labels.instance }} fails more than 1 % of its requests',
@@ -76,10 +79,10 @@ ${select(requestMetrics.requests).rateBy('10m', 'job', 'instance')}
     act: ['`refstream doctor` lists the refs of each repository with Git, and names those that fail.'],
   },
   RefstreamFillsFailing: {
-    expr: `${select(fillMetrics.fillFailures, { fault }).rateBy('10m', 'job', 'instance', 'kind')}
+    value: `${select(fillMetrics.fillFailures, { fault }).rateBy('10m', 'job', 'instance', 'kind')}
 /
-${select(fillMetrics.fills).rateBy('10m', 'job', 'instance', 'kind')}
-> 0.05`,
+${select(fillMetrics.fills).rateBy('10m', 'job', 'instance', 'kind')}`,
+    condition: '> 0.05',
     for: '10m',
     severity: 'page',
     summary: 'refstream on {{ $labels.instance }}: fills of kind {{ $labels.kind }} fail',
@@ -90,7 +93,8 @@ ${select(fillMetrics.fills).rateBy('10m', 'job', 'instance', 'kind')}
     act: ['Repair the repository (`git fsck`) or the Git installation.', 'Kill what blocks the disk.'],
   },
   RefstreamBackingOff: {
-    expr: `${select(fillMetrics.fillFailures, { fault: 'backing-off' }).rateBy('5m', 'job', 'instance', 'kind')} > 0`,
+    value: select(fillMetrics.fillFailures, { fault: 'backing-off' }).rateBy('5m', 'job', 'instance', 'kind'),
+    condition: '> 0',
     for: '10m',
     severity: 'ticket',
     summary: 'refstream on {{ $labels.instance }} is backing off from something that keeps failing',
@@ -100,7 +104,8 @@ ${select(fillMetrics.fills).rateBy('10m', 'job', 'instance', 'kind')}
     act: ['As for RefstreamFillsFailing. The first fill that succeeds ends the back-off.'],
   },
   RefstreamEventLoopSaturated: {
-    expr: `${select(nodeMetrics.eventLoopTime, { state: 'active' }).rate('5m')} > 0.9`,
+    value: select(nodeMetrics.eventLoopTime, { state: 'active' }).rate('5m'),
+    condition: '> 0.9',
     for: '10m',
     severity: 'ticket',
     summary: 'refstream on {{ $labels.instance }}: the event loop is busy for more than 90 % of the time',
@@ -110,7 +115,8 @@ ${select(fillMetrics.fills).rateBy('10m', 'job', 'instance', 'kind')}
     act: ['Use `--workers`, or more instances.', 'Make clients ask for fewer refs, or less often.'],
   },
   RefstreamFilesystemHangs: {
-    expr: `${select(freshnessMetrics.observations, { result: 'timeout' }).increase('10m')} > 0`,
+    value: select(freshnessMetrics.observations, { result: 'timeout' }).increase('10m'),
+    condition: '> 0',
     for: '0s',
     severity: 'page',
     summary: 'refstream on {{ $labels.instance }}: a filesystem of repositories does not answer',
@@ -120,7 +126,8 @@ ${select(fillMetrics.fills).rateBy('10m', 'job', 'instance', 'kind')}
     act: ['Repair the file server or the network; refstream goes on by itself when it answers.'],
   },
   RefstreamWorkerMissing: {
-    expr: `${select(workerMetrics.workers, { state: 'missing' }).text} > 0`,
+    value: select(workerMetrics.workers, { state: 'missing' }).text,
+    condition: '> 0',
     for: '5m',
     severity: 'ticket',
     summary: 'refstream on {{ $labels.instance }} has workers that do not answer',
@@ -130,7 +137,8 @@ ${select(fillMetrics.fills).rateBy('10m', 'job', 'instance', 'kind')}
     act: ['Look for the out-of-memory killer in the kernel’s log. Restart refstream; report a crash.'],
   },
   RefstreamLogLinesDropped: {
-    expr: `${select(logMetrics.logLinesDropped).increase('15m')} > 0`,
+    value: select(logMetrics.logLinesDropped).increase('15m'),
+    condition: '> 0',
     for: '0s',
     severity: 'ticket',
     summary: 'refstream on {{ $labels.instance }} loses log lines',

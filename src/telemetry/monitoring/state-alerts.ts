@@ -1,4 +1,4 @@
-import { accessMetrics } from '../metrics/access.js'
+import { accessMetrics, expiryNoticeDays } from '../metrics/access.js'
 import { fillMetrics } from '../metrics/fills.js'
 import { fleetMetrics } from '../metrics/fleet.js'
 import { freshnessMetrics } from '../metrics/freshness.js'
@@ -11,7 +11,8 @@ import { recordings } from './recordings.js'
 /** Alerts about what is promised of answers, and about the cache, the upstreams, the fleet and certificates. */
 export const stateAlerts = {
   RefstreamLoserWrites: {
-    expr: `${select(fillMetrics.loserWrites).increase('1h')} > 0`,
+    value: select(fillMetrics.loserWrites).increase('1h'),
+    condition: '> 0',
     for: '0s',
     severity: 'ticket',
     summary: 'refstream on {{ $labels.instance }} has made an entry twice',
@@ -22,7 +23,13 @@ export const stateAlerts = {
     act: ['Report it, with the version from `refstream_build_info`.'],
   },
   RefstreamSpliceMismatch: {
-    expr: `${select(freshnessMetrics.spliceAudits, { verdict: 'different' }).increaseBy('1h', 'job', 'instance', 'kind')} > 0`,
+    value: select(freshnessMetrics.spliceAudits, { verdict: 'different' }).increaseBy(
+      '1h',
+      'job',
+      'instance',
+      'kind',
+    ),
+    condition: '> 0',
     for: '0s',
     severity: 'page',
     summary: 'refstream on {{ $labels.instance }}: a spliced answer differed from what Git lists',
@@ -36,7 +43,8 @@ export const stateAlerts = {
     act: ['Run with `--splice off` until it is explained, and report it: [splices.md](splices.md#audits).'],
   },
   RefstreamLeasesExpiring: {
-    expr: `${select(freshnessMetrics.leasesEnded, { end: 'expired' }).increase('30m')} > 0`,
+    value: select(freshnessMetrics.leasesEnded, { end: 'expired' }).increase('30m'),
+    condition: '> 0',
     for: '0s',
     severity: 'ticket',
     summary: 'refstream on {{ $labels.instance }}: mutator leases expire',
@@ -48,7 +56,8 @@ export const stateAlerts = {
     ],
   },
   RefstreamOlderThanBound: {
-    expr: `${select(upstreamMetrics.upstreamStaleAnswers).increase('10m')} > 0`,
+    value: select(upstreamMetrics.upstreamStaleAnswers).increase('10m'),
+    condition: '> 0',
     for: '0s',
     severity: 'ticket',
     summary:
@@ -61,7 +70,8 @@ export const stateAlerts = {
     ],
   },
   RefstreamUpstreamAmplified: {
-    expr: `${recordings.amplification.record} > 1`,
+    value: recordings.amplification.record,
+    condition: '> 1',
     for: '30m',
     severity: 'ticket',
     summary: 'refstream asks {{ $labels.upstream }} more often than clients ask',
@@ -75,7 +85,8 @@ export const stateAlerts = {
     act: ['Report it: refreshing is owed, and this must not happen.'],
   },
   RefstreamUpstreamAway: {
-    expr: `${select(upstreamMetrics.upstreamBreakerOpen).text} == 1`,
+    value: select(upstreamMetrics.upstreamBreakerOpen).text,
+    condition: '== 1',
     for: '2m',
     severity: 'page',
     summary: 'refstream on {{ $labels.instance }} does not reach {{ $labels.upstream }}',
@@ -88,7 +99,8 @@ export const stateAlerts = {
     act: ['Repair the upstream, the name service, the certificate or the network between.'],
   },
   RefstreamEngineDown: {
-    expr: `${select(fleetMetrics.fleetEngineUp).text} == 0`,
+    value: select(fleetMetrics.fleetEngineUp).text,
+    condition: '== 0',
     for: '5m',
     severity: 'ticket',
     summary: 'refstream on {{ $labels.instance }} works without its fleet',
@@ -98,7 +110,8 @@ export const stateAlerts = {
     act: ['Repair Redis or etcd, or the way to it: [fleet.md](fleet.md).'],
   },
   RefstreamStoreFull: {
-    expr: `${select(storeMetrics.storeFull).text} == 1`,
+    value: select(storeMetrics.storeFull).text,
+    condition: '== 1',
     for: '5m',
     severity: 'ticket',
     summary: 'refstream on {{ $labels.instance }} stores nothing: the filesystem of the cache is nearly full',
@@ -109,7 +122,8 @@ export const stateAlerts = {
     act: ['Make room, lower `--cache-max-bytes`, or move the cache to a filesystem of its own.'],
   },
   RefstreamStoreFailing: {
-    expr: `${select(storeMetrics.storeErrors).increaseBy('10m', 'job', 'instance', 'operation')} > 0`,
+    value: select(storeMetrics.storeErrors).increaseBy('10m', 'job', 'instance', 'operation'),
+    condition: '> 0',
     for: '5m',
     severity: 'ticket',
     summary:
@@ -120,13 +134,22 @@ export const stateAlerts = {
     act: ['Repair it; refstream tries again by itself.'],
   },
   RefstreamCertificateExpiring: {
-    expr: `${select(accessMetrics.tlsExpiry).text} - time() < 14 * 86400`,
+    value: `${select(accessMetrics.tlsExpiry).text} - time()`,
+    condition: `< ${expiryNoticeDays} * 86400`,
     for: '1h',
     severity: 'ticket',
-    summary: 'the certificate of refstream on {{ $labels.instance }} expires in less than 14 days',
-    description: 'From its expiry on, clients refuse to connect.',
-    meaning: 'The certificate that is in use expires soon. A newer one may be on disk, and not yet read.',
-    look: ['`openssl x509 -noout -dates` of the file.', '`refstream_reloads_total` with `result="failed"`.'],
-    act: ['Renew it. refstream reads a changed file by itself, and at SIGHUP.'],
+    summary: `refstream on {{ $labels.instance }}: the certificate of setting {{ $labels.setting }} expires in less than ${expiryNoticeDays} days, or has expired`,
+    description: 'From its expiry on, connections that need it are refused.',
+    meaning:
+      'A certificate that is in use expires soon: that of the server, of this node of a fleet, for an upstream or an engine, or one of the authorities of clients or nodes. A newer one may be on disk, and not yet read.',
+    look: [
+      'The label `setting`, and the log: `the certificate of … has expired`, or `expires soon`.',
+      '`openssl x509 -noout -dates` of the file.',
+      '`refstream_reloads_total` with `result="failed"`.',
+    ],
+    act: [
+      'Renew it. refstream reads a changed file by itself, and at SIGHUP; those of upstream-client-cert and fleet-tls-cert only at a start.',
+      'Take an authority that nothing needs any more out of its file.',
+    ],
   },
 } as const satisfies Readonly<Record<string, Alert>>

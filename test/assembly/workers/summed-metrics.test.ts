@@ -50,14 +50,14 @@ t.test('a scrape of any worker is that of all', async (t) => {
     metrics.fleetEngineUp.set(1)
     metrics.fleetMembers.set(2)
   }
-  second.metrics.tlsExpiry.set(1000)
-  first.metrics.tlsExpiry.set(2000)
+  second.metrics.tlsExpiry.set({ setting: 'tls-cert' }, 1000)
+  first.metrics.tlsExpiry.set({ setting: 'tls-cert' }, 2000)
   summed.restarted()
   const texts = await Promise.all([first.scrape(), second.scrape()])
   for (const text of texts) {
     has(t, text, hits(7), 'refstream_fill_seconds_count 2', 'refstream_fill_seconds_bucket{le="+Inf"} 2')
     has(t, text, 'refstream_fleet_engine_up 1', 'refstream_fleet_members 2')
-    has(t, text, 'refstream_tls_certificate_expiry_timestamp_seconds 1000')
+    has(t, text, 'refstream_tls_certificate_expiry_timestamp_seconds{setting="tls-cert"} 1000')
     has(t, text, 'refstream_workers{state="up"} 2', 'refstream_workers{state="missing"} 0')
     has(t, text, 'refstream_workers_restarts_total 1')
     for (const worker of ['primary', '1', '2'])

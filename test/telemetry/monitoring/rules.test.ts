@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { metricSubjects } from '../../../src/telemetry/metrics/catalog.js'
 import { nodeMetrics } from '../../../src/telemetry/metrics/program.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
+import { exprOf } from '../../../src/telemetry/monitoring/alert.js'
 import { recordings } from '../../../src/telemetry/monitoring/recordings.js'
 import { alerts, runbookUrl, type AlertName } from '../../../src/telemetry/monitoring/rules.js'
 import { tempDir } from '../../support/temp-dir.js'
@@ -114,9 +115,10 @@ const cases: Readonly<Record<AlertName, Case>> = {
     operation: 'write',
   }),
   RefstreamCertificateExpiring: each(
-    'refstream_tls_certificate_expiry_timestamp_seconds',
+    'refstream_tls_certificate_expiry_timestamp_seconds{setting="peer-tls-cert"}',
     `${13 * 86400}x120`,
     `${16 * 86400}x120`,
+    { setting: 'peer-tls-cert' },
   ),
 }
 
@@ -186,7 +188,11 @@ t.test('rules name metrics of the catalogue only, and those of Node.js exist', a
   const names = new Set(
     Object.values(metricSubjects).flatMap((subject) => Object.values(subject).map(({ name }) => name)),
   )
-  for (const { expr } of [...Object.values(alerts), ...Object.values(recordings)]) {
+  const expressions = [
+    ...Object.values(alerts).map(exprOf),
+    ...Object.values(recordings).map(({ expr }) => expr),
+  ]
+  for (const expr of expressions) {
     for (const [name] of expr.matchAll(/(?<![:\w])refstream_[a-z_]+(?![:\w])/g)) t.ok(names.has(name), name)
   }
   const { registry } = new Metrics()

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { systemClock, type Clock } from '../../../limits/clock.js'
 import { atMostEvery, type Log } from '../../../telemetry/log.js'
 import type { Metrics } from '../../../telemetry/metrics.js'
+import type { Tracing } from '../../../telemetry/tracing/tracing.js'
 import { AnswerReader, type AnswerBegin } from './answer-reader.js'
 import { Member, type MemberTls, type PeerMember } from './member.js'
 import { sendRequest, StaleConnection, unreachable, type PeerTimes } from './peer-request.js'
@@ -36,6 +37,8 @@ export interface PeerClientOptions {
   readonly codec: FaultCodec
   readonly metrics: Pick<Metrics, 'fleetPeerRequests' | 'fleetPeerBytes'>
   readonly log: Log
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
   readonly clock?: Clock | undefined
   readonly limits?: Partial<PeerClientLimits> | undefined
 }
@@ -63,6 +66,11 @@ const defaults: PeerClientLimits = {
 
 /** Milliseconds between two log lines about nodes that do not take this one for a node of their fleet. */
 const logMs = 60_000
+
+interface AskTerms {
+  readonly sha256?: string | undefined
+  readonly signal: AbortSignal
+}
 
 interface Sent {
   readonly reader: AnswerReader
@@ -96,16 +104,27 @@ export class PeerClient implements Peers {
     )
   }
 
-  async ask(
+  ask(node: string, question: PeerQuestion, terms: AskTerms): Promise<PeerAnswer> {
+    const { tracing } = this.#options
+    if (!tracing) return this.#ask(node, question, terms)
+    return tracing.client('peer', { 'refstream.peer.node': node }, async (headers, span) => {
+      const answer = await this.#ask(node, question, terms, headers)
+      span?.end()
+      return answer
+    })
+  }
+
+  async #ask(
     node: string,
     question: PeerQuestion,
-    { sha256, signal }: { readonly sha256?: string | undefined; readonly signal: AbortSignal },
+    { sha256, signal }: AskTerms,
+    traced?: Readonly<Record<string, string>>,
   ): Promise<PeerAnswer> {
     const sent = await this.#counted(signal, async () => {
       const member = this.#memberOf(node)
       // A digest in another form cannot be that of an answer.
       const have = isDigest(sha256) ? sha256 : undefined
-      const sent = await this.#send(member, entriesPath, question, have, signal)
+      const sent = await this.#send(member, entriesPath, question, have, signal, traced)
       const isAsked = sent.begin.kind === 'head' || (sent.begin.kind === 'unchanged' && have !== undefined)
       if (!isAsked) throw unreachable(member, `has answered with ${sent.begin.kind}, which was not asked for`)
       return sent
@@ -175,6 +194,7 @@ export class PeerClient implements Peers {
     question: PeerQuestion,
     have: string | undefined,
     signal: AbortSignal,
+    traced?: Readonly<Record<string, string>>,
   ): Promise<Sent> {
     const body = Buffer.from(JSON.stringify(question))
     if (body.length > bodyMax)
@@ -192,7 +212,7 @@ export class PeerClient implements Peers {
         nonce: randomBytes(16).toString('hex'),
       }
       const proof = this.#prover.request({ ...head, method: 'POST', path })
-      const headers = headersOf({ ...head, proof, length: body.length })
+      const headers = { ...traced, ...headersOf({ ...head, proof, length: body.length }) }
       let response: IncomingMessage
       try {
         response = await sendRequest({ member, path, headers, body, isNew, signal }, this.#times)

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Metrics } from '../../../telemetry/metrics.js'
+import type { Tracing } from '../../../telemetry/tracing/tracing.js'
 import type { AnswerStream } from './answer-stream.js'
 import {
   PeerRefused,
@@ -14,6 +16,17 @@ export interface PeerAnswersOptions {
   readonly answerer: PeerAnswerer
   readonly codec: FaultCodec
   readonly metrics: Pick<Metrics, 'fleetPeerRequests' | 'fleetPeerBytes'>
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
+}
+
+/** Of the request that asks. */
+interface AskingHead {
+  /** SHA-256 of the bytes that the asking node has. */
+  readonly have: string | undefined
+  /** Name of the asking node. */
+  readonly from: string
+  readonly headers: IncomingHttpHeaders
 }
 
 /** How an answer has ended, as in the metric's label. */
@@ -30,8 +43,15 @@ export class PeerAnswers {
     this.#options = options
   }
 
-  /** Answers a question, and resolves when the answer has ended. @param have SHA-256 of the bytes that the asking node has */
-  async answer(body: Buffer, have: string | undefined, stream: AnswerStream): Promise<void> {
+  /** Answers a question, as part of the asking node's trace, and resolves when the answer has ended. */
+  answer(body: Buffer, { have, from, headers }: AskingHead, stream: AnswerStream): Promise<void> {
+    const { tracing } = this.#options
+    if (!tracing) return this.#answer(body, have, stream)
+    const attributes = { 'refstream.peer.node': from }
+    return tracing.serveNode('peer', headers, attributes, () => this.#answer(body, have, stream))
+  }
+
+  async #answer(body: Buffer, have: string | undefined, stream: AnswerStream): Promise<void> {
     let result: Result
     try {
       const question = questionIn(body)

@@ -248,7 +248,7 @@ export class PeerServer {
       const body = await bodyOf(request, head)
       if (!body) return stream.break()
       if (path === messagesPath) this.#answers.hear(body, stream)
-      else await this.#answers.answer(body, head.have, stream)
+      else await this.#answers.answer(body, { ...head, headers: request.headers }, stream)
       await stream.finished()
     } finally {
       this.#streams.delete(stream)

@@ -1,10 +1,12 @@
 import type { Readable } from 'node:stream'
+import type { Tracing } from '../../../telemetry/tracing/tracing.js'
 import { AddressRules, type Resolve } from './address-rules.js'
 import { Dispatchers, type DispatcherOptions } from './dispatchers.js'
 import { RedirectElsewhere, RedirectRefused, UpstreamUnavailable } from './errors.js'
 import type { ExchangeResponse } from './exchange.js'
 import { endToEnd, requestHeaders, valuesOf } from './headers.js'
 import { redirectStatuses, Targets, type Target } from './targets.js'
+import { tracedRequest } from './traced-request.js'
 import { UpstreamHost, type UpstreamHostOptions } from './upstream-host.js'
 import type { UpstreamRequest, UpstreamResponse } from './upstream-request.js'
 
@@ -31,6 +33,8 @@ export interface UpstreamClientOptions extends UpstreamHostOptions, DispatcherOp
   /** `git/<version> refstream/<version>`. */
   readonly userAgent: string
   readonly resolve?: Resolve | undefined
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** Most redirects that are followed in a row. */
@@ -104,18 +108,25 @@ export class UpstreamClient {
     await this.#dispatchers.close()
   }
 
-  #send(request: UpstreamRequest, { url, path }: Target, isFollowed: boolean): Promise<ExchangeResponse> {
+  #send(request: UpstreamRequest, target: Target, isFollowed: boolean): Promise<ExchangeResponse> {
+    const { url, path } = target
     if (this.#isClosed) throw new UpstreamUnavailable(`${url.host}: this process is stopping`)
     const { method, headers, body, class: requestClass, group, signal } = request
     const isOrigin = url.origin === this.#targets.origin
-    return this.#host(url).request({
+    const { tracing, userAgent } = this.#options
+    const sent = {
       ...{ method, body, class: requestClass, group, signal },
       admitted: request.admitted || isFollowed,
-      headers: requestHeaders(headers, this.#options.userAgent, isOrigin, Buffer.isBuffer(body)),
+      headers: requestHeaders(headers, userAgent, isOrigin, Buffer.isBuffer(body)),
       dispatcher: this.#dispatchers.for(url.protocol),
       origin: url.origin,
       path,
-    })
+    }
+    const host = this.#host(url)
+    if (!tracing) return host.request(sent)
+    return tracedRequest(tracing, method, target, (traced) =>
+      host.request({ ...sent, headers: { ...sent.headers, ...traced } }),
+    )
   }
 
   #host(url: URL): UpstreamHost {

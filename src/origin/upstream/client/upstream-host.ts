@@ -4,6 +4,7 @@ import { CircuitBreaker, type Attempt } from '../../../limits/circuit-breaker.js
 import { systemClock, type Clock } from '../../../limits/clock.js'
 import type { Overloaded } from '../../../limits/overloaded.js'
 import { ProcessLimiter, type ProcessClass } from '../../../limits/process/process-limiter.js'
+import type { Tracing } from '../../../telemetry/tracing/tracing.js'
 import { UpstreamUnavailable } from './errors.js'
 import { Exchange, type ExchangeResponse } from './exchange.js'
 import { unavailable, type TimeLimits } from './failures.js'
@@ -57,6 +58,8 @@ export interface UpstreamHostOptions {
   /** Returns a number that is at least 0 and less than 1. */
   readonly random?: (() => number) | undefined
   readonly events?: UpstreamClientEvents | undefined
+  /** Has a span for each wait for a connection; undefined: there are no traces. */
+  readonly tracing?: Pick<Tracing, 'span'> | undefined
 }
 
 /** What is sent to a host. */
@@ -115,7 +118,10 @@ export class UpstreamHost {
    */
   async request(request: HostRequest): Promise<ExchangeResponse> {
     this.#throwIfOpen()
-    const permit = await this.limiter.acquire(request)
+    const { tracing } = this.#options
+    const permit = await (tracing
+      ? tracing.span('wait for connection', {}, () => this.limiter.acquire(request))
+      : this.limiter.acquire(request))
     let attempt: Attempt | undefined
     try {
       // It may have opened meanwhile.

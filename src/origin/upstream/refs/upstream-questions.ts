@@ -2,8 +2,10 @@ import { LRUCache } from 'lru-cache'
 import type { AgedCache } from '../../../freshness/aged/aged-cache.js'
 import type { FleetFills } from '../../../fleet/fills/shared-fill.js'
 import type { AgedReading, AgedRequest } from '../../../freshness/aged/aged-request.js'
+import { tracedQuestion } from '../../../freshness/aged/traced-question.js'
 import type { BackOff } from '../../../limits/back-off.js'
 import type { Entry, Fill } from '../../../streamcache/index.js'
+import type { Tracing } from '../../../telemetry/tracing/tracing.js'
 import { momentaryFault } from '../../faults/faults.js'
 import type { FillReports } from '../../faults/fill-reports.js'
 import type { RefListings } from '../../ref-listings.js'
@@ -27,12 +29,14 @@ export interface UpstreamQuestionsOptions {
   readonly refresh?: (subject: string) => Promise<void> | undefined
   /** Has a question asked by one node of the fleet at a time; left out: there are no other nodes. */
   readonly fleet?: Pick<FleetFills, 'ask' | 'isPreferred'> | undefined
+  /** undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined
   /** Called with the name of the upstream. */
   readonly events?: {
     /** A client has asked a question. */
     clientAsked?(upstream: string): void
-    /** A client was answered from an entry older than its bound. */
-    servedStale?(upstream: string): void
+    /** A client was answered with what was known that many milliseconds ago; stale: it is older than its bound. */
+    answered?(upstream: string, ageMs: number, isStale: boolean): void
   }
 }
 
@@ -75,15 +79,18 @@ export class UpstreamQuestions {
 
   /** Returns the answer to a question, from what is kept if that may answer. @throws as `UpstreamRefs.advertise` */
   async read(repository: UpstreamRepository, asking: Asking): Promise<AgedReading> {
-    const { cache, events } = this.#options
+    const { cache, events, tracing } = this.#options
     const { name } = repository.upstream
     // That of another node was counted there.
     if (!asking.isForPeer) events?.clientAsked?.(name)
     // An exact answer is asked for after the request, whatever leases tell.
     const refreshing = asking.maxAgeMs > 0 ? this.#options.refresh?.(repository.subject) : undefined
     if (refreshing) await refreshing
-    const reading = await cache.read(this.#request(repository, asking))
-    if (reading.isStale) events?.servedStale?.(name)
+    const request = this.#request(repository, asking)
+    const reading = await (tracing
+      ? tracing.waiting(() => cache.read(tracedQuestion(request, asking.kind, tracing)))
+      : cache.read(request))
+    if (!asking.isForPeer || reading.isStale) events?.answered?.(name, reading.ageMs, reading.isStale)
     return reading
   }
 
@@ -152,7 +159,7 @@ export class UpstreamQuestions {
       },
       mayBeStale: isAway,
       fillStarted: ({ entry, ended }: Fill) => {
-        fillReports.started({ kind, entry, state: '', ended })
+        fillReports.started({ kind, producer: () => 'upstream', entry, state: '', ended })
         void ended.then(() => kind === 'listing' && this.#options.listings.holds(entry) && entry.cool())
       },
       isInMemory: kind === 'listing' ? this.#isInMemory : undefined,

@@ -1,6 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { printablePath } from '../../src/service/printable-path.js'
+import { printablePath } from '../../src/telemetry/printable-path.js'
 
 t.test('what may be a credential is cut out of a path', async (t) => {
   const cases = [

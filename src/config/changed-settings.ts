@@ -1,0 +1,31 @@
+import { isDeepStrictEqual } from 'node:util'
+import { options, type Settings } from './options.js'
+
+/** Keys inside a setting's value that are never shown. */
+const secretKey = /password|secret|token/i
+
+/**
+ * Returns the settings that differ from their defaults, by the names of docs/settings.md, as JSON can hold them. Secrets are
+ * left out: passwords in the URLs of engines, and the user names, passwords and queries of other URLs.
+ */
+export function changedSettings(settings: Settings): Record<string, unknown> {
+  const changed: Record<string, unknown> = {}
+  for (const { key, name, schema } of options) {
+    const value: unknown = settings[key]
+    if (value === undefined || isDeepStrictEqual(value, schema.safeParse(undefined).data)) continue
+    changed[name] = withoutSecrets(value)
+  }
+  return changed
+}
+
+const withoutSecrets = (value: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(value, (key, each: unknown) => {
+      if (secretKey.test(key)) return undefined
+      return typeof each === 'string' ? publicPart(each) : each
+    }),
+  )
+
+/** Removes the user name, password and query of each URL in a text. */
+const publicPart = (text: string): string =>
+  text.replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/)(?:[^/\s]*@)?([^\s?,]*)(?:\?[^\s,]*)?/gi, '$1$2')
