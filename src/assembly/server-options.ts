@@ -69,6 +69,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     forwardsCredentials,
     // With refstream's own credentials, only what Git's protocol has may reach the upstream.
     anyTarget: forwardsCredentials,
+    lfsRedirect: settings.lfsRedirect?.replace(/\/+$/, ''),
     crossOrigin:
       corsOrigins && new CrossOrigin(corsOrigins, forwardsCredentials ? passedMethods : gitMethods),
     metrics,

@@ -74,6 +74,18 @@ export const options = [
     schema: list(storage).prefault('default=.'),
     defaultText: 'default=.',
   },
+  {
+    key: 'lfsRedirect',
+    name: 'lfs-redirect',
+    value: 'URL',
+    group: 'Repositories',
+    help: 'server that has the LFS objects: requests for REPOSITORY/info/lfs/… are redirected (307) to URL/REPOSITORY/info/lfs/…',
+    allowed:
+      'an http: or https: URL without a user name, a password and a query, such as https://lfs.example.com',
+    schema: httpUrl.refine((url) => !/[?#]/.test(url)).optional(),
+    defaultText:
+      'none: LFS passes through to an upstream that gets its clients’ credentials, and is answered with 404 otherwise',
+  },
   ...upstreamOptions,
   {
     key: 'listen',

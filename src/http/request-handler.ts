@@ -16,6 +16,7 @@ import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js
 import { authorize, type AuthorizeOptions } from './authorize.js'
 import type { CrossOrigin } from './cross-origin.js'
 import { Exchange, type Monitors } from './exchange.js'
+import { takeLfs, type LfsOptions } from './lfs.js'
 import { sendRefs, type RefsOptions } from './ls-refs.js'
 import { sendPack, sendRefusal } from './pack.js'
 import { dropBody, passThroughRequest, sendOriginResponse } from './pass-through.js'
@@ -24,7 +25,8 @@ import { sendError } from './responses.js'
 import { findRoute, type Route } from './route.js'
 import { toHttpFailure } from './status.js'
 
-export interface RequestHandlerOptions extends AdvertisementOptions, RefsOptions, AuthorizeOptions, Monitors {
+export interface RequestHandlerOptions
+  extends AdvertisementOptions, RefsOptions, AuthorizeOptions, LfsOptions, Monitors {
   readonly origin: Origin
   /** Does the origin decide by the client's credentials? */
   readonly forwardsCredentials: boolean
@@ -38,8 +40,6 @@ export interface RequestHandlerOptions extends AdvertisementOptions, RefsOptions
   readonly bodies: FairShares
   /** Lets web pages of other origins read answers; undefined: none. */
   readonly crossOrigin?: CrossOrigin | undefined
-  /** Is another server behind, which may serve more than Git's protocol has? */
-  readonly anyTarget: boolean
   /** The status of requests that are shed. */
   readonly shedStatus: 429 | 503
 }
@@ -63,7 +63,7 @@ export function handleRequest(
 }
 
 async function answer(options: RequestHandlerOptions, exchange: Exchange): Promise<void> {
-  if (options.crossOrigin?.take(exchange)) return exchange.finish()
+  if (options.crossOrigin?.take(exchange) || takeLfs(options, exchange)) return exchange.finish()
   let releaseAdmission: (() => void) | undefined
   try {
     const route = identify(options, exchange)

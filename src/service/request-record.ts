@@ -15,7 +15,7 @@ import { printablePath } from '../telemetry/printable-path.js'
 import type { LoggedRequest, ProtocolDetails, RequestLog } from './request-log.js'
 
 /** The `outcome` label of `refstream_requests_total`. */
-export type Outcome = Reuse | 'passthrough' | 'preflight' | 'aborted' | FailureOutcome
+export type Outcome = Reuse | 'passthrough' | 'preflight' | 'redirected' | 'aborted' | FailureOutcome
 
 /**
  * What a request asks for: the `kind` label of metrics. `pass`: what Git's protocol does not have, of another server; `other`:

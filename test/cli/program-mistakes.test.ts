@@ -56,7 +56,7 @@ const cases: Record<string, readonly Case[]> = {
   ],
   flags: [
     [
-      ['serve'],
+      ['serve', '--export-all'],
       /^refstream: neither --root nor --upstream is given; give --root DIR, --upstream URL, or both$/,
     ],
     [[...serve, '--listen'], /--listen needs a value/],

@@ -9,8 +9,14 @@ import { gitEnvironment } from './repositories.js'
  * Starts a Git server that answers by `git http-backend` (git-http-backend(1)), and lets all clients push: with its status,
  * each in a process of its own. Ended with the test. @returns its URL
  */
-export async function startSmartServer(t: Test, root: string): Promise<string> {
+export async function startSmartServer(
+  t: Test,
+  root: string,
+  /** Answers what is not Git's. @returns whether it does */
+  other?: (request: IncomingMessage, response: ServerResponse) => boolean,
+): Promise<string> {
   const server = createServer((request, response) => {
+    if (other?.(request, response)) return
     // A client that leaves does not end the test.
     answer(root, request, response).catch(() => response.destroy())
   })

@@ -15,7 +15,7 @@ const kind = {
   'receive-pack': 'the rest of a push.',
   'upload-archive': '`git archive --remote`.',
   dumb: 'a file of the dumb protocol.',
-  pass: 'not of Git’s protocol (LFS, a web page, an API): passed on to the upstream server.',
+  pass: 'not of Git’s protocol (LFS, a web page, an API): passed on to the upstream server; or LFS, which `--lfs-redirect` has.',
   other: 'none of these.',
 }
 
@@ -42,6 +42,7 @@ export const requestMetrics = {
         passthrough: 'Git answered the request itself.',
         preflight:
           'a browser asked whether a page of another origin may send a request (`--cors-origins`): it may.',
+        redirected: 'a request for LFS was sent on to `--lfs-redirect`.',
         not_found: 'no such repository, or it is not exported.',
         unauthenticated: 'credentials are required and were missing or wrong.',
         forbidden: 'permission denied.',

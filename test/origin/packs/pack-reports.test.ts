@@ -32,16 +32,17 @@ t.test('answers are counted by how they were made', async (t) => {
   reports.passed('hook')
   reports.passed('size')
   t.same(await text('refstream_packs_total'), [
-    'refstream_packs_total{result="filled"} 1',
-    'refstream_packs_total{result="coalesced"} 2',
     'refstream_packs_total{result="hit"} 3',
+    'refstream_packs_total{result="coalesced"} 2',
+    'refstream_packs_total{result="filled"} 1',
     'refstream_packs_total{result="refused"} 1',
     'refstream_packs_total{result="passed"} 2',
   ])
-  t.same(await text('refstream_packs_passed_total'), [
-    'refstream_packs_passed_total{reason="hook"} 1',
-    'refstream_packs_passed_total{reason="size"} 1',
-  ])
+  const passed = await text('refstream_packs_passed_total')
+  t.same(
+    passed.filter((line) => !line.endsWith(' 0')),
+    ['refstream_packs_passed_total{reason="size"} 1', 'refstream_packs_passed_total{reason="hook"} 1'],
+  )
 })
 
 t.test('each answer but the first spares what the run of Git has cost, known then or later', async (t) => {
