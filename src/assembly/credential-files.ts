@@ -58,8 +58,8 @@ export function unusableFiles(
  * @throws ConfigError if one of them cannot be used; later, the content that was read before stays in force
  */
 export function openCredentialFiles(settings: Settings, metrics: Metrics, log: Log): CredentialFiles {
-  const certificates = new CertificateExpiry({ metrics, log })
   const callbacks: ((what: string) => void)[] = []
+  const certificates = new CertificateExpiry({ metrics, log })
   const files = new WatchedFiles({
     pollMs,
     reloaded: (what) => {
@@ -152,7 +152,9 @@ function openTls(
   const handshakeMs = handshakeMsOf(settings)
   return watch('tls', Object.values(files), (earlier) => {
     earlier?.reload()
-    const isProxied = settings.proxyProtocol
-    return earlier ?? new TlsTerminator({ files, handshakeMs, isProxied, certificates, metrics, log })
+    return (
+      earlier ??
+      new TlsTerminator({ files, handshakeMs, isProxied: settings.proxyProtocol, certificates, metrics, log })
+    )
   })()
 }

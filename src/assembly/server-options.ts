@@ -8,9 +8,9 @@ import type { Settings } from '../config/options.js'
 import { packageVersion } from '../config/version.js'
 import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { PackCache } from '../freshness/pack-cache.js'
+import { ProxyProtocol } from '../server/proxy-protocol/proxy-protocol.js'
 import { CrossOrigin } from '../http/cross-origin.js'
 import { gitMethods, passedMethods } from '../http/route.js'
-import { ProxyProtocol } from '../server/proxy-protocol/proxy-protocol.js'
 import type { ServersOptions } from '../server/servers.js'
 import { CacheInspector } from '../service/cache-inspector.js'
 import { AnswerDigests } from '../service/answer-digests.js'
@@ -78,6 +78,7 @@ export function httpOptions(settings: Settings, parts: ServerParts): ServersOpti
     requestLog: requestLog(settings, log),
     activity,
     remoteUserHeader: settings.remoteUserHeader,
+    requestIdHeader: settings.requestIdHeader,
     etag: settings.etag,
     requestIdleMs: settings.requestIdleSeconds * 1000,
     maxHeaderBytes: settings.maxHeaderBytes,

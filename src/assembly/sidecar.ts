@@ -38,7 +38,6 @@ import { openPacks } from './packs.js'
 import { openLimits } from './limits.js'
 import { preflight } from './preflight.js'
 import { Readiness } from './readiness.js'
-import { openTraces } from './traces.js'
 import {
   adminOptions,
   grpcOptions,
@@ -46,6 +45,7 @@ import {
   proxyProtocolOf,
   type ServerParts,
 } from './server-options.js'
+import { openTraces } from './traces.js'
 import { readWebhookSecret } from './webhook-secret.js'
 import type { WorkerContext } from './worker-context/context.js'
 import { shareOf } from './worker-context/share-of.js'

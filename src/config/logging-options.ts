@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { secondsAllowed, type Option } from './option.js'
-import { seconds, toggle } from './values.js'
+import { headerName, seconds, toggle } from './values.js'
 
 /** The settings of the log. */
 export const loggingOptions = [
@@ -42,6 +42,16 @@ export const loggingOptions = [
     allowed: 'off, errors, slow or all',
     schema: z.enum(['off', 'errors', 'slow', 'all']).default('off'),
     defaultText: 'off',
+  },
+  {
+    key: 'requestIdHeader',
+    name: 'request-id-header',
+    value: 'NAME',
+    group: 'Logging',
+    help: 'response header that names each request to its client as the log does; a request header of this name from --trusted-proxies gives the name',
+    allowed: 'the name of a header, such as X-Request-Id',
+    schema: headerName.optional(),
+    defaultText: 'none: responses have the headers that Git sends, and no others',
   },
   {
     key: 'accessLogSlowSeconds',

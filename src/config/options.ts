@@ -159,17 +159,6 @@ export const options = [
     defaultText: 'none: the client is the peer of the connection',
   },
   {
-    key: 'corsOrigins',
-    name: 'cors-origins',
-    value: 'ORIGINS',
-    group: 'Listeners',
-    help: 'origins of web pages that may read answers for Git clients (CORS), separated by commas; * allows any, without the credentials that its browser holds',
-    allowed:
-      'origins as browsers send them, such as https://app.example.com or http://localhost:3000, without a path and without a default port; or *; separated by commas',
-    schema: list(corsOrigin).optional(),
-    defaultText: 'none: pages of other origins read nothing',
-  },
-  {
     key: 'forwardedHeader',
     name: 'forwarded-header',
     value: 'NAME',
@@ -187,6 +176,17 @@ export const options = [
     allowed: 'true or false',
     schema: toggle.default(false),
     defaultText: 'false',
+  },
+  {
+    key: 'corsOrigins',
+    name: 'cors-origins',
+    value: 'ORIGINS',
+    group: 'Listeners',
+    help: 'origins of web pages that may read answers for Git clients (CORS), separated by commas; * allows any, without the credentials that its browser holds',
+    allowed:
+      'origins as browsers send them, such as https://app.example.com or http://localhost:3000, without a path and without a default port; or *; separated by commas',
+    schema: list(corsOrigin).optional(),
+    defaultText: 'none: pages of other origins read nothing',
   },
   {
     key: 'drainSeconds',

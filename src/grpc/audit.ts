@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { status } from '@grpc/grpc-js'
 import { leaseDigest } from '../service/lease-digest.js'
-import { printablePath } from '../telemetry/printable-path.js'
 import { agentMax } from '../service/request-log.js'
 import type { Log } from '../telemetry/log.js'
+import { printablePath } from '../telemetry/printable-path.js'
 import type { Caller } from './call.js'
 
 export interface AuditOptions {

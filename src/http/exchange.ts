@@ -21,11 +21,15 @@ export interface Monitors extends RequestMonitors {
   readonly proxies?: TrustedProxies | undefined
   /** Do clients connect to a Unix socket? Then they have no address, unless a proxy names one. */
   readonly unix?: boolean
+  /** The header, in lower case, that names a request to its client, and in which a trusted proxy may name it; undefined: none. */
+  readonly requestIdHeader?: string | undefined
 }
 
 /** Most bytes from shared memory that wait for a client: one that stops reading holds no more. */
 export const writeMax = 1024 * 1024
 
+/** What may name a request in log lines and headers. */
+const requestId = /^[\w.:+/=@-]{1,128}$/
 const noProxies = new TrustedProxies([])
 const ignore = (): void => {}
 
@@ -64,6 +68,7 @@ export class Exchange extends RequestRecord {
       if (!response.writableFinished) this.abort()
     })
     if (hasBody(request)) this.#watchRequest()
+    if (monitors.requestIdHeader !== undefined) this.#sendId(monitors.requestIdHeader)
   }
 
   get method(): string {
@@ -205,6 +210,14 @@ export class Exchange extends RequestRecord {
     super.finish()
     // Handed over is not yet sent.
     if (this.response.writableLength > 0) this.#watchResponse()
+  }
+
+  #sendId(header: string): void {
+    const { proxies = noProxies, unix } = this.#monitors
+    const given = this.request.headers[header]
+    const isTrusted = typeof given === 'string' && proxies.trusts(peerOf(this.request.socket, unix))
+    if (isTrusted && requestId.test(given)) this.nameAs(given)
+    this.response.setHeader(header, this.id)
   }
 
   /** Called when the client first does not take what is there. */

@@ -13,9 +13,9 @@ export interface TlsTerminatorOptions {
   readonly files: TlsFiles
   /** Time limit of a handshake in milliseconds. */
   readonly handshakeMs: number
-  readonly certificates: CertificateExpiry
   /** Are there connections on which a proxy names the client before the handshake? */
   readonly isProxied?: boolean
+  readonly certificates: CertificateExpiry
   readonly metrics: Metrics
   readonly log: Log
 }

@@ -88,6 +88,11 @@ export abstract class RequestRecord implements AbortableRequest, LoggedRequest, 
     return (this.#id ??= randomUUID())
   }
 
+  /** Takes over the name that a proxy in front has given to the request. */
+  protected nameAs(id: string): void {
+    this.#id = id
+  }
+
   /** The repository as it may be shown: clients put URLs with credentials into paths. */
   get shownRepository(): string | undefined {
     return this.repository === undefined ? undefined : printablePath(this.repository)

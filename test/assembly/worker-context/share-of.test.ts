@@ -39,6 +39,8 @@ const whole = [
     'maxHeaderBytes',
   ],
   ...['clientMinRate', 'requestMinRate', 'shedStatus'],
+  // Permissions.
+  'listenMode',
   // What the filesystem must have left.
   ...['cacheMinFreeBytes', 'cacheMinFreeInodes'],
 ]

@@ -93,11 +93,12 @@ ${selectShown(requests).rateBy(window, 'job', 'instance')}`,
     {
       title: 'Logins and refused connections',
       description:
-        'Passwords that were checked, requests to auth-url, TLS connections and requests to the admin address that were refused.',
+        'Passwords that were checked, requests to auth-url; connections without a sound TLS handshake or PROXY header, and requests to the admin address, that were refused.',
       unit: 'ops',
       queries: [
         rates(accessMetrics.authChecks, ['by', 'result']),
         rates(accessMetrics.tlsRefused, ['reason'], { name: 'TLS refused:' }),
+        rates(accessMetrics.proxyHeadersRefused, ['reason'], { name: 'PROXY header refused:' }),
         rates(accessMetrics.adminRefused, ['reason'], { name: 'admin refused:' }),
       ],
     },
