@@ -66,7 +66,7 @@ export function manPage(commands, { optionGroups, options, isSwitch, environment
     '.El',
     '.Sh EXIT STATUS',
     ...prose(
-      '0: success. 1: the answer is no: doctor found a problem, refstream is not ready, or a hook does not work. 2: a mistake in the command line or the settings, one line each on standard error. refstream lease run ends with the exit status of its command.',
+      '0: success. 1: the answer is no: doctor found a problem (warnings alone are 0), refstream is not ready, or a hook does not work. 2: a mistake in the command line or the settings, one line each on standard error. refstream lease run ends with the exit status of its command.',
     ),
     '.Sh EXAMPLES',
     ...examples

@@ -7,12 +7,15 @@ import { inspect, type Inspected } from '../service/inspection.js'
 import { adminUrl, askAdmin } from './admin-client.js'
 import { describeIdleRules } from './idle-rules.js'
 import { checkCache } from './doctor/cache.js'
-import { fine, wrong, type Finding } from './doctor/finding.js'
+import { fine, printed, wrong, type Finding } from './doctor/finding.js'
 import { listWithGit } from './doctor/listing.js'
 import { unservedReason, findUnserved } from './doctor/unserved.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
-/** `refstream doctor`: prints a line for each check; the exit code is 1 if something is wrong. */
+/**
+ * `refstream doctor`: prints a line for each check. The exit code is 0 if nothing needs a repair, also with warnings; 1 if
+ * something does; 2 if these settings cannot be used at all, as for `serve`.
+ */
 export async function doctor(
   paths: readonly string[],
   flags: Flags,
@@ -69,9 +72,9 @@ async function reportFleet(settings: Settings): Promise<void> {
   for (const finding of await checkFleet(settings)) report(finding)
 }
 
-function report({ line, wrong }: Finding): void {
-  process.stdout.write(`${line}\n`)
-  if (wrong) process.exitCode = 1
+function report(finding: Finding): void {
+  process.stdout.write(`${printed(finding)}\n`)
+  if (finding.wrong) process.exitCode = 1
 }
 
 function judgeGit({ path }: Git, { version, supported }: Installation): Finding {

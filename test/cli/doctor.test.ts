@@ -73,7 +73,7 @@ t.test('the report has a line for each check', async (t) => {
     /^sidecar: no sidecar answers at http:.*ECONNREFUSED/,
     /^cache: /,
     'hidden: observe, on a local filesystem',
-    'nothing.git: no repository',
+    'problem: nothing.git: no repository',
   ])
 })
 
@@ -105,7 +105,10 @@ t.test('an old Git and a missing root', async (t) => {
   const admin = ['--admin', `unix:${join(root, 'no.sock')}`]
   t.match(await doctor('--root', root, ...admin, '--git', old), {
     code: 1,
-    lines: [/version 2\.20\.1, is not supported: 2\.39 is the oldest/, /no sidecar answers at unix:/],
+    lines: [
+      /^problem: git: .*version 2\.20\.1, is not supported: 2\.39 is the oldest/,
+      /no sidecar answers at unix:/,
+    ],
   })
   t.match(await doctor('--root', join(root, 'nothing')), { code: 2, stderr: /^refstream: --root: .*\n$/ })
 })
@@ -121,7 +124,7 @@ t.test('nothing to serve', async (t) => {
   mkdirSync(join(root, 'a/b'), { recursive: true })
   const { code, lines } = await doctor('--root', root, ...alone(t))
   t.equal(code, 1)
-  t.equal(lines.at(-1), `no repository below ${realpathSync(root)}`)
+  t.equal(lines.at(-1), `problem: no repository below ${realpathSync(root)}`)
   t.equal(lines.length, 4)
 })
 
@@ -141,7 +144,8 @@ t.test('repositories that Git cannot list are reported with its message', async 
   writeFileSync(wrapper, script, { mode: 0o755 })
   const { code, lines } = await doctor('--root', root, '--git', wrapper, ...alone(t))
   t.equal(code, 1)
-  const told = (name: string): string | undefined => lines.find((line) => line.startsWith(`${name}: `))
+  const told = (name: string): string | undefined =>
+    lines.find((line) => line.replace('problem: ', '').startsWith(`${name}: `))
   t.equal(told('good.git'), 'good.git: observe, on a local filesystem')
   t.match(told('future.git'), /Git cannot list its refs: fatal: .*version.*9$/)
   t.match(told('broken.git'), /Git cannot list its refs: fatal: unexpected line in .*packed-refs: nonsense$/)
@@ -182,7 +186,7 @@ t.test('the time for a listing is limited', async (t) => {
   })
   const limits = ['--git', wrapper, '--fill-timeout-seconds', '0.2']
   const { code, lines } = await doctor('--root', root, ...limits, ...alone(t))
-  t.same([code, lines.at(-1)], [1, 'r.git: Git has not listed its refs within 0.2 s'])
+  t.same([code, lines.at(-1)], [1, 'problem: r.git: Git has not listed its refs within 0.2 s'])
 })
 
 t.test('links out of the root are reported under each of their names', async (t) => {
@@ -198,10 +202,15 @@ t.test('links out of the root are reported under each of their names', async (t)
   const all = await doctor('--root', root, ...alone(t))
   const reason = `outside of the root, at ${outside}/b.git, and so not served`
   t.equal(all.code, 1)
-  t.match(all.lines.slice(3), [new RegExp(`^b\\.git: ${reason}`), 'r.git: observe'])
+  t.match(all.lines.slice(3), [new RegExp(`^problem: b\\.git: ${reason}`), 'r.git: observe'])
   t.equal(all.lines.length, 5)
   const named = await doctor('--root', root, ...alone(t), 'b', 'b.git', 'inside', 'other')
-  t.match(named.lines.slice(3), [`b: ${reason}`, `b.git: ${reason}`, 'inside: observe', /^other: outside/])
+  t.match(named.lines.slice(3), [
+    `problem: b: ${reason}`,
+    `problem: b.git: ${reason}`,
+    'inside: observe',
+    /^problem: other: outside/,
+  ])
 })
 
 t.test('names that are not UTF-8 are not reported', async (t) => {
@@ -232,8 +241,8 @@ t.test('unreadable repositories and directories', { skip: !superuser }, async (t
   t.equal(code, 1)
   t.match(lines.slice(2), [
     /^cache: .*, writable/,
-    'group: cannot be read: EACCES',
-    /^head\.git: cannot be read: EACCES at .*HEAD$/,
+    'problem: group: cannot be read: EACCES',
+    /^problem: head\.git: cannot be read: EACCES at .*HEAD$/,
     'r.git: observe',
   ])
   t.equal(lines.length, 6)
@@ -242,14 +251,14 @@ t.test('unreadable repositories and directories', { skip: !superuser }, async (t
   const named = await doctorAs(nobody, {}, ...flags, '--cache-dir', cache, 'group/x.git', 'head.git', 'r')
   t.equal(named.code, 1)
   t.match(named.lines.slice(2), [
-    /^cache: .* cannot be written: EACCES.*; requests are served uncached$/,
-    'group/x.git: cannot be read: EACCES',
-    'head.git: cannot be read: EACCES',
+    /^problem: cache: .* cannot be written: EACCES.*; requests are served uncached$/,
+    'problem: group/x.git: cannot be read: EACCES',
+    'problem: head.git: cannot be read: EACCES',
     'r: observe',
   ])
   chmodSync(root, 0o711)
   const { lines: hidden } = await doctorAs(nobody, {}, ...flags)
-  t.match(hidden.slice(3), [/^\.: cannot be read: EACCES/, /^no repository below /])
+  t.match(hidden.slice(3), [/^problem: \.: cannot be read: EACCES/, /^problem: no repository below /])
   const inner = join(root, 'inner/root')
   mkdirSync(inner, { recursive: true })
   chmodSync(join(root, 'inner'), 0o700)
