@@ -7,6 +7,7 @@ import { inspect, type Inspected } from '../service/inspection.js'
 import { adminUrl, askAdmin } from './admin-client.js'
 import { describeIdleRules } from './idle-rules.js'
 import { checkCache } from './doctor/cache.js'
+import { checkCertificates } from './doctor/certificates.js'
 import { fine, printed, wrong, type Finding } from './doctor/finding.js'
 import { listWithGit } from './doctor/listing.js'
 import { unservedReason, findUnserved } from './doctor/unserved.js'
@@ -28,6 +29,7 @@ export async function doctor(
     report(judgeGit(git, await inspectInstallation(git)))
     report(await checkSidecar(settings))
     report(await checkCacheDir(settings, settings.upstream ?? []))
+    for (const finding of checkCertificates(settings)) report(finding)
     await reportFleet(settings)
     return helpers.close()
   }
@@ -38,6 +40,7 @@ export async function doctor(
   report(judgeGit(git, installation))
   report(await checkSidecar(settings))
   report(await checkCacheDir(settings, top))
+  for (const finding of checkCertificates(settings)) report(finding)
   await reportFleet(settings)
 
   const found = new Set<string>()

@@ -17,7 +17,7 @@ export interface CertificateExpiryOptions {
 }
 
 /** What happens from the expiry on. */
-const consequences: Readonly<Record<CertificateSetting, string>> = {
+export const expiryConsequences: Readonly<Record<CertificateSetting, string>> = {
   'tls-cert': 'clients refuse to connect',
   'tls-client-ca': 'clients whose certificates it has signed are rejected',
   'peer-tls-cert': 'other nodes of the fleet refuse this one',
@@ -34,7 +34,8 @@ interface Recorded {
 }
 
 const checkMs = 3_600_000
-const noticeMs = expiryNoticeDays * 86_400_000
+/** Milliseconds before the expiry from which on it is reported. */
+export const expiryNoticeMs = expiryNoticeDays * 86_400_000
 
 /** Tells when the certificates in use expire: in a metric, and in the log before that and once it has happened. */
 export class CertificateExpiry {
@@ -81,7 +82,7 @@ export class CertificateExpiry {
   #report(setting: CertificateSetting, expiresMs: number, state: State): void {
     const { log } = this.#options
     const fields = { setting, expires: new Date(expiresMs).toISOString() }
-    const consequence = consequences[setting]
+    const consequence = expiryConsequences[setting]
     if (state === 'expired')
       log.error(fields, `the certificate of --${setting} has expired: ${consequence}; renew it`)
     if (state === 'soon')
@@ -91,11 +92,11 @@ export class CertificateExpiry {
 
 function stateOf(leftMs: number): State {
   if (leftMs <= 0) return 'expired'
-  return leftMs < noticeMs ? 'soon' : 'valid'
+  return leftMs < expiryNoticeMs ? 'soon' : 'valid'
 }
 
-/** Returns when certificates expire, in milliseconds since 1970; undefined: there are none. */
-function expiryIn(setting: CertificateSetting, pem: string): number | undefined {
+/** Returns when the certificates of a setting expire, as `record` has it, in milliseconds since 1970; undefined: there are none. */
+export function expiryIn(setting: CertificateSetting, pem: string): number | undefined {
   let certificates: readonly X509Certificate[]
   try {
     certificates = certificatesIn(pem)
