@@ -1,11 +1,8 @@
-import { hasAccessRules } from '../config/given.js'
 import type { Settings } from '../config/options.js'
-import { repositoryMatcher } from '../config/repository-glob.js'
 import { AgedCache } from '../freshness/aged/aged-cache.js'
 import { PackService } from '../origin/packs/pack-service.js'
 import { viewOf, viewsBy } from '../origin/upstream/credentials/view.js'
-import { subjectOf } from '../origin/upstream/repository-address.js'
-import { addressOf, type Upstream } from '../origin/upstream/upstream.js'
+import { addressOf } from '../origin/upstream/upstream.js'
 import { UpstreamBackend } from '../origin/upstream/upstream-backend.js'
 import { UpstreamOrigin } from '../origin/upstream/upstream-origin.js'
 import { UpstreamPacks } from '../origin/upstream/upstream-packs.js'
@@ -13,10 +10,10 @@ import { UpstreamPeers } from '../origin/upstream/upstream-peers.js'
 import { KeptAnswers } from '../origin/upstream/refs/kept-answers.js'
 import { UpstreamRefs } from '../origin/upstream/refs/upstream-refs.js'
 import { UpstreamRequests } from '../origin/upstream/upstream-requests.js'
-import { Upstreams } from '../origin/upstream/upstreams.js'
+import type { Upstreams } from '../origin/upstream/upstreams.js'
 import type { OriginParts } from './origin-parts.js'
-import { openUpstreamClient } from './upstream-client.js'
-import { openUpstreamCredentials, type UpstreamCredentialFile } from './upstream-credentials.js'
+import type { UpstreamCredentialFile } from './upstream-credentials.js'
+import { openUpstreams } from './open-upstreams.js'
 
 /** The upstream servers, and what else is known of them. */
 export interface UpstreamParts {
@@ -43,18 +40,9 @@ export function openUpstreamOrigin(
   const { backOff } = limits
   const statusOf = (subject: string) => leases.statusOf(subject)
   const refresh = (subject: string) => leases.refresh(subject)
-  const opened = (settings.upstream ?? []).map(({ glob, url }) => {
-    const name = hostOf(url)
-    const client = openUpstreamClient(settings, url, name, environment, gitVersion, parts)
-    const service = openUpstreamCredentials(settings, url, credentialFile, parts)
-    const isShared = settings.upstreamView === 'shared'
-    const followsRenames = service === undefined && !hasAccessRules(settings)
-    const upstream: Upstream = { name, url, client, service, isShared, followsRenames }
-    return { matches: pathMatcher(glob ?? '**'), upstream, client }
-  })
   // All nodes of a fleet know a client by one name.
   const views = parts.fleet ? viewsBy(parts.fleet.viewKey) : viewOf
-  const upstreams = new Upstreams({ rules: opened, maxAgeMsOf: maxAgeOf(settings), viewOf: views })
+  const { upstreams, close } = openUpstreams(settings, environment, gitVersion, credentialFile, views, parts)
   const cache = new AgedCache({ cache: parts.cache, statusOf, refresh })
   const requests = new UpstreamRequests({
     ended: (upstream, cause, result) => metrics.upstreamRequests.inc({ upstream, cause, result }),
@@ -105,27 +93,7 @@ export function openUpstreamOrigin(
     changed: (subject) => cache.changed(subject),
     close: async () => {
       cache.close()
-      await Promise.all(opened.map(({ client }) => client.close()))
+      await close()
     },
   }
-}
-
-const hostOf = (url: string): string => {
-  const { hostname, port, protocol } = new URL(url)
-  return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`
-}
-
-/** Makes a function that returns whether a glob applies to a path, by whatever name its server may know it. */
-function pathMatcher(glob: string): (path: string) => boolean {
-  const matches = repositoryMatcher(glob)
-  return (path) => matches({ path, refersTo: (other) => subjectOf('', other) === subjectOf('', path) })
-}
-
-/** Returns how old answers for a repository may be: the first rule that matches decides; without one, they are exact. */
-function maxAgeOf({ upstreamFreshness }: Settings): (path: string) => number {
-  const rules = upstreamFreshness.map((rule) => ({
-    matches: pathMatcher(rule.glob),
-    maxAgeMs: rule.mode === 'exact' ? 0 : rule.seconds * 1000,
-  }))
-  return (path) => rules.find(({ matches }) => matches(path))?.maxAgeMs ?? 0
 }

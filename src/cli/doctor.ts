@@ -1,6 +1,8 @@
+import { resolve } from 'node:path'
 import { preflight } from '../assembly/preflight.js'
 import { defaultCacheDir } from '../config/cache-dir.js'
 import type { Settings } from '../config/options.js'
+import type { MountTable } from '../git/filesystem/mount-table.js'
 import { Git } from '../git/process/git.js'
 import { inspectInstallation, oldestGit, type Installation } from '../git/process/installation.js'
 import { inspect, type Inspected } from '../service/inspection.js'
@@ -9,7 +11,10 @@ import { describeIdleRules } from './idle-rules.js'
 import { checkCache } from './doctor/cache.js'
 import { checkCertificates } from './doctor/certificates.js'
 import { fine, printed, wrong, type Finding } from './doctor/finding.js'
+import { checkClock, type ClockReading } from './doctor/clock.js'
+import { checkCacheFilesystem, checkRoot } from './doctor/filesystem.js'
 import { listWithGit } from './doctor/listing.js'
+import { checkSecrets } from './doctor/secrets.js'
 import { unservedReason, findUnserved } from './doctor/unserved.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
@@ -26,22 +31,15 @@ export async function doctor(
   const { root, program, disks, mounts, helpers } = await preflight(settings, process.env)
   const git = new Git({ path: program, environment: process.env, mounts })
   if (!root) {
-    report(judgeGit(git, await inspectInstallation(git)))
-    report(await checkSidecar(settings))
-    report(await checkCacheDir(settings, settings.upstream ?? []))
-    for (const finding of checkCertificates(settings)) report(finding)
-    await reportFleet(settings)
+    const installation = await inspectInstallation(git)
+    await reportSurroundings(settings, { git, installation, mounts, paths })
     return helpers.close()
   }
   const top = root.latest ?? root.path
   const { freshness: rules, maxRefDirectories: directoriesMax } = settings
   const options = { root, git, rules, directoriesMax, disks, mounts }
   const { installation, repositories } = await inspect(options, paths)
-  report(judgeGit(git, installation))
-  report(await checkSidecar(settings))
-  report(await checkCacheDir(settings, top))
-  for (const finding of checkCertificates(settings)) report(finding)
-  await reportFleet(settings)
+  await reportSurroundings(settings, { git, installation, mounts, top, paths })
 
   const found = new Set<string>()
   const reported = new Set<string>()
@@ -65,14 +63,42 @@ export async function doctor(
   for (const line of describeIdleRules(settings, [...found])) report(fine(line))
 }
 
-const checkCacheDir = (settings: Settings, origin: Parameters<typeof defaultCacheDir>[0]): Promise<Finding> =>
-  checkCache(settings.cacheDir ?? defaultCacheDir(origin, process.env), settings)
+interface Surroundings {
+  readonly git: Git
+  readonly installation: Installation
+  readonly mounts: MountTable
+  /** The repositories root, free of links; left out: there is none. */
+  readonly top?: string
+  /** Repositories that the command line names. */
+  readonly paths: readonly string[]
+}
 
-/** Loads what fleets need only where there is one. */
-async function reportFleet(settings: Settings): Promise<void> {
-  if (!settings.fleet) return
-  const { checkFleet } = await import('./doctor/fleet.js')
-  for (const finding of await checkFleet(settings)) report(finding)
+/** Reports all but the repositories on this machine. */
+async function reportSurroundings(settings: Settings, surroundings: Surroundings): Promise<void> {
+  const { git, installation, mounts, top } = surroundings
+  const readings: ClockReading[] = []
+  report(judgeGit(git, installation))
+  report(await checkSidecar(settings))
+  const cache = resolve(settings.cacheDir ?? defaultCacheDir(top ?? settings.upstream ?? [], process.env))
+  report(await checkCache(cache, settings, readings))
+  reportAll(checkCacheFilesystem(cache, mounts))
+  if (top !== undefined) report(await checkRoot(top, mounts))
+  reportAll(checkSecrets(settings))
+  reportAll(checkCertificates(settings))
+  // What fleets and upstreams need is loaded only where there are any.
+  if (settings.fleet) reportAll(await (await import('./doctor/fleet.js')).checkFleet(settings))
+  if (settings.upstream) {
+    const { checkUpstreams } = await import('./doctor/upstream.js')
+    const options = { ...surroundings, gitVersion: installation.version, environment: process.env }
+    const upstreams = await checkUpstreams(settings, options)
+    reportAll(upstreams.findings)
+    readings.push(...upstreams.readings)
+  }
+  reportAll(checkClock(readings))
+}
+
+function reportAll(findings: readonly Finding[]): void {
+  for (const finding of findings) report(finding)
 }
 
 function report(finding: Finding): void {

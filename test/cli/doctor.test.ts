@@ -59,12 +59,14 @@ t.test('the report has a line for each check', async (t) => {
     /^git: \/.*\/git, version 2\.[\d.]+$/,
     `sidecar: ready at ${sidecar.adminUrl}`,
     /^cache: .*, writable, [\d.]+ [KMG]iB free$/,
+    new RegExp(`^root: ${realpathSync(root)}, on \\S+, [\\d.]+ [KMG]iB free$`),
+    /^clock: within 10 s of that of the filesystem of \//,
     `deep.git: lease, too many directories under refs/; ${unleased}`,
     `hidden.git: observe, on a local filesystem; not exported, so not served: touch ${realpathSync(root)}/hidden.git/git-daemon-export-ok, or serve with --export-all`,
     `mirrors/m.git: lease, by the rule for mirrors/*; ${unleased}`,
     'plain.git: observe, on a local filesystem',
   ])
-  t.equal(lines.length, 7)
+  t.equal(lines.length, 9)
 
   await sidecar.stop()
   const some = await doctor('--root', root, ...admin, ...cache, '--export-all', 'hidden', 'nothing.git')
@@ -72,6 +74,8 @@ t.test('the report has a line for each check', async (t) => {
   t.match(some.lines.slice(1), [
     /^sidecar: no sidecar answers at http:.*ECONNREFUSED/,
     /^cache: /,
+    /^root: /,
+    /^clock: /,
     'hidden: observe, on a local filesystem',
     'problem: nothing.git: no repository',
   ])
@@ -84,15 +88,15 @@ t.test('rules that apply to no repository are reported', async (t) => {
   const rules = ['--access', 'a=read:ci, b/**=push:x+y, **=read:*', '--freshness', 'c=lease, auto']
   const { code, lines } = await doctor('--root', root, ...admin, ...rules)
   t.equal(code, 0)
-  t.match(lines.slice(3), [
+  t.match(lines.slice(5), [
     /^a\.git: observe/,
     /^--access: the rule b\/\*\*=push:x\+y matches no repository; .*/,
     /^--freshness: the rule c=lease matches no repository; .*/,
   ])
-  t.equal(lines.length, 6)
+  t.equal(lines.length, 8)
   t.equal(
     (await doctor('--root', root, ...admin, ...rules, 'a.git')).lines.length,
-    4,
+    6,
     'some of many tell nothing',
   )
 })
@@ -125,7 +129,7 @@ t.test('nothing to serve', async (t) => {
   const { code, lines } = await doctor('--root', root, ...alone(t))
   t.equal(code, 1)
   t.equal(lines.at(-1), `problem: no repository below ${realpathSync(root)}`)
-  t.equal(lines.length, 4)
+  t.equal(lines.length, 6)
 })
 
 t.test('repositories that Git cannot list are reported with its message', async (t) => {
@@ -152,7 +156,7 @@ t.test('repositories that Git cannot list are reported with its message', async 
   t.match(told('damaged.git'), /not a repository that Git accepts: its HEAD, objects or refs are damaged/)
   if (knowsNoReftable)
     t.match(told('reftable.git'), /Git 2\.39\.5 cannot read it: .*reftable.*since 2\.45 \(fatal: /)
-  t.equal(lines.length, 8)
+  t.equal(lines.length, 10)
 })
 
 const knowsNoReftable = !/reftable/.test(gitHelp())
@@ -202,10 +206,10 @@ t.test('links out of the root are reported under each of their names', async (t)
   const all = await doctor('--root', root, ...alone(t))
   const reason = `outside of the root, at ${outside}/b.git, and so not served`
   t.equal(all.code, 1)
-  t.match(all.lines.slice(3), [new RegExp(`^problem: b\\.git: ${reason}`), 'r.git: observe'])
-  t.equal(all.lines.length, 5)
+  t.match(all.lines.slice(5), [new RegExp(`^problem: b\\.git: ${reason}`), 'r.git: observe'])
+  t.equal(all.lines.length, 7)
   const named = await doctor('--root', root, ...alone(t), 'b', 'b.git', 'inside', 'other')
-  t.match(named.lines.slice(3), [
+  t.match(named.lines.slice(5), [
     `problem: b: ${reason}`,
     `problem: b.git: ${reason}`,
     'inside: observe',
@@ -219,8 +223,8 @@ t.test('names that are not UTF-8 are not reported', async (t) => {
   renameSync(path, Buffer.from(`${root}/caf\xe9.git`, 'latin1'))
   const { code, lines } = await doctor('--root', root, ...alone(t))
   t.equal(code, 0, lines.join('\n'))
-  t.match(lines[3], /^caf.*\.git: observe, on a local filesystem$/)
-  t.equal(lines.length, 4)
+  t.match(lines[5], /^caf.*\.git: observe, on a local filesystem$/)
+  t.equal(lines.length, 6)
 })
 
 const superuser = process.getuid?.() === 0
@@ -241,24 +245,27 @@ t.test('unreadable repositories and directories', { skip: !superuser }, async (t
   t.equal(code, 1)
   t.match(lines.slice(2), [
     /^cache: .*, writable/,
+    /^root: .*, not writable by this user$/,
+    /^clock: /,
     'problem: group: cannot be read: EACCES',
     /^problem: head\.git: cannot be read: EACCES at .*HEAD$/,
     'r.git: observe',
   ])
-  t.equal(lines.length, 6)
+  t.equal(lines.length, 8)
   t.same(readdirSync(cache), [], 'nothing is left in the cache directory')
   chmodSync(cache, 0o755)
   const named = await doctorAs(nobody, {}, ...flags, '--cache-dir', cache, 'group/x.git', 'head.git', 'r')
   t.equal(named.code, 1)
   t.match(named.lines.slice(2), [
     /^problem: cache: .* cannot be written: EACCES.*; requests are served uncached$/,
+    /^root: /,
     'problem: group/x.git: cannot be read: EACCES',
     'problem: head.git: cannot be read: EACCES',
     'r: observe',
   ])
   chmodSync(root, 0o711)
   const { lines: hidden } = await doctorAs(nobody, {}, ...flags)
-  t.match(hidden.slice(3), [/^problem: \.: cannot be read: EACCES/, /^problem: no repository below /])
+  t.match(hidden.slice(-2), [/^problem: \.: cannot be read: EACCES/, /^problem: no repository below /])
   const inner = join(root, 'inner/root')
   mkdirSync(inner, { recursive: true })
   chmodSync(join(root, 'inner'), 0o700)
@@ -281,7 +288,7 @@ t.test('an argument is not taken for the value of a switch', async (t) => {
   for (const flags of [['--export-all'], ['--no-export-all', '--export-all=true']]) {
     const { code, lines } = await doctor('--root', root, ...alone(t), ...flags, 'true', 'one.git')
     t.equal(code, 0)
-    t.same(lines.slice(3), [
+    t.same(lines.slice(5), [
       'true: observe, on a local filesystem',
       'one.git: observe, on a local filesystem',
     ])

@@ -2,7 +2,9 @@ import { rmSync, type Stats } from 'node:fs'
 import { open, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Settings } from '../../config/options.js'
+import type { ClockReading } from './clock.js'
 import { fine, wrong, type Finding } from './finding.js'
+import { size } from './size.js'
 
 type Limits = Pick<Settings, 'cacheMinFreeBytes' | 'cacheMinFreeInodes'>
 
@@ -12,12 +14,17 @@ const trialBytes = 64 * 1024
 /**
  * Checks whether entries can be stored in the cache directory: writes a file there and removes it. A missing directory is
  * not created, since it would belong to the user who runs the doctor; then its parent is checked.
+ * @param readings gets what the filesystem's clock has shown, which is another host's on a network filesystem
  */
-export async function checkCache(directory: string, limits: Limits): Promise<Finding> {
+export async function checkCache(
+  directory: string,
+  limits: Limits,
+  readings: ClockReading[] = [],
+): Promise<Finding> {
   try {
     const { path, stats } = await nearestExisting(directory)
     if (!stats.isDirectory()) return unusable(directory, `${path} is not a directory`)
-    await write(path)
+    readings.push({ of: `the filesystem of ${path}`, ...(await write(path)) })
     const short = await shortage(path, limits)
     if (short !== undefined)
       return wrong(`cache: ${directory}: ${short}: nothing is stored, requests are served uncached`)
@@ -50,13 +57,17 @@ async function nearestExisting(directory: string): Promise<{ path: string; stats
   }
 }
 
-async function write(directory: string): Promise<void> {
+/** Writes a file and removes it. @returns when that was, by the file's timestamp and by this machine's clock */
+async function write(directory: string): Promise<Omit<ClockReading, 'of'>> {
+  const since = Date.now()
   const path = join(directory, `.refstream-doctor-${process.pid}`)
   const file = await open(path, 'wx', 0o600)
   try {
     await file.write(Buffer.alloc(trialBytes))
     // Some filesystems report only now that they are full.
     await file.sync()
+    const { mtimeMs } = await file.stat()
+    return { from: mtimeMs, to: mtimeMs, since, until: Date.now() }
   } finally {
     await file.close()
     rmSync(path, { force: true })
@@ -79,14 +90,4 @@ async function shortage(path: string, limits: Limits): Promise<string | undefine
 async function free(path: string): Promise<string> {
   const { blocks, bavail, bsize } = await statfs(path)
   return blocks > 0 ? `${size(bavail * bsize)} free` : 'free space not reported by the filesystem'
-}
-
-function size(bytes: number): string {
-  const unit = [
-    [1024 ** 3, 'GiB'],
-    [1024 ** 2, 'MiB'],
-    [1024, 'KiB'],
-  ] as const
-  const [factor, name] = unit.find(([factor]) => bytes >= factor) ?? [1, 'bytes']
-  return `${Number((bytes / factor).toFixed(1))} ${name}`
 }
