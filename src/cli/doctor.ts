@@ -18,28 +18,32 @@ import { checkSecrets } from './doctor/secrets.js'
 import { unservedReason, findUnserved } from './doctor/unserved.js'
 import { readSettings, type Flags } from './setting-flags.js'
 
+/** The settings, and what is the doctor's own. */
+export type DoctorFlags = Flags & { readonly url?: URL }
+
 /**
  * `refstream doctor`: prints a line for each check. The exit code is 0 if nothing needs a repair, also with warnings; 1 if
  * something does; 2 if these settings cannot be used at all, as for `serve`.
  */
 export async function doctor(
   paths: readonly string[],
-  flags: Flags,
+  flags: DoctorFlags,
   mistakes: readonly string[],
 ): Promise<void> {
   const settings = await readSettings(flags, mistakes)
+  const { url } = flags
   const { root, program, disks, mounts, helpers } = await preflight(settings, process.env)
   const git = new Git({ path: program, environment: process.env, mounts })
   if (!root) {
     const installation = await inspectInstallation(git)
-    await reportSurroundings(settings, { git, installation, mounts, paths })
+    await reportSurroundings(settings, { git, installation, mounts, paths, url })
     return helpers.close()
   }
   const top = root.latest ?? root.path
   const { freshness: rules, maxRefDirectories: directoriesMax } = settings
   const options = { root, git, rules, directoriesMax, disks, mounts }
   const { installation, repositories } = await inspect(options, paths)
-  await reportSurroundings(settings, { git, installation, mounts, top, paths })
+  await reportSurroundings(settings, { git, installation, mounts, top, paths, url })
 
   const found = new Set<string>()
   const reported = new Set<string>()
@@ -71,14 +75,20 @@ interface Surroundings {
   readonly top?: string
   /** Repositories that the command line names. */
   readonly paths: readonly string[]
+  /** Where clients find it; undefined: not given. */
+  readonly url: URL | undefined
 }
 
 /** Reports all but the repositories on this machine. */
 async function reportSurroundings(settings: Settings, surroundings: Surroundings): Promise<void> {
-  const { git, installation, mounts, top } = surroundings
+  const { git, installation, mounts, top, url } = surroundings
   const readings: ClockReading[] = []
   report(judgeGit(git, installation))
   report(await checkSidecar(settings))
+  if (url) {
+    const { checkProxy } = await import('./doctor/proxy.js')
+    reportAll(await checkProxy(url, settings, (path) => askAdmin(adminUrl(settings.admin), 'GET', path)))
+  }
   const cache = resolve(settings.cacheDir ?? defaultCacheDir(top ?? settings.upstream ?? [], process.env))
   report(await checkCache(cache, settings, readings))
   reportAll(checkCacheFilesystem(cache, mounts))

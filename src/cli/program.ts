@@ -1,6 +1,7 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ConfigError } from '../config/settings.js'
 import { packageVersion } from '../config/version.js'
+import type { DoctorFlags } from './doctor.js'
 import { addLeaseCommand } from './lease.js'
 import { addCompletionCommand } from './completion/completion.js'
 import { firstSteps } from './first-steps.js'
@@ -19,7 +20,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   const [command = '', ...rest] = argv.slice(2)
   const takesSettings = command === 'serve' || command === 'doctor'
   const { args, mistakes } = takesSettings
-    ? parseFlags(rest, command === 'doctor')
+    ? parseFlags(rest, command === 'doctor', command === 'doctor' ? ['--url'] : [])
     : { args: rest, mistakes: [] }
   try {
     await createProgram(mistakes).parseAsync([...argv.slice(0, 3), ...args])
@@ -69,8 +70,16 @@ export function createProgram(mistakes: readonly string[] = []): Command {
     .action(async (flags: Flags) => (await import('./serve.js')).serve(flags, mistakes))
   addSettingFlags(program.command('doctor'))
     .description('Report problems, and how each repository is kept fresh, with the settings of serve.')
-    .argument('[REPO...]', 'paths below the root; all if left out')
-    .action(async (paths: string[], flags: Flags) =>
+    .argument(
+      '[REPO...]',
+      'paths below the root; all if left out. With an upstream, it is asked for those given',
+    )
+    .option(
+      '--url <URL>',
+      'where clients find this refstream, perhaps through a proxy: a request is sent there, and the running refstream asked what has arrived',
+      parseUrl,
+    )
+    .action(async (paths: string[], flags: DoctorFlags) =>
       (await import('./doctor.js')).doctor(paths, flags, mistakes),
     )
   addReadyCommand(program)
@@ -90,4 +99,11 @@ export function createProgram(mistakes: readonly string[] = []): Command {
   addHookCommand(program)
   addCompletionCommand(program)
   return program
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url && /^https?:$/.test(url.protocol) && url.username + url.password + url.search + url.hash === '')
+    return url
+  throw new InvalidArgumentError('It must be an http: or https: URL without user name, query and fragment.')
 }

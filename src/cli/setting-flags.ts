@@ -43,11 +43,10 @@ const helpEnding = (examples: readonly (readonly [commandLine: string, purpose: 
   ].join('\n')
 
 const switches = new Set(options.filter(isSwitch).map(({ name }) => `--${name}`))
-const valued = new Set([
+const valuedSettings = [
   '--config',
   ...options.filter((option) => !isSwitch(option)).map(({ name }) => `--${name}`),
-])
-const known = [...valued, ...switches]
+]
 
 /** A command line in the form that Commander takes, and the mistakes in it. */
 export interface ParsedFlags {
@@ -60,8 +59,15 @@ export interface ParsedFlags {
  * Checks the flags of a command that takes settings. Commander alone would stop at the first mistake, and would take the
  * argument after a switch for its value.
  * @param takesArguments whether the command has arguments besides flags
+ * @param own further flags of the command that take a value, such as `--url`
  */
-export function parseFlags(given: readonly string[], takesArguments: boolean): ParsedFlags {
+export function parseFlags(
+  given: readonly string[],
+  takesArguments: boolean,
+  own: readonly string[] = [],
+): ParsedFlags {
+  const valued = new Set([...valuedSettings, ...own])
+  const known = [...valued, ...switches]
   const args: string[] = []
   const mistakes: string[] = []
   for (let index = 0; index < given.length; index++) {
