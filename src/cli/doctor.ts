@@ -96,7 +96,7 @@ async function reportSurroundings(settings: Settings, surroundings: Surroundings
   reportAll(checkSecrets(settings))
   reportAll(checkCertificates(settings))
   // What fleets and upstreams need is loaded only where there are any.
-  if (settings.fleet) reportAll(await (await import('./doctor/fleet.js')).checkFleet(settings))
+  if (settings.fleet) reportAll(await (await import('./doctor/fleet.js')).checkFleet(settings, readings))
   if (settings.upstream) {
     const { checkUpstreams } = await import('./doctor/upstream.js')
     const options = { ...surroundings, gitVersion: installation.version, environment: process.env }
