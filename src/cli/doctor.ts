@@ -10,7 +10,7 @@ import { adminUrl, askAdmin } from './admin-client.js'
 import { describeIdleRules } from './idle-rules.js'
 import { checkCache } from './doctor/cache.js'
 import { checkCertificates } from './doctor/certificates.js'
-import { fine, printed, wrong, type Finding } from './doctor/finding.js'
+import { fine, printed, warning, wrong, type Finding } from './doctor/finding.js'
 import { checkClock, type ClockReading } from './doctor/clock.js'
 import { checkCacheFilesystem, checkRoot } from './doctor/filesystem.js'
 import { listWithGit } from './doctor/listing.js'
@@ -149,8 +149,15 @@ async function checkRepository(
     { ...found, exported: found.exported || exportAll },
     settings.unleasedMaxAgeSeconds,
   )
-  return complaint === '' ? fine(line) : wrong(`${line}; Git says: ${complaint}`)
+  if (complaint !== '') return wrong(`${line}; Git says: ${complaint}`)
+  return found.hidesConfig && found.decision.mode === 'observe'
+    ? warning(`${line}; ${unsettledReason}`)
+    : fine(line)
 }
+
+const unsettledReason =
+  'each answer costs a Git process, since a configuration file is included in a way that only Git can follow, or too many are: ' +
+  'see `git config --show-origin --get-all include.path`, and give absolute paths'
 
 function describe(
   path: string,

@@ -22,6 +22,8 @@ export interface Inspected {
     readonly gitDir: string
     readonly exported: boolean
     readonly decision: ModeDecision
+    /** Can only Git find all of its configuration files? Then its state is never settled, and nothing is reused. */
+    readonly hidesConfig: boolean
   }
 }
 
@@ -52,8 +54,11 @@ export async function inspect(
     const { observed, refused } = await disks.observe(path, facts, modes)
     if (!observed) return { path, ...(refused ? { refused } : {}) }
     const { state, decision } = observed
-    const { repository, exported } = state
-    return { path, found: { repository, gitDir: repository.gitDir, exported, decision } }
+    const { repository, exported, config } = state
+    return {
+      path,
+      found: { repository, gitDir: repository.gitDir, exported, decision, hidesConfig: config.hidden },
+    }
   }
   async function* search(path: string, isLink: boolean): AsyncGenerator<Inspected> {
     try {

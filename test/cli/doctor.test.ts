@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { Authority } from '../support/certificates.js'
 import { git, initBare, makeRepository } from '../support/repositories.js'
 import { cleanEnvironment, program, startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -271,6 +272,48 @@ t.test('unreadable repositories and directories', { skip: !superuser }, async (t
   chmodSync(join(root, 'inner'), 0o700)
   const closed = ['--root', inner, ...flags.slice(2)]
   t.match((await doctorAs(nobody, {}, ...closed)).stderr, /^refstream: --root: cannot use .*EACCES/m)
+})
+
+t.test('a repository whose state is never settled', async (t) => {
+  const root = tempDir(t)
+  const hidden = initBare(root, 'hidden.git')
+  git(hidden, 'config', 'include.path', '%(prefix)/nothing')
+  const flags = ['--root', root, ...alone(t)]
+  const { code, lines } = await doctor(...flags)
+  t.match(
+    [code, lines.at(-1)],
+    [0, /^warning: hidden\.git: observe, .*; each answer costs a Git process, since/],
+  )
+  t.match(
+    (await doctor(...flags, '--freshness', 'lease')).lines.at(-1),
+    /^hidden\.git: lease, .* at the latest$/,
+  )
+})
+
+t.test('settings reach the checks of certificates, secrets and upstreams', async (t) => {
+  const root = tempDir(t)
+  makeRepository(root, 'r.git')
+  const { cert, key } = new Authority(t).issue({ days: 2 })
+  chmodSync(key, 0o644)
+  const tls = ['--tls-cert', cert, '--tls-key', key]
+  const { code, lines } = await doctor(
+    '--root',
+    root,
+    ...tls,
+    '--upstream',
+    'http://127.0.0.1:9',
+    ...alone(t),
+  )
+  t.equal(code, 1)
+  t.match(lines.slice(4), [
+    /^warning: secret: every user of this machine can read \S+ of --tls-key/,
+    /^warning: certificate: \S+ of --tls-cert expires on \S+, in 1 day: /,
+    /^problem: upstream 127\.0\.0\.1:9: cannot connect/,
+    /^clock: /,
+    /^r\.git: observe/,
+  ])
+  const { code: alright } = await doctor('--root', root, ...tls, ...alone(t))
+  t.equal(alright, 0, 'warnings alone')
 })
 
 t.test('GIT_HTTP_EXPORT_ALL counts, as for serve', async (t) => {

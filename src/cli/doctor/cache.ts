@@ -3,8 +3,8 @@ import { open, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Settings } from '../../config/options.js'
 import type { ClockReading } from './clock.js'
-import { fine, wrong, type Finding } from './finding.js'
-import { size } from './size.js'
+import { size } from './filesystem.js'
+import { fine, warning, wrong, type Finding } from './finding.js'
 
 type Limits = Pick<Settings, 'cacheMinFreeBytes' | 'cacheMinFreeInodes'>
 
@@ -33,9 +33,11 @@ export async function checkCache(
       path === directory ? 'writable' : `will be created in ${path}`,
       await free(path),
     ]
-    const isOthers = stats.uid !== process.getuid?.() && process.getuid?.() === 0
-    return fine(
-      `${parts.join(', ')}${isOthers ? `; checked as root, but it belongs to user ${stats.uid}` : ''}`,
+    const line = parts.join(', ')
+    if (stats.uid === process.getuid?.() || process.getuid?.() !== 0) return fine(line)
+    return warning(
+      `${line}; checked as root, who may do all, but it belongs to user ${stats.uid}: ` +
+        `run refstream doctor as the user of refstream serve (sudo -u '#${stats.uid}')`,
     )
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException

@@ -2,7 +2,6 @@ import { access, constants, statfs } from 'node:fs/promises'
 import { networkFilesystem } from '../../git/filesystem/network-filesystem.js'
 import type { MountTable } from '../../git/filesystem/mount-table.js'
 import { fine, warning, type Finding } from './finding.js'
-import { size } from './size.js'
 
 /** Below this, a push of some size fails. */
 const lowBytes = 256 * 1024 ** 2
@@ -45,3 +44,14 @@ export function checkCacheFilesystem(directory: string, mounts: MountTable): Fin
 
 const typeAt = (path: string, mounts: MountTable): string =>
   mounts.at(path)?.type ?? 'a filesystem of unknown type'
+
+/** Returns a number of bytes with a unit, for people. */
+export function size(bytes: number): string {
+  const unit = [
+    [1024 ** 3, 'GiB'],
+    [1024 ** 2, 'MiB'],
+    [1024, 'KiB'],
+  ] as const
+  const [factor, name] = unit.find(([factor]) => bytes >= factor) ?? [1, 'bytes']
+  return `${Number((bytes / factor).toFixed(1))} ${name}`
+}

@@ -2,6 +2,7 @@ import t from 'tap'
 import { chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkCache } from '../../../src/cli/doctor/cache.js'
+import { checkClock, type ClockReading } from '../../../src/cli/doctor/clock.js'
 import { tempDir } from '../../support/temp-dir.js'
 
 const none = { cacheMinFreeBytes: 0, cacheMinFreeInodes: 0 }
@@ -54,5 +55,15 @@ t.test('a directory of another user', { skip: process.getuid?.() !== 0 }, async 
   const directory = join(tempDir(t), 'cache')
   mkdirSync(directory)
   chownSync(directory, 65534, 65534)
-  t.match((await checkCache(directory, none)).line, /checked as root, but it belongs to user 65534$/)
+  t.match(await checkCache(directory, none), {
+    line: /checked as root, .* belongs to user 65534: run .* \(sudo -u '#65534'\)$/,
+    isWarning: true,
+  })
+})
+
+t.test('what the clock of the filesystem shows', async (t) => {
+  const directory = tempDir(t)
+  const readings: ClockReading[] = []
+  await checkCache(directory, none, readings)
+  t.match(checkClock(readings), [{ line: `clock: within 10 s of that of the filesystem of ${directory}` }])
 })
