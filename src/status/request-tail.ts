@@ -46,6 +46,8 @@ export interface TailedRequest {
   readonly user?: string | undefined
   /** The client's address, behind trusted proxies. */
   readonly client?: string | undefined
+  /** `http` or `https`, as the client has used it, behind trusted proxies. */
+  readonly scheme?: string | undefined
 }
 
 /** What a reader gets: the requests since its last question, and where its next one goes on. */
@@ -130,6 +132,7 @@ function tailed(request: EndedRequest): TailedRequest {
   const { shownRepository: repository, elapsedMs, waitedMs, firstByteMs, user } = request
   const { status, attributes } = request.details()
   const client = attributes['client.address']
+  const scheme = attributes['url.scheme']
   return {
     at: Date.now(),
     ...{ id, transport, method, kind, version, outcome, sentBytes },
@@ -139,5 +142,6 @@ function tailed(request: EndedRequest): TailedRequest {
     ...(firstByteMs !== undefined && { firstByteMs: rounded(firstByteMs) }),
     ...(user !== undefined && { user }),
     ...(client !== undefined && { client: String(client) }),
+    ...(scheme !== undefined && { scheme: String(scheme) }),
   }
 }

@@ -6,7 +6,7 @@ const request = (repository: string) => ({
   ...{ id: `id of ${repository}`, transport: 'http', method: 'GET', kind: 'advertisement', version: 2 },
   ...{ shownRepository: repository, outcome: 'hit', sentBytes: 1, elapsedMs: 2.04, waitedMs: 0 },
   ...{ firstByteMs: undefined, user: 'alice' },
-  details: () => ({ status: 200, attributes: { 'client.address': '192.0.2.1' } }),
+  details: () => ({ status: 200, attributes: { 'client.address': '192.0.2.1', 'url.scheme': 'https' } }),
 })
 
 t.test('a reader gets each request once, and is told of those that it missed', async (t) => {
@@ -54,7 +54,7 @@ t.test('what makes work to find out is asked for only while there is a reader', 
   t.match(tail.read(next).requests, [
     {
       ...{ id: 'id of b', repository: 'b', outcome: 'error', status: 200, ms: 2, waitedMs: 0 },
-      ...{ user: 'alice', client: '192.0.2.1', sentBytes: 1 },
+      ...{ user: 'alice', client: '192.0.2.1', scheme: 'https', sentBytes: 1 },
     },
   ])
 })

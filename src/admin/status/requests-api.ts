@@ -20,6 +20,7 @@ const request = z.object({
   firstByteMs: z.number().optional(),
   user: z.string().optional(),
   client: z.string().optional(),
+  scheme: z.string().optional(),
 })
 
 const schema = z.object({

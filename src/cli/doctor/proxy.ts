@@ -55,7 +55,7 @@ export async function checkProxy(url: URL, settings: ProxySettings, ask: AskSide
     ]
   const findings = [...judge(where, name, arrived, sent.localAddress, settings)]
   if (findings.length > 0) return findings
-  const seen = `client ${arrived.client ?? 'without address'}, protocol version ${arrived.version}`
+  const seen = `client ${arrived.client ?? 'without address'}, scheme ${arrived.scheme ?? 'unknown'}, protocol version ${arrived.version}`
   return [fine(`proxy: ${where} leads to this refstream, which sees ${seen}`)]
 }
 
@@ -110,7 +110,7 @@ async function find(name: string, from: string, ask: AskSidecar): Promise<Tailed
 function* judge(
   where: string,
   name: string,
-  { repository, version, user, client }: TailedRequest,
+  { repository, version, user, client, scheme }: TailedRequest,
   localAddress: string,
   { trustedProxies = [], forwardedHeader, remoteUserHeader }: ProxySettings,
 ): Generator<Finding> {
@@ -139,6 +139,12 @@ function* judge(
         `${localAddress}; list the proxy in --trusted-proxies and have it write ${forwardedHeader}, unless addresses are translated on the way (NAT)`,
     )
   }
+  const used = where.startsWith('https:') ? 'https' : 'http'
+  if (scheme !== undefined && scheme !== used)
+    yield warning(
+      `proxy: through ${where}, refstream sees the scheme ${scheme} instead of ${used}, for the log and --auth-url; ` +
+        `have the proxy set ${forwardedHeader === 'forwarded' ? 'proto in Forwarded' : 'X-Forwarded-Proto'} in every request`,
+    )
   if (version !== 2)
     yield warning(
       `proxy: ${where} does not pass on Git-Protocol, so that clients get all refs by protocol v0; ` +

@@ -55,7 +55,7 @@ t.test('what a proxy does with the headers of its clients', async (t) => {
   })
   t.match(await checkProxy(good, settings, ask), [
     {
-      line: /^proxy: http:\S+ leads to this refstream, which sees client 127\.0\.0\.1, protocol version 2$/,
+      line: /^proxy: http:\S+ leads to this refstream, which sees client 127\.0\.0\.1, scheme http, protocol version 2$/,
       wrong: false,
     },
   ])
@@ -73,11 +73,15 @@ t.test('what a proxy does with the headers of its clients', async (t) => {
 
   const silent = await startProxy(t, sidecar.url, {
     path: (asked) => `/git${asked}`,
-    headers: () => ({}),
+    headers: () => ({ 'x-forwarded-proto': 'https' }),
   })
   t.match(await checkProxy(silent, settings, ask), [
     {
       line: /refstream takes 127\.0\.0\.2 for .* connected from 127\.0\.0\.1; list the proxy in/,
+      isWarning: true,
+    },
+    {
+      line: /sees the scheme https instead of http, .* X-Forwarded-Proto in every request$/,
       isWarning: true,
     },
     { line: /does not pass on Git-Protocol/, isWarning: true },
