@@ -40,7 +40,9 @@ async function openExchange(t: Test, head: string, changes: Partial<Monitors> = 
     awaitsContinue,
   )
   const cut = async (): Promise<unknown> =>
-    (await metrics.clientsCut.get()).values.filter(({ value }) => value > 0).map(({ labels }) => labels.reason)
+    (await metrics.clientsCut.get()).values
+      .filter(({ value }) => value > 0)
+      .map(({ labels }) => labels.reason)
   return { exchange, client, clock, metrics, cut }
 }
 

@@ -160,7 +160,7 @@ t.test('what cannot be shared passes through, and is counted by why', async (t) 
   seen.objects = objects
   seen.states = [{ ...settled, unsettledMs: Infinity }]
   await passes()
-  t.same(await passedFor(), ['format', 'hook', 'unsettled'])
+  t.same(await passedFor(), ['hook', 'format', 'unsettled'])
   t.same(await counted(), { passed: 4 })
   t.equal(wrapper.packs(), 0)
 })
