@@ -205,6 +205,7 @@ async function start(
     ...{ settings: given, activity, cache, packs: packs.cache, listings, git, metrics, answers },
     ...{ limiter: limits.limiter, gate: limits.gate, leasesOpen: () => leases.size },
     leases: new LeaseService({ leases, subjects: origins.subjects }),
+    certificates: () => files.certificates.list(),
     gitVersion: installation.then(({ version }) => version),
     notReady: () => readiness.reason(),
     fleet: fleet && (() => fleet.status()),

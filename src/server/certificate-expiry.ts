@@ -59,6 +59,13 @@ export class CertificateExpiry {
     this.#check()
   }
 
+  /** Returns what is in use, the first to expire first. */
+  list(): { readonly setting: string; readonly expiresAt: string }[] {
+    return [...this.#recorded]
+      .sort(([, a], [, b]) => a.expiresMs - b.expiresMs)
+      .map(([setting, { expiresMs }]) => ({ setting, expiresAt: new Date(expiresMs).toISOString() }))
+  }
+
   close(): void {
     this.#stop?.()
     this.#stop = undefined

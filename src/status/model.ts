@@ -24,6 +24,8 @@ export interface Status {
   readonly listingBytes: number
   readonly upstreams: readonly UpstreamStatus[]
   readonly fleet?: FleetStatus | undefined
+  /** Those in use, the first to expire first. */
+  readonly certificates: readonly CertificateStatus[]
   /** By name, as in docs/settings.md: those that differ from their defaults. */
   readonly settings: Readonly<Record<string, unknown>>
 }
@@ -101,6 +103,12 @@ export interface UpstreamStatus {
   readonly quotient?: number | undefined
   /** Seconds since its last answer; undefined: there was none yet. */
   readonly answeredSecondsAgo?: number | undefined
+}
+
+export interface CertificateStatus {
+  /** The setting that names its file. */
+  readonly setting: string
+  readonly expiresAt: string
 }
 
 export interface FleetStatus {

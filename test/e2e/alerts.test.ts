@@ -1,5 +1,6 @@
 import t from 'tap'
 import { execFileSync } from 'node:child_process'
+import type { Status } from '../../src/status/model.js'
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Authority, type Pair } from '../support/certificates.js'
@@ -45,6 +46,16 @@ async function until<T>(told: Promise<T>, work: () => Promise<unknown>): Promise
   void told.finally(() => (end.isReached = true)).catch(() => {})
   while (!end.isReached) await work()
   return told
+}
+
+/** Resolves with what the live page shows, once that is so. */
+async function shown({ adminUrl }: SpawnedSidecar, holds: (status: Status) => boolean): Promise<Status> {
+  let status: Status | undefined
+  await eventually('it is shown', async () => {
+    status = JSON.parse((await ask(`${adminUrl}/v1/status`)).body.toString()) as Status
+    return holds(status)
+  })
+  return status!
 }
 
 /** Takes the place of a pair of files. */
@@ -116,6 +127,9 @@ t.test('a broken Git', async (t) => {
     ...{ level: 40, where: repository, ending: 'exit code 127' },
     msg: 'a Git process failed or reported an error',
   })
+  await shown(disk, ({ failures }) =>
+    failures.some(({ event, message }) => event === 'git' && message.includes('shared libraries')),
+  )
   wrapper.plan(undefined)
 })
 
@@ -137,6 +151,7 @@ t.test('a full disk', { skip: !isMounted && 'needs the right to mount a tmpfs' }
     directory: cacheDir,
     msg: /nearly full; new entries are served but not stored/,
   })
+  await shown(disk, ({ entries }) => entries.isShort)
   rmSync(file)
 })
 
@@ -149,6 +164,9 @@ t.test('a dead upstream', async (t) => {
   t.match(told, { upstream: new URL(disk.url).host })
   const found = await line(upstream, ({ msg }) => msg === 'an upstream request failed')
   t.match(found, { upstream: new URL(disk.url).host, reason: /ECONNREFUSED/ })
+  await shown(upstream, ({ upstreams }) =>
+    upstreams.some(({ name, breaker }) => name === new URL(disk.url).host && breaker === 'open'),
+  )
 })
 
 t.test('an expired certificate', async (t) => {
@@ -162,6 +180,10 @@ t.test('an expired certificate', async (t) => {
     msg: /clients refuse to connect; renew it/,
   })
   t.match(await complaint(viaUpstream()), /certificate/)
+  await shown(
+    upstream,
+    ({ at, certificates: [first] }) => first?.setting === 'tls-cert' && first.expiresAt < at,
+  )
   await eventually('the alert is about it', async () => {
     const settings = await prometheus.query('ALERTS{alertname="RefstreamCertificateExpiring"}')
     return settings.some(({ metric }) => metric['setting'] === 'tls-cert')

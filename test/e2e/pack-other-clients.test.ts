@@ -1,6 +1,7 @@
 import t from 'tap'
 import { execFile, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { inventory, makePackRepository } from '../support/pack-repository.js'
 import { git, gitEnvironment } from '../support/repositories.js'
@@ -30,7 +31,7 @@ const dulwich = (options: string): string[] => [
   `import sys; from dulwich import porcelain; porcelain.clone(sys.argv[1], sys.argv[2], ${options})`,
 ]
 
-/** Clients that are no Git of ours. They are not in package.json: NODE_PATH, PYTHONPATH and PATH tell where they are. */
+/** Clients that are no Git of ours. Those that are not in package.json are where PYTHONPATH and PATH tell. */
 const clients: Record<string, OtherClient> = {
   'isomorphic-git': {
     probe: ['node', '-e', `require('isomorphic-git')`],
@@ -48,7 +49,7 @@ const clients: Record<string, OtherClient> = {
 
 const environment = {
   ...gitEnvironment,
-  NODE_PATH: process.env['NODE_PATH'],
+  NODE_PATH: fileURLToPath(new URL('../../node_modules', import.meta.url)),
   PYTHONPATH: process.env['PYTHONPATH'],
 }
 const isHere = ([program = '', ...args]: readonly string[]): boolean =>

@@ -8,6 +8,7 @@ import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
+import { counted } from '../support/counted.js'
 import { eventually } from '../support/eventually.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { pending } from '../support/producers.js'
@@ -40,7 +41,7 @@ async function openExchange(t: Test, head: string, changes: Partial<Monitors> = 
     awaitsContinue,
   )
   const cut = async (): Promise<unknown> =>
-    (await metrics.clientsCut.get()).values.filter(({ value }) => value > 0).map(({ labels }) => labels.reason)
+    (await counted(metrics.clientsCut)).map(({ labels }) => labels.reason)
   return { exchange, client, clock, metrics, cut }
 }
 

@@ -29,6 +29,7 @@ const one: Status = {
   upstreams: [
     { name: 'u', breaker: 'closed', connections: 1, clientRequests: 4, upstreamRequests: 2, quotient: 0.5 },
   ],
+  certificates: [],
   settings: {},
 }
 

@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 
+/** Modules without imports that the page shares with other readers of the status. The page's files import them by their paths in src/: a browser ignores what leads above its root. */
+const shared = ['rates', 'units']
+
 /** The files of the page, by their paths at the admin address. */
 const files: Readonly<Record<string, string>> = {
   '/': 'index.html',
@@ -8,6 +11,7 @@ const files: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     ['main', 'client', 'search', 'view', 'table', 'format'].map((name) => [`/page/${name}.js`, `${name}.js`]),
   ),
+  ...Object.fromEntries(shared.map((name) => [`/status/${name}.js`, `../../status/${name}.js`])),
 }
 
 const types: Readonly<Record<string, string>> = {

@@ -1,4 +1,4 @@
-import { bytes, seconds } from './format.js'
+import { bytesText as bytes, secondsText as seconds } from '../../status/units.js'
 import { ask } from './client.js'
 
 const meanings = {

@@ -1,4 +1,6 @@
-import { below, bytes, partsOf, points, ratesBetween, seconds } from './format.js'
+import { ratesBetween } from '../../status/rates.js'
+import { bytesText as bytes, secondsText as seconds } from '../../status/units.js'
+import { below, partsOf, points } from './format.js'
 import { column, Table } from './table.js'
 
 /** Seconds of the lines. */
@@ -6,6 +8,7 @@ const historyMax = 120
 const byId = (id) => document.getElementById(id)
 const number = { number: true }
 const spare = { spare: true }
+const dayOf = (at) => at.slice(0, 10)
 const time = (at) => new Date(at).toLocaleTimeString()
 
 const hitters = (id, caption, show) =>
@@ -75,6 +78,14 @@ export class View {
     column('disk', (row) => bytes(row.bytes), number),
     column('memory', ({ memoryBytes }) => bytes(memoryBytes), number),
   ])
+  #certificates = new Table('certificates', '', [
+    column('setting', ({ setting }) => setting),
+    column(
+      'expires',
+      ({ expiresAt, has }) => (has ? `expired ${dayOf(expiresAt)}` : dayOf(expiresAt)),
+      number,
+    ),
+  ])
   #settings = new Table('settings', '', [
     column('name', ([name]) => name),
     column('value', ([, value]) => (typeof value === 'string' ? value : JSON.stringify(value))),
@@ -105,6 +116,9 @@ export class View {
     this.#leases.show(leases.next ?? [], (row) => `${row.repository} ${row.openedAt} ${row.reason}`)
     byId('upstreams-section').hidden = upstreams.length === 0
     this.#upstreams.show(upstreams, ({ name }) => name)
+    const expiring = status.certificates.map((each) => ({ ...each, has: each.expiresAt <= status.at }))
+    byId('certificates-section').hidden = expiring.length === 0
+    this.#certificates.show(expiring, ({ setting }) => setting)
     byId('top-span').textContent = `in ${seconds(top.spanSeconds)}`
     const byFills = top.byFills.map((row) => ({ ...row, key: byRepository(this.#root, row.key) }))
     for (const [table, of] of this.#top) table.show({ ...top, byFills }[of], ({ key }) => key)
@@ -121,7 +135,7 @@ export class View {
 
   #showRates(status) {
     if (!this.#before) return
-    const { perSecond, ratio } = ratesBetween(this.#before, status)
+    const { requests: perSecond, hitRatio: ratio } = ratesBetween(this.#before, status)
     this.#rates = [...this.#rates, perSecond].slice(-historyMax)
     this.#ratios = [...this.#ratios, ratio].slice(-historyMax)
     const rateText = perSecond.toFixed(perSecond < 10 ? 1 : 0)

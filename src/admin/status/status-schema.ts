@@ -76,5 +76,8 @@ export const statusSchema = z.object({
   fleet: z
     .object({ node: text, isEngineUp: z.boolean(), live: z.array(text), configured: z.array(text) })
     .optional(),
+  certificates: z.array(z.object({ setting: text, expiresAt: z.iso.datetime() })).meta({
+    description: 'Those in use, by the setting that names their file; the first to expire first.',
+  }),
   settings: z.record(text, z.unknown()).meta({ description: 'Those that differ from their defaults.' }),
 }) satisfies z.ZodType<Status>

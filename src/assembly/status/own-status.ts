@@ -7,7 +7,14 @@ import type { AdmissionGate } from '../../limits/admission/admission-gate.js'
 import type { RefListings } from '../../origin/ref-listings.js'
 import type { LeaseService } from '../../service/lease-service.js'
 import type { Activity } from '../../status/activity.js'
-import { shownMax, type FleetStatus, type Kept, type Leases, type Status } from '../../status/model.js'
+import {
+  shownMax,
+  type CertificateStatus,
+  type FleetStatus,
+  type Kept,
+  type Leases,
+  type Status,
+} from '../../status/model.js'
 import type { StreamCache } from '../../streamcache/index.js'
 import type { Metrics } from '../../telemetry/metrics.js'
 import { upstreamStatuses, type UpstreamAnswers } from './upstreams.js'
@@ -28,6 +35,7 @@ export interface OwnStatusParts {
   readonly notReady: () => string | undefined | Promise<string | undefined>
   readonly metrics: Metrics
   readonly answers: UpstreamAnswers
+  readonly certificates: () => readonly CertificateStatus[]
   /** undefined: this process is no node of a fleet. */
   readonly fleet: (() => FleetStatus) | undefined
 }
@@ -48,7 +56,8 @@ export class OwnStatus {
   }
 
   async make(): Promise<Status> {
-    const { activity, cache, packs, listings, git, limiter, gate, metrics, answers, fleet } = this.#parts
+    const { activity, cache, packs, listings, git, limiter, gate, metrics, answers, fleet, certificates } =
+      this.#parts
     const { notReady } = this.#parts
     const [reason, leases, upstreams] = await Promise.all([
       notReady(),
@@ -95,6 +104,7 @@ export class OwnStatus {
       listingBytes: listings.bytes,
       upstreams,
       ...(fleet && { fleet: fleet() }),
+      certificates: certificates(),
       settings: this.#settings,
     }
   }

@@ -11,6 +11,7 @@ export function frame(status: Status, before: Status | undefined, admin: string)
     ...section(`fills under way: ${status.fills.count}`, fillRows(status)),
     ...section('failures of late', failureRows(status)),
     ...section('leases', leaseRows(status)),
+    ...section('certificates that expire within 14 days', certificateRows(status)),
     ...section(`most requests in ${secondsText(status.top.spanSeconds)}`, topRows(status)),
   ]
 }
@@ -114,6 +115,15 @@ const leaseRows = ({ leases }: Status): Rows => [
       time(expiresAt),
       reason === undefined ? repository : `${repository} (${printable(reason)})`,
     ]),
+]
+
+const noticeMs = 14 * 86_400_000
+
+const certificateRows = ({ at, certificates }: Status): Rows => [
+  ['expires', 'setting'],
+  ...certificates
+    .filter(({ expiresAt }) => Date.parse(expiresAt) - Date.parse(at) < noticeMs)
+    .map(({ expiresAt, setting }) => [expiresAt <= at ? `expired ${expiresAt}` : expiresAt, setting]),
 ]
 
 const topRows = ({ top }: Status): Rows => [

@@ -35,6 +35,7 @@ export const accessMetrics = {
   proxyHeadersRefused: {
     type: 'counter',
     name: 'refstream_proxy_headers_refused_total',
+    fromZero: true,
     help: 'Connections of trusted proxies that were closed because their PROXY protocol header could not be used.',
     labels: {
       reason: {

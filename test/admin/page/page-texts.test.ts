@@ -1,7 +1,7 @@
 // What the page's scripts make of the API's answers, without a browser.
 import t from 'tap'
 
-type Format = Record<'partsOf' | 'below' | 'bytes' | 'seconds' | 'points', (...given: unknown[]) => unknown>
+type Format = Record<'partsOf' | 'below' | 'points', (...given: unknown[]) => unknown>
 const load = async (name: string): Promise<unknown> =>
   import(new URL(`../../../src/admin/page/${name}.js`, import.meta.url).href)
 

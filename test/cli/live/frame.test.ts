@@ -14,7 +14,7 @@ const quiet: Status = {
   ...{ top: { spanSeconds: 600, byRequests: [], byBytes: [], byFills: [] } },
   ...{ entries: { count: 0, bytes: 0, memoryBytes: 0, isShort: false } },
   ...{ packs: { count: 0, bytes: 0, memoryBytes: 0, isShort: false } },
-  ...{ listingBytes: 0, upstreams: [], settings: {} },
+  ...{ listingBytes: 0, upstreams: [], certificates: [], settings: {} },
 }
 
 t.test('at rest it is a few lines', async (t) => {
@@ -65,6 +65,10 @@ t.test('all that goes on has its lines', async (t) => {
       },
       { name: 'other:443', breaker: 'closed', connections: 0, clientRequests: 0, upstreamRequests: 0 },
     ],
+    certificates: [
+      { setting: 'tls-cert', expiresAt: at(1) },
+      { setting: 'peer-tls-cert', expiresAt: at(60 * 86_400) },
+    ],
     fleet: { node: 'a', isEngineUp: false, live: ['a', 'b'], configured: ['a', 'b', 'c'] },
   }
   t.same(frame(busy, quiet, 'unix:/run/admin'), [
@@ -89,6 +93,10 @@ t.test('all that goes on has its lines', async (t) => {
     'leases',
     '  expires   repository',
     '  12:00:09  a.git (push)',
+    '',
+    'certificates that expire within 14 days',
+    '  expires                           setting',
+    '  expired 2026-01-01T12:00:01.000Z  tls-cert',
     '',
     'most requests in 10 min',
     '  requests  repository',

@@ -8,6 +8,7 @@ import { peerOf, TrustedProxies } from '../../../src/access/proxies.js'
 import { ProxyProtocol } from '../../../src/server/proxy-protocol/proxy-protocol.js'
 import { createLog } from '../../../src/telemetry/log.js'
 import { Metrics } from '../../../src/telemetry/metrics.js'
+import { counted } from '../../support/counted.js'
 import { before, header1, header2, rawHeader2 } from '../../support/proxy-header.js'
 
 /** Starts an HTTP server that answers each request with its path, the length of its body, and its client. */
@@ -38,7 +39,7 @@ async function open(t: Test, trusted = '127.0.0.1', headerMs = 60_000) {
     return socket
   }
   const refused = async (): Promise<Record<string, number>> => {
-    const { values } = await metrics.proxyHeadersRefused.get()
+    const values = await counted(metrics.proxyHeadersRefused)
     return Object.fromEntries(values.map(({ labels, value }) => [String(labels.reason), value] as const))
   }
   return { server, proxyProtocol, dial, refused }

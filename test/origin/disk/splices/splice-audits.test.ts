@@ -3,6 +3,7 @@ import { SpliceAudits, type Spliced } from '../../../../src/origin/disk/splices/
 import { SpliceReports } from '../../../../src/origin/disk/splices/splice-reports.js'
 import type { Entry } from '../../../../src/streamcache/index.js'
 import { Metrics } from '../../../../src/telemetry/metrics.js'
+import { counted } from '../../../support/counted.js'
 import { FakeClock } from '../../../support/fake-clock.js'
 
 const quietMs = 10_000
@@ -22,9 +23,8 @@ function makeRig(): Rig {
   const log = { error: (...args: unknown[]) => void logged.push(args) }
   const reports = new SpliceReports({ enabled: true, metrics, log: log as never })
   const verdicts = async (): Promise<Record<string, number>> => {
-    const { values } = await metrics.spliceAudits.get()
-    const counted = values.filter(({ value }) => value > 0)
-    return Object.fromEntries(counted.map(({ labels, value }) => [String(labels.verdict), value]))
+    const values = await counted(metrics.spliceAudits)
+    return Object.fromEntries(values.map(({ labels, value }) => [String(labels.verdict), value]))
   }
   return { clock, reports, logged, audits: new SpliceAudits(reports, clock), verdicts }
 }
