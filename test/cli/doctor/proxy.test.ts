@@ -40,9 +40,9 @@ t.test('what a proxy does with the headers of its clients', async (t) => {
   const sidecar = await startSidecar(t, tempDir(t), { args })
   const settings = {
     trustedProxies: [{ address: '127.0.0.2', bits: 32 }],
-    forwardedHeader: 'x-forwarded-for',
+    forwardedHeader: 'x-forwarded-for' as const,
     remoteUserHeader: 'x-remote-user',
-  } as const
+  } satisfies Parameters<typeof checkProxy>[1]
   const ask: AskSidecar = async (path) => {
     const response = await fetch(sidecar.adminUrl + path)
     return { status: response.status, body: await response.json() }

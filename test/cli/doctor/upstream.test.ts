@@ -10,16 +10,25 @@ import { checkUpstreams } from '../../../src/cli/doctor/upstream.js'
 import { readFlags, resolveSettings } from '../../../src/config/settings.js'
 import { Git } from '../../../src/git/process/git.js'
 import { Authority, type Pair } from '../../support/certificates.js'
+import { eventually } from '../../support/eventually.js'
 import { gitEnvironment, makeRepository } from '../../support/repositories.js'
 import { startSmartServer } from '../../support/smart-server.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-async function check(t: Test, upstream: string, flags: Record<string, string> = {}, paths: string[] = []) {
-  const git = new Git({ path: 'git', environment: gitEnvironment })
+async function check(
+  t: Test,
+  upstream: string,
+  flags: Record<string, string> = {},
+  paths: string[] = [],
+  environment: NodeJS.ProcessEnv = {},
+) {
+  const git = new Git({ path: 'git', environment: { ...gitEnvironment, ...environment } })
   t.teardown(() => git.close())
-  return checkUpstreams(resolveSettings(readFlags({ upstream, ...flags })), {
+  const checked = await checkUpstreams(resolveSettings(readFlags({ upstream, ...flags })), {
     ...{ git, gitVersion: '2.50.0', environment: {}, paths },
   })
+  await eventually('no Git process runs', () => git.running === 0)
+  return checked
 }
 
 async function portOf(t: Test, server: Server & { closeAllConnections(): void }): Promise<number> {
@@ -123,4 +132,13 @@ t.test('refstream’s own credentials', async (t) => {
     line: /there is no credential for it, so requests go without; /,
     isWarning: true,
   })
+
+  const asked = join(tempDir(t), 'asked')
+  const helper = `!f() { echo "$1" >> ${asked}; test "$1" != get || printf 'username=me\\npassword=word\\n'; }; f`
+  const environment = {
+    ...{ GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'credential.helper', GIT_CONFIG_VALUE_0: helper },
+  }
+  const helped = await check(t, url, service, ['r.git'], environment)
+  t.match(helped.findings[2], { line: /wants another credential/, wrong: true })
+  t.equal(readFileSync(asked, 'utf8').trim(), 'get', 'the helper is not told to forget it')
 })
