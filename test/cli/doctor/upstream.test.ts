@@ -113,8 +113,8 @@ t.test('TLS: an authority that is not known, and certificates that expire', asyn
 })
 
 t.test('refstream’s own credentials', async (t) => {
-  const url = await serve(t, (_request, response) => {
-    response.statusCode = 401
+  const url = await serve(t, (request, response) => {
+    response.statusCode = request.url?.startsWith('/r.git') ? 401 : 404
     response.end()
   })
   const upstreamCredentialFile = join(tempDir(t), 'credentials')
@@ -138,7 +138,10 @@ t.test('refstream’s own credentials', async (t) => {
   const environment = {
     ...{ GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'credential.helper', GIT_CONFIG_VALUE_0: helper },
   }
-  const helped = await check(t, url, service, ['r.git'], environment)
-  t.match(helped.findings[2], { line: /wants another credential/, wrong: true })
-  t.equal(readFileSync(asked, 'utf8').trim(), 'get', 'the helper is not told to forget it')
+  const helped = await check(t, url, service, ['nothing.git'], environment)
+  t.match(helped.findings[2], {
+    line: /status 404: .* refstream's credential may not read it; /,
+    wrong: true,
+  })
+  t.equal(readFileSync(asked, 'utf8').trim(), 'get', 'the helper is not told to store it')
 })
