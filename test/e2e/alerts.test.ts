@@ -67,6 +67,8 @@ function replace(pair: Pair, next: Pair): void {
 const root = tempDir(t)
 const work = tempDir(t)
 const repository = makeRepository(root, 'r.git')
+// One for which no failure is in force.
+const other = makeRepository(root, 'other.git')
 const small = tempDir(t)
 const isMounted = mountSmall(small)
 const cacheDir = join(small, 'cache')
@@ -120,8 +122,11 @@ t.test('a broken Git', async (t) => {
   wrapper.plan(`echo 'git: error while loading shared libraries: libz.so.1' >&2; exit 127\n`)
   git(repository, 'update-ref', 'refs/heads/changed-again', 'main')
   const request = (): Promise<unknown> => ask(infoRefs(disk.url, 'r.git'))
-  await until(prometheus.alert('RefstreamErrors', instanceOf(disk)), request)
-  t.match(await prometheus.alert('RefstreamFillsFailing', instanceOf(disk)), { kind: 'advertisement' })
+  const told = ['RefstreamErrors', 'RefstreamFillsFailing'].map((name) =>
+    prometheus.alert(name, instanceOf(disk)),
+  )
+  const [, failing] = await until(Promise.all(told), request)
+  t.match(failing, { kind: 'advertisement' })
   const found = await line(disk, ({ stderr }) => /shared libraries/.test(String(stderr)))
   t.match(found, {
     ...{ level: 40, where: repository, ending: 'exit code 127' },
@@ -142,8 +147,8 @@ t.test('a full disk', { skip: !isMounted && 'needs the right to mount a tmpfs' }
   }
   let changes = 0
   await until(prometheus.alert('RefstreamStoreFull', instanceOf(disk)), async () => {
-    git(repository, 'update-ref', `refs/heads/changed-${++changes}`, 'main')
-    const { status } = await ask(infoRefs(disk.url, 'r.git'))
+    git(other, 'update-ref', `refs/heads/changed-${++changes}`, 'main')
+    const { status } = await ask(infoRefs(disk.url, 'other.git'))
     if (status !== 200) t.fail(`a client got ${status}`)
   })
   t.match(await line(disk, ({ msg }) => /filesystem of the cache/.test(String(msg))), {

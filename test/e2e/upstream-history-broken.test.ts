@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { join } from 'node:path'
 import { startServer } from '../../src/index.js'
 import { Upstreams } from '../../src/origin/upstream/upstreams.js'
+import { staleAnswer } from '../support/history.js'
 import { createHistoryRepository } from '../support/history-repository.js'
 import { runHistory, type History, type RunOptions } from '../support/history-run.js'
 import { startPlainServer } from '../support/plain-server.js'
@@ -62,7 +63,7 @@ for (const { setting, bound, brokenMs } of rules) {
         ;({ violations } = await history(t, setting, { seed, ...(bound && { bound }) }))
         t.comment(`seed ${seed}: ${violations.slice(0, 2).join('; ')}`)
       }
-      t.match(violations.join('\n'), /stale: version \d+, [\d.]+ ms after version \d+ was in place/)
+      t.match(violations.join('\n'), staleAnswer)
     },
   )
 }

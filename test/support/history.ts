@@ -24,6 +24,10 @@ export interface Bound {
   readonly maxAgeMs: number
 }
 
+/** What is said of a read that is older than it may be: than its start, or than another read before it. */
+export const staleAnswer =
+  /stale: version \d+, [\d.]+ ms after version \d+ was in place|went back from version \d+ to \d+/
+
 /**
  * Checks whether there is, for each register, an order of all reads and writes that agrees with their times, in which each
  * read sees the write before it. The result is exact: an empty list means yes. Otherwise it returns violations in words,
