@@ -1,4 +1,5 @@
 import { askAdmin } from './admin-client.js'
+import { printable } from './live/printable.js'
 
 /** A sidecar that does not answer, or not as asked. The message is for the operator. */
 export class AdminFault extends Error {
@@ -13,6 +14,6 @@ export async function read(admin: string, path: string): Promise<unknown> {
   if (status === 200) return body
   const { detail } = Object(body) as { detail?: unknown }
   throw new AdminFault(
-    `${admin} answers with status ${status}${typeof detail === 'string' ? `: ${detail}` : ''}`,
+    `${admin} answers with status ${status}${typeof detail === 'string' ? `: ${printable(detail)}` : ''}`,
   )
 }

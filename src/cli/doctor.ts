@@ -10,6 +10,7 @@ import { adminUrl, askAdmin } from './admin-client.js'
 import { describeIdleRules } from './idle-rules.js'
 import { checkCache } from './doctor/cache.js'
 import { checkCertificates } from './doctor/certificates.js'
+import { printable } from './live/printable.js'
 import { fine, printed, warning, wrong, type Finding } from './doctor/finding.js'
 import { checkClock, type ClockReading } from './doctor/clock.js'
 import { checkCacheFilesystem, checkRoot } from './doctor/filesystem.js'
@@ -112,7 +113,8 @@ function reportAll(findings: readonly Finding[]): void {
 }
 
 function report(finding: Finding): void {
-  process.stdout.write(`${printed(finding)}\n`)
+  // It may quote other servers, and names of files.
+  process.stdout.write(`${printable(printed(finding))}\n`)
   if (finding.wrong) process.exitCode = 1
 }
 

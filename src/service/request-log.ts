@@ -1,3 +1,4 @@
+import type { EndedRequest } from '../status/request-tail.js'
 import type { Log } from '../telemetry/log.js'
 import type { LogIds } from '../telemetry/tracing/scope.js'
 import { printablePath } from '../telemetry/printable-path.js'
@@ -23,20 +24,12 @@ export interface ProtocolDetails {
 }
 
 /** A request that has ended. */
-export interface LoggedRequest {
-  readonly id: string
-  readonly kind: string
+export interface LoggedRequest extends Pick<
+  EndedRequest,
+  'id' | 'kind' | 'outcome' | 'sentBytes' | 'elapsedMs' | 'waitedMs' | 'firstByteMs' | 'user'
+> {
+  /** As the client asked for it. */
   readonly repository: string | undefined
-  readonly outcome: string | undefined
-  readonly sentBytes: number
-  /** Milliseconds since it arrived. */
-  readonly elapsedMs: number
-  /** Milliseconds that it has waited for admission. */
-  readonly waitedMs: number
-  /** Milliseconds until the first byte of its answer; undefined: it has none. */
-  readonly firstByteMs: number | undefined
-  /** The name that its client was authenticated as. */
-  readonly user: string | undefined
   /** undefined: it is not sampled. */
   readonly trace?: { readonly ids: LogIds } | undefined
   readonly details: () => ProtocolDetails

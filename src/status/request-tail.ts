@@ -62,6 +62,8 @@ export interface TailedRequests {
 export interface Wanted {
   /** Most of them in one answer; the next one goes on behind them. */
   readonly max: number
+  /** Milliseconds for which requests are looked at for one answer; left out: as long as it takes. */
+  readonly forMs?: number
   readonly is?: (request: TailedRequest) => boolean
 }
 
@@ -108,22 +110,30 @@ export class RequestTail {
   }
 
   /** @param from `next` of the last answer; undefined: the reader begins */
-  read(from?: number, { max, is = () => true }: Wanted = { max: Infinity }): TailedRequests {
+  read(from?: number, wanted: Wanted = { max: Infinity }): TailedRequests {
+    const { max, forMs = Infinity, is = () => true } = wanted
     const count = this.#count
     if (!this.#isRead) this.#keptFrom = count
-    this.#until = this.#now() + this.#options.keepMs
+    const now = this.#now()
+    this.#until = now + this.#options.keepMs
     // A process that was started again counts from zero.
     if (from === undefined || from > count) return { requests: [], dropped: 0, next: count }
     const first = Math.max(from, this.#keptFrom, count - this.#options.max)
     const requests: TailedRequest[] = []
     let next = first
-    for (; next < count && requests.length < max; next++) {
+    while (next < count && requests.length < max) {
       const request = this.#ring[next % this.#options.max]!
       if (is(request)) requests.push(request)
+      next++
+      if (this.#now() - now > forMs) break
     }
     return { requests, dropped: first - from, next }
   }
 }
+
+/** Characters of a path and of a name that are kept: they come from clients. */
+const repositoryMax = 512
+const userMax = 256
 
 const rounded = (ms: number): number => Math.round(ms * 10) / 10
 
@@ -137,10 +147,10 @@ function tailed(request: EndedRequest): TailedRequest {
     at: Date.now(),
     ...{ id, transport, method, kind, version, outcome, sentBytes },
     ...{ ms: rounded(elapsedMs), waitedMs: rounded(waitedMs) },
-    ...(repository !== undefined && { repository }),
+    ...(repository !== undefined && { repository: repository.slice(0, repositoryMax) }),
     ...(status !== undefined && { status }),
     ...(firstByteMs !== undefined && { firstByteMs: rounded(firstByteMs) }),
-    ...(user !== undefined && { user }),
+    ...(user !== undefined && { user: user.slice(0, userMax) }),
     ...(client !== undefined && { client: String(client) }),
     ...(scheme !== undefined && { scheme: String(scheme) }),
   }

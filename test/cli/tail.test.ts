@@ -7,6 +7,7 @@ import type { TailedRequest } from '../../src/status/request-tail.js'
 import { runCommand } from '../support/command.js'
 import { eventually } from '../support/eventually.js'
 import { ask, infoRefs } from '../support/http-client.js'
+import { startHttpServer } from '../support/http-server.js'
 import { makeRepository } from '../support/repositories.js'
 import { cleanEnvironment, program, startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -98,4 +99,14 @@ t.test('without a sidecar, or with a glob that is none, it says so', async (t) =
   t.match(await runCommand(['tail', '--admin', adminUrl, '--repository', '[b-a]']), {
     ...{ status: 1, stderr: /answers with status 400: repository: .*\n$/ },
   })
+})
+
+t.test('what a server says cannot change the terminal', async (t) => {
+  const port = await startHttpServer(t, (_request, response) => {
+    response.writeHead(500, { 'Content-Type': 'application/json' })
+    response.end(JSON.stringify({ detail: 'a\u001b[2Jb' }))
+  })
+  const { status, stderr } = await runCommand(['tail', '--admin', `127.0.0.1:${port}`])
+  t.equal(status, 1)
+  t.match(stderr, 'status 500: a\\x1b[2Jb\n')
 })

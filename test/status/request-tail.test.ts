@@ -59,6 +59,26 @@ t.test('what makes work to find out is asked for only while there is a reader', 
   ])
 })
 
+t.test('an answer takes no longer than it may, and the next one goes on behind it', async (t) => {
+  let now = 0
+  const tail = new RequestTail({ max: 9, keepMs: 100, now: () => now })
+  const { next: from } = tail.read()
+  for (const name of ['a', 'b', 'c']) tail.add(request(name))
+  const isSlow = (): boolean => (now += 4) > 0
+  const first = tail.read(from, { max: 9, forMs: 5, is: isSlow })
+  t.equal(first.requests.length, 2)
+  const second = tail.read(first.next, { max: 9, forMs: 5 })
+  t.same([second.requests.length, second.dropped], [1, 0])
+})
+
+t.test('what clients have made long is cut', async (t) => {
+  const tail = new RequestTail({ max: 9, keepMs: 100, now: () => 0 })
+  const { next } = tail.read()
+  tail.add({ ...request('a'.repeat(4096)), user: 'u'.repeat(4096) })
+  const [kept] = tail.read(next).requests
+  t.same([kept?.repository?.length, kept?.user?.length], [512, 256])
+})
+
 t.test('requests of several processes are put in order', async (t) => {
   const at = (time: number): TailedRequest => ({
     ...{ at: time, id: '', transport: 'http', method: 'GET', kind: 'advertisement', version: 2 },

@@ -62,8 +62,13 @@ export function requestsEndpoints(source: Pick<StatusSource, 'requests'>): Endpo
   ]
 }
 
+/** Most characters of a glob: each request is compared with it. */
+const globMax = 512
+
 /** @throws Problem */
 function checkGlob(glob: string | undefined): void {
+  if (glob !== undefined && glob.length > globMax)
+    throw new Problem(400, `repository: it has more than ${globMax} characters`)
   try {
     if (glob !== undefined) repositoryMatcher(glob)
   } catch (error) {

@@ -16,8 +16,9 @@ import type { OwnStatus } from './own-status.js'
 
 /** The name of a process that is alone. */
 const alone = '0'
-/** Most requests in an answer of each process. */
+/** Most requests in an answer of each process, and milliseconds in which they are found: the event loop waits meanwhile. */
 const requestsMax = 1000
+const searchMs = 5
 
 /** The status of this process, or of all workers if it is one. Questions that come while one is answered get its answer. */
 export class WholeStatus implements StatusSource {
@@ -68,11 +69,12 @@ export class WholeStatus implements StatusSource {
   }
 
   #read({ from, repository, outcomes }: RequestsQuestion): TailedRequests {
+    const wanted = outcomes && new Set(outcomes)
     const matches = repository === undefined ? undefined : repositoryMatcher(repository)
     const is = ({ repository: path, outcome }: TailedRequest): boolean => {
-      if (outcomes && !outcomes.includes(outcome)) return false
+      if (wanted && !wanted.has(outcome)) return false
       return !matches || (path !== undefined && matches({ path, refersTo: () => true }))
     }
-    return this.#activity.tail.read(from?.[this.#name], { max: requestsMax, is })
+    return this.#activity.tail.read(from?.[this.#name], { max: requestsMax, forMs: searchMs, is })
   }
 }

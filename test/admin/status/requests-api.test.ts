@@ -23,6 +23,10 @@ t.test('questions are passed on, and what is wrong with one is said', async (t) 
   ])
   for (const from of ['x', '1', '1:', '1:-1', '1:5,', '__proto__:1'])
     t.match(await call('GET', `/v1/requests?from=${from}`), { status: 400 }, from)
+  t.match(await call('GET', `/v1/requests?repository=${'*a'.repeat(300)}`), {
+    status: 400,
+    body: { detail: /more than 512 characters/ },
+  })
   t.match(await call('GET', '/v1/requests?repository=[b-a]'), {
     status: 400,
     body: { detail: /^repository: .*ends before it begins/ },
