@@ -1,20 +1,14 @@
 import t from 'tap'
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import type { RequestListener } from 'node:http'
 import { createServer as createNetServer, type AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import { runCommand } from '../support/command.js'
+import { startHttpServer } from '../support/http-server.js'
 
 /** Starts a server that answers as an admin address does. @returns its address */
-async function admin(t: Test, answer: RequestListener): Promise<string> {
-  const server = createServer(answer).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
-}
+const admin = async (t: Test, answer: RequestListener): Promise<string> =>
+  `127.0.0.1:${await startHttpServer(t, answer)}`
 
 t.test('a sidecar that is ready: 0', async (t) => {
   const asked: string[] = []

@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,6 +9,22 @@ import { startOtlpSink, tracedClient } from '../support/otlp-sink.js'
 import { git, makeRepository } from '../support/repositories.js'
 import { startSidecar } from '../support/sidecar.js'
 import { tempDir } from '../support/temp-dir.js'
+
+const waitForGo = 'while [ ! -f "$dir/go" ]; do sleep 0.02; done'
+
+/** Starts a sidecar that is traced, and whose Git waits for the signal `go`. */
+async function startWaiting(t: Test) {
+  const sink = await startOtlpSink(t)
+  const root = tempDir(t)
+  const repository = makeRepository(root, 'r.git')
+  const wrapper = makeGitWrapper(t)
+  wrapper.plan(waitForGo)
+  const sidecar = await startSidecar(t, root, {
+    args: ['--traces', 'otlp', '--git', wrapper.path],
+    environment: sink.environment,
+  })
+  return { sink, repository, wrapper, sidecar, url: infoRefs(sidecar.url, 'r.git') }
+}
 
 t.test('a clone is one trace, from the request to what Git itself tells of its work', async (t) => {
   const sink = await startOtlpSink(t)
@@ -81,21 +97,10 @@ t.test('a clone is one trace, from the request to what Git itself tells of its w
   t.match(line, { trace_id: traceId, span_id: request.spanId })
 })
 
-const waitForGo = 'while [ ! -f "$dir/go" ]; do sleep 0.02; done'
-
 t.test(
   'all that wait for one fill are linked to it, and it is part of the trace that began it',
   async (t) => {
-    const sink = await startOtlpSink(t)
-    const root = tempDir(t)
-    makeRepository(root, 'r.git')
-    const wrapper = makeGitWrapper(t)
-    wrapper.plan(waitForGo)
-    const sidecar = await startSidecar(t, root, {
-      args: ['--traces', 'otlp', '--git', wrapper.path],
-      environment: sink.environment,
-    })
-    const url = infoRefs(sidecar.url, 'r.git')
+    const { sink, wrapper, sidecar, url } = await startWaiting(t)
     const [first, second, unsampled] = [tracedClient(), tracedClient(), tracedClient(false)]
     const answers = [ask(url, { headers: first.headers })]
     await eventually('Git runs', () => wrapper.runs().length === 1)
@@ -131,16 +136,7 @@ t.test(
 t.test(
   'a fill that was gathered for is part of the trace that gathered first, not of the one before',
   async (t) => {
-    const sink = await startOtlpSink(t)
-    const root = tempDir(t)
-    const repository = makeRepository(root, 'r.git')
-    const wrapper = makeGitWrapper(t)
-    wrapper.plan(waitForGo)
-    const sidecar = await startSidecar(t, root, {
-      args: ['--traces', 'otlp', '--git', wrapper.path],
-      environment: sink.environment,
-    })
-    const url = infoRefs(sidecar.url, 'r.git')
+    const { sink, repository, wrapper, sidecar, url } = await startWaiting(t)
     const [before, gatherer] = [tracedClient(), tracedClient()]
     const answers = [ask(url, { headers: before.headers })]
     await eventually('Git runs', () => wrapper.runs().length === 1)

@@ -1,21 +1,13 @@
 import t, { type Test } from 'tap'
-import { once } from 'node:events'
-import { createServer, request, type IncomingHttpHeaders, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { request, type IncomingHttpHeaders, type RequestListener } from 'node:http'
 import { checkProxy, type AskSidecar } from '../../../src/cli/doctor/proxy.js'
 import { runCommand } from '../../support/command.js'
+import { startHttpServer } from '../../support/http-server.js'
 import { startSidecar } from '../../support/sidecar.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-async function serve(t: Test, listener: RequestListener): Promise<URL> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-}
+const serve = async (t: Test, listener: RequestListener): Promise<URL> =>
+  new URL(`http://127.0.0.1:${await startHttpServer(t, listener)}`)
 
 /** Starts a proxy that connects from 127.0.0.2, which the sidecar trusts. */
 const startProxy = (t: Test, to: string, { path = (asked) => asked, headers }: Rewriting): Promise<URL> =>

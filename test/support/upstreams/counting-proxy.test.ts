@@ -4,17 +4,11 @@ import { createServer, request, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import { ask, raw } from '../http-client.js'
+import { startHttpServer } from '../http-server.js'
 import { startCountingProxy, type CountingProxy } from './counting-proxy.js'
 
-async function startBehind(t: Test, listener: RequestListener): Promise<CountingProxy> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return startCountingProxy(t, { port: (server.address() as AddressInfo).port })
-}
+const startBehind = async (t: Test, listener: RequestListener): Promise<CountingProxy> =>
+  startCountingProxy(t, { port: await startHttpServer(t, listener) })
 
 t.test('requests and responses pass as they are, and are counted', async (t) => {
   const proxy = await startBehind(t, (request, response) => {
