@@ -43,3 +43,10 @@ export function urlOf(address: Address | UnixAddress): string {
   const { host, port, tls } = address
   return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
+
+/** Returns an address as `--listen` takes it. */
+export function addressText(address: Address | UnixAddress): string {
+  if ('path' in address) return `unix:${address.path}`
+  const { host, port, tls } = address
+  return `${tls ? 'tls:' : ''}${host.includes(':') ? `[${host}]` : host}:${port}`
+}

@@ -11,6 +11,13 @@ t.test('only what differs from the defaults is shown', async (t) => {
   t.same(changed({ logLevel: 'info' }), { root: '/srv/git' }, 'a default that was given is a default')
 })
 
+t.test('addresses are shown as settings take them', async (t) => {
+  for (const address of ['127.0.0.1:9000', '[::1]:8443', 'unix:/run/refstream.sock', '0.0.0.0:9090'])
+    t.equal(changed({ listen: address })['listen'], address)
+  const tls = { listen: 'tls:0.0.0.0:8443', tlsCert: '/c.pem', tlsKey: '/k.pem' }
+  t.equal(changed(tls)['listen'], tls.listen)
+})
+
 t.test('no secret is shown', async (t) => {
   const shown = JSON.stringify(
     changed({
