@@ -126,7 +126,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   write(`${components}/monitoring/prometheus-rule.yaml`, rule)
   write(`${components}/dashboard/grafana-dashboard.json`, dashboard)
   const { createProgram } = await import('../dist/cli/program.js')
+  const settingFlags = await import('../dist/cli/setting-flags.js')
   const { wordsOf } = await import('../dist/cli/completion/words.js')
   const { packageVersion } = await import('../dist/config/version.js')
-  write('../man/refstream.1', manPage(wordsOf(createProgram()), options, packageVersion()))
+  write('../man/refstream.1', manPage(wordsOf(createProgram(settingFlags)), options, packageVersion()))
 }

@@ -10,7 +10,7 @@ import { readFlags, resolveSettings } from './config/settings.js'
 import { startSidecar, type Sidecar } from './assembly/sidecar.js'
 import { createLog, type Log } from './telemetry/log.js'
 
-export { ConfigError } from './config/settings.js'
+export { ConfigError } from './config/config-error.js'
 export type { Settings, Sidecar, Log }
 
 /** Settings in the form of flags (`'127.0.0.1:0'`, `'64MiB'`), by the keys of `Settings`; see docs/settings.md. */

@@ -2,6 +2,7 @@ import t from 'tap'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createProgram } from '../src/cli/program.js'
+import * as settingFlags from '../src/cli/setting-flags.js'
 import { wordsOf, type CommandWords } from '../src/cli/completion/words.js'
 import * as optionTable from '../src/config/options.js'
 import { packageVersion } from '../src/config/version.js'
@@ -42,7 +43,7 @@ t.test('generated pages are up to date', async (t) => {
       'rule.yaml',
       prometheusRule(rulesFile()),
     ),
-    'man/refstream.1': manPage(wordsOf(createProgram()), optionTable, packageVersion()),
+    'man/refstream.1': manPage(wordsOf(createProgram(settingFlags)), optionTable, packageVersion()),
     'docs/settings.md': settingsPage(optionTable),
     'docs/metrics.md': metricsPage(metricSubjects),
     'docs/runbook.md': runbookPage(notice),

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import { entriesAtMost } from '../limits/entries-at-most.js'
 
 export interface DecisionCacheOptions {
   /**
@@ -36,7 +37,7 @@ export class DecisionCache<D extends object> {
 
   constructor(options: DecisionCacheOptions) {
     this.#options = options
-    this.#cached = new LRUCache({ max: options.max, ttl: Math.max(options.forMs, 1) })
+    this.#cached = new LRUCache({ ...entriesAtMost(options.max), ttl: Math.max(options.forMs, 1) })
   }
 
   /** Resolves with the decision for a key. @throws what `decide` throws, which is shared by waiting requests and not cached */

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { BlockList, isIP, SocketAddress, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { parseForwarded } from './forwarded.js'
+import { entriesAtMost } from '../limits/entries-at-most.js'
 
 /** A proxy whose forwarding headers are trusted: a network, an address (all of its bits), or any peer on a Unix socket. */
 export type TrustedProxy = { readonly address: string; readonly bits: number } | 'unix'
@@ -64,7 +65,7 @@ export class TrustedProxies {
   readonly #list = new BlockList()
   /** Caches `check`, which takes microseconds, for the addresses used last. */
   readonly #trusted = new LRUCache<string, boolean>({
-    max: 10_000,
+    ...entriesAtMost(10_000),
     memoMethod: (address) => this.#list.check(address, familyOf(address)),
   })
   readonly #unix: boolean

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { repositoryPathMax } from '../git/state/repository-path.js'
 import { changedRefs, changedRefsMax, MalformedRefName } from '../service/changed-refs.js'
 import type { LeaseService, LeaseView } from '../service/lease-service.js'

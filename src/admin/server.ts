@@ -32,7 +32,8 @@ const lateCheckMs = 5000
 
 /** Creates the server of the admin API: metrics, health checks, leases, webhooks. */
 export function createAdminServer(options: AdminServerOptions): Server {
-  const document = openApi(options.endpoints, options.version)
+  let made: object | undefined
+  const document = (): object => (made ??= openApi(options.endpoints, options.version))
   const { metrics, log } = options
   const bodies = new RequestBodies(bodiesMax, () => metrics.adminRefused.inc({ reason: 'bodies' }))
   const hosts = new Hosts(options.hosts ?? [])
@@ -63,7 +64,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
 
 async function answer(
   { metrics, scrape, notReady, endpoints, tokens }: AdminServerOptions,
-  document: object,
+  document: () => object,
   bodies: RequestBodies,
   request: IncomingMessage,
   response: ServerResponse,
@@ -91,7 +92,7 @@ async function answer(
     response.end(body)
   } else if (path === '/openapi.json') {
     response.writeHead(200, { 'Content-Type': 'application/json' })
-    response.end(JSON.stringify(document))
+    response.end(JSON.stringify(document()))
   } else
     text(
       response,

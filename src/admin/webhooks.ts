@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import { RepositoryNotFound } from '../origin/faults/errors.js'
 import type { LeaseService } from '../service/lease-service.js'
 import { Problem, type BodyCheck, type Call, type Endpoint } from './endpoint.js'

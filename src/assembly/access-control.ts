@@ -47,20 +47,17 @@ export function openAccessControl(
   const authorizer = openAuthorizer(settings, metrics, log, tracing)
   const caching = { forMs: settings.authCacheSeconds * 1000, max: decisionsMax }
   const { passwords } = files
-  const passwordDecisions = new DecisionCache<PasswordDecision>({ ...caching, timeIndependent: true })
-  const authorizerDecisions = new DecisionCache<AuthorizerDecision>(caching)
+  const passwordDecisions =
+    passwords && new DecisionCache<PasswordDecision>({ ...caching, timeIndependent: true })
+  const authorizerDecisions = authorizer && new DecisionCache<AuthorizerDecision>(caching)
   files.onReloaded((what) => {
-    if (what === 'auth-htpasswd') passwordDecisions.clear()
+    if (what === 'auth-htpasswd') passwordDecisions?.clear()
   })
   const fixedRules = settings.access && new Rules(settings.access)
   const access = new Access({
     tokens: files.tokens,
-    passwords: passwords && {
-      file: passwords,
-      checks,
-      decisions: passwordDecisions,
-    },
-    authorizer: authorizer && { service: authorizer, decisions: authorizerDecisions },
+    passwords: passwords && passwordDecisions && { file: passwords, checks, decisions: passwordDecisions },
+    authorizer: authorizer && authorizerDecisions && { service: authorizer, decisions: authorizerDecisions },
     rules: fixedRules ? () => fixedRules : files.rules,
     locate,
   })
@@ -70,8 +67,8 @@ export function openAccessControl(
     clientName: (socket) => files.tls?.nameOf(socket),
     proxies: new TrustedProxies(settings.trustedProxies ?? [], settings.forwardedHeader),
     forgetDecisions: () => {
-      passwordDecisions.clear()
-      authorizerDecisions.clear()
+      passwordDecisions?.clear()
+      authorizerDecisions?.clear()
     },
     close: async () => {
       authorizer?.close()

@@ -1,5 +1,5 @@
 import type { Settings } from '../config/options.js'
-import { ConfigError } from '../config/settings.js'
+import { ConfigError } from '../config/config-error.js'
 import { descriptorLimit, othersMin, raiseLimit, requestsWithin } from '../limits/file-descriptors.js'
 import type { Log } from '../telemetry/log.js'
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Settings } from '../config/options.js'
-import { ConfigError } from '../config/settings.js'
+import { ConfigError } from '../config/config-error.js'
 
 /** Paths relative to the root by Gitaly's storage names; the root itself is an empty path. */
 export type Storages = ReadonlyMap<string, string>

@@ -1,5 +1,5 @@
 import type { Settings } from '../config/options.js'
-import { ConfigError } from '../config/settings.js'
+import { ConfigError } from '../config/config-error.js'
 import { packageVersion } from '../config/version.js'
 import { UpstreamClient } from '../origin/upstream/client/upstream-client.js'
 import { atMostEvery, type Log } from '../telemetry/log.js'

@@ -1,5 +1,5 @@
 import { readSettingFile } from '../config/files.js'
-import { ConfigError } from '../config/settings.js'
+import { ConfigError } from '../config/config-error.js'
 
 /** Reads the secret that signs webhooks; undefined: none is configured. @throws ConfigError */
 export function readWebhookSecret(path: string | undefined): string | undefined {

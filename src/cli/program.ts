@@ -1,35 +1,47 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { ConfigError } from '../config/settings.js'
+import { ConfigError } from '../config/config-error.js'
 import { packageVersion } from '../config/version.js'
 import type { DoctorFlags } from './doctor.js'
 import { addLeaseCommand } from './lease.js'
 import { addCompletionCommand } from './completion/completion.js'
-import { firstSteps } from './first-steps.js'
 import { addHookCommand } from './hook.js'
 import { AdminFault } from './admin-read.js'
 import { addReadyCommand } from './ready.js'
 import { addTailCommand } from './tail.js'
 import { addTopCommand } from './top.js'
-import { addSettingFlags, parseFlags, type Flags } from './setting-flags.js'
+import type { Examples, Flags } from './setting-flags.js'
 
 /** Exit code for mistakes in the command line or the configuration. */
 const usageExit = 2
 
+/**
+ * Commands that take settings, or list the flags of those that do. The others do without the settings and the library that
+ * checks them, whose loading takes longer than all the rest: hooks and scripts wait for them.
+ */
+const commandsOfSettings = ['serve', 'doctor', 'help', 'completion']
+
 /** Parses the command line and runs the command. */
 export async function run(argv: readonly string[]): Promise<void> {
   const [command = '', ...rest] = argv.slice(2)
+  const settingFlags = argv.slice(2).some((word) => commandsOfSettings.includes(word))
+    ? await import('./setting-flags.js')
+    : undefined
   const takesSettings = command === 'serve' || command === 'doctor'
-  const { args, mistakes } = takesSettings
-    ? parseFlags(rest, command === 'doctor', command === 'doctor' ? ['--url'] : [])
-    : { args: rest, mistakes: [] }
+  const { args, mistakes } =
+    takesSettings && settingFlags
+      ? settingFlags.parseFlags(rest, command === 'doctor', command === 'doctor' ? ['--url'] : [])
+      : { args: rest, mistakes: [] }
   try {
-    await createProgram(mistakes).parseAsync([...argv.slice(0, 3), ...args])
+    await createProgram(settingFlags, mistakes).parseAsync([...argv.slice(0, 3), ...args])
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : usageExit
     } else if (error instanceof ConfigError) {
       for (const mistake of error.mistakes) process.stderr.write(`refstream: ${mistake}\n`)
-      if (command === 'serve' && rest.length === 0) process.stderr.write(firstSteps(process.env))
+      if (command === 'serve' && rest.length === 0) {
+        const { firstSteps } = await import('./first-steps.js')
+        process.stderr.write(firstSteps(process.env))
+      }
       process.exitCode = usageExit
     } else if (error instanceof AdminFault) {
       process.stderr.write(`refstream: ${error.message}\n`)
@@ -40,7 +52,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-const serveExamples = [
+const serveExamples: Examples = [
   ['refstream serve --root /srv/git', 'exported repositories, on this machine only'],
   [
     'refstream serve --root /srv/git --listen tls:0.0.0.0:8443 --tls-cert fullchain.pem --tls-key privkey.pem --auth-htpasswd passwords',
@@ -50,13 +62,19 @@ const serveExamples = [
     'refstream serve --config /etc/refstream.toml --log-level debug',
     'settings from a file, with one of them overridden',
   ],
-] as const
+]
 
 /**
  * Returns all commands; the man page and the completions are made from them, too.
+ * @param settingFlags undefined: the commands that take settings are without their flags
  * @param mistakes in the command's flags, reported with those in other places
  */
-export function createProgram(mistakes: readonly string[] = []): Command {
+export function createProgram(
+  settingFlags: Pick<typeof import('./setting-flags.js'), 'addSettingFlags'> | undefined,
+  mistakes: readonly string[] = [],
+): Command {
+  const withSettings = (command: Command, examples?: Examples): Command =>
+    settingFlags?.addSettingFlags(command, examples) ?? command
   const program = new Command('refstream')
     .description('A streaming info-refs cache beside a Git server.')
     .version(packageVersion())
@@ -64,11 +82,11 @@ export function createProgram(mistakes: readonly string[] = []): Command {
     .configureOutput({ outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`) })
     .exitOverride()
 
-  addSettingFlags(program.command('serve'), serveExamples)
+  withSettings(program.command('serve'), serveExamples)
     .description('Serve the repositories under a root over HTTP.')
     // Loaded on demand: short commands in hooks and scripts do not wait for a server's libraries.
     .action(async (flags: Flags) => (await import('./serve.js')).serve(flags, mistakes))
-  addSettingFlags(program.command('doctor'))
+  withSettings(program.command('doctor'))
     .description('Report problems, and how each repository is kept fresh, with the settings of serve.')
     .argument(
       '[REPO...]',

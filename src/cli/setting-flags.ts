@@ -5,14 +5,14 @@ import { meant, readEnvironment, readFile, readFlags, resolveSettings } from '..
 /** Values of the flags that the command line gave, by option key. */
 export type Flags = Readonly<Record<string, unknown>>
 
+/** Whole command lines, each with what it does. */
+export type Examples = readonly (readonly [commandLine: string, purpose: string])[]
+
 /**
  * Adds every setting to a command as a flag, under the headings of `optionGroups`, and `--config` for a file of settings.
- * @param examples whole command lines, each with what it does, for the end of the help
+ * @param examples for the end of the help
  */
-export function addSettingFlags(
-  command: Command,
-  examples: readonly (readonly [commandLine: string, purpose: string])[] = [],
-): Command {
+export function addSettingFlags(command: Command, examples: Examples = []): Command {
   command.option('--config <FILE>', 'TOML file with any of these settings (REFSTREAM_CONFIG)')
   for (const group of optionGroups) {
     for (const option of options.filter((each) => each.group === group)) {
@@ -33,7 +33,7 @@ export function addSettingFlags(
 /** Flags as the help shows them, where Commander's own term is another. */
 const helpTerms = new WeakMap<Flag, string>()
 
-const helpEnding = (examples: readonly (readonly [commandLine: string, purpose: string])[]): string =>
+const helpEnding = (examples: Examples): string =>
   [
     '',
     'Every flag is also an environment variable (--git is REFSTREAM_GIT) and a key of the TOML file (git = "…").',

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Option } from './option.js'
 
 /** Returns the values that a setting can have if it is one of some words; undefined: it can have others. */

@@ -1,6 +1,6 @@
 import { isLocal, socketMode, type Address, type UnixAddress } from './addresses.js'
 import type { Settings } from './options.js'
-import { ConfigError } from './settings.js'
+import { ConfigError } from './config-error.js'
 import { fleetMistakes } from './fleet-cross-checks.js'
 import { upstreamAuthenticates, upstreamMistakes } from './upstream-cross-checks.js'
 

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Option } from './option.js'
 import { engineUrl, fleetMember, nodeName, workerCount } from './fleet-values.js'
 import { address, list, text, unixAddress } from './values.js'

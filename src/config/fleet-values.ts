@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { z } from 'zod'
+import * as z from 'zod'
 import { explain, unixAddress } from './values.js'
 
 /** Where the engine of a fleet is. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { secondsAllowed, type Option } from './option.js'
 import { headerName, seconds, toggle } from './values.js'
 

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { timerMax } from './values.js'
 
 /** Headings of the help and of docs/settings.md, in their order. */

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { z } from 'zod'
+import * as z from 'zod'
 import { socketMode } from './addresses.js'
 import { positiveAllowed, secondsAllowed, sizeAllowed, timerAllowed, type Option } from './option.js'
 import { fleetOptions } from './fleet-options.js'

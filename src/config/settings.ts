@@ -1,19 +1,8 @@
+import { ConfigError } from './config-error.js'
 import { readSettingFile } from './files.js'
 import { nearest } from './nearest.js'
 import { environmentName, options, type Option, type Settings } from './options.js'
 import { linesOfKeys } from './toml-lines.js'
-
-/** Settings that cannot be used. The message has one line for each mistake; commands print it and exit with 2. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  readonly mistakes: readonly string[]
-
-  constructor(mistakes: string | readonly string[], options?: ErrorOptions) {
-    const list = typeof mistakes === 'string' ? [mistakes] : mistakes
-    super(list.join('\n'), options)
-    this.mistakes = list
-  }
-}
 
 /**
  * Runs checks one after another, all of them even if some fail.

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { secondsAllowed, timerAllowed, type Option } from './option.js'
 import { countOrZero, forwardedHeader, list, seconds, text, timerSeconds, toggle } from './values.js'
 import { deniedNetworks, hostAndPort, upstreamFreshnessRule, upstreamRule } from './upstream-values.js'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { networksOf, type Network } from './networks.js'
 import { explain, faultOf, timerSeconds } from './values.js'
 

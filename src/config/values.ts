@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { socketPathMax, type Address, type UnixAddress } from './addresses.js'
 import { BadGlob } from './glob.js'
 import { parseNetwork, type Network } from './networks.js'

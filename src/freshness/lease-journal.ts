@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { LeaseFiles } from '../fleet/lease-files.js'
 import type { Lease } from './lease.js'
 

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Entry, Fill, Follower, RevisingProducer, StreamCache } from '../streamcache/index.js'
 import { FillError } from '../streamcache/index.js'
 import type { Reading } from './fresh-cache.js'
+import { entriesAtMost } from '../limits/entries-at-most.js'
 
 export interface PackCacheOptions {
   readonly cache: StreamCache
@@ -72,7 +73,7 @@ export class PackCache {
 
   constructor(options: PackCacheOptions) {
     this.#options = options
-    this.#asked = new LRUCache({ max: askedMax, ttl: Math.max(1, options.maxAgeMs) })
+    this.#asked = new LRUCache({ ...entriesAtMost(askedMax), ttl: Math.max(1, options.maxAgeMs) })
   }
 
   /** Attaches to a pack: one that is kept (`hit`), one that is being made (`joined`), or a new one (`filled`). */

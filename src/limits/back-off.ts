@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { systemClock, type Clock } from './clock.js'
+import { entriesAtMost } from './entries-at-most.js'
 
 export interface BackOffOptions {
   /** Longest wait in milliseconds after the second failure in a row; it doubles with each further failure. */
@@ -52,7 +53,7 @@ export class BackOff {
     const { max, capMs, clock = systemClock } = options
     this.#options = options
     this.#clock = clock
-    this.#failures = new LRUCache({ max, ttl: 2 * capMs, ttlResolution: 0, perf: clock })
+    this.#failures = new LRUCache({ ...entriesAtMost(max), ttl: 2 * capMs, ttlResolution: 0, perf: clock })
   }
 
   /**

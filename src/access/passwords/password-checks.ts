@@ -4,6 +4,7 @@ import { Overloaded } from '../../limits/overloaded.js'
 import { QueuePace } from '../../limits/queue/queue-pace.js'
 import { BcryptThread } from './bcrypt-thread.js'
 import { PasswordQueue, type PasswordClient } from './password-queue.js'
+import { entriesAtMost } from '../../limits/entries-at-most.js'
 
 /** A password to check. */
 export interface PasswordCheck extends PasswordClient {
@@ -38,7 +39,11 @@ export class PasswordChecks {
   readonly #checked: (isCorrect: boolean) => void
   /** Of passwords only a hash under this key is kept. */
   readonly #hashKey = randomBytes(32)
-  readonly #recent = new LRUCache<string, true>({ max: recentMax, ttl: recentMs, updateAgeOnGet: true })
+  readonly #recent = new LRUCache<string, true>({
+    ...entriesAtMost(recentMax),
+    ttl: recentMs,
+    updateAgeOnGet: true,
+  })
 
   /** @param queueMax most checks in each queue @param checked called after each check */
   constructor(

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { repositoryPathMax } from '../../git/state/repository-path.js'
 import { RepositoryNotFound } from '../../origin/faults/errors.js'
 import type { UpstreamStat } from '../../origin/upstream/refs/kept-answers.js'

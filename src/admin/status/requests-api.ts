@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { BadGlob } from '../../config/glob.js'
 import { repositoryMatcher } from '../../config/repository-glob.js'
 import type { Cursors, StatusSource } from '../../status/source.js'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { StatusSource } from '../../status/source.js'
 import type { Endpoint } from '../endpoint.js'
 import { Listeners } from './listeners.js'

@@ -1,6 +1,6 @@
 import type { EngineAddress } from '../../config/fleet-values.js'
 import type { Settings } from '../../config/options.js'
-import { ConfigError } from '../../config/settings.js'
+import { ConfigError } from '../../config/config-error.js'
 import type { FleetEngine } from '../../fleet/engine.js'
 import { tryOut } from '../../fleet/engine-trial.js'
 import { readEngineCertificates } from './files.js'

@@ -1,7 +1,7 @@
 import type { Worker } from 'node:cluster'
 import { serialize } from 'node:v8'
 import type { Settings } from '../../config/options.js'
-import { ConfigError } from '../../config/settings.js'
+import { ConfigError } from '../../config/config-error.js'
 import type { Channel } from '../../fleet/engines/workers/channel.js'
 import { callAfter } from '../../limits/clock.js'
 import type { Log } from '../../telemetry/log.js'

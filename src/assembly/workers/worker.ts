@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import { deserialize } from 'node:v8'
 import type { Settings } from '../../config/options.js'
-import { ConfigError } from '../../config/settings.js'
+import { ConfigError } from '../../config/config-error.js'
 import { LogOutput, standardOutput } from '../../telemetry/log-output.js'
 import { logFormat, logTo, prettyLines } from '../../telemetry/log.js'
 import { startSidecar, type Sidecar } from '../sidecar.js'

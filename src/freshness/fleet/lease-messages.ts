@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { repositoryOfLease, type NewFleetLease } from '../../fleet/engine.js'
 
 const lease = z.object({

@@ -1,5 +1,6 @@
 import type { BigIntStats } from 'node:fs'
 import { LRUCache } from 'lru-cache'
+import { entriesAtMost } from '../../limits/entries-at-most.js'
 
 /** What is remembered of one version of a file or directory. */
 export interface RememberedFile {
@@ -16,8 +17,7 @@ export interface RememberedFile {
 export type SnapshotMemory = LRUCache<string, RememberedFile>
 
 /** Uses `maxSize`, with which the cache grows as it fills; `max` would allocate space for every entry at once. */
-export const createSnapshotMemory = (): SnapshotMemory =>
-  new LRUCache({ maxSize: 50_000, sizeCalculation: () => 1 })
+export const createSnapshotMemory = (): SnapshotMemory => new LRUCache(entriesAtMost(50_000))
 
 /** Returns a text that is equal for equal versions of a file: device, inode, size, mtime and ctime. */
 export const versionOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string =>

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { systemClock, type Clock } from '../clock.js'
 import { RateLimited } from '../rate-limited.js'
 import { clientGroup } from './client-group.js'
+import { entriesAtMost } from '../entries-at-most.js'
 
 export interface ClientRatesOptions {
   /** Requests per second that a client may send on average. */
@@ -42,7 +43,7 @@ export class ClientRates {
 
   constructor(options: ClientRatesOptions) {
     this.#options = options
-    this.#fullAt = new LRUCache({ max: options.max })
+    this.#fullAt = new LRUCache(entriesAtMost(options.max))
     this.#clock = options.clock ?? systemClock
     this.#tokenMs = 1000 / options.perSecond
   }

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { systemClock, type Clock } from '../clock.js'
+import { entriesAtMost } from '../entries-at-most.js'
 
 export interface RecentAdmissionsOptions {
   /** How long in milliseconds an admission is remembered after the client's last request. */
@@ -18,7 +19,10 @@ export class RecentAdmissions {
   readonly #known: LRUCache<string, true>
 
   constructor({ forMs, max, clock = systemClock }: RecentAdmissionsOptions) {
-    this.#known = new LRUCache({ max, ttl: forMs, ttlResolution: 0, updateAgeOnGet: true, perf: clock })
+    this.#known = new LRUCache({
+      ...entriesAtMost(max),
+      ...{ ttl: forMs, ttlResolution: 0, updateAgeOnGet: true, perf: clock },
+    })
   }
 
   /**

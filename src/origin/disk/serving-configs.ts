@@ -6,6 +6,7 @@ import { readServingConfig, type ServingConfig } from '../../git/process/serving
 import type { BackOff } from '../../limits/back-off.js'
 import { throwIfBackingOff } from '../faults/backing-off.js'
 import { momentaryFault } from '../faults/faults.js'
+import { entriesAtMost } from '../../limits/entries-at-most.js'
 
 /** The part of an observation that the configuration is read for. */
 export type ObservedConfiguration = Pick<Observation, 'repository' | 'config' | 'capabilities'>
@@ -24,7 +25,7 @@ const configsMax = 10_000
 export class ServingConfigs {
   readonly #options: ServingConfigsOptions
   /** By the token of the state of repository and configuration. */
-  readonly #settled = new LRUCache<string, ServingConfig | Promise<ServingConfig>>({ max: configsMax })
+  readonly #settled = new LRUCache<string, ServingConfig | Promise<ServingConfig>>(entriesAtMost(configsMax))
   /** By observation, where the state is unsettled: shared only by the requests that share the observation. */
   readonly #unsettled = new WeakMap<ObservedConfiguration, Promise<ServingConfig>>()
 

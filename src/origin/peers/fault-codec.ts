@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { PeerRefused, PeerSilent, PeerUnreachable } from '../../fleet/peers/peer.js'
 import type { FaultCodec, PeerFault } from '../../fleet/peers/peer.js'
 import { FilesystemUnanswered } from '../../git/filesystem/filesystem-unanswered.js'

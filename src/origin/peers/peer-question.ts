@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { parseFetch, type FetchRequest } from '../../git/protocol/fetch-request.js'
 import { PeerRefused, type PeerQuestion } from '../../fleet/peers/peer.js'
 

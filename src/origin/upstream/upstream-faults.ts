@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { faultKind, type FaultKind } from '../peers/fault-codec.js'
 import { InvalidUpstreamPath, RedirectRefused } from './client/errors.js'
 import { CredentialsUnavailable } from './credentials/credential-source.js'

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { lstat, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import fse from 'fs-extra'
 
 /** Longest wait in milliseconds for a rival that neither wins nor withdraws; its process may be suspended. */
 const rivalMs = 2000
@@ -42,7 +41,7 @@ export class Claim {
 
   /** Makes a visible claim; creates the directory if it does not exist. @throws the system's error */
   static async make(directory: string): Promise<Claim> {
-    await fse.ensureDir(directory, 0o700)
+    await mkdir(directory, { recursive: true, mode: 0o700 })
     const name = randomBytes(8).toString('hex')
     const server = createServer((socket) => socket.destroy()).unref()
     const claim = new Claim(directory, name, server)

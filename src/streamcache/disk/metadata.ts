@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 
 /**
  * A committed entry is two files: its body under its name, and beside it, under the same name with `.meta`, one JSON

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Splice } from '../memory/splice.js'
 
 /** One version in a file of revisions: how it differs from the version before. */

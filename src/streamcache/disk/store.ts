@@ -1,8 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { closeSync, fstatSync, futimesSync, readSync, statSync, type Stats } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import fse from 'fs-extra'
 import { DiskFile, isDamage } from './disk-file.js'
 import { DiskWatchdog } from './disk-watchdog.js'
 import {
@@ -108,7 +107,8 @@ export class Store {
   }
 
   async #makeDirectories(): Promise<void> {
-    for (const path of [this.#temp, this.#entries]) await this.#watchdog.run(() => fse.ensureDir(path, 0o700))
+    for (const path of [this.#temp, this.#entries])
+      await this.#watchdog.run(() => mkdir(path, { recursive: true, mode: 0o700 }))
   }
 
   /** Creates a temporary file, and the directory if it was removed. @throws the system's error */

@@ -63,11 +63,18 @@ const typed: readonly (readonly [keys: string, args: string])[] = [
   ['refstream completion f\t', '<completion><fish>'],
 ]
 
+// All before the first test, which records what is written to standard error meanwhile.
+const skips = {
+  bash: skipReason('completion in bash', noTerminal ?? missing('bash')),
+  zsh: skipReason('completion in zsh', noTerminal ?? missing('zsh')),
+  fish: skipReason('completion in fish', missing('fish')),
+}
+
 for (const [shell, command] of [
   ['bash', 'bash --norc --noprofile -i'],
   ['zsh', 'zsh -f -i'],
 ] as const) {
-  const skip = skipReason(`completion in ${shell}`, noTerminal ?? missing(shell))
+  const skip = skips[shell]
   t.test(`${shell} completes commands, flags, values and files`, { skip }, async (t) => {
     const place = await prepare(t, shell)
     const load =
@@ -91,8 +98,7 @@ t.test('bash completes a value after an equals sign', { skip: noTerminal ?? fals
   )
 })
 
-const skipFish = skipReason('completion in fish', missing('fish'))
-t.test('fish completes commands, flags, values and files', { skip: skipFish }, async (t) => {
+t.test('fish completes commands, flags, values and files', { skip: skips.fish }, async (t) => {
   const place = await prepare(t, 'fish')
   const ask = (line: string): string[] => {
     const args = ['--no-config', '-c', `source ./script; complete -C '${line}'`]

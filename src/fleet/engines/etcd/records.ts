@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { FleetEntry, FleetFailure } from '../../engine.js'
 import type { KeyValue } from './client/messages.js'
 

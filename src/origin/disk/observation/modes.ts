@@ -4,6 +4,7 @@ import { repositoryMatcher, type RuledRepository } from '../../../config/reposit
 import { networkFilesystem } from '../../../git/filesystem/network-filesystem.js'
 import type { MountTable } from '../../../git/filesystem/mount-table.js'
 import type { Repository } from '../../../git/state/repository.js'
+import { entriesAtMost } from '../../../limits/entries-at-most.js'
 
 /**
  * What decides whether an entry is fresh. `observe`: an observation of the disk, and ended leases in addition. `lease`:
@@ -59,7 +60,7 @@ export class Modes {
     readonly matches: (repository: RuledRepository) => boolean
   }[]
   /** With `max`, the cache would make room for all of them at once, which takes a tenth of the time of a start. */
-  readonly #decisions = new LRUCache<string, Remembered>({ maxSize: rememberMax, sizeCalculation: () => 1 })
+  readonly #decisions = new LRUCache<string, Remembered>(entriesAtMost(rememberMax))
 
   constructor(options: ModesOptions) {
     this.#options = options

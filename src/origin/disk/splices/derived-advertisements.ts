@@ -7,6 +7,7 @@ import { inTurns, Revision, Rope, type Entry, type Produce } from '../../../stre
 import type { SharedListing } from '../../ref-listings.js'
 import { refDetailsOf, type RefsRun } from './refs-run.js'
 import type { SpliceReports, UnsplicedReason } from './splice-reports.js'
+import { entriesAtMost } from '../../../limits/entries-at-most.js'
 
 /** Bytes of a body whose chunks are not worth being shared between versions. */
 const joinedMax = 64 * 1024
@@ -25,7 +26,7 @@ export interface DerivedAdvertisementsOptions {
  */
 export class DerivedAdvertisements {
   readonly #options: DerivedAdvertisementsOptions
-  readonly #frames = new LRUCache<string, AdvertisementFrame>({ max: framesMax })
+  readonly #frames = new LRUCache<string, AdvertisementFrame>(entriesAtMost(framesMax))
   /** Frames that are being read. */
   readonly #reading = new Set<string>()
 

@@ -4,6 +4,7 @@ import { systemClock, type Clock } from '../../../limits/clock.js'
 import { inTurns, type Entry } from '../../../streamcache/index.js'
 import { firstDifference } from './first-difference.js'
 import type { AuditVerdict, Difference, SpliceReports } from './splice-reports.js'
+import { entriesAtMost } from '../../../limits/entries-at-most.js'
 
 /** A splice that was committed, and how to find out whether it is right. */
 export interface Spliced {
@@ -36,10 +37,10 @@ export class SpliceAudits {
   readonly #reports: SpliceReports
   readonly #clock: Clock
   /** Splices, by key. */
-  readonly #counts = new LRUCache<string, number>({ max: keysMax })
+  readonly #counts = new LRUCache<string, number>(entriesAtMost(keysMax))
   /** The last splice of each key that was not audited, and when it was made. */
   readonly #unaudited = new LRUCache<string, { readonly spliced: Spliced; readonly atMs: number }>({
-    max: keysMax,
+    ...entriesAtMost(keysMax),
   })
   readonly #tries = new WeakMap<Entry, number>()
   /** Those to be audited, oldest first, by key: at most `dueMax`. */

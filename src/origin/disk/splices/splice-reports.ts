@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { FullReason } from '../../../git/state/ref-changes/full-reason.js'
 import type { Log } from '../../../telemetry/log.js'
 import type { Metrics } from '../../../telemetry/metrics.js'
+import { entriesAtMost } from '../../../limits/entries-at-most.js'
 
 /** Why a fill after a change was not a splice, besides what the change itself was. */
 export type UnsplicedReason =
@@ -53,7 +54,7 @@ export interface SpliceReportsOptions {
 /** Counts and logs splices and their audits, and switches splicing off for a repository after a mismatch. */
 export class SpliceReports {
   readonly #options: SpliceReportsOptions
-  readonly #off = new LRUCache<string, true>({ max: offMax })
+  readonly #off = new LRUCache<string, true>(entriesAtMost(offMax))
 
   constructor(options: SpliceReportsOptions) {
     this.#options = options
