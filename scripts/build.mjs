@@ -1,13 +1,20 @@
-// Compiles src/ to dist/, and copies the other files that the compiled program reads or runs.
+// Compiles src/ to dist/, copies the other files that the compiled program reads or runs, and bundles it (bundle.mjs).
 // With --if-stale, only if a source, or what decides how it is compiled, has changed since dist/ was built.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { bundle } from './bundle.mjs'
 
 const top = fileURLToPath(new URL('..', import.meta.url))
-const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs']
+const settings = [
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'scripts/build.mjs',
+  'scripts/bundle.mjs',
+]
 
-if (!process.argv.includes('--if-stale') || isStale()) build()
+if (!process.argv.includes('--if-stale') || isStale()) await build()
 
 /** Compares with the modification time of dist/ itself, which is when its build began. */
 function isStale() {
@@ -19,7 +26,7 @@ function isStale() {
   return [...settings, 'src', ...sources].some((path) => statSync(top + path).ctimeMs >= built)
 }
 
-function build() {
+async function build() {
   const began = new Date()
   rmSync(`${top}dist`, { recursive: true, force: true })
   const { status } = spawnSync('npx', ['--no-install', 'tsc', '-p', 'tsconfig.build.json'], {
@@ -34,6 +41,7 @@ function build() {
   cpSync(`${top}src`, `${top}dist`, { recursive: true, filter: isAsset })
   // The compiler sets no execute permission, and these two are run by their names.
   for (const name of ['main.js', 'refstream.cjs']) chmodSync(`${top}dist/cli/${name}`, 0o755)
+  await bundle(top)
   utimesSync(`${top}dist`, began, began)
 }
 

@@ -1,17 +1,29 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { tempDir } from './support/temp-dir.js'
 
 const directory = tempDir(t)
 const file = (name: string) => join(directory, name)
-for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'])
+for (const name of [
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'scripts/build.mjs',
+  'scripts/bundle.mjs',
+])
   cpSync(name, file(name))
 symlinkSync(resolve('node_modules'), file('node_modules'))
 mkdirSync(file('src/cli'), { recursive: true })
 writeFileSync(file('src/cli/main.ts'), 'export const number: number = 1\n')
 
+const { entries } = (await import(pathToFileURL(file('scripts/bundle.mjs')).href)) as { entries: string[] }
+for (const entry of entries) {
+  mkdirSync(dirname(file(`src/${entry}`)), { recursive: true })
+  writeFileSync(file(`src/${entry}.ts`), 'export {}\n')
+}
 writeFileSync(file('src/cli/refstream.cts'), 'void 0\n')
 writeFileSync(file('src/other.ts'), 'export {}\n')
 

@@ -20,6 +20,8 @@ t.test('npm publishes the command and its assets, and no source map', async (t) 
     'dist/admin/page/index.html',
     'dist/git/hook/reference-transaction',
     'dist/grpc/proto/ref_service.proto',
+    'dist/program/command.js',
+    'dist/program/LICENSES.txt',
     'docs/settings.md',
   ]
   for (const needed of [manifest.bin.refstream, 'dist/index.d.ts', ...assets, 'SECURITY.md']) {
@@ -33,6 +35,22 @@ t.test('npm publishes the command and its assets, and no source map', async (t) 
     (path) => /\.c?js$/.test(path) && readFileSync(join('dist', path), 'utf8').includes('sourceMappingURL'),
   )
   t.same(mapped, [])
+})
+
+t.test('the licence of every package in the bundle is in the package, and npm knows the packages', (t) => {
+  const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object }
+  const licences = readFileSync('dist/program/LICENSES.txt', 'utf8')
+  const bundled = readdirSync('dist/program')
+    .filter((name) => name.endsWith('.js'))
+    .flatMap((name) => [
+      ...readFileSync(`dist/program/${name}`, 'utf8').matchAll(/^\/\/ node_modules\/((?:@[^/]+\/)?[^/]+)/gm),
+    ])
+    .map(([, name = '']) => name)
+  for (const name of ['zod', 'pino', ...new Set(bundled)])
+    t.match(licences, new RegExp(`^${name} \\d`, 'm'), name)
+  for (const name of ['commander', 'lru-cache', 'pino', 'prom-client', 'zod'])
+    t.ok(bundled.includes(name) && name in dependencies, name)
+  t.end()
 })
 
 t.test('the programs in dist/cli are executable', (t) => {

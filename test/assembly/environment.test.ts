@@ -2,7 +2,8 @@ import t from 'tap'
 import { realpathSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { findHostEnvironment } from '../../src/assembly/environment.js'
-import { readFlags, resolveSettings, type ConfigError } from '../../src/config/settings.js'
+import { ConfigError } from '../../src/config/config-error.js'
+import { readFlags, resolveSettings } from '../../src/config/settings.js'
 import { tempDir } from '../support/temp-dir.js'
 
 const settings = (flags: Record<string, unknown>) => resolveSettings(readFlags(flags))

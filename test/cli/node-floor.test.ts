@@ -3,9 +3,9 @@ import t from 'tap'
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { program } from '../support/sidecar.js'
+import { unbundled } from '../support/sidecar.js'
 
-const directory = join(program, '..')
+const directory = join(unbundled, '..')
 const { engines, bin } = JSON.parse(readFileSync('package.json', 'utf8')) as {
   engines: { node: string }
   bin: { refstream: string }
@@ -22,7 +22,7 @@ process.argv.splice(2, 1)`
 }
 
 t.test('a Node that is too old ends with one line, a newer one does not', async (t) => {
-  for (const file of [join(directory, 'refstream.cjs'), program]) {
+  for (const file of [join(directory, 'refstream.cjs'), unbundled]) {
     for (const version of ['0.10.48', '8.17.0', '18.20.8', '20.0.0', '20.17.9', '20.18.0']) {
       const { status, stdout, stderr } = runOn(version, file)
       t.same([status, stdout], [2, ''], version)

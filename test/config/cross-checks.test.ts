@@ -1,6 +1,7 @@
 import t from 'tap'
 import { crossCheck } from '../../src/config/cross-checks.js'
-import { readFlags, resolveSettings, type ConfigError } from '../../src/config/settings.js'
+import { ConfigError } from '../../src/config/config-error.js'
+import { readFlags, resolveSettings } from '../../src/config/settings.js'
 import { contradictions } from '../support/refused-settings.js'
 
 const settings = (flags: Record<string, unknown>) => resolveSettings(readFlags({ root: '/r', ...flags }))

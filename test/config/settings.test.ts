@@ -2,9 +2,9 @@ import t from 'tap'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crossCheck } from '../../src/config/cross-checks.js'
+import { ConfigError } from '../../src/config/config-error.js'
 import {
   checkFile,
-  ConfigError,
   readEnvironment,
   readFile,
   readFlags,

@@ -7,8 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { tempDir } from './temp-dir.js'
 
-/** The program that users run, as it was built. */
-export const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const built = (name: string): string => fileURLToPath(new URL(`../../dist/cli/${name}`, import.meta.url))
+
+/** The program of the same modules, each in a file of its own. */
+export const unbundled = built('main.js')
+
+/** The program that users run, as it was built; while coverage is measured, that whose files are known by their sources. */
+export const program = process.env['NODE_V8_COVERAGE'] === undefined ? built('refstream.cjs') : unbundled
 
 export interface SidecarOptions {
   readonly cacheDir?: string
@@ -18,6 +23,8 @@ export interface SidecarOptions {
   readonly user?: number
   readonly args?: readonly string[]
   readonly environment?: NodeJS.ProcessEnv
+  /** Left out: that which users run. */
+  readonly program?: string
 }
 
 /** A sidecar in a process of its own. */
@@ -56,7 +63,7 @@ export async function startSidecar(
   const cache = options.defaultCacheDir ? [] : ['--cache-dir', cacheDir]
   const child = spawn(
     process.execPath,
-    [program, 'serve', ...served, ...listen, ...cache, ...(options.args ?? [])],
+    [options.program ?? program, 'serve', ...served, ...listen, ...cache, ...(options.args ?? [])],
     {
       env: { ...cleanEnvironment, ...options.environment },
       stdio: ['ignore', 'pipe', 'inherit'],
