@@ -102,7 +102,7 @@ export const startUpstream = (url, flags = [], place = undefined) =>
 
 const startServe = (flags, place) =>
   start(
-    [here('../../dist/cli/main.js'), 'serve', ...flags].concat(
+    [here('../../dist/cli/refstream.cjs'), 'serve', ...flags].concat(
       ['--listen', `${place?.address ?? '127.0.0.1'}:0`, '--admin', '127.0.0.1:0'],
       ['--cache-dir', mkdtempSync(join(directory, 'cache-'))],
     ),

@@ -40,7 +40,7 @@ for (const words of wanted) {
   const server =
     build === 'nginx'
       ? await start(contender('nginx'))
-      : await start(contender('refstream'), { cli: resolve(build, 'cli/main.js'), flags })
+      : await start(contender('refstream'), { cli: resolve(build, 'cli/refstream.cjs'), flags })
   await wakeForPacks(server, small, false)
   servers.push({ words, server, turns: [] })
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 /** Returns the ids of the worker processes of a sidecar, in the order in which they were started. */
 export function workersOf(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
-  return children.map(Number).filter((child) => commandLine(child).includes('workers/worker.js'))
+  return children.map(Number).filter((child) => commandLine(child).includes('/worker.js'))
 }
 
 function commandLine(pid: number): string {

@@ -14,7 +14,7 @@ import { countingGit, countingHttpBackend } from './tools.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 const templates = here('../contenders/')
-const ownCli = here('../../../dist/cli/main.js')
+const ownCli = here('../../../dist/cli/refstream.cjs')
 
 /** Writes all configurations to a directory, with these values in the place of @NAME@. */
 function configure(place, values) {
