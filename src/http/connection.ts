@@ -4,6 +4,9 @@ import type { Duplex } from 'node:stream'
 import { peerOf } from '../access/proxies.js'
 import { clientGroup } from '../limits/admission/client-group.js'
 import type { FairShares } from '../limits/admission/shares.js'
+import { socketClient } from '../limits/connection/socket-client.js'
+import type { StallableClient } from '../limits/connection/stall-detector.js'
+import type { Channel } from './message.js'
 import { reset } from './reset.js'
 
 /** What all connections of a server share. */
@@ -44,7 +47,7 @@ const connections = new WeakMap<Duplex, Connection>()
  * `readAhead` they are not even read. However the connection ends, what was handed over is sent first: a connection that
  * is closed while bytes of the client are unread is reset by the kernel, and the answer is lost.
  */
-export class Connection {
+export class Connection implements Channel {
   readonly #socket: Socket
   readonly #options: ConnectionsOptions
   /** The client whose share its waiting requests take. Proxies do not pipeline, so the peer address is exact enough. */
@@ -90,6 +93,18 @@ export class Connection {
     }
     this.#waiting.push({ request, response, awaitsContinue })
     if (this.#waiting.length >= readAhead) this.#pause()
+  }
+
+  get received(): number {
+    return this.#socket.bytesRead
+  }
+
+  get reader(): StallableClient {
+    return socketClient(this.#socket)
+  }
+
+  cut(): void {
+    this.#socket.destroy()
   }
 
   #start(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {

@@ -1,5 +1,5 @@
-import type { ServerResponse } from 'node:http'
 import type { Exchange } from './exchange.js'
+import type { HttpResponse } from './message.js'
 import { dropBody } from './pass-through.js'
 import { HttpError, sendError } from './responses.js'
 
@@ -91,9 +91,9 @@ type Head = readonly unknown[]
  * Adds headers to what `writeHead` will be called with. Headers by which another server behind allows origins are dropped:
  * two such headers would allow none.
  */
-function addHeaders(response: ServerResponse, added: readonly string[], variesByOrigin: boolean): void {
-  const writeHead = response.writeHead.bind(response) as unknown as (...head: Head) => ServerResponse
-  response.writeHead = (...head: Head): ServerResponse => {
+function addHeaders(response: HttpResponse, added: readonly string[], variesByOrigin: boolean): void {
+  const writeHead = response.writeHead.bind(response) as unknown as (...head: Head) => HttpResponse
+  response.writeHead = (...head: Head): HttpResponse => {
     const given = head.at(-1)
     const hasHeaders = Array.isArray(given)
     const headers = [...ownHeaders(hasHeaders ? (given as string[]) : []), ...added]

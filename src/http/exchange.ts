@@ -1,13 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { peerOf, TrustedProxies, type Client } from '../access/proxies.js'
 import type { ShareHolding } from '../limits/admission/shares.js'
-import { socketClient } from '../limits/connection/socket-client.js'
 import type { StallDetector } from '../limits/connection/stall-detector.js'
 import type { WriteBudget } from '../limits/connection/write-budget.js'
 import type { ProtocolDetails } from '../service/request-log.js'
 import { RequestRecord, type RequestMonitors } from '../service/request-record.js'
 import { Connection } from './connection.js'
 import { logDetails } from './log-details.js'
+import type { Channel, HttpRequest, HttpResponse } from './message.js'
 import type { PeekedBody } from './request-body.js'
 import { errorTypeOf, routeOf, spanNameOf } from './span-details.js'
 
@@ -35,8 +34,8 @@ const ignore = (): void => {}
 
 /** One HTTP request and its response. */
 export class Exchange extends RequestRecord {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly request: HttpRequest
+  readonly response: HttpResponse
   /** Does the client wait for 100 (Continue) before it sends the body (RFC 9110, section 10.1.1)? */
   awaitsContinue: boolean
   /** What has been read of the body, and the memory that it takes from the share of its client. */
@@ -51,12 +50,7 @@ export class Exchange extends RequestRecord {
   /** Resolver of the last drained() promise. */
   #resolveDrained: ((takesMore: boolean) => void) | undefined
 
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    monitors: Monitors,
-    awaitsContinue = false,
-  ) {
+  constructor(request: HttpRequest, response: HttpResponse, monitors: Monitors, awaitsContinue = false) {
     super('http', 'other', monitors)
     this.request = request
     this.response = response
@@ -184,9 +178,14 @@ export class Exchange extends RequestRecord {
     this.response.end(chunk)
   }
 
-  /** Ends a response that cannot be finished so that its client sees it; see Connection. */
+  /** Found when it is needed: most requests of HTTP/1 never ask for it. */
+  get #channel(): Channel {
+    return this.request.channel ?? Connection.of(this.request.socket)
+  }
+
+  /** Ends a response that cannot be finished so that its client sees it; see Channel. */
   breakOff(): void {
-    Connection.of(this.request.socket).breakOff()
+    this.#channel.breakOff()
   }
 
   /** Counts body bytes that were not sent because of compression. */
@@ -224,23 +223,23 @@ export class Exchange extends RequestRecord {
   #watchResponse(): void {
     if (this.#isResponseWatched) return
     this.#isResponseWatched = true
-    const { socket } = this.request
-    const stop = this.watchResponse(socketClient(socket), () => socket.destroy())
+    const channel = this.#channel
+    const stop = this.watchResponse(channel.reader, () => channel.cut())
     this.response.once('close', stop)
     this.onAbort(stop)
   }
 
   #watchRequest(): void {
     const { request } = this
-    const { socket } = request
+    const channel = this.#channel
     // A body that breaks off is reported by 'close' as well.
     request.on('error', ignore)
     // What has come and waits here to be read is not the client's fault.
     const owed = (): boolean => !request.complete && request.readableLength === 0
     const { requestStalls, metrics } = this.#monitors
-    const stop = requestStalls.watch({ taken: () => socket.bytesRead, owed }, (reason) => {
+    const stop = requestStalls.watch({ taken: () => channel.received, owed }, (reason) => {
       metrics.clientsCut.inc({ reason: reason === 'idle' ? 'silent' : 'trickling' })
-      socket.destroy()
+      channel.cut()
     })
     // Also after an answer that came before the end of the request: what is left of that is read and dropped.
     request.once('end', stop).once('close', stop)
@@ -249,5 +248,5 @@ export class Exchange extends RequestRecord {
 }
 
 /** A GET may have a body too, which its client may be slow to send. */
-const hasBody = ({ method, headers }: IncomingMessage): boolean =>
+const hasBody = ({ method, headers }: HttpRequest): boolean =>
   method === 'POST' || 'transfer-encoding' in headers || (headers['content-length'] ?? '0') !== '0'

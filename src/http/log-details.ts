@@ -1,13 +1,13 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Client } from '../access/proxies.js'
 import { printablePath } from '../telemetry/printable-path.js'
 import { agentMax, type ProtocolDetails } from '../service/request-log.js'
+import type { HttpRequest, HttpResponse } from './message.js'
 import { originForm } from './route.js'
 
 /** Returns what the log says of a request, by the names of OpenTelemetry's conventions for HTTP servers. */
 export function logDetails(
-  { method, url = '', headers, httpVersion }: IncomingMessage,
-  { headersSent, statusCode }: ServerResponse,
+  { method, url = '', headers, httpVersion }: HttpRequest,
+  { headersSent, statusCode }: HttpResponse,
   client: Client,
 ): ProtocolDetails {
   // Node has 200 before a status is set.

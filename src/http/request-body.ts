@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { constants, createGunzip, gunzip as gunzipCallback } from 'node:zlib'
 import { commandOf, type Command } from '../git/protocol/command.js'
@@ -7,6 +6,7 @@ import { parseLsRefs, type LsRefsRequest } from '../git/protocol/ls-refs.js'
 import type { ProtocolVersion } from '../git/protocol/version.js'
 import { nextChunk } from '../git/process/next-chunk.js'
 import type { ShareHolding } from '../limits/admission/shares.js'
+import type { HttpRequest } from './message.js'
 
 const gunzip = promisify(gunzipCallback)
 
@@ -42,7 +42,7 @@ export type Asked =
  * @param memory the share that bytes which are read and inflated here are taken from
  */
 export async function peekBody(
-  request: IncomingMessage,
+  request: HttpRequest,
   version: ProtocolVersion | undefined,
   memory: ShareHolding,
 ): Promise<PeekedBody> {
@@ -64,7 +64,7 @@ export async function peekBody(
 }
 
 async function peeked(
-  request: IncomingMessage,
+  request: HttpRequest,
   version: ProtocolVersion | undefined,
   whole: Buffer,
   memory: ShareHolding,
@@ -75,7 +75,7 @@ async function peeked(
 }
 
 async function parse(
-  request: IncomingMessage,
+  request: HttpRequest,
   version: ProtocolVersion | undefined,
   whole: Buffer,
   memory: ShareHolding,
@@ -94,7 +94,7 @@ async function parse(
 
 /** Returns the command of a body that begins so, plain or compressed. */
 async function commandIn(
-  request: IncomingMessage,
+  request: HttpRequest,
   version: ProtocolVersion | undefined,
   beginning: Buffer,
 ): Promise<Command | undefined> {
@@ -107,7 +107,7 @@ function plainCommand(version: ProtocolVersion | undefined, beginning: Buffer): 
   return version === 2 ? commandOf(beginning) : version === undefined ? undefined : 'fetch'
 }
 
-function isCompressed({ headers }: IncomingMessage): boolean {
+function isCompressed({ headers }: HttpRequest): boolean {
   const encoding = headers['content-encoding']
   return encoding === 'gzip' || encoding === 'x-gzip'
 }

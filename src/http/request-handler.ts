@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Grant } from '../access/access-request.js'
 import type { FetchRequest } from '../git/protocol/fetch-request.js'
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
@@ -18,6 +17,7 @@ import type { CrossOrigin } from './cross-origin.js'
 import { Exchange, type Monitors } from './exchange.js'
 import { takeLfs, type LfsOptions } from './lfs.js'
 import { sendRefs, type RefsOptions } from './ls-refs.js'
+import type { HttpRequest, HttpResponse } from './message.js'
 import { sendPack, sendRefusal } from './pack.js'
 import { dropBody, passThroughRequest, sendOriginResponse } from './pass-through.js'
 import { peekBody, type Asked, type PeekedBody } from './request-body.js'
@@ -51,8 +51,8 @@ export interface RequestHandlerOptions
  */
 export function handleRequest(
   options: RequestHandlerOptions,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: HttpRequest,
+  response: HttpResponse,
   awaitsContinue: boolean,
 ): Promise<void> {
   const exchange = new Exchange(request, response, options, awaitsContinue)

@@ -1,5 +1,5 @@
-import type { ServerResponse } from 'node:http'
 import type { FailureReport } from '../service/failures.js'
+import type { HttpResponse } from './message.js'
 
 /** What http-backend.c sends with everything that must not be kept (hdr_nocache), in its order. */
 export const noCacheHeaders = [
@@ -60,7 +60,7 @@ export class HttpError extends Error implements ErrorResponse, FailureReport {
 
 /** @param closes whether no other request can follow on the connection: the client may still send a body, or not */
 export function sendError(
-  response: ServerResponse,
+  response: HttpResponse,
   { status, message, headers, body = Buffer.from(message && `refstream: ${message}\n`) }: ErrorResponse,
   closes = false,
 ): void {

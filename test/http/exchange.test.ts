@@ -8,6 +8,7 @@ import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
+import { carryExchanges } from '../support/connections.js'
 import { counted } from '../support/counted.js'
 import { eventually } from '../support/eventually.js'
 import { FakeClock } from '../support/fake-clock.js'
@@ -15,7 +16,7 @@ import { pending } from '../support/producers.js'
 
 /** A request that a client has sent, as a server of Node hands it over. */
 async function openExchange(t: Test, head: string, changes: Partial<Monitors> = {}, awaitsContinue = false) {
-  const server = createServer().listen(0, '127.0.0.1')
+  const server = carryExchanges(createServer()).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const client: Socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => {})
   t.teardown(() => {

@@ -12,6 +12,7 @@ import { AnswerDigests } from '../../src/service/answer-digests.js'
 import { CompressedForms } from '../../src/service/compressed-forms.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
+import { carryExchanges } from '../support/connections.js'
 import { answerTo, everything, manyRefs, queries, sharedListing } from '../support/listings.js'
 import { pending, turns } from '../support/producers.js'
 
@@ -57,7 +58,7 @@ t.test(
       const listing = await sharedListing(answer, whole)
       const shared = new Set((await known(listing)).map(({ buffer }) => buffer))
       const handed: Buffer[] = []
-      const server = createServer()
+      const server = carryExchanges(createServer())
       t.teardown(() => server.close())
       for (const query of queries) {
         for (const writes of [0, 5]) {

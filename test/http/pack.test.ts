@@ -14,6 +14,7 @@ import type { PackAnswer } from '../../src/origin/pack-answer.js'
 import { FillError } from '../../src/streamcache/index.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
+import { carryExchanges } from '../support/connections.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { ask } from '../support/http-client.js'
 import { bytesOf, ManualProducer, producerOf } from '../support/producers.js'
@@ -36,7 +37,8 @@ async function serve(t: Test, answer: (exchange: Exchange) => Promise<void> | vo
       failures.push(error)
       exchange.response.destroy()
     })
-  }).listen(0, '127.0.0.1')
+  })
+  carryExchanges(server).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => server.close())
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/r.git/git-upload-pack`

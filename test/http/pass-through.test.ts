@@ -7,12 +7,12 @@ import { Connection } from '../../src/http/connection.js'
 import { Exchange } from '../../src/http/exchange.js'
 import { passThroughRequest, sendOriginResponse } from '../../src/http/pass-through.js'
 import { findRoute } from '../../src/http/route.js'
-import { FairShares } from '../../src/limits/admission/shares.js'
 import { StallDetector } from '../../src/limits/connection/stall-detector.js'
 import { WriteBudget } from '../../src/limits/connection/write-budget.js'
 import type { OriginResponse } from '../../src/origin/pass-through.js'
 import { createLog } from '../../src/telemetry/log.js'
 import { Metrics } from '../../src/telemetry/metrics.js'
+import { carryExchanges } from '../support/connections.js'
 
 function told(target: string, headers: Record<string, string> = {}, method = 'POST') {
   const rawHeaders = Object.entries(headers).flat()
@@ -63,12 +63,7 @@ interface Answer extends Partial<Pick<OriginResponse, 'status' | 'statusText' | 
 
 /** Sends an origin's answer to a client that asks with this method. */
 async function send({ isWhole = true, ...answer }: Answer, method = 'GET') {
-  const server = createServer().listen(0, '127.0.0.1')
-  server.on('connection', (socket) => {
-    new Connection(socket, {
-      ...{ answer: () => {}, dropped: () => {}, cut: () => {}, pipelined: new FairShares(1, 1) },
-    })
-  })
+  const server = carryExchanges(createServer()).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => {})
   let received = ''
