@@ -23,7 +23,8 @@ async function sendChunks(exchange: Exchange, follower: Follower, first: Buffer 
     const { size } = follower
     if (follower.offset === size) return exchange.end(chunk)
     // The followers of a growing entry read what their clients have taken: the slowest may set the pace.
-    if (!(await exchange.send(chunk, isInMemory && size !== undefined))) return
+    const left = size === undefined ? undefined : size - follower.offset + chunk.length
+    if (!(await exchange.send(chunk, isInMemory && size !== undefined, left))) return
     const next = follower.read()
     isInMemory = !(next instanceof Promise)
     chunk = await next
@@ -32,9 +33,11 @@ async function sendChunks(exchange: Exchange, follower: Follower, first: Buffer 
 }
 
 /** Sends a compressed form as a response's body, and ends the response, whose head was written. */
-export async function sendForm(exchange: Exchange, { chunks }: CompressedForm): Promise<void> {
+export async function sendForm(exchange: Exchange, { chunks, length }: CompressedForm): Promise<void> {
+  let left = length
   for (const chunk of chunks) {
-    if (!(await exchange.send(chunk, true))) return
+    if (!(await exchange.send(chunk, true, left))) return
+    left -= chunk.length
   }
   exchange.response.end()
 }

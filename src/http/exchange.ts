@@ -47,6 +47,8 @@ export class Exchange extends RequestRecord {
   #client: Client | undefined
   #abortedEarly: AbortSignal | undefined
   #isResponseWatched = false
+  /** Bytes that the write budget has allowed and that have not been written yet. */
+  #allowed = 0
   /** Resolver of the last drained() promise. */
   #resolveDrained: ((takesMore: boolean) => void) | undefined
 
@@ -111,10 +113,12 @@ export class Exchange extends RequestRecord {
    * left.
    * @param isShared they take no memory for this client alone. Then it resolves as long as `writeMax` bytes may wait for
    *   the client, so that short chunks, as ropes have them, go out together: in one system call for up to so many bytes
+   * @param left bytes of the body that are there and not sent, these included. The budget is asked for as many of them as may go
+   *   out together: if it were asked for each chunk, clients that take turns would get a chunk a turn, each in a system call
    */
-  async send(chunk: Buffer, isShared = false): Promise<boolean> {
+  async send(chunk: Buffer, isShared = false, left = chunk.length): Promise<boolean> {
     const most = isShared ? writeMax : 0
-    const delay = this.#monitors.writeBudget.take(chunk.length)
+    const delay = this.#take(chunk.length, Math.min(left, most))
     if (delay) {
       this.#uncork()
       await delay
@@ -123,6 +127,21 @@ export class Exchange extends RequestRecord {
     this.write(chunk)
     // The next chunk is likely to be as long.
     return this.#hasRoom(chunk.length, most) || this.#uncorked()
+  }
+
+  /**
+   * Asks the write budget for bytes that are about to be written, unless it has allowed them already.
+   * @param together bytes that it is asked for, if they are more
+   */
+  #take(bytes: number, together: number): Promise<void> | undefined {
+    if (bytes <= this.#allowed) {
+      this.#allowed -= bytes
+      return undefined
+    }
+    // What was allowed and is not enough is part of what is asked for now.
+    const asked = Math.max(bytes, together) - this.#allowed
+    this.#allowed += asked - bytes
+    return this.#monitors.writeBudget.take(asked)
   }
 
   /** Node itself gathers what is written before the next tick (_http_outgoing.js, connectionCorkNT). */
@@ -166,7 +185,7 @@ export class Exchange extends RequestRecord {
 
   /** Hands over the last bytes from memory with the end of the response: at once if the write budget allows it. */
   end(chunk: Buffer): Promise<void> | undefined {
-    const delay = this.#monitors.writeBudget.take(chunk.length)
+    const delay = this.#take(chunk.length, 0)
     if (delay) return delay.then(() => this.#end(chunk))
     this.#end(chunk)
     return undefined

@@ -67,10 +67,12 @@ export async function sendRefs(
   }
   // Lines with all their attributes are views of the listing.
   const isShared = request.peel && request.symrefs
+  let left = whole?.length
   for await (const part of whole?.parts ?? listing.cut(request)) {
     if (!response.headersSent) response.writeHead(200, headers)
     for (const piece of pieces(part, pieceSize)) {
-      if (!(await exchange.send(piece, isShared))) return
+      if (!(await exchange.send(piece, isShared, left))) return
+      if (left !== undefined) left -= piece.length
     }
   }
   response.end()

@@ -1,25 +1,27 @@
 import t from 'tap'
 import type { Exchange } from '../../src/http/exchange.js'
-import { sendEntryBody } from '../../src/http/entry-body.js'
+import { sendEntryBody, sendForm } from '../../src/http/entry-body.js'
 import type { Follower } from '../../src/streamcache/index.js'
 
 /** An exchange that records what it sends, and whose client leaves after so many chunks. */
 function record(leavesAfter = Infinity) {
   const sent: string[] = []
   const shared: boolean[] = []
+  const lefts: (number | undefined)[] = []
   const exchange = {
     get aborted() {
       return sent.length >= leavesAfter
     },
-    send: async (chunk: Buffer, isShared: boolean) => {
+    send: async (chunk: Buffer, isShared: boolean, left?: number) => {
       sent.push(String(chunk))
       shared.push(isShared)
+      lefts.push(left)
       return sent.length < leavesAfter
     },
     end: (chunk: Buffer) => void sent.push(`${String(chunk)}.`),
     response: { end: () => sent.push('.') },
   }
-  return { sent, shared, exchange: exchange as unknown as Exchange }
+  return { sent, shared, lefts, exchange: exchange as unknown as Exchange }
 }
 
 /** A follower that has read the first chunk; `size` is known from the start or never; `coldAt`: chunks that are read from disk. */
@@ -71,4 +73,18 @@ t.test('only chunks in memory of a whole entry may wait for the client together'
   const growing = record()
   await sendEntryBody(growing.exchange, followerOf(['a', 'b'], false), Buffer.from('a'))
   t.same(growing.shared, [false, false])
+})
+
+t.test('of a whole body it is told how much is left', async (t) => {
+  const whole = record()
+  await sendEntryBody(whole.exchange, followerOf(['ab', 'cde', 'f', 'g'], true), Buffer.from('ab'))
+  t.same(whole.lefts, [7, 5, 2])
+  const growing = record()
+  await sendEntryBody(growing.exchange, followerOf(['a', 'b'], false), Buffer.from('a'))
+  t.same(growing.lefts, [undefined, undefined])
+  const form = record()
+  const chunks = ['ab', 'cde', 'f'].map((text) => Buffer.from(text))
+  await sendForm(form.exchange, { coding: 'gzip', chunks, length: 6 })
+  t.same(form.sent, ['ab', 'cde', 'f', '.'])
+  t.same(form.lefts, [6, 4, 1])
 })

@@ -160,6 +160,28 @@ t.test('short chunks go out together, to a client that takes them', async (t) =>
   }
 })
 
+t.test(
+  'short chunks that wait for their turns go out together, as many as may wait for a client',
+  async (t) => {
+    const left = 40 * (1 << 16) + 5
+    for (const isShared of [true, false]) {
+      let turns = 0
+      // Each write is more than a turn allows, so that each question but the first waits for a turn.
+      const writeBudget = new WriteBudget(1, (call) => void (turns++, setImmediate(call)))
+      const { exchange, client } = await openExchange(t, get, { writeBudget })
+      client.resume()
+      const writes = countWrites(exchange)
+      t.equal(await exchange.send(Buffer.alloc(5), isShared, left), true)
+      for (let sent = 5; sent < left; sent += 1 << 16)
+        t.equal(await exchange.send(Buffer.alloc(1 << 16), isShared, left - sent), true)
+      exchange.response.end()
+      t.equal(exchange.sentBytes, left)
+      if (isShared) t.ok(turns <= 6 && writes.count <= 6, `${turns} turns, ${writes.count} writes`)
+      else t.ok(turns >= 40, 'what takes memory for this client alone is asked for bit by bit')
+    }
+  },
+)
+
 t.test('a client that stops reading holds no more of short chunks than of long ones', async (t) => {
   for (const [size, isShared] of [1000, 1 << 16, 300_000, writeMax].flatMap(
     (size) =>

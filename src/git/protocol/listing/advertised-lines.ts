@@ -28,7 +28,7 @@ export function advertisedLines(block: ListingBlock, from: number, memory: Slabs
 export function memoryForLines(blocks: readonly ListingBlock[]): Slabs {
   const isMade = (block: ListingBlock): boolean =>
     !block.hasAttributes || known.get(block)?.get(0)?.deref() !== undefined
-  return new Slabs(blocks.reduce((sum, block) => sum + (isMade(block) ? 0 : block.bytes.length), 0))
+  return new Slabs(blocks.reduce((count, block) => count + (isMade(block) ? 0 : 1), 0))
 }
 
 function derive(block: ListingBlock, from: number, memory: Slabs): Buffer {
@@ -61,7 +61,7 @@ export function advertisedLine({ bytes, lines }: ListingBlock, line: number): Bu
   const [start, end] = [lines[line] as number, lines[line + 1] as number]
   const texts = new AdvertisedText(2 * (end - start))
   texts.add(bytes, start, end)
-  return texts.end(new Slabs(end - start))
+  return texts.end(new Slabs(1))
 }
 
 /**
