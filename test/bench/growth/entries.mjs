@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { requestFile, truth } from '../compare/requests.mjs'
 import { load } from '../compare/tools.mjs'
 import { makeRepository, metric } from '../rig.mjs'
-import { adminUrl, memory, onRefstream } from './measure.mjs'
+import { listenings, memory, onRefstream } from './measure.mjs'
 
 const repository = { name: 'entries.git' }
 const digest = (text) => createHash('sha256').update(text).digest('hex')
@@ -41,9 +41,9 @@ function writeStore(cache, { body, metadata, name }, count) {
 }
 
 /** How many entries the process says it has, until that does not change any more. */
-async function whenScanned(url, count, since) {
+async function whenScanned(adminUrl, count, since) {
   for (let [seen, same, at] = [-1, 0, 0]; ;) {
-    const entries = await metric({ adminUrl: url }, 'refstream_store_entries')
+    const entries = await metric({ adminUrl }, 'refstream_store_entries')
     const now = performance.now() - since
     if (entries !== seen) [seen, same, at] = [entries, 0, now]
     if (entries >= count || ++same > 50) return { entries, ms: at }
@@ -58,13 +58,16 @@ const sizeOf = (count, entry, { requests, expected, quick }) =>
       let last
       for (let round = 0; round < (quick ? 1 : 3); round++) {
         await server.halt()
+        const { count: before } = listenings(server)
         const since = performance.now()
         const launched = server.launch()
         const answered = load('first', { port: server.port, requests, timeout: 120 })
         await launched
         const listeningMs = performance.now() - since
         const { last: times, answers } = await answered
-        const { entries, ms } = await whenScanned(adminUrl(server), count, since)
+        // It writes that line after it listens.
+        while (listenings(server).count === before && performance.now() - since < 60_000) await sleep(5)
+        const { entries, ms } = await whenScanned(listenings(server).admin, count, since)
         last = { entries, answers }
         starts.push({ listeningMs, firstMs: times.max, scannedMs: ms })
       }

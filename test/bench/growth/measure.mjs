@@ -39,9 +39,11 @@ export async function closedLoop(server, { requests, clients, seconds, expected 
   }
 }
 
-/** Address of the admin listener, from the server's log. */
-export const adminUrl = (server) =>
-  /"admin":"([^"]+)"/.exec(readFileSync(join(server.place, 'log'), 'utf8'))?.[1]
+/** How often a server has said that it listens, and where its admin listener is now; from its log. */
+export function listenings(server) {
+  const found = [...readFileSync(join(server.place, 'log'), 'utf8').matchAll(/"admin":"([^"]+)"/g)]
+  return { count: found.length, admin: found.at(-1)?.[1] }
+}
 
 /** Megabytes: resident now, and at most since `forgetPeak`; proc_pid_status(5). */
 export function memory(server) {

@@ -90,7 +90,7 @@ static void finish(struct client *client, const char *result) {
 static void write_request(struct client *client) {
   const struct request *request = client->request;
   if (client->written == request->length) return;
-  ssize_t count = write(client->fd, request->bytes + client->written, request->length - client->written);
+  ssize_t count = send(client->fd, request->bytes + client->written, request->length - client->written, MSG_NOSIGNAL);
   if (count < 0 && errno != EAGAIN) return; /* what is there to read says why */
   if (count > 0) client->written += count;
   if (client->written == request->length) asked++;
