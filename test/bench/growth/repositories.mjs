@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { cost } from '../compare/measure.mjs'
 import { faults, judge, requestBytes, truth, writeRequests } from '../compare/requests.mjs'
 import { load } from '../compare/tools.mjs'
-import { makeRepository, root } from '../rig.mjs'
-import { closedLoop, memory, onRefstream } from './measure.mjs'
+import { makeRepository, metric, root } from '../rig.mjs'
+import { closedLoop, listenings, memory, onRefstream } from './measure.mjs'
 
 /** Repositories of twenty packed refs, which share the objects of one: files that are written, not Git processes. */
 export function makeMany(place, count) {
@@ -26,6 +26,20 @@ export function makeMany(place, count) {
   return names
 }
 
+/** Waits until what was asked for is on disk, or given up: until neither number changes for five seconds. */
+async function whenStored(server, count) {
+  const adminUrl = listenings(server).admin
+  for (let [seen, same] = ['', 0]; ; await sleep(100)) {
+    const [entries, errors] = [
+      await metric({ adminUrl }, 'refstream_store_entries'),
+      await metric({ adminUrl }, 'refstream_store_errors_total'),
+    ]
+    same = seen === `${entries} ${errors}` ? same + 1 : 0
+    seen = `${entries} ${errors}`
+    if (entries >= count || same === 50) return entries
+  }
+}
+
 async function sizeOf(count, quick) {
   const place = `many-${count}`
   const names = makeMany(place, count)
@@ -40,11 +54,15 @@ async function sizeOf(count, quick) {
     const before = memory(server).resident
     const once = { port: server.port, requests, sessions: count, group: 1, clients: 8, timeout: 60 }
     const first = await cost(server, () => load('list', once))
+    const begun = performance.now()
     const filled = memory(server).resident
+    const stored = await whenStored(server, count)
+    const behindMs = performance.now() - begun
     const figures = await closedLoop(server, { requests, clients: 32, seconds: quick ? 1 : 8, expected })
     return {
       repositories: count,
       firstMs: (first.cpuSeconds * 1000) / count,
+      ...{ storedPercent: (100 * stored) / count, behindMs },
       ...{ cpuMs: figures.cpuMs, p99: figures.p99, hitPercent: 100 * figures.hitRatio },
       resident: memory(server).resident,
       kilobytesEach: ((filled - before) * 1000) / count,
@@ -59,11 +77,13 @@ export const run = async ({ quick, each }) => [
     by: 'repositories',
     columns: {
       firstMs: { head: 'first touch, CPU ms', line: 'constant' },
+      behindMs: { head: 'last one stored, ms after' },
+      storedPercent: { head: 'stored then, %' },
       cpuMs: { head: 'CPU ms per request', line: 'constant' },
       p99: { head: 'p99, ms', line: 'constant' },
       hitPercent: { head: 'hits, %' },
       resident: { head: 'RSS, MB', line: 'linear' },
-      kilobytesEach: { head: 'KB per repository' },
+      kilobytesEach: { head: 'KB per repository, before all are stored' },
     },
     rows: await each(quick ? [10, 100, 1000] : [10, 100, 1000, 20_000], (count) => sizeOf(count, quick)),
   },
