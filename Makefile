@@ -6,8 +6,10 @@
 # make gitea  build Gitea for the tests that put it behind refstream, once; without it they are skipped
 # make kubernetes-schemas  get the schemas of Kubernetes' objects for the tests of fixtures/kustomize, once; skipped without them
 # make ref-writers  get the libraries with which tests change refs (go-git, JGit, libgit2, dulwich), once; skipped without them
-# make bench  measure beside nginx and Varnish, and write a report; with QUICK=1 in under four minutes
+# make bench  measure beside nginx and Varnish, over loopback and between network namespaces, and write a report, in an hour; with
+#             QUICK=1 in ten minutes
 # make bench-refill measure what a push costs with splices and without, by number of refs; with QUICK=1 in two minutes
+# make bench-growth measure what grows with refs, repositories, connections and stored entries; with QUICK=1 in two minutes
 # make bench-fleet  measure workers and a fleet, and print tables
 #
 # make test TESTS='test/x/y.test.ts test/z/' runs these tests only; make test NODE=24, or make smoke NODE=24, with that
@@ -21,7 +23,7 @@ NODE   ?=
 MINUTES ?= 10
 QUICK  ?=
 
-.PHONY: all run build test smoke soak chaos gitea kubernetes-schemas ref-writers bench bench-refill bench-fleet clean
+.PHONY: all run build test smoke soak chaos gitea kubernetes-schemas ref-writers bench bench-refill bench-growth bench-fleet clean
 all: build
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -67,9 +69,13 @@ bench: build
 bench-refill: build
 	QUICK=$(QUICK) node test/bench/refill.mjs
 
+# Connections need many open files.
+bench-growth: build
+	@ulimit -n "$$(ulimit -Hn)" && QUICK=$(QUICK) node test/bench/growth.mjs
+
 # One worker beside two, and three nodes of a fleet beside three alone; needs redis-server and etcd.
 bench-fleet: build
-	QUICK=$(QUICK) node test/bench/workers.mjs
+	QUICK=$(QUICK) node test/bench/compare.mjs workers
 	node test/bench/fleet.mjs
 
 clean:

@@ -1,25 +1,24 @@
 // refstream beside nginx, nginx's cache and Varnish, in turn, in one run, with a report.
 //
 //   make bench                          all; writes test/bench/results/compare.*
-//   make bench QUICK=1                  small numbers, under four minutes; writes .run/bench/compare.*
-//   node test/bench/compare.mjs warm-hits restart      only these scenarios; writes .run/bench/compare.*
+//   make bench QUICK=1                  small numbers, some minutes; writes .run/bench/compare.*
+//   node test/bench/compare.mjs warm-hits veth:polls      only these scenarios; writes .run/bench/compare.*
+//
+// A scenario whose name begins with `veth:` runs over a pair of interfaces between two network namespaces (root only), others
+// over loopback. What fails is reported, and the others go on.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { install } from './compare/packages.mjs'
 import { machine as describe } from './compare/machine.mjs'
+import { loopback, useNetwork, veth } from './compare/network.mjs'
 import { figuresJson } from './figures.mjs'
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
 const order = [
-  'warm-hits',
-  'cold-storm',
-  'real-clients',
-  'mutation-storm',
-  'slow-first',
-  'restart',
-  'slow-clients',
-  'packs',
+  ...['warm-hits', 'polls', 'cold-storm', 'slow-first', 'mutation-storm', 'push-storm', 'real-clients'],
+  ...['restart', 'slow-clients', 'workers', 'packs'],
+  ...['veth:warm-hits', 'veth:polls', 'veth:cold-storm', 'veth:push-storm'],
 ]
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : order
 const quick = Boolean(process.env.QUICK)
@@ -58,16 +57,40 @@ const place = fileURLToPath(new URL(committed ? 'results/' : '../../.run/bench/'
 mkdirSync(place, { recursive: true })
 const minutes = () => ((performance.now() - started) / 60_000).toFixed(1)
 const scenarios = {}
+const pictureOf = (scenario) => `${place}compare-${scenario.replace(':', '-')}.svg`
 const [names, programs] = [contenders.map(({ name }) => name), versions()]
+
+/** The figures of a scenario; over veth it is shorter, and without plain Git, whose processes cost the same there. */
+async function run(scenario) {
+  const [network, name] = scenario.includes(':') ? scenario.split(':') : ['loopback', scenario]
+  const { title, run } = await import(`./compare/${name}.mjs`)
+  if (network === 'loopback') return { title, ...(await run({ contenders, repositories, quick })) }
+  useNetwork(veth())
+  try {
+    const caches = contenders.filter(({ isPlainGit }) => !isPlainGit)
+    const figures = await run({ contenders: caches, repositories, quick, short: true })
+    return { title: `${title}, over veth`, ...figures }
+  } finally {
+    useNetwork(loopback)
+  }
+}
+
 for (const scenario of chosen) {
   console.error(`${minutes()} min: ${scenario}`)
-  const { title, run } = await import(`./compare/${scenario}.mjs`)
-  scenarios[scenario] = { title, ...(await run({ contenders, repositories, quick })) }
+  const begun = performance.now()
+  try {
+    scenarios[scenario] = await run(scenario)
+    scenarios[scenario].minutes = ((performance.now() - begun) / 60_000).toFixed(1)
+    writeFileSync(pictureOf(scenario), picture(scenario, scenarios[scenario], names))
+  } catch (error) {
+    console.error(error)
+    failures.push(`${scenario}: ${error.message}`)
+  }
   // After each, so that a run that is ended early leaves what it has.
   const facts = { name: 'compare', quick, machine, versions: programs, method, contenders: names, missing }
   Object.assign(facts, { failures, minutes: minutes(), scenarios })
   writeFileSync(`${place}compare.md`, `${report(facts)}\n`)
   writeFileSync(`${place}compare.json`, figuresJson(facts))
-  writeFileSync(`${place}compare-${scenario}.svg`, picture(scenario, scenarios[scenario], names))
 }
 console.error(`${minutes()} min: the report is ${place}compare.md`)
+if (failures.length > 0) console.error(`failed: ${failures.join('; ')}`)

@@ -50,6 +50,7 @@ export class Account {
   #cgroup = makeCgroup()
   #leaders = []
   #log
+  #inside
   // A benchmark that fails leaves no process behind.
   #abandon = () => {
     for (let turn = 0; turn < 100; turn++) {
@@ -59,9 +60,10 @@ export class Account {
     }
   }
 
-  /** What its processes say goes to this file. */
-  constructor(log) {
+  /** What its processes say goes to this file. @param inside words before each command, which run it in another place */
+  constructor(log, inside = []) {
     this.#log = openSync(log, 'a')
+    this.#inside = inside
     process.once('exit', this.#abandon)
   }
 
@@ -73,15 +75,21 @@ export class Account {
 
   spawn(command, args) {
     const enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
-    const whole = this.#cgroup ? ['sh', '-c', enter, this.#cgroup, command, ...args] : [command, ...args]
+    const words = [...this.#inside, command, ...args]
+    const whole = this.#cgroup ? ['sh', '-c', enter, this.#cgroup, ...words] : words
     const child = spawn(whole[0], whole.slice(1), { stdio: ['ignore', this.#log, this.#log] })
     this.#leaders.push(child)
     return child
   }
 
+  /** Process id of the process that was started last. */
+  leader() {
+    return this.#leaders.at(-1).pid
+  }
+
   /** CPU of the process that was started last alone: of refstream without Git's, and without that of worker processes. */
   leaderSeconds() {
-    const fields = statFields(this.#leaders.at(-1).pid)
+    const fields = statFields(this.leader())
     return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
   }
 
@@ -115,6 +123,18 @@ export class Account {
       }
     }
     return this.pids().reduce((sum, pid) => sum + pss(pid), 0)
+  }
+
+  /** The same, as each process sees it: what several share is counted several times (proc_pid_status(5), VmRSS). */
+  residentBytes() {
+    const resident = (pid) => {
+      try {
+        return Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))[1]) * 1024
+      } catch {
+        return 0
+      }
+    }
+    return this.pids().reduce((sum, pid) => sum + resident(pid), 0)
   }
 
   /**

@@ -1,5 +1,5 @@
 // A cold storm: many clients ask at once for what no cache has; in a second form one slow client has asked just before.
-import { cost, eachInTurn, summarize, wake } from './measure.mjs'
+import { cost, eachInTurn, inRounds, summarize, wake } from './measure.mjs'
 import { faults, judge, requestFile, truth } from './requests.mjs'
 import { load, startLoad } from './tools.mjs'
 
@@ -8,7 +8,7 @@ export const title = 'Cold storm'
 /** What makes a connection over loopback like one over a real, slow line. */
 export const slowLine = { pace: 50_000, rcvbuf: 4096, mss: 1460 }
 
-export async function run({ contenders, repositories, quick }, { slowFirst = false } = {}) {
+export async function run({ contenders, repositories, quick, short }, { slowFirst = false } = {}) {
   const { small, middle, large, huge } = repositories
   const clients = quick ? 100 : 200
   const elsewhere = requestFile(middle, 'advertisement', { closing: true })
@@ -16,19 +16,20 @@ export async function run({ contenders, repositories, quick }, { slowFirst = fal
   for (const repository of [large, huge].filter(Boolean)) {
     const requests = requestFile(repository, 'advertisement', { closing: true })
     const expected = truth(repository, 'advertisement')
-    for (let round = 0; round < (quick ? 1 : 3); round++) {
-      await eachInTurn(contenders, async (server) => {
+    for (const round of inRounds(contenders, quick || short ? 1 : 3)) {
+      await eachInTurn(round, async (server) => {
         await wake(server, small, quick)
         // Storms run other code than hits do.
         await load('burst', { port: server.port, requests: elsewhere, clients, timeout: 300 })
         const options = { port: server.port, requests, timeout: 300 }
         const { result, ...costs } = await cost(server, async () => {
           const slow = slowFirst && startLoad('slow', { ...options, ...slowLine, clients: 1, seconds: 600 })
-          await slow?.asked
+          if (slow) await slow.asked
           const figures = await load('burst', { ...options, clients })
-          slow?.stop?.()
-          await slow?.result
-          return figures
+          if (!slow) return figures
+          slow.stop()
+          const beside = await slow.result
+          return { ...figures, cpuSeconds: figures.cpuSeconds + beside.cpuSeconds }
         })
         const { first, last } = result
         rows.push({

@@ -1,4 +1,4 @@
-// The contenders, each with its configuration from contenders/ on loopback ports of its own, all over the same root and
+// The contenders, each with its configuration from contenders/ on a port of its own, all over the same root and
 // with the same Git, which counts its processes.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -7,10 +7,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { directory, root } from '../rig.mjs'
 import { Account } from './account.mjs'
+import { loopback, network } from './network.mjs'
 import { isThere } from './packages.mjs'
 import { freePort, listening } from './ports.mjs'
-import { files } from './requests.mjs'
-import { countingGit, countingHttpBackend } from './tools.mjs'
+import { files, writeRequests } from './requests.mjs'
+import { countingGit, countingHttpBackend, load } from './tools.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 const templates = here('../contenders/')
@@ -40,15 +41,23 @@ async function startFcgiwrap(account, socket) {
   await listening({ path: socket }, child)
 }
 
-async function startGitBehindNginx(account, place, file, port) {
+async function startGitBehindNginx(account, place, file, port, host = network().address) {
   await startFcgiwrap(account, join(place, 'fcgi.sock'))
-  await listening({ port, host: '127.0.0.1' }, startNginx(account, place, file))
+  await listening({ port, host }, startNginx(account, place, file))
+}
+
+/** In another network namespace, this process reaches no server. */
+async function banFromClient(port, path) {
+  const requests = writeRequests('ban', `BAN ${path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n`)
+  const { answers } = await load('first', { port, requests, timeout: 10 })
+  if (answers[0]?.status !== 200) throw new Error(`BAN: ${JSON.stringify(answers)}`)
 }
 
 /** name → how it starts in a place with a port, and how a change of refs is announced to it. */
 const definitions = {
   nginx: {
     needs: ['nginx', 'fcgiwrap'],
+    isPlainGit: true,
     start: ({ account, place, port }) => startGitBehindNginx(account, place, 'nginx.conf', port),
   },
   'nginx cache': {
@@ -66,19 +75,21 @@ const definitions = {
   varnish: {
     needs: ['varnishd', 'nginx', 'fcgiwrap'],
     async start({ account, place, port, backend }) {
-      await startGitBehindNginx(account, place, 'nginx.conf', backend)
+      await startGitBehindNginx(account, place, 'nginx.conf', backend, '127.0.0.1')
       const args = ['-F', '-n', join(place, 'varnish'), '-f', join(place, 'varnish.vcl')]
       // Threads enough for slow clients, and enough from the start for a storm. -j none: it changes to no other user.
       const settings = ['thread_pool_min=200', 'thread_pool_max=5000', 'http_gzip_support=off']
       const child = account.spawn('varnishd', [
-        ...[...args, '-j', 'none', '-a', `127.0.0.1:${port}`, '-s', 'malloc,4G'],
+        ...[...args, '-j', 'none', '-a', `${network().address}:${port}`, '-s', 'malloc,4G'],
         ...settings.flatMap((setting) => ['-p', setting]),
       ])
-      await listening({ port, host: '127.0.0.1' }, child)
+      await listening({ port, host: network().address }, child)
     },
     invalidation: 'BAN by URL',
-    async invalidate({ url }, repository) {
-      const target = `${url}/${repository.name}/info/refs?service=git-upload-pack`
+    async invalidate({ port, url }, repository) {
+      const path = `/${repository.name}/info/refs?service=git-upload-pack`
+      if (network() !== loopback) return banFromClient(port, path)
+      const target = `${url}${path}`
       const response = await fetch(target, { method: 'BAN' })
       if (!response.ok) throw new Error(`BAN: ${response.status}`)
     },
@@ -87,17 +98,20 @@ const definitions = {
     needs: [],
     async start({ account, place, port, nodeFlags = [], cli = ownCli, flags = [] }) {
       const args = ['serve', '--config', join(place, 'refstream.toml'), '--root', root, '--git', countingGit]
-      const where = ['--listen', `127.0.0.1:${port}`, '--admin', '127.0.0.1:0']
+      const where = ['--listen', `${network().address}:${port}`, '--admin', '127.0.0.1:0']
       const cache = ['--cache-dir', join(place, 'cache')]
+      // Another address than loopback's needs a word about access.
+      const open = network() === loopback ? [] : ['--insecure-no-auth']
       const child = account.spawn(process.execPath, [
         ...nodeFlags,
         cli,
         ...args,
         ...where,
         ...cache,
+        ...open,
         ...flags,
       ])
-      await listening({ port, host: '127.0.0.1' }, child)
+      await listening({ port, host: network().address }, child)
     },
     invalidation: 'none is needed',
   },
@@ -127,18 +141,29 @@ const pushes = {
   refstream: definitions.refstream,
 }
 
+/** How many workers refstream has. */
+const workers = Object.fromEntries(
+  [1, 2].map((count) => {
+    const flags = ['--workers', String(count)]
+    const start = (setup) => definitions.refstream.start({ ...setup, flags })
+    return [`refstream, ${count === 1 ? 'one worker' : 'two workers'}`, { ...definitions.refstream, start }]
+  }),
+)
+
 /** Not contenders: what servers do that have nothing to decide. */
 const references = {
   'bare node:http': {
     async start({ account, port }) {
-      const args = [join(templates, 'bare-node.mjs'), String(port), files]
-      await listening({ port, host: '127.0.0.1' }, account.spawn(process.execPath, args))
+      const host = network().address
+      const args = [join(templates, 'bare-node.mjs'), String(port), files, host]
+      await listening({ port, host }, account.spawn(process.execPath, args))
     },
   },
   'nginx, static file': {
     needs: ['nginx'],
     async start({ account, place, port }) {
-      await listening({ port, host: '127.0.0.1' }, startNginx(account, place, 'nginx-static.conf'))
+      const host = network().address
+      await listening({ port, host }, startNginx(account, place, 'nginx-static.conf'))
     },
   },
 }
@@ -157,15 +182,18 @@ function prepared([name, definition]) {
 }
 export const contenders = () => Object.entries(definitions).map(prepared)
 export const pushContenders = () => Object.entries(pushes).map(prepared)
+export const workerContenders = () => Object.entries(workers).map(prepared)
 export const packContenders = () => Object.entries(packs).map(prepared)
 export const referenceServers = () => Object.entries(references).map(prepared)
 
-/** Starts one with an empty cache; `restart` stops it and starts it on the same place and port. */
+/** Starts one with an empty cache, unless `prepare` fills it; after `halt`, `launch` starts it on the same place and port. */
 export async function start(contender, options = {}) {
   const place = mkdtempSync(join(directory, 'server-'))
   const [port, backend] = [await freePort(), await freePort()]
   configure(place, {
+    ADDRESS: network().address,
     PORT: port,
+    GIT_ADDRESS: contender.name === 'varnish' ? '127.0.0.1' : network().address,
     GIT_PORT: contender.name === 'varnish' ? backend : port,
     ROOT: root,
     FILES: files,
@@ -173,20 +201,23 @@ export async function start(contender, options = {}) {
     GIT_HTTP_BACKEND: countingHttpBackend,
   })
   mkdirSync(join(place, 'cache'))
+  options.prepare?.(join(place, 'cache'))
   let account
   const server = {
-    ...{ name: contender.name, place, port, url: `http://127.0.0.1:${port}` },
+    ...{ name: contender.name, place, port, url: `http://${network().address}:${port}` },
     cpuSeconds: () => account.cpuSeconds(),
     memoryBytes: () => account.memoryBytes(),
+    residentBytes: () => account.residentBytes(),
     writtenBytes: () => account.writtenBytes(),
     pids: () => account.pids(),
     leaderSeconds: () => account.leaderSeconds(),
+    leader: () => account.leader(),
     get method() {
       return account.method
     },
     invalidate: async (repository) => contender.invalidate?.(server, repository),
     launch() {
-      account = new Account(join(place, 'log'))
+      account = new Account(join(place, 'log'), network().onServer)
       return contender.start({ account, place, port, backend, ...options })
     },
     halt: () => account.close(),

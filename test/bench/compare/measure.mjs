@@ -23,6 +23,15 @@ export async function eachInTurn(contenders, visit) {
   }
 }
 
+/**
+ * The contenders of each round. Plain Git takes part in the first one only: it is slow, and what its processes cost is not
+ * what a comparison turns on.
+ */
+export const inRounds = (contenders, rounds) =>
+  Array.from({ length: rounds }, (_, round) =>
+    round === 0 ? contenders : contenders.filter(({ isPlainGit }) => !isPlainGit),
+  )
+
 /** One whole answer, so that what can be cached is. */
 export const warm = (server, requests) =>
   load('burst', { port: server.port, requests, clients: 1, timeout: 120 })
@@ -49,15 +58,20 @@ export async function wakeForPacks(server, small, quick) {
   await load('closed', { port, requests: again, clients: 4, seconds: quick ? 0.2 : 1 })
 }
 
-/** What some work costs a server: CPU seconds of it and all that it started, what they wrote to disk, and Git processes. */
+/**
+ * What some work costs: CPU seconds of the server and all that it started, those of the clients too if the work resolves
+ * with their `cpuSeconds`, what the server wrote to disk, and Git processes. What sendfile(2) sends over loopback is copied
+ * when the receiver takes it, in the receiver's time, so only both together say what large answers cost.
+ */
 export async function cost(server, work) {
   const [cpu, written, since] = [server.cpuSeconds(), server.writtenBytes(), countProcesses()]
   const started = performance.now()
   const result = await work()
   const seconds = (performance.now() - started) / 1000
   const { all, uploadPack, packObjects } = since()
+  const [cpuSeconds, generatorSeconds] = [server.cpuSeconds() - cpu, result?.cpuSeconds ?? 0]
   return {
-    ...{ result, seconds, cpuSeconds: server.cpuSeconds() - cpu },
+    ...{ result, seconds, cpuSeconds, generatorSeconds, bothSeconds: cpuSeconds + generatorSeconds },
     ...{ processes: all, uploadPacks: uploadPack, packObjects },
     writtenMegabytes: (server.writtenBytes() - written) / 1e6,
   }

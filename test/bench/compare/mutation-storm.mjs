@@ -7,13 +7,12 @@ import { join } from 'node:path'
 import { hrtime } from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { cost, eachInTurn, summarize, wake, warm } from './measure.mjs'
+import { cost, eachInTurn, inRounds, summarize, wake, warm } from './measure.mjs'
 import { marker } from './repositories.mjs'
 import { files, requestFile, truth } from './requests.mjs'
 import { hashOf, load } from './tools.mjs'
 
 export const title = 'Mutation storm'
-const perSecond = 5
 const git = promisify(execFile)
 const now = () => Number(hrtime.bigint()) / 1e6
 
@@ -30,7 +29,7 @@ function versionsByHash(repository, count) {
 }
 
 /** Changes the marker until the deadline; returns when the writing of each version began, and when it was announced. */
-async function change(repository, server, seconds) {
+async function change(repository, server, seconds, perSecond) {
   const writes = [{ start: -Infinity, end: -Infinity }]
   const begun = now()
   for (let turn = 1; turn <= seconds * perSecond; turn++) {
@@ -83,14 +82,17 @@ export async function run({ contenders, repositories, quick }) {
   return { rows: summarize(rows, ['server']), rounds: rows }
 }
 
-/** A row for each round of each contender, with the pushes to one repository. */
-export async function storm({ contenders, repositories, quick }, repository) {
-  const [clients, seconds] = quick ? [50, 3] : [100, 20]
+/** A row for each round of each contender, with the pushes to one repository; what is `chosen` replaces the usual size. */
+export async function storm({ contenders, repositories, quick, short }, repository, chosen = {}) {
+  const size = quick
+    ? { clients: 50, seconds: 3, rounds: 1 }
+    : { clients: 100, seconds: 20, rounds: short ? 1 : 2 }
+  const { clients, seconds, rounds, perSecond } = { ...size, perSecond: 5, ...chosen }
   const versions = versionsByHash(repository, seconds * perSecond + 1)
   const requests = requestFile(repository, 'advertisement')
   const rows = []
-  for (let round = 0; round < (quick ? 1 : 2); round++) {
-    await eachInTurn(contenders, async (server, contender) => {
+  for (const round of inRounds(contenders, rounds)) {
+    await eachInTurn(round, async (server, contender) => {
       execFileSync('git', ['-C', repository.path, 'update-ref', marker, repository.commits[0]])
       await wake(server, repositories.small, quick)
       await warm(server, requests)
@@ -98,7 +100,7 @@ export async function storm({ contenders, repositories, quick }, repository) {
       const { result, ...costs } = await cost(server, async () => {
         // The generator is started first: it is not to inherit our priority.
         const reading = load('closed', options)
-        const writes = await first(() => change(repository, server, seconds))
+        const writes = await first(() => change(repository, server, seconds, perSecond))
         return { ...(await reading), writes }
       })
       const { oldestMs, ...counts } = judge(result.records, versions, result.writes)
@@ -108,6 +110,7 @@ export async function storm({ contenders, repositories, quick }, repository) {
         ...{ updates: result.writes.length - 1, reads: result.requests, ...counts, oldestStaleMs: oldestMs },
         readsPerSecond: result.requests / result.seconds,
         cpuPerThousand: costs.cpuSeconds / (result.requests / 1000),
+        bothPerThousand: costs.bothSeconds / (result.requests / 1000),
         ...{ p50: result.last.p50, p99: result.last.p99, generatorBusy: result.busy },
         faults: counts.wrong > 0 ? `${counts.wrong} wrong` : '',
       })

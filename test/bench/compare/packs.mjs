@@ -1,4 +1,4 @@
-// Clone storms: many clients that ask for the same pack, at once and spread over a minute, and a stream of fetches each of
+// Clone storms: many clients that ask for the same pack, at once and spread over half a minute, and a stream of fetches each of
 // which asks for something else. Clients are those of the load generator, which send what Git's own client sent and throw
 // away what they get; a real client checks once per server and operation that it is whole.
 import { median } from '../rig.mjs'
@@ -21,7 +21,7 @@ export const title = 'Clone storms'
 const sizes = (quick) =>
   quick
     ? { clients: 15, seconds: 3, alone: 1, unique: 16 }
-    : { clients: 50, seconds: 60, alone: 3, unique: 100 }
+    : { clients: 50, seconds: 30, alone: 3, unique: 100 }
 
 /** Runs so many clients, each of which sends `group` requests of the file on one connection; a row of figures. */
 async function storm(server, { requests, group, clients, seconds = 0, most = clients, bytes }) {

@@ -1,10 +1,10 @@
 // Real Git clients, many at once, on warm caches: `git ls-remote`, and `git fetch` of one branch and of all, with nothing new.
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { directory } from '../rig.mjs'
-import { cost, eachInTurn, summarize, wake } from './measure.mjs'
+import { cost, eachInTurn, inRounds, summarize, wake } from './measure.mjs'
 
 export const title = 'Real clients'
 
@@ -15,6 +15,14 @@ async function git(args) {
   for await (const chunk of child.stdout) digest.update(chunk)
   const code = child.exitCode ?? (await new Promise((resolve) => child.once('exit', resolve)))
   return `${code} ${digest.digest('hex')}`
+}
+
+const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK']))
+/** CPU time of all clients that have ended, with their children; proc_pid_stat(5), cutime and cstime. */
+function clientSeconds() {
+  const stat = readFileSync('/proc/self/stat', 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[13]) + Number(fields[14])) / ticksPerSecond
 }
 
 /** A bare repository that has all that is to be fetched already. */
@@ -58,8 +66,8 @@ export async function run({ contenders, repositories, quick }) {
       .map(([operation, each]) => ({ version, operation, ...each })),
   )
   const rows = []
-  for (let round = 0; round < (quick ? 1 : 3); round++) {
-    await eachInTurn(contenders, async (server) => {
+  for (const round of inRounds(contenders, quick ? 1 : 2)) {
+    await eachInTurn(round, async (server) => {
       await wake(server, repositories.small, quick)
       for (const { version, operation, repository, right, args } of turns) {
         const url = `${server.url}/${repository.name}`
@@ -68,8 +76,12 @@ export async function run({ contenders, repositories, quick }) {
         // The first fills the caches; the next let the code become warm, as in the other scenarios.
         await one(undefined, 0)
         await together(Math.min(clients, 20))
-        const { result, ...costs } = await cost(server, () => together(clients))
-        const wrong = result.filter((each) => each !== `0 ${right}`).length
+        const { result, ...costs } = await cost(server, async () => {
+          const before = clientSeconds()
+          const answers = await together(clients)
+          return { answers, cpuSeconds: clientSeconds() - before }
+        })
+        const wrong = result.answers.filter((each) => each !== `0 ${right}`).length
         rows.push({
           ...{ server: server.name, protocol: `v${version}`, operation, clients, refs: repository.refs },
           ...{ ...costs, faults: wrong > 0 ? `${wrong} wrong or failed` : '' },

@@ -10,24 +10,47 @@ export const files = join(directory, 'files')
 const service = 'service=git-upload-pack'
 
 const packet = (text) => (text.length + 4).toString(16).padStart(4, '0') + text
-const lsRefs = [
-  ...[packet('command=ls-refs\n'), packet('agent=bench\n'), packet('object-format=sha1\n'), '0001'],
-  ...[packet('peel\n'), packet('symrefs\n'), packet('ref-prefix refs/heads/main\n'), '0000'],
-].join('')
+const lsRefs = (...prefixes) =>
+  [
+    ...[packet('command=ls-refs\n'), packet('agent=bench\n'), packet('object-format=sha1\n'), '0001'],
+    ...[packet('peel\n'), packet('symrefs\n')],
+    ...prefixes.map((prefix) => packet(`ref-prefix ${prefix}\n`)),
+    '0000',
+  ].join('')
 
 /** kind → how it is asked for. A poll in v2 is capabilities, then ls-refs. */
 const kinds = {
   advertisement: { method: 'GET', resource: '/info/refs', body: '' },
   capabilities: { method: 'GET', resource: '/info/refs', body: '', protocol: 'version=2' },
-  'ls-refs': { method: 'POST', resource: '/git-upload-pack', body: lsRefs, protocol: 'version=2' },
+  'ls-refs': {
+    method: 'POST',
+    resource: '/git-upload-pack',
+    body: lsRefs('refs/heads/main'),
+    protocol: 'version=2',
+  },
+  'ls-refs, whole list': {
+    method: 'POST',
+    resource: '/git-upload-pack',
+    body: lsRefs(),
+    protocol: 'version=2',
+  },
 }
 
 let written = 0
-/** A file of one request for the load generator; `closing`: on a connection for itself. */
-export function requestFile(repository, kind, { closing = false } = {}) {
+/** A file of these requests, all of one name, for the load generator. */
+export function writeRequests(name, ...requests) {
+  const path = join(directory, `request-${written++}`)
+  const word = name.replaceAll(/\W+/g, '-')
+  writeFileSync(path, requests.map((bytes) => `${word} 1 ${bytes.length}\n${bytes}`).join(''))
+  return path
+}
+
+/** The bytes of a request; `closing`: on a connection for itself; `path`: from a server of files, that file. */
+export function requestBytes({ name }, kind, { closing = false, path } = {}) {
   const { method, resource, body, protocol } = kinds[kind]
+  const target = path ?? `/${name}${resource}`
   const head = [
-    `${method} /${repository.name}${resource}${method === 'GET' ? `?${service}` : ''} HTTP/1.1`,
+    `${method} ${target}${method === 'GET' || path ? `?${service}` : ''} HTTP/1.1`,
     'Host: bench',
     ...(protocol ? [`Git-Protocol: ${protocol}`] : []),
     ...(body
@@ -35,11 +58,16 @@ export function requestFile(repository, kind, { closing = false } = {}) {
       : []),
     ...(closing ? ['Connection: close'] : []),
   ]
-  const bytes = `${head.join('\r\n')}\r\n\r\n${body}`
-  const path = join(directory, `request-${written++}`)
-  writeFileSync(path, `${kind} 1 ${bytes.length}\n${bytes}`)
-  return path
+  return `${head.join('\r\n')}\r\n\r\n${body}`
 }
+
+/** A file of one request for the load generator. */
+export const requestFile = (repository, kind, options) =>
+  writeRequests(kind, requestBytes(repository, kind, options))
+
+/** Where servers of files have the answer to a request, once `truth` has been asked for it. */
+export const answerPath = ({ name }, kind) =>
+  kind === 'advertisement' ? `/${name}/info/refs` : `/${name}/${kind.replaceAll(/\W+/g, '-')}`
 
 /** Git's own answer to a request, by git-http-backend(1) as it is. */
 export function truth(repository, kind) {
@@ -60,11 +88,9 @@ export function truth(repository, kind) {
   })
   if (status !== 0) throw new Error(`git http-backend failed on ${repository.name}`)
   const answer = stdout.subarray(stdout.indexOf('\r\n\r\n') + 4)
-  if (kind === 'advertisement') {
-    const path = join(files, repository.name, resource)
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, answer)
-  }
+  const path = join(files, answerPath(repository, kind))
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, answer)
   return hashOf(answer)
 }
 

@@ -34,6 +34,22 @@ export const heads = {
   cpuSecondsPerSecond: 'CPU, s per s',
   cpuPerGigabyte: 'CPU s per GB',
   cpuPerThousand: 'CPU s per 1,000',
+  cpuPerPoll: 'CPU ms per poll',
+  bothSeconds: 'with generator, s',
+  bothSecondsPerSecond: 'with generator, s per s',
+  bothPerGigabyte: 'with generator, s per GB',
+  bothPerThousand: 'with generator, s per 1,000',
+  bothPerPoll: 'with generator, ms',
+  coresUsed: 'cores used',
+  ratio: 'ratio',
+  rate: 'polls/s',
+  polls: 'polls',
+  p999: 'p99.9, ms',
+  worst: 'worst, ms',
+  lateP99: 'sent late p99, ms',
+  restMegabytes: 'RSS at rest, MB',
+  sharedMegabytes: 'shared pages once, MB',
+  afterMegabytes: 'RSS after the answer, MB',
   megabytes: 'memory, MB',
   kilobytesPerClient: 'KB per client',
   kernelKilobytesPerClient: 'kernel, KB per client',
@@ -51,9 +67,9 @@ export const heads = {
 const words = (text) => text.split(' ')
 const storm = {
   columns: words(
-    'refs server processes uploadPacks firstP50 firstP99 lastP50 lastP99 cpuSeconds generatorBusy faults',
+    'refs server processes uploadPacks firstP50 firstP99 lastP50 lastP99 cpuSeconds bothSeconds generatorBusy faults',
   ),
-  panels: { by: ['refs'], keys: ['lastP99', 'cpuSeconds'] },
+  panels: { by: ['refs'], keys: ['lastP99', 'cpuSeconds', 'bothSeconds'] },
 }
 
 /** scenario → text, columns, and panels: a panel per key and per group of rows that are alike in `by`. */
@@ -66,9 +82,9 @@ export const sections = {
       'limit and not the server’s; CPU per GB and per 1,000 requests hold all the same.',
     ],
     columns: words(
-      'kind refs bytes server requestsPerSecond megabytesPerSecond cpuPerGigabyte cpuPerThousand p99 processes generatorBusy faults',
+      'kind refs bytes server requestsPerSecond megabytesPerSecond cpuPerGigabyte bothPerGigabyte cpuPerThousand bothPerThousand p99 processes generatorBusy faults',
     ),
-    panels: { by: ['kind', 'refs'], keys: ['cpuPerThousand'] },
+    panels: { by: ['kind', 'refs'], keys: ['cpuPerThousand', 'bothPerThousand'] },
   },
   'cold-storm': {
     about: [
@@ -85,7 +101,7 @@ export const sections = {
       'shows a value that had been replaced, and the cache told so, before the request was sent.',
     ],
     columns: words(
-      'server tells updates clients readsPerSecond p50 p99 processes stale oldestStaleMs cpuPerThousand generatorBusy faults',
+      'server tells updates clients readsPerSecond p50 p99 processes stale oldestStaleMs cpuPerThousand bothPerThousand generatorBusy faults',
     ),
     panels: { by: [], keys: ['p99', 'cpuPerThousand', 'stale', 'processes'] },
   },
@@ -95,16 +111,16 @@ export const sections = {
       'listed after each push.',
     ],
     columns: words(
-      'refs server updates clients readsPerSecond p50 p99 processes stale oldestStaleMs cpuPerThousand writtenMegabytes generatorBusy faults',
+      'refs server updates clients readsPerSecond p50 p99 processes stale oldestStaleMs cpuPerThousand bothPerThousand writtenMegabytes generatorBusy faults',
     ),
     panels: { by: ['refs'], keys: ['readsPerSecond', 'cpuPerThousand'] },
   },
   'real-clients': {
     about: [
       'Git clients, each a process of its own, all at once, after some have warmed the cache and the code. Wall is until the last has ended,',
-      'and is mostly the clients’ own work; CPU is that of the server and its children.',
+      'and is mostly the clients’ own work; CPU is that of the server and its children, and with that of the clients beside it.',
     ],
-    columns: words('protocol operation refs clients server seconds cpuSeconds processes faults'),
+    columns: words('protocol operation refs clients server seconds cpuSeconds bothSeconds processes faults'),
     panels: { by: ['protocol', 'operation'], keys: ['cpuSeconds'] },
   },
   'slow-clients': {
@@ -114,17 +130,41 @@ export const sections = {
       'is beside it. A fast client reads the same entry, alone and beside them.',
     ],
     columns: words(
-      'server clients answered megabytes kilobytesPerClient kernelKilobytesPerClient cpuSecondsPerSecond processes aloneMs besideMs generatorBusy faults',
+      'server clients answered megabytes kilobytesPerClient kernelKilobytesPerClient cpuSecondsPerSecond bothSecondsPerSecond processes aloneMs besideMs generatorBusy faults',
     ),
     panels: { by: [], keys: ['kilobytesPerClient', 'besideMs'] },
   },
   restart: {
     about: [
       'The server has answered, is stopped, and starts on the same cache directory: time until a client, who tries all the',
-      'while, has the whole right answer. Varnish keeps its cache in memory; plain nginx has none.',
+      'while, has the whole right answer. Varnish keeps its cache in memory; plain nginx has none. RSS is summed over processes: at rest,',
+      'some seconds after another such start of which nobody has asked anything, and some seconds after the answer.',
     ],
-    columns: words('server refs ms processes faults'),
-    panels: { by: [], keys: ['ms'] },
+    columns: words('server refs ms restMegabytes sharedMegabytes afterMegabytes processes faults'),
+    panels: { by: [], keys: ['ms', 'restMegabytes'] },
+  },
+  polls: {
+    about: [
+      'Each poll is one request on a new connection, which the client closes, for a repository of 20 refs, at a fixed rate: it is sent when it',
+      'is due, whether or not earlier ones are answered, and its time counts from that moment until its answer is whole. `ls-refs` asks for one',
+      'branch in protocol v2. Caches pass POSTs, so `ls-refs` through them is plain Git, which does not reach 500 a second on two cores:',
+      'they are asked for 50. bare node:http is no contender: it writes the same bytes and decides nothing. In a whole run refstream is asked for',
+      'ten minutes, others for one minute of each kind that they cache, and for fifteen seconds of the rest.',
+    ],
+    columns: words(
+      'kind server rate polls p50 p99 p999 worst cpuPerPoll bothPerPoll processes lateP99 faults',
+    ),
+    panels: { by: ['kind'], keys: ['p99', 'cpuPerPoll'] },
+  },
+  workers: {
+    about: [
+      'refstream with `--workers 1` and 2. The load generator takes part of the cores that the second worker could use, so ratios are lower',
+      'bounds; CPU of a request holds all the same.',
+    ],
+    columns: words(
+      'kind refs server requestsPerSecond ratio cpuPerThousand bothPerThousand coresUsed processes stale generatorBusy faults',
+    ),
+    panels: { by: ['kind'], keys: ['requestsPerSecond', 'cpuPerThousand'] },
   },
   packs: {
     about: [
@@ -140,7 +180,7 @@ export const sections = {
       'configuration and checks no access; `--no-packs` passes fetches to Git as plain nginx does.',
     ],
     columns: words(
-      'operation form server clients packObjects uploadPacks processes cpuSeconds firstP50 firstP99 wallP50 wallP99 soloMs wireMs writtenMegabytes sentMegabytes generatorBusy faults',
+      'operation form server clients packObjects uploadPacks processes cpuSeconds bothSeconds firstP50 firstP99 wallP50 wallP99 soloMs wireMs writtenMegabytes sentMegabytes generatorBusy faults',
     ),
     panels: { by: ['operation', 'form'], keys: ['cpuSeconds', 'wallP99'] },
   },

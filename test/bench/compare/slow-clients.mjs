@@ -38,7 +38,11 @@ export async function run({ contenders, repositories, quick }) {
     const slow = startLoad('slow', { ...options, ...slowLine, clients, seconds: 600, timeout: 600 })
     // A server that lets not all in does not hold this up.
     await Promise.race([slow.asked, sleep(10_000)])
-    const { cpuSeconds, processes } = await cost(server, () => sleep(seconds * 1000))
+    const { cpuSeconds, bothSeconds, processes } = await cost(server, async () => {
+      const before = slow.seconds()
+      await sleep(seconds * 1000)
+      return { cpuSeconds: slow.seconds() - before }
+    })
     const [memoryAfter, socketsAfter] = [server.memoryBytes(), socketBytes()]
     const beside = await fast()
     slow.stop()
@@ -50,6 +54,7 @@ export async function run({ contenders, repositories, quick }) {
         answered: underWay,
         ended,
         cpuSecondsPerSecond: cpuSeconds / seconds,
+        bothSecondsPerSecond: bothSeconds / seconds,
       },
       ...{ processes, megabytes: memoryAfter / 1e6 },
       kilobytesPerClient: (memoryAfter - memory) / 1024 / clients,

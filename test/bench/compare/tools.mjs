@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { directory } from '../rig.mjs'
+import { network } from './network.mjs'
 
 const source = (name) => fileURLToPath(new URL(name, import.meta.url))
 const compile = (name, output, ...flags) =>
@@ -52,11 +53,13 @@ export const hashOf = (bytes) => JSON.parse(execFileSync(generator, ['hash'], { 
 
 /**
  * Starts the generator (see load.c for modes and options). `asked` is when all of a burst have asked; `result` is its
- * figures, with `records` per request if asked for; `stop()` ends slow clients.
+ * figures, with `records` per request if asked for; `stop()` ends slow and idle clients; `seconds()` is its CPU time up to now.
  */
 export function startLoad(mode, options) {
-  const args = Object.entries(options).map(([name, value]) => `${name}=${value}`)
-  const child = spawn(generator, [mode, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const { address, from, onClient } = network()
+  const args = Object.entries({ host: address, from, ...options }).map(([name, value]) => `${name}=${value}`)
+  const [program, ...words] = [...onClient, generator, mode, ...args]
+  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'] })
   child.stdin.on('error', () => {})
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
@@ -75,7 +78,9 @@ export function startLoad(mode, options) {
     if (child.exitCode === null) await once(child, 'exit')
     return { ...figures, busy: figures.cpuSeconds / figures.seconds, records }
   }
-  return { asked: started, result: read(), stop: () => child.stdin.end() }
+  // proc_pid_schedstat: nanoseconds, of its one thread.
+  const seconds = () => Number(readFileSync(`/proc/${child.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e9
+  return { asked: started, result: read(), stop: () => child.stdin.end(), seconds }
 }
 
 export const load = (mode, options) => startLoad(mode, options).result

@@ -1,12 +1,12 @@
 // Warm hits by size: what an answer from a cache costs, beside two servers that have nothing to decide.
 import { referenceServers } from './contenders.mjs'
-import { cost, eachInTurn, summarize, wake, warm } from './measure.mjs'
+import { cost, eachInTurn, inRounds, summarize, wake, warm } from './measure.mjs'
 import { faults, judge, requestFile, truth } from './requests.mjs'
 import { load } from './tools.mjs'
 
 export const title = 'Warm hits'
 
-export async function run({ contenders, repositories, quick }) {
+export async function run({ contenders, repositories, quick, short }) {
   const { small, middle, large, huge } = repositories
   const cases = [small, middle, large, huge]
     .filter(Boolean)
@@ -19,8 +19,8 @@ export async function run({ contenders, repositories, quick }) {
     }))
   const references = referenceServers().filter(({ missing }) => missing.length === 0)
   const rows = []
-  for (let round = 0; round < (quick ? 1 : 3); round++) {
-    await eachInTurn([...contenders, ...references], async (server, contender) => {
+  for (const round of inRounds([...contenders, ...references], quick || short ? 1 : 3)) {
+    await eachInTurn(round, async (server, contender) => {
       if (contenders.includes(contender)) await wake(server, small, quick)
       for (const { repository, kind, requests, truth } of cases) {
         if (!contenders.includes(contender) && kind !== 'advertisement') continue
@@ -36,6 +36,8 @@ export async function run({ contenders, repositories, quick }) {
           megabytesPerSecond: result.bytes / 1e6 / result.seconds,
           cpuPerGigabyte: costs.cpuSeconds / (result.bytes / 1e9),
           cpuPerThousand: costs.cpuSeconds / (result.requests / 1000),
+          bothPerGigabyte: costs.bothSeconds / (result.bytes / 1e9),
+          bothPerThousand: costs.bothSeconds / (result.requests / 1000),
           p99: result.last.p99,
           generatorBusy: result.busy,
           faults: faults(judge(result.answers, truth)),

@@ -1,10 +1,10 @@
 // Not a contender: node:http that writes a buffer with Content-Length. What a Node server that decides nothing can do.
 //
-//   node bare-node.mjs PORT FILES
+//   node bare-node.mjs PORT FILES ADDRESS
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 
-const [port, files] = process.argv.slice(2)
+const [port, files, address] = process.argv.slice(2)
 const bodies = new Map()
 const read = (path) => {
   const body = readFileSync(files + path)
@@ -21,4 +21,4 @@ createServer((request, response) => {
     'Cache-Control': 'no-cache, max-age=0, must-revalidate',
   })
   response.end(body)
-}).listen(Number(port), '127.0.0.1', 4096)
+}).listen(Number(port), address, 4096)

@@ -9,8 +9,9 @@
  * burst   `clients` new connections at once, one request on each
  * slow    the same, but each takes `pace` bytes a second, through a receive buffer of `rcvbuf` bytes and segments of `mss`;
  *         until `seconds` are over or standard input ends
- * open    `rate` requests a second, at random moments, whether or not earlier ones are answered, each on a connection of
- *         its own; for `seconds`
+ * open    `rate` requests a second, at random moments (with even=1 at even intervals), whether or not earlier ones are
+ *         answered, each on a connection of its own; for `seconds`
+ * idle    `clients` keep-alive connections, one request on each, which then stay open until standard input ends
  * list    `sessions` times the next `group` requests of FILE in their order, one after the other on one connection; from
  *         the beginning again when FILE is at its end. At most `clients` at once; spread over `seconds`, else as soon as may be
  * first   one request, tried again until the server is there and the answer is whole and 200
@@ -19,24 +20,24 @@
  * request is picked at random by weight. It ends as ok (whole, whatever its status), short (the connection ended before
  * the answer did), malformed, refused or timeout (`timeout` seconds from the moment at which it was due).
  *
- * Prints `asked` when all of a burst or of slow clients have sent their requests; with records=1 a JSON line per request,
- * in ms of CLOCK_MONOTONIC; and last a JSON line of the whole run. Latencies count from the moment at which a request was
+ * The server is on `host`, loopback unless told; clients have 200 addresses, from `from` on. Prints `asked` when all of a
+ * burst or of slow clients have sent their requests, or idle ones have their answers; with records=1 a JSON line per request,
+ * in ms of CLOCK_MONOTONIC; and last a JSON line of the whole run, with exact quantiles. Latencies count from the moment at which a request was
  * due, so that a generator that lags behind cannot make a server look fast; `late` says how far it lagged.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include "answer.h"
 #include "request.h"
 #include "record.h"
+#include "connection.h"
+#include "moments.h"
 
 struct client {
   int fd; /* -1: idle */
@@ -51,17 +52,11 @@ struct client {
 
 static char buffer[256 * 1024];
 static struct client **clients;
-static int client_count, running, poller, port;
+static int client_count, running, poller;
 static uint64_t all_bytes;
 static double timeout_ms = 120000, pace, deadline;
-static int rcvbuf, mss, asked, group;
-static bool closed_loop;
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * 1e3 + time.tv_nsec / 1e6;
-}
+static int asked, group;
+static bool closed_loop, idle;
 
 static void ask(struct client *client, double due);
 
@@ -84,7 +79,7 @@ static void finish(struct client *client, const char *result) {
   });
   running--;
   bool again = group ? client->asked < group : closed_loop && last < deadline;
-  if (client->fd >= 0 && !(again && answer->part == WHOLE && !answer->closes)) {
+  if (client->fd >= 0 && !((again || idle) && answer->part == WHOLE && !answer->closes)) {
     close(client->fd);
     client->fd = -1;
   }
@@ -95,7 +90,7 @@ static void finish(struct client *client, const char *result) {
 static void write_request(struct client *client) {
   const struct request *request = client->request;
   if (client->written == request->length) return;
-  ssize_t count = write(client->fd, request->bytes + client->written, request->length - client->written);
+  ssize_t count = send(client->fd, request->bytes + client->written, request->length - client->written, MSG_NOSIGNAL);
   if (count < 0 && errno != EAGAIN) return; /* what is there to read says why */
   if (count > 0) client->written += count;
   if (client->written == request->length) asked++;
@@ -110,7 +105,6 @@ static void watch(struct client *client, int operation) {
 }
 
 static void ask(struct client *client, double due) {
-  static unsigned source;
   client->request = group ? &requests[(client->session * group + client->asked++) % request_count] : pick();
   client->written = client->received = 0;
   client->due = due;
@@ -125,19 +119,7 @@ static void ask(struct client *client, double due) {
   }
   client->connected = false;
   client->joined = 0;
-  int one = 1;
-  client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (client->fd < 0) die("socket");
-  setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  if (rcvbuf) setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof rcvbuf);
-  if (mss) setsockopt(client->fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof mss);
-  /* Clients have many addresses, which is also what keeps ports from running out. */
-  struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010001 + source++ % 200)};
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  setsockopt(client->fd, IPPROTO_IP, 24 /* IP_BIND_ADDRESS_NO_PORT */, &one, sizeof one);
-  if (bind(client->fd, (struct sockaddr *)&from, sizeof from) < 0) die("bind");
-  if (connect(client->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS) {
+  if (!begin_connection(&client->fd)) {
     finish(client, "refused");
     return;
   }
@@ -163,6 +145,11 @@ static void take(struct client *client, size_t count) {
 }
 
 static void act(struct client *client, unsigned events) {
+  if (idle && client->answer.part == WHOLE) {
+    close(client->fd); /* the server has closed a connection that waited */
+    client->fd = -1;
+    return;
+  }
   if (!client->connected) {
     int error = 0;
     socklen_t size = sizeof error;
@@ -203,6 +190,7 @@ static void look_at_all(double time) {
       if (closed_loop && time < deadline) ask(client, time);
       continue;
     }
+    if (idle && client->answer.part == WHOLE) continue;
     if (time > client->due + timeout_ms) {
       finish(client, "timeout");
     } else if (pace > 0 && client->connected && client->written == client->request->length) {
@@ -216,12 +204,9 @@ int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "", *file = NULL;
   double seconds = 0, rate = 0;
   int wanted = 1, sessions = 0, begun_sessions = 0;
-  bool each = false;
+  bool each = false, even = false;
   if (strcmp(mode, "hash") == 0) {
-    struct hash hash = {0};
-    for (ssize_t got; (got = read(0, buffer, sizeof buffer)) > 0;) hash_bytes(&hash, buffer, got);
-    printf("{\"length\":%llu,\"hash\":\"%016llx\"}\n", (unsigned long long)hash.length,
-           (unsigned long long)hash_value(hash));
+    print_hash_of_input();
     return 0;
   }
   for (int index = 2; index < argc; index++) {
@@ -229,15 +214,14 @@ int main(int argc, char **argv) {
     if (!value) die(argv[index]);
     *value++ = 0;
     const char *name = argv[index];
-    if (strcmp(name, "port") == 0) port = atoi(value);
-    else if (strcmp(name, "requests") == 0) file = value;
+    if (connection_option(name, value)) continue;
+    if (strcmp(name, "requests") == 0) file = value;
     else if (strcmp(name, "clients") == 0) wanted = atoi(value);
     else if (strcmp(name, "seconds") == 0) seconds = atof(value);
     else if (strcmp(name, "rate") == 0) rate = atof(value);
+    else if (strcmp(name, "even") == 0) even = atoi(value);
     else if (strcmp(name, "pace") == 0) pace = atof(value);
     else if (strcmp(name, "timeout") == 0) timeout_ms = atof(value) * 1e3;
-    else if (strcmp(name, "rcvbuf") == 0) rcvbuf = atoi(value);
-    else if (strcmp(name, "mss") == 0) mss = atoi(value);
     else if (strcmp(name, "sessions") == 0) sessions = atoi(value);
     else if (strcmp(name, "group") == 0) group = atoi(value);
     else if (strcmp(name, "seed") == 0) random_state = strtoull(value, NULL, 10);
@@ -245,15 +229,17 @@ int main(int argc, char **argv) {
     else die(name);
   }
   bool open_loop = strcmp(mode, "open") == 0, slow = strcmp(mode, "slow") == 0, first = strcmp(mode, "first") == 0;
-  bool list = strcmp(mode, "list") == 0;
+  bool list = strcmp(mode, "list") == 0, in_a_burst = slow || strcmp(mode, "burst") == 0;
   closed_loop = strcmp(mode, "closed") == 0;
+  idle = strcmp(mode, "idle") == 0;
   if (list != (sessions > 0) || list != (group > 0)) die("list needs sessions=N and group=N");
-  if (!file || !port || !(open_loop || list || slow || first || closed_loop || strcmp(mode, "burst") == 0))
+  if (!file || !port || !(open_loop || list || first || closed_loop || idle || in_a_burst))
     die("load MODE port=N requests=FILE …");
   read_requests(file);
   setpriority(PRIO_PROCESS, 0, -10); /* if permitted: the load generator itself must not be late */
+  prctl(PR_SET_TIMERSLACK, 1000); /* wake up when asked to, and not 50 us later */
   poller = epoll_create1(EPOLL_CLOEXEC);
-  if (slow) {
+  if (slow || idle) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(poller, EPOLL_CTL_ADD, 0, &event) < 0) die("standard input");
   }
@@ -262,15 +248,16 @@ int main(int argc, char **argv) {
   deadline = begun + seconds * 1e3;
   bool stopped = false, said = false;
   if (open_loop) {
-    due -= log(1 - random_share()) / rate * 1e3;
-  } else if (!list) {
+    due += interval(rate, even);
+  } else if (!list && !idle) {
     for (int index = 0; index < wanted; index++) new_client();
     for (int index = 0; index < wanted; index++) ask(clients[index], now());
   }
   for (;;) {
     double time = now();
-    for (; open_loop && due <= time && due < deadline; due -= log(1 - random_share()) / rate * 1e3)
-      ask(idle_client(), due);
+    for (; open_loop && due <= time && due < deadline; due += interval(rate, even)) ask(idle_client(), due);
+    /* Few at a time, so that the queue of connections to be accepted does not overflow. */
+    while (idle && client_count < wanted && running < 100) ask(new_client(), now());
     for (; list && begun_sessions < sessions && running < wanted; begun_sessions++) {
       double planned = begun + seconds * 1e3 * begun_sessions / sessions;
       if (planned > time) break;
@@ -286,15 +273,19 @@ int main(int argc, char **argv) {
       usleep(1000);
       ask(clients[0], begun);
     }
-    if (slow && (stopped || time > deadline)) break;
-    if (running == 0 && !first && !(list && begun_sessions < sessions) && !(open_loop && due < deadline) && !(closed_loop && time < deadline)) break;
-    if (!said && !open_loop && !list && !closed_loop && !first && asked >= wanted) {
+    if ((slow && (stopped || time > deadline)) || (idle && stopped)) break;
+    bool more = first || idle || begun_sessions < sessions || ((open_loop || closed_loop) && (open_loop ? due : time) < deadline);
+    if (running == 0 && !more) break;
+    if (!said && (idle ? client_count == wanted && running == 0 : in_a_burst && asked >= wanted)) {
       printf("asked\n");
       fflush(stdout);
       said = true;
     }
     struct epoll_event events[512];
-    int count = epoll_wait(poller, events, 512, open_loop || begun_sessions < sessions ? 1 : slow ? 20 : 50);
+    double most = begun_sessions < sessions ? 1 : slow ? 20 : 50;
+    int count = open_loop && due < deadline && due - now() < most
+                    ? wait_until(poller, events, 512, due)
+                    : epoll_wait(poller, events, 512, most);
     for (int index = 0; index < count; index++) {
       struct client *client = events[index].data.ptr;
       if (!client) stopped = read(0, buffer, 1) <= 0;

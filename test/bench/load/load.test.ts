@@ -1,8 +1,9 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -17,10 +18,16 @@ interface Answer {
   session: number
   endsInFlush: boolean
   due: number
+  sent: number
+  last: number
 }
+type Quantiles = Record<'p50' | 'p99' | 'p999' | 'max', number>
 interface Run {
   requests: number
   answers: Answer[]
+  underWay: number
+  last: Quantiles
+  late: Quantiles
 }
 
 const run = promisify(execFile)
@@ -188,6 +195,114 @@ t.test(
         records.length,
         answers.reduce((sum, { count }) => sum + count, 0),
       )
+    })
+
+    t.test('at even intervals, each request has a connection of its own', async (t) => {
+      let connections = 0
+      const count = () => connections++
+      server.on('connection', count)
+      const { records } = await load(
+        'open',
+        { all: request('/busy') },
+        { rate: 100, even: 1, seconds: 0.5, records: 1 },
+      )
+      server.off('connection', count)
+      const due = records.map((each) => each.due).sort((a, b) => a - b)
+      t.equal(connections, records.length)
+      t.ok(records.length >= 48 && records.length <= 50, `${records.length} of 50`)
+      t.ok(due.slice(1).every((at, index) => Math.abs(at - due[index]! - 10) < 0.01))
+    })
+
+    t.test(
+      'latencies count from when a request was due, with exact quantiles, while a server is stopped',
+      async (t) => {
+        // Its event loop is blocked by this, as by a collection of garbage: all that was due meanwhile has waited.
+        server.once('connection', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200))
+        const options = { rate: 100, even: 1, seconds: 0.5, records: 1 }
+        const { records, last } = await load('open', { all: request('/busy') }, options)
+        const latencies = records.map((each) => each.last - each.due).sort((a, b) => a - b)
+        const rank = (share: number) => latencies[Math.ceil(share * latencies.length) - 1]!
+        const same = (a: number, b: number) => t.ok(Math.abs(a - b) < 0.002, `${a} is ${b}`)
+        same(last.p50, rank(0.5))
+        same(last.p99, rank(0.99))
+        same(last.p999, rank(0.999))
+        same(last.max, latencies.at(-1)!)
+        t.ok(latencies.filter((ms) => ms > 50).length >= 10, 'those due in the first 150 ms waited')
+      },
+    )
+
+    t.test('idle connections stay open after an answer each, until they are to end', async (t) => {
+      const file = join(directory, 'idle')
+      writeFileSync(file, `all 1 ${request('/busy').length}\n${request('/busy')}`)
+      const child = spawn(program, ['idle', `port=${port}`, `requests=${file}`, 'clients=150'])
+      const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+      t.equal((await lines.next()).value, 'asked')
+      const open = await new Promise((resolve) =>
+        server.getConnections((_error, connections) => resolve(connections)),
+      )
+      t.equal(open, 150)
+      child.stdin.end()
+      const last = JSON.parse((await lines.next()).value as string) as Run
+      t.match(last, { requests: 150, underWay: 150, answers: [{ result: 'ok', status: 429, count: 150 }] })
+    })
+
+    t.test('of idle connections that the server closes it tells how many are left', async (t) => {
+      const file = join(directory, 'idle')
+      const closing = createServer((_request, response) => response.end('once'))
+      closing.keepAliveTimeout = 50
+      await new Promise<void>((resolve) => closing.listen(0, '127.0.0.1', resolve))
+      t.teardown(() => closing.close())
+      const there = (closing.address() as AddressInfo).port
+      const child = spawn(program, ['idle', `port=${there}`, `requests=${file}`, 'clients=3'])
+      const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+      await lines.next()
+      let closed = 0
+      for (let left = 1; left !== 0; closed++)
+        left = await new Promise((resolve) =>
+          setTimeout(() => closing.getConnections((_, n) => resolve(n)), 20),
+        )
+      t.ok(closed > 0)
+      child.stdin.end()
+      t.match(JSON.parse((await lines.next()).value as string), { requests: 3, underWay: 0 })
+    })
+
+    t.test('requests are picked by weight among many', async (t) => {
+      const file = join(directory, 'many')
+      const each = (index: number, weight: number) => {
+        const bytes = request('/echo', 'POST', `number ${index}`)
+        return `number-${index} ${weight} ${bytes.length}\n${bytes}`
+      }
+      const weights = Array.from({ length: 100 }, (_, index) => (index === 42 ? 900 : index === 7 ? 0 : 1))
+      writeFileSync(file, weights.map((weight, index) => each(index, weight)).join(''))
+      const { stdout } = await run(program, [
+        'open',
+        `port=${port}`,
+        `requests=${file}`,
+        'rate=2000',
+        'seconds=0.5',
+      ])
+      const { answers, requests } = JSON.parse(stdout) as Run
+      const count = (name: string) => answers.find((answer) => answer.name === name)?.count ?? 0
+      t.equal(count('number-7'), 0)
+      const share = count('number-42') / requests
+      t.ok(share > 0.85 && share < 0.95, `${share} of the requests have 0.90 of the weight`)
+      t.ok(answers.length > 50, 'the others come too')
+    })
+
+    t.test('a server on another address, asked from others', async (t) => {
+      const peers = new Set<string | undefined>()
+      const other = createServer((incoming, response) => {
+        peers.add(incoming.socket.remoteAddress)
+        response.end('there')
+      })
+      await new Promise<void>((resolve) => other.listen(0, '127.0.0.9', resolve))
+      t.teardown(() => (other.closeAllConnections(), other.close()))
+      const there = (other.address() as AddressInfo).port
+      const file = join(directory, 'elsewhere')
+      writeFileSync(file, `all 1 ${request('/').length}\n${request('/')}`)
+      const args = [`port=${there}`, 'host=127.0.0.9', 'from=127.3.0.1', `requests=${file}`, 'clients=3']
+      await run(program, ['burst', ...args])
+      t.same([...peers].sort(), ['127.3.0.1', '127.3.0.2', '127.3.0.3'])
     })
 
     t.test('a client that waits too long gives up', async (t) => {

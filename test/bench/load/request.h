@@ -5,7 +5,7 @@
 
 struct request {
   char name[64];
-  double weight;
+  double until; /* the sum of the weights up to and with its own */
   char *bytes;
   size_t length;
 };
@@ -30,22 +30,27 @@ static double random_share(void) {
 
 static const struct request *pick(void) {
   double at = random_share() * total_weight;
-  for (int index = 0; index < request_count; index++)
-    if ((at -= requests[index].weight) < 0) return &requests[index];
-  return &requests[0];
+  int low = 0, high = request_count - 1;
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if (at < requests[middle].until) high = middle;
+    else low = middle + 1;
+  }
+  return &requests[low];
 }
 
 static void read_requests(const char *path) {
   FILE *file = fopen(path, "r");
   if (!file) die(path);
   struct request each;
-  while (fscanf(file, "%63s %lf %zu", each.name, &each.weight, &each.length) == 3) {
+  double weight;
+  while (fscanf(file, "%63s %lf %zu", each.name, &weight, &each.length) == 3) {
     fgetc(file);
     each.bytes = malloc(each.length + 1);
     if (fread(each.bytes, 1, each.length, file) != each.length) die("a request that is cut short");
+    each.until = total_weight += weight;
     requests = realloc(requests, sizeof each * (request_count + 1));
     requests[request_count++] = each;
-    total_weight += each.weight;
   }
   fclose(file);
   if (request_count == 0) die("no requests");
