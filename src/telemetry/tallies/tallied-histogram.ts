@@ -22,7 +22,10 @@ export class TalliedHistogram<L extends string> extends Tallied<L> {
     super(options)
     this.#bounds = options.buckets
     const count = options.buckets.length + 1
-    this.#observed = new SeriesOf(options.labelNames, () => ({ counts: Array<number>(count).fill(0), sum: 0 }))
+    this.#observed = new SeriesOf(options.labelNames, () => ({
+      counts: Array<number>(count).fill(0),
+      sum: 0,
+    }))
   }
 
   observe(labels: Labels<L>, value: number): void {

@@ -42,9 +42,9 @@ export abstract class Tallied<L extends string> {
   }
 
   /** Resolves with the values now. */
-  async get(): Promise<Values> {
+  get(): Promise<Values> {
     const { name, help, type, aggregator } = this
-    return { name, help, type, aggregator, values: this.samples() }
+    return Promise.resolve({ name, help, type, aggregator, values: this.samples() })
   }
 
   protected abstract samples(): Sample[]
