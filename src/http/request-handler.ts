@@ -24,6 +24,7 @@ import { peekBody, type Asked, type PeekedBody } from './request-body.js'
 import { sendError } from './responses.js'
 import { findRoute, type Route } from './route.js'
 import { toHttpFailure } from './status.js'
+import { targetOf } from './target-of.js'
 
 export interface RequestHandlerOptions
   extends AdvertisementOptions, RefsOptions, AuthorizeOptions, LfsOptions, Monitors {
@@ -154,17 +155,6 @@ function authorizeWithinRate(
     hasCredentials: exchange.request.headers.authorization !== undefined,
   }
   return withinRate(rates, client, () => authorize(options, exchange, route))
-}
-
-function targetOf(
-  { forwardsCredentials }: RequestHandlerOptions,
-  client: Exchange,
-  { repository: path }: Route,
-  identity: string | undefined,
-): Target {
-  if (!forwardsCredentials) return { path, identity, client }
-  const { authorization, cookie } = client.request.headers
-  return { path, identity, client, credentials: { authorization, cookie } }
 }
 
 /** Answers from the cache; what may not be shared passes through. */
