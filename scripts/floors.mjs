@@ -61,6 +61,6 @@ export const innerFloors = {
   fleet: [['fills'], ['engines', 'peers'], ['.']],
   git: [['hook'], ['process'], ['state'], ['filesystem', 'protocol']],
   streamcache: [['.'], ['revisions'], ['disk'], ['memory']],
-  telemetry: [['monitoring', 'tracing'], ['.'], ['metrics']],
+  telemetry: [['monitoring', 'tracing'], ['.'], ['metrics', 'tallies']],
   limits: [['admission', 'connection', 'process'], ['queue'], ['.']],
 }

@@ -86,12 +86,10 @@ export class TrustedProxies {
   clientOf(peer: Peer, headers: Headers): Client {
     const last = peerAddress(peer.remoteAddress)
     const scheme = peer.encrypted ? 'https' : 'http'
-    const ends = last === undefined ? [] : [last]
-    if (this.#none || !this.trusts(peer))
-      return { address: last, peer: last, route: ends, scheme, host: hostIn(one(headers['host'])) }
+    if (this.#none || !this.trusts(peer)) return new DirectClient(last, scheme, headers)
     const said = this.#header === 'forwarded' ? inForwarded(headers) : inXForwarded(headers)
     let [address, hops] = [last, 0]
-    const route = [...ends]
+    const route = last === undefined ? [] : [last]
     for (const entry of said.clients.reverse()) {
       const found = entry === undefined ? undefined : addressIn(entry)
       // A proxy that does not know its client's address counts as the client.
@@ -124,6 +122,31 @@ export class TrustedProxies {
 
   #trusts(address: string): boolean {
     return this.#trusted.memo(address)
+  }
+}
+
+/** A client without a trusted proxy in front of it. Few requests need more than its address: the rest is computed when it is read. */
+class DirectClient implements Client {
+  readonly address: string | undefined
+  readonly scheme: 'http' | 'https'
+  readonly #headers: Headers
+
+  constructor(address: string | undefined, scheme: 'http' | 'https', headers: Headers) {
+    this.address = address
+    this.scheme = scheme
+    this.#headers = headers
+  }
+
+  get peer(): string | undefined {
+    return this.address
+  }
+
+  get route(): readonly string[] {
+    return this.address === undefined ? [] : [this.address]
+  }
+
+  get host(): string | undefined {
+    return hostIn(one(this.#headers['host']))
   }
 }
 
@@ -182,7 +205,7 @@ const withoutPrefix = (address: string): string =>
 
 /** The system's form is canonical except for the zone and the prefix of IPv4 in IPv6. */
 const peerAddress = (address: string | undefined): string | undefined =>
-  address && withoutPrefix(address.replace(/%.*/s, ''))
+  address && withoutPrefix(address.includes('%') ? address.replace(/%.*/s, '') : address)
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (address.includes(':') ? 'ipv6' : 'ipv4')
 

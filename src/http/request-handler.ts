@@ -9,7 +9,7 @@ import type { RecentAdmissions } from '../limits/admission/recent-admissions.js'
 import { ShareHolding, type FairShares } from '../limits/admission/shares.js'
 import { refusalOf } from '../origin/faults/faults.js'
 import type { Origin } from '../origin/origin.js'
-import { untilUnexchanged, type Target } from '../origin/target.js'
+import { mayAttemptAgain, type Target } from '../origin/target.js'
 import { withinRate } from '../service/rate-limit.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
@@ -24,6 +24,7 @@ import { peekBody, type Asked, type PeekedBody } from './request-body.js'
 import { sendError } from './responses.js'
 import { findRoute, type Route } from './route.js'
 import { toHttpFailure } from './status.js'
+import { targetOf } from './target-of.js'
 
 export interface RequestHandlerOptions
   extends AdvertisementOptions, RefsOptions, AuthorizeOptions, LfsOptions, Monitors {
@@ -71,10 +72,14 @@ async function answer(options: RequestHandlerOptions, exchange: Exchange): Promi
     const admission = { group: route.repository, admitted: isAdmitted(options, exchange), client }
     const admitted = options.gate.admit(admission, exchange)
     releaseAdmission = admitted instanceof Promise ? await exchange.waiting(admitted) : admitted
-    await untilUnexchanged(
-      () => dispatch(options, exchange, route),
-      () => !exchange.response.headersSent,
-    )
+    for (let attempt = 1, isAnswered = false; !isAnswered; attempt++) {
+      try {
+        await dispatch(options, exchange, route)
+        isAnswered = true
+      } catch (error) {
+        if (exchange.response.headersSent || !mayAttemptAgain(error, attempt)) throw error
+      }
+    }
   } catch (error) {
     fail(options, exchange, error)
   } finally {
@@ -94,14 +99,37 @@ function identify(options: RequestHandlerOptions, exchange: Exchange): Route {
   return route
 }
 
-/** Checks access, and then answers from the cache if possible, and else by Git. */
-async function dispatch(options: RequestHandlerOptions, exchange: Exchange, route: Route): Promise<void> {
+/**
+ * Checks access, and then answers from the cache if possible, and else by Git.
+ * @throws what is thrown on the way, or rejects with it
+ */
+function dispatch(options: RequestHandlerOptions, exchange: Exchange, route: Route): Promise<void> {
   const granted = authorizeWithinRate(options, exchange, route)
-  const { user, identity } = granted instanceof Promise ? await granted : granted
+  return granted instanceof Promise
+    ? granted.then((grant) => answerGranted(options, exchange, route, grant))
+    : answerGranted(options, exchange, route, granted)
+}
+
+function answerGranted(
+  options: RequestHandlerOptions,
+  exchange: Exchange,
+  route: Route,
+  { user, identity }: Grant,
+): Promise<void> {
   exchange.user = user
   exchange.throwIfAborted()
   const target = targetOf(options, exchange, route, identity)
-  if (route.kind === 'advertisement' && (await answerAdvertisement(options, exchange, target))) return
+  return route.kind === 'advertisement'
+    ? answerAdvertisement(options, exchange, route, target)
+    : answerOther(options, exchange, route, target)
+}
+
+async function answerOther(
+  options: RequestHandlerOptions,
+  exchange: Exchange,
+  route: Route,
+  target: Target,
+): Promise<void> {
   exchange.sendContinue()
   if (route.method !== 'GET') {
     exchange.peeked ??= await peek(options, exchange)
@@ -109,7 +137,7 @@ async function dispatch(options: RequestHandlerOptions, exchange: Exchange, rout
     exchange.throwIfAborted()
     if (asks && (await answerAsked(options, exchange, target, asks))) return
   }
-  await passThrough(options, exchange, target, route, user)
+  await passThrough(options, exchange, target, route, exchange.user)
 }
 
 /** Once for each request, however often its repository is exchanged for another one meanwhile. */
@@ -129,36 +157,29 @@ function authorizeWithinRate(
   return withinRate(rates, client, () => authorize(options, exchange, route))
 }
 
-function targetOf(
-  { forwardsCredentials }: RequestHandlerOptions,
-  client: Exchange,
-  { repository: path }: Route,
-  identity: string | undefined,
-): Target {
-  if (!forwardsCredentials) return { path, identity, client }
-  const { authorization, cookie } = client.request.headers
-  return { path, identity, client, credentials: { authorization, cookie } }
-}
-
-/** @returns whether it could: if not, it passes through */
+/** Answers from the cache; what may not be shared passes through. */
 async function answerAdvertisement(
   options: RequestHandlerOptions,
   exchange: Exchange,
+  route: Route,
   target: Target,
-): Promise<boolean> {
+): Promise<void> {
   const reading = await options.origin.advertise(target, exchange.version, true)
-  if (!reading) return false
+  if (!reading) return answerOther(options, exchange, route, target)
   const { follower, reuse } = reading
-  admit(options, exchange)
-  // Also wakes a follower that waits for bytes.
-  exchange.onAbort(() => follower.close())
   try {
-    await sendAdvertisement(exchange, reading, options)
+    exchange.throwIfAborted()
+    admit(options, exchange)
+    const sending = sendAdvertisement(exchange, reading, options)
+    if (sending) {
+      // Also wakes a follower that waits for bytes.
+      exchange.onAbort(() => follower.close())
+      await sending
+    }
   } finally {
     follower.close()
   }
   exchange.outcome = reuse
-  return true
 }
 
 /** Reads as much of a request's body as tells whether it is an ls-refs command or a fetch. */

@@ -39,8 +39,15 @@ export async function untilUnexchanged<T>(attempt: () => Promise<T>, mayRepeat: 
     try {
       return await attempt()
     } catch (error) {
-      const exchanged = causeOf(error) instanceof RepositoryExchanged
-      if (!exchanged || count === attemptsMax || !mayRepeat()) throw error
+      if (!mayAttemptAgain(error, count) || !mayRepeat()) throw error
     }
   }
 }
+
+/**
+ * Returns whether a request is to be answered anew after this error, if no byte has been sent: its path leads to another
+ * repository now.
+ * @param attempts so far
+ */
+export const mayAttemptAgain = (error: unknown, attempts: number): boolean =>
+  attempts < attemptsMax && causeOf(error) instanceof RepositoryExchanged

@@ -51,6 +51,8 @@ export class CommittedEntries {
       maxSize: Math.max(1, limits.maxBytes),
       sizeCalculation: sizeInIndex,
       ttl: limits.maxAgeMs,
+      // Otherwise it keeps the time for a millisecond, with a timer, which costs more than reading the clock.
+      ttlResolution: 0,
       dispose: ({ entry, size }, _key, reason) => {
         if (entry === this.#resizing) return
         if (size === 0) this.#weightless--

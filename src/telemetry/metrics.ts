@@ -13,6 +13,8 @@ import { storeMetrics } from './metrics/store.js'
 import { upstreamMetrics } from './metrics/upstream.js'
 import { workerMetrics } from './metrics/workers.js'
 import { collectProcessMetrics } from './process-metrics.js'
+import { TalliedCounter } from './tallies/tallied-counter.js'
+import { TalliedHistogram } from './tallies/tallied-histogram.js'
 
 /** Metrics whose value is read at the moment of a scrape, from a part that keeps the count anyway. */
 const scraped = {
@@ -54,7 +56,7 @@ const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
  * @param given values of labels whose values the definition does not list
  */
 export function showZeros(
-  counter: Counter,
+  counter: { inc(labels: Readonly<Record<string, string>>, value: number): void },
   definition: MetricDefinition,
   given?: Readonly<Record<string, string>>,
 ): void {
@@ -67,9 +69,9 @@ export class Metrics {
 
   readonly buildInfo = this.#gauge(programMetrics.buildInfo)
 
-  readonly requests = this.#counter(requestMetrics.requests)
-  readonly firstByteSeconds = this.#histogram(requestMetrics.firstByteSeconds)
-  readonly sentBytes = this.#counter(requestMetrics.sentBytes)
+  readonly requests = this.#tally(requestMetrics.requests)
+  readonly firstByteSeconds = this.#tallyTimes(requestMetrics.firstByteSeconds)
+  readonly sentBytes = this.#tally(requestMetrics.sentBytes)
   readonly compressionSaved = this.#counter(requestMetrics.compressionSaved)
   readonly deltaAnswers = this.#counter(requestMetrics.deltaAnswers)
   readonly deltaSaved = this.#counter(requestMetrics.deltaSaved)
@@ -124,7 +126,7 @@ export class Metrics {
   readonly permitWaitSeconds = this.#histogram(processMetrics.permitWaitSeconds)
   readonly processesShed = this.#counter(processMetrics.processesShed)
 
-  readonly observations = this.#counter(freshnessMetrics.observations)
+  readonly observations = this.#tally(freshnessMetrics.observations)
   readonly splices = this.#counter(freshnessMetrics.splices)
   readonly spliceAudits = this.#counter(freshnessMetrics.spliceAudits)
   readonly spliceOff = this.#gauge(freshnessMetrics.spliceOff)
@@ -188,6 +190,18 @@ export class Metrics {
     })
     if (definition.fromZero) showZeros(counter, definition)
     return counter
+  }
+
+  /** A counter of what each cache hit counts. */
+  #tally<D extends MetricDefinition>(definition: D): TalliedCounter<LabelsOf<D>> {
+    const counter = new TalliedCounter(this.#common(definition))
+    if (definition.fromZero) showZeros(counter, definition)
+    return counter
+  }
+
+  /** The same for a histogram. */
+  #tallyTimes<D extends MetricDefinition>(definition: D): TalliedHistogram<LabelsOf<D>> {
+    return new TalliedHistogram({ ...this.#common(definition), buckets })
   }
 
   #histogram<D extends MetricDefinition>(definition: D): Histogram<LabelsOf<D>> {

@@ -6,6 +6,7 @@ const pathMax = 2048
  * URL that a client has put into it, since that may be a password or a token.
  */
 export function printablePath(path: string): string {
+  if (path.length <= pathMax && !/[?#@]/.test(path)) return path
   const [plain = ''] = path.split(/[?#]/, 1)
   const cut = plain.includes('@') ? withoutUserInformation(plain) : plain
   return cut.length > pathMax ? `${cut.slice(0, pathMax)}…` : cut

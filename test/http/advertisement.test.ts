@@ -71,11 +71,8 @@ function send(
     countSaved: (_: string, bytes: number) => (sent.saved = bytes),
   } as unknown as Exchange
   const reading = { entry, follower: entry.follow(), reuse: 'hit', isStale, ageMs: 5000 } as const
-  const done = sendAdvertisement(exchange, reading, {
-    compressed,
-    etag,
-    versions: new AnswerVersions(1 << 24),
-  })
+  const versions = new AnswerVersions(1 << 24)
+  const done = Promise.resolve(sendAdvertisement(exchange, reading, { compressed, etag, versions }))
   return { sent, done }
 }
 

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import {
   closeSync,
   constants,
@@ -7,6 +8,7 @@ import {
   readlinkSync,
   type BigIntStats,
 } from 'node:fs'
+import { entriesAtMost } from '../../limits/entries-at-most.js'
 import { throwIfTransient } from './system-errors.js'
 import { pathText, systemPath } from './byte-path.js'
 import { realPath } from './real-path.js'
@@ -37,6 +39,46 @@ const descriptors =
     : undefined
 const flags = constants.O_DIRECTORY | (descriptors === undefined ? constants.O_RDONLY : openPath)
 
+/** The places in an open directory by their relative paths, each made once. */
+class Places {
+  readonly path: string
+  readonly prefix: string
+  readonly #identity: string
+  readonly #known = new Map<string, Place>()
+
+  /** @param prefix reaches the directory in system calls */
+  constructor(identity: string, path: string, prefix: string) {
+    this.path = path
+    this.prefix = prefix
+    this.#identity = identity
+  }
+
+  at(relative: string): Place {
+    const known = this.#known.get(relative)
+    if (known) return known
+    const place = {
+      name: `${this.#identity}/${relative}`,
+      path: systemPath(`${this.prefix}/${relative}`),
+      real: `${this.path}/${relative}`,
+    }
+    this.#known.set(relative, place)
+    return place
+  }
+}
+
+/** Most directories whose places are remembered, by identity. What is asked for in each are a dozen names that the code has. */
+const placesMax = 1000
+const places = new LRUCache<string, Places>(entriesAtMost(placesMax))
+
+/** A directory that is opened again is mostly where it was, and has the same descriptor: then its places are the same too. */
+function placesIn(identity: string, path: string, prefix: string): Places {
+  const known = places.get(identity)
+  if (known?.path === path && known.prefix === prefix) return known
+  const made = new Places(identity, path, prefix)
+  places.set(identity, made)
+  return made
+}
+
 /**
  * The directory that a path led to at one moment, held open. Files reached through it are in that directory even if the path
  * is renamed, relinked or mounted over. The caller of `open` closes it.
@@ -49,14 +91,15 @@ export class OpenDirectory {
   /** Its stat when it was opened. */
   readonly stats: BigIntStats
   readonly #descriptor: number
-  readonly #prefix: string
+  readonly #places: Places
 
   private constructor(descriptor: number, path: string, stats: BigIntStats) {
     this.#descriptor = descriptor
     this.path = path
     this.stats = stats
     this.identity = `${stats.dev}:${stats.ino}:${stats.birthtimeNs}`
-    this.#prefix = descriptors === undefined ? path : `${descriptors}/${descriptor}`
+    const prefix = descriptors === undefined ? path : `${descriptors}/${descriptor}`
+    this.#places = placesIn(this.identity, path, prefix)
   }
 
   /**
@@ -86,11 +129,7 @@ export class OpenDirectory {
 
   /** Returns a place in it, by a relative path. */
   at(relative: string): Place {
-    return {
-      name: `${this.identity}/${relative}`,
-      path: systemPath(`${this.#prefix}/${relative}`),
-      real: `${this.path}/${relative}`,
-    }
+    return this.#places.at(relative)
   }
 
   /** Its path as a working directory for processes that are started while it is open. */

@@ -112,9 +112,7 @@ function inspect(
     reftable: snapshot.lstatIn(common, 'reftable'),
   }
   const shared = followLinks(common, { ...(objects ? { objects } : {}), ...stats }, open)
-  // A linked worktree has refs of its own, which a repository need not have.
-  const ownParts = { refs: snapshot.lstatIn(git, 'refs'), reftable: snapshot.lstatIn(git, 'reftable') }
-  const own = common === git ? [] : followLinks(git, ownParts, open, [])
+  const own = common === git ? [] : followLinks(git, ownParts(snapshot, git), open, [])
   if (!shared || !own) return undefined
   const linked = [...shared, ...own]
 
@@ -135,6 +133,12 @@ function inspect(
   }
   return { repository, git, common, stats, allowedLinkTargets: [...new Set(places)], close }
 }
+
+/** A linked worktree has refs of its own, which a repository need not have. */
+const ownParts = (snapshot: StatSnapshot, git: OpenDirectory): Record<string, BigIntStats | undefined> => ({
+  refs: snapshot.lstatIn(git, 'refs'),
+  reftable: snapshot.lstatIn(git, 'reftable'),
+})
 
 /** Is there a `.git` in it that Git would enter instead when it is given the repository's path? */
 function hasNested(snapshot: StatSnapshot, root: RepositoriesRoot, git: OpenDirectory): boolean {

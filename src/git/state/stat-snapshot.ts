@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { lstatSync, statSync, type BigIntStats } from 'node:fs'
 import { listEntries, type DirectoryEntries } from '../filesystem/directory-entries.js'
 import type { OpenDirectory, Place } from '../filesystem/open-directory.js'
@@ -6,13 +5,22 @@ import type { PathGuard } from '../filesystem/path-guard.js'
 import { readRegularFile } from '../filesystem/read-file.js'
 import { isAbsent } from '../filesystem/system-errors.js'
 import { timestampGranularityMs } from '../filesystem/timestamp-granularity.js'
-import { isSameVersion, versionOf, type RememberedFile, type SnapshotMemory } from './snapshot-memory.js'
+import {
+  changedAtMs,
+  isSameVersion,
+  RememberedFile,
+  versionOf,
+  type SnapshotMemory,
+} from './snapshot-memory.js'
 
 /** The clocks of a snapshot, in milliseconds: the wall clock, by which files are stamped, and a monotonic one. */
 export interface SnapshotClocks {
   readonly wall: () => number
   readonly steady: () => number
 }
+
+/** Made once, for all stat calls. */
+const statOptions = { bigint: true, throwIfNoEntry: false } as const
 
 const systemClocks: SnapshotClocks = { wall: () => Date.now(), steady: () => performance.now() }
 
@@ -30,7 +38,6 @@ export class StatSnapshot {
   readonly #clocks: SnapshotClocks
   readonly #startedAtMs: number
   readonly #startedSteadyMs: number
-  /** Hashed all at once: many small updates of a hash cost more than what they hash. */
   readonly #records: string[] = []
   /** What `entries` has returned. */
   readonly #entries = new Map<OpenDirectory, DirectoryEntries | undefined>()
@@ -88,7 +95,7 @@ export class StatSnapshot {
       return
     }
     const known = this.#remember(name, stats)
-    this.recordText(`${name} ${known.version}`)
+    this.recordText(known.record)
     const unsettledMs = this.#unsettledMsOf(known)
     if (unsettledMs > this.#unsettledMs) this.#unsettledMs = unsettledMs
   }
@@ -96,7 +103,8 @@ export class StatSnapshot {
   /** Records the same as `stat` for one of many files: nothing is derived from it, so it is not remembered if settled. */
   statOneOfMany(place: Place): void {
     const stats = this.#read(place, statSync)
-    if (stats && this.#unsettledByWallClock(stats) === 0) this.recordText(`${place.name} ${versionOf(stats)}`)
+    if (stats && this.#unsettledByWallClock(changedAtMs(stats), timestampGranularityMs(stats)) === 0)
+      this.recordText(`${place.name} ${versionOf(stats)}`)
     else this.record(place, stats)
   }
 
@@ -117,7 +125,7 @@ export class StatSnapshot {
 
   #read({ name, path }: Place, stat: typeof statSync): BigIntStats | undefined {
     try {
-      return stat(path, { bigint: true, throwIfNoEntry: false })
+      return stat(path, statOptions)
     } catch (error) {
       this.#recordUnreadable(name, error)
       return undefined
@@ -159,7 +167,7 @@ export class StatSnapshot {
   #remember(name: string, stats: BigIntStats): RememberedFile {
     const known = this.#memory.get(name)
     if (known && isSameVersion(known.stats, stats)) return known
-    const seen = { stats, version: versionOf(stats), seenAtMs: this.#clocks.steady(), values: undefined }
+    const seen = new RememberedFile(name, stats, this.#clocks.steady())
     this.#memory.set(name, seen)
     return seen
   }
@@ -170,23 +178,22 @@ export class StatSnapshot {
    * timestamp, or, if the clock was put back, another one. So a timestamp in the future is distrusted that long as well,
    * and no longer.
    */
-  #unsettledMsOf({ stats, seenAtMs }: RememberedFile): number {
-    const byWallClock = this.#unsettledByWallClock(stats)
+  #unsettledMsOf({ changedAtMs, granularityMs, seenAtMs }: RememberedFile): number {
+    const byWallClock = this.#unsettledByWallClock(changedAtMs, granularityMs)
     if (byWallClock === 0) return 0
-    const bySteadyClock = Math.max(0, seenAtMs + timestampGranularityMs(stats) - this.#startedSteadyMs)
+    const bySteadyClock = Math.max(0, seenAtMs + granularityMs - this.#startedSteadyMs)
     return Math.min(byWallClock, bySteadyClock)
   }
 
   /** ctime decides, because no program can set it: every change of a file or of a directory's names moves it to now. */
-  #unsettledByWallClock(stats: BigIntStats): number {
-    const changedAtMs = Number(stats.ctimeNs / 1_000_000n)
+  #unsettledByWallClock(changedAtMs: number, granularityMs: number): number {
     if (changedAtMs - this.#startedAtMs > this.#aheadMs) this.#aheadMs = changedAtMs - this.#startedAtMs
-    return Math.max(0, changedAtMs + 1 + timestampGranularityMs(stats) - this.#startedAtMs)
+    return Math.max(0, changedAtMs + 1 + granularityMs - this.#startedAtMs)
   }
 
   /** Returns the digest of all that was recorded so far. */
   digest(): string {
-    return hash('sha1', this.#records.join('\0'), 'base64url')
+    return this.#memory.digestOf(this.#records)
   }
 
   /**

@@ -11,8 +11,8 @@ export interface Waiter {
 interface Group<W> {
   readonly name: string
   running: number
-  /** In the order of their arrival. */
-  readonly waiters: Set<W>
+  /** In the order of their arrival; made for the first one. */
+  waiters: Set<W> | undefined
   /** How many of them are admitted. */
   admitted: number
 }
@@ -75,7 +75,7 @@ export class FairQueue<W extends Waiter> {
   hasPlace({ group: name, admitted }: Waiter): boolean {
     const group = this.#groups.get(name)
     const admittedOwn = group?.admitted ?? 0
-    const own = admitted ? admittedOwn : (group?.waiters.size ?? 0) - admittedOwn
+    const own = admitted ? admittedOwn : (group?.waiters?.size ?? 0) - admittedOwn
     const all = admitted ? this.#admitted : this.#waiting - this.#admitted
     const places = admitted ? this.#queueMax * admittedFactor : this.#queueMax
     return own < places - all
@@ -99,7 +99,7 @@ export class FairQueue<W extends Waiter> {
   enqueue(waiter: W, now: number): void {
     if (this.#waiting === 0) this.#pace.start(now)
     const group = this.#group(waiter.group)
-    group.waiters.add(waiter)
+    ;(group.waiters ??= new Set()).add(waiter)
     this.#waiting++
     if (waiter.admitted) {
       group.admitted++
@@ -116,7 +116,7 @@ export class FairQueue<W extends Waiter> {
   /** Removes the next eligible waiter and counts it as running; undefined if there is none. */
   dequeue(now: number): W | undefined {
     for (const group of this.#ring) {
-      for (const waiter of group.waiters) {
+      for (const waiter of group.waiters ?? []) {
         this.#pace.advance(now)
         group.running++
         this.#running++
@@ -136,14 +136,14 @@ export class FairQueue<W extends Waiter> {
   #group(name: string): Group<W> {
     let group = this.#groups.get(name)
     if (!group) {
-      group = { name, running: 0, waiters: new Set(), admitted: 0 }
+      group = { name, running: 0, waiters: undefined, admitted: 0 }
       this.#groups.set(name, group)
     }
     return group
   }
 
   #remove(group: Group<W>, waiter: W): void {
-    group.waiters.delete(waiter)
+    group.waiters?.delete(waiter)
     this.#waiting--
     if (waiter.admitted) {
       group.admitted--
@@ -154,8 +154,9 @@ export class FairQueue<W extends Waiter> {
 
   /** Adds a group to the ring, leaves it there, takes it out, or forgets it, according to its present state. */
   #place(group: Group<W>): void {
-    if (group.waiters.size > 0 && group.running < this.#perGroup) this.#ring.add(group)
+    const waits = group.waiters !== undefined && group.waiters.size > 0
+    if (waits && group.running < this.#perGroup) this.#ring.add(group)
     else this.#ring.delete(group)
-    if (group.waiters.size === 0 && group.running === 0) this.#groups.delete(group.name)
+    if (!waits && group.running === 0) this.#groups.delete(group.name)
   }
 }

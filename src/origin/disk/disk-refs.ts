@@ -68,9 +68,12 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     version: ProtocolVersion,
     followedByPost = false,
   ): Promise<Reading | undefined> {
-    const { state, serving } = await this.#open(target)
-    const { repository } = state
-    if (followedByPost) this.#throwIfQueueFull(repository)
+    // As in #open, without the promises and the object that each hit would pay for.
+    const { served } = this.#options
+    const state = served.exported(target, await served.look(target))
+    const known = served.servingConfig(state)
+    const serving = known instanceof Promise ? await known : known
+    if (followedByPost) this.#throwIfQueueFull(state.repository)
     if (!serving.shared) return undefined
     return this.#read(target, state, serving, advertisements[version])
   }

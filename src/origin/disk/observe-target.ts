@@ -1,4 +1,4 @@
-import type { ObjectsObservation, Observation, Observer } from './observation/observer.js'
+import type { Observation, Observer } from './observation/observer.js'
 import { identityOf, type Repository } from '../../git/state/repository.js'
 import { RepositoryExchanged } from '../../git/state/reopen-repository.js'
 import { RepositoryNotFound } from '../faults/errors.js'
@@ -31,17 +31,13 @@ const withoutGitDirectory = (path: string): string => path.replace(/(^|\/)\.git$
  * @throws RepositoryNotFound, FilesystemUnanswered, or RepositoryExchanged if access was checked for another one
  */
 export const observeTarget = (observer: Observer, target: Target): Promise<Observation> =>
-  ofTarget(observer.observe(target.path), target)
+  observer.observe(target.path).then((state) => checkedTarget(target, state))
 
-/** The same for what decides the packs of the repository; see `Observer.observeObjects`. */
-export const observeTargetObjects = (observer: Observer, target: Target): Promise<ObjectsObservation> =>
-  ofTarget(observer.observeObjects(target.path), target)
-
-async function ofTarget<T extends { readonly repository: Repository }>(
-  observation: Promise<T | undefined>,
+/** Returns what was observed of a request's repository. @throws RepositoryNotFound, RepositoryExchanged */
+export function checkedTarget<T extends { readonly repository: Repository }>(
   { path, identity }: Target,
-): Promise<T> {
-  const state = await observation
+  state: T | undefined,
+): T {
   if (!state) throw new RepositoryNotFound(path)
   if (identity !== undefined && identity !== identityOf(state.repository)) throw new RepositoryExchanged()
   return state

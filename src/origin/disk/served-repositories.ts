@@ -3,7 +3,7 @@ import type { ServingConfig } from '../../git/process/serving-config.js'
 import { RepositoryNotFound, ServiceDisabled } from '../faults/errors.js'
 import type { ObservedConfiguration, ServingConfigs } from './serving-configs.js'
 import { type Target } from '../target.js'
-import { observeTarget, observeTargetObjects } from './observe-target.js'
+import { checkedTarget } from './observe-target.js'
 import type { UnservedNotices } from './unserved-notices.js'
 
 export interface ServedRepositoriesOptions {
@@ -23,16 +23,29 @@ export class ServedRepositories {
   }
 
   /** Observes an exported repository. @throws RepositoryNotFound, RepositoryExchanged, FilesystemUnanswered */
-  async observe(target: Target): Promise<Observation> {
-    return this.#exported(target, await observeTarget(this.#options.observer, target))
+  observe(target: Target): Promise<Observation> {
+    return this.look(target).then((observed) => this.exported(target, observed))
+  }
+
+  /**
+   * The first half of `observe`: what is at the path of a target, whether clients may read it or not. Requests share the
+   * promise. @throws FilesystemUnanswered
+   */
+  look({ path }: Target): Promise<Observation | undefined> {
+    return this.#options.observer.observe(path)
   }
 
   /** The same for what decides its packs, without its refs. */
-  async observeObjects(target: Target): Promise<ObjectsObservation> {
-    return this.#exported(target, await observeTargetObjects(this.#options.observer, target))
+  observeObjects(target: Target): Promise<ObjectsObservation> {
+    return this.#options.observer
+      .observeObjects(target.path)
+      .then((observed) => this.exported(target, observed))
   }
 
-  #exported<T extends Observation | ObjectsObservation>({ path }: Target, state: T): T {
+  /** The second half of `observe`. @throws RepositoryNotFound, RepositoryExchanged */
+  exported<T extends Observation | ObjectsObservation>(target: Target, observed: T | undefined): T {
+    const state = checkedTarget(target, observed)
+    const { path } = target
     const { notices, exportAll } = this.#options
     const name = state.repository.gitName || '.'
     if (!(state.exported || exportAll)) {

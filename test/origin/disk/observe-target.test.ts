@@ -1,13 +1,9 @@
 import t from 'tap'
-import type {
-  ObjectsObservation,
-  Observation,
-  Observer,
-} from '../../../src/origin/disk/observation/observer.js'
+import type { Observation, Observer } from '../../../src/origin/disk/observation/observer.js'
 import { identityOf, type Repository } from '../../../src/git/state/repository.js'
 import { RepositoryExchanged } from '../../../src/git/state/reopen-repository.js'
 import { untilUnexchanged, type Target } from '../../../src/origin/target.js'
-import { locate, observeTarget, observeTargetObjects } from '../../../src/origin/disk/observe-target.js'
+import { locate, observeTarget } from '../../../src/origin/disk/observe-target.js'
 import { FillError } from '../../../src/streamcache/index.js'
 
 const repository: Repository = {
@@ -15,26 +11,19 @@ const repository: Repository = {
   ...{ linkedNames: ['link.git'], gitIdentity: '1', commonIdentity: '1' },
 }
 const observation = { repository } as Observation
-const objects = { repository } as ObjectsObservation
 const observer = {
   observe: async (path: string) => (path === 'r' ? observation : undefined),
-  observeObjects: async (path: string) => (path === 'r' ? objects : undefined),
   find: (path: string) =>
     path === 'r' ? repository : path === 'slow' ? Promise.resolve(repository) : undefined,
 } as unknown as Observer
 
 t.test('a target is observed if it is the repository that access was checked for', async (t) => {
-  const both: [observe: (observer: Observer, target: Target) => Promise<unknown>, found: unknown][] = [
-    [observeTarget, observation],
-    [observeTargetObjects, objects],
-  ]
-  for (const [observe, found] of both) {
-    t.equal(await observe(observer, { path: 'r' }), found)
-    t.equal(await observe(observer, { path: 'r', identity: identityOf(repository) }), found)
-    await t.rejects(observe(observer, { path: 'r', identity: 'another' }), { name: 'RepositoryExchanged' })
-    await t.rejects(observe(observer, { path: 'r', identity: '' }), { name: 'RepositoryExchanged' })
-    await t.rejects(observe(observer, { path: 'x' }), { name: 'RepositoryNotFound', message: 'x' })
-  }
+  const observe = (target: Target): Promise<unknown> => observeTarget(observer, target)
+  t.equal(await observe({ path: 'r' }), observation)
+  t.equal(await observe({ path: 'r', identity: identityOf(repository) }), observation)
+  await t.rejects(observe({ path: 'r', identity: 'another' }), { name: 'RepositoryExchanged' })
+  await t.rejects(observe({ path: 'r', identity: '' }), { name: 'RepositoryExchanged' })
+  await t.rejects(observe({ path: 'x' }), { name: 'RepositoryNotFound', message: 'x' })
 })
 
 t.test(
