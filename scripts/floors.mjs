@@ -47,6 +47,7 @@ export const innerFloors = {
   assembly: [['workers'], ['.'], ['status'], ['fleet'], ['worker-context']],
   cli: [['.'], ['completion', 'doctor', 'live']],
   server: [['.'], ['proxy-protocol']],
+  http: [['http2'], ['.']],
   grpc: [
     ['server.ts'],
     ['services'],

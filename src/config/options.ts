@@ -127,6 +127,15 @@ export const options = [
     defaultText: 'true',
   },
   {
+    key: 'http2',
+    name: 'http2',
+    group: 'Listeners',
+    help: 'offer HTTP/2 beside HTTP/1.1 to clients of a tls: address',
+    allowed: 'true or false',
+    schema: toggle.default(true),
+    defaultText: 'true',
+  },
+  {
     key: 'admin',
     name: 'admin',
     value: 'ADDRESSES',

@@ -267,5 +267,8 @@ export class Exchange extends RequestRecord {
 }
 
 /** A GET may have a body too, which its client may be slow to send. */
-const hasBody = ({ method, headers }: HttpRequest): boolean =>
-  method === 'POST' || 'transfer-encoding' in headers || (headers['content-length'] ?? '0') !== '0'
+const hasBody = ({ method, headers, httpVersion, complete }: HttpRequest): boolean =>
+  // HTTP/2 says with the head whether a body follows.
+  httpVersion === '2'
+    ? !complete
+    : method === 'POST' || 'transfer-encoding' in headers || (headers['content-length'] ?? '0') !== '0'

@@ -14,7 +14,7 @@ export interface HttpServerOptions extends RequestHandlerOptions {
 }
 
 /** Longer than a proxy in front keeps its idle connections, in milliseconds, so that the proxy closes first. */
-const keepAliveMs = 75_000
+export const keepAliveMs = 75_000
 
 /**
  * Creates the server of Git's smart and dumb HTTP protocols (gitprotocol-http(5)). A request passes through five files:

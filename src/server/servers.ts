@@ -7,20 +7,21 @@ import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/config-error.js'
 import type { AuthorizeOptions } from '../grpc/authorize.js'
 import type { GrpcServer, GrpcServerOptions } from '../grpc/server.js'
+import { Http2Server } from '../http/http2/server.js'
 import { createHttpServer, type HttpServerOptions } from '../http/server.js'
 import { callAfter } from '../limits/clock.js'
 import type { Log } from '../telemetry/log.js'
 import { listen } from './listen.js'
 import type { PassedSocketName, PassedSockets } from './passed-sockets.js'
 import type { ProxyProtocol } from './proxy-protocol/proxy-protocol.js'
-import type { TlsTerminator } from './tls-terminator.js'
+import type { PreferredProtocol, TlsTerminator } from './tls-terminator.js'
 
 type GrpcOptions = Omit<GrpcServerOptions, 'authorize' | 'clientOf' | 'adminOf'> & {
   readonly authorize: AuthorizeOptions
 }
 
 export interface ServersOptions {
-  readonly settings: Pick<Settings, 'listen' | 'listenMode' | 'admin' | 'grpc'>
+  readonly settings: Pick<Settings, 'listen' | 'listenMode' | 'http2' | 'admin' | 'grpc'>
   readonly http: HttpServerOptions
   readonly admin: AdminServerOptions
   readonly grpc: GrpcOptions
@@ -57,6 +58,8 @@ export class Servers {
   readonly #options: ServersOptions
   readonly #listeners: Listener[] = []
   readonly #http: Server
+  /** Behind TLS, for clients that choose HTTP/2; undefined: it is not offered. */
+  readonly #http2: Http2Server | undefined
   readonly #admins: Server[] = []
   /** Descriptors that no address has taken so far. */
   readonly #passed: Record<PassedSocketName, number[]>
@@ -77,6 +80,7 @@ export class Servers {
     this.#passed = { listen: [...listen], admin: [...admin], grpc: [...calls] }
     this.#grpc = grpc
     this.#http = createHttpServer(options.http)
+    this.#http2 = options.settings.http2 ? new Http2Server(options.http) : undefined
     this.#http.on('connection', (socket: Socket) => {
       this.#connectedAt = performance.now()
       this.#unused.add(socket)
@@ -139,7 +143,8 @@ export class Servers {
     protocol = 'http/1.1',
   ): Promise<string> {
     const descriptor = this.#passed[option].shift()
-    const plain = 'tls' in address ? this.#options.tls!.inFrontOf(server, protocol) : server
+    const preferred = server === this.#http ? this.#preferred() : undefined
+    const plain = 'tls' in address ? this.#options.tls!.inFrontOf(server, protocol, preferred) : server
     const proxyProtocol = option === 'listen' ? this.#options.proxyProtocol : undefined
     // Node's HTTP server alone lets clients close their side first.
     const front = proxyProtocol?.inFrontOf(plain, plain === server) ?? plain
@@ -149,6 +154,19 @@ export class Servers {
     // accept(2) fails when file descriptors run out; open connections are not affected.
     front.on('error', (err) => this.#options.log.error({ err }, 'cannot accept a connection'))
     return url
+  }
+
+  #preferred(): PreferredProtocol | undefined {
+    const http2 = this.#http2
+    return (
+      http2 && {
+        name: 'h2',
+        accept: (socket) => {
+          this.#connectedAt = performance.now()
+          http2.accept(socket)
+        },
+      }
+    )
   }
 
   /**
@@ -179,7 +197,8 @@ export class Servers {
   async #end(closed: readonly Promise<void>[], seconds: number): Promise<void> {
     this.#endBeginnings()
     for (const socket of this.#unused) socket.destroy()
-    const stopTimer = callAfter(seconds * 1000, () => this.#http.closeAllConnections())
+    this.#http2?.endConnections()
+    const stopTimer = callAfter(seconds * 1000, () => this.#closeConnections())
     // A kept-alive connection becomes idle when its response ends.
     const idle = setInterval(() => this.#http.closeIdleConnections(), idleCheckMs)
     await Promise.all([...closed, this.#grpc?.drain(seconds)])
@@ -193,11 +212,17 @@ export class Servers {
     this.#options.tls?.endHandshakes()
   }
 
+  #closeConnections(): void {
+    this.#http.closeAllConnections()
+    this.#http2?.closeAllConnections()
+  }
+
   /** Closes all servers and connections at once. */
   async close(): Promise<void> {
     this.#endBeginnings()
     this.#grpc?.close()
-    for (const server of [this.#http, ...this.#admins]) server.closeAllConnections()
+    this.#closeConnections()
+    for (const admin of this.#admins) admin.closeAllConnections()
     await Promise.all(this.#listeners.map(closeListener))
   }
 }

@@ -20,6 +20,13 @@ export interface TlsTerminatorOptions {
   readonly log: Log
 }
 
+/** A protocol that ALPN offers beside that of the server behind. */
+export interface PreferredProtocol {
+  /** By its registered name, such as `h2`. */
+  readonly name: string
+  readonly accept: (socket: TLSSocket) => void
+}
+
 /** A TLS server in front of another server, and the connections that it has passed on. */
 interface Front {
   readonly server: TlsServer
@@ -64,12 +71,13 @@ export class TlsTerminator {
   /**
    * Makes a server that accepts TLS connections and passes them to a server that does not know of TLS.
    * @param protocol what ALPN offers, such as `http/1.1`
+   * @param preferred what takes connections whose clients choose another protocol, which ALPN offers before that
    */
-  inFrontOf(target: Server, protocol: string): Server {
+  inFrontOf(target: Server, protocol: string, preferred?: PreferredProtocol): Server {
     const { handshakeMs, metrics, log } = this.#options
     const server = createServer({
       ...this.#material.context,
-      ALPNProtocols: [protocol],
+      ALPNProtocols: preferred ? [preferred.name, protocol] : [protocol],
       handshakeTimeout: handshakeMs,
       noDelay: true,
       requestCert: this.#material.clients !== undefined,
@@ -105,7 +113,8 @@ export class TlsTerminator {
       this.#inheritPeer(socket)
       front.sockets.add(socket)
       socket.once('close', () => front.sockets.delete(socket))
-      target.emit('connection', socket)
+      if (preferred && socket.alpnProtocol === preferred.name) preferred.accept(socket)
+      else target.emit('connection', socket)
     })
     // An HTTP server starts its checks for slow and idle connections at this event.
     server.once('listening', () => target.emit('listening'))

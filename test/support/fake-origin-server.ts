@@ -24,15 +24,12 @@ export const originResponse = (given: Partial<OriginResponse> = {}): OriginRespo
   ...given,
 })
 
-/** Opens a server that lets all pass, to an origin of the test's own. @returns its URL and its metrics */
-export async function openServer(
-  t: Test,
-  options: Partial<HttpServerOptions>,
-): Promise<{ url: string; metrics: Metrics }> {
+/** Returns options of a server that lets all pass, to an origin of the test's own. */
+export function serverOptions(options: Partial<HttpServerOptions>): HttpServerOptions {
   const stalls = new StallDetector({ idleMs: 0, minRate: 0, windowMs: 1000 })
-  const metrics = new Metrics()
-  const server = createHttpServer({
-    ...{ metrics, log: createLog('silent'), shed: () => {}, responseStalls: stalls, requestStalls: stalls },
+  return {
+    metrics: new Metrics(),
+    ...{ log: createLog('silent'), shed: () => {}, responseStalls: stalls, requestStalls: stalls },
     writeBudget: new WriteBudget(1 << 30),
     gate: new AdmissionGate({ max: 100, saturatedAfterMs: Infinity, queueMax: 0, waitMs: 0 }),
     admissions: new RecentAdmissions({ forMs: 1000, max: 10 }),
@@ -46,12 +43,21 @@ export async function openServer(
     compressed: new CompressedForms({ minBytes: 100, maxBytes: 1 << 24 }),
     ...{ requestIdleMs: 60_000, maxHeaderBytes: 16_384, anyTarget: true },
     ...options,
-  } as HttpServerOptions)
+  } as HttpServerOptions
+}
+
+/** Opens such a server. @returns its URL and its metrics */
+export async function openServer(
+  t: Test,
+  options: Partial<HttpServerOptions>,
+): Promise<{ url: string; metrics: Metrics }> {
+  const all = serverOptions(options)
+  const server = createHttpServer(all)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
     server.close()
     server.closeAllConnections()
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, metrics }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, metrics: all.metrics }
 }

@@ -23,8 +23,7 @@ interface SocketInternals {
 export function socketClient(socket: Socket): StallableClient {
   return {
     taken() {
-      const handle = (socket as SocketInternals)._handle
-      const { bytesWritten, writeQueueSize } = handle?._parent ?? handle ?? {}
+      const { bytesWritten, writeQueueSize } = queueOf(socket)
       if (bytesWritten === undefined || writeQueueSize === undefined) {
         return socket.bytesWritten - socket.writableLength
       }
@@ -32,4 +31,18 @@ export function socketClient(socket: Socket): StallableClient {
     },
     owed: () => socket.writableLength > 0,
   }
+}
+
+/**
+ * The same for a connection of HTTP/2, which writes to the handle past the socket: only the queue tells what is owed. If a
+ * version of Node lacks it, nothing seems to be.
+ */
+export const handleClient = (socket: Socket): StallableClient => ({
+  ...socketClient(socket),
+  owed: () => (queueOf(socket).writeQueueSize ?? 0) > 0,
+})
+
+function queueOf(socket: Socket): Pick<Handle, 'bytesWritten' | 'writeQueueSize'> {
+  const handle = (socket as SocketInternals)._handle
+  return handle?._parent ?? handle ?? {}
 }

@@ -160,7 +160,7 @@ export const connectionMetrics = {
     type: 'counter',
     name: 'refstream_clients_cut_total',
     fromZero: true,
-    help: 'Connections and gRPC calls ended because their client was too slow or had too many requests waiting.',
+    help: 'Connections, HTTP/2 streams and gRPC calls ended because their client was too slow, had too many requests waiting, or cancelled too many.',
     labels: {
       reason: {
         idle: 'the client read nothing for `--client-idle-seconds`.',
@@ -168,6 +168,8 @@ export const connectionMetrics = {
         silent: 'the client sent nothing of a started request for `--request-idle-seconds`.',
         trickling: 'the client sent less of a request’s body than `--request-min-rate`.',
         pipelining: 'too many requests waited for earlier ones on their connections.',
+        cancelling:
+          'the client cancelled too many requests of an HTTP/2 connection before they were answered.',
       },
     },
   },
