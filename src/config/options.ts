@@ -132,8 +132,8 @@ export const options = [
     group: 'Listeners',
     help: 'offer HTTP/2 beside HTTP/1.1 to clients of a tls: address',
     allowed: 'true or false',
-    schema: toggle.default(true),
-    defaultText: 'true',
+    schema: toggle.default(false),
+    defaultText: 'false',
   },
   {
     key: 'admin',

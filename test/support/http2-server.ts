@@ -72,6 +72,7 @@ export async function answerOf(stream: ClientHttp2Stream): Promise<Http2Answer> 
   stream.on('response', (given) => (headers = given))
   stream.on('data', (chunk: Buffer) => chunks.push(chunk))
   stream.on('error', () => {})
+  stream.resume()
   await new Promise((resolve) => stream.once('close', resolve))
   const status = headers[':status'] as number | undefined
   return { status, headers, body: Buffer.concat(chunks), code: stream.rstCode ?? -1 }
