@@ -75,7 +75,7 @@ export async function answerOf(stream: ClientHttp2Stream): Promise<Http2Answer> 
   stream.resume()
   await new Promise((resolve) => stream.once('close', resolve))
   const status = headers[':status'] as number | undefined
-  return { status, headers, body: Buffer.concat(chunks), code: stream.rstCode ?? -1 }
+  return { status, headers, body: Buffer.concat(chunks), code: stream.rstCode }
 }
 
 /** Sends a request and resolves with its answer. */

@@ -32,7 +32,11 @@ export function requestHeaders(fields: IncomingHttpHeaders): {
   readonly headers: IncomingHttpHeaders
 } {
   const { ':method': method = '', ':path': url = '', ':authority': authority } = fields
-  for (const name of [':method', ':path', ':authority', ':scheme', ':protocol']) delete fields[name]
+  delete fields[':method']
+  delete fields[':path']
+  delete fields[':authority']
+  delete fields[':scheme']
+  delete fields[':protocol']
   if (authority !== undefined) fields.host = authority
   return { method, url, headers: fields }
 }

@@ -150,7 +150,7 @@ export class StreamResponse extends Writable implements HttpResponse, StallableC
     if (piece.length > 1) stream.cork()
     piece.forEach((chunk, index) => {
       if (index < piece.length - 1) stream.write(chunk)
-      else if (isLast) stream.end(chunk, taken as () => void)
+      else if (isLast) stream.end(chunk, taken)
       else stream.write(chunk, taken)
     })
     if (piece.length > 1) stream.uncork()
