@@ -4,7 +4,9 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:http2'
+import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
 import { promisify } from 'node:util'
 import { Authority } from '../support/certificates.js'
 import { eventually } from '../support/eventually.js'
@@ -136,4 +138,25 @@ t.test('a shutdown loses no stream that is under way', async (t) => {
     t.equal(await stopped, 0)
     await eventually('the idle connection is closed', () => idle.destroyed)
   }
+})
+
+t.test('clients are known by their certificates, and by the PROXY protocol', async (t) => {
+  const own = new Authority(t)
+  const log = ['--access-log', 'all', '--proxy-protocol', '--trusted-proxies', '127.0.0.1']
+  const { sidecar, authority } = await serve(t, [...log, '--tls-client-ca', own.cert])
+  const alice = own.issue({ name: 'alice' })
+  const { port } = new URL(sidecar.url)
+  const carrier = connectSocket(Number(port), '127.0.0.1').on('error', () => {})
+  carrier.write('PROXY TCP4 192.0.2.7 127.0.0.1 4711 443\r\n')
+  const socket = connectTls({
+    ...{ socket: carrier, servername: 'localhost', ALPNProtocols: ['h2', 'http/1.1'] },
+    ...{ ca: readFileSync(authority.cert), cert: readFileSync(alice.cert), key: readFileSync(alice.key) },
+  })
+  const client = connect(sidecar.url, { createConnection: () => socket }).on('error', () => {})
+  t.teardown(() => client.destroy())
+  t.equal((await ask2(client, { ':path': refs })).status, 200)
+  const logged = () => sidecar.log.find((line) => 'network.protocol.version' in line)
+  await eventually('it is logged', () => logged() !== undefined)
+  const line = logged()
+  t.match(line, { 'network.protocol.version': '2', 'client.address': '192.0.2.7', 'user.name': 'alice' })
 })
