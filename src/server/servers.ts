@@ -7,7 +7,7 @@ import type { Settings } from '../config/options.js'
 import { ConfigError } from '../config/config-error.js'
 import type { AuthorizeOptions } from '../grpc/authorize.js'
 import type { GrpcServer, GrpcServerOptions } from '../grpc/server.js'
-import { Http2Server } from '../http/http2/server.js'
+import type { Http2Server } from '../http/http2/server.js'
 import { createHttpServer, type HttpServerOptions } from '../http/server.js'
 import { callAfter } from '../limits/clock.js'
 import type { Log } from '../telemetry/log.js'
@@ -74,13 +74,13 @@ export class Servers {
   /** `HOST:PORT` or `unix:/path`, as gRPC clients take it. */
   grpcTarget: string | undefined
 
-  private constructor(options: ServersOptions, grpc: GrpcServer | undefined) {
+  private constructor(options: ServersOptions, grpc: GrpcServer | undefined, http2: Http2Server | undefined) {
     const { listen = [], admin = [], grpc: calls = [] } = options.passed ?? {}
     this.#options = options
     this.#passed = { listen: [...listen], admin: [...admin], grpc: [...calls] }
     this.#grpc = grpc
     this.#http = createHttpServer(options.http)
-    this.#http2 = options.settings.http2 ? new Http2Server(options.http) : undefined
+    this.#http2 = http2
     this.#http.on('connection', (socket: Socket) => {
       this.#connectedAt = performance.now()
       this.#unused.add(socket)
@@ -93,7 +93,12 @@ export class Servers {
 
   /** @throws ConfigError if one of the addresses cannot be listened on; then none is */
   static async open(options: ServersOptions): Promise<Servers> {
-    const servers = new Servers(options, options.settings.grpc && (await makeGrpcServer(options.grpc)))
+    const { grpc, http2 } = options.settings
+    const servers = new Servers(
+      options,
+      grpc && (await makeGrpcServer(options.grpc)),
+      http2 ? await makeHttp2Server(options.http) : undefined,
+    )
     try {
       await servers.#openAll()
       return servers
@@ -237,6 +242,12 @@ async function makeGrpcServer({ authorize, ...options }: GrpcOptions): Promise<G
     clientOf: clientBy(authorize),
     adminOf: adminBy(authorize),
   })
+}
+
+/** The same for HTTP/2. */
+async function makeHttp2Server(options: HttpServerOptions): Promise<Http2Server> {
+  const { Http2Server } = await import('../http/http2/server.js')
+  return new Http2Server(options)
 }
 
 const isInUse = (cause: unknown): boolean =>
