@@ -25,6 +25,8 @@ export class Http2Server {
 
   /** Takes a TLS connection. */
   accept(socket: Socket): void {
+    // Node asserts that there is a connection; its client may have gone meanwhile.
+    if (socket.destroyed) return
     this.#connections.set(socket, new Http2Connection(socket, this.#options))
     socket.once('close', () => this.#connections.delete(socket))
     this.#gate.connectionAccepted()

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { once } from 'node:events'
 import { constants } from 'node:http2'
+import { Socket } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
 import type { PassThroughRequest } from '../../../src/origin/pass-through.js'
 import { StallDetector } from '../../../src/limits/connection/stall-detector.js'
@@ -338,4 +339,11 @@ t.test('what is not HTTP/2 ends the connection', async (t) => {
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   await once(socket, 'close')
   t.pass('it has ended')
+})
+
+t.test('a connection that has closed already is not taken', async (t) => {
+  const { http2 } = await openHttp2(t, () => ({}))
+  const socket = new Socket()
+  socket.destroy()
+  t.doesNotThrow(() => http2.accept(socket))
 })
