@@ -136,7 +136,7 @@ t.test('a client that cancels its request aborts it', async (t) => {
   }
   body.end()
   await eventually('it is counted', async () =>
-    (await counted(metrics.requests)).some(
+    (await metrics.requests.get()).values.some(
       ({ labels, value }) => labels.outcome === 'aborted' && value === 2,
     ),
   )
