@@ -160,7 +160,11 @@ t.test(
         await sleep(5)
         return (await cache.fill('last', 'token', producerOf(bytes), yes).ended) === 'committed'
       })
-      t.ok((await get(cache, 'last'))?.equals(bytes))
+      // On a busy machine, a disk that answers may take longer than the limit.
+      await eventually(`${operation}: it is read`, async () => {
+        const read = await get(cache, 'last').catch(() => undefined)
+        return read?.equals(bytes) === true
+      })
       await eventually(`${operation}: nothing came late and stayed`, async () => {
         await cache.fill('last', `${performance.now()}`, producerOf('abc'), yes).ended
         await sleep(5)

@@ -117,10 +117,14 @@ export class CacheDirectory {
     await instance?.release()
   }
 
-  /** Creates a temporary file; undefined if there is too little free space, or if the disk fails, which is reported. */
+  /**
+   * Creates a temporary file; undefined if there is too little free space, or if the disk fails or has too much to do, which
+   * is reported.
+   */
   async create(): Promise<DiskFile | undefined> {
     if (this.#closed) return undefined
     try {
+      if (this.#watchdog.behind) throw new Error('the disk has too much to do')
       const store = await this.#open()
       if (!(await this.#space.enough())) return undefined
       return await store.create()

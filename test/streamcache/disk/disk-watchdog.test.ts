@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { DiskWatchdog } from '../../../src/streamcache/disk/disk-watchdog.js'
 import { pending, turns } from '../../support/producers.js'
@@ -88,4 +89,28 @@ t.test('an operation that waits behind a hung one fails in time too, and is not 
   await turns()
   t.notOk(behind.started)
   t.equal(await watch.run(async () => 5), 5)
+})
+
+t.test('the time that an operation waits for others does not count', async (t) => {
+  const watch = new DiskWatchdog(200)
+  // More than the limit all together, each far less.
+  const work = Array.from({ length: 60 }, (_, index) => watch.run(() => sleep(20, index)))
+  t.same(
+    await Promise.all(work),
+    work.map((_, index) => index),
+  )
+})
+
+t.test('it is behind when many operations wait', async (t) => {
+  const watch = new DiskWatchdog()
+  const running = Array.from({ length: 3 }, () => new Manual())
+  for (const each of running) void watch.run(each.run)
+  const waiting = Array.from({ length: 256 }, () => {
+    t.notOk(watch.behind)
+    return watch.run(async () => 1)
+  })
+  t.ok(watch.behind)
+  for (const each of running) each.end(0)
+  await Promise.all(waiting)
+  t.notOk(watch.behind)
 })
