@@ -65,6 +65,13 @@ export function cacheEvents(directory: string, metrics: Metrics, log: Log): Stre
       metrics.discarded.inc({ reason })
       log.info({ reason, directory }, 'discarded a file in the cache directory')
     },
+    restored: ({ entries, ms }) => {
+      if (entries === 0) return
+      log.info(
+        { entries, seconds: Number((ms / 1000).toFixed(3)), directory },
+        'the entries in the cache directory are read; its limits apply to them from now on',
+      )
+    },
     storeFull: (free) => {
       log.warn(
         { free, directory },

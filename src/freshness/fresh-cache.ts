@@ -82,6 +82,9 @@ export class FreshCache {
   ): Promise<Reading> {
     const loaded = await loading
     if (loaded) return { ...loaded, reuse: 'hit' }
+    // What an earlier process left may answer.
+    const { listing } = this.#cache
+    if (listing) await listing
     let state = await settle(observed, request)
     let gathered = false
     let mayFind = true

@@ -81,6 +81,9 @@ export class PackCache {
     const key = packKey(request.name, request.repository)
     const repeated = this.#asked.has(key)
     this.#asked.set(key, true)
+    // What an earlier process left may answer.
+    const { listing } = this.#options.cache
+    if (listing) await listing
     let mayFind = request.find !== undefined && request.maxAgeMs === Infinity && this.#options.maxAgeMs > 0
     for (;;) {
       for (let entry = this.#fresh(key, request); entry; entry = this.#fresh(key, request)) {
@@ -210,7 +213,7 @@ export class PackCache {
 
   /** Drops all packs of a repository, so that they do not come back after a restart either. */
   forget(repository: string): void {
-    for (const key of this.#keysOf(repository)) this.#options.cache.erase(key)
+    this.#options.cache.eraseAll(isOf(repository))
     for (const [key, running] of this.#running) {
       if (running.repository !== repository) continue
       running.forgotten = true
@@ -219,6 +222,12 @@ export class PackCache {
   }
 
   #keysOf(repository: string): string[] {
-    return [...this.#options.cache.keys()].filter((key) => key.endsWith(` ${repository}`))
+    return [...this.#options.cache.keys()].filter(isOf(repository))
   }
 }
+
+/** Returns whether a key is of a repository. */
+const isOf =
+  (repository: string) =>
+  (key: string): boolean =>
+    key.endsWith(` ${repository}`)

@@ -1,7 +1,7 @@
 import type { CommittedLimits, EvictionReason } from './committed-entries.js'
 import type { StoreOperation } from './disk/cache-directory.js'
 import type { Free, FreeSpaceLimits } from './disk/free-space.js'
-import type { DiscardReason } from './disk/store.js'
+import type { DiscardReason } from './disk/stored-entry.js'
 import type { Entry, FillLimits } from './entry.js'
 
 export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpaceLimits {
@@ -39,12 +39,22 @@ export interface StreamCacheOptions extends FillLimits, CommittedLimits, FreeSpa
   readonly events?: StreamCacheEvents
 }
 
+/** What earlier processes left. */
+export interface Restored {
+  /** Entries that are intact, as far as their metadata tells. */
+  readonly entries: number
+  /** Milliseconds since the start of the scan. */
+  readonly ms: number
+}
+
 /** Events to be counted or logged. */
 export interface StreamCacheEvents {
   /** An intact entry was removed. */
   evicted?(reason: EvictionReason): void
   /** A file that cannot be used was removed. */
   discarded?(reason: DiscardReason): void
+  /** What earlier processes left in the directory has been read; from now on the limits apply to it too. */
+  restored?(restored: Restored): void
   /** An operation on the directory or on one of its files has failed. */
   storeFailed?(operation: StoreOperation, error: unknown): void
   /** A version of a revised entry was written as a delta of that many bytes. */

@@ -2,7 +2,6 @@ import type { BorrowedBody, Fill, FillResult, StreamCacheOptions } from './cache
 import { CommittedEntries } from './committed-entries.js'
 import { CacheDirectory, type StoreOperation } from './disk/cache-directory.js'
 import { encodeMetadata } from './disk/metadata.js'
-import type { StoredEntry } from './disk/store.js'
 import { Entry } from './entry.js'
 import { FillError } from './fill-error.js'
 import { GrowingFile } from './growing-file.js'
@@ -12,6 +11,7 @@ import { InMemoryEntries } from './in-memory-entries.js'
 import { HotTier } from './memory/hot-tier.js'
 import { SharedReads } from './memory/shared-reads.js'
 import type { RevisingProducer } from './producer.js'
+import { RestoredEntries } from './restored-entries.js'
 import { RevisedEntries } from './revised-entries.js'
 
 const sweepMs = 60_000
@@ -31,6 +31,7 @@ export class StreamCache {
   readonly #sweeper: NodeJS.Timeout
   readonly #inMemory: InMemoryEntries
   readonly #revised: RevisedEntries
+  readonly #restored: RestoredEntries
   #followers = 0
   #closed = false
 
@@ -42,7 +43,8 @@ export class StreamCache {
     this.#directory = new CacheDirectory({
       ...options,
       operationMs: options.fillSilenceMs,
-      found: (file) => this.#restore(file),
+      found: (file) => this.#restored.add(this.#revised.restore(file, this.#fileOptions)),
+      scanning: (isRunning) => this.#restored.scanning(isRunning),
       discarded: (reason) => options.events?.discarded?.(reason),
       failed,
       spaceChanged: (short) =>
@@ -54,16 +56,16 @@ export class StreamCache {
       if (reason) options.events?.evicted?.(reason)
     })
     const [committed, directory, { events }] = [this.#committed, this.#directory, options]
+    const abandon = (entry: Entry): void => this.#abandon(entry)
     this.#inMemory = new InMemoryEntries({
       ...{ hot: this.#hot, committed, directory },
       store: (entry, committedAt) => this.#store(entry, committedAt),
-      abandon: (entry) => this.#abandon(entry),
+      abandon,
       evicted: (reason) => events?.evicted?.(reason),
     })
-    const { maxEntryBytes, revisionQuietMs } = options
-    this.#revised = new RevisedEntries({
-      ...{ committed, directory, maxEntryBytes, events, failed, quietMs: revisionQuietMs },
-    })
+    this.#restored = new RestoredEntries({ committed, directory, events, abandon })
+    const { maxEntryBytes, revisionQuietMs: quietMs } = options
+    this.#revised = new RevisedEntries({ committed, directory, maxEntryBytes, events, failed, quietMs })
     this.#growth = new Growth({
       maxBytes: options.maxBytes,
       short: () => this.isShort,
@@ -92,22 +94,14 @@ export class StreamCache {
   }
 
   /**
-   * Opens a cache over a directory and takes over the intact entries that an earlier process committed there. Never
-   * rejects: a directory that cannot be used is reported to `events.storeFailed`, and entries are not stored until it
+   * Opens a cache over a directory and takes over the intact entries that an earlier process committed there: all can be
+   * asked for as soon as they are listed, and are read in the background. Never rejects: a directory that cannot be used is reported to `events.storeFailed`, and entries are not stored until it
    * can be used.
    */
   static async open(options: StreamCacheOptions): Promise<StreamCache> {
     const cache = new StreamCache(options)
     await cache.#directory.open()
     return cache
-  }
-
-  #restore(found: StoredEntry): void {
-    const { entry, size, committedAt } = this.#revised.restore(found, this.#fileOptions)
-    if (this.#committed.accepts(size)) return this.#committed.set(entry, size, committedAt)
-    // `maxBytes` was larger in an earlier process.
-    this.#abandon(entry)
-    this.#options.events?.evicted?.('size')
   }
 
   /** Is there room on disk for a file that grows by that many bytes? Committed entries give way to it. */
@@ -122,10 +116,7 @@ export class StreamCache {
     return this.#followers
   }
 
-  /**
-   * The number of this process's instance directory: 0, or more if other processes use the cache directory too.
-   * undefined as long as the cache directory cannot be used.
-   */
+  /** The number of this process's instance directory; undefined as long as the cache directory cannot be used. */
   get instance(): number | undefined {
     return this.#directory.instance
   }
@@ -135,7 +126,17 @@ export class StreamCache {
     return this.#directory.own
   }
 
-  /** Bytes of committed entries on disk. */
+  /** Resolves when get() finds what earlier processes left; undefined: it does. Never rejects. */
+  get listing(): Promise<void> | undefined {
+    return this.#directory.listing
+  }
+
+  /** Resolves when all that earlier processes left is read, and the limits apply to it. Never rejects. */
+  get restored(): Promise<void> {
+    return this.#restored.ended
+  }
+
+  /** Bytes of committed entries on disk, as far as these have been read since the start. */
   get storeBytes(): number {
     return this.#committed.bytes
   }
@@ -145,12 +146,12 @@ export class StreamCache {
     return this.#directory.short
   }
 
-  /** Committed entries. */
+  /** Committed entries that are known so far. */
   get storeEntries(): number {
     return this.#committed.count
   }
 
-  /** Keys of the committed entries. */
+  /** Keys of the committed entries that are known so far. */
   keys(): IterableIterator<string> {
     return this.#committed.keys()
   }
@@ -162,6 +163,7 @@ export class StreamCache {
 
   /** Returns the newest committed entry of a key. It may be read only after its load() has returned true. */
   get(key: string): Entry | undefined {
+    this.#restored.reach(key)
     return this.#committed.get(key)
   }
 
@@ -170,10 +172,9 @@ export class StreamCache {
    * failed, it is tried again a second later.
    */
   discard(entry: Entry): void {
-    const { damaged } = entry
-    const { borrowed } = entry.file.spill
-    if (!damaged) this.#committed.suspend(entry)
-    else if (this.#committed.delete(entry) && !borrowed) this.#options.events?.discarded?.('corrupt')
+    if (!entry.damaged) this.#committed.suspend(entry)
+    else if (this.#committed.delete(entry) && !entry.file.spill.borrowed)
+      this.#options.events?.discarded?.('corrupt')
   }
 
   /**
@@ -182,6 +183,7 @@ export class StreamCache {
    */
   async adopt(key: string, token: string, { path, length, sha256 }: BorrowedBody): Promise<boolean> {
     const found = await this.#directory.borrow(path, length)
+    this.#restored.reach(key)
     if (found && !this.#closed && !this.#committed.has(key, token)) {
       const file = GrowingFile.stored(found.disk, length, sha256, this.#fileOptions)
       this.#committed.set(new Entry(key, token, file), 0, found.committedAt)
@@ -191,6 +193,7 @@ export class StreamCache {
 
   /** Removes the committed entry of a key, although it is intact. */
   remove(key: string): void {
+    this.#restored.reach(key)
     this.#committed.remove(key)
   }
 
@@ -199,10 +202,17 @@ export class StreamCache {
    * file is gone when this returns. Blocks on the disk, so it is not for frequent use.
    */
   erase(key: string): void {
+    this.#restored.reachNow(key)
     const entry = this.#committed.peek(key)
     entry?.file.spill.erase()
     if (entry) this.#revised.erase(entry)
     this.#committed.remove(key)
+  }
+
+  /** Erases all keys for which `matches` is true. Blocks until the directory is read. */
+  eraseAll(matches: (key: string) => boolean): void {
+    this.#directory.reachAll()
+    for (const key of [...this.keys()].filter(matches)) this.erase(key)
   }
 
   /**
@@ -246,6 +256,7 @@ export class StreamCache {
     // Its first bytes are gone. What another fill has made since is no loss to this one.
     if (this.#options.memoryFirst && !file.joinable) return 'unstored'
     if (token === undefined || !(await confirm().catch(() => false))) return 'unshared'
+    this.#restored.reach(key)
     if (this.#committed.has(key, token)) return 'loser'
     const committedAt = Date.now()
     const size = file.body
@@ -260,11 +271,11 @@ export class StreamCache {
 
   /** @returns the entry's bytes on disk; undefined: it could not be stored */
   async #store({ key, token, file }: Entry, committedAt: number): Promise<number | undefined> {
-    const { sha256, length } = file
+    const { sha256, length, spill } = file
     if (sha256 === undefined || token === undefined) return undefined
     const metadata = encodeMetadata({ key, token, length, sha256, committedAt })
     if (!this.#committed.accepts(length + metadata.length)) return undefined
-    return this.#directory.commit(file.spill, metadata, key)
+    return this.#directory.commit(spill, metadata, key)
   }
 
   #abandon(entry: Entry): void {
@@ -279,6 +290,7 @@ export class StreamCache {
   /** Stops the fills that run. Committed entries stay on disk for the next process; all other files are removed. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#restored.close()
     clearInterval(this.#sweeper)
     for (const entry of this.#fills.keys()) entry.stop(new FillError('closed', 'the cache is closing'))
     await Promise.all(this.#fills.values())

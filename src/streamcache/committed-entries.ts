@@ -41,6 +41,7 @@ export class CommittedEntries {
   readonly #index: LRUCache<string, Committed>
   #resizing: Entry | undefined
   #evicting = false
+  #held = false
   /** Entries whose files other processes own. */
   #weightless = 0
 
@@ -48,7 +49,8 @@ export class CommittedEntries {
   constructor(limits: CommittedLimits, dropped: (entry: Entry, reason?: EvictionReason) => void) {
     this.#limits = limits
     this.#index = new LRUCache({
-      maxSize: Math.max(1, limits.maxBytes),
+      // It evicts nothing by itself: see #evictExcess.
+      maxSize: Number.MAX_SAFE_INTEGER,
       sizeCalculation: sizeInIndex,
       ttl: limits.maxAgeMs,
       // Otherwise it keeps the time for a millisecond, with a timer, which costs more than reading the clock.
@@ -105,6 +107,11 @@ export class CommittedEntries {
     return held?.entry === entry ? held.size : undefined
   }
 
+  /** Makes the entry of a key the most recently used one. */
+  touch(key: string): void {
+    this.#index.get(key)
+  }
+
   /** Drops the entry of a key, although it is intact. */
   remove(key: string): void {
     this.#index.delete(key)
@@ -130,8 +137,26 @@ export class CommittedEntries {
     const ttl = Math.max(1, this.#limits.maxAgeMs - age)
     this.#index.set(entry.key, { entry, size }, { ttl })
     if (size === 0) this.#weightless++
-    // LRUCache's own `max` would evict without telling whether size or number was the reason.
-    while (this.#index.size > this.#limits.maxEntries) this.#index.pop()
+    if (!this.#held) this.evictExcess()
+  }
+
+  /** Evicts nothing because of the limits until release(): it is not known yet which entries are the oldest. */
+  hold(): void {
+    this.#held = true
+  }
+
+  release(): void {
+    this.#held = false
+  }
+
+  /** Evicts the least recently used entries, so many at most, to stay within the limits. @returns whether that is done */
+  evictExcess(most = Infinity): boolean {
+    const { maxBytes, maxEntries } = this.#limits
+    for (let evicted = 0; evicted < most; evicted++) {
+      if (this.#index.calculatedSize <= Math.max(1, maxBytes) && this.#index.size <= maxEntries) return true
+      this.#index.pop()
+    }
+    return false
   }
 
   /** Records another size in bytes of an entry, if it is still the one of its key. @returns whether it is */
@@ -144,6 +169,7 @@ export class CommittedEntries {
     this.#resizing = entry
     this.#index.set(entry.key, { entry, size }, { ttl })
     this.#resizing = undefined
+    if (!this.#held) this.evictExcess()
     return true
   }
 

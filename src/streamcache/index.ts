@@ -16,6 +16,7 @@
  *    │        └ CheckedFile   bytes on disk, compared at each read                  disk/checked-file.ts, chunk-sums.ts
  *    │           └ DiskFile   a file's handle, from temporary to committed          disk/disk-file.ts
  *    ├ CommittedEntries   which entries are kept: bytes, number, age (LRU)          committed-entries.ts
+ *    ├ RestoredEntries  those of earlier processes, and their order                 restored-entries.ts
  *    ├ InMemoryEntries  those that are in memory only                               in-memory-entries.ts
  *    ├ RevisedEntries   those that are ropes                                        revised-entries.ts
  *    │  └ RevisionWriter  one key's versions: deltas, or a new base                 revisions/revision-writer.ts
@@ -26,6 +27,7 @@
  *    └ CacheDirectory   the directory on disk                                       disk/cache-directory.ts
  *       ├ InstanceDirectory   one process's part of it, held by a Claim             disk/instance-directory.ts, claim.ts
  *       ├ Store      temp/, entries/, what a crash left behind                      disk/store.ts, metadata.ts
+ *       ├ StoreScan  reads what earlier processes left, beside the requests         disk/store-scan.ts, stored-entry.ts
  *       ├ FreeSpace  what the filesystem must have left for other programs          disk/free-space.ts
  *       └ DiskWatchdog  a time limit on every operation                             disk/disk-watchdog.ts
  *
@@ -60,4 +62,4 @@ export { resume } from './resume.js'
 export { Revision } from './revision.js'
 export { Rope } from './memory/rope.js'
 export { Signal } from './signal.js'
-export { type DiscardReason } from './disk/store.js'
+export { type DiscardReason } from './disk/stored-entry.js'

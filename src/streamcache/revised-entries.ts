@@ -1,7 +1,7 @@
 import type { StreamCacheEvents } from './cache-options.js'
 import type { CommittedEntries } from './committed-entries.js'
 import type { CacheDirectory, StoreOperation } from './disk/cache-directory.js'
-import type { StoredEntry } from './disk/store.js'
+import type { StoredEntry } from './disk/stored-entry.js'
 import { Entry } from './entry.js'
 import { GrowingFile } from './growing-file.js'
 import type { GrowingFileOptions } from './growing-file-options.js'

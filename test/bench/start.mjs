@@ -1,9 +1,11 @@
-// What a start costs: node test/bench/start.mjs DIST... ROUNDS
+// What a start costs: node test/bench/start.mjs DIST... ROUNDS [ENTRIES]
 // Compares builds in turns: milliseconds from exec to the line `listening`, and to the first right answer from a warm cache
-// directory; processor milliseconds until then; memory after 5 seconds at rest; and how long short commands take.
+// directory; processor milliseconds until then; memory after 5 seconds at rest; and how long short commands take. The
+// cache directory has that many other entries; left out: none.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -11,9 +13,9 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const given = process.argv.slice(2)
-const rounds = Number(given.at(-1))
-const builds = given.slice(0, -1).map((build) => resolve(build))
-if (!(rounds >= 1) || builds.length === 0) throw new Error('usage: start.mjs DIST... ROUNDS')
+const [rounds, entries = 0] = given.filter((each) => /^\d+$/.test(each)).map(Number)
+const builds = given.filter((each) => !/^\d+$/.test(each)).map((build) => resolve(build))
+if (!(rounds >= 1) || builds.length === 0) throw new Error('usage: start.mjs DIST... ROUNDS [ENTRIES]')
 
 const refs = 20
 const restMs = 5000
@@ -54,10 +56,35 @@ const ask = (port) =>
 const kibibytes = (path, name) =>
   Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(path, 'utf8'))[1])
 
+const cacheOf = (build) => join(directory, `cache-${builds.indexOf(build)}`)
+
+const { encodeMetadata } = await import(`${builds[0]}/streamcache/disk/metadata.js`)
+
+/** Lays down entries as an earlier process has committed them. */
+function layDownEntries(cache) {
+  const folder = join(cache, 'instance-0', 'entries')
+  mkdirSync(folder, { recursive: true })
+  const body = Buffer.alloc(200, 'x')
+  const sha256 = createHash('sha256').update(body).digest('hex')
+  for (let entry = 0; entry < entries; entry++) {
+    const fields = {
+      key: `key ${entry}`,
+      token: 'token',
+      length: body.length,
+      sha256,
+      committedAt: Date.now(),
+    }
+    const path = join(folder, `${createHash('sha256').update(fields.key).digest('hex')}.${randomUUID()}`)
+    writeFileSync(`${path}.meta`, encodeMetadata(fields))
+    writeFileSync(path, body)
+  }
+}
+
 async function start(build, rest) {
   const [port, admin] = [await freePort(), await freePort()]
-  const cache = join(directory, `cache-${builds.indexOf(build)}`)
+  const cache = cacheOf(build)
   const flags = ['--root', root, '--export-all', '--cache-dir', cache]
+  if (entries > 0) flags.push('--cache-max-entries', String(2 * entries))
   const listen = ['--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`]
   const began = performance.now()
   const program = [`${build}/cli/refstream.cjs`, 'serve', ...flags, ...listen]
@@ -97,7 +124,10 @@ function commandMs(build, args) {
 const figures = builds.map(() => [])
 try {
   // The first start fills the cache directory.
-  for (const build of builds) await start(build, false)
+  for (const build of builds) {
+    layDownEntries(cacheOf(build))
+    await start(build, false)
+  }
   for (let round = 0; round < rounds; round++)
     for (const [index, build] of builds.entries()) {
       const took = Object.fromEntries(commands.map((args) => [args.join(' '), commandMs(build, args)]))

@@ -18,6 +18,7 @@ const cache = await StreamCache.open({
   directory, maxBytes: 1 << 30, maxEntries: 10, maxEntryBytes: 1 << 30, minFreeBytes: 0, minFreeInodes: 0,
   maxAgeMs: 3600000, hotMaxBytes: 1 << 26, maxLeadBytes: 1 << 26, fillTimeoutMs: 60000, fillSilenceMs: 60000,
 })
+await cache.restored
 const chunkOf = (version) => { const chunk = Buffer.alloc(8192, version % 251); chunk.writeUInt32BE(version, 8188); return chunk }
 let entry = cache.get('key')
 if (entry && !(await entry.load())) throw new Error('damaged')
@@ -52,6 +53,7 @@ t.test('killed again and again while it appends and writes bases: the last whole
     await once(child, 'exit')
     const { options, events } = cacheOptions({ directory })
     const cache = await StreamCache.open(options)
+    await cache.restored
     const version = Number(cache.get('key')?.token)
     t.ok(version > latest, `round ${round}: version ${version} after ${latest}`)
     const bytes = (await get(cache, 'key'))!

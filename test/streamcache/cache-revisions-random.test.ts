@@ -33,6 +33,7 @@ t.test(
           const directory = join(root, String(run++))
           const { options, events } = cacheOptions({ directory, hotMaxBytes, revisionQuietMs })
           let cache = await StreamCache.open(options)
+          await cache.restored
           let rope: Rope = ropeOf(1, 30_000, 70_000, 10, 60_000)
           const versions = new Map([['token 0', bytesOfRope(rope)]])
           let { entry } = await put(cache, 'key', 'token 0', versions.get('token 0')!)
@@ -64,6 +65,7 @@ t.test(
               await Promise.all(reading)
               await cache.close()
               cache = await StreamCache.open(options)
+              await cache.restored
             }
             if (then === 'restart' || then === 'reload') {
               const found = cache.get('key')
@@ -110,6 +112,7 @@ t.test('a crash before any operation of the disk leaves a version, whole, or not
   const root = tempDir(t)
   const { options } = cacheOptions({ directory: join(root, 'cache') })
   const cache = await StreamCache.open(options)
+  await cache.restored
   let rope: Rope = ropeOf(1, 30_000, 70_000, 60_000)
   const versions = new Map([['token 0', bytesOfRope(rope)]])
   let { entry } = await put(cache, 'key', 'token 0', bytesOfRope(rope))
@@ -141,6 +144,7 @@ t.test('a crash before any operation of the disk leaves a version, whole, or not
   for (const directory of copies) {
     const again = cacheOptions({ directory })
     const restarted = await StreamCache.open(again.options)
+    await restarted.restored
     const token = restarted.get('key')?.token
     const bytes = await get(restarted, 'key')
     t.ok(bytes?.equals(versions.get(token ?? '')!), `${token} is whole`)
@@ -166,6 +170,7 @@ t.test(
         const directory = join(root, String(run++))
         const { options } = cacheOptions({ directory, revisionQuietMs: 1 })
         const cache = await StreamCache.open(options)
+        await cache.restored
         let rope: Rope = ropeOf(1, 30_000, 70_000)
         const versions = new Map([['token 0', bytesOfRope(rope)]])
         let { entry } = await put(cache, 'key', 'token 0', bytesOfRope(rope))

@@ -17,12 +17,16 @@ export interface TestCache {
   readonly options: StreamCacheOptions
 }
 
-/** Opens a cache with ample limits, unless `changes` say otherwise. It is closed with the test. */
+/**
+ * Opens a cache with ample limits, unless `changes` say otherwise, and waits until what earlier ones left is read. It is
+ * closed with the test.
+ */
 export async function openCache(t: Test, changes: Partial<StreamCacheOptions> = {}): Promise<TestCache> {
   const directory = changes.directory ?? tempDir(t)
   const { options, events } = cacheOptions({ ...changes, directory })
   const cache = await StreamCache.open(options)
   t.teardown(() => cache.close())
+  await cache.restored
   return { cache, directory, events, options }
 }
 

@@ -13,6 +13,9 @@ export async function keep(
   key: string,
   isInMemory: IsInMemory | undefined,
 ): Promise<Kept | undefined> {
+  // What an earlier process left may be confirmed.
+  const { listing } = cache
+  if (listing) await listing
   const entry = cache.get(key)
   if (!entry) return undefined
   const follower = entry.follow()

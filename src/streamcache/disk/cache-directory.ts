@@ -4,19 +4,19 @@ import { DiskWatchdog } from './disk-watchdog.js'
 import { FreeSpace, type Free, type FreeSpaceLimits } from './free-space.js'
 import { InstanceDirectory } from './instance-directory.js'
 import { RevisionLog } from './revision-log.js'
-import { isCommittedPath, Store, type DiscardReason, type StoredEntry } from './store.js'
+import type { StoreScanEvents } from './store-scan.js'
+import { isCommittedPath, Store } from './store.js'
 
 /** The operation that failed: `open` (the directory as a whole), or work on one file. */
 export type StoreOperation = 'open' | 'create' | 'write' | 'read' | 'commit' | 'remove'
 
-export interface CacheDirectoryOptions extends FreeSpaceLimits {
+export interface CacheDirectoryOptions extends FreeSpaceLimits, Pick<StoreScanEvents, 'found' | 'discarded'> {
   /** Created if it does not exist. */
   readonly directory: string
   /** Longest wait for one operation of the disk, in milliseconds; 10 seconds at most. */
   readonly operationMs: number
-  /** Called with each intact file that an earlier process left, oldest first. */
-  readonly found: (file: StoredEntry) => void
-  readonly discarded: (reason: DiscardReason) => void
+  /** Called when a scan of what earlier processes left has begun, and when it has ended. */
+  readonly scanning: (isRunning: boolean) => void
   readonly failed: (operation: StoreOperation, error: unknown) => void
   /** Called when the filesystem lacks free space (with what it has), and when that is over (undefined). */
   readonly spaceChanged: (short: Free | undefined) => void
@@ -50,6 +50,11 @@ export class CacheDirectory {
   readonly #space: FreeSpace
   #instance: InstanceDirectory | undefined
   #store: Promise<Store> | undefined
+  /** The store while what earlier processes left in it is being read. */
+  #scanned: Store | undefined
+  #listing: Promise<void> | undefined
+  #claimed: (() => void) | undefined
+  #scan: Promise<void> | undefined
   #closed = false
   /** Files that are being created or removed. */
   readonly #background = new Set<Promise<void>>()
@@ -82,9 +87,39 @@ export class CacheDirectory {
     void this.#space.enough()
   }
 
-  /** Acquires an instance directory and reads its files; create() tries again if this fails. Never rejects. */
+  /**
+   * Acquires an instance directory, and begins to read its files in the background; create() tries again if this fails.
+   * Never rejects.
+   */
   async open(): Promise<void> {
-    await this.#open().catch((error: unknown) => this.#options.failed('open', error))
+    const claimed = new Promise<void>((resolve) => (this.#claimed = resolve))
+    this.#listing = this.#open()
+      .then(
+        () => {},
+        (error: unknown) => this.#options.failed('open', error),
+      )
+      .then(() => (this.#listing = undefined))
+    await Promise.race([claimed, this.#listing])
+  }
+
+  /** Resolves when the files of earlier processes are listed, so that reach() finds them; undefined: they are. */
+  get listing(): Promise<void> | undefined {
+    return this.#listing
+  }
+
+  /** Reads what earlier processes left of a key, unless that is done or they are not listed yet. */
+  reach(key: string): void {
+    this.#scanned?.scan.reach(key)
+  }
+
+  /** Reads what earlier processes left of a key, unless that is done. Blocks on the disk. */
+  reachNow(key: string): void {
+    this.#scanned?.scan.reachNow(key)
+  }
+
+  /** Reads all that earlier processes left, unless that is done. Blocks on the disk. */
+  reachAll(): void {
+    this.#scanned?.scan.finish()
   }
 
   async #open(): Promise<Store> {
@@ -100,20 +135,34 @@ export class CacheDirectory {
   }
 
   async #acquire(): Promise<Store> {
-    const { directory, discarded, failed, found } = this.#options
+    const { directory } = this.#options
     this.#instance = await this.#watchdog.run(
       () => InstanceDirectory.acquire(directory),
       (late) => void late.release(),
     )
-    const store = new Store(this.#instance.directory, this.#watchdog)
-    for (const each of await store.scan(discarded, failed)) found(each)
+    const store = new Store(this.#instance.directory, this.#options, this.#watchdog)
+    this.#scanned = store
+    this.#options.scanning(true)
+    this.#claimed?.()
+    await store.open()
+    this.#scan = store.scan.run().then(() => this.#endScan(store))
     return store
+  }
+
+  #endScan(store: Store): void {
+    if (this.#scanned !== store) return
+    this.#scanned = undefined
+    this.#options.scanning(false)
   }
 
   async #leave(): Promise<void> {
     const instance = this.#instance
     this.#instance = undefined
     this.#store = undefined
+    const scanned = this.#scanned
+    scanned?.scan.stop()
+    await this.#scan
+    if (scanned) this.#endScan(scanned)
     await instance?.release()
   }
 
@@ -217,6 +266,8 @@ export class CacheDirectory {
   /** Waits for the work on files, and releases the instance directory for the next process. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#scanned?.scan.stop()
+    await this.#listing
     // Work that ends may begin some more.
     while (this.#background.size > 0) await Promise.all(this.#background)
     await this.#leave()

@@ -14,15 +14,22 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { encodeMetadata } from '../../../src/streamcache/disk/metadata.js'
-import { Store, type DiscardReason, type StoredEntry } from '../../../src/streamcache/disk/store.js'
+import { Store } from '../../../src/streamcache/disk/store.js'
+import type { StoreScanEvents } from '../../../src/streamcache/disk/store-scan.js'
+import type { DiscardReason, StoredEntry } from '../../../src/streamcache/disk/stored-entry.js'
 import { breakFs, systemError } from '../../support/broken-fs.js'
 import { footer } from '../../support/footer.js'
 import { filesIn, openFilesUnder } from '../../support/stream-cache.js'
 import { tempDir } from '../../support/temp-dir.js'
 
+const ignored: StoreScanEvents = { found: () => {}, discarded: () => {}, failed: () => {} }
+
+const storeIn = (directory: string, events: Partial<StoreScanEvents> = {}): Store =>
+  new Store(join(directory, 'instance-0'), { ...ignored, ...events })
+
 /** Commits an entry with the store. @returns its path */
 async function put(directory: string, key: string, text: string, committedAt = 1): Promise<string> {
-  const store = new Store(join(directory, 'instance-0'))
+  const store = storeIn(directory)
   const disk = await store.create()
   const sha256 = createHash('sha256').update(text).digest('hex')
   const path = store.committedPath(key)
@@ -43,11 +50,17 @@ function rewrite(path: string, from: string, to: string): void {
 
 async function scan(directory: string): Promise<{ found: StoredEntry[]; discarded: DiscardReason[] }> {
   const discarded: DiscardReason[] = []
-  const found = await new Store(join(directory, 'instance-0')).scan((reason) => discarded.push(reason))
-  return { found, discarded }
+  const found: StoredEntry[] = []
+  const store = storeIn(directory, {
+    found: (entry) => found.push(entry),
+    discarded: (reason) => discarded.push(reason),
+  })
+  await store.open()
+  await store.scan.run()
+  return { found: found.sort((a, b) => a.metadata.committedAt - b.metadata.committedAt), discarded }
 }
 
-t.test('committed files are found again, oldest first', async (t) => {
+t.test('committed files are found again', async (t) => {
   const directory = tempDir(t)
   await put(directory, 'b', 'two', 2)
   await put(directory, 'c', '', 3)
@@ -178,14 +191,13 @@ t.test('what cannot be removed now stays, body or metadata, and goes at the next
     }
     const failures: string[] = []
     const discarded: DiscardReason[] = []
-    const store = new Store(join(directory, 'instance-0'))
-    t.same(
-      await store.scan(
-        (reason) => discarded.push(reason),
-        (operation) => failures.push(operation),
-      ),
-      [],
-    )
+    const store = storeIn(directory, {
+      found: () => t.fail('it is damaged'),
+      discarded: (reason) => discarded.push(reason),
+      failed: (operation) => failures.push(operation),
+    })
+    await store.open()
+    await store.scan.run()
     t.same([failures, discarded], [['remove'], []], stays)
     t.same([existsSync(path), existsSync(`${path}.meta`)], [stays === 'body', true], 'the body goes first')
     disk.decide = () => undefined
@@ -197,7 +209,7 @@ t.test('what cannot be removed now stays, body or metadata, and goes at the next
 t.test('what a crash left in temp/ is removed', async (t) => {
   const directory = tempDir(t)
   await put(directory, 'good', 'good')
-  const open = await new Store(join(directory, 'instance-0')).create()
+  const open = await storeIn(directory).create()
   mkdirSync(join(directory, 'instance-0', 'temp', 'folder', 'folder'), { recursive: true })
   const { found, discarded } = await scan(directory)
   t.same([found.length, discarded], [1, ['temp', 'temp']])
@@ -207,8 +219,8 @@ t.test('what a crash left in temp/ is removed', async (t) => {
 
 t.test('a removed directory is created again', async (t) => {
   const directory = join(tempDir(t), 'cache')
-  const store = new Store(join(directory, 'instance-0'))
-  await store.scan(() => {})
+  const store = storeIn(directory)
+  await store.open()
   rmSync(directory, { recursive: true })
   const disk = await store.create()
   await disk.commit(store.committedPath('key'), 0)
@@ -217,7 +229,7 @@ t.test('a removed directory is created again', async (t) => {
 })
 
 t.test('a committed path is new each time, and contains no part of the key', async (t) => {
-  const store = new Store('/cache')
+  const store = new Store('/cache', ignored)
   const key = '../../etc/passwd\0'
   const names = [store.committedPath(key), store.committedPath(key)]
   t.not(names[0], names[1])
