@@ -5,10 +5,13 @@ import { join } from 'node:path'
 import type { FillRequest } from '../../src/freshness/fill-request.js'
 import { FreshCache, type Reading } from '../../src/freshness/fresh-cache.js'
 import type { ObservedState } from '../../src/freshness/observed-state.js'
-import type { FillResult, StreamCache } from '../../src/streamcache/index.js'
+import { StreamCache, type FillResult } from '../../src/streamcache/index.js'
+import { breakFs } from '../support/broken-fs.js'
 import { eventually } from '../support/eventually.js'
 import { collect, ManualProducer, pending, turns } from '../support/producers.js'
-import { bodiesIn, openCache } from '../support/stream-cache.js'
+import { bodiesIn, cacheOptions, openCache } from '../support/stream-cache.js'
+import { layDownEntries } from '../support/stored-entries.js'
+import { tempDir } from '../support/temp-dir.js'
 
 const settled = (token: string, changed: Partial<ObservedState> = {}): ObservedState => ({
   ...{ token, unsettledMs: 0, generation: 0, openings: 0, maxAgeMs: Infinity },
@@ -462,6 +465,22 @@ t.test('an entry of an earlier process has generation 0 and an infinite age', as
     t.equal(reading.reuse, reuse)
     t.equal((await collect(reading.follower)).toString(), reuse === 'hit' ? 'old' : 'new')
   }
+})
+
+t.test('a request waits until the entries of an earlier process are listed, and is a hit', async (t) => {
+  const directory = tempDir(t)
+  layDownEntries(directory, 3)
+  const disk = await breakFs(t)
+  const cache = await StreamCache.open(cacheOptions({ directory }).options)
+  disk.decide = (what) => (what === 'readdir' ? 'hang' : undefined)
+  t.teardown(() => cache.close())
+  const request = { observe: async () => settled('token 1'), producer: () => t.fail('it is kept') as never }
+  const reading = Promise.resolve(new FreshCache(cache).read('key 1', settled('token 1'), () => request))
+  t.ok(await pending(reading))
+  disk.decide = () => undefined
+  disk.release()
+  const { reuse, follower } = await reading
+  t.same([reuse, String(await collect(follower))], ['hit', 'bytes'])
 })
 
 t.test('a forgotten entry does not come back, even if it is being committed', async (t) => {

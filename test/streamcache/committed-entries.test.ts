@@ -46,6 +46,26 @@ t.test('the least recently used entries are evicted, with the limit as the reaso
   t.same([small.index.accepts(100), small.index.accepts(101)], [true, false])
 })
 
+t.test(
+  'while the limits are held nothing is evicted; then the least recently used ones, a few at a time',
+  async (t) => {
+    const { index, dropped, put } = create({ maxEntries: 2, maxBytes: 50 })
+    index.hold()
+    for (const key of ['a', 'b', 'c', 'd', 'e']) put(key)
+    const a = index.peek('a')!
+    t.ok(index.resize(a, 40))
+    index.touch('b')
+    t.same([dropped, index.count, index.bytes], [[], 5, 80])
+    t.notOk(index.evictExcess(2))
+    t.same(dropped, ['c entries', 'd entries'])
+    t.ok(index.evictExcess())
+    index.release()
+    t.same([...index.keys()], ['b', 'a'])
+    put('f')
+    t.same(dropped.slice(2), ['e entries', 'a entries'])
+  },
+)
+
 t.test('an entry that cannot be read is suspended for a second', async (t) => {
   const { index, put } = create()
   const entry = put('a')

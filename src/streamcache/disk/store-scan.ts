@@ -44,8 +44,12 @@ export class StoreScan {
   #bodies: Map<string, string[]> | undefined
   /** The bodies that have revisions beside them. */
   readonly #revised = new Set<string>()
-  /** Files without the body that they belong to. */
-  #strays: string[] = []
+  /** The names of the other files; a body may be missing that they belong to. */
+  #others: string[] = []
+  /** Bodies that were read before it is known which of these are missing. */
+  readonly #taken = new Set<string>()
+  /** Is it known which other files have no body? */
+  #isSorted = false
   #stopped = false
   readonly #removals = new Set<Promise<void>>()
 
@@ -73,21 +77,26 @@ export class StoreScan {
 
   #group(names: readonly string[]): void {
     const bodies = new Map<string, string[]>()
-    const known = new Set<string>()
     for (const name of names) {
-      if (isMetadataName(name) || isRevisionsName(name)) continue
+      const isRevisions = isRevisionsName(name)
+      if (isRevisions) this.#revised.add(name)
+      if (isRevisions || isMetadataName(name)) {
+        this.#others.push(name)
+        continue
+      }
       const digest = name.slice(0, digestLength)
-      const others = bodies.get(digest)
-      if (others) others.push(name)
+      const same = bodies.get(digest)
+      if (same) same.push(name)
       else bodies.set(digest, [name])
-      known.add(metadataPath(name)).add(revisionsPath(name))
-    }
-    for (const name of names) {
-      if (known.has(name)) {
-        if (isRevisionsName(name)) this.#revised.add(name)
-      } else if (isMetadataName(name) || isRevisionsName(name)) this.#strays.push(name)
     }
     this.#bodies = bodies
+  }
+
+  /** Was a file listed, and the body to which it belongs not? To be asked before run() reads bodies. */
+  #isStray(name: string): boolean {
+    const isBody = (body: string): boolean => metadataPath(body) === name || revisionsPath(body) === name
+    if (this.#bodies?.get(name.slice(0, digestLength))?.some(isBody)) return false
+    return !this.#taken.has(name)
   }
 
   /** Reads the entries of a key now, if they are listed and not read yet. */
@@ -110,23 +119,28 @@ export class StoreScan {
   /** Reads all entries that are left, in turns with what else the process does, until stop(). Never rejects. */
   async run(): Promise<void> {
     let began = performance.now()
-    const pause = async (): Promise<void> => {
-      await Promise.all(this.#removals)
-      if (performance.now() - began < turnMs) return
-      await sleep(turnMs)
-      began = performance.now()
+    /** Returns undefined if there is no need to wait. */
+    const pause = (): Promise<void> | undefined => {
+      if (this.#removals.size === 0 && performance.now() - began < turnMs) return undefined
+      return Promise.all(this.#removals)
+        .then(() => sleep(turnMs))
+        .then(() => void (began = performance.now()))
     }
-    for (const name of this.#strays) {
+    for (const name of this.#others) {
       if (this.#stopped) break
       // A crash fell between the metadata and the rename of its body, or between the removals of these files.
-      this.#remove('temp', join(this.#entries, name))
-      await pause()
+      if (this.#isStray(name)) this.#remove('temp', join(this.#entries, name))
+      const wait = pause()
+      if (wait) await wait
     }
-    this.#strays = []
+    this.#others = []
+    this.#isSorted = true
+    this.#taken.clear()
     for (const digest of this.#bodies?.keys() ?? []) {
       if (this.#stopped) break
       this.#take(digest)
-      await pause()
+      const wait = pause()
+      if (wait) await wait
     }
     this.#revised.clear()
     await Promise.all(this.#removals)
@@ -142,6 +156,8 @@ export class StoreScan {
     const names = this.#bodies?.get(digest)
     if (!names) return
     this.#bodies?.delete(digest)
+    if (!this.#isSorted)
+      for (const name of names) this.#taken.add(metadataPath(name)).add(revisionsPath(name))
     const entries = names.flatMap((name) => this.#read(name) ?? [])
     for (const entry of entries.sort((a, b) => committedAt(a) - committedAt(b))) this.#events.found(entry)
   }

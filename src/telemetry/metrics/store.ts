@@ -15,6 +15,7 @@ export const storeMetrics = {
     type: 'gauge',
     name: 'refstream_store_entries',
     help: 'Committed entries on disk; bounded by cache-max-entries.',
+    details: 'After a start it counts the entries that have been read so far; a log line tells when all are.',
   },
   storeFull: {
     type: 'gauge',
