@@ -47,13 +47,16 @@ t.test('killed again and again during fills: only intact entries stay, and answe
   let interrupted = 0
   for (let round = 0; round < kills || Date.now() < deadline; round++) {
     const sidecar = await startSidecar(t, root, { cacheDir, args: ['--git', wrapper.path] })
-    t.same(readdirSync(pathOf('temp')), [], `round ${round}: temp/ is empty`)
+    await eventually(`round ${round}: temp/ is empty`, () => readdirSync(pathOf('temp')).length === 0)
     const bodies = bodiesIn(cacheDir)
     for (const path of bodies) {
       const wrong = fault(path)
       if (wrong) t.fail(`round ${round}: ${path}: ${wrong}`)
     }
-    t.equal(filesIn(cacheDir, 'metadata').length, bodies.length, 'no metadata is left without its body')
+    await eventually(
+      'no metadata is left without its body',
+      () => filesIn(cacheDir, 'metadata').length === bodies.length,
+    )
     t.equal(await sidecar.metric('refstream_store_discarded_total', { reason: 'corrupt' }), 0)
     t.notOk(existsSync(join(cacheDir, 'instance-1')), 'killed processes hold no instance directory')
 
