@@ -7,14 +7,16 @@ import type { RestoredEntry } from './revised-entries.js'
 
 export interface RestoredEntriesOptions {
   readonly committed: CommittedEntries
-  readonly directory: Pick<CacheDirectory, 'reach' | 'reachNow'>
+  readonly directory: Pick<CacheDirectory, 'reach' | 'reachNow' | 'settled'>
   /** Ends the use of an entry that is not committed. */
   readonly abandon: (entry: Entry) => void
   readonly events: StreamCacheEvents | undefined
 }
 
-/** Entries that are ordered or evicted before the event loop goes on. */
+/** Entries that are ordered before the event loop goes on. */
 const atOnce = 500
+/** Entries that are evicted before their files are removed. */
+const evictedAtOnce = 50
 
 /**
  * The entries that earlier processes left, while these are being read. They come in the order of the directory, and keys
@@ -111,7 +113,9 @@ export class RestoredEntries {
     for (const key of this.#used ?? []) committed.touch(key)
     this.#used = undefined
     this.#found = []
-    while (!committed.evictExcess(atOnce)) {
+    while (!committed.evictExcess(evictedAtOnce)) {
+      // The disk must have time for what is created meanwhile.
+      await this.#options.directory.settled()
       await yieldToEventLoop()
       if (isOver()) return
     }

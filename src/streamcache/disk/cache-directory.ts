@@ -249,6 +249,11 @@ export class CacheDirectory {
     this.#background.add(tracked)
   }
 
+  /** Resolves when the work on files that runs now has ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#background)
+  }
+
   /** Tries again to remove the files that a failing disk did not remove. */
   #removeLeftovers(): void {
     const leftovers = [...this.#leftovers]

@@ -10,12 +10,14 @@ t.test('while a disk has too much to do, no other file is begun, which is report
     minFreeBytes: 0,
     minFreeInodes: 0,
     found: () => {},
+    scanning: () => {},
     discarded: () => {},
     failed: (operation, error) => failures.push(`${operation}: ${(error as Error).message}`),
     spaceChanged: () => {},
   })
   t.teardown(() => directory.close())
   await directory.open()
+  await directory.listing
   const all = await Promise.all(Array.from({ length: 300 }, () => directory.create()))
   const files = all.filter((file) => file !== undefined)
   // Three run, and 256 wait.
