@@ -110,13 +110,13 @@ export class Http2Connection {
   }
 
   #take(stream: ServerHttp2Stream, head: IncomingHttpHeaders, fields: string[]): void {
-    clearTimeout(this.#firstTimer)
     if (stream.closed) {
       // Its client has cancelled it already.
       stream.on('error', () => {})
       this.#countCancelled()
       return
     }
+    clearTimeout(this.#firstTimer)
     this.#streams++
     const awaitsContinue = head.expect?.toLowerCase() === '100-continue' && !stream.endAfterHeaders
     const { request, response } = new StreamChannel(stream, head, fields, this.#socket)

@@ -6,6 +6,21 @@ const connectionSpecific = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'],
 ])
 
+/** Fields of responses that Node takes once: of values that differ, clients of HTTP/1 take the first. */
+const single = new Set([
+  ...[
+    'access-control-allow-credentials',
+    'access-control-max-age',
+    'age',
+    'content-length',
+    'content-location',
+  ],
+  ...['content-md5', 'content-range', 'content-type', 'date', 'dnt', 'etag', 'expires', 'from', 'host'],
+  ...['last-modified', 'location', 'referer', 'retry-after', 'tk', 'user-agent', 'x-content-type-options'],
+])
+/** The same, but the values of all of them are one list (RFC 9110, section 5.3). */
+const listed = new Set(['content-encoding', 'content-language'])
+
 /**
  * Returns the header fields of a response. Of HTTP/1 headers, those that describe a connection are left out.
  * @param headers alternating names and values
@@ -20,9 +35,24 @@ export function responseFields(status: number, headers: readonly OutgoingHttpHea
     validateHeaderName(name)
     validateHeaderValue(name, value)
     const before = fields[name]
-    fields[name] = before === undefined ? value : [before, value].flat().map(String)
+    if (before === undefined) fields[name] = value
+    else if (listed.has(name)) fields[name] = `${String(before)}, ${value}`
+    else if (!single.has(name)) fields[name] = [before, value].flat().map(String)
   }
   return fields
+}
+
+/** Returns the headers that were set before `writeHead()`, as far as those given to it do not replace them, and these. */
+export function withGiven(
+  set: readonly string[],
+  given: readonly OutgoingHttpHeader[],
+): readonly OutgoingHttpHeader[] {
+  if (set.length === 0) return given
+  const names = new Set(given.filter((_, index) => index % 2 === 0).map((name) => String(name).toLowerCase()))
+  return [
+    ...set.filter((_, index) => !names.has((set[index - (index % 2)] as string).toLowerCase())),
+    ...given,
+  ]
 }
 
 /** Takes the pseudo-header fields out of those of a request; `host` is its authority (RFC 9113, section 8.3.1). */

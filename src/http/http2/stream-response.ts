@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2'
 import { Writable } from 'node:stream'
 import type { StallableClient } from '../../limits/connection/stall-detector.js'
 import type { HttpResponse } from '../message.js'
-import { responseFields } from './header-fields.js'
+import { responseFields, withGiven } from './header-fields.js'
 
 /**
  * Bytes that are handed to a stream at once. Node tells when all of them have been taken and not how far it is: a client
@@ -58,9 +58,7 @@ export class StreamResponse extends Writable implements HttpResponse, StallableC
 
   writeHead(status: number, text?: string | OutgoingHttpHeader[], headers?: OutgoingHttpHeader[]): this {
     const given = (Array.isArray(text) ? text : headers) ?? []
-    const fields = responseFields(status, [...this.#own, ...given])
-    // RFC 9110, section 8.6.
-    if (status === 204) delete fields['content-length']
+    const fields = responseFields(status, withGiven(this.#own, given))
     // RFC 9110, section 8.6.
     if (status === 204) delete fields['content-length']
     this.#isBodiless = this.#isHead || bodiless.has(status) || fields['content-length'] === '0'

@@ -5,6 +5,7 @@ import {
   rawHeadersOf,
   requestHeaders,
   responseFields,
+  withGiven,
 } from '../../../src/http/http2/header-fields.js'
 
 t.test('the fields of a response are those of HTTP/1, without what describes a connection', async (t) => {
@@ -16,6 +17,26 @@ t.test('the fields of a response are those of HTTP/1, without what describes a c
     vary: ['A', 'B'],
     age: '5',
   })
+})
+
+t.test('fields that Node takes once may be repeated by an upstream', async (t) => {
+  const names = ['X-Content-Type-Options', 'ETag', 'Content-Type', 'Retry-After', 'Location', 'Set-Cookie']
+  const repeated = responseFields(
+    200,
+    names.flatMap((name) => [name, '1', name, '2']),
+  )
+  t.same(repeated, {
+    ':status': 200,
+    ...{ 'x-content-type-options': '1', etag: '1', 'content-type': '1', 'retry-after': '1', location: '1' },
+    'set-cookie': ['1', '2'],
+  })
+  const encodings = responseFields(200, ['Content-Encoding', 'br', 'content-encoding', 'gzip'])
+  t.equal(encodings['content-encoding'], 'br, gzip')
+})
+
+t.test('headers that are given replace those that were set, as in HTTP/1', async (t) => {
+  t.same(withGiven(['X-Id', '1', 'B', '2'], ['x-id', '3', 'X-Id', '4']), ['B', '2', 'x-id', '3', 'X-Id', '4'])
+  t.same(withGiven([], ['A', '1']), ['A', '1'])
 })
 
 t.test('a header that HTTP does not allow is refused', async (t) => {

@@ -2,9 +2,10 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect as connectHttp2, performServerHandshake, type ServerHttp2Stream } from 'node:http2'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
-import { socketClient } from '../../../src/limits/connection/socket-client.js'
+import { handleClient, socketClient } from '../../../src/limits/connection/socket-client.js'
 import { Authority } from '../../support/certificates.js'
 import { eventually } from '../../support/eventually.js'
 
@@ -64,3 +65,46 @@ async function showsProgress(t: Test, server: Server, event: string, dial: (port
   const overhead = client.taken() - start - size
   t.ok(overhead >= 0 && overhead < size / 100, 'with what TLS adds')
 }
+
+t.test('what is written past a socket is owed until the kernel has taken it', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const connected = once(server, 'connection') as Promise<[Socket]>
+  const reader = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [socket] = await connected
+  const session = performServerHandshake(socket).on('error', () => {})
+  const asking = connectHttp2('http://localhost', {
+    createConnection: () => reader,
+    settings: { initialWindowSize: 2 ** 31 - 1 },
+  }).on('error', () => {})
+  t.teardown(() => {
+    asking.destroy()
+    session.destroy()
+    server.close()
+  })
+  const asked = once(session, 'stream') as Promise<[ServerHttp2Stream]>
+  await once(asking, 'connect')
+  asking.setLocalWindowSize(2 ** 31 - 1)
+  const stream = asking.request({ ':path': '/' })
+  const [answer] = await asked
+  answer.respond()
+  await once(stream, 'response')
+  await eventually('the window is open', () => (session.state.remoteWindowSize ?? 0) > 2 ** 30)
+  const client = handleClient(socket)
+  await eventually('nothing is owed', () => !client.owed())
+  const start = client.taken()
+
+  const size = 50_000_000
+  const { _handle: handle } = reader as unknown as { _handle: { readStop(): void; readStart(): void } }
+  handle.readStop()
+  answer.end(Buffer.alloc(size))
+  await eventually('the kernel takes no more', () => client.owed())
+  t.equal(socketClient(socket).owed(), false, 'the socket itself has nothing')
+  t.ok(client.taken() - start < size)
+  let read = 0
+  stream.on('data', (chunk: Buffer) => (read += chunk.length))
+  handle.readStart()
+  await eventually('all is read', () => read === size)
+  await eventually('nothing is owed any more', () => !client.owed())
+  t.ok(client.taken() - start >= size)
+})
