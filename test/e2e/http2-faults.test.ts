@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { spawn, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { copyFileSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { connect, constants } from 'node:http2'
@@ -86,8 +86,14 @@ t.test('a push whose client vanishes midway changes nothing, and holds nothing',
   const tip = before.slice(0, 40)
   const command = `${'0'.repeat(40)} ${tip} refs/heads/new\0 report-status`
   const line = (command.length + 4).toString(16).padStart(4, '0') + command
-  // Longer than is read before Git begins.
-  push.write(Buffer.concat([Buffer.from(`${line}0000PACK`), Buffer.alloc(200_000)]))
+  // A push that would be carried out if the rest of its pack came; longer than is read before Git begins.
+  const other = tempDir(t)
+  const inOther = (args: string[], input?: Buffer) =>
+    spawnSync('git', ['-C', other, ...args], { input }).stdout
+  inOther(['init', '-q'])
+  const blob = inOther(['hash-object', '-w', '--stdin'], randomBytes(400_000))
+  const pack = inOther(['pack-objects', '--stdout', '-q'], blob)
+  push.write(Buffer.concat([Buffer.from(`${line}0000`), pack.subarray(0, 200_000)]))
   const permits = () => sidecar.metric('refstream_process_permits_held', { class: 'pass' })
   await eventually('Git has begun', async () => (await permits()) === 1)
   socket.destroy()
