@@ -44,10 +44,13 @@ export class CoalescedObservations<T> {
 
   #begin(path: string, at: Observing<T>): Promise<T> {
     at.pending = undefined
-    const running = this.#observe(path).finally(() => {
-      if (at.running === running) at.running = undefined
-    })
+    const running = this.#observe(path)
     at.running = running
+    const ended = (): void => {
+      if (at.running === running) at.running = undefined
+    }
+    // Before what follows the observation: then the next one is free to begin.
+    running.then(ended, ended)
     return running
   }
 }
