@@ -51,10 +51,22 @@ const realm = 'realm="refstream"'
 export class Access {
   readonly #options: AccessOptions
   readonly #challenges: readonly string[]
+  /** Is there nothing by which any request could be refused? */
+  readonly #isOpen: boolean
 
   constructor(options: AccessOptions) {
     this.#options = options
+    const { authorizer, tokens, passwords, rules } = options
+    this.#isOpen = !(authorizer ?? tokens ?? passwords ?? rules)
     this.#challenges = [`Basic ${realm}, charset="UTF-8"`, ...(options.tokens ? [`Bearer ${realm}`] : [])]
+  }
+
+  /**
+   * Returns the grant for whatever a client asks, if this allows everything; undefined: `check` decides by the request, all
+   * of which a cache hit need not gather otherwise.
+   */
+  grantAny(knownAs: string | undefined): Grant | undefined {
+    return this.#isOpen ? grantTo(knownAs) : undefined
   }
 
   /**
@@ -107,10 +119,9 @@ export class Access {
     const { locate } = this.#options
     // One set of rules decides the whole request, also if other rules are read while a filesystem is waited for.
     const rules = this.#options.rules?.()
-    const name = user === '' ? undefined : user
     if (!rules) {
       if (user === undefined && this.#takesCredentials) throw this.#denial(undefined)
-      return { user: name }
+      return grantTo(user)
     }
     const found = locate(request.repository)
     return found instanceof Promise
@@ -171,6 +182,9 @@ export class Access {
     return mayAuthenticate ? new Unauthenticated(this.#challenges) : new Forbidden()
   }
 }
+
+/** @param user empty: it has no name */
+const grantTo = (user: string | undefined): Grant => ({ user: user === '' ? undefined : user })
 
 const actionOf = (request: AccessRequest): 'push' | 'read' => (isPush(request) ? 'push' : 'read')
 

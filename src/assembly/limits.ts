@@ -101,7 +101,7 @@ export function openLimits(settings: Settings, metrics: Metrics, log: Log): Limi
       queueMax: settings.queueMax * admissionFactor,
       waitMs: queue.waitMs,
       events: {
-        waited: (ms) => metrics.admissionWaitSeconds.observe(ms / 1000),
+        waited: (ms) => metrics.admissionWaitSeconds.observe({}, ms / 1000),
         shed: (reason) => metrics.requestsShed.inc({ reason }),
       },
     }),

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Access } from '../access/access.js'
-import type { Grant } from '../access/access-request.js'
+import type { AccessRequest, Grant } from '../access/access-request.js'
 import type { Exchange } from './exchange.js'
 import { HttpError } from './responses.js'
 import { originForm, type Route } from './route.js'
@@ -19,11 +19,24 @@ export interface AuthorizeOptions {
  */
 export function authorize(
   { access, clientName, remoteUserHeader }: AuthorizeOptions,
+  exchange: Exchange,
+  route: Route,
+): Grant | Promise<Grant> {
+  const { request } = exchange
+  const knownAs =
+    remoteUserHeader === undefined
+      ? clientName(request.socket)
+      : remoteUser(request.headersDistinct[remoteUserHeader], remoteUserHeader)
+  return access.grantAny(knownAs) ?? access.check(accessRequest(exchange, route, knownAs))
+}
+
+function accessRequest(
   { request, client }: Exchange,
   { service, repository }: Route,
-): Grant | Promise<Grant> {
-  const { headers, method = '', url = '', socket } = request
-  return access.check({
+  knownAs: string | undefined,
+): AccessRequest {
+  const { headers, method = '', url = '' } = request
+  return {
     transport: 'http',
     service,
     repository,
@@ -32,11 +45,8 @@ export function authorize(
     uri: originForm(url),
     remoteAddress: client.address,
     via: client,
-    knownAs:
-      remoteUserHeader === undefined
-        ? clientName(socket)
-        : remoteUser(request.headersDistinct[remoteUserHeader], remoteUserHeader),
-  })
+    knownAs,
+  }
 }
 
 /** Returns the user that a proxy in front has named. More than one value is refused: one may come from the client. */

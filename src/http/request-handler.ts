@@ -1,4 +1,5 @@
 import type { Grant } from '../access/access-request.js'
+import type { Reading } from '../freshness/fresh-cache.js'
 import type { FetchRequest } from '../git/protocol/fetch-request.js'
 import type { LsRefsRequest } from '../git/protocol/ls-refs.js'
 import { protocolVersion } from '../git/protocol/version.js'
@@ -158,28 +159,41 @@ function authorizeWithinRate(
 }
 
 /** Answers from the cache; what may not be shared passes through. */
-async function answerAdvertisement(
+function answerAdvertisement(
   options: RequestHandlerOptions,
   exchange: Exchange,
   route: Route,
   target: Target,
 ): Promise<void> {
-  const reading = await options.origin.advertise(target, exchange.version, true)
-  if (!reading) return answerOther(options, exchange, route, target)
+  return options.origin
+    .advertise(target, exchange.version, true)
+    .then((reading) =>
+      reading ? answerReading(options, exchange, reading) : answerOther(options, exchange, route, target),
+    )
+}
+
+/** Sends what is read, without a promise if it is in memory. @throws what is thrown on the way, or rejects with it */
+function answerReading(
+  options: RequestHandlerOptions,
+  exchange: Exchange,
+  reading: Reading,
+): Promise<void> | undefined {
   const { follower, reuse } = reading
+  let sending: Promise<void> | undefined
   try {
     exchange.throwIfAborted()
     admit(options, exchange)
-    const sending = sendAdvertisement(exchange, reading, options)
-    if (sending) {
-      // Also wakes a follower that waits for bytes.
-      exchange.onAbort(() => follower.close())
-      await sending
-    }
+    sending = sendAdvertisement(exchange, reading, options)
   } finally {
-    follower.close()
+    if (!sending) follower.close()
   }
-  exchange.outcome = reuse
+  if (!sending) {
+    exchange.outcome = reuse
+    return undefined
+  }
+  // Also wakes a follower that waits for bytes.
+  exchange.onAbort(() => follower.close())
+  return sending.then(() => void (exchange.outcome = reuse)).finally(() => follower.close())
 }
 
 /** Reads as much of a request's body as tells whether it is an ls-refs command or a fetch. */

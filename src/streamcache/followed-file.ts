@@ -69,7 +69,7 @@ export abstract class FollowedFile implements Followed {
     if (this.#state === 'failed') throw this.#error
     if (this.trimmed) throw new Error('the beginning of this entry is gone')
     const follower = new Follower(this)
-    this.followers.add(follower)
+    this.followers.add(follower, this.growing)
     this.#options.followed?.(1)
     return follower
   }

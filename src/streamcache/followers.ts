@@ -14,8 +14,10 @@ interface Seen {
 /** The followers of one growing file: how far they are, and whether one of them holds up the others. */
 export class Followers {
   readonly #patienceMs: number
+  /** Those that attached while the file grew. */
   readonly #attached = new Set<Follower>()
   readonly #seen = new WeakMap<Follower, Seen>()
+  #count = 0
   #any = false
   #shared = false
 
@@ -26,7 +28,7 @@ export class Followers {
 
   /** Followers attached now. */
   get count(): number {
-    return this.#attached.size
+    return this.#count
   }
 
   /** Has more than one been attached, or are more expected? */
@@ -38,14 +40,17 @@ export class Followers {
     this.#shared = true
   }
 
-  add(follower: Follower): void {
+  /** @param isGrowing left out: the file grows. Followers of a complete one hold up nobody: they are only counted. */
+  add(follower: Follower, isGrowing = true): void {
     if (this.#any) this.#shared = true
     this.#any = true
-    this.#attached.add(follower)
+    this.#count++
+    if (isGrowing) this.#attached.add(follower)
   }
 
   delete(follower: Follower): void {
-    this.#attached.delete(follower)
+    this.#count--
+    if (this.#attached.size > 0) this.#attached.delete(follower)
   }
 
   /** Returns the offset of the slowest; `end` if there is none. */

@@ -75,7 +75,7 @@ export class Metrics {
   readonly compressionSaved = this.#counter(requestMetrics.compressionSaved)
   readonly deltaAnswers = this.#counter(requestMetrics.deltaAnswers)
   readonly deltaSaved = this.#counter(requestMetrics.deltaSaved)
-  readonly admissionWaitSeconds = this.#histogram(requestMetrics.admissionWaitSeconds)
+  readonly admissionWaitSeconds = this.#tallyTimes(requestMetrics.admissionWaitSeconds)
   readonly requestsShed = this.#counter(requestMetrics.requestsShed)
   readonly rateLimited = this.#counter(requestMetrics.rateLimited)
 

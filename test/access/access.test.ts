@@ -212,3 +212,18 @@ t.test('a request that waits for a filesystem is decided by the rules of its beg
   found()
   t.same(await Promise.all([first, later]), ['as ci', 'Forbidden'])
 })
+
+t.test('where nothing restricts a request, none has to be looked at', async (t) => {
+  const locate = () => undefined
+  const open = new Access({ locate })
+  t.same(open.grantAny(undefined), { user: undefined })
+  t.same(open.grantAny(''), { user: undefined })
+  t.same(open.grantAny('ci-1'), { user: 'ci-1' })
+  const restricted: Partial<AccessOptions>[] = [
+    { rules: theseRules([{ glob: '**', action: 'read', names: ['anyone'] }]) },
+    { tokens: () => Tokens.read('/dev/null') },
+    { passwords: {} as NonNullable<AccessOptions['passwords']> },
+    { authorizer: {} as NonNullable<AccessOptions['authorizer']> },
+  ]
+  for (const options of restricted) t.equal(new Access({ locate, ...options }).grantAny('ci-1'), undefined)
+})

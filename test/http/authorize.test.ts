@@ -10,6 +10,7 @@ import { parseTarget, type Route } from '../../src/http/route.js'
 function asked(url: string, users?: string[], options: Partial<AuthorizeOptions> = {}): AccessRequest {
   const requests: AccessRequest[] = []
   const access = {
+    grantAny: () => undefined,
     check: (request: AccessRequest) => {
       requests.push(request)
       return { user: undefined }

@@ -1,3 +1,5 @@
+import { LingeringMap } from '../lingering-map.js'
+
 /** Why nothing can be taken. `full`: all is taken; `share`: the group has as much as one group may have for now. */
 type ShareDenial = 'full' | 'share'
 
@@ -10,8 +12,8 @@ export class FairShares {
   readonly #max: number
   readonly #factor: number
   readonly #guaranteed: number
-  /** What each group has, of groups that have something. */
-  readonly #held = new Map<string, number>()
+  /** What each group has. */
+  readonly #held = new LingeringMap<string, number>((held) => held === 0)
   #taken = 0
 
   /** @param guaranteed what each group may have whatever is left, as long as there is any */
@@ -48,9 +50,7 @@ export class FairShares {
   give(group: string | undefined, amount = 1): void {
     this.#taken -= amount
     if (group === undefined) return
-    const held = (this.#held.get(group) as number) - amount
-    if (held > 0) this.#held.set(group, held)
-    else this.#held.delete(group)
+    this.#held.set(group, (this.#held.get(group) ?? 0) - amount)
   }
 }
 

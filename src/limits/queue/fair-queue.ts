@@ -1,3 +1,5 @@
+import { LingeringMap } from '../lingering-map.js'
+import { Line, type Place } from './line.js'
 import { QueuePace } from './queue-pace.js'
 
 /** A request that waits in a queue. */
@@ -7,14 +9,15 @@ export interface Waiter {
   readonly admitted: boolean
 }
 
-/** A group that runs or waits; one that does neither is forgotten. */
+/** A group that runs or waits, or has. */
 interface Group<W> {
-  readonly name: string
   running: number
-  /** In the order of their arrival; made for the first one. */
-  waiters: Set<W> | undefined
+  /** In the order of their arrival. */
+  readonly waiters: Line<W>
   /** How many of them are admitted. */
   admitted: number
+  /** Its place in the ring. */
+  place: Place<Group<W>> | undefined
 }
 
 /** How many times more places admitted waiters have, and how many times longer they wait. */
@@ -35,10 +38,10 @@ export const admittedFactor = 4
 export class FairQueue<W extends Waiter> {
   readonly #perGroup: number
   readonly #queueMax: number
-  /** The groups that run or wait: memory is bounded by what the limits allow. */
-  readonly #groups = new Map<string, Group<W>>()
+  /** By name, the groups that run or wait: memory is bounded by what the limits allow. */
+  readonly #groups = new LingeringMap<string, Group<W>>(isIdle)
   /** The groups that wait and are below their limit; the first is served next. */
-  readonly #ring = new Set<Group<W>>()
+  readonly #ring = new Line<Group<W>>()
   readonly #pace = new QueuePace()
   #running = 0
   #waiting = 0
@@ -75,7 +78,7 @@ export class FairQueue<W extends Waiter> {
   hasPlace({ group: name, admitted }: Waiter): boolean {
     const group = this.#groups.get(name)
     const admittedOwn = group?.admitted ?? 0
-    const own = admitted ? admittedOwn : (group?.waiters?.size ?? 0) - admittedOwn
+    const own = admitted ? admittedOwn : (group?.waiters.size ?? 0) - admittedOwn
     const all = admitted ? this.#admitted : this.#waiting - this.#admitted
     const places = admitted ? this.#queueMax * admittedFactor : this.#queueMax
     return own < places - all
@@ -96,36 +99,35 @@ export class FairQueue<W extends Waiter> {
   }
 
   /** Adds a waiter, for which there must be a place, unless it needs none. */
-  enqueue(waiter: W, now: number): void {
+  enqueue(waiter: W, now: number): Place<W> {
     if (this.#waiting === 0) this.#pace.start(now)
     const group = this.#group(waiter.group)
-    ;(group.waiters ??= new Set()).add(waiter)
+    const place = group.waiters.enter(waiter)
     this.#waiting++
     if (waiter.admitted) {
       group.admitted++
       this.#admitted++
     }
     this.#place(group)
+    return place
   }
 
-  /** Removes a waiter that is not served. */
-  remove(waiter: W): void {
-    this.#remove(this.#group(waiter.group), waiter)
+  /** Removes a waiter that is not served. @param place as `enqueue` has returned it */
+  remove(place: Place<W>): void {
+    this.#remove(this.#group(place.value.group), place)
   }
 
   /** Removes the next eligible waiter and counts it as running; undefined if there is none. */
   dequeue(now: number): W | undefined {
-    for (const group of this.#ring) {
-      for (const waiter of group.waiters ?? []) {
-        this.#pace.advance(now)
-        group.running++
-        this.#running++
-        this.#ring.delete(group)
-        this.#remove(group, waiter)
-        return waiter
-      }
-    }
-    return undefined
+    const group = this.#ring.first?.value
+    const next = group?.waiters.first
+    if (!group || !next) return undefined
+    this.#pace.advance(now)
+    group.running++
+    this.#running++
+    this.#leaveRing(group)
+    this.#remove(group, next)
+    return next.value
   }
 
   /** @see QueuePace.retryAfterSeconds */
@@ -136,27 +138,32 @@ export class FairQueue<W extends Waiter> {
   #group(name: string): Group<W> {
     let group = this.#groups.get(name)
     if (!group) {
-      group = { name, running: 0, waiters: undefined, admitted: 0 }
+      group = { running: 0, waiters: new Line(), admitted: 0, place: undefined }
       this.#groups.set(name, group)
     }
     return group
   }
 
-  #remove(group: Group<W>, waiter: W): void {
-    group.waiters?.delete(waiter)
+  #remove(group: Group<W>, place: Place<W>): void {
+    group.waiters.leave(place)
     this.#waiting--
-    if (waiter.admitted) {
+    if (place.value.admitted) {
       group.admitted--
       this.#admitted--
     }
     this.#place(group)
   }
 
-  /** Adds a group to the ring, leaves it there, takes it out, or forgets it, according to its present state. */
+  /** Adds a group to the ring, leaves it there, or takes it out, according to its present state. */
   #place(group: Group<W>): void {
-    const waits = group.waiters !== undefined && group.waiters.size > 0
-    if (waits && group.running < this.#perGroup) this.#ring.add(group)
-    else this.#ring.delete(group)
-    if (!waits && group.running === 0) this.#groups.delete(group.name)
+    if (group.waiters.size === 0 || group.running >= this.#perGroup) this.#leaveRing(group)
+    else group.place ??= this.#ring.enter(group)
+  }
+
+  #leaveRing(group: Group<W>): void {
+    if (group.place) this.#ring.leave(group.place)
+    group.place = undefined
   }
 }
+
+const isIdle = ({ running, waiters }: Group<Waiter>): boolean => running === 0 && waiters.size === 0

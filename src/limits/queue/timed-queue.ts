@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from '../clock.js'
 import { Overloaded } from '../overloaded.js'
 import { admittedFactor, FairQueue, type Waiter } from './fair-queue.js'
+import { Line, type Place } from './line.js'
 
 export interface TimedQueueOptions {
   /** Most requests of one group that run at once. */
@@ -31,6 +32,9 @@ export interface QueueRequest extends AdmissionRequest {
 
 interface TimedWaiter extends Waiter {
   readonly since: number
+  /** Its places among its peers and in the queue. */
+  amongPeers: Place<TimedWaiter> | undefined
+  queued: Place<TimedWaiter> | undefined
   /** Called when it is served. */
   readonly granted: (waitedMs: number) => void
   /** Called when its time limit has passed. */
@@ -49,8 +53,8 @@ export class TimedQueue {
   readonly #clock: Clock
   readonly #random: () => number
   /** The waiters that are not admitted, and those that are; each in the order in which their time limits pass. */
-  readonly #ordinary = new Set<TimedWaiter>()
-  readonly #admitted = new Set<TimedWaiter>()
+  readonly #ordinary = new Line<TimedWaiter>()
+  readonly #admitted = new Line<TimedWaiter>()
   #stopTimer: (() => void) | undefined
 
   constructor({ perGroup, queueMax, waitMs, keepAdmitted = false, clock, random }: TimedQueueOptions) {
@@ -108,13 +112,13 @@ export class TimedQueue {
     granted: TimedWaiter['granted'],
     expired: TimedWaiter['expired'],
   ): () => boolean {
-    const waiter: TimedWaiter = { group, admitted, since: this.#clock.now(), granted, expired }
-    const peers = this.#peersOf(waiter)
-    peers.add(waiter)
-    this.#queue.enqueue(waiter, waiter.since)
+    const places = { amongPeers: undefined, queued: undefined }
+    const waiter: TimedWaiter = { group, admitted, since: this.#clock.now(), granted, expired, ...places }
+    waiter.amongPeers = this.#peersOf(waiter).enter(waiter)
+    waiter.queued = this.#queue.enqueue(waiter, waiter.since)
     if (this.#limitMs(waiter) < Infinity) this.#checkIn(this.#waitMs)
     return () => {
-      const waits = peers.has(waiter)
+      const waits = waiter.amongPeers !== undefined
       if (waits) this.#withdraw(waiter)
       return waits
     }
@@ -178,7 +182,8 @@ export class TimedQueue {
     // A request that arrives meanwhile has at least as much time.
     let nextMs = this.#waitMs
     for (const peers of [this.#ordinary, this.#admitted]) {
-      for (const waiter of peers) {
+      for (let place = peers.first; place; place = peers.first) {
+        const waiter = place.value
         const leftMs = waiter.since + this.#limitMs(waiter) - now
         if (leftMs > 0) {
           nextMs = Math.min(nextMs, leftMs)
@@ -193,17 +198,18 @@ export class TimedQueue {
     if (this.#hasLimited) this.#checkIn(Math.max(1, nextMs))
   }
 
-  #peersOf({ admitted }: TimedWaiter): Set<TimedWaiter> {
+  #peersOf({ admitted }: TimedWaiter): Line<TimedWaiter> {
     return admitted ? this.#admitted : this.#ordinary
   }
 
   #withdraw(waiter: TimedWaiter): void {
-    this.#queue.remove(waiter)
+    if (waiter.queued) this.#queue.remove(waiter.queued)
     this.#forget(waiter)
   }
 
   #forget(waiter: TimedWaiter): void {
-    this.#peersOf(waiter).delete(waiter)
+    if (waiter.amongPeers) this.#peersOf(waiter).leave(waiter.amongPeers)
+    waiter.amongPeers = waiter.queued = undefined
     if (this.#hasLimited) return
     this.#stopTimer?.()
     this.#stopTimer = undefined

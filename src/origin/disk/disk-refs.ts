@@ -63,19 +63,18 @@ export class DiskRefs implements Pick<Origin, 'advertise' | 'advertiseUncached' 
     this.#options = options
   }
 
-  async advertise(
-    target: Target,
-    version: ProtocolVersion,
-    followedByPost = false,
-  ): Promise<Reading | undefined> {
-    // As in #open, without the promises and the object that each hit would pay for.
+  advertise(target: Target, version: ProtocolVersion, followedByPost = false): Promise<Reading | undefined> {
+    // As #open does, without the promises and the object that each hit would pay for.
     const { served } = this.#options
-    const state = served.exported(target, await served.look(target))
-    const known = served.servingConfig(state)
-    const serving = known instanceof Promise ? await known : known
-    if (followedByPost) this.#throwIfQueueFull(state.repository)
-    if (!serving.shared) return undefined
-    return this.#read(target, state, serving, advertisements[version])
+    return served.look(target).then((observed) => {
+      const state = served.exported(target, observed)
+      const read = (serving: ServingConfig): Reading | Promise<Reading> | undefined => {
+        if (followedByPost) this.#throwIfQueueFull(state.repository)
+        return serving.shared ? this.#read(target, state, serving, advertisements[version]) : undefined
+      }
+      const serving = served.servingConfig(state)
+      return serving instanceof Promise ? serving.then(read) : read(serving)
+    })
   }
 
   /**

@@ -17,14 +17,16 @@ type Branch<V> = Map<string, Branch<V> | V>
 export class SeriesOf<L extends string, V extends object> {
   readonly #names: readonly L[]
   readonly #make: () => V
-  readonly #root: Branch<V> = new Map()
+  /** Without labels, the only series. */
+  readonly #root: Branch<V> | V
   readonly #all: Series<L, V>[] = []
 
-  /** @param names of the labels, at least one @param make makes what is known of a new series */
+  /** @param names of the labels; none: there is one series, from the start @param make makes what is known of a new series */
   constructor(names: readonly L[], make: () => V) {
-    if (names.length === 0) throw new RangeError('a metric without labels has no series to find')
     this.#names = names
     this.#make = make
+    this.#root = names.length === 0 ? make() : new Map()
+    if (names.length === 0) this.#all.push({ labels: {} as Labels<L>, value: this.#root as V })
   }
 
   /** Returns what is known of a series, which is made when it is first asked for. */
@@ -45,7 +47,7 @@ export class SeriesOf<L extends string, V extends object> {
   #add(labels: Labels<L>): V {
     const names = this.#names
     const value = this.#make()
-    let branch = this.#root
+    let branch = this.#root as Branch<V>
     for (const name of names.slice(0, -1)) {
       const next = (branch.get(labels[name]) ?? new Map()) as Branch<V>
       branch.set(labels[name], next)

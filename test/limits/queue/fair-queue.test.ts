@@ -4,19 +4,19 @@ import { FairQueue, type Waiter } from '../../../src/limits/queue/fair-queue.js'
 function create(perGroup: number, queueMax: number, groups: string, admitted = false) {
   const queue = new FairQueue<Waiter>(perGroup, queueMax)
   const waiters = groups.split('').map((group) => ({ group, admitted }))
-  for (const waiter of waiters) queue.enqueue(waiter, 0)
+  const places = waiters.map((waiter) => queue.enqueue(waiter, 0))
   const served = (): string => {
     let groups = ''
     for (let next = queue.dequeue(0); next; next = queue.dequeue(0)) groups += next.group
     return groups
   }
-  return { queue, waiters, served }
+  return { queue, places, served }
 }
 
 t.test('groups are served round robin, each in the order of arrival', async (t) => {
-  const { queue, waiters, served } = create(Infinity, 100, 'aaabbc')
-  const [first] = waiters
-  t.equal(queue.dequeue(0), first)
+  const { queue, places, served } = create(Infinity, 100, 'aaabbc')
+  const [first] = places
+  t.equal(queue.dequeue(0), first?.value)
   t.equal(served(), 'bcaba')
   t.same([queue.running, queue.waiting, queue.hasEligible], [6, 0, false])
 })
@@ -67,8 +67,8 @@ t.test('admitted waiters have four times as many places, apart from the others',
 })
 
 t.test('a waiter that is removed frees its place and is not served', async (t) => {
-  const { queue, waiters, served } = create(Infinity, 2, 'ab')
-  queue.remove(waiters[0]!)
+  const { queue, places, served } = create(Infinity, 2, 'ab')
+  queue.remove(places[0]!)
   t.ok(queue.hasPlace({ group: 'c', admitted: false }))
   t.equal(served(), 'b')
 })

@@ -14,6 +14,9 @@ t.test('a series is found by the values of all its labels', async (t) => {
   ])
 })
 
-t.test('there must be a label', async (t) => {
-  t.throws(() => new SeriesOf([], () => ({})), RangeError)
+t.test('without labels there is one series, from the start', async (t) => {
+  const series = new SeriesOf<never, { count: number }>([], () => ({ count: 0 }))
+  t.same(series.all, [{ labels: {}, value: { count: 0 } }])
+  series.of({}).count++
+  t.same(series.all, [{ labels: {}, value: { count: 1 } }])
 })

@@ -343,7 +343,7 @@ t.test(
     await settledObjects(observer)
     const opening = { openSync: 1, fstatSync: 1, readlinkSync: 1, closeSync: 1 }
     // The rest: HEAD, packed-refs, refs and what is below it, configuration, and the places where a repository may be.
-    const calls = { ...opening, lstatSync: 4, statSync: 6 }
+    const calls = { ...opening, lstatSync: 3, statSync: 6 }
     t.same(await countSystemCalls(() => observer.observe('r.git')), calls)
     // The same with `info/grafts` and `objects/info/alternates` in place of refs/heads and refs/tags.
     t.same(await countSystemCalls(() => observer.observeObjects('r.git')), calls)
