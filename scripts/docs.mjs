@@ -17,7 +17,7 @@ export async function formatted(name, text) {
   return format(text, { ...options, filepath: name })
 }
 
-/** Returns docs/settings.md, from what src/config/options.ts exports. */
+/** Returns docs/settings.md, from what src/config/options/options.ts exports. */
 export function settingsPage({ optionGroups, options, flagText }) {
   const rowOf = (option) => {
     const cells = [option.defaultText, option.help, option.allowed].map(cell)
@@ -109,7 +109,7 @@ function paragraphs({ help, details, labels = {} }) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const options = await import('../dist/config/options.js')
+  const options = await import('../dist/config/options/options.js')
   const { metricSubjects } = await import('../dist/telemetry/metrics/catalog.js')
   const write = (name, text) => writeFileSync(new URL(`../docs/${name}`, import.meta.url), text)
   write('settings.md', settingsPage(options))
@@ -126,7 +126,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   write(`${components}/monitoring/prometheus-rule.yaml`, rule)
   write(`${components}/dashboard/grafana-dashboard.json`, dashboard)
   const { createProgram } = await import('../dist/cli/program.js')
-  const settingFlags = await import('../dist/cli/setting-flags.js')
+  const settingFlags = await import('../dist/cli/commands/setting-flags.js')
   const { wordsOf } = await import('../dist/cli/completion/words.js')
   const { packageVersion } = await import('../dist/config/version.js')
   write('../man/refstream.1', manPage(wordsOf(createProgram(settingFlags)), options, packageVersion()))

@@ -7,7 +7,7 @@ const width = 78
 /**
  * Returns man/refstream.1.
  * @param commands all commands, as src/cli/completion/words.ts returns them
- * @param table what src/config/options.ts exports
+ * @param table what src/config/options/options.ts exports
  */
 export function manPage(commands, { optionGroups, options, isSwitch, environmentName }, version) {
   const own = commands.filter(

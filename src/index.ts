@@ -5,12 +5,12 @@
  *     console.log(sidecar.url)
  *     await sidecar.close()
  */
-import type { options, Settings } from './config/options.js'
+import type { options, Settings } from './config/options/options.js'
 import { readFlags, resolveSettings } from './config/settings.js'
 import { startSidecar, type Sidecar } from './assembly/sidecar.js'
 import { createLog, type Log } from './telemetry/log.js'
 
-export { ConfigError } from './config/config-error.js'
+export { ConfigError } from './config/values/config-error.js'
 export type { Settings, Sidecar, Log }
 
 /** Settings in the form of flags (`'127.0.0.1:0'`, `'64MiB'`), by the keys of `Settings`; see docs/settings.md. */

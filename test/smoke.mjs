@@ -4,7 +4,7 @@
  */
 export const smokeSet = [
   'test/cli/node-floor.test.ts',
-  'test/cli/serve.test.ts',
+  'test/cli/commands/serve.test.ts',
   'test/streamcache/cache.test.ts',
   'test/streamcache/cache-memory-first.test.ts',
   'test/streamcache/disk/disk-file.test.ts',

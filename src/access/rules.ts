@@ -1,5 +1,5 @@
-import { repositoryMatcher, type RuledRepository } from '../config/repository-glob.js'
-import { accessRule } from '../config/values.js'
+import { repositoryMatcher, type RuledRepository } from '../config/values/repository-glob.js'
+import { accessRule } from '../config/values/values.js'
 import { BadLine, linesOf, matchesName } from './names.js'
 import { readingsOf } from './upstream-names.js'
 

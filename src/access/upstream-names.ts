@@ -1,5 +1,5 @@
-import { foldPath, trimmed } from '../config/folded-name.js'
-import type { RuledRepository } from '../config/repository-glob.js'
+import { foldPath, trimmed } from '../config/values/folded-name.js'
+import type { RuledRepository } from '../config/values/repository-glob.js'
 
 /**
  * Returns what a server may take a path for, whose way to compare names is not known: the repository of exactly this name,

@@ -1,4 +1,4 @@
-import type { MutatorLeases } from '../freshness/mutator-leases.js'
+import type { MutatorLeases } from '../freshness/leases/mutator-leases.js'
 import type { Modes } from '../origin/disk/observation/modes.js'
 import type { DiskHelpers } from '../origin/disk/observation/disk-helpers.js'
 import type { Git } from '../git/process/git.js'
@@ -7,8 +7,8 @@ import type { RefListings } from '../origin/ref-listings.js'
 import type { StreamCache } from '../streamcache/index.js'
 import { droppedLines, type Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import type { Settings } from '../config/options.js'
-import type { Limits } from './limits.js'
+import type { Settings } from '../config/options/options.js'
+import type { Limits } from './limits/limits.js'
 import type { Readiness } from './readiness.js'
 
 export interface GaugeParts {

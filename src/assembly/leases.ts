@@ -1,5 +1,5 @@
-import { LeaseJournal } from '../freshness/lease-journal.js'
-import { Leases, type LeaseEvents } from '../freshness/leases.js'
+import { LeaseJournal } from '../freshness/leases/lease-journal.js'
+import { Leases, type LeaseEvents } from '../freshness/leases/leases.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'
 

@@ -1,4 +1,4 @@
-import type { Settings } from '../config/options.js'
+import type { Settings } from '../config/options/options.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
 import type { Log } from '../telemetry/log.js'
 import type { Metrics } from '../telemetry/metrics.js'

@@ -3,17 +3,21 @@ import { dirname } from 'node:path'
 import { Htpasswd } from '../access/passwords/htpasswd.js'
 import { readRules } from '../access/rules.js'
 import { Tokens } from '../access/tokens.js'
-import { addressesOf, crossCheck } from '../config/cross-checks.js'
-import type { Settings } from '../config/options.js'
-import { ConfigError } from '../config/config-error.js'
+import { addressesOf, crossCheck } from '../config/cross-checks/cross-checks.js'
+import type { Settings } from '../config/options/options.js'
+import { ConfigError } from '../config/values/config-error.js'
 import { checkAll } from '../config/settings.js'
 import { readTlsMaterial } from '../server/tls-material.js'
-import { findHostEnvironment, type FilesystemEvents, type HostEnvironment } from './environment.js'
-import { readUpstreamCredentials, tlsFilesOf, unusableFiles } from './credential-files.js'
+import {
+  findHostEnvironment,
+  type FilesystemEvents,
+  type HostEnvironment,
+} from './environment/environment.js'
+import { readUpstreamCredentials, tlsFilesOf, unusableFiles } from './credentials/credential-files.js'
 import { readEngineCertificates, readFleetFiles } from './fleet/files.js'
 import { checkTraces } from './traces.js'
-import { readUpstreamPem } from './upstream-pem.js'
-import { readWebhookSecret } from './webhook-secret.js'
+import { readUpstreamPem } from './origins/upstream-pem.js'
+import { readWebhookSecret } from './credentials/webhook-secret.js'
 
 /**
  * Checks everything for which `serve` would refuse these settings, except ports and sockets that are in use. `serve`,

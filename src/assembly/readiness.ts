@@ -1,6 +1,6 @@
 import type { Disks } from '../origin/disk/observation/disks.js'
 import type { RepositoriesRoot } from '../git/state/repositories-root.js'
-import type { Limits } from './limits.js'
+import type { Limits } from './limits/limits.js'
 
 export interface ReadinessOptions {
   /** undefined: there is none that would have to be there. */

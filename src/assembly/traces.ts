@@ -1,5 +1,5 @@
-import type { Settings } from '../config/options.js'
-import { ConfigError } from '../config/config-error.js'
+import type { Settings } from '../config/options/options.js'
+import { ConfigError } from '../config/values/config-error.js'
 import { packageVersion } from '../config/version.js'
 import type { Log } from '../telemetry/log.js'
 import { sdkMistakes } from '../telemetry/tracing/sdk-environment.js'

@@ -1,15 +1,15 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { ConfigError } from '../config/config-error.js'
+import { ConfigError } from '../config/values/config-error.js'
 import { packageVersion } from '../config/version.js'
-import type { DoctorFlags } from './doctor.js'
-import { addLeaseCommand } from './lease.js'
+import type { DoctorFlags } from './commands/doctor.js'
+import { addLeaseCommand } from './commands/lease.js'
 import { addCompletionCommand } from './completion/completion.js'
-import { addHookCommand } from './hook.js'
-import { AdminFault } from './admin-read.js'
-import { addReadyCommand } from './ready.js'
-import { addTailCommand } from './tail.js'
-import { addTopCommand } from './top.js'
-import type { Examples, Flags } from './setting-flags.js'
+import { addHookCommand } from './commands/hook.js'
+import { AdminFault } from './admin/read.js'
+import { addReadyCommand } from './commands/ready.js'
+import { addTailCommand } from './commands/tail.js'
+import { addTopCommand } from './commands/top.js'
+import type { Examples, Flags } from './commands/setting-flags.js'
 
 /** Exit code for mistakes in the command line or the configuration. */
 const usageExit = 2
@@ -24,7 +24,7 @@ const commandsOfSettings = ['serve', 'doctor', 'help', 'completion']
 export async function run(argv: readonly string[]): Promise<void> {
   const [command = '', ...rest] = argv.slice(2)
   const settingFlags = argv.slice(2).some((word) => commandsOfSettings.includes(word))
-    ? await import('./setting-flags.js')
+    ? await import('./commands/setting-flags.js')
     : undefined
   const takesSettings = command === 'serve' || command === 'doctor'
   const { args, mistakes } =
@@ -39,7 +39,7 @@ export async function run(argv: readonly string[]): Promise<void> {
     } else if (error instanceof ConfigError) {
       for (const mistake of error.mistakes) process.stderr.write(`refstream: ${mistake}\n`)
       if (command === 'serve' && rest.length === 0) {
-        const { firstSteps } = await import('./first-steps.js')
+        const { firstSteps } = await import('./commands/first-steps.js')
         process.stderr.write(firstSteps(process.env))
       }
       process.exitCode = usageExit
@@ -70,7 +70,7 @@ const serveExamples: Examples = [
  * @param mistakes in the command's flags, reported with those in other places
  */
 export function createProgram(
-  settingFlags: Pick<typeof import('./setting-flags.js'), 'addSettingFlags'> | undefined,
+  settingFlags: Pick<typeof import('./commands/setting-flags.js'), 'addSettingFlags'> | undefined,
   mistakes: readonly string[] = [],
 ): Command {
   const withSettings = (command: Command, examples?: Examples): Command =>
@@ -85,7 +85,7 @@ export function createProgram(
   withSettings(program.command('serve'), serveExamples)
     .description('Serve the repositories under a root over HTTP.')
     // Loaded on demand: short commands in hooks and scripts do not wait for a server's libraries.
-    .action(async (flags: Flags) => (await import('./serve.js')).serve(flags, mistakes))
+    .action(async (flags: Flags) => (await import('./commands/serve.js')).serve(flags, mistakes))
   withSettings(program.command('doctor'))
     .description('Report problems, and how each repository is kept fresh, with the settings of serve.')
     .argument(
@@ -98,7 +98,7 @@ export function createProgram(
       parseUrl,
     )
     .action(async (paths: string[], flags: DoctorFlags) =>
-      (await import('./doctor.js')).doctor(paths, flags, mistakes),
+      (await import('./commands/doctor.js')).doctor(paths, flags, mistakes),
     )
   addReadyCommand(program)
   addLeaseCommand(program)
@@ -113,7 +113,7 @@ export function createProgram(
       'Check a configuration file for everything that serve would refuse, except ports in use: keys, values, combinations, files, root, Git.',
     )
     .argument('<FILE>')
-    .action(async (file: string) => (await import('./config-check.js')).checkConfig(file))
+    .action(async (file: string) => (await import('./commands/config-check.js')).checkConfig(file))
   addHookCommand(program)
   addCompletionCommand(program)
   return program

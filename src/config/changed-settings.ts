@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { addressText, type Address, type UnixAddress } from './addresses.js'
-import { options, type Settings } from './options.js'
+import { addressText, type Address, type UnixAddress } from './values/addresses.js'
+import { options, type Settings } from './options/options.js'
 
 /** Keys inside a setting's value that are never shown. */
 const secretKey = /password|secret|token/i

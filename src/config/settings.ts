@@ -1,7 +1,7 @@
-import { ConfigError } from './config-error.js'
+import { ConfigError } from './values/config-error.js'
 import { readSettingFile } from './files.js'
 import { nearest } from './nearest.js'
-import { environmentName, options, type Option, type Settings } from './options.js'
+import { environmentName, options, type Option, type Settings } from './options/options.js'
 import { linesOfKeys } from './toml-lines.js'
 
 /**

@@ -1,6 +1,6 @@
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { readSettingFile } from './files.js'
-import { ConfigError } from './config-error.js'
+import { ConfigError } from './values/config-error.js'
 
 /** Returns the text of a file that an option names. @throws ConfigError that names the option */
 export function readText(option: string, path: string): string {

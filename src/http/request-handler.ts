@@ -6,12 +6,12 @@ import { protocolVersion } from '../git/protocol/version.js'
 import type { AdmissionGate } from '../limits/admission/admission-gate.js'
 import { clientGroup } from '../limits/admission/client-group.js'
 import type { ClientRates } from '../limits/admission/client-rates.js'
-import type { RecentAdmissions } from '../limits/admission/recent-admissions.js'
 import { ShareHolding, type FairShares } from '../limits/admission/shares.js'
 import { refusalOf } from '../origin/faults/faults.js'
 import type { Origin } from '../origin/origin.js'
 import { mayAttemptAgain, type Target } from '../origin/target.js'
 import { withinRate } from '../service/rate-limit.js'
+import { admit, isAdmitted, type AdmissionsOptions } from './admissions.js'
 import { sendAdvertisement, type AdvertisementOptions } from './advertisement.js'
 import { authorize, type AuthorizeOptions } from './authorize.js'
 import type { CrossOrigin } from './cross-origin.js'
@@ -28,14 +28,12 @@ import { toHttpFailure } from './status.js'
 import { targetOf } from './target-of.js'
 
 export interface RequestHandlerOptions
-  extends AdvertisementOptions, RefsOptions, AuthorizeOptions, LfsOptions, Monitors {
+  extends AdmissionsOptions, AdvertisementOptions, RefsOptions, AuthorizeOptions, LfsOptions, Monitors {
   readonly origin: Origin
   /** Does the origin decide by the client's credentials? */
   readonly forwardsCredentials: boolean
   /** Bounds the requests that are answered at once. */
   readonly gate: AdmissionGate
-  /** Clients that were admitted lately: their POSTs are queued where others are shed. */
-  readonly admissions: RecentAdmissions
   /** Limits the requests of each client; undefined: there is no limit. */
   readonly rates?: ClientRates | undefined
   /** Bytes of request bodies that may be in memory, by clients. */
@@ -281,24 +279,6 @@ async function passThrough(
   dropBody(exchange)
   if (isWhole) admit(options, exchange)
   exchange.outcome = isWhole ? 'passthrough' : 'error'
-}
-
-/**
- * Remembers a client whose GET was admitted, so that its POSTs are queued where others are shed: Git fails on a 429 to a
- * POST. Behind a proxy that is not trusted, all clients count as one, so that more requests are queued than necessary.
- */
-function admit(
-  { admissions }: RequestHandlerOptions,
-  { kind, clientAddress, repository = '' }: Exchange,
-): void {
-  if (kind.endsWith('advertisement')) admissions.add(clientAddress, repository)
-}
-
-function isAdmitted(
-  { admissions }: RequestHandlerOptions,
-  { method, clientAddress, repository = '' }: Exchange,
-): boolean {
-  return method === 'POST' && admissions.has(clientAddress, repository)
 }
 
 function fail({ shedStatus }: RequestHandlerOptions, exchange: Exchange, error: unknown): void {

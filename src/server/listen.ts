@@ -1,8 +1,8 @@
 import { chmodSync, rmSync, statSync } from 'node:fs'
 import { lookup } from 'node:dns/promises'
 import { createConnection, type AddressInfo, type Server } from 'node:net'
-import { socketMode, urlOf, type Address, type UnixAddress } from '../config/addresses.js'
-import { ConfigError } from '../config/config-error.js'
+import { socketMode, urlOf, type Address, type UnixAddress } from '../config/values/addresses.js'
+import { ConfigError } from '../config/values/config-error.js'
 
 /**
  * Makes a server listen on an address. In a worker of Node's cluster, its siblings listen there too. For a `tls:` address, the server is one that accepts TLS (tls-terminator.ts).

@@ -1,4 +1,4 @@
-import { ConfigError } from '../config/config-error.js'
+import { ConfigError } from '../config/values/config-error.js'
 
 /** Names that sockets may have (`FileDescriptorName=` of a socket unit): those of the settings whose addresses they have. */
 const names = ['listen', 'admin', 'grpc'] as const

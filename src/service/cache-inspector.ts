@@ -1,7 +1,7 @@
 import type { FreshCache } from '../freshness/fresh-cache.js'
 import type { Prospect } from '../freshness/prospect.js'
 import type { PackCache } from '../freshness/pack-cache.js'
-import type { MutatorLeases } from '../freshness/mutator-leases.js'
+import type { MutatorLeases } from '../freshness/leases/mutator-leases.js'
 import type { ModeDecision, Modes } from '../origin/disk/observation/modes.js'
 import type { Observer } from '../origin/disk/observation/observer.js'
 import { keysOf } from '../origin/disk/entry-keys.js'

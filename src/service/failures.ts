@@ -1,6 +1,6 @@
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../access/errors.js'
 import { FleetUnreachable } from '../freshness/fleet-unreachable.js'
-import { TooManyLeases } from '../freshness/leases.js'
+import { TooManyLeases } from '../freshness/leases/leases.js'
 import { FilesystemUnanswered } from '../git/filesystem/filesystem-unanswered.js'
 import { isSystemError } from '../git/filesystem/system-errors.js'
 import { GitError } from '../git/process/git-error.js'

@@ -1,6 +1,6 @@
-import type { Lease } from '../freshness/lease.js'
+import type { Lease } from '../freshness/leases/lease.js'
 import { after } from '../freshness/after.js'
-import type { MutatorLeases } from '../freshness/mutator-leases.js'
+import type { MutatorLeases } from '../freshness/leases/mutator-leases.js'
 import { RepositoryNotFound, UnknownLease } from '../origin/faults/errors.js'
 import type { LeaseSubjects } from '../origin/lease-subjects.js'
 

@@ -1,11 +1,11 @@
-import { FillError } from './fill-error.js'
-import type { Follower } from './follower.js'
-import type { GrowingFile } from './growing-file.js'
-import type { Produce, RevisingProducer } from './producer.js'
-import { Revision } from './revision.js'
+import { FillError } from './fill/fill-error.js'
+import type { Follower } from './growing/follower.js'
+import type { GrowingFile } from './growing/growing-file.js'
+import type { Produce, RevisingProducer } from './fill/producer.js'
+import { Revision } from './fill/revision.js'
 import type { Rope } from './memory/rope.js'
-import { withRetries, type RetryOptions } from './retry.js'
-import { callAfter } from './timer.js'
+import { withRetries, type RetryOptions } from './fill/retry.js'
+import { callAfter } from './waiting/timer.js'
 
 /** Time limits of a fill, in milliseconds, and its retries. */
 export interface FillLimits extends RetryOptions {

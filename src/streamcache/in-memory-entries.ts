@@ -1,7 +1,7 @@
 import type { CommittedEntries, EvictionReason, InMemory } from './committed-entries.js'
 import type { CacheDirectory } from './disk/cache-directory.js'
 import type { Entry } from './entry.js'
-import type { OwnedFile } from './growing-file-options.js'
+import type { OwnedFile } from './growing/growing-file-options.js'
 import type { HotTier } from './memory/hot-tier.js'
 
 export interface InMemoryEntriesOptions {

@@ -4,15 +4,15 @@
  *
  *   StreamCache   the index: at most one committed entry per key                    cache.ts
  *    ├ Entry      one fill's life: growing, then committed, unshared or failed      entry.ts
- *    │  ├ withRetries   runs a Producer again that fails, if it repeats its bytes   retry.ts, resume.ts, producer.ts
- *    │  └ GrowingFile   one writer, many followers; blocks in memory, all on disk   growing-file.ts, append-signal.ts
- *    │     ├ Follower   a reader at its own offset                                  follower.ts
- *    │     ├ FollowedFile   what followers see of it; paceOf: how its writer goes on    followed-file.ts, pace.ts
+ *    │  ├ withRetries   runs a Producer again that fails, if it repeats its bytes   fill/retry.ts, resume.ts, producer.ts
+ *    │  └ GrowingFile   one writer, many followers; blocks in memory, all on disk   growing/growing-file.ts, append-signal.ts
+ *    │     ├ Follower   a reader at its own offset                                  growing/follower.ts
+ *    │     ├ FollowedFile   what followers see of it; paceOf: how its writer goes on    growing/followed-file.ts, pace.ts
  *    │     ├ RopeBody   a Revision's rope, in place of blocks and spill             revisions/rope-body.ts, memory/rope.ts
- *    │     ├ Followers  all readers of one file: who is slowest, who has stalled    followers.ts
+ *    │     ├ Followers  all readers of one file: who is slowest, who has stalled    growing/followers.ts
  *    │     ├ Blocks     the bytes in memory                                         memory/blocks.ts
  *    │     ├ HotTier    the memory budget that all entries share (LRU)              memory/hot-tier.ts
- *    │     └ Spill      the disk half: written, committed, loaded, removed          spill.ts
+ *    │     └ Spill      the disk half: written, committed, loaded, removed          growing/spill.ts
  *    │        └ CheckedFile   bytes on disk, compared at each read                  disk/checked-file.ts, chunk-sums.ts
  *    │           └ DiskFile   a file's handle, from temporary to committed          disk/disk-file.ts
  *    ├ CommittedEntries   which entries are kept: bytes, number, age (LRU)          committed-entries.ts
@@ -49,17 +49,17 @@ export {
 } from './cache-options.js'
 export { type Entry, type FillLimits } from './entry.js'
 export { type EvictionReason } from './committed-entries.js'
-export { FillError, type FillFault } from './fill-error.js'
-export { type Follower } from './follower.js'
+export { FillError, type FillFault } from './fill/fill-error.js'
+export { type Follower } from './growing/follower.js'
 export { type Free } from './disk/free-space.js'
 export { InstanceDirectory } from './disk/instance-directory.js'
 export { digestOf } from './memory/digest-of.js'
 export { type Splice } from './memory/splice.js'
-export { GrowingDigest } from './growing-digest.js'
+export { GrowingDigest } from './growing/growing-digest.js'
 export { inTurns } from './in-turns.js'
-export { type Produce, type Produced, type Producer, type RevisingProducer } from './producer.js'
-export { resume } from './resume.js'
-export { Revision } from './revision.js'
+export { type Produce, type Produced, type Producer, type RevisingProducer } from './fill/producer.js'
+export { resume } from './fill/resume.js'
+export { Revision } from './fill/revision.js'
 export { Rope } from './memory/rope.js'
-export { Signal } from './signal.js'
+export { Signal } from './waiting/signal.js'
 export { type DiscardReason } from './disk/stored-entry.js'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { addressIn, TrustedProxies, type Peer, type TrustedProxy } from '../../src/access/proxies.js'
-import { trustedProxy } from '../../src/config/values.js'
+import { trustedProxy } from '../../src/config/values/values.js'
 
 const proxies = (...texts: string[]): TrustedProxies =>
   new TrustedProxies(texts.map((text): TrustedProxy => trustedProxy.parse(text)))

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { problemOf } from '../../src/admin/problem-of.js'
-import { TooManyLeases } from '../../src/freshness/leases.js'
+import { TooManyLeases } from '../../src/freshness/leases/leases.js'
 import { FilesystemUnanswered } from '../../src/git/filesystem/filesystem-unanswered.js'
 import { RepositoryNotFound, UnknownLease } from '../../src/origin/faults/errors.js'
 

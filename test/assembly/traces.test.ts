@@ -1,7 +1,7 @@
 import t from 'tap'
 import { checkTraces, openTraces } from '../../src/assembly/traces.js'
 import { Closers } from '../../src/assembly/closers.js'
-import type { Settings } from '../../src/config/options.js'
+import type { Settings } from '../../src/config/options/options.js'
 import { createLog } from '../../src/telemetry/log.js'
 
 const settings = (traces: Settings['traces']): Settings => ({ traces }) as Settings

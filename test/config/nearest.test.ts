@@ -1,7 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { editDistance, nearest } from '../../src/config/nearest.js'
-import { options } from '../../src/config/options.js'
+import { options } from '../../src/config/options/options.js'
 
 const names = options.map(({ name }) => name)
 

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { crossCheck } from '../../src/config/cross-checks.js'
-import { ConfigError } from '../../src/config/config-error.js'
+import { crossCheck } from '../../src/config/cross-checks/cross-checks.js'
+import { ConfigError } from '../../src/config/values/config-error.js'
 import {
   checkFile,
   readEnvironment,

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { execFileSync, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { ConfigError } from '../../src/config/config-error.js'
+import { ConfigError } from '../../src/config/values/config-error.js'
 import { checkPem, readText } from '../../src/config/text-file.js'
 import { tempDir } from '../support/temp-dir.js'
 

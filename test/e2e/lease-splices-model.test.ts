@@ -2,7 +2,7 @@
 // and the count of splices beside the rule's. REFSTREAM_STEPS sets the number of steps, and REFSTREAM_SEED the seed.
 import t from 'tap'
 import { realpathSync } from 'node:fs'
-import { askAdmin } from '../../src/cli/admin-client.js'
+import { askAdmin } from '../../src/cli/admin/client.js'
 import { eventually } from '../support/eventually.js'
 import { Random } from '../support/random.js'
 import { startSidecar } from '../support/sidecar.js'

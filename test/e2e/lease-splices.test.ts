@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { askAdmin } from '../../src/cli/admin-client.js'
+import { askAdmin } from '../../src/cli/admin/client.js'
 import { makeGitWrapper, plans, type GitWrapper } from '../support/git-wrapper.js'
 import { eventually } from '../support/eventually.js'
 import { gitIn, installPatientHook } from '../support/hooked.js'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { status, type ServiceError } from '@grpc/grpc-js'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../../src/access/errors.js'
-import { TooManyLeases } from '../../src/freshness/leases.js'
+import { TooManyLeases } from '../../src/freshness/leases/leases.js'
 import { GitError } from '../../src/git/process/git-error.js'
 import { toRpcFailure, RpcError } from '../../src/grpc/status.js'
 import { Overloaded } from '../../src/limits/overloaded.js'

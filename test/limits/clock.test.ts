@@ -1,7 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { callAfter, systemClock } from '../../src/limits/clock.js'
-import { callAfter as callAfterInStreamcache } from '../../src/streamcache/timer.js'
+import { callAfter as callAfterInStreamcache } from '../../src/streamcache/waiting/timer.js'
 import { simulateTimers } from '../support/simulated-timers.js'
 
 t.test('it calls once, and not at all if it was cancelled', async (t) => {

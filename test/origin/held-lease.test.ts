@@ -1,8 +1,8 @@
 import t from 'tap'
 import { mock } from 'node:test'
-import { Leases } from '../../src/freshness/leases.js'
-import type { Lease } from '../../src/freshness/lease.js'
-import type { MutatorLeases } from '../../src/freshness/mutator-leases.js'
+import { Leases } from '../../src/freshness/leases/leases.js'
+import type { Lease } from '../../src/freshness/leases/lease.js'
+import type { MutatorLeases } from '../../src/freshness/leases/mutator-leases.js'
 import { holdLease, type HeldLease } from '../../src/origin/held-lease.js'
 import { turns } from '../support/producers.js'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { AuthorizerUnavailable, Forbidden, Unauthenticated } from '../../src/access/errors.js'
-import { TooManyLeases } from '../../src/freshness/leases.js'
+import { TooManyLeases } from '../../src/freshness/leases/leases.js'
 import { FilesystemUnanswered } from '../../src/git/filesystem/filesystem-unanswered.js'
 import { GitError } from '../../src/git/process/git-error.js'
 import { RepositoryExchanged } from '../../src/git/state/reopen-repository.js'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { CommittedEntries, type CommittedLimits } from '../../src/streamcache/committed-entries.js'
 import { Entry } from '../../src/streamcache/entry.js'
-import { GrowingFile } from '../../src/streamcache/growing-file.js'
+import { GrowingFile } from '../../src/streamcache/growing/growing-file.js'
 import { HotTier } from '../../src/streamcache/memory/hot-tier.js'
 
 const newEntry = (key: string, token: string): Entry =>

@@ -1,6 +1,6 @@
 import { AgedCache } from '../../src/freshness/aged/aged-cache.js'
 import type { AgedReading, AgedRequest } from '../../src/freshness/aged/aged-request.js'
-import { Leases } from '../../src/freshness/leases.js'
+import { Leases } from '../../src/freshness/leases/leases.js'
 import type { StreamCache } from '../../src/streamcache/index.js'
 import { Refused, textOf } from './aged-rig.js'
 import { FakeClock } from './fake-clock.js'

@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import { join } from 'node:path'
 import { DiskFile } from '../../src/streamcache/disk/disk-file.js'
-import { GrowingFile } from '../../src/streamcache/growing-file.js'
+import { GrowingFile } from '../../src/streamcache/growing/growing-file.js'
 import { HotTier } from '../../src/streamcache/memory/hot-tier.js'
 import { tempDir } from './temp-dir.js'
 

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import { realpathSync } from 'node:fs'
-import { Leases } from '../../src/freshness/leases.js'
+import { Leases } from '../../src/freshness/leases/leases.js'
 import { Modes } from '../../src/origin/disk/observation/modes.js'
 import { Observer } from '../../src/origin/disk/observation/observer.js'
 import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'

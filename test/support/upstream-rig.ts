@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import { setMaxListeners } from 'node:events'
 import { AgedCache } from '../../src/freshness/aged/aged-cache.js'
-import { Leases } from '../../src/freshness/leases.js'
+import { Leases } from '../../src/freshness/leases/leases.js'
 import { PackCache } from '../../src/freshness/pack-cache.js'
 import { BackOff } from '../../src/limits/back-off.js'
 import { FillReports } from '../../src/origin/faults/fill-reports.js'

@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import { BadGlob } from '../../config/glob.js'
-import { repositoryMatcher } from '../../config/repository-glob.js'
+import { BadGlob } from '../../config/values/glob.js'
+import { repositoryMatcher } from '../../config/values/repository-glob.js'
 import type { Cursors, StatusSource } from '../../status/source.js'
 import { Problem, type Endpoint } from '../endpoint.js'
 

@@ -1,5 +1,5 @@
-import type { Settings } from '../../config/options.js'
-import { ConfigError } from '../../config/config-error.js'
+import type { Settings } from '../../config/options/options.js'
+import { ConfigError } from '../../config/values/config-error.js'
 import { checkPem, readText } from '../../config/text-file.js'
 
 /** Certificates in PEM by which nodes know each other. */

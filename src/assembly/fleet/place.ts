@@ -1,5 +1,5 @@
-import type { Address, UnixAddress } from '../../config/addresses.js'
-import type { Settings } from '../../config/options.js'
+import type { Address, UnixAddress } from '../../config/values/addresses.js'
+import type { Settings } from '../../config/options/options.js'
 import type { FleetEngine } from '../../fleet/engine.js'
 import type { PeerMember } from '../../fleet/peers/client/member.js'
 import type { WorkerContext } from '../worker-context/context.js'

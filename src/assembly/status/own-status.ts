@@ -1,4 +1,4 @@
-import type { Settings } from '../../config/options.js'
+import type { Settings } from '../../config/options/options.js'
 import { changedSettings } from '../../config/changed-settings.js'
 import { packageVersion } from '../../config/version.js'
 import type { Git } from '../../git/process/git.js'

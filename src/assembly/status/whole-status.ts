@@ -1,4 +1,4 @@
-import { repositoryMatcher } from '../../config/repository-glob.js'
+import { repositoryMatcher } from '../../config/values/repository-glob.js'
 import type { Activity } from '../../status/activity.js'
 import type { TailedRequest, TailedRequests } from '../../status/request-tail.js'
 import { mergeStatuses } from '../../status/merge.js'

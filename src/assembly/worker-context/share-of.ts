@@ -1,4 +1,4 @@
-import type { Settings } from '../../config/options.js'
+import type { Settings } from '../../config/options/options.js'
 
 /**
  * Limits of the whole that are divided among workers, with the least that a worker needs. All other numbers are ages, time

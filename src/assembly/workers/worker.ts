@@ -1,8 +1,8 @@
 /** The program of a worker process: Node's cluster starts it (primary.ts). */
 import { rmSync } from 'node:fs'
 import { deserialize } from 'node:v8'
-import type { Settings } from '../../config/options.js'
-import { ConfigError } from '../../config/config-error.js'
+import type { Settings } from '../../config/options/options.js'
+import { ConfigError } from '../../config/values/config-error.js'
 import { LogOutput, standardOutput } from '../../telemetry/log-output.js'
 import { logFormat, logTo, prettyLines } from '../../telemetry/log.js'
 import { startSidecar, type Sidecar } from '../sidecar.js'

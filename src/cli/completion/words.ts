@@ -1,6 +1,6 @@
 import { Help, type Argument, type Command, type Option as Flag } from 'commander'
-import { choicesOf } from '../../config/choices.js'
-import { options } from '../../config/options.js'
+import { choicesOf } from '../../config/options/choices.js'
+import { options } from '../../config/options/options.js'
 
 /** What may follow a flag, or stand as an argument: a path, one of some words, or text that a shell cannot know. */
 export type ValueWords = 'file' | 'directory' | 'text' | readonly string[]

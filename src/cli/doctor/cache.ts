@@ -1,7 +1,7 @@
 import { rmSync, type Stats } from 'node:fs'
 import { open, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Settings } from '../../config/options.js'
+import type { Settings } from '../../config/options/options.js'
 import type { ClockReading } from './clock.js'
 import { size } from './filesystem.js'
 import { fine, warning, wrong, type Finding } from './finding.js'

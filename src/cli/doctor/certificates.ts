@@ -1,4 +1,4 @@
-import type { Settings } from '../../config/options.js'
+import type { Settings } from '../../config/options/options.js'
 import { readText } from '../../config/text-file.js'
 import {
   expiryConsequences,

@@ -3,7 +3,7 @@ import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TrustedProxies } from '../../access/proxies.js'
-import type { Settings } from '../../config/options.js'
+import type { Settings } from '../../config/options/options.js'
 import type { TailedRequest } from '../../status/request-tail.js'
 import { fine, warning, wrong, type Finding } from './finding.js'
 

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { Settings } from '../../config/options.js'
+import type { Settings } from '../../config/options/options.js'
 import { warning, type Finding } from './finding.js'
 
 /** Settings whose files hold secrets: keys, tokens, passwords, or their hashes. */

@@ -1,5 +1,5 @@
 import type { Epoch } from '../../fleet/engine.js'
-import type { LeaseStatus } from '../lease.js'
+import type { LeaseStatus } from '../leases/lease.js'
 
 /** The least counts of a repository that is not known, so that no count ever decreases. */
 export interface LeastCounts {

@@ -1,6 +1,6 @@
 import { fleetLeasesMax, type NewFleetLease } from '../../fleet/engine.js'
 import type { Clock } from '../../limits/clock.js'
-import { TooManyLeases } from '../leases.js'
+import { TooManyLeases } from '../leases/leases.js'
 
 /** A lease of which nodes have told each other, since one of them could not tell the engine. */
 export interface ToldLease {

@@ -1,7 +1,7 @@
 import { status, type ServerWritableStream, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import { changedRefs, MalformedRefName } from '../../service/changed-refs.js'
 import type { LeaseService, LeaseView } from '../../service/lease-service.js'
-import { heldLeaseMs, renewalIntervalMs } from '../../freshness/lease-renewal.js'
+import { heldLeaseMs, renewalIntervalMs } from '../../freshness/leases/lease-renewal.js'
 import { UnknownLease } from '../../origin/faults/errors.js'
 import { CallAudit, type AuditedChange, type AuditOptions } from '../audit.js'
 import { replyBy, statusOf } from '../admin-call.js'

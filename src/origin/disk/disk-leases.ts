@@ -1,5 +1,5 @@
 import { after } from '../../freshness/after.js'
-import type { MutatorLeases } from '../../freshness/mutator-leases.js'
+import type { MutatorLeases } from '../../freshness/leases/mutator-leases.js'
 import type { Repository } from '../../git/state/repository.js'
 import { holdLease } from '../held-lease.js'
 import type { Modes } from './observation/modes.js'

@@ -1,5 +1,5 @@
 import { PassThrough, type Readable } from 'node:stream'
-import type { MutatorLeases } from '../../freshness/mutator-leases.js'
+import type { MutatorLeases } from '../../freshness/leases/mutator-leases.js'
 import { answerUnderLease, holdLease } from '../held-lease.js'
 import type {
   OriginResponse,

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { changesNameOf, type LeaseStatus } from '../../freshness/lease.js'
+import { changesNameOf, type LeaseStatus } from '../../freshness/leases/lease.js'
 import { isWhole, packAnswer, PackRefused } from '../../git/process/pack-answer.js'
 import type { FetchRequest } from '../../git/protocol/fetch-request.js'
 import type { PassedReason } from '../pack-answer.js'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { divided, shareOf } from '../../../src/assembly/worker-context/share-of.js'
-import { options } from '../../../src/config/options.js'
+import { options } from '../../../src/config/options/options.js'
 import { readFlags, resolveSettings } from '../../../src/config/settings.js'
 
 const settingsOf = (flags: Record<string, unknown> = {}) =>

@@ -2,7 +2,7 @@ import t from 'tap'
 import { writeFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkCertificates } from '../../../src/cli/doctor/certificates.js'
-import type { Settings } from '../../../src/config/options.js'
+import type { Settings } from '../../../src/config/options/options.js'
 import { Authority } from '../../support/certificates.js'
 import { tempDir } from '../../support/temp-dir.js'
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkSecrets } from '../../../src/cli/doctor/secrets.js'
-import type { Settings } from '../../../src/config/options.js'
+import type { Settings } from '../../../src/config/options/options.js'
 import { tempDir } from '../../support/temp-dir.js'
 
 t.test('files with secrets that all users can read or write', async (t) => {

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { mock } from 'node:test'
-import { Leases } from '../../../src/freshness/leases.js'
+import { Leases } from '../../../src/freshness/leases/leases.js'
 import type { Repository } from '../../../src/git/state/repository.js'
 import { DiskLeases } from '../../../src/origin/disk/disk-leases.js'
 import { Modes } from '../../../src/origin/disk/observation/modes.js'

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import { randomBytes } from 'node:crypto'
-import type { EngineAddress } from '../../../src/config/fleet-values.js'
+import type { EngineAddress } from '../../../src/config/values/fleet.js'
 import type { RedisEngine } from '../../../src/fleet/engines/redis/redis-engine.js'
 import { openRedisEngine, type RedisEngineOptions } from '../../../src/fleet/engines/redis/open.js'
 import { eventually } from '../eventually.js'

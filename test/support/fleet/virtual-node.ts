@@ -14,7 +14,7 @@ import {
   type Peers,
 } from '../../../src/fleet/peers/peer.js'
 import { FillError, type Producer } from '../../../src/streamcache/index.js'
-import { withRetries } from '../../../src/streamcache/retry.js'
+import { withRetries } from '../../../src/streamcache/fill/retry.js'
 import { Counted } from './counted.js'
 import { ReachedEngine } from './reached-engine.js'
 import { idle, VirtualClock } from './virtual-clock.js'

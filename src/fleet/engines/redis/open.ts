@@ -1,4 +1,4 @@
-import type { EngineAddress } from '../../../config/fleet-values.js'
+import type { EngineAddress } from '../../../config/values/fleet.js'
 import { ClusterTransport } from './connections/cluster.js'
 import { connectBy, type RedisTls } from './connections/connection.js'
 import { SentinelTransport } from './connections/sentinel.js'

@@ -1,6 +1,6 @@
 import { chmodSync, rmSync, statSync } from 'node:fs'
 import { createConnection, type AddressInfo, type ListenOptions, type Server } from 'node:net'
-import { urlOf, type Address, type UnixAddress } from '../../../config/addresses.js'
+import { urlOf, type Address, type UnixAddress } from '../../../config/values/addresses.js'
 
 /**
  * Makes a server listen with a socket of this process's own (`exclusive`): in a worker of Node's cluster, the primary would

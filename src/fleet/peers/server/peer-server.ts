@@ -8,7 +8,7 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
-import type { Address, UnixAddress } from '../../../config/addresses.js'
+import type { Address, UnixAddress } from '../../../config/values/addresses.js'
 import { systemClock, type Clock } from '../../../limits/clock.js'
 import { atMostEvery, type Log } from '../../../telemetry/log.js'
 import { AnswerStream } from './answer-stream.js'

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { existsSync } from 'node:fs'
-import { repositoryMatcher, type RuledRepository } from '../../../config/repository-glob.js'
+import { repositoryMatcher, type RuledRepository } from '../../../config/values/repository-glob.js'
 import { networkFilesystem } from '../../../git/filesystem/network-filesystem.js'
 import type { MountTable } from '../../../git/filesystem/mount-table.js'
 import type { Repository } from '../../../git/state/repository.js'

@@ -1,6 +1,6 @@
 import { lookup as systemLookup, type LookupAddress, type LookupAllOptions } from 'node:dns'
 import type { BlockList, LookupFunction } from 'node:net'
-import { blockListOf, isIn, networksOf, type Network } from '../../../config/networks.js'
+import { blockListOf, isIn, networksOf, type Network } from '../../../config/values/networks.js'
 import { AddressDenied } from './errors.js'
 
 /** Resolves a name to all its addresses, like `dns.lookup` with `all`. */

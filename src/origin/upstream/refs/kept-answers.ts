@@ -1,5 +1,5 @@
 import type { AgedCache } from '../../../freshness/aged/aged-cache.js'
-import type { LeaseStatus } from '../../../freshness/lease.js'
+import type { LeaseStatus } from '../../../freshness/leases/lease.js'
 import { systemClock, type Clock } from '../../../limits/clock.js'
 import type { StreamCache } from '../../../streamcache/index.js'
 import { addressOf } from '../upstream.js'

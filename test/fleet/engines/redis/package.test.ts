@@ -1,5 +1,5 @@
 import t from 'tap'
-import { engineUrl } from '../../../../src/config/fleet-values.js'
+import { engineUrl } from '../../../../src/config/values/fleet.js'
 import { loadRedisPackage, RedisPackageMissing } from '../../../../src/fleet/engines/redis/package.js'
 import { openRedisEngine } from '../../../../src/fleet/engines/redis/open.js'
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { readFileSync } from 'node:fs'
-import type { EngineAddress } from '../../../../src/config/fleet-values.js'
+import type { EngineAddress } from '../../../../src/config/values/fleet.js'
 import type { RedisEngineOptions } from '../../../../src/fleet/engines/redis/open.js'
 import { Authority } from '../../../support/certificates.js'
 import { openEngines, randomName } from '../../../support/fleet/redis-engines.js'

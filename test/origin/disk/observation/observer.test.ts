@@ -4,7 +4,7 @@ import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ObservedState } from '../../../../src/freshness/observed-state.js'
 import { LeasedRefs } from '../../../../src/origin/disk/observation/leased-refs.js'
-import { Leases } from '../../../../src/freshness/leases.js'
+import { Leases } from '../../../../src/freshness/leases/leases.js'
 import { Modes, type ModeRule } from '../../../../src/origin/disk/observation/modes.js'
 import {
   Observer,

@@ -1,5 +1,5 @@
 import type { ClientDuplexStream, Metadata } from '@grpc/grpc-js'
-import type { EngineAddress } from '../../../../config/fleet-values.js'
+import type { EngineAddress } from '../../../../config/values/fleet.js'
 import { EtcdAuth } from './etcd-auth.js'
 import { EtcdError, isAway, isTokenOld, isUnavailable } from './etcd-error.js'
 import { EtcdHosts, type EtcdHost, type EtcdTls } from './etcd-hosts.js'

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { checkServerIdentity } from 'node:tls'
 import type { Client } from '@grpc/grpc-js'
-import type { EngineAddress } from '../../../../config/fleet-values.js'
+import type { EngineAddress } from '../../../../config/values/fleet.js'
 import type { Grpc } from './rpc.js'
 
 /** PEM texts. */
