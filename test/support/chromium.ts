@@ -1,11 +1,12 @@
 import type { Test } from 'tap'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { eventually } from './eventually.js'
+import { removeAll } from './temp-dir.js'
 
 const names = ['chromium', 'chromium-browser', 'google-chrome']
 
@@ -49,7 +50,7 @@ export async function openPage(t: Test, chromium: string, url: string): Promise<
     // Its own processes belong to its group, and may write to the profile for a moment.
     process.kill(-browser.pid!, 'SIGKILL')
     await gone
-    rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+    await removeAll(profile)
   })
   const [, , , input, output] = browser.stdio as unknown as [null, null, null, Writable, Readable]
   const waiting = new Map<number, (message: Message) => void>()

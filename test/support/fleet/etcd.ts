@@ -11,10 +11,16 @@ import { serverPath, skipReason } from '../upstreams/programs.js'
 import { tempDir } from '../temp-dir.js'
 
 const environment = { ...process.env, PATH: serverPath }
-const version = spawnSync('etcd', ['--version'], { env: environment, encoding: 'utf8' })
+const missing = [
+  ['etcd', '--version', 'etcd-server'],
+  ['etcdctl', 'version', 'etcd-client'],
+].filter(([program = '', argument = '']) => spawnSync(program, [argument], { env: environment }).status !== 0)
 
 /** Why tests that need etcd are skipped, or false. */
-export const skipEtcd = skipReason('etcd', version.status === 0 ? undefined : 'etcd-server is not installed')
+export const skipEtcd = skipReason(
+  'etcd',
+  missing.length === 0 ? undefined : `not installed: ${missing.map(([, , name]) => name).join()}`,
+)
 
 /** A running member of an etcd cluster, which ends with its test. */
 export class EtcdServer {
