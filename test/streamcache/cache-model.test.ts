@@ -109,7 +109,9 @@ t.test('every follower does while any operation of the disk fails now and then',
       await CacheModel.run(options, steps, true).finally(() => (disk.decide = () => undefined))
       // The next process finds files that could not be removed, and none of them is damaged.
       const again = cacheOptions({ ...limits, directory: own })
-      await (await StreamCache.open(again.options)).close()
+      const next = await StreamCache.open(again.options)
+      await next.restored
+      await next.close()
       await nothingLeaks(own)
       const wrong = again.events.filter((event) => !/^(evicted|discarded temp)/.test(event))
       if (wrong.length > 0) throw new Error(wrong.join())

@@ -28,7 +28,11 @@ const turnMs = 2
 /** Returns the part of a body's name by which it is found: equal for all bodies of a key. */
 export const digestOfKey = (key: string): string => createHash('sha256').update(key).digest('hex')
 
-const digestLength = 64
+/** Returns the digest in a name: of a body, or of a file beside one. */
+function digestIn(name: string): string {
+  const end = name.indexOf('.')
+  return end < 0 ? name : name.slice(0, end)
+}
 
 /**
  * Reads the metadata of the files that earlier processes committed, a few at a time, beside the requests. First the
@@ -84,7 +88,7 @@ export class StoreScan {
         this.#others.push(name)
         continue
       }
-      const digest = name.slice(0, digestLength)
+      const digest = digestIn(name)
       const same = bodies.get(digest)
       if (same) same.push(name)
       else bodies.set(digest, [name])
@@ -95,7 +99,7 @@ export class StoreScan {
   /** Was a file listed, and the body to which it belongs not? To be asked before run() reads bodies. */
   #isStray(name: string): boolean {
     const isBody = (body: string): boolean => metadataPath(body) === name || revisionsPath(body) === name
-    if (this.#bodies?.get(name.slice(0, digestLength))?.some(isBody)) return false
+    if (this.#bodies?.get(digestIn(name))?.some(isBody)) return false
     return !this.#taken.has(name)
   }
 
