@@ -119,8 +119,6 @@ t.test('a shutdown loses no stream that is under way', async (t) => {
     const streams = clients.flatMap((client) =>
       Array.from({ length: 5 }, () => client.request({ ':path': refs })),
     )
-    const idle = open()
-    await once(idle, 'remoteSettings')
     // None is read on before the shutdown has begun.
     const answers = streams.map(async (stream) => {
       stream.on('error', () => {})
@@ -129,6 +127,8 @@ t.test('a shutdown loses no stream that is under way', async (t) => {
       return stream
     })
     const begun = await Promise.all(answers)
+    const idle = open()
+    await once(idle, 'remoteSettings')
     const gone = clients.map((client) => once(client, 'goaway'))
     const stopped = sidecar.stop()
     await Promise.all(gone)
