@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
-import { rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Revision, StreamCache, type StreamCacheOptions } from '../../src/streamcache/index.js'
 import { breakFs } from '../support/broken-fs.js'
@@ -154,6 +155,40 @@ t.test('all entries of some keys are erased, also those that are not read yet', 
   t.equal(bodiesIn(directory).length, (count * 9) / 10)
   await cache.restored
   t.equal(cache.storeEntries, (count * 9) / 10)
+})
+
+t.test('a thousand entries of one key: the newest is its entry, and the others are removed', async (t) => {
+  const directory = tempDir(t)
+  layDownEntries(directory, count, undefined, () => 'one key')
+  const { cache, events } = await openMany(t, { directory })
+  await cache.listing
+  t.equal(cache.get('one key')?.token, `token ${count - 1}`, 'before its turn')
+  await cache.restored
+  t.equal(cache.get('one key')?.token, `token ${count - 1}`)
+  t.equal(cache.storeEntries, 1)
+  t.ok(events.every((event) => event === 'evicted superseded'))
+  await eventually('the others are removed', () => filesIn(directory, 'entries').length === 1)
+  await nothingLeaks(directory)
+})
+
+t.test('what is no entry among the entries is removed, whatever it is, and blocks nothing', async (t) => {
+  const directory = tempDir(t)
+  layDownEntries(directory, 3)
+  const entries = join(directory, 'instance-0', 'entries')
+  const outside = tempDir(t)
+  writeFileSync(join(outside, 'kept'), '')
+  for (const name of [sha256('key 0'), '.meta', '..meta', 'a', 'a.meta.meta', `${sha256('key 1')}.`])
+    writeFileSync(join(entries, name), name)
+  mkdirSync(join(entries, 'directory', 'in it'), { recursive: true })
+  mkdirSync(join(entries, 'directory.meta'))
+  symlinkSync(outside, join(entries, 'link'))
+  execFileSync('mkfifo', [join(entries, 'pipe'), join(entries, 'pipe.meta')])
+  const { cache } = await openMany(t, { directory })
+  await cache.restored
+  for (const index of [0, 1, 2]) t.equal(String(await get(cache, `key ${index}`)), 'bytes')
+  t.equal(cache.storeEntries, 3)
+  await eventually('the rest is gone', () => readdirSync(entries).length === 6)
+  t.ok(existsSync(join(outside, 'kept')), 'a link is removed, and not what it leads to')
 })
 
 t.test('a directory that cannot be listed is reported; the next fill tries again', async (t) => {

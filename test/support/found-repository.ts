@@ -1,10 +1,10 @@
 import { StatSnapshot } from '../../src/git/state/stat-snapshot.js'
-import { createSnapshotMemory } from '../../src/git/state/snapshot-memory.js'
+import { SnapshotMemory } from '../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../src/git/state/repositories-root.js'
 import type { Repository } from '../../src/git/state/repository.js'
 import { openRepository } from '../../src/git/state/open-repository.js'
 
-const memory = createSnapshotMemory()
+const memory = new SnapshotMemory()
 
 /** Returns the repository that a path below a root means. */
 export function findRepository(root: string, path: string): Repository | undefined {

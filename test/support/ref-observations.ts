@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { realpathSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StatSnapshot } from '../../src/git/state/stat-snapshot.js'
-import { createSnapshotMemory, type SnapshotMemory } from '../../src/git/state/snapshot-memory.js'
+import { SnapshotMemory } from '../../src/git/state/snapshot-memory.js'
 import { observeRefs, type ObservedRefs } from '../../src/git/state/ref-state.js'
 import {
   observeRepository,
@@ -64,7 +64,7 @@ export function makeRefObserver(
     environmentDigest: '',
     ...settings,
   }
-  const memory = createSnapshotMemory()
+  const memory = new SnapshotMemory()
   const now = (path: string): Promise<RefState | undefined> => observeRefState(all, memory, path)
   const settled = async (path: string): Promise<RefState> => {
     for (;;) {

@@ -66,8 +66,6 @@ export class SnapshotMemory {
   }
 }
 
-export const createSnapshotMemory = (): SnapshotMemory => new SnapshotMemory()
-
 /** Equal records mostly are the same string in memory, which comparing them begins with. */
 function isSame(a: readonly string[], b: readonly string[]): boolean {
   if (a.length !== b.length) return false

@@ -9,7 +9,7 @@ export interface Waiter {
   readonly admitted: boolean
 }
 
-/** A group that runs or waits, or has. */
+/** A group that runs or waits, or did so a short time ago. */
 interface Group<W> {
   running: number
   /** In the order of their arrival. */

@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path'
 import { observeConfig, type ConfigScopes, type ObservedConfig } from '../../../src/git/state/config-files.js'
 import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
-import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
+import { SnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
 import { openRepository } from '../../../src/git/state/open-repository.js'
 import { git, gitEnvironment, gitWith, initBare } from '../../support/repositories.js'
@@ -25,7 +25,7 @@ const nowhere: ConfigScopes = { files: [], home: undefined, variables: [] }
 function setUp(t: Parameters<typeof tempDir>[0]) {
   const directory = tempDir(t)
   const gitDir = initBare(directory, 'x.git')
-  const memory = createSnapshotMemory()
+  const memory = new SnapshotMemory()
   const file = (name: string, content: string | Buffer): string => {
     const path = join(directory, name)
     mkdirSync(join(path, '..'), { recursive: true })

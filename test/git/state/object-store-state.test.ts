@@ -17,7 +17,7 @@ import { observeObjectStore } from '../../../src/git/state/object-store-state.js
 import { openRepository } from '../../../src/git/state/open-repository.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
 import { observeRepository, type StateDigest } from '../../../src/git/state/repository-state.js'
-import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
+import { SnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
 import { git, initBare, makeCommit, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
@@ -28,7 +28,7 @@ function setUp(t: Test) {
   const root = join(top, 'root')
   mkdirSync(root)
   const path = makeRepository(root, 'x.git')
-  const memory = createSnapshotMemory()
+  const memory = new SnapshotMemory()
   const now = (name = 'x.git'): { objects: StateDigest; capabilities: StateDigest } => {
     const snapshot = new StatSnapshot(memory)
     const opened = openRepository(snapshot, new RepositoriesRoot(root), name)!

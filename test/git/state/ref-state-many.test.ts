@@ -2,7 +2,7 @@ import t from 'tap'
 import { linkSync, mkdirSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
-import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
+import { SnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import type { ObservationSettings } from '../../../src/git/state/repository-state.js'
 import { observeRefState, type RefState, makeRefObserver } from '../../support/ref-observations.js'
 import { makeCommit, makeRepository } from '../../support/repositories.js'
@@ -22,7 +22,7 @@ t.test('1,000 directories with 100,000 loose refs', async (t) => {
   await sleep(30)
 
   // Directories are listed until an observation can remember the listings.
-  const memory = createSnapshotMemory()
+  const memory = new SnapshotMemory()
   let reads = 0
   const keep = memory.set.bind(memory)
   memory.set = (...args) => {

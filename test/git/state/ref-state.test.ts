@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path'
 import { Git } from '../../../src/git/process/git.js'
 import { inspectInstallation } from '../../../src/git/process/installation.js'
-import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
+import { SnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
 import { observeRefState, makeRefObserver } from '../../support/ref-observations.js'
 import {
@@ -264,7 +264,7 @@ t.test('of too many loose refs, it is reported that not all are checked', async 
   }
   const see = async (looseRefs: number): Promise<boolean> => {
     const limits = { directories: 100, looseRefs }
-    return (await observeRefState(settings, createSnapshotMemory(), 'x', limits))!.refs.allLoose
+    return (await observeRefState(settings, new SnapshotMemory(), 'x', limits))!.refs.allLoose
   }
   // main, the tag, and five more.
   t.equal(await see(7), true)

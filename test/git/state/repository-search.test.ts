@@ -2,14 +2,14 @@ import t from 'tap'
 import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
-import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
+import { SnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { RepositoriesRoot } from '../../../src/git/state/repositories-root.js'
 import { visitDirectory, type FoundRepository } from '../../../src/git/state/repository-search.js'
 import { git, initBare, makeRepository } from '../../support/repositories.js'
 import { tempDir } from '../../support/temp-dir.js'
 
 function* search(root: RepositoriesRoot, path = '', isLink = false): Generator<FoundRepository> {
-  const { found, below } = visitDirectory(new StatSnapshot(createSnapshotMemory()), root, path, isLink)
+  const { found, below } = visitDirectory(new StatSnapshot(new SnapshotMemory()), root, path, isLink)
   if (found) yield found
   for (const each of below) yield* search(root, each.path, each.isLink)
 }

@@ -12,11 +12,11 @@ import {
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StatSnapshot } from '../../../src/git/state/stat-snapshot.js'
-import { createSnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
+import { SnapshotMemory } from '../../../src/git/state/snapshot-memory.js'
 import { OpenDirectory, placeOf } from '../../../src/git/filesystem/open-directory.js'
 import { tempDir } from '../../support/temp-dir.js'
 
-const memory = createSnapshotMemory()
+const memory = new SnapshotMemory()
 const directory = tempDir(t)
 const digest = (use: (snapshot: StatSnapshot) => void): string => {
   const snapshot = new StatSnapshot(memory)
@@ -183,7 +183,7 @@ t.test(
   'with a wall clock that was put back, a timestamp is distrusted for one tick of the monotonic clock',
   async (t) => {
     const path = file('future')
-    const own = createSnapshotMemory()
+    const own = new SnapshotMemory()
     let steadyMs = 1000
     const behindMs = 3_600_000
     const at = (wallMs: number): StatSnapshot => {

@@ -1,6 +1,6 @@
 import { findProgram } from '../../../git/process/installation.js'
 import { StatSnapshot } from '../../../git/state/stat-snapshot.js'
-import { createSnapshotMemory } from '../../../git/state/snapshot-memory.js'
+import { SnapshotMemory } from '../../../git/state/snapshot-memory.js'
 import { findObjectDirectories, type ObjectDirectories } from '../../../git/state/object-directories.js'
 import type { PathGuard } from '../../../git/filesystem/path-guard.js'
 import { observeObjectStore } from '../../../git/state/object-store-state.js'
@@ -67,7 +67,7 @@ export type GitFacts = Omit<ObservationSettings, 'root'>
  */
 export class Disk {
   readonly #options: DiskOptions
-  readonly #memory = createSnapshotMemory()
+  readonly #memory = new SnapshotMemory()
 
   constructor(options: DiskOptions) {
     this.#options = options
